@@ -1,0 +1,1 @@
+"""Text in, a speaking person out: ``text -> speech -> mouth movement -> video``."""

@@ -1,0 +1,1 @@
+"""Avatar packs: how they are made, stored, found and read."""

@@ -1,0 +1,32 @@
+"""The token by which whoever owns a task tells it to stop."""
+
+from __future__ import annotations
+
+import threading
+
+from pipeline.errors import Cancelled
+
+
+class CancelToken:
+    """Set once, seen by every stage of one task; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task was told to stop."""
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        """Tell the task to stop."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise Cancelled if the task was told to stop; called between frames and chunks."""
+        if self._event.is_set():
+            raise Cancelled
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for SECONDS or until cancelled; return whether it was cancelled."""
+        return self._event.wait(seconds)

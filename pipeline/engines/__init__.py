@@ -1,0 +1,1 @@
+"""Lipsync engines: an avatar, speech and a mouth track in, frames out."""

@@ -1,0 +1,106 @@
+"""One tree of errors; each knows its HTTP status and whether trying again may help.
+
+    PipelineError                500  something inside went wrong
+    ├── BadRequest               400  a field of the request is missing, of the wrong type or out of range
+    │   ├── NothingToSay         400  the text holds nothing that can be spoken
+    │   └── BadPack              400  an avatar pack is cut short, not ours, or carries code
+    ├── BadClip                  400  a clip or photo cannot become an avatar
+    ├── NotFound                 404  no such avatar, resolution, task or file
+    ├── Unavailable              503  a speech or lipsync engine cannot work now (no key, no weights, busy)
+    │   └── QueueFull            503  too many tasks wait already
+    ├── SpeechFailed             500  the speech engine answered with something that cannot be used
+    ├── RenderFailed             500  the video could not be made
+    └── Cancelled                503  the task was cancelled by its owner
+
+Messages come in Korean and English, since the people who read them do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["ko", "en"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One sentence for people, in Korean and English."""
+
+    ko: str
+    en: str
+
+    def in_language(self, language: Language) -> str:
+        """Return the sentence in LANGUAGE."""
+        return self.en if language == "en" else self.ko
+
+
+class PipelineError(Exception):
+    """Something inside went wrong; the base of all errors that this project raises on purpose."""
+
+    status = 500
+    retryable = False
+
+    def __init__(self, ko: str, en: str) -> None:
+        super().__init__(en)
+        self.message = Message(ko, en)
+
+
+class BadRequest(PipelineError):
+    """A field of the request is missing, of the wrong type or out of range; the message names the field."""
+
+    status = 400
+
+
+class NothingToSay(BadRequest):
+    """The text holds nothing that can be spoken ("...", emoji only)."""
+
+
+class BadPack(BadRequest):
+    """An avatar pack is cut short, not ours, or carries code; nothing of it was run."""
+
+
+class BadClip(PipelineError):
+    """A clip or photo cannot become an avatar: unreadable, too short or long, or without a face."""
+
+    status = 400
+
+
+class NotFound(PipelineError):
+    """There is no such avatar, resolution, task or file."""
+
+    status = 404
+
+
+class Unavailable(PipelineError):
+    """A speech or lipsync engine cannot work now: no key, no weights, no quota, or too busy."""
+
+    status = 503
+    retryable = True
+
+
+class QueueFull(Unavailable):
+    """Too many tasks wait already; RETRY_AFTER (s) is when to come back."""
+
+    def __init__(self, ko: str, en: str, retry_after: int) -> None:
+        super().__init__(ko, en)
+        self.retry_after = retry_after
+
+
+class SpeechFailed(PipelineError):
+    """The speech engine answered with something that cannot be used, or broke off."""
+
+    retryable = True
+
+
+class RenderFailed(PipelineError):
+    """The video could not be made: the disk is full, the encoder failed, the pack's video is broken."""
+
+
+class Cancelled(PipelineError):
+    """The task was cancelled by its owner."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("작업이 취소되었습니다.", "The task was cancelled.")

@@ -1,0 +1,118 @@
+"""What happens to a request, as typed events; SSE, page and clients all read the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import Language, Message, PipelineError
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The task waits: POSITION 1 is next; ETA (s) is None until a first task was timed."""
+
+    position: int
+    eta: float | None = None
+
+
+@dataclass(frozen=True)
+class TtsStarted:
+    """Speech is being made."""
+
+
+@dataclass(frozen=True)
+class TtsDone:
+    """Speech is ready: DURATION (s) of sound, made in ELAPSED (s)."""
+
+    audio_url: str
+    duration: float
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Lipsync:
+    """The video is being made; it can be fetched from the first of these on. PROGRESS runs from 0 to 1."""
+
+    video_url: str
+    progress: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """The video is finished; times in seconds."""
+
+    text: str
+    video_url: str
+    video_path: str
+    audio_url: str
+    audio_duration: float
+    tts: float
+    lipsync: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The task ended without a video."""
+
+    error: PipelineError
+
+
+Event = Queued | TtsStarted | TtsDone | Lipsync | Done | Failed
+
+
+def describe(event: Event) -> Message:
+    """Return the sentence that tells people about EVENT."""
+    match event:
+        case Queued(position):
+            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in line)")
+        case TtsStarted():
+            return Message("TTS 음성 생성 중...", "Making speech...")
+        case TtsDone(duration=duration):
+            return Message(f"TTS 완료 ({duration:.1f}초)", f"Speech is ready ({duration:.1f} s)")
+        case Lipsync():
+            return Message("립싱크 비디오 생성 중...", "Making the lipsync video...")
+        case Done(total=total):
+            return Message(f"완료 ({total:.1f}초)", f"Done ({total:.1f} s)")
+        case Failed(error):
+            return error.message
+
+
+def to_json(event: Event, task_id: str, language: Language) -> dict[str, Any]:
+    """Return EVENT in the documented shape (API.md), with the task's id; LANGUAGE is that of its message."""
+    message = describe(event).in_language(language)
+    match event:
+        case Queued(position, eta):
+            body = _status("queued", message, position=position, eta=_seconds(eta))
+        case TtsStarted():
+            body = _status("tts", message)
+        case TtsDone(audio_url, duration, elapsed):
+            body = _status(
+                "tts_done", message, audio_url=audio_url, duration=_seconds(duration), elapsed=_seconds(elapsed)
+            )
+        case Lipsync(video_url, progress):
+            body = _status("lipsync", message, video_url=video_url, progress=round(progress, 3))
+        case Done():
+            elapsed_by_stage = {"tts": event.tts, "lipsync": event.lipsync, "total": event.total}
+            body = {
+                "type": "done",
+                "text": event.text,
+                "video_url": event.video_url,
+                "video_path": event.video_path,
+                "audio_url": event.audio_url,
+                "audio_duration": _seconds(event.audio_duration),
+                "elapsed": {stage: _seconds(seconds) for stage, seconds in elapsed_by_stage.items()},
+            }
+        case Failed(error):
+            body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
+            body |= {"success": False, "error": message}  # the shape of every other error
+    return {**body, "task_id": task_id}
+
+
+def _status(stage: str, message: str, **more: object) -> dict[str, Any]:
+    return {"type": "status", "stage": stage, "message": message, **more}
+
+
+def _seconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

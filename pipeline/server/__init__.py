@@ -1,0 +1,1 @@
+"""The web server: REST routes and the page, on one queue."""

@@ -1,0 +1,62 @@
+"""Every setting of the program, read from the environment (and ``.env``) once, at start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings with their defaults; see ``from_environment`` for the variables."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    precomputed: Path = ROOT / "precomputed"
+    results: Path = ROOT / "results" / "realtime"
+    result_ttl: float = 600.0
+    """Seconds that a finished video is kept; 0 keeps it for ever."""
+    max_text: int = 5000
+    """Characters."""
+    max_queue: int = 32
+    """Tasks that may wait."""
+    elevenlabs_api_key: str = field(default="", repr=False)
+    elevenlabs_voice_id: str = ""
+    elevenlabs_model: str = "eleven_multilingual_v2"
+    elevenlabs_base_url: str = ""
+    """Another address of the service (a regional one, or a stub in tests); empty is the SDK's own."""
+    elevenlabs_timeout: float = 30.0
+    """Seconds without a byte after which the service counts as hanging."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from ENVIRON (by default the process's own, after loading ``.env``).
+
+        The variable of a setting is its name in capitals (``MAX_TEXT``); host and port are Gradio's
+        ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``. Raises ValueError naming a variable that cannot be read.
+        """
+        if environ is None:
+            from dotenv import load_dotenv
+
+            load_dotenv(ROOT / ".env")
+            environ = os.environ
+        names = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+        given: dict[str, object] = {}
+        for f in fields(cls):
+            variable = names.get(f.name, f.name.upper())
+            text = environ.get(variable, "").strip()
+            if not text:
+                continue
+            kind = type(f.default)
+            try:
+                value = Path(text) if isinstance(f.default, Path) else kind(text)  # type: ignore[call-arg]  # str, int, float
+            except ValueError:
+                raise ValueError(f"{variable}={text!r}: expected {kind.__name__}") from None
+            if isinstance(value, int | float) and value < 0:
+                raise ValueError(f"{variable}={text!r}: must not be negative")
+            given[f.name] = value
+        return cls(**given)  # type: ignore[arg-type]  # built from the fields' own types

@@ -1,0 +1,1 @@
+"""From speech to the movement of a mouth."""

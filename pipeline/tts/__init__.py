@@ -1,0 +1,1 @@
+"""Speech engines: text in, sound with timing out."""
