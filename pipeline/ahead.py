@@ -1,0 +1,64 @@
+"""Lets one stage of the pipeline work ahead of the next, on a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class _Failed:
+    """Carries an exception from the worker to the consumer."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+_END = object()
+
+
+def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+    """Yield ITEMS, computed on a thread that runs up to DEPTH items ahead.
+
+    The thread ends when ITEMS end, when they raise (the exception reaches the consumer in its place), or when the
+    consumer stops early: closing this generator waits until the item being computed is done and closes ITEMS.
+    """
+    waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    break
+            else:
+                put(_END)
+        except BaseException as error:
+            put(_Failed(error))
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    worker = threading.Thread(target=work, name="ahead", daemon=True)
+    worker.start()
+    try:
+        while (item := waiting.get()) is not _END:
+            if isinstance(item, _Failed):
+                raise item.error
+            yield item  # type: ignore[misc]  # what is left is a T
+    finally:
+        stop.set()
+        worker.join()

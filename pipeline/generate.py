@@ -1,0 +1,138 @@
+"""What happens to one request, top to bottom: text -> speech -> mouth movement -> frames -> video."""
+
+from __future__ import annotations
+
+import logging
+import time
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.ahead import ahead
+from pipeline.avatar.pack import Avatar
+from pipeline.avatar.store import AvatarStore
+from pipeline.engines.base import LipsyncEngine
+from pipeline.engines.mesh.engine import MeshEngine
+from pipeline.errors import RenderFailed
+from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
+from pipeline.request import GenerateRequest
+from pipeline.settings import Settings
+from pipeline.speech.articulate import articulate
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.tasks import Task
+from pipeline.tts.base import Speech, TTSEngine
+from pipeline.tts.elevenlabs import ElevenLabsEngine
+from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.reader import ClipReader
+from pipeline.video.writer import Mp4Writer
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.25
+"""Progress is told at most this often."""
+FRAMES_AHEAD = 4
+"""How far rendering runs ahead of encoding: enough to keep two cores busy, little enough to stop at once."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything that requests need and share.
+
+    tts: the speech engines by name, the preferred one first; espeak: also the source of phoneme times for the others.
+    """
+
+    settings: Settings
+    avatars: AvatarStore
+    tts: dict[str, TTSEngine]
+    espeak: EspeakEngine
+    engine: LipsyncEngine
+
+
+def make_studio(settings: Settings) -> Studio:
+    """Put together what SETTINGS ask for; nothing heavy is loaded before the first request."""
+    espeak = EspeakEngine()
+    engines: list[TTSEngine] = [ElevenLabsEngine(settings), espeak]
+    return Studio(
+        settings, AvatarStore(settings.precomputed), {engine.name: engine for engine in engines}, espeak, MeshEngine()
+    )
+
+
+def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
+    """Make the video of REQUEST at ``task.video`` and its sound at ``task.audio``, telling each stage as it happens.
+
+    Raises any PipelineError, Cancelled among them; then neither file is left behind. Closing the generator early
+    has the same effect.
+    """
+    try:
+        yield from _generate(request, task, studio)
+    except BaseException:
+        task.audio.unlink(missing_ok=True)
+        raise
+
+
+def _generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
+    started = time.perf_counter()
+    yield TtsStarted()
+    avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
+    speech = studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, task.cancel)
+    save_sound(speech, task.audio)
+    spoken = time.perf_counter()
+    yield TtsDone(task.audio_url, speech.duration, spoken - started)
+
+    for progress in render_video(avatar, speech, request.frame_skip, task, studio):
+        yield Lipsync(task.video_url, progress)
+    finished = time.perf_counter()
+    yield Done(
+        text=request.text,
+        video_url=task.video_url,
+        video_path=task.video_path,
+        audio_url=task.audio_url,
+        audio_duration=speech.duration,
+        tts=spoken - started,
+        lipsync=finished - spoken,
+        total=finished - started,
+    )
+
+
+def render_video(avatar: Avatar, speech: Speech, frame_skip: int, task: Task, studio: Studio) -> Iterator[float]:
+    """Make the video of AVATAR saying SPEECH at ``task.video``; yield progress from 0 to 1, at most 4 times a second."""
+    yield 0.0
+    total = max(1, round(speech.duration * avatar.fps))
+    phonemes = phonemes_of(speech, studio.espeak)
+    mouth = articulate(phonemes, speech, total, float(avatar.fps), frame_skip)
+    frames = ahead(studio.engine.render(avatar, speech, mouth, task.cancel), FRAMES_AHEAD)
+    told = time.perf_counter()
+    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, ClipReader(avatar.video).colors) as writer:
+        writer.add_sound(speech.samples, speech.rate)
+        try:
+            for count, frame in enumerate(frames, 1):
+                task.cancel.check()
+                writer.write_frame(frame)
+                if time.perf_counter() - told >= PROGRESS_SECONDS and count < total:
+                    told = time.perf_counter()
+                    yield count / total
+        finally:
+            frames.close()  # type: ignore[attr-defined]  # a generator: the engine must stop before the next task starts
+    yield 1.0
+
+
+def save_sound(speech: Speech, path: Path) -> None:
+    """Write SPEECH as 16-bit WAV, whole or not at all. Raises RenderFailed when the disk is full."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(part), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(speech.rate)
+            file.writeframes((np.clip(speech.samples, -1, 1) * 32767).round().astype("<i2").tobytes())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RenderFailed(
+            f"음성 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
+            f"The speech could not be saved ({error}). Check for free disk space.",
+        ) from error

@@ -1,0 +1,147 @@
+"""Writes a growing mp4 with one encode: what streams while it is made is, byte for byte, the finished file."""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+
+from pipeline.errors import RenderFailed
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+AUDIO_RATE = 48_000
+"""Hz; every AAC decoder and browser plays it, and its encoder delay (1,024 samples) is the shortest in seconds."""
+FRAGMENT_SECONDS = 0.5
+"""Length of one fragment (and GOP): how far the stream runs behind the encoder."""
+SOUND_AHEAD = Fraction(1, 2)
+"""Seconds by which sound is handed to the muxer before its picture."""
+X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0"}
+"""ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof+delay_moov"
+# delay_moov lets the muxer write the edit list that removes the AAC encoder's priming: without it sound is 21 ms late
+
+
+class Mp4Writer:
+    """Encodes frames and sound into one fragmented mp4 (H.264 + AAC) at PATH; use as a context manager.
+
+    The file grows at PATH + ".part" and takes its own name when it is complete. Left by an exception, nothing remains.
+    Raises RenderFailed when the disk is full or the encoder fails.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, fps: Fraction, colors: ColorTags) -> None:
+        self.path = path
+        self.part = part_of(path)
+        self._fps = fps
+        self._frames = 0
+        self._samples = 0
+        self._sound: deque[np.ndarray] = deque()
+        self._sound_rate = 0
+        with _as_render_failure():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(
+                str(self.part), "w", format="mp4", options={"movflags": _MOVFLAGS}, buffer_size=1 << 16
+            )
+            self._video = self._container.add_stream("libx264", rate=fps)
+            gop = max(1, round(fps * Fraction(FRAGMENT_SECONDS)))
+            self._video.options = {**X264_OPTIONS, "g": str(gop), "keyint_min": str(gop)}
+            self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
+            self._video.codec_context.thread_count = 2
+            colors.apply(self._video.codec_context)
+            self._audio: Any = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+            self._resampler: AudioResampler | None = None
+
+    def __enter__(self) -> Mp4Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            try:
+                self._finish()
+            except BaseException:
+                self._discard()
+                raise
+        else:
+            self._discard()
+
+    def add_sound(self, samples: np.ndarray, rate: int) -> None:
+        """Append SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz); encoded in step with the pictures."""
+        if self._resampler is None:
+            self._resampler, self._sound_rate = AudioResampler("fltp", "mono", AUDIO_RATE), rate
+        elif rate != self._sound_rate:
+            raise ValueError(f"sound at {rate} Hz after sound at {self._sound_rate} Hz")
+        step = rate // 4
+        self._sound.extend(samples[start : start + step] for start in range(0, len(samples), step))
+
+    def write_frame(self, frame: Frame) -> None:
+        """Append one picture, and the sound up to a little after it."""
+        with _as_render_failure():
+            self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
+            picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
+            picture.pts, picture.time_base = self._frames, 1 / self._fps
+            self._frames += 1
+            self._container.mux(self._video.encode(picture))
+
+    def _write_sound(self, until: Fraction | None) -> None:
+        """Encode waiting sound up to UNTIL (s), or all of it."""
+        while self._sound and (until is None or self._samples < until * self._sound_rate):
+            chunk = np.ascontiguousarray(self._sound.popleft(), dtype=np.float32)[None]
+            frame = av.AudioFrame.from_ndarray(np.clip(chunk, -1, 1), format="flt", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = (
+                self._sound_rate,
+                self._samples,
+                Fraction(1, self._sound_rate),
+            )
+            self._samples += chunk.shape[1]
+            assert self._resampler is not None
+            for out in self._resampler.resample(frame):
+                self._container.mux(self._audio.encode(out))
+
+    def _finish(self) -> None:
+        with _as_render_failure():
+            self._write_sound(until=None)
+            if self._resampler is not None:
+                for out in self._resampler.resample(None):
+                    self._container.mux(self._audio.encode(out))
+            if self._audio is not None:
+                self._container.mux(self._audio.encode(None))
+            self._container.mux(self._video.encode(None))
+            self._container.close()
+            self.part.replace(self.path)
+
+    def _discard(self) -> None:
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, OSError):  # the disk may be full: the file goes anyway
+            pass
+        finally:
+            self.part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """Return where the video that will be PATH grows while it is being made."""
+    return path.with_name(path.name + ".part")
+
+
+class _as_render_failure:
+    """Turns what the encoder, the muxer and the disk raise into RenderFailed."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, av.error.FFmpegError | OSError):
+            raise RenderFailed(
+                f"비디오 파일을 만들 수 없습니다 ({error}). 디스크 여유 공간을 확인한 뒤 다시 시도하세요.",
+                f"The video file could not be made ({error}). Check for free disk space, then try again.",
+            ) from error
