@@ -1,0 +1,249 @@
+"""eSpeak NG as a speech engine: any of its languages, no key, no download, and exact phoneme times.
+
+It is reached through its C library (speak_lib.h; the package espeakng-loader carries library and data). The library
+keeps one global state: it is loaded once per process, and one lock is held while it speaks.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import logging
+import threading
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import BadRequest, NothingToSay, SpeechFailed, Unavailable
+from pipeline.speech.language import language_of, speakable
+from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_RATE = 175
+"""Words per minute; the library's own default."""
+DEFAULT_PITCH = 50
+"""0..100; the library's own default."""
+
+# speak_lib.h
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA = 0x0001, 0x0002
+_INITIALIZE_DONT_EXIT = 0x8000
+_EVENT_LIST_TERMINATED, _EVENT_PHONEME = 0, 7
+_PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
+_POS_CHARACTER = 1
+_CHARS_UTF8 = 1  # neither espeakSSML nor espeakPHONEMES: markup and [[phonemes]] are text like any other
+_OK = 0
+
+
+class _EventId(c.Union):
+    _fields_ = (("number", c.c_int), ("name", c.c_char_p), ("string", c.c_char * 8))
+
+
+class _Event(c.Structure):
+    _fields_ = (
+        ("type", c.c_int),
+        ("unique_identifier", c.c_uint),
+        ("text_position", c.c_int),
+        ("length", c.c_int),
+        ("audio_position", c.c_int),
+        ("sample", c.c_int),
+        ("user_data", c.c_void_p),
+        ("id", _EventId),
+    )
+
+
+class _Voice(c.Structure):
+    _fields_ = (
+        ("name", c.c_char_p),
+        ("languages", c.c_void_p),
+        ("identifier", c.c_char_p),
+        ("gender", c.c_ubyte),
+        ("age", c.c_ubyte),
+        ("variant", c.c_ubyte),
+        ("xx1", c.c_ubyte),
+        ("score", c.c_int),
+        ("spare", c.c_void_p),
+    )
+
+
+_SynthCallback = c.CFUNCTYPE(c.c_int, c.POINTER(c.c_short), c.c_int, c.POINTER(_Event))
+
+
+@dataclass(frozen=True)
+class _Library:
+    """The loaded C library, the rate of its sound (Hz), and the lock to hold around every call."""
+
+    calls: c.CDLL
+    rate: int
+    lock: threading.Lock
+
+
+@cache
+def _library() -> _Library:
+    """Load and initialise the C library, once. Raises Unavailable."""
+    try:
+        import espeakng_loader
+
+        calls = c.CDLL(espeakng_loader.get_library_path())
+        data = espeakng_loader.get_data_path().encode()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _not_installed(str(error)) from error
+    calls.espeak_ListVoices.restype = c.POINTER(c.POINTER(_Voice))
+    options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_PHONEME_IPA | _INITIALIZE_DONT_EXIT
+    rate = calls.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, options)
+    if rate <= 0:
+        raise _not_installed(f"espeak_Initialize: {rate}")
+    return _Library(calls, rate, threading.Lock())
+
+
+@cache
+def _voices() -> tuple[Voice, ...]:
+    library = _library()
+    found: dict[str, Voice] = {}
+    with library.lock:
+        listed = library.calls.espeak_ListVoices(None)
+        index = 0
+        while listed[index]:
+            voice = listed[index].contents
+            # languages: a priority byte and a name ended by NUL, over and over; the first is the voice's own
+            language = c.string_at(voice.languages + 1).decode("ascii", "replace")
+            found.setdefault(language, Voice(language, voice.name.decode("utf-8", "replace"), language))
+            index += 1
+    return tuple(found.values())
+
+
+class EspeakEngine:
+    """Speaks every language of eSpeak NG and knows to the sample when each phoneme begins.
+
+    The voice "Custom" follows the language of the text. RATE (words per minute), PITCH (0..100) and VARIANT ("f3",
+    "m7", "whisper"; "" is the plain voice) are the library's own knobs; the defaults are its default rendering.
+    """
+
+    name = "espeak"
+
+    def __init__(self, rate: int = DEFAULT_RATE, pitch: int = DEFAULT_PITCH, variant: str = "") -> None:
+        self._rate = rate
+        self._pitch = pitch
+        self._variant = variant
+
+    def available(self) -> bool:
+        """Whether the C library and its data can be loaded."""
+        try:
+            _library()
+        except Unavailable as error:
+            logger.warning("%s", error)
+            return False
+        return True
+
+    def voices(self) -> list[Voice]:
+        """Return the languages that eSpeak NG speaks. Raises Unavailable."""
+        return list(_voices())
+
+    def check_voice(self, voice: str) -> None:
+        """Raise BadRequest, listing the choices, when VOICE is not one of eSpeak NG's."""
+        choices = [CUSTOM_VOICE, *(v.id for v in _voices())]
+        if voice not in choices:
+            listed = ", ".join(choices)
+            raise BadRequest(
+                f"tts_voice: espeak에 없는 음성입니다: {voice!r}. 사용할 수 있는 음성: {listed}",
+                f"tts_voice: espeak has no voice {voice!r}. Choices: {listed}",
+            )
+
+    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+        """Say TEXT, with a phoneme mark for every sound and pause from 0 to the end of the speech.
+
+        Raises NothingToSay, BadRequest (voice), Unavailable (library), SpeechFailed, Cancelled.
+        """
+        self.check_voice(voice)
+        if not speakable(text):
+            raise _nothing_to_say()
+        language = language_of(text) if voice == CUSTOM_VOICE else voice
+        samples, phonemes = self._speak(_plain(text), language, cancel)
+        rate = _library().rate
+        marks = _marks(phonemes, len(samples), rate)
+        if not any(mark.text for mark in marks):
+            raise _nothing_to_say()
+        return Speech(samples.astype(np.float32) / 32768, rate, text, language, marks)
+
+    def _speak(self, text: str, language: str, cancel: CancelToken) -> tuple[np.ndarray, list[tuple[str, int]]]:
+        """Return 16-bit samples and (phoneme, first sample) for TEXT."""
+        library = _library()
+        chunks: list[np.ndarray] = []
+        phonemes: list[tuple[str, int]] = []
+
+        def collect(samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
+            if samples and count > 0:
+                chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            index = 0
+            while events[index].type != _EVENT_LIST_TERMINATED:
+                if events[index].type == _EVENT_PHONEME:
+                    name = bytes(events[index].id).split(b"\0")[0].decode("utf-8", "ignore")
+                    phonemes.append((name, events[index].sample))
+                index += 1
+            return int(cancel.cancelled)  # 1 stops the library
+
+        callback = _SynthCallback(collect)
+        data = text.encode()
+        while not library.lock.acquire(timeout=0.05):
+            cancel.check()
+        try:
+            cancel.check()
+            calls = library.calls
+            name = f"{language}+{self._variant}" if self._variant else language
+            if calls.espeak_SetVoiceByName(name.encode()) != _OK:
+                raise _failed(f"espeak_SetVoiceByName({name!r})")
+            calls.espeak_SetParameter(_PARAMETER_RATE, self._rate, 0)
+            calls.espeak_SetParameter(_PARAMETER_PITCH, self._pitch, 0)
+            calls.espeak_SetSynthCallback(callback)
+            size = c.c_size_t(len(data) + 1)
+            status = calls.espeak_Synth(data, size, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
+        finally:
+            library.lock.release()
+        cancel.check()
+        if status != _OK:
+            raise _failed(f"espeak_Synth: {status}")
+        return (np.concatenate(chunks) if chunks else np.zeros(0, np.int16)), phonemes
+
+
+def _plain(text: str) -> str:
+    """Return TEXT without what the C library cannot take: NUL, lone surrogates, and its control codes (\\x01...)."""
+    encodable = text.encode("utf-8", "ignore").decode()
+    return "".join(letter if letter.isprintable() or letter in "\t\n\r" else " " for letter in encodable)
+
+
+def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mark, ...]:
+    """Return gapless marks over LENGTH samples; pauses that follow each other become one."""
+    spans: list[tuple[str, int]] = [("", 0)]
+    for name, sample in phonemes:
+        if name.startswith("("):  # the switch to another language's sounds, "(en)"
+            continue
+        symbol = "" if name.startswith("_") else name
+        start = min(max(sample, spans[-1][1]), length)
+        if symbol or spans[-1][0]:
+            spans.append((symbol, start))
+    ends = [start for _, start in spans[1:]] + [length]
+    return tuple(
+        Mark("phoneme", symbol, start / rate, end / rate)
+        for (symbol, start), end in zip(spans, ends, strict=True)
+        if end > start
+    )
+
+
+def _nothing_to_say() -> NothingToSay:
+    return NothingToSay(
+        "text: 말할 수 있는 내용이 없습니다. 글자나 숫자를 넣어 주세요.",
+        "text: there is nothing that can be spoken. Put letters or digits into it.",
+    )
+
+
+def _not_installed(reason: str) -> Unavailable:
+    return Unavailable(
+        f"espeak-ng를 불러올 수 없습니다 ({reason}). pip install espeakng-loader로 설치하세요.",
+        f"espeak-ng cannot be loaded ({reason}). Install it with: pip install espeakng-loader",
+    )
+
+
+def _failed(reason: str) -> SpeechFailed:
+    return SpeechFailed(f"espeak-ng가 음성을 만들지 못했습니다 ({reason}).", f"espeak-ng could not speak ({reason}).")
