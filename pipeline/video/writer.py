@@ -24,8 +24,7 @@ SOUND_AHEAD = Fraction(1, 2)
 """Seconds by which sound is handed to the muxer before its picture."""
 X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0"}
 """ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
-_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof+delay_moov"
-# delay_moov lets the muxer write the edit list that removes the AAC encoder's priming: without it sound is 21 ms late
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
 
 
 class Mp4Writer:
@@ -102,17 +101,22 @@ class Mp4Writer:
             )
             self._samples += chunk.shape[1]
             assert self._resampler is not None
-            for out in self._resampler.resample(frame):
-                self._container.mux(self._audio.encode(out))
+            self._mux_sound(self._resampler.resample(frame))
+
+    def _mux_sound(self, frames: list[av.AudioFrame] | list[None]) -> None:
+        """Encode FRAMES without the packet that only primes the decoder.
+
+        An AAC decoder runs one packet (21 ms) late; the usual remedy, an edit list, is ignored by some players of
+        fragmented files. Without that packet sound starts at 0 everywhere; what is lost is the start of a fade-in.
+        """
+        for frame in frames:
+            self._container.mux([p for p in self._audio.encode(frame) if p.pts is not None and p.pts >= 0])
 
     def _finish(self) -> None:
         with _as_render_failure():
             self._write_sound(until=None)
             if self._resampler is not None:
-                for out in self._resampler.resample(None):
-                    self._container.mux(self._audio.encode(out))
-            if self._audio is not None:
-                self._container.mux(self._audio.encode(None))
+                self._mux_sound([*self._resampler.resample(None), None])
             self._container.mux(self._video.encode(None))
             self._container.close()
             self.part.replace(self.path)

@@ -1,0 +1,103 @@
+"""The mesh engine: moves the mouth of a person on video by geometry, on any CPU, with nothing to download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from pipeline.avatar.pack import Avatar
+from pipeline.cancel import CancelToken
+from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
+from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.interior import MouthInterior, light_of
+from pipeline.engines.mesh.warp import Crop, warp
+from pipeline.speech.track import MouthTrack
+from pipeline.tts.base import Speech
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader
+
+TONGUE = "tongueOut"
+"""Read as the height of the tongue's tip behind the teeth; the tongue itself never leaves the mouth."""
+STILL_BELOW = 1e-3
+"""Movement at full weight, in basis units, below which a point counts as still: a tenth of a pixel."""
+FADE_FRAMES = 7
+"""Frames over which the mouth comes to rest before the face is lost, and wakes after it is found again."""
+
+
+class MeshEngine:
+    """Lipsync by moving a face mesh; see ``LipsyncEngine``."""
+
+    name = "mesh"
+
+    def available(self) -> bool:
+        """Return True: it needs nothing but the CPU."""
+        return True
+
+    def render(self, avatar: Avatar, speech: Speech, mouth: MouthTrack, cancel: CancelToken) -> Iterator[Frame]:
+        """Yield AVATAR's frames with the mouth of MOUTH; see ``LipsyncEngine.render``."""
+        mover = _FaceMover(avatar, mouth.units)
+        frames = ClipReader(avatar.video).frames()
+        for i, weights in enumerate(mouth.weights):
+            cancel.check()
+            yield mover.move(next(frames), i % len(avatar.landmarks), weights)
+
+
+class _FaceMover:
+    """Moves the mouth in the frames of one avatar."""
+
+    def __init__(self, avatar: Avatar, units: tuple[str, ...]) -> None:
+        basis = load_basis()
+        self._delta = np.stack([np.zeros((478, 3), np.float32) if u == TONGUE else basis.delta[u] for u in units])
+        self._jaw = np.array([u.startswith("jaw") for u in units])
+        self._tongue = units.index(TONGUE) if TONGUE in units else None
+        self._geometry = FaceGeometry(avatar, basis)
+        self._triangles = self._geometry.triangles()
+        reach = np.abs(self._delta).max((0, 2))
+        near = self._triangles[np.isin(self._triangles, np.flatnonzero(reach > STILL_BELOW)).any(1)]
+        self._reached = np.unique(near)
+        still_open = np.abs(self._geometry.source - self._geometry.rest).max((1, 2)) > 0.05
+        self._speaks_in_clip = still_open
+        self._gain = _fade(avatar.usable)
+        unit = float(np.median(np.linalg.norm(self._geometry.carry[:, 0], axis=1)))
+        self._interior = MouthInterior(basis, unit)
+
+    def move(self, base: Frame, index: int, weights: np.ndarray) -> Frame:
+        """Return BASE, frame INDEX of the clip, with the mouth at WEIGHTS ((units,)); BASE itself when nothing moves."""
+        gain = self._gain[index]
+        weights = weights * gain
+        if gain == 0 or not (weights.any() or self._speaks_in_clip[index]):
+            return base
+        geometry = self._geometry
+        source = geometry.source[index]
+        movement = _movement(weights, self._delta)
+        target = geometry.moved(index, movement)
+        target = source + (target - source) * gain if gain < 1 else target
+        out = Frame(base.planes.copy())
+        crop = Crop(np.concatenate([source[self._reached], target[self._reached]]), base.width, base.height)
+        warp(base, out, source, target, self._triangles, crop)
+        self._interior.draw(
+            out,
+            target,
+            anchor=(geometry.rest[index, 0] + geometry.rest[index, UPPER_INNER[5]]) / 2,
+            carry=geometry.carry[index],
+            jaw=geometry.jaw(index, _movement(weights * self._jaw, self._delta)) * 0.9,
+            tongue=0.0 if self._tongue is None else float(weights[self._tongue]),
+            eyes=float(geometry.eyes[index]),
+            light=light_of(base, source),
+        )
+        return out
+
+
+def _movement(weights: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """Return (478, 3): the sum of DELTA ((units, 478, 3)) by WEIGHTS. No BLAS: its threads cost more than they save."""
+    used = np.flatnonzero(weights)
+    return np.asarray(np.einsum("u,upc->pc", weights[used], delta[used]))
+
+
+def _fade(usable: np.ndarray) -> np.ndarray:
+    """Return a gain per frame of the looping clip: 0 where the face is not usable, rising to 1 around it."""
+    gain = uniform_filter1d(usable.astype(np.float32), FADE_FRAMES, mode="wrap")
+    gain = np.clip(2 * gain - 1, 0, 1)
+    return np.where(usable, gain, 0).astype(np.float32)

@@ -1,0 +1,228 @@
+"""What is seen between open lips: a dark cavity, the tongue, lower teeth on the jaw, upper teeth on the head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.engines.mesh.basis import ASSETS, IMAGE_AXES, LOWER_INNER, UPPER_INNER, FaceBasis
+from pipeline.video.frame import Frame
+
+SUPERSAMPLE = 4
+"""The opening's outline is drawn this much larger and shrunk, so that the lip line is smooth."""
+TEETH_DEPTH = 0.06
+"""How far the teeth sit behind the lips, in basis units."""
+TONGUE_LIFT = 0.05
+"""How far the tongue's tip rises at t, d, n, l, in basis units."""
+CHEEKS = (205, 425, 50, 280, 36, 266)
+"""Points on plain skin, lit as the mouth is."""
+LIPS = (0, 17, 37, 267, 84, 314)
+"""Points on the red of the lips."""
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A picture in basis space. picture: (h, w, 4) float32: luma 0..1, chroma u and v as offsets from grey, alpha
+    0..1; corners: (3, 2) basis x, y of its top left, top right and bottom left."""
+
+    picture: np.ndarray
+    corners: np.ndarray
+
+    def only(self, mask: np.ndarray) -> Sprite:
+        """Return the part of the picture that MASK ((h, w), 0..1) keeps."""
+        picture = self.picture.copy()
+        picture[..., 3] *= mask
+        return Sprite(picture, self.corners)
+
+
+@dataclass(frozen=True)
+class Light:
+    """How a face is lit. skin, lips: (3,) Y, U, V in 0..255."""
+
+    skin: np.ndarray
+    lips: np.ndarray
+
+
+def load_sprites(pixels_per_unit: float) -> dict[str, Sprite]:
+    """Read teeth and tongue, shrunk to about the size at which they will be seen."""
+    places = json.loads((ASSETS / "mouth.json").read_text())
+    upper, lower = (_read(name, places[name], pixels_per_unit) for name in ("upper", "lower"))
+    tongue = _tongue_mask(lower)
+    return {
+        "upper": upper,
+        "lower": lower.only(1 - tongue),
+        "tongue": lower.only(tongue),
+    }
+
+
+def _read(name: str, place: dict[str, float], pixels_per_unit: float) -> Sprite:
+    picture = cv2.imread(str(ASSETS / f"mouth_{name}.png"), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
+    height, width = picture.shape[:2]
+    unit = place["units_per_pixel"]
+    left, top = place["left"], place["top"]
+    corners = np.array([[left, top], [left + width * unit, top], [left, top - height * unit]], np.float32)
+    scale = min(1.0, pixels_per_unit * unit * 1.5)
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    blue, green, red, alpha = cv2.split(small)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return Sprite(np.dstack([luma, (blue - luma) * 0.564, (red - luma) * 0.713, alpha]), corners)
+
+
+def _tongue_mask(lower: Sprite) -> np.ndarray:
+    """Return (h, w) 0..1: where the lower picture shows the tongue, which lies above and behind the teeth."""
+    rows = np.linspace(0, 1, len(lower.picture))[:, None]
+    pink = np.clip((lower.picture[..., 2] - 0.03) / 0.03, 0, 1)
+    return np.asarray(pink * np.clip((0.30 - rows) / 0.06, 0, 1), np.float32)
+
+
+def light_of(frame: Frame, points: np.ndarray) -> Light:
+    """Read from FRAME how skin and lips are lit; POINTS: (478, 2) px."""
+
+    def mean(indices: tuple[int, ...]) -> np.ndarray:
+        x, y = points[list(indices)].round().astype(int).T
+        x, y = np.clip(x, 0, frame.width - 1), np.clip(y, 0, frame.height - 1)
+        u, v = frame.uv
+        chroma_x, chroma_y = np.minimum(x // 2, u.shape[1] - 1), np.minimum(y // 2, u.shape[0] - 1)
+        return np.array([np.median(frame.y[y, x]), np.median(u[chroma_y, chroma_x]), np.median(v[chroma_y, chroma_x])])
+
+    return Light(mean(CHEEKS), mean(LIPS))
+
+
+class MouthInterior:
+    """Draws the inside of a mouth in one avatar's light."""
+
+    def __init__(self, basis: FaceBasis, pixels_per_unit: float, blur: float = 0.0) -> None:
+        self._rest = basis.neutral[[0, 13]].mean(0)
+        self._sprites = load_sprites(pixels_per_unit)
+        self._blur = blur
+
+    def draw(
+        self,
+        out: Frame,
+        target: np.ndarray,
+        anchor: np.ndarray,
+        carry: np.ndarray,
+        jaw: np.ndarray,
+        tongue: float,
+        eyes: float,
+        light: Light,
+    ) -> None:
+        """Fill the opening between the lips of OUT.
+
+        target: (n, 2) px, the moved points; anchor: (2,) px, the upper lip at rest; carry: (3, 2) basis -> px;
+        jaw: (2,) px, the lower teeth's travel; tongue: height of its tip, 0..1; eyes: eye distance, px.
+        """
+        outline = _smooth(np.concatenate([target[UPPER_INNER], target[LOWER_INNER][-2:0:-1]]))
+        gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max())
+        if gap < 0.4:
+            return
+        left, top = (int(v) // 2 * 2 for v in np.floor(outline.min(0)) - 3)
+        right, bottom = (-(-int(v) // 2) * 2 for v in np.ceil(outline.max(0)) + 4)
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, out.width), min(bottom, out.height)
+        if right - left < 4 or bottom - top < 4:
+            return
+        size = right - left, bottom - top
+        mask = _coverage(outline - (left, top), size)
+        # little light falls through a narrow gap
+        lit = float(np.clip(0.45 + gap / (0.20 * eyes) * 0.55, 0.45, 1.0))
+        patch = self._inside(size, anchor - (left, top), carry, jaw, tongue, lit, light)
+        patch = _shade(patch, mask, outline - (left, top), lit)
+        if self._blur > 0.3:
+            patch = cv2.GaussianBlur(patch, (0, 0), self._blur)
+        _blend(out.y[top:bottom, left:right], patch[..., 0], mask)
+        half = size[0] // 2, size[1] // 2
+        small, half_mask = (cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (patch, mask))
+        for i, plane in enumerate(out.uv, 1):
+            _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], small[..., i], half_mask)
+
+    def _inside(
+        self,
+        size: tuple[int, int],
+        anchor: np.ndarray,
+        carry: np.ndarray,
+        jaw: np.ndarray,
+        tongue: float,
+        lit: float,
+        light: Light,
+    ) -> np.ndarray:
+        """Return the mouth's inside, (h, w, 3) float32 Y, U, V."""
+        skin, lips = light.skin, light.lips
+        red = lips[1:] - 128
+        patch = np.empty((size[1], size[0], 3), np.float32)
+        patch[:] = (16 + 0.10 * (skin[0] - 16), *(128 + 0.5 * red))
+        lift = np.array([0.0, tongue * TONGUE_LIFT, 0.0]) * (1, -1, 1) * IMAGE_AXES
+        raised = lift @ carry
+        teeth_white = min(1.02 * skin[0], 222.0)
+        tint = 0.30 * (skin[1:] - 128)  # teeth take on a part of the light's colour
+        for name, offset, white, bright in (
+            ("tongue", jaw - raised, 0.75 * skin[0], 0.50 + 0.25 * tongue),
+            ("lower", jaw, teeth_white, 0.86),
+            ("upper", np.zeros(2), teeth_white, 1.0),
+        ):
+            sprite = self._sprites[name]
+            layer = _place(sprite, self._corners(sprite, anchor + offset, carry), size)
+            alpha = layer[..., 3:]
+            luma = 16 + (white - 16) * layer[..., :1] * bright
+            gum = np.clip(layer[..., 2:3] / 0.12, 0, 1)  # how red: gum and tongue take the colour of the lips
+            chroma = 128 + layer[..., 1:3] * 110 * gum + tint * (1 - gum) + 0.6 * red * gum
+            patch = patch * (1 - alpha) + np.concatenate([luma, chroma], -1) * alpha
+        return patch
+
+    def _corners(self, sprite: Sprite, anchor: np.ndarray, carry: np.ndarray) -> np.ndarray:
+        offset = np.concatenate([sprite.corners - self._rest[:2], np.full((3, 1), -TEETH_DEPTH)], 1)
+        return np.asarray(anchor + offset @ carry, np.float32)
+
+
+def _place(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return SPRITE laid over its CORNERS: (h, w, 4) luma, chroma u, chroma v, alpha."""
+    height, width = sprite.picture.shape[:2]
+    affine = cv2.getAffineTransform(np.array([[0, 0], [width, 0], [0, height]], np.float32), corners)
+    return np.asarray(
+        cv2.warpAffine(sprite.picture, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    )
+
+
+def _smooth(outline: np.ndarray) -> np.ndarray:
+    """Return the closed polygon (n, 2) as a finer one through the same points (Catmull-Rom), sharp at both corners."""
+    n = len(outline)
+    p0, p1, p2, p3 = (np.roll(outline, -shift, axis=0) for shift in (-1, 0, 1, 2))
+    for corner in (0, n // 2):
+        p0[corner], p3[corner - 1] = p1[corner], p2[corner - 1]
+    a, b, c = p2 - p0, 2 * p0 - 5 * p1 + 4 * p2 - p3, 3 * (p1 - p2) + p3 - p0
+    t = (np.arange(4) / 4)[None, :, None]
+    fine = p1[:, None] + 0.5 * t * (a[:, None] + t * (b[:, None] + t * c[:, None]))
+    return np.asarray(fine.reshape(-1, 2))
+
+
+def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return (h, w) float32 0..1: how much of each pixel lies in OUTLINE, softened by under a pixel."""
+    large = np.zeros((size[1] * SUPERSAMPLE, size[0] * SUPERSAMPLE), np.uint8)
+    shift = 4  # fractional bits of fillPoly
+    points = np.round((outline + 0.5) * SUPERSAMPLE * 2**shift - 0.5 * 2**shift).astype(np.int32)
+    cv2.fillPoly(large, [points], 255, shift=shift)
+    small = cv2.resize(large, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.7))
+
+
+def _shade(patch: np.ndarray, mask: np.ndarray, outline: np.ndarray, lit: float) -> np.ndarray:
+    """Darken towards the rim and the corners, where lips and cheeks keep the light away."""
+    low, high = outline.min(0), outline.max(0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1)
+    x = (np.arange(mask.shape[1]) - middle[0]) / half[0]
+    y = (np.arange(mask.shape[0]) - low[1]) / (2 * half[1])
+    sides = 1 - 0.55 * np.clip(np.abs(x), 0, 1) ** 2.5
+    under_lip = np.clip(0.62 + y * 1.4, 0, 1)
+    inner = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(half[1]) * 0.25))
+    shade = (sides[None] * under_lip[:, None] * np.clip(0.35 + 0.75 * inner, 0, 1) * lit).astype(np.float32)
+    shaded = patch.copy()
+    shaded[..., 0] = 16 + (patch[..., 0] - 16) * shade
+    return shaded
+
+
+def _blend(plane: np.ndarray, patch: np.ndarray, mask: np.ndarray) -> None:
+    """Lay PATCH over PLANE (uint8 view, changed in place) by MASK."""
+    mixed = plane + (patch - plane) * mask
+    plane[:] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

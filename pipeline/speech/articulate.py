@@ -1,0 +1,243 @@
+"""From phoneme times to the movement of a mouth.
+
+A mouth does not jump from shape to shape: each sound pulls towards its own shape with its own strength and reach, and
+the mouth follows the weighted mean (dominance functions: Cohen & Massaro, "Modeling coarticulation in synthetic visual
+speech", 1993). Here a sound's dominance is its own span, softened by a Gaussian; strength and softness are given
+separately for what opens the mouth and for what rounds it, since rounding begins early and reaches across consonants.
+Closing (p b m) is laid over everything else: lips that do not meet are the fault that people see first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.special import erf
+
+from pipeline.speech.track import MouthTrack
+from pipeline.tts.base import Mark, Speech
+
+UNITS = (
+    "jawOpen",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthFunnel",
+    "mouthPucker",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthRollUpper",
+    "mouthRollLower",
+    "tongueOut",
+)
+"""The face units that speech moves. ``tongueOut`` is read as the height of the tongue's tip, 0 low .. 1 at the teeth."""
+
+GRID = 200
+"""Samples per second on which movement is computed before it is read off at the frames."""
+LEAD = 0.012
+"""Seconds by which the lips lead the sound."""
+FADE_IN, FADE_OUT = 0.11, 0.13
+"""Seconds before and after speech in which the mouth leaves and reaches its rest; within the 150 ms after which it is still."""
+CLOSING_SIGMA = 0.024
+"""Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
+MIN_CLOSURE = 0.050
+"""Seconds that a closure lasts at least, however short the sound."""
+
+
+@dataclass(frozen=True)
+class Viseme:
+    """The mouth shape of a class of sounds.
+
+    shape: weights by unit, Left and Right left out where both sides move alike; closing: how far the lips meet, 0..1;
+    pull: strength against its neighbours; rounding_pull: the same for funnel and pucker, where consonants hardly count.
+    """
+
+    shape: dict[str, float] = field(default_factory=dict)
+    closing: float = 0.0
+    pull: float = 1.0
+    rounding_pull: float = 1.0
+
+
+_REST = Viseme()
+_VISEMES: dict[str, Viseme] = {}
+
+
+def _define(sounds: str, viseme: Viseme) -> None:
+    _VISEMES.update(dict.fromkeys(sounds.split(), viseme))
+
+
+def _vowel(**shape: float) -> Viseme:
+    return Viseme(shape)
+
+
+def _consonant(**shape: float) -> Viseme:
+    return Viseme(shape, pull=0.8, rounding_pull=0.25)
+
+
+_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.46, mouthLowerDown=0.22, mouthUpperUp=0.10, mouthStretch=0.05))
+_define("ʌ ɜ ɞ", _vowel(jawOpen=0.32, mouthFunnel=0.08, mouthLowerDown=0.18, mouthUpperUp=0.05))
+_define("ə ɘ ɵ", _vowel(jawOpen=0.24, mouthFunnel=0.05, mouthLowerDown=0.15))
+_define("e ɛ ᴇ", _vowel(jawOpen=0.25, mouthStretch=0.25, mouthLowerDown=0.24, mouthUpperUp=0.10))
+_define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
+_define("ɯ ɨ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.22, mouthLowerDown=0.15))
+_define("o ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.42, mouthPucker=0.32))
+_define("u ʊ w ʍ y ʏ", _vowel(jawOpen=0.09, mouthPucker=0.66, mouthFunnel=0.20))
+_define("ø œ", _vowel(jawOpen=0.20, mouthFunnel=0.35, mouthPucker=0.35))
+_define(
+    "p b m ɓ",
+    Viseme({"mouthPress": 0.30, "mouthRollUpper": 0.18, "mouthRollLower": 0.18}, closing=1.0, rounding_pull=0.25),
+)
+_define("ɸ β", Viseme({"mouthFunnel": 0.1, "mouthPucker": 0.1}, closing=0.7, rounding_pull=0.25))
+_define(
+    "f v ʋ ɱ",
+    Viseme({"jawOpen": 0.05, "mouthRollLower": 0.42, "mouthUpperUp": 0.16}, closing=0.45, rounding_pull=0.25),
+)
+_define("s z ɕ ʑ", _consonant(jawOpen=0.06, mouthStretch=0.20, mouthLowerDown=0.24, mouthUpperUp=0.10, tongueOut=0.6))
+_define("ʃ ʒ ʂ ʐ", _consonant(jawOpen=0.08, mouthFunnel=0.30, mouthLowerDown=0.15, tongueOut=0.5))
+_define("t d n l ɫ ɾ r ɹ ɖ ʈ ɳ ɭ ɽ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.11, mouthLowerDown=0.16, tongueOut=0.9))
+_define("θ ð", _consonant(jawOpen=0.12, mouthLowerDown=0.18, tongueOut=1.0))
+_define("k ɡ g ŋ q ɢ x ɣ χ ʁ c ɟ ç ʝ", _consonant(jawOpen=0.16, mouthLowerDown=0.13))
+_define("h ɦ ʔ ħ ʕ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
+
+_OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(("jawOpen", "mouthLowerDown", "mouthUpperUp"))]
+_ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
+_SIGMA = np.full(len(UNITS), 0.045)
+_SIGMA[_ROUNDERS] = 0.060
+_SIGMA[[i for i, u in enumerate(UNITS) if u.startswith(("mouthPress", "mouthRoll"))]] = 0.030
+_SIGMA[UNITS.index("tongueOut")] = 0.030
+
+
+def viseme_of(phoneme: str) -> Viseme:
+    """Return the mouth shape of an IPA phoneme as espeak-ng writes it ("tɕʰ", "aː"); rest for a pause.
+
+    The first letter that is known decides, except that the second half of an affricate or a diphthong is left to its
+    neighbours: the mouth has no time for it.
+    """
+    return next((_VISEMES[letter] for letter in phoneme if letter in _VISEMES), _REST)
+
+
+def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: float, frame_skip: int = 1) -> MouthTrack:
+    """Return how a mouth moves to say PHONEMES over FRAMES video frames at FPS.
+
+    SPEECH gives loudness: stressed and loud vowels open further. With FRAME_SKIP n the mouth is solved at every n-th
+    frame and moves smoothly between.
+    """
+    seconds = frames / fps
+    spans = [(viseme_of(p.text), p.start - LEAD, p.end - LEAD) for p in phonemes]
+    sounds = [(viseme, start, end) for viseme, start, end in spans if viseme is not _REST and end > start]
+    if not sounds:
+        return MouthTrack(fps, np.zeros((frames, len(UNITS)), np.float32), UNITS)
+
+    grid = np.arange(-0.2, seconds + 0.2, 1 / GRID)
+    weights = _blend(sounds, grid)
+    weights[:, _OPENERS] *= _loudness(speech, sounds, grid)[:, None]
+    closing = _closing(sounds, grid)
+    weights[:, _OPENERS] *= 1 - closing[:, None]
+    weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
+    weights *= _activity(sounds, grid)[:, None]
+
+    times = np.arange(frames) / fps
+    solved = times if frame_skip == 1 else np.append(times[::frame_skip], times[-1] + frame_skip / fps)
+    weights = _read_off(weights, closing, grid, solved, frame_skip / fps)
+    if frame_skip > 1:
+        weights = _between(weights, solved, times)
+    weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
+    return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
+
+
+def _blend(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
+    """Return the dominance-weighted mean of the sounds' shapes: (len(grid), units)."""
+    start, end = (np.array([s[i] for s in sounds]) for i in (1, 2))
+    shapes = np.array([[_target(viseme, unit) for unit in UNITS] for viseme, _, _ in sounds])
+    pull = np.array([viseme.pull for viseme, _, _ in sounds])
+    rounding = np.array([viseme.rounding_pull for viseme, _, _ in sounds])
+    weights = np.empty((len(grid), len(UNITS)))
+    for sigma in np.unique(_SIGMA):
+        units = np.flatnonzero(sigma == _SIGMA)
+        total, mean = np.full(len(grid), 1e-9), np.zeros((len(grid), len(units)))
+        reach = 4 * sigma
+        is_rounding = bool(set(units) & set(_ROUNDERS))
+        strength = rounding if is_rounding else pull
+        for i in range(len(sounds)):
+            near = slice(*np.searchsorted(grid, (start[i] - reach, end[i] + reach)))
+            t = grid[near]
+            dominance = _soft_box(t, start[i], end[i], sigma) * strength[i]
+            total[near] += dominance
+            mean[near] += dominance[:, None] * shapes[i, units]
+        silence = 1 - sum_of_boxes(sounds, grid, sigma)
+        weights[:, units] = mean / (total + np.clip(silence, 0, 1))[:, None]
+    return weights
+
+
+def sum_of_boxes(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray, sigma: float) -> np.ndarray:
+    """Return how much of the time around each grid point is filled with sound, 0..1."""
+    filled = np.zeros(len(grid))
+    for _, start, end in sounds:
+        near = slice(*np.searchsorted(grid, (start - 4 * sigma, end + 4 * sigma)))
+        filled[near] += _soft_box(grid[near], start, end, sigma)
+    return filled
+
+
+def _soft_box(t: np.ndarray, start: float, end: float, sigma: float) -> np.ndarray:
+    scale = sigma * np.sqrt(2)
+    return np.asarray(0.5 * (erf((t - start) / scale) - erf((t - end) / scale)))
+
+
+def _target(viseme: Viseme, unit: str) -> float:
+    return viseme.shape.get(unit, viseme.shape.get(unit.removesuffix("Left").removesuffix("Right"), 0.0))
+
+
+def _closing(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
+    """Return how far the lips are held together, 0..1, on the grid."""
+    closing = np.zeros(len(grid))
+    for viseme, start, end in sounds:
+        if viseme.closing:
+            middle, half = (start + end) / 2, max(end - start, MIN_CLOSURE) / 2
+            near = slice(*np.searchsorted(grid, (middle - half, middle + half)))
+            closing[near] = np.maximum(closing[near], viseme.closing)
+    peak = gaussian_filter1d(closing, CLOSING_SIGMA * GRID)
+    # a short closure must not be flattened by its own softening
+    return np.clip(peak * 1.18, 0, 1)
+
+
+def _loudness(speech: Speech, sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
+    """Return a factor for the opening, around 1: louder than the speaker's usual opens further, softer less."""
+    hop = max(1, round(speech.rate / 100))
+    power = np.add.reduceat(speech.samples.astype(np.float64) ** 2, np.arange(0, len(speech.samples), hop)) / hop
+    level = 10 * np.log10(gaussian_filter1d(power, 6) + 1e-8)
+    usual = np.percentile(level, 75)
+    heard = np.interp(grid + LEAD, np.arange(len(level)) * hop / speech.rate, level)
+    return np.asarray(np.clip(1 + (heard - usual) * 0.02, 0.75, 1.12))
+
+
+def _activity(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
+    """Return 1 during speech and 0 in silence, leaving and reaching rest along a cosine."""
+    gate = np.zeros(len(grid))
+    for _, start, end in sounds:
+        near = slice(*np.searchsorted(grid, (start - FADE_IN, end + FADE_OUT)))
+        t = grid[near]
+        rise = np.clip((t - (start - FADE_IN)) / FADE_IN, 0, 1)
+        fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
+        gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
+    return 0.5 - 0.5 * np.cos(np.pi * gate)
+
+
+def _read_off(weights: np.ndarray, closing: np.ndarray, grid: np.ndarray, times: np.ndarray, step: float) -> np.ndarray:
+    """Sample the movement at TIMES, STEP (s) apart, without losing a closure that falls between two of them."""
+    width = max(1, round(step * GRID))
+    held = maximum_filter1d(closing, width)
+    missed = np.clip((held - closing) / np.maximum(1 - closing, 1e-3), 0, 1)
+    kept = weights.copy()
+    kept[:, _OPENERS] *= (1 - missed)[:, None]
+    return np.stack([np.interp(times, grid, column) for column in kept.T], axis=1)
+
+
+def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Interpolate between the solved frames, smoothly and without overshoot."""
+    from scipy.interpolate import PchipInterpolator
+
+    return np.asarray(PchipInterpolator(solved, weights, axis=0)(times))
