@@ -1,11 +1,36 @@
-"""The avatar pack: what is known of a person on video, and the only place that unpickles."""
+"""The avatar pack: what is known of a person on video, and the only place that unpickles.
+
+A pack is a pickle because API.md names avatars by ``.pkl`` paths, but a harmless one: a dict of builtins, bytes and
+arrays. Reading it runs nothing: the opcodes are checked first, then an unpickler with a short allow-list puts the
+values together, and even the allowed names (numpy's) are stand-ins of ``pipeline.avatar.unpickle``.
+"""
 
 from __future__ import annotations
 
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from pipeline.avatar.unpickle import Refused, restricted_loads
+from pipeline.errors import BadPack, NotFound, RenderFailed
+from pipeline.video.reader import ClipReader
+
+FORMAT = "avatar-pack"
+VERSION = 1
+POINTS = 478
+"""MediaPipe Face Mesh with refined eyes and lips."""
+MAX_BYTES = 512 * 1024 * 1024
+"""Larger packs of ours do not exist: a minute of 720p at near-source quality is about 60 MB."""
+MAX_FRAMES = 20_000
+MAX_SIDE = 8192
+"""Pixels."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +42,8 @@ class Avatar:
     landmarks: (frames, 478, 3) float32, MediaPipe Face Mesh points in pixels of this video (x right, y down,
     z away from the viewer), smoothed over time, rows without a usable face hold the nearest usable ones;
     usable: (frames,) bool, False where the face is missing, covered or turned too far: those frames pass unchanged;
-    rest: (478, 3) float32 or None: how far this person's points stand, in units of the face basis, from the
-    closed mouth (None: the clip's own mouth is closed in every frame).
+    rest: (frames, 478, 3) float32, the same points as they would be with this person's mouth closed; equal to
+    landmarks where the mouth is closed anyway.
     """
 
     name: str
@@ -28,9 +53,136 @@ class Avatar:
     fps: Fraction
     video: bytes
     landmarks: np.ndarray
+    rest: np.ndarray
     usable: np.ndarray
 
     @property
     def id(self) -> str:
         """The name that API.md lists: ``talk_long_720p``."""
         return f"{self.name}_{self.resolution}"
+
+
+def save(avatar: Avatar, path: Path) -> None:
+    """Write AVATAR to PATH, whole or not at all; folders on the way are made. Raises OSError when that fails."""
+    same = np.array_equal(avatar.landmarks, avatar.rest)
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": avatar.name,
+        "resolution": avatar.resolution,
+        "width": avatar.width,
+        "height": avatar.height,
+        "fps": (avatar.fps.numerator, avatar.fps.denominator),
+        "video": avatar.video,
+        "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
+        "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
+        "usable": np.ascontiguousarray(avatar.usable, bool),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pickle.dump(content, file, protocol=4)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).chmod(0o644)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> Avatar:
+    """Read the pack at PATH and check it against its own video.
+
+    Raises NotFound when there is no such file, and BadPack when it is cut short, not a pack, carries code, or does not
+    agree with itself; nothing of it is run in any case.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _bad(path, "너무 큽니다", "is too large")
+        data = path.read_bytes()
+    except OSError as error:
+        raise NotFound(
+            f"아바타 파일을 읽을 수 없습니다: {path.name}.", f"The avatar file cannot be read: {path.name}."
+        ) from error
+    try:
+        content = restricted_loads(data)
+    except Refused as error:
+        raise _bad(path, f"읽을 수 없습니다 ({error})", f"cannot be read ({error})") from error
+    try:
+        return _avatar(content)
+    except (_Wrong, RenderFailed) as error:
+        raise _bad(path, f"내용이 올바르지 않습니다 ({error})", f"has wrong contents ({error})") from error
+
+
+class _Wrong(Exception):
+    """A value of the pack is missing, of the wrong type or out of range."""
+
+
+def _avatar(content: object) -> Avatar:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _Wrong(f"no {FORMAT}")
+    if content.get("version") != VERSION:
+        raise _Wrong(f"version {content.get('version')!r}, known is {VERSION}")
+    width, height = (_integer(content, key, 16, MAX_SIDE) for key in ("width", "height"))
+    video = _value(content, "video", bytes)
+    reader = ClipReader(video)
+    if (reader.width, reader.height) != (width, height) or reader.codec != "h264" or reader.pix_fmt != "yuv420p":
+        raise _Wrong(f"video is {reader.width}x{reader.height} {reader.codec} {reader.pix_fmt}")
+    if width % 2 or height % 2:
+        raise _Wrong(f"odd size {width}x{height}")
+    fps = _fps(content)
+    if not 1 <= reader.count <= MAX_FRAMES or abs(reader.fps - fps) > Fraction(1, 100):
+        raise _Wrong(f"video has {reader.count} frames at {reader.fps} a second")
+    landmarks = _points(content, "landmarks", reader.count, max(width, height))
+    rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(width, height))
+    usable = _array(content, "usable", np.dtype(bool), (reader.count,))
+    name, resolution = _value(content, "name", str), _value(content, "resolution", str)
+    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable)
+
+
+def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
+    value = content.get(key)
+    if type(value) is not kind:  # a bool is no int here
+        raise _Wrong(f"{key}: expected {kind.__name__}, found {type(value).__name__}")
+    return value
+
+
+def _integer(content: Mapping[str, Any], key: str, lowest: int, highest: int) -> int:
+    value: int = _value(content, key, int)
+    if not lowest <= value <= highest:
+        raise _Wrong(f"{key}: {value}")
+    return value
+
+
+def _fps(content: Mapping[str, Any]) -> Fraction:
+    value = _value(content, "fps", tuple)
+    if len(value) != 2 or any(type(part) is not int or not 0 < part < 10_000_000 for part in value):
+        raise _Wrong(f"fps: {value!r:.40}")
+    fps = Fraction(*value)
+    if not 1 <= fps <= 120:
+        raise _Wrong(f"fps: {fps}")
+    return fps
+
+
+def _array(content: Mapping[str, Any], key: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    array: np.ndarray = _value(content, key, np.ndarray)
+    if array.dtype != dtype or array.shape != shape:
+        raise _Wrong(f"{key}: {array.shape} {array.dtype}, expected {shape} {dtype}")
+    array.setflags(write=False)
+    return array
+
+
+def _points(content: Mapping[str, Any], key: str, frames: int, side: int) -> np.ndarray:
+    points = _array(content, key, np.dtype(np.float32), (frames, POINTS, 3))
+    if not np.isfinite(points).all() or np.abs(points).max() > 4 * side:
+        raise _Wrong(f"{key}: points far outside the picture")
+    return points
+
+
+def _bad(path: Path, ko: str, en: str) -> BadPack:
+    return BadPack(
+        f"아바타 파일 {path.name}이(가) {ko}. python -m pipeline.avatar.prepare로 다시 만드세요.",
+        f"The avatar file {path.name} {en}. Make it again with python -m pipeline.avatar.prepare.",
+    )

@@ -1,0 +1,130 @@
+"""Finds packs by name or path, and keeps the ones used last in memory."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.avatar.pack import Avatar, load
+from pipeline.errors import NotFound
+
+logger = logging.getLogger(__name__)
+
+RESOLUTIONS = ("720p", "480p", "360p")
+"""Largest first; the number is the picture's short side in pixels."""
+KEPT = 6
+"""Packs kept in memory."""
+SUFFIX = "_precomputed.pkl"
+_FILE_NAME = re.compile(r"(?P<name>.+)_(?P<resolution>\d+p)" + re.escape(SUFFIX))
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """What is known of a pack from its file name. id: "talk_long_720p"; path: as API.md lists it, with "/"."""
+
+    id: str
+    name: str
+    resolution: str
+    path: str
+
+
+class AvatarStore:
+    """The packs under ROOT (``precomputed``), at ``<resolution>/<name>_<resolution>_precomputed.pkl``.
+
+    Safe to use from any thread. Packs are read when first asked for, and again when their file has changed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
+
+    def list(self) -> list[PackInfo]:
+        """Return all packs, by resolution (largest first) and name; no file is opened."""
+        found = []
+        for path in self.root.glob(f"*/*{SUFFIX}"):
+            match = _FILE_NAME.fullmatch(path.name)
+            if match and match["resolution"] == path.parent.name and self._inside(path):
+                listed = PurePosixPath(self.root.name, path.parent.name, path.name)
+                found.append(PackInfo(f"{match['name']}_{match['resolution']}", *match.groups(), str(listed)))
+        return sorted(found, key=lambda info: (-int(info.resolution[:-1]), info.name))
+
+    def find(self, name: str, resolution: str) -> Path:
+        """Return the pack of avatar NAME ("talk_long", or "talk_long_720p" where that agrees) in RESOLUTION.
+
+        Raises NotFound, which lists the avatars, or the resolutions that this avatar has.
+        """
+        packs = self.list()
+        known = sorted({info.name for info in packs})
+        wanted = name if name in known else name.removesuffix(f"_{resolution}")
+        if wanted not in known:
+            wanted = name.rpartition("_")[0]  # "talk_long_720p" asked for in 480p
+        has = [info.resolution for info in packs if info.name == wanted]
+        if not has or (wanted != name and name not in {f"{wanted}_{one}" for one in has}):
+            choices = ", ".join(known) or "-"
+            raise NotFound(
+                f"아바타 '{name:.60}'을(를) 찾을 수 없습니다. 사용 가능한 아바타: {choices}.",
+                f"There is no avatar '{name:.60}'. Available avatars: {choices}.",
+            )
+        if resolution not in has or name not in (wanted, f"{wanted}_{resolution}"):
+            choices = ", ".join(has)
+            raise NotFound(
+                f"아바타 '{name:.60}'은(는) 해상도 '{resolution:.20}'이(가) 없습니다. "
+                f"'{wanted}'의 사용 가능한 해상도: {choices}.",
+                f"Avatar '{name:.60}' has no resolution '{resolution:.20}'. Resolutions of '{wanted}': {choices}.",
+            )
+        return self.root / resolution / f"{wanted}_{resolution}{SUFFIX}"
+
+    def resolve(self, avatar_path: str) -> Path:
+        """Return the pack at AVATAR_PATH, relative to the project ("precomputed/720p/x.pkl").
+
+        Raises NotFound, with nothing opened, when it is absolute, contains "..", is no ``.pkl`` file, or lies outside
+        the store once links are followed.
+        """
+        path = PurePosixPath(avatar_path)
+        plain = "\0" not in avatar_path and "\\" not in avatar_path and ":" not in avatar_path
+        if plain and not path.is_absolute() and ".." not in path.parts and path.suffix == ".pkl":
+            if path.parts[0] == self.root.name:
+                path = PurePosixPath(*path.parts[1:])
+            candidate = self.root / path
+            if self._inside(candidate):
+                return candidate
+        raise NotFound(
+            f"avatar_path '{avatar_path:.120}': {self.root.name}/ 안에 그런 아바타 파일(.pkl)이 없습니다. "
+            "GET /api/avatars가 알려 주는 path를 사용하세요.",
+            f"avatar_path '{avatar_path:.120}': there is no such avatar file (.pkl) inside {self.root.name}/. "
+            "Use a path that GET /api/avatars lists.",
+        )
+
+    def load(self, path: Path) -> Avatar:
+        """Return the avatar whose pack is at PATH, from memory where the file is unchanged.
+
+        Raises NotFound and BadPack as ``pack.load`` does.
+        """
+        try:
+            status = path.stat()
+        except OSError:
+            return load(path)  # which knows what to say
+        stamp = status.st_mtime_ns, status.st_size
+        with self._lock:
+            if path in self._kept and self._kept[path][0] == stamp:
+                self._kept.move_to_end(path)
+                return self._kept[path][1]
+            avatar = load(path)
+            logger.info("loaded avatar %s: %d frames", avatar.id, len(avatar.landmarks))
+            self._kept[path] = stamp, avatar
+            self._kept.move_to_end(path)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return avatar
+
+    def _inside(self, path: Path) -> bool:
+        """Whether PATH is a file that lies inside the store once links are followed."""
+        try:
+            return path.is_file() and path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links
+            return False

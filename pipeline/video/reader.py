@@ -1,0 +1,112 @@
+"""Reads an avatar's clip, a frame at a time, round and round."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from pipeline.errors import RenderFailed
+from pipeline.video.frame import Frame
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """How a video says its YUV is to be shown; the numbers are those of ITU-T H.273 (2: nothing said).
+
+    range: 0 nothing said, 1 limited (16-235), 2 full; space: the matrix; primaries; trc: the transfer curve.
+    """
+
+    range: int = 0
+    space: int = 2
+    primaries: int = 2
+    trc: int = 2
+
+    def apply(self, codec_context: Any) -> None:
+        """Tag CODEC_CONTEXT (an encoder that is not open yet) likewise: unlike tags would change the colours."""
+        codec_context.color_range = self.range
+        codec_context.colorspace = self.space
+        codec_context.color_primaries = self.primaries
+        codec_context.color_trc = self.trc
+
+
+class ClipReader:
+    """An mp4 in memory. Opening reads its header; ``frames`` decodes.
+
+    width, height: pixels; fps: frames per second; count: frames in the clip; pix_fmt, codec: FFmpeg's names.
+    Raises RenderFailed when VIDEO holds no video stream.
+    """
+
+    def __init__(self, video: bytes) -> None:
+        self._video = video
+        try:
+            with av.open(io.BytesIO(video), mode="r") as container:
+                stream = container.streams.video[0]
+                context = stream.codec_context
+                self.codec, self.pix_fmt = context.name, context.pix_fmt
+                self.width, self.height = context.width, context.height
+                self.fps = Fraction(stream.average_rate or 0)
+                self.count = int(stream.frames)
+                self.colors = ColorTags(
+                    int(context.color_range),
+                    int(context.colorspace),
+                    int(context.color_primaries),
+                    int(context.color_trc),
+                )
+        except (av.error.FFmpegError, OSError, IndexError, ValueError) as error:
+            raise _broken(str(error)) from error
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """Yield the clip's pictures for ever, beginning with number START (which may lie beyond the first round).
+
+        Only the frames that the decoder works on are in memory. Raises RenderFailed where the stream is broken, or
+        holds another number of frames than its header says: landmarks would no longer belong to their pictures.
+        """
+        skip = start % max(1, self.count)
+        while True:
+            for number, frame in enumerate(self.once()):
+                if number >= skip:
+                    yield frame
+            skip = 0
+
+    def once(self) -> Iterator[Frame]:
+        """Yield the clip's pictures one time, in order. Raises RenderFailed as ``frames`` does."""
+        number = 0
+        try:
+            with av.open(io.BytesIO(self._video), mode="r") as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for picture in container.decode(stream):
+                    number += 1
+                    yield Frame(self._planes(picture))
+        except (av.error.FFmpegError, OSError) as error:
+            raise _broken(str(error)) from error
+        if number == 0 or number != self.count:
+            raise _broken(f"{number} of {self.count} frames")
+
+    def _planes(self, picture: av.VideoFrame) -> np.ndarray:
+        """Copy PICTURE once, without the padding at the end of its lines (chroma of 854 pixels is 427 wide)."""
+        width, height = self.width, self.height
+        if (picture.width, picture.height) != (width, height) or picture.format.name != "yuv420p":
+            raise _broken(f"{picture.width}x{picture.height} {picture.format.name} in {width}x{height} yuv420p")
+        out = np.empty((height * 3 // 2, width), np.uint8)
+        flat, begin = out.reshape(-1), 0
+        for plane, rows, columns in zip(
+            picture.planes, (height, height // 2, height // 2), (width, width // 2, width // 2), strict=True
+        ):
+            lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]  # a buffer
+            flat[begin : begin + rows * columns].reshape(rows, columns)[:] = lines[:rows, :columns]
+            begin += rows * columns
+        return out
+
+
+def _broken(detail: str) -> RenderFailed:
+    return RenderFailed(
+        f"아바타 영상을 읽을 수 없습니다 ({detail}). 아바타를 다시 준비하세요 (python -m pipeline.avatar.prepare).",
+        f"The avatar's video cannot be read ({detail}). Prepare the avatar again (python -m pipeline.avatar.prepare).",
+    )
