@@ -50,7 +50,7 @@ class AvatarStore:
             match = _FILE_NAME.fullmatch(path.name)
             if match and match["resolution"] == path.parent.name and self._inside(path):
                 listed = PurePosixPath(self.root.name, path.parent.name, path.name)
-                found.append(PackInfo(f"{match['name']}_{match['resolution']}", *match.groups(), str(listed)))
+                found.append(PackInfo(path.name.removesuffix(SUFFIX), match["name"], match["resolution"], str(listed)))
         return sorted(found, key=lambda info: (-int(info.resolution[:-1]), info.name))
 
     def find(self, name: str, resolution: str) -> Path:

@@ -1,0 +1,140 @@
+"""Finds faces and their 478 points; the only module that imports MediaPipe.
+
+Face Mesh alone misses faces that are small in the picture. The full-range detector finds them from about 60 pixels of
+width; the mesh is then solved on an enlarged crop around one of them, which follows the face from frame to frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from pipeline.avatar.basis import OVAL
+from pipeline.errors import BadClip
+
+FaceChoice = Literal["center", "largest"] | int
+"""Which of several faces speaks: the one nearest the middle, the largest, or number N, counted from the left from 1."""
+
+_CROP = 480
+"""Pixels of the enlarged crop in which the mesh is solved."""
+_REACH = 1.1
+"""Half the crop's side, in face heights or widths, whichever is larger."""
+_DETECTION = 0.5
+
+
+@dataclass(frozen=True)
+class Box:
+    """A face in a picture, in pixels; score: the detector's, 0..1."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float = 1.0
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Its middle."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union with OTHER."""
+        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        if across <= 0 or down <= 0:
+            return 0.0
+        both = across * down
+        return both / (self.width * self.height + other.width * other.height - both)
+
+
+def choose(boxes: list[Box], width: int, height: int, which: FaceChoice) -> Box:
+    """Return the face among BOXES (left to right) of a WIDTH x HEIGHT picture that WHICH names. Raises BadClip."""
+    if which == "largest":
+        return max(boxes, key=lambda box: box.width * box.height)
+    if which == "center":
+        return min(boxes, key=lambda box: np.hypot(box.center[0] - width / 2, box.center[1] - height / 2))
+    if not 1 <= which <= len(boxes):
+        raise BadClip(
+            f"얼굴 번호 {which}이(가) 없습니다. 찾은 얼굴은 {len(boxes)}개이고, 왼쪽부터 1번입니다.",
+            f"There is no face number {which}: {len(boxes)} were found, counted from the left from 1.",
+        )
+    return boxes[which - 1]
+
+
+class FaceFinder:
+    """MediaPipe's detector and mesh; use as a context manager, from one thread."""
+
+    def __enter__(self) -> FaceFinder:
+        with _quiet():
+            import mediapipe
+
+            solutions: Any = mediapipe.solutions
+            self._detector = solutions.face_detection.FaceDetection(
+                model_selection=1, min_detection_confidence=_DETECTION
+            )
+            self._mesh = solutions.face_mesh.FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
+            blank = np.zeros((_CROP, _CROP, 3), np.uint8)
+            self._detector.process(blank)  # the models load, and speak, at their first picture
+            self._mesh.process(blank)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._detector.close()
+        self._mesh.close()
+
+    def boxes(self, picture: np.ndarray) -> list[Box]:
+        """Return the faces of PICTURE ((height, width, 3) uint8 RGB), left to right."""
+        height, width = picture.shape[:2]
+        found = []
+        for detection in self._detector.process(picture).detections or ():
+            box = detection.location_data.relative_bounding_box
+            found.append(
+                Box(box.xmin * width, box.ymin * height, box.width * width, box.height * height, detection.score[0])
+            )
+        return sorted(found, key=lambda box: box.x)
+
+    def points(self, picture: np.ndarray, box: Box) -> np.ndarray | None:
+        """Return the points of the face of PICTURE in BOX, (478, 3) float32 in pixels, or None if there is no face."""
+        center, reach = np.array(box.center), max(box.width, box.height) * _REACH
+        scale = _CROP / (2 * reach)
+        carry = np.array([[scale, 0, _CROP / 2 - center[0] * scale], [0, scale, _CROP / 2 - center[1] * scale]])
+        how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
+        crop = cv2.warpAffine(picture, carry, (_CROP, _CROP), flags=how, borderMode=cv2.BORDER_REPLICATE)
+        found = self._mesh.process(crop).multi_face_landmarks
+        if not found:
+            return None
+        points = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float32) * _CROP
+        points[:, :2] -= _CROP / 2
+        points /= scale
+        points[:, :2] += center
+        return points
+
+
+def box_of(points: np.ndarray) -> Box:
+    """Return the box of a face's POINTS ((478, 3) pixels), about as the detector would draw it."""
+    oval = points[list(OVAL), :2]
+    (left, top), (right, bottom) = oval.min(0), oval.max(0)
+    return Box(float(left), float(top), float(right - left), float(bottom - top))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep away what MediaPipe's C++ writes to the standard error stream past any logger while it starts."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
