@@ -98,7 +98,7 @@ def _generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[
 
 
 def render_video(avatar: Avatar, speech: Speech, frame_skip: int, task: Task, studio: Studio) -> Iterator[float]:
-    """Make the video of AVATAR saying SPEECH at ``task.video``; yield progress from 0 to 1, at most 4 times a second."""
+    """Make the video of AVATAR saying SPEECH at ``task.video``; yield progress, 0 to 1, at most 4 times a second."""
     yield 0.0
     total = max(1, round(speech.duration * avatar.fps))
     phonemes = phonemes_of(speech, studio.espeak)

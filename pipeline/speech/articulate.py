@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
 from pipeline.speech.track import MouthTrack
@@ -34,17 +34,19 @@ UNITS = (
     "mouthRollLower",
     "tongueOut",
 )
-"""The face units that speech moves. ``tongueOut`` is read as the height of the tongue's tip, 0 low .. 1 at the teeth."""
+"""The face units that speech moves. ``tongueOut`` is the height of the tongue's tip: 0 low, 1 at the teeth."""
 
 GRID = 200
 """Samples per second on which movement is computed before it is read off at the frames."""
 LEAD = 0.012
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.11, 0.13
-"""Seconds before and after speech in which the mouth leaves and reaches its rest; within the 150 ms after which it is still."""
-CLOSING_SIGMA = 0.024
+"""Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
+CLOSING_SIGMA = 0.022
 """Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
-MIN_CLOSURE = 0.050
+CLOSING_SHORTER = 0.025
+"""Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
+MIN_CLOSURE = 0.045
 """Seconds that a closure lasts at least, however short the sound."""
 
 
@@ -78,14 +80,14 @@ def _consonant(**shape: float) -> Viseme:
     return Viseme(shape, pull=0.8, rounding_pull=0.25)
 
 
-_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.46, mouthLowerDown=0.22, mouthUpperUp=0.10, mouthStretch=0.05))
+_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.52, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
 _define("ʌ ɜ ɞ", _vowel(jawOpen=0.32, mouthFunnel=0.08, mouthLowerDown=0.18, mouthUpperUp=0.05))
 _define("ə ɘ ɵ", _vowel(jawOpen=0.24, mouthFunnel=0.05, mouthLowerDown=0.15))
 _define("e ɛ ᴇ", _vowel(jawOpen=0.25, mouthStretch=0.25, mouthLowerDown=0.24, mouthUpperUp=0.10))
 _define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
-_define("ɯ ɨ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.22, mouthLowerDown=0.15))
+_define("ɯ ɨ ɤ", _vowel(jawOpen=0.08, mouthStretch=0.22, mouthLowerDown=0.15))
 _define("o ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.42, mouthPucker=0.32))
-_define("u ʊ w ʍ y ʏ", _vowel(jawOpen=0.09, mouthPucker=0.66, mouthFunnel=0.20))
+_define("u ʊ w ʍ y ʏ", _vowel(jawOpen=0.07, mouthPucker=0.68, mouthFunnel=0.20))
 _define("ø œ", _vowel(jawOpen=0.20, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
     "p b m ɓ",
@@ -105,7 +107,7 @@ _define("h ɦ ʔ ħ ʕ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=
 
 _OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(("jawOpen", "mouthLowerDown", "mouthUpperUp"))]
 _ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
-_SIGMA = np.full(len(UNITS), 0.045)
+_SIGMA = np.full(len(UNITS), 0.037)
 _SIGMA[_ROUNDERS] = 0.060
 _SIGMA[[i for i, u in enumerate(UNITS) if u.startswith(("mouthPress", "mouthRoll"))]] = 0.030
 _SIGMA[UNITS.index("tongueOut")] = 0.030
@@ -135,14 +137,14 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     grid = np.arange(-0.2, seconds + 0.2, 1 / GRID)
     weights = _blend(sounds, grid)
     weights[:, _OPENERS] *= _loudness(speech, sounds, grid)[:, None]
-    closing = _closing(sounds, grid)
-    weights[:, _OPENERS] *= 1 - closing[:, None]
-    weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
     weights *= _activity(sounds, grid)[:, None]
 
     times = np.arange(frames) / fps
     solved = times if frame_skip == 1 else np.append(times[::frame_skip], times[-1] + frame_skip / fps)
-    weights = _read_off(weights, closing, grid, solved, frame_skip / fps)
+    weights = np.stack([np.interp(solved, grid, column) for column in weights.T], axis=1)
+    closing = _closing(sounds, solved)
+    weights[:, _OPENERS] *= 1 - closing[:, None]
+    weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
     if frame_skip > 1:
         weights = _between(weights, solved, times)
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
@@ -168,12 +170,12 @@ def _blend(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.nd
             dominance = _soft_box(t, start[i], end[i], sigma) * strength[i]
             total[near] += dominance
             mean[near] += dominance[:, None] * shapes[i, units]
-        silence = 1 - sum_of_boxes(sounds, grid, sigma)
+        silence = 1 - _filled(sounds, grid, sigma)
         weights[:, units] = mean / (total + np.clip(silence, 0, 1))[:, None]
     return weights
 
 
-def sum_of_boxes(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray, sigma: float) -> np.ndarray:
+def _filled(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray, sigma: float) -> np.ndarray:
     """Return how much of the time around each grid point is filled with sound, 0..1."""
     filled = np.zeros(len(grid))
     for _, start, end in sounds:
@@ -191,17 +193,21 @@ def _target(viseme: Viseme, unit: str) -> float:
     return viseme.shape.get(unit, viseme.shape.get(unit.removesuffix("Left").removesuffix("Right"), 0.0))
 
 
-def _closing(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
-    """Return how far the lips are held together, 0..1, on the grid."""
-    closing = np.zeros(len(grid))
+def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
+    """Return how far the lips are held together, 0..1, at TIMES (s).
+
+    However short the sound, the frame nearest to its middle shows it whole: a closure between two frames would be lost.
+    """
+    closing = np.zeros(len(times))
     for viseme, start, end in sounds:
         if viseme.closing:
-            middle, half = (start + end) / 2, max(end - start, MIN_CLOSURE) / 2
-            near = slice(*np.searchsorted(grid, (middle - half, middle + half)))
-            closing[near] = np.maximum(closing[near], viseme.closing)
-    peak = gaussian_filter1d(closing, CLOSING_SIGMA * GRID)
-    # a short closure must not be flattened by its own softening
-    return np.clip(peak * 1.18, 0, 1)
+            middle, half = (start + end) / 2, max(end - start - CLOSING_SHORTER, MIN_CLOSURE) / 2
+            near = slice(*np.searchsorted(times, (middle - half - 0.1, middle + half + 0.1)))
+            held = _soft_box(times[near], middle - half, middle + half, CLOSING_SIGMA)
+            closing[near] = np.maximum(closing[near], held * viseme.closing)
+            nearest = int(np.abs(times - middle).argmin())
+            closing[nearest] = max(closing[nearest], viseme.closing)
+    return closing
 
 
 def _loudness(speech: Speech, sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
@@ -224,16 +230,6 @@ def _activity(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np
         fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
         gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
     return 0.5 - 0.5 * np.cos(np.pi * gate)
-
-
-def _read_off(weights: np.ndarray, closing: np.ndarray, grid: np.ndarray, times: np.ndarray, step: float) -> np.ndarray:
-    """Sample the movement at TIMES, STEP (s) apart, without losing a closure that falls between two of them."""
-    width = max(1, round(step * GRID))
-    held = maximum_filter1d(closing, width)
-    missed = np.clip((held - closing) / np.maximum(1 - closing, 1e-3), 0, 1)
-    kept = weights.copy()
-    kept[:, _OPENERS] *= (1 - missed)[:, None]
-    return np.stack([np.interp(times, grid, column) for column in kept.T], axis=1)
 
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:

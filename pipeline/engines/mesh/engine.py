@@ -64,7 +64,7 @@ class _FaceMover:
         self._interior = MouthInterior(basis, unit)
 
     def move(self, base: Frame, index: int, weights: np.ndarray) -> Frame:
-        """Return BASE, frame INDEX of the clip, with the mouth at WEIGHTS ((units,)); BASE itself when nothing moves."""
+        """Return BASE, frame INDEX of the clip, with the mouth at WEIGHTS ((units,)); BASE itself if nothing moves."""
         gain = self._gain[index]
         weights = weights * gain
         if gain == 0 or not (weights.any() or self._speaks_in_clip[index]):

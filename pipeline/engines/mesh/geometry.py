@@ -25,6 +25,10 @@ SHUT_GAP, OPEN_GAP = 0.05, 0.09
 Face Mesh leaves a small gap between shut lips; the seam is drawn through its middle."""
 
 
+CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
+"""How much of the measured gap is kept along the inner lips: a mouth opens like a lens, not like a letter box."""
+
+
 class FaceGeometry:
     """The points of one avatar, prepared for the mesh.
 
@@ -58,7 +62,7 @@ class FaceGeometry:
         points[:, LOWER_INNER] = seam + (lower - seam) * keep
 
     def triangles(self) -> np.ndarray:
-        """Return (n, 3) int32 indices: the mouth's inside, the skirt between face and ring, the face; drawn in order."""
+        """Return (n, 3) int32 indices: the mouth's inside, the skirt out to the ring, the face; drawn in order."""
         up, lo, n = UPPER_INNER, LOWER_INNER, len(OVAL)
         inside = [t for i in range(len(up) - 1) for t in ((up[i], up[i + 1], lo[i]), (up[i + 1], lo[i + 1], lo[i]))]
         skirt = [
@@ -74,9 +78,11 @@ class FaceGeometry:
         target = self.rest[index].copy()
         target[:478] += movement @ self.carry[index]
         upper, lower = target[UPPER_INNER], target[LOWER_INNER]
-        overlap = np.minimum((lower - upper) @ self.down[index], 0)[:, None] / 2 * self.down[index]
-        target[UPPER_INNER] += overlap  # lips meet; they do not pass through each other
-        target[LOWER_INNER] -= overlap
+        gap = (lower - upper) @ self.down[index]
+        # lips meet, they do not pass through each other; and they part less towards the corners
+        change = np.where(gap < 0, -gap, (CORNER_TAPER - 1) * gap)[:, None] / 2 * self.down[index]
+        target[UPPER_INNER] -= change
+        target[LOWER_INNER] += change
         return target
 
     def jaw(self, index: int, movement: np.ndarray) -> np.ndarray:

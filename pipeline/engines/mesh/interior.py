@@ -127,7 +127,7 @@ class MouthInterior:
         size = right - left, bottom - top
         mask = _coverage(outline - (left, top), size)
         # little light falls through a narrow gap
-        lit = float(np.clip(0.45 + gap / (0.20 * eyes) * 0.55, 0.45, 1.0))
+        lit = float(np.clip(0.6 + gap / (0.20 * eyes) * 0.4, 0.6, 1.0))
         patch = self._inside(size, anchor - (left, top), carry, jaw, tongue, lit, light)
         patch = _shade(patch, mask, outline - (left, top), lit)
         if self._blur > 0.3:
@@ -152,14 +152,14 @@ class MouthInterior:
         skin, lips = light.skin, light.lips
         red = lips[1:] - 128
         patch = np.empty((size[1], size[0], 3), np.float32)
-        patch[:] = (16 + 0.10 * (skin[0] - 16), *(128 + 0.5 * red))
+        patch[:] = (16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red))
         lift = np.array([0.0, tongue * TONGUE_LIFT, 0.0]) * (1, -1, 1) * IMAGE_AXES
         raised = lift @ carry
-        teeth_white = min(1.02 * skin[0], 222.0)
-        tint = 0.30 * (skin[1:] - 128)  # teeth take on a part of the light's colour
+        teeth_white = min(1.12 * skin[0] + 12, 228.0)
+        tint = 0.42 * (skin[1:] - 128)  # teeth take on a part of the light's colour
         for name, offset, white, bright in (
-            ("tongue", jaw - raised, 0.75 * skin[0], 0.50 + 0.25 * tongue),
-            ("lower", jaw, teeth_white, 0.86),
+            ("tongue", jaw - raised, 0.8 * skin[0], 0.62 + 0.25 * tongue),
+            ("lower", jaw, teeth_white, 0.9),
             ("upper", np.zeros(2), teeth_white, 1.0),
         ):
             sprite = self._sprites[name]
@@ -213,10 +213,10 @@ def _shade(patch: np.ndarray, mask: np.ndarray, outline: np.ndarray, lit: float)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1)
     x = (np.arange(mask.shape[1]) - middle[0]) / half[0]
     y = (np.arange(mask.shape[0]) - low[1]) / (2 * half[1])
-    sides = 1 - 0.55 * np.clip(np.abs(x), 0, 1) ** 2.5
-    under_lip = np.clip(0.62 + y * 1.4, 0, 1)
+    sides = 1 - 0.6 * np.clip(np.abs(x), 0, 1) ** 2.5
+    under_lip = np.clip(0.74 + y * 1.3, 0, 1)
     inner = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(half[1]) * 0.25))
-    shade = (sides[None] * under_lip[:, None] * np.clip(0.35 + 0.75 * inner, 0, 1) * lit).astype(np.float32)
+    shade = (sides[None] * under_lip[:, None] * np.clip(0.45 + 0.7 * inner, 0, 1) * lit).astype(np.float32)
     shaded = patch.copy()
     shaded[..., 0] = 16 + (patch[..., 0] - 16) * shade
     return shaded

@@ -19,7 +19,7 @@ def _rasterize(
     map_x: np.ndarray,
     map_y: np.ndarray,
 ) -> None:
-    """Fill the maps with, for each pixel of a moved triangle, where it came from; later triangles cover earlier ones."""
+    """Fill the maps with, for each pixel of a moved triangle, where it came from; later triangles cover earlier."""
     height, width = map_x.shape
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
