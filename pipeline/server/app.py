@@ -1,0 +1,120 @@
+"""Starts the server: page and REST on one port, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from types import FrameType
+
+from fastapi import FastAPI
+
+from pipeline.errors import PipelineError
+from pipeline.generate import Studio
+from pipeline.gpu import Gpu
+from pipeline.server.queue import Generate, RenderQueue
+from pipeline.server.routes import Api, exception_handlers
+from pipeline.server.ui import CSS, build_page, make_theme
+from pipeline.settings import Settings
+from pipeline.tasks import TaskBook
+
+logger = logging.getLogger(__name__)
+
+MAX_UPLOAD = "1mb"
+"""Nothing is uploaded through the page."""
+SWEEP_SECONDS = 30.0
+"""How often results are looked at for ones that have been kept long enough."""
+GOODBYE_SECONDS = 10.0
+"""How long the end of the program waits for running tasks to remove their half-made files."""
+
+
+class CannotServe(PipelineError):
+    """The server cannot start: its port is taken, or its host is not one of this machine."""
+
+    status = 503
+
+
+def serve(studio: Studio, generate: Generate) -> None:
+    """Serve until SIGINT or SIGTERM; every task that still runs is stopped and its half-made files are removed.
+
+    GENERATE is ``pipeline.generate.generate``, or a stand-in. Raises CannotServe.
+    """
+    settings = studio.settings
+    check_address(settings)
+    book = TaskBook(settings.results, settings.result_ttl)
+    book.sweep()
+    line = RenderQueue(studio, book, generate)
+    page = build_page(studio, line)
+    api = Api(studio, line, book, Gpu())
+    told_to_end = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        told_to_end.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
+    _, url, _ = page.launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        prevent_thread_lock=True,
+        quiet=True,
+        show_error=False,  # texts of unforeseen exceptions stay in the log
+        ssr_mode=False,  # a Node server in front would answer /api/* with a page
+        run_history=False,
+        footer_links=["api"],
+        max_file_size=MAX_UPLOAD,
+        theme=make_theme(),
+        css=CSS,
+        app_kwargs={
+            "routes": list(api.router().routes),
+            "exception_handlers": exception_handlers(),
+            "lifespan": _sweeping(book),
+        },
+    )
+    logger.info("ready: %s", url)
+    told_to_end.wait()
+    logger.info("ending")
+    line.close(GOODBYE_SECONDS)
+    page.close(verbose=False)
+
+
+def check_address(settings: Settings) -> None:
+    """Raise CannotServe when nothing can listen on the host and port of SETTINGS."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotServe(
+            f"{where}에서 서버를 시작할 수 없습니다 ({error}). 이미 사용 중이면 GRADIO_SERVER_PORT로 다른 포트를 "
+            "지정하세요.",
+            f"Cannot listen on {where} ({error}). If it is in use, set GRADIO_SERVER_PORT to another port.",
+        ) from error
+
+
+def _sweeping(book: TaskBook) -> object:
+    """Return a FastAPI lifespan that removes results which have been kept long enough."""
+    period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(period)
+            await asyncio.to_thread(book.sweep)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sweeper = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+
+    return lifespan

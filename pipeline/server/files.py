@@ -1,0 +1,69 @@
+"""Sends results: finished ones with Range, a growing video from its start until it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from pipeline.errors import NotFound
+from pipeline.tasks import Task
+
+LOOK_SECONDS = 0.05
+"""How often a growing file is looked at for more."""
+CHUNK = 1 << 16
+"""Bytes."""
+
+
+class BrokenOff(Exception):
+    """The task whose video was being sent died; the connection is closed so that nobody takes it for whole."""
+
+
+async def video_response(task: Task, head: bool) -> Response:
+    """Answer with the video of TASK, finished or growing; HEAD asks for the headers alone. Raises NotFound.
+
+    A growing video has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
+    finished file will have.
+    """
+    growing = _open(task.video_part)
+    if growing is None:  # looked at first: a video that is finished just now is found under its own name
+        return file_response(task.video, "video/mp4")
+    headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
+    if head:
+        growing.close()
+        return Response(media_type="video/mp4", headers=headers)
+    return StreamingResponse(_follow(growing, task), media_type="video/mp4", headers=headers)
+
+
+def file_response(path: Path, media_type: str) -> Response:
+    """Answer with a finished file, whole or the ranges asked for. Raises NotFound."""
+    if not path.is_file():
+        raise NotFound(
+            f"파일이 없습니다: {path.name}. 결과는 정해진 시간 동안만 보관됩니다. 다시 생성하세요.",
+            f"There is no such file: {path.name}. Results are kept for a limited time; make it again.",
+        )
+    return FileResponse(path, media_type=media_type)
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+async def _follow(growing: BinaryIO, task: Task) -> AsyncIterator[bytes]:
+    """Yield the bytes of a growing file as they come; raise BrokenOff when it is given up."""
+    with growing:
+        while True:
+            done = not task.video_part.exists()  # asked before reading: what is read after that is the rest
+            while chunk := growing.read(CHUNK):
+                yield chunk
+            if done:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+    if not task.video.exists():
+        raise BrokenOff(task.id)

@@ -1,0 +1,125 @@
+"""Stand-ins behind the program's own seams, and a server that runs on them: ``python -m tests.fakes PRECOMPUTED``.
+
+They do what real engines do only when something is wrong: hang, crash, answer nonsense, take very long. Which of
+these a request gets is written in its text.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+
+from pipeline.avatar.pack import POINTS, Avatar, save
+from pipeline.avatar.store import AvatarStore
+from pipeline.cancel import CancelToken
+from pipeline.errors import BadRequest, SpeechFailed, Unavailable
+from pipeline.generate import Studio, generate
+from pipeline.server.app import serve
+from pipeline.settings import Settings
+from pipeline.speech.track import MouthTrack
+from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.frame import Frame
+
+logger = logging.getLogger("tests.fakes")
+
+WIDTH, HEIGHT, FPS = 64, 48, 25
+CLIP_FRAMES = 5
+SECONDS_PER_WORD = 0.4
+RATE = 16_000
+
+
+class FakeTTS:
+    """Says every word as a tone. "hang", "crash", "busy" and "dropped" in the text have it fail in that way."""
+
+    name = "fake"
+
+    def available(self) -> bool:
+        return True
+
+    def voices(self) -> list[Voice]:
+        return [Voice("alto", "Alto"), Voice("bass", "Bass")]
+
+    def check_voice(self, voice: str) -> None:
+        if voice not in (CUSTOM_VOICE, "alto", "bass"):
+            raise BadRequest("tts_voice: alto, bass", "tts_voice: choose one of: Custom, alto, bass")
+
+    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+        words = text.split()
+        if "hang" in words:
+            time.sleep(6)  # on purpose: an engine that does not look at its token
+        if "crash" in words:
+            raise ZeroDivisionError("secret detail")
+        if "busy" in words:
+            raise Unavailable("음성 엔진이 바쁩니다.", "The speech engine is busy.")
+        if "dropped" in words:
+            raise SpeechFailed("연결이 끊어졌습니다.", "The line was dropped.")
+        seconds = len(words) * SECONDS_PER_WORD
+        times = np.arange(round(seconds * RATE)) / RATE
+        samples = 0.3 * np.sin(2 * np.pi * (150 + 10 * len(words)) * times)
+        marks = (Mark("phoneme", "a", 0.0, seconds),)
+        return Speech(samples.astype(np.float32), RATE, text, "en-us", marks)
+
+
+class FakeEngine:
+    """Draws plain pictures, one shade of grey per frame. "slow" in the text takes 0.1 s for each; "torn" breaks off."""
+
+    name = "fake"
+
+    def available(self) -> bool:
+        return True
+
+    def render(self, avatar: Avatar, speech: Speech, mouth: MouthTrack, cancel: CancelToken) -> Iterator[Frame]:
+        logger.info("render starts")
+        try:
+            for number in range(len(mouth.weights)):
+                if "slow" in speech.text:
+                    cancel.wait(0.1)
+                cancel.check()
+                if "torn" in speech.text and number == 10:
+                    raise ZeroDivisionError("secret detail")
+                planes = np.full((avatar.height * 3 // 2, avatar.width), 128, np.uint8)
+                planes[: avatar.height] = 16 + number % 200
+                yield Frame(planes)
+        finally:
+            logger.info("render ends")
+
+
+def make_pack(root: Path, name: str, resolution: str) -> Path:
+    """Save a tiny pack in the store at ROOT and return its path."""
+    clip = BytesIO()
+    with av.open(clip, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for shade in range(CLIP_FRAMES):
+            picture = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH), 40 * shade, np.uint8), format="gray")
+            container.mux(stream.encode(picture.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    points = np.zeros((CLIP_FRAMES, POINTS, 3), np.float32)
+    points[..., 0] = np.linspace(10, 50, POINTS)
+    usable = np.ones(CLIP_FRAMES, bool)
+    avatar = Avatar(name, resolution, WIDTH, HEIGHT, Fraction(FPS), clip.getvalue(), points, points, usable)
+    path = root / resolution / f"{name}_{resolution}_precomputed.pkl"
+    save(avatar, path)
+    return path
+
+
+def main() -> None:
+    """Serve with the stand-ins, on the packs in the folder that the command line names."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
+    tts, espeak = FakeTTS(), EspeakEngine()
+    serve(Studio(settings, AvatarStore(settings.precomputed), {tts.name: tts}, espeak, FakeEngine()), generate)
+
+
+if __name__ == "__main__":
+    main()
