@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as c
 import logging
 import threading
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,7 +31,7 @@ DEFAULT_PITCH = 50
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA = 0x0001, 0x0002
 _INITIALIZE_DONT_EXIT = 0x8000
-_EVENT_LIST_TERMINATED, _EVENT_PHONEME = 0, 7
+_EVENT_LIST_TERMINATED, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 _PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
 _POS_CHARACTER = 1
 _CHARS_UTF8 = 1  # neither espeakSSML nor espeakPHONEMES: markup and [[phonemes]] are text like any other
@@ -66,6 +67,20 @@ class _Voice(c.Structure):
         ("score", c.c_int),
         ("spare", c.c_void_p),
     )
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What eSpeak NG made of a text.
+
+    samples: (n,) int16 mono; rate: Hz; phonemes: gapless marks from 0 to the end; words: (offset in the text, start in
+    seconds) of every word as the library cuts them.
+    """
+
+    samples: np.ndarray
+    rate: int
+    phonemes: tuple[Mark, ...]
+    words: tuple[tuple[int, float], ...]
 
 
 _SynthCallback = c.CFUNCTYPE(c.c_int, c.POINTER(c.c_short), c.c_int, c.POINTER(_Event))
@@ -160,41 +175,29 @@ class EspeakEngine:
         if not speakable(text):
             raise _nothing_to_say()
         language = language_of(text) if voice == CUSTOM_VOICE else voice
-        samples, phonemes = self._speak(_plain(text), language, cancel)
-        rate = _library().rate
-        marks = _marks(phonemes, len(samples), rate)
-        if not any(mark.text for mark in marks):
+        said = self.render(text, language, cancel)
+        if not any(mark.text for mark in said.phonemes):
             raise _nothing_to_say()
-        return Speech(samples.astype(np.float32) / 32768, rate, text, language, marks)
+        return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)
 
-    def _speak(self, text: str, language: str, cancel: CancelToken) -> tuple[np.ndarray, list[tuple[str, int]]]:
-        """Return 16-bit samples and (phoneme, first sample) for TEXT."""
+    def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
+        """Say TEXT letter by letter as it stands, at RATE words per minute (80..450; None is the engine's own).
+
+        Raises Unavailable (library), SpeechFailed, Cancelled.
+        """
         library = _library()
-        chunks: list[np.ndarray] = []
-        phonemes: list[tuple[str, int]] = []
-
-        def collect(samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
-            if samples and count > 0:
-                chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
-            index = 0
-            while events[index].type != _EVENT_LIST_TERMINATED:
-                if events[index].type == _EVENT_PHONEME:
-                    name = bytes(events[index].id).split(b"\0")[0].decode("utf-8", "ignore")
-                    phonemes.append((name, events[index].sample))
-                index += 1
-            return int(cancel.cancelled)  # 1 stops the library
-
-        callback = _SynthCallback(collect)
-        data = text.encode()
+        heard = _Heard(cancel)
+        callback = _SynthCallback(heard.listen)
+        data = _plain(text).encode()
+        name = f"{language}+{self._variant}" if self._variant else language
         while not library.lock.acquire(timeout=0.05):
             cancel.check()
         try:
             cancel.check()
             calls = library.calls
-            name = f"{language}+{self._variant}" if self._variant else language
             if calls.espeak_SetVoiceByName(name.encode()) != _OK:
                 raise _failed(f"espeak_SetVoiceByName({name!r})")
-            calls.espeak_SetParameter(_PARAMETER_RATE, self._rate, 0)
+            calls.espeak_SetParameter(_PARAMETER_RATE, rate or self._rate, 0)
             calls.espeak_SetParameter(_PARAMETER_PITCH, self._pitch, 0)
             calls.espeak_SetSynthCallback(callback)
             size = c.c_size_t(len(data) + 1)
@@ -204,13 +207,43 @@ class EspeakEngine:
         cancel.check()
         if status != _OK:
             raise _failed(f"espeak_Synth: {status}")
-        return (np.concatenate(chunks) if chunks else np.zeros(0, np.int16)), phonemes
+        return heard.rendering(library.rate)
+
+
+class _Heard:
+    """Collects what the C library calls back with."""
+
+    def __init__(self, cancel: CancelToken) -> None:
+        self._cancel = cancel
+        self._chunks: list[np.ndarray] = []
+        self._phonemes: list[tuple[str, int]] = []
+        self._words: list[tuple[int, int]] = []
+
+    def listen(self, samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
+        """Take one piece of sound and its events; return 1 to stop the library."""
+        if samples and count > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        index = 0
+        while (event := events[index]).type != _EVENT_LIST_TERMINATED:
+            if event.type == _EVENT_PHONEME:
+                name = bytes(event.id).split(b"\0")[0].decode("utf-8", "ignore")
+                self._phonemes.append((name, event.sample))
+            elif event.type == _EVENT_WORD:
+                self._words.append((event.text_position - 1, event.sample))
+            index += 1
+        return int(self._cancel.cancelled)
+
+    def rendering(self, rate: int) -> Rendering:
+        samples = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
+        words = tuple((offset, sample / rate) for offset, sample in self._words)
+        return Rendering(samples, rate, _marks(self._phonemes, len(samples), rate), words)
 
 
 def _plain(text: str) -> str:
-    """Return TEXT without what the C library cannot take: NUL, lone surrogates, and its control codes (\\x01...)."""
-    encodable = text.encode("utf-8", "ignore").decode()
-    return "".join(letter if letter.isprintable() or letter in "\t\n\r" else " " for letter in encodable)
+    """Return TEXT with blanks for what the C library cannot take: NUL, its control codes, lone surrogates."""
+    return "".join(
+        " " if unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r" else letter for letter in text
+    )
 
 
 def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mark, ...]:

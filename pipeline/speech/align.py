@@ -1,0 +1,109 @@
+"""Phoneme times of speech that comes with its text but without timing.
+
+espeak-ng says the same text, with known phoneme times, and dynamic time warping finds which moment of the recording
+sounds like which moment of that rendering (Sakoe & Chiba, "Dynamic programming algorithm optimization for spoken word
+recognition", 1978: slopes held between 1/2 and 2). The rendering is used without its pauses; the search may rest in
+silence before, between and after the words instead, for as long as the recording is quiet. Both are heard as mel bands
+and energy in dB, brought to the same mean and spread over speech, which takes most of the voice out of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+
+from pipeline.cancel import CancelToken
+from pipeline.speech.korean import read_aloud
+from pipeline.speech.timeline import gapless
+from pipeline.speech.warp import warp
+from pipeline.tts.base import Mark, Speech
+from pipeline.tts.espeak import DEFAULT_RATE, EspeakEngine, Rendering
+
+HOP = 0.010
+"""Seconds between two frames."""
+RATE = 16000
+"""Hz at which recordings are compared."""
+BANDS = 40
+ENERGY_WEIGHT = 1.5
+"""Weight of the energy's difference; that of the mel bands together is 1."""
+DEPTH = 60.0
+"""dB below the loud parts (95th percentile) that are still told apart."""
+SILENCE_COST = 0.7
+"""Cost of resting in silence for one quiet frame; a good match of two speech frames costs about as much."""
+LOUD_COST = 0.15
+"""What each dB above the threshold of speech adds to the cost of calling a frame silent."""
+RATES = (90, 400)
+"""Words per minute at which espeak-ng still says every sound."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """Frames of a recording every HOP: features (frames, bands + 1) and the level above the speech threshold (dB)."""
+
+    features: np.ndarray
+    level: np.ndarray
+
+
+def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
+    """Return the phonemes of SPEECH as gapless marks from 0 to its end. Raises Unavailable (espeak-ng), Cancelled."""
+    text = read_aloud(speech.text) if speech.language == "ko" else speech.text
+    said = espeak.render(text, speech.language, cancel)
+    recording = _hear(speech.samples, speech.rate)
+    spoken = sum(mark.end - mark.start for mark in said.phonemes if mark.text)
+    heard = HOP * np.count_nonzero(recording.level > 0)
+    if spoken <= 0 or heard <= 0:
+        return gapless([], speech.duration)
+    if not 0.8 < spoken / heard < 1.25:
+        words_per_minute = int(np.clip(DEFAULT_RATE * spoken / heard, *RATES))
+        said = espeak.render(text, speech.language, cancel, words_per_minute)
+    return gapless(_lay(said, recording, cancel), speech.duration)
+
+
+def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
+    """Return the phonemes of SAID at their times in RECORDING."""
+    sounds = [mark for mark in said.phonemes if mark.text]
+    reference = _hear(said.samples.astype(np.float32) / 32768, said.rate)
+    times = np.arange(len(reference.level)) * HOP
+    starts, ends = (np.array([getattr(mark, side) for mark in sounds]) for side in ("start", "end"))
+    owner = np.searchsorted(starts, times, side="right") - 1
+    kept = np.flatnonzero((owner >= 0) & (times < ends[np.maximum(owner, 0)]))
+    words = np.array([start for _, start in said.words])
+    after_pause = starts[1:][starts[1:] > ends[:-1]]
+    rests = np.unique(np.searchsorted(kept * HOP, np.concatenate([[0.0], words, after_pause, [np.inf]])))
+
+    silence = SILENCE_COST + LOUD_COST * np.maximum(recording.level, 0)
+    path = warp(recording.features, reference.features[kept], silence, rests, cancel)
+    # each sound's own span on the axis of kept frames, to a fraction of a frame
+    firsts = np.minimum(np.searchsorted(kept, starts / HOP), len(kept) - 1)
+    lasts = np.maximum(np.searchsorted(kept, ends / HOP) - 1, firsts)
+    begin = path.begins(firsts, starts / HOP - kept[firsts]) * HOP
+    finish = path.ends(lasts, ends / HOP - kept[lasts]) * HOP
+    return [Mark("phoneme", m.text, float(b), float(f)) for m, b, f in zip(sounds, begin, finish, strict=True)]
+
+
+def _hear(samples: np.ndarray, rate: int) -> _Heard:
+    if rate != RATE:
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=RATE, res_type="soxr_qq")
+    hop = round(RATE * HOP)
+    mel = librosa.feature.melspectrogram(
+        y=samples, sr=RATE, n_fft=512, hop_length=hop, n_mels=BANDS, fmin=80, fmax=7000
+    )
+    energy = 10 * np.log10(mel.sum(axis=0) + 1e-10)
+    top = np.percentile(energy, 95)
+    energy = np.maximum(energy, top - DEPTH)
+    bands = np.maximum(10 * np.log10(mel.T + 1e-10), top - DEPTH - 10)
+    # ends by energy: halfway between what is quiet and what is loud
+    level = energy - (max(np.percentile(energy, 10), top - 50) + top) / 2
+    voiced = level > 0
+    features = np.column_stack(
+        [_standard(bands, voiced) / np.sqrt(BANDS), ENERGY_WEIGHT * _standard(energy[:, None], voiced)]
+    )
+    return _Heard(features.astype(np.float32), level)
+
+
+def _standard(values: np.ndarray, over: np.ndarray) -> np.ndarray:
+    """Return VALUES (frames, bands) with mean 0 and spread 1 over the frames OVER."""
+    chosen = values[over] if over.any() else values
+    return np.asarray((values - chosen.mean(axis=0)) / (chosen.std(axis=0) + 1e-3))

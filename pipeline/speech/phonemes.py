@@ -1,0 +1,95 @@
+"""Phoneme times of any speech, from whatever its engine knows of timing."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.cancel import CancelToken
+from pipeline.speech.align import align
+from pipeline.speech.korean import Piece, reading
+from pipeline.speech.language import speakable
+from pipeline.speech.timeline import gapless
+from pipeline.tts.base import Mark, Speech
+from pipeline.tts.espeak import EspeakEngine, Rendering
+
+
+@dataclass(frozen=True)
+class _Word:
+    """Characters START to END of a text, spoken from BEGIN to FINISH (s)."""
+
+    start: int
+    end: int
+    begin: float
+    finish: float
+
+
+def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None = None) -> tuple[Mark, ...]:
+    """Return the phonemes of SPEECH as gapless marks from 0 to its end; pauses are marks with an empty text.
+
+    Phoneme marks are taken as they are. Character and word marks fix the words, and the phonemes that espeak-ng gives
+    for the same text are laid between their ends. Without marks the sound itself is aligned. Raises Unavailable when
+    espeak-ng cannot be loaded, Cancelled.
+    """
+    cancel = cancel or CancelToken()
+    if speech.marks and speech.marks[0].kind == "phoneme":
+        return speech.marks
+    text, words = _words(speech.marks)
+    if not words:
+        return align(speech, espeak, cancel)
+    pieces = reading(text) if speech.language == "ko" else [Piece(0, len(text), text)]
+    said = espeak.render("".join(piece.spoken for piece in pieces), speech.language, cancel)
+    return gapless(_lay(said, pieces, words), speech.duration)
+
+
+def _words(marks: tuple[Mark, ...]) -> tuple[str, list[_Word]]:
+    """Return the text of character or word MARKS and its words with the times of their first and last sounding marks."""
+    joint = " " if marks and marks[0].kind == "word" else ""
+    text = joint.join(mark.text for mark in marks)
+    offsets, offset = [], 0
+    for mark in marks:
+        offsets.append(offset)
+        offset += len(mark.text) + len(joint)
+    words = []
+    for match in re.finditer(r"\S+", text):
+        first, last = (bisect_right(offsets, where) - 1 for where in (match.start(), match.end() - 1))
+        sounding = [mark for mark in marks[first : last + 1] if speakable(mark.text)]
+        if sounding:
+            words.append(_Word(match.start(), match.end(), sounding[0].start, sounding[-1].end))
+    return text, words
+
+
+def _lay(said: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]:
+    """Return the phonemes of SAID, those of each word moved and stretched into that word's own time."""
+    starts = [word.start for word in words]
+    heard: dict[int, float] = {}  # index of a word -> where it begins in the rendering
+    for offset, time in said.words:
+        heard.setdefault(max(bisect_right(starts, _source_offset(offset, pieces)) - 1, 0), time)
+    # words that espeak-ng joins to the one before share its time
+    firsts = [0, *sorted(heard)[1:]]
+    froms = [0.0, *(heard[index] for index in firsts[1:])]
+    begins = [words[index].begin for index in firsts]
+    finishes = [words[index - 1].finish for index in firsts[1:]] + [words[-1].finish]
+
+    sounds: list[Mark] = []
+    for (start, end), begin, finish in zip(pairwise([*froms, float("inf")]), begins, finishes, strict=True):
+        own = [mark for mark in said.phonemes if mark.text and start <= (mark.start + mark.end) / 2 < end]
+        if own:
+            knots = (own[0].start, own[-1].end)
+            times = [np.interp((mark.start, mark.end), knots, (begin, finish)).tolist() for mark in own]
+            sounds += [Mark("phoneme", mark.text, *span) for mark, span in zip(own, times, strict=True)]
+    return sounds
+
+
+def _source_offset(offset: int, pieces: list[Piece]) -> int:
+    """Return where in the written text the character at OFFSET of the spoken text comes from."""
+    spoken = 0
+    for piece in pieces:
+        if offset < spoken + len(piece.spoken):
+            return min(piece.start + offset - spoken, max(piece.end - 1, piece.start))
+        spoken += len(piece.spoken)
+    return pieces[-1].end if pieces else 0

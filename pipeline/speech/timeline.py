@@ -1,0 +1,37 @@
+"""Putting sounds into one gapless line of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.tts.base import Mark
+
+MIN_PAUSE = 0.12
+"""Seconds of gap between two sounds from which it is a pause; a shorter one belongs to the sound before it."""
+
+
+def gapless(sounds: Iterable[Mark], duration: float) -> tuple[Mark, ...]:
+    """Return SOUNDS (phonemes in order of time) with pauses between them, so that they cover 0 to DURATION (s).
+
+    Where two sounds overlap, the later one begins when the earlier one ends.
+    """
+    placed: list[Mark] = []
+    for sound in sounds:
+        before = placed[-1].end if placed else 0.0
+        start, end = max(sound.start, before), min(sound.end, duration)
+        if end <= start:
+            continue
+        if placed and start - before < MIN_PAUSE:
+            placed[-1] = Mark("phoneme", placed[-1].text, placed[-1].start, start)
+        placed.append(Mark("phoneme", sound.text, start, end))
+
+    marks: list[Mark] = []
+    now = 0.0
+    for sound in placed:
+        if sound.start > now:
+            marks.append(Mark("phoneme", "", now, sound.start))
+        marks.append(sound)
+        now = sound.end
+    if now < duration:
+        marks.append(Mark("phoneme", "", now, duration))
+    return tuple(marks)
