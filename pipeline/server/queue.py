@@ -160,11 +160,15 @@ class RenderQueue:
         """Tell every event but the last, which is returned."""
         task.cancel.check()
         request = parse(body, self._studio)
-        for event in self._generate(request, task, self._studio):
+        done = None
+        for event in self._generate(request, task, self._studio):  # to its end: closed early it removes its files
             if isinstance(event, Done):
-                return event
-            tell(event)
-        raise RuntimeError("the pipeline ended without a result")
+                done = event
+            else:
+                tell(event)
+        if done is None:
+            raise RuntimeError("the pipeline ended without a result")
+        return done
 
     def _abandoned(self, task_id: str) -> bool:
         """Return whether Gradio knows that the client of a running task has left."""
