@@ -1,0 +1,206 @@
+"""Opens clips of any kind: what they are, and their pictures at a wanted size and a constant frame rate."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace
+
+from pipeline.errors import BadClip
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+MAX_FPS = 30
+MIN_FPS = 24
+"""Slower clips get each picture twice or more often: lips need the frames even where the base has none."""
+SHORTEST = 0.5
+"""Seconds."""
+LONGEST = 60.0
+"""Seconds of clip that an avatar is made from; more only costs memory, since the clip loops."""
+BT709 = ColorTags(1, 1, 1, 1)
+BT601 = ColorTags(1, 6, 6, 6)
+_RGB, _SAID_NOTHING = 0, 2
+_PACKETS_READ = 40_000
+"""Enough for a minute at 600 frames a second: a longer film is not read to its end to find that out."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a clip. width, height: pixels as shown (turned upright, pixels square); fps: its average.
+
+    start, end: the part to use, seconds; colors: the tags it carries; plain: H.264 yuv420p at a constant frame rate,
+    upright and used from start to end, so that its stream can be kept as it is.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: Fraction
+    start: float
+    end: float
+    colors: ColorTags
+    plain: bool
+
+    @property
+    def wanted_fps(self) -> Fraction:
+        """The rate that its pictures are taken at: its own, halved or doubled into what lips need."""
+        if self.fps > MAX_FPS:
+            return self.fps / math.ceil(self.fps / MAX_FPS)
+        return self.fps * max(1, math.floor(MAX_FPS / self.fps)) if self.fps < MIN_FPS else self.fps
+
+    @property
+    def shown_colors(self) -> ColorTags:
+        """The tags by which players show it: where it says nothing they go by its height."""
+        if self.colors.space not in (_RGB, _SAID_NOTHING):
+            return BT601 if self.colors.space in (5, 6) else BT709
+        return BT709 if min(self.width, self.height) >= 720 else BT601
+
+
+def open_clip(path: Path, start: float | None = None, end: float | None = None) -> Clip:
+    """Look at the clip at PATH, of which the part from START to END (s) is to be used; no picture is decoded but one.
+
+    Raises BadClip when it is no video, broken, or the part is shorter than 0.5 s or longer than a minute.
+    """
+    try:
+        with av.open(str(path), mode="r") as container:
+            if not container.streams.video:
+                raise BadClip(
+                    f"{path.name}: 영상이 없는 파일입니다. 얼굴이 나오는 동영상을 넣으세요.",
+                    f"{path.name} has no picture. Give a video that shows a face.",
+                )
+            stream = container.streams.video[0]
+            seconds = _header_seconds(container, stream)
+            _check_part(path, seconds, start, end)
+            times = _packet_times(container, stream)
+        with av.open(str(path), mode="r") as container:
+            first = next(container.decode(video=0))
+    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        raise unreadable(path, str(error) or "no pictures") from error
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    if step <= 0:
+        raise unreadable(path, "no frame times")
+    length = float(times[-1] - times[0]) + step
+    begin, stop = _check_part(path, length, start, end)
+    constant = bool(np.abs(np.diff(times) - step).max() < 0.1 * step)
+    fps = _rate(stream, len(times), length, constant)
+    width, height, upright = _shown_size(stream, first)
+    colors = ColorTags(int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc))
+    whole = begin == 0 and stop == length
+    codec, pix_fmt = stream.codec_context.name, stream.codec_context.pix_fmt
+    plain = codec == "h264" and pix_fmt == "yuv420p" and constant and upright and whole
+    return Clip(path, width, height, fps, begin, stop, colors, plain)
+
+
+def _header_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
+
+
+def _packet_times(container: av.container.InputContainer, stream: av.VideoStream) -> np.ndarray:
+    """Return when each picture is shown, sorted, in seconds; nothing is decoded."""
+    base = stream.time_base or Fraction(1)
+    times: list[float] = []
+    for packet in container.demux(stream):
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if packet.size and stamp is not None:
+            times.append(float(stamp * base))
+        if len(times) > _PACKETS_READ:
+            break
+    return np.sort(np.array(times))
+
+
+def _check_part(path: Path, seconds: float | None, start: float | None, end: float | None) -> tuple[float, float]:
+    begin = 0.0 if start is None else start
+    stop = seconds if end is None else end if seconds is None else min(end, seconds)
+    if stop is None:
+        return begin, LONGEST  # the header does not say: the packets will
+    if begin < 0 or stop - begin < SHORTEST:
+        length = max(0.0, stop - begin)
+        raise BadClip(
+            f"{path.name}: 사용할 부분이 {length:.2f}초입니다. {SHORTEST}초 이상이어야 하고, 5초 이상을 권합니다.",
+            f"{path.name}: the part to use is {length:.2f} s long. It must be {SHORTEST} s or more, better 5 s.",
+        )
+    if stop - begin > LONGEST:
+        raise BadClip(
+            f"{path.name}: 너무 깁니다 ({stop - begin:.0f}초). --start와 --end로 {LONGEST:.0f}초 이하를 고르세요.",
+            f"{path.name} is too long ({stop - begin:.0f} s). Choose {LONGEST:.0f} s or less with --start and --end.",
+        )
+    return begin, stop
+
+
+def _rate(stream: av.VideoStream, count: int, length: float, constant: bool) -> Fraction:
+    """Return frames per second: the header's where it agrees with the packets, else a round number near what they say."""
+    measured = count / length
+    said = stream.average_rate
+    if constant and said and abs(float(said) / measured - 1) < 0.01:
+        return Fraction(said)
+    return Fraction(max(1, round(measured)))
+
+
+def _shown_size(stream: av.VideoStream, first: av.VideoFrame) -> tuple[int, int, bool]:
+    """Return width and height as shown, and whether that is how they are stored."""
+    width, height = first.width, first.height
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    square = not 0 < aspect < 100 or aspect == 1
+    if not square:
+        width = round(width * aspect)
+    turn = round(first.rotation) % 360
+    if turn in (90, 270):
+        width, height = height, width
+    return width, height, square and turn == 0
+
+
+def pictures(clip: Clip, width: int, height: int) -> Iterator[Frame]:
+    """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time, through MoviePy.
+
+    Raises BadClip where the clip cannot be read or breaks off early.
+    """
+    from moviepy import VideoFileClip
+
+    # FFmpeg reads what says nothing as BT.601, so only BT.601 brings its YUV back unchanged
+    matrix = Colorspace.ITU601 if clip.colors.space in (_RGB, _SAID_NOTHING, 5, 6) else Colorspace.ITU709
+    fps, number = clip.wanted_fps, 0
+    expected = round((clip.end - clip.start) * fps)
+    try:
+        movie = VideoFileClip(
+            str(clip.path), audio=False, target_resolution=(width, height), resize_algorithm="bicubic"
+        )
+        try:
+            for number in range(expected):
+                # half a frame in: the middle of a picture's time, safe from rounding on either side
+                picture = _read(movie, clip.start + (number + 0.5) / float(fps))
+                if picture is None:
+                    break
+                shown = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                yield Frame(shown.reformat(format="yuv420p", dst_colorspace=matrix).to_ndarray())
+        finally:
+            movie.close()
+    except (OSError, ValueError, KeyError, ZeroDivisionError, av.error.FFmpegError) as error:
+        raise unreadable(clip.path, (str(error) or type(error).__name__).splitlines()[0]) from error
+    if number + 1 < 0.9 * expected:
+        raise unreadable(clip.path, f"{number} of {expected} frames")
+
+
+def _read(movie: Any, time: float) -> np.ndarray | None:
+    """Return MOVIE's picture at TIME (s), or None where MoviePy warns that it has none and repeats the last one."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        picture = movie.get_frame(time)
+    return None if said else np.asarray(picture)
+
+
+def unreadable(path: Path, detail: str) -> BadClip:
+    """Return the error for a file that is no clip, or a broken one."""
+    return BadClip(
+        f"{path.name}: 동영상을 읽을 수 없습니다 ({detail:.120}). 재생되는 파일인지 확인하고 mp4로 다시 저장해 보세요.",
+        f"{path.name} cannot be read ({detail:.120}). Check that it plays, and try saving it again as mp4.",
+    )

@@ -1,0 +1,51 @@
+"""Makes the video of a pack: kept as it is, or encoded at near-source quality."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+_X264 = {"preset": "medium", "crf": "16", "g": "250"}
+"""Differences from the source stay below what can be seen; packs are read from their start, so key frames are few."""
+
+
+def keep_stream(path: Path) -> bytes:
+    """Return an mp4 with the first video stream of the clip at PATH, bit for bit, and nothing else."""
+    out = io.BytesIO()
+    with av.open(str(path), mode="r") as source, av.open(out, mode="w", format="mp4") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    return out.getvalue()
+
+
+def encode(frames: Iterable[Frame], width: int, height: int, fps: Fraction, colors: ColorTags) -> bytes:
+    """Return an mp4 (H.264, yuv420p) of FRAMES, resized to WIDTH x HEIGHT, tagged with COLORS.
+
+    Resizing keeps to the YUV planes, so colours stay what they are.
+    """
+    out = io.BytesIO()
+    with av.open(out, mode="w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = dict(_X264)
+        stream.codec_context.thread_type = "FRAME"
+        colors.apply(stream.codec_context)
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
+            if (frame.width, frame.height) != (width, height):
+                picture = picture.reformat(width, height, interpolation="AREA" if width < frame.width else "LANCZOS")
+            picture.pts, picture.time_base = number, 1 / fps
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return out.getvalue()
