@@ -47,7 +47,7 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
 
 
 def _words(marks: tuple[Mark, ...]) -> tuple[str, list[_Word]]:
-    """Return the text of character or word MARKS and its words with the times of their first and last sounding marks."""
+    """Return the text of character or word MARKS, and its words with the time from first to last sounding mark."""
     joint = " " if marks and marks[0].kind == "word" else ""
     text = joint.join(mark.text for mark in marks)
     offsets, offset = [], 0
@@ -77,7 +77,7 @@ def _lay(said: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]
 
     sounds: list[Mark] = []
     for (start, end), begin, finish in zip(pairwise([*froms, float("inf")]), begins, finishes, strict=True):
-        own = [mark for mark in said.phonemes if mark.text and start <= (mark.start + mark.end) / 2 < end]
+        own = [mark for mark in said.phonemes if mark.text and start <= mark.start < end]
         if own:
             knots = (own[0].start, own[-1].end)
             times = [np.interp((mark.start, mark.end), knots, (begin, finish)).tolist() for mark in own]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes as c
 import logging
+import re
 import threading
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,11 +29,13 @@ DEFAULT_RATE = 175
 DEFAULT_PITCH = 50
 """0..100; the library's own default."""
 
+_CLAUSE_END = re.compile(r"[^\w\s]\s+")
+
 # speak_lib.h
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA = 0x0001, 0x0002
 _INITIALIZE_DONT_EXIT = 0x8000
-_EVENT_LIST_TERMINATED, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
+_EVENT_LIST_TERMINATED, _EVENT_WORD, _EVENT_END, _EVENT_PHONEME = 0, 1, 5, 7
 _PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
 _POS_CHARACTER = 1
 _CHARS_UTF8 = 1  # neither espeakSSML nor espeakPHONEMES: markup and [[phonemes]] are text like any other
@@ -73,8 +77,8 @@ class _Voice(c.Structure):
 class Rendering:
     """What eSpeak NG made of a text.
 
-    samples: (n,) int16 mono; rate: Hz; phonemes: gapless marks from 0 to the end; words: (offset in the text, start in
-    seconds) of every word as the library cuts them.
+    samples: (n,) int16 mono; rate: Hz; phonemes: gapless marks from 0 to the end; words: (offset in the text, start of
+    the first phoneme in seconds), in order, of every word as the library cuts them: it joins some to the one before.
     """
 
     samples: np.ndarray
@@ -207,7 +211,7 @@ class EspeakEngine:
         cancel.check()
         if status != _OK:
             raise _failed(f"espeak_Synth: {status}")
-        return heard.rendering(library.rate)
+        return heard.rendering(text, library.rate)
 
 
 class _Heard:
@@ -217,7 +221,7 @@ class _Heard:
         self._cancel = cancel
         self._chunks: list[np.ndarray] = []
         self._phonemes: list[tuple[str, int]] = []
-        self._words: list[tuple[int, int]] = []
+        self._words: list[tuple[int | None, int]] = []  # offset in the text or None, index of the phoneme that follows
 
     def listen(self, samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
         """Take one piece of sound and its events; return 1 to stop the library."""
@@ -229,14 +233,36 @@ class _Heard:
                 name = bytes(event.id).split(b"\0")[0].decode("utf-8", "ignore")
                 self._phonemes.append((name, event.sample))
             elif event.type == _EVENT_WORD:
-                self._words.append((event.text_position - 1, event.sample))
+                self._words.append((event.text_position - 1, len(self._phonemes)))
+            elif event.type == _EVENT_END:
+                self._words.append((None, len(self._phonemes)))
             index += 1
         return int(self._cancel.cancelled)
 
-    def rendering(self, rate: int) -> Rendering:
+    def rendering(self, text: str, rate: int) -> Rendering:
+        """Return what was heard of TEXT, at RATE (Hz)."""
         samples = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
-        words = tuple((offset, sample / rate) for offset, sample in self._words)
+        words = tuple((offset, self._phonemes[index][1] / rate) for offset, index in self._known_words(text))
         return Rendering(samples, rate, _marks(self._phonemes, len(samples), rate), words)
+
+    def _known_words(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield (offset, index of its first phoneme); the library leaves out the first word of some clauses."""
+        clauses = [match.end() for match in _CLAUSE_END.finditer(text)]
+        known = [offset for offset, _ in self._words if offset is not None]
+        before, passed = -1, 0
+        for n, (offset, index) in enumerate(self._words):
+            if index >= len(self._phonemes):
+                return
+            if offset is None:
+                after = known[passed] if passed < len(known) else len(text)
+                missing = [start for start in clauses if before < start < after]
+                if self._words[n + 1 : n + 2] == [(after, index)] or not missing:
+                    continue
+                offset = missing[0]
+            else:
+                passed += 1
+            before = offset
+            yield offset, index
 
 
 def _plain(text: str) -> str:
