@@ -24,7 +24,8 @@ SOUND_AHEAD = Fraction(1, 2)
 """Seconds by which sound is handed to the muxer before its picture."""
 X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0"}
 """ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
-_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+"""Fragments can be played before the file is finished; each reaches the disk as soon as it is complete."""
 
 
 class Mp4Writer:
@@ -44,9 +45,7 @@ class Mp4Writer:
         self._sound_rate = 0
         with _as_render_failure():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(
-                str(self.part), "w", format="mp4", options={"movflags": _MOVFLAGS}, buffer_size=1 << 16
-            )
+            self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
             self._video = self._container.add_stream("libx264", rate=fps)
             gop = max(1, round(fps * Fraction(FRAGMENT_SECONDS)))
             self._video.options = {**X264_OPTIONS, "g": str(gop), "keyint_min": str(gop)}

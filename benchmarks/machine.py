@@ -1,0 +1,32 @@
+"""Names the machine that a measurement was taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from importlib.metadata import version
+from pathlib import Path
+
+
+def describe_machine() -> str:
+    """Return one line: processor, cores that this process may use, memory, system and the libraries that matter."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0] if names else cpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("av", "numpy", "numba"))
+    return f"{cpu}, {cores} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}, {libraries}"
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has held so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def load() -> float:
+    """Return how many processes wanted a core in the last minute: over the number of cores, seconds stretch."""
+    return os.getloadavg()[0]

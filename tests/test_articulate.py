@@ -1,0 +1,83 @@
+"""The mouth that speaks a list of phonemes."""
+
+import numpy as np
+import pytest
+
+from pipeline.speech.articulate import UNITS, articulate
+from pipeline.tts.base import Mark, Speech
+
+RATE = 16_000
+
+
+def speak(*sounds: tuple[str, float]) -> tuple[tuple[Mark, ...], Speech]:
+    """Return marks and a steady hum for (phoneme, seconds) pairs."""
+    marks, at = [], 0.0
+    for text, seconds in sounds:
+        marks.append(Mark("phoneme", text, at, at + seconds))
+        at += seconds
+    samples = np.sin(np.arange(round(at * RATE)) * 0.06).astype(np.float32) * 0.3
+    return tuple(marks), Speech(samples, RATE, "", "ko", tuple(marks))
+
+
+def track(*sounds: tuple[str, float], fps: float = 25.0, skip: int = 1) -> dict[str, np.ndarray]:
+    marks, speech = speak(*sounds)
+    mouth = articulate(marks, speech, round(speech.duration * fps), fps, skip)
+    assert mouth.weights.dtype == np.float32
+    assert mouth.weights.min() >= 0
+    assert mouth.weights.max() <= 1
+    return dict(zip(mouth.units, mouth.weights.T, strict=True))
+
+
+def test_open_vowels_open_further_than_close_ones() -> None:
+    open_, close = track(("a", 0.3)), track(("i", 0.3))
+    assert open_["jawOpen"].max() > 2.5 * close["jawOpen"].max()
+
+
+@pytest.mark.parametrize("bilabial", ["p", "b", "m", "pʰ"])
+@pytest.mark.parametrize("seconds", [0.03, 0.06, 0.12])
+@pytest.mark.parametrize("fps", [15.0, 25.0, 30.0])
+def test_lips_meet_at_every_bilabial_however_short(bilabial: str, seconds: float, fps: float) -> None:
+    mouth = track(("a", 0.25), (bilabial, seconds), ("a", 0.25), fps=fps)
+    times = np.arange(len(mouth["jawOpen"])) / fps
+    near = (times > 0.2) & (times < 0.3 + seconds)
+    assert mouth["jawOpen"][near].min() < 0.03 * mouth["jawOpen"].max()
+
+
+def test_rounding_begins_before_its_vowel_and_reaches_across_consonants() -> None:
+    mouth = track(("s", 0.1), ("t", 0.1), ("u", 0.25), fps=50.0)
+    assert mouth["mouthPucker"][8] > 0.3 * mouth["mouthPucker"].max()  # at 0.16 s, inside the t
+
+
+def test_silence_returns_to_rest_within_150_ms_and_stays_there() -> None:
+    mouth = track(("a", 0.3), ("", 1.0), ("a", 0.3), fps=50.0)
+    weights = np.stack(list(mouth.values()))
+    assert not weights[:, round(0.45 * 50) : round(1.18 * 50)].any()
+    assert weights[:, 10].any()
+
+
+def test_nothing_spoken_is_a_still_mouth() -> None:
+    assert not np.stack(list(track(("", 0.5)).values())).any()
+
+
+def test_unknown_symbols_are_no_error() -> None:
+    assert len(track(("ʘ", 0.2), ("a", 0.2))["jawOpen"]) == 10
+
+
+@pytest.mark.parametrize("skip", [2, 3, 10])
+def test_frame_skip_keeps_the_length_and_moves_smoothly_between(skip: int) -> None:
+    sounds = (("a", 0.2), ("n", 0.1), ("i", 0.2), ("o", 0.3), ("", 0.2))
+    full, skipped = track(*sounds), track(*sounds, skip=skip)
+    assert skipped.keys() == set(UNITS)
+    assert len(skipped["jawOpen"]) == len(full["jawOpen"])
+    steps = np.abs(np.diff(skipped["jawOpen"]))
+    assert (steps > 0).sum() > len(steps) // skip, "values are held, not interpolated"
+    np.testing.assert_allclose(skipped["jawOpen"][::skip], full["jawOpen"][::skip], atol=0.02)
+
+
+def test_louder_speech_opens_further() -> None:
+    marks, speech = speak(("a", 0.4), ("n", 0.1), ("a", 0.4))
+    samples = speech.samples.copy()
+    samples[: round(0.45 * RATE)] *= 0.1
+    mouth = articulate(marks, Speech(samples, RATE, "", "ko", marks), 22, 25.0)
+    jaw = mouth.weights[:, UNITS.index("jawOpen")]
+    assert jaw[17] > 1.15 * jaw[5]

@@ -1,0 +1,107 @@
+"""The mesh engine on the bundled avatar: what moves, what must not, and where the lips go."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from pipeline.avatar.pack import Avatar
+from pipeline.avatar.store import AvatarStore
+from pipeline.cancel import CancelToken
+from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, load_basis
+from pipeline.engines.mesh.engine import MeshEngine
+from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.errors import Cancelled
+from pipeline.settings import Settings
+from pipeline.speech.track import MouthTrack
+from pipeline.tts.base import Speech
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader
+
+SILENCE = Speech(np.zeros(16_000, np.float32), 16_000, "", "ko")
+
+
+@pytest.fixture(scope="module", params=["720p", "480p", "360p"])
+def avatar(request: pytest.FixtureRequest) -> Avatar:
+    store = AvatarStore(Settings().precomputed)
+    return store.load(store.find("talk_long", request.param))
+
+
+def render(avatar: Avatar, frames: int, **weights: float) -> list[Frame]:
+    units = ("jawOpen", "mouthPucker", "mouthFunnel", "tongueOut")
+    row = [weights.get(u, 0.0) for u in units]
+    track = MouthTrack(float(avatar.fps), np.tile(np.float32(row), (frames, 1)), units)
+    return list(MeshEngine().render(avatar, SILENCE, track, CancelToken()))
+
+
+def base(avatar: Avatar, frames: int) -> list[Frame]:
+    return list(islice(ClipReader(avatar.video).frames(), frames))
+
+
+def test_a_still_mouth_is_the_base_video_to_the_last_bit(avatar: Avatar) -> None:
+    for shown, original in zip(render(avatar, 3), base(avatar, 3), strict=True):
+        np.testing.assert_array_equal(shown.planes, original.planes)
+
+
+def test_only_the_lower_face_changes(avatar: Avatar) -> None:
+    shown, original = render(avatar, 1, jawOpen=0.5)[0], base(avatar, 1)[0]
+    points = avatar.landmarks[0]
+    changed = np.argwhere(shown.y != original.y)
+    width = np.ptp(points[:, 0])
+    assert len(changed) > 0.02 * width**2
+    assert changed[:, 0].min() > points[6, 1]  # below the bridge of the nose
+    assert changed[:, 1].min() > points[:, 0].min() - 0.3 * width
+    assert changed[:, 1].max() < points[:, 0].max() + 0.3 * width
+
+
+def test_an_open_mouth_is_dark_inside_and_shows_teeth(avatar: Avatar) -> None:
+    shown, original = render(avatar, 1, jawOpen=0.6)[0], base(avatar, 1)[0]
+    geometry = FaceGeometry(avatar, load_basis())
+    target = geometry.moved(0, load_basis().delta["jawOpen"] * 0.6)
+    x = round(float(target[13, 0]))
+    top, bottom = (round(float(target[i, 1])) for i in (13, 14))
+    inside = shown.y[top + 2 : bottom - 1, x - 3 : x + 4].astype(int)
+    skin = np.median(original.y[round(float(target[205, 1])), round(float(target[205, 0]))])
+    assert inside.min() < 0.35 * skin
+    assert inside.max() > 0.5 * skin
+
+
+def test_lips_meet_and_never_pass_through_each_other(avatar: Avatar) -> None:
+    geometry, basis = FaceGeometry(avatar, load_basis()), load_basis()
+    pressed = geometry.moved(0, basis.delta["mouthClose"])  # by far more than shut
+    np.testing.assert_allclose(pressed[UPPER_INNER], pressed[LOWER_INNER], atol=0.01)
+    rest = geometry.moved(0, np.zeros((478, 3), np.float32))
+    np.testing.assert_allclose(rest, geometry.source[0], atol=1e-3)
+
+
+def test_pucker_narrows_the_mouth(avatar: Avatar) -> None:
+    geometry, basis = FaceGeometry(avatar, load_basis()), load_basis()
+    width = [np.linalg.norm(p[61] - p[291]) for p in (geometry.rest[0], geometry.moved(0, basis.delta["mouthPucker"]))]
+    assert width[1] < 0.9 * width[0]
+
+
+def test_the_clip_loops_when_speech_is_longer(avatar: Avatar) -> None:
+    count = len(avatar.landmarks)
+    frames = render(avatar, count + 2)
+    assert len(frames) == count + 2
+    np.testing.assert_array_equal(frames[count].planes, frames[0].planes)
+
+
+def test_frames_without_a_usable_face_pass_unchanged_and_the_mouth_fades_around_them(avatar: Avatar) -> None:
+    usable = np.ones(len(avatar.landmarks), bool)
+    usable[20:40] = False
+    blind = Avatar(**{**vars(avatar), "usable": usable})
+    shown, original = render(blind, 50, jawOpen=0.5), base(avatar, 50)
+    change = [float(np.abs(s.y.astype(int) - o.y).mean()) for s, o in zip(shown, original, strict=True)]
+    assert not any(change[20:40])
+    assert change[5] > change[18] > 0
+
+
+def test_cancel_ends_rendering_at_the_next_frame(avatar: Avatar) -> None:
+    token = CancelToken()
+    track = MouthTrack(25.0, np.full((50, 1), 0.3, np.float32), ("jawOpen",))
+    frames = MeshEngine().render(avatar, SILENCE, track, token)
+    next(frames)
+    token.cancel()
+    with pytest.raises(Cancelled):
+        next(frames)

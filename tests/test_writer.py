@@ -1,0 +1,115 @@
+"""The mp4 that is written, decoded again."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.errors import RenderFailed
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+from pipeline.video.writer import Mp4Writer, part_of
+
+WIDTH, HEIGHT = 320, 180
+RATE = 22_050
+
+
+def picture(number: int) -> Frame:
+    planes = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
+    planes[:HEIGHT] = (np.arange(WIDTH)[None] + 3 * number) % 200 + 20
+    return Frame(planes)
+
+
+def chirps(seconds: float) -> np.ndarray:
+    """Return noise bursts: sound whose place in time shows to the sample."""
+    noise = np.random.default_rng(7).standard_normal(round(seconds * RATE)) * 0.2
+    gate = (np.arange(len(noise)) // (RATE // 10)) % 3 == 1
+    return np.asarray(noise * gate, np.float32)
+
+
+def write(path: Path, frames: int, fps: Fraction, sound: np.ndarray) -> None:
+    with Mp4Writer(path, WIDTH, HEIGHT, fps, ColorTags()) as writer:
+        writer.add_sound(sound, RATE)
+        for number in range(frames):
+            writer.write_frame(picture(number))
+
+
+def heard(path: Path) -> tuple[np.ndarray, int, Fraction]:
+    """Return the decoded sound, its rate and the time at which it starts."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        frames = list(container.decode(audio=0))
+        start = frames[0].pts * frames[0].time_base
+        return np.concatenate([f.to_ndarray()[0] for f in frames]), stream.rate, start
+
+
+@pytest.mark.parametrize("fps", [Fraction(25), Fraction(30_000, 1001), Fraction(15)])
+def test_frames_and_times_are_exact(tmp_path: Path, fps: Fraction) -> None:
+    path = tmp_path / "a.mp4"
+    write(path, 47, fps, chirps(float(47 / fps)))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(video=0))
+        assert (stream.codec_context.name, stream.width, stream.height) == ("h264", WIDTH, HEIGHT)
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        times = [f.pts * f.time_base for f in frames]
+    assert len(frames) == 47
+    assert times[0] == 0
+    assert all(abs(t - n / fps) < Fraction(1, 10_000) for n, t in enumerate(times))
+    assert not part_of(path).exists()
+
+
+def test_sound_is_neither_cut_nor_shifted(tmp_path: Path) -> None:
+    sound = chirps(2.0)
+    write(tmp_path / "a.mp4", 50, Fraction(25), sound)
+    samples, rate, start = heard(tmp_path / "a.mp4")
+    assert start == 0
+    assert 2.0 <= len(samples) / rate < 2.0 + 2 * 1024 / rate  # AAC comes in packets of 1,024 samples
+    wanted = np.interp(np.arange(2 * rate) / rate, np.arange(len(sound)) / RATE, sound)
+    lags = np.arange(-600, 601)
+    middle = wanted[4800:-4800]
+    scores = [np.corrcoef(middle, samples[4800 + lag : 4800 + lag + len(middle)])[0, 1] for lag in lags]
+    assert abs(lags[int(np.argmax(scores))]) <= 3
+    assert max(scores) > 0.85  # linear interpolation of noise loses its highest part
+
+
+def test_the_file_plays_while_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with Mp4Writer(path, WIDTH, HEIGHT, Fraction(25), ColorTags()) as writer:
+        writer.add_sound(chirps(4.0), RATE)
+        for number in range(100):
+            writer.write_frame(picture(number))
+            if number == 50:
+                early = part_of(path).read_bytes()
+    assert path.read_bytes().startswith(early)
+    (tmp_path / "early.mp4").write_bytes(early)
+    with av.open(str(tmp_path / "early.mp4")) as container:
+        assert len(list(container.decode(video=0))) >= 25
+
+
+def test_nothing_remains_when_rendering_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with (
+        pytest.raises(ZeroDivisionError),
+        Mp4Writer(path, WIDTH, HEIGHT, Fraction(25), ColorTags()) as writer,
+    ):
+        writer.write_frame(picture(0))
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_impossible_place_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RenderFailed, match="could not be made"):
+        write(tmp_path / "file" / "a.mp4", 1, Fraction(25), chirps(0.1))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to play a full disk")
+def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    part_of(path).symlink_to("/dev/full")
+    with pytest.raises(RenderFailed, match="free disk space"):
+        write(path, 100, Fraction(25), chirps(4.0))
+    assert not path.exists()
