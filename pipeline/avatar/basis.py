@@ -32,21 +32,25 @@ class HeadPose:
     @property
     def yaw(self) -> np.ndarray:
         """How far the head is turned aside, (frames,) degrees, 0 facing the camera."""
-        return np.degrees(np.arctan2(self.rotation[:, 2, 0], self.rotation[:, 2, 2]))
+        angles: np.ndarray = np.degrees(np.arctan2(self.rotation[:, 2, 0], self.rotation[:, 2, 2]))
+        return angles
 
     @property
     def pitch(self) -> np.ndarray:
         """How far it nods, (frames,) degrees."""
-        return np.degrees(np.arcsin(np.clip(self.rotation[:, 2, 1], -1, 1)))
+        angles: np.ndarray = np.degrees(np.arcsin(np.clip(self.rotation[:, 2, 1], -1, 1)))
+        return angles
 
     def to_head(self, points: np.ndarray) -> np.ndarray:
         """Carry POINTS (frames, n, 3) from the picture into the head's own frame (units of the basis)."""
         own: np.ndarray = (points - self.center[:, None]) @ self.rotation.transpose(0, 2, 1)
-        return own / self.scale[:, None, None]
+        own /= self.scale[:, None, None]
+        return own
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
         """Carry POINTS (frames, n, 3) from the head's own frame into the picture."""
-        return points * self.scale[:, None, None] @ self.rotation + self.center[:, None]
+        shown: np.ndarray = points * self.scale[:, None, None] @ self.rotation + self.center[:, None]
+        return shown
 
 
 @cache

@@ -138,7 +138,7 @@ def _check_part(path: Path, seconds: float | None, start: float | None, end: flo
 
 
 def _rate(stream: av.VideoStream, count: int, length: float, constant: bool) -> Fraction:
-    """Return frames per second: the header's where it agrees with the packets, else a round number near what they say."""
+    """Return frames per second: the header's where the packets agree, else a round number near what they say."""
     measured = count / length
     said = stream.average_rate
     if constant and said and abs(float(said) / measured - 1) < 0.01:

@@ -83,6 +83,7 @@ class FaceFinder:
             blank = np.zeros((_CROP, _CROP, 3), np.uint8)
             self._detector.process(blank)  # the models load, and speak, at their first picture
             self._mesh.process(blank)
+        self._heard = False
         return self
 
     def __exit__(
@@ -109,7 +110,9 @@ class FaceFinder:
         carry = np.array([[scale, 0, _CROP / 2 - center[0] * scale], [0, scale, _CROP / 2 - center[1] * scale]])
         how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
         crop = cv2.warpAffine(picture, carry, (_CROP, _CROP), flags=how, borderMode=cv2.BORDER_REPLICATE)
-        found = self._mesh.process(crop).multi_face_landmarks
+        with contextlib.nullcontext() if self._heard else _quiet():
+            found = self._mesh.process(crop).multi_face_landmarks
+        self._heard = self._heard or bool(found)  # the first face makes it speak once more
         if not found:
             return None
         points = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float32) * _CROP

@@ -6,6 +6,7 @@ python -m pipeline.avatar.prepare CLIP --name talk_long --resolution 720p [--res
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import re
 import sys
@@ -59,7 +60,8 @@ class Footage:
     @property
     def found(self) -> np.ndarray:
         """(frames,) bool: whether there is a face."""
-        return ~np.isnan(self.points[:, 0, 0])
+        missing: np.ndarray = np.isnan(self.points[:, 0, 0])
+        return ~missing
 
 
 def prepare(
@@ -136,7 +138,7 @@ def _read(clip: Clip, face: FaceChoice, store: BinaryIO, progress: Progress) -> 
             motion.append(head.step(frame.y, found))
             progress(min(1.0, number / expected), "finding the face")
     store.flush()
-    frames = np.memmap(store, np.uint8, "r", shape=(len(points), height * 3 // 2, width))  # type: ignore[call-overload]
+    frames = np.memmap(store, np.uint8, "r", shape=(len(points), height * 3 // 2, width))
     return Footage(frames, np.array(points), np.array(motion), clip.wanted_fps, colors), kept
 
 
@@ -167,8 +169,8 @@ def _landmarks(footage: Footage) -> tuple[np.ndarray, np.ndarray]:
     across = float(np.median([box_of(row).width for row in points[known]]))
     if across < SMALLEST_FACE:
         raise BadClip(
-            f"얼굴이 너무 작습니다 (너비 {across:.0f}픽셀). {SMALLEST_FACE}픽셀 이상이 되도록 더 가까이 찍거나 잘라 내세요.",
-            f"The face is too small ({across:.0f} pixels wide). Film closer, or crop to at least {SMALLEST_FACE} pixels.",
+            f"얼굴이 너무 작습니다 (너비 {across:.0f}픽셀). {SMALLEST_FACE}픽셀 이상이 되도록 더 가까이 찍으세요.",
+            f"The face is too small ({across:.0f} pixels wide). Film closer: {SMALLEST_FACE} pixels or more.",
         )
     usable = found & (np.abs(head_pose(points).yaw) <= 45)
     return steady(points, footage.motion, float(footage.fps), _speaks(points[known])), usable
@@ -183,7 +185,7 @@ def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
     """Whether the clip's end meets its start, in the picture and in the face."""
     height = footage.frames.shape[1] * 2 // 3
     small = [cv2.resize(frame[:height], (160, 160), interpolation=cv2.INTER_AREA) for frame in footage.frames]
-    steps = [float(cv2.absdiff(a, b).mean()) for a, b in zip(small, small[1:], strict=False)]
+    steps = [float(cv2.absdiff(a, b).mean()) for a, b in itertools.pairwise(small)]
     moves = np.linalg.norm(np.diff(landmarks[..., :2], axis=0), axis=2).mean(1)
     seam = float(np.linalg.norm(landmarks[0, :, :2] - landmarks[-1, :, :2], axis=1).mean())
     same_face = seam <= max(1.0, 1.5 * float(np.percentile(moves, 95)))
@@ -246,7 +248,7 @@ class _ProgressBar:
     """Shows on a terminal what ``prepare`` tells."""
 
     def __enter__(self) -> _ProgressBar:
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
         self._bar = tqdm(total=100, bar_format="{desc:<20} {percentage:3.0f}%|{bar}| {elapsed}")
         return self

@@ -95,9 +95,10 @@ def steady(points: np.ndarray, motion: np.ndarray, fps: float, speaking: bool) -
     head = gaussian_filter1d(still, HEAD_SECONDS * fps, axis=0, mode="nearest")
     own = gaussian_filter1d(still, MOUTH_SECONDS * fps, axis=0, mode="nearest")
     weight = lively(speaking)[:, None]
-    out = head * (1 - weight) + own * weight
+    out: np.ndarray = head * (1 - weight) + own * weight
     out[..., :2] = _carry(there, out[..., :2])
-    return out.astype(np.float32)
+    smooth: np.ndarray = out.astype(np.float32)
+    return smooth
 
 
 def _chain(motion: np.ndarray) -> np.ndarray:
