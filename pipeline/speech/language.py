@@ -60,6 +60,13 @@ def speakable(text: str) -> bool:
     return any(unicodedata.category(character)[0] in "LN" for character in text)
 
 
+def plain(text: str) -> str:
+    """Return TEXT with a blank for every control character but tab and line ends, and for lone surrogates."""
+    return "".join(
+        " " if unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r" else letter for letter in text
+    )
+
+
 def _latin_language(text: str) -> str:
     lowered = unicodedata.normalize("NFC", text).lower()
     words = _WORD.findall(lowered)

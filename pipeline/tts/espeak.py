@@ -10,7 +10,6 @@ import ctypes as c
 import logging
 import re
 import threading
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,9 +17,10 @@ from functools import cache
 import numpy as np
 
 from pipeline.cancel import CancelToken
-from pipeline.errors import BadRequest, NothingToSay, SpeechFailed, Unavailable
-from pipeline.speech.language import language_of, speakable
+from pipeline.errors import SpeechFailed, Unavailable
+from pipeline.speech.language import language_of, plain, speakable
 from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
 logger = logging.getLogger(__name__)
 
@@ -164,11 +164,7 @@ class EspeakEngine:
         """Raise BadRequest, listing the choices, when VOICE is not one of eSpeak NG's."""
         choices = [CUSTOM_VOICE, *(v.id for v in _voices())]
         if voice not in choices:
-            listed = ", ".join(choices)
-            raise BadRequest(
-                f"tts_voice: espeak에 없는 음성입니다: {voice!r}. 사용할 수 있는 음성: {listed}",
-                f"tts_voice: espeak has no voice {voice!r}. Choices: {listed}",
-            )
+            raise unknown_voice(self.name, voice, choices)
 
     def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
         """Say TEXT, with a phoneme mark for every sound and pause from 0 to the end of the speech.
@@ -177,11 +173,11 @@ class EspeakEngine:
         """
         self.check_voice(voice)
         if not speakable(text):
-            raise _nothing_to_say()
+            raise nothing_to_say()
         language = language_of(text) if voice == CUSTOM_VOICE else voice
         said = self.render(text, language, cancel)
         if not any(mark.text for mark in said.phonemes):
-            raise _nothing_to_say()
+            raise nothing_to_say()
         return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)
 
     def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
@@ -192,7 +188,7 @@ class EspeakEngine:
         library = _library()
         heard = _Heard(cancel)
         callback = _SynthCallback(heard.listen)
-        data = _plain(text).encode()
+        data = plain(text).encode()
         name = f"{language}+{self._variant}" if self._variant else language
         while not library.lock.acquire(timeout=0.05):
             cancel.check()
@@ -265,13 +261,6 @@ class _Heard:
             yield offset, index
 
 
-def _plain(text: str) -> str:
-    """Return TEXT with blanks for what the C library cannot take: NUL, its control codes, lone surrogates."""
-    return "".join(
-        " " if unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r" else letter for letter in text
-    )
-
-
 def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mark, ...]:
     """Return gapless marks over LENGTH samples; pauses that follow each other become one."""
     spans: list[tuple[str, int]] = [("", 0)]
@@ -287,13 +276,6 @@ def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mar
         Mark("phoneme", symbol, start / rate, end / rate)
         for (symbol, start), end in zip(spans, ends, strict=True)
         if end > start
-    )
-
-
-def _nothing_to_say() -> NothingToSay:
-    return NothingToSay(
-        "text: 말할 수 있는 내용이 없습니다. 글자나 숫자를 넣어 주세요.",
-        "text: there is nothing that can be spoken. Put letters or digits into it.",
     )
 
 

@@ -1,0 +1,294 @@
+"""ElevenLabs as a speech engine: the most natural voices, with the time of every character, for who has a key.
+
+The SDK is imported when it is first needed, since that takes a second. Its asynchronous client is used because a task
+of an event loop can be cancelled at any moment, also while the service hangs; a thread that waits for a socket cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import math
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
+from pipeline.settings import Settings
+from pipeline.speech.language import language_of, plain, speakable
+from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+from pipeline.tts.refusals import nothing_to_say, unknown_voice
+
+if TYPE_CHECKING:
+    from elevenlabs.client import AsyncElevenLabs
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_VOICE_ID = "JBFqnCBsd6RMkjVDRZzb"
+"""George, the voice of the service's own first example; used when ELEVENLABS_VOICE_ID is not set."""
+RATE = 24000
+"""Hz; the highest rate of plain samples that every plan may ask for."""
+VOICES_TTL = 300.0
+"""Seconds that the list of voices is kept."""
+MAX_VOICES = 1000
+CONNECT_TIMEOUT = 10.0
+POLL = 0.05
+"""Seconds between two looks at the cancel token."""
+SLACK = 0.5
+"""Seconds by which the last character may end after the sound; more, and some of the sound is missing."""
+
+_LANGUAGE_CODES = {"ko": "ko", "ja": "ja", "cmn": "zh"}
+"""Languages that the script gives away; for the others the service's own guess is better than ours."""
+_WITHOUT_LANGUAGE_CODE = ("eleven_multilingual_v2", "eleven_multilingual_v1", "eleven_monolingual_v1")
+
+T = TypeVar("T")
+
+
+class ElevenLabsEngine:
+    """Speaks through the ElevenLabs service.
+
+    The voice "Custom" is SETTINGS.elevenlabs_voice_id, or ``DEFAULT_VOICE_ID`` when that is empty.
+    """
+
+    name = "elevenlabs"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._voices: tuple[Voice, ...] = ()
+        self._voices_until = 0.0
+
+    def available(self) -> bool:
+        """Whether a key is set; whether the service takes it shows at the first call."""
+        return bool(self._settings.elevenlabs_api_key)
+
+    def voices(self) -> list[Voice]:
+        """Return the voices of the account; asks the service at most every five minutes. Raises Unavailable."""
+        with self._lock:
+            if time.monotonic() >= self._voices_until:
+                self._voices = self._call(self._list_voices, CancelToken())
+                self._voices_until = time.monotonic() + VOICES_TTL
+            return list(self._voices)
+
+    def check_voice(self, voice: str) -> None:
+        """Raise BadRequest, listing the choices, when VOICE is not one of the account's; Unavailable without a key."""
+        if voice == CUSTOM_VOICE:
+            return
+        choices = self.voices()
+        if voice not in [known.id for known in choices]:
+            raise unknown_voice(self.name, voice, [CUSTOM_VOICE, *(f"{v.id} ({v.name})" for v in choices)])
+
+    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+        """Say TEXT, with a mark for every character where the service gives their times.
+
+        Raises NothingToSay, Unavailable (no key, refused, quota, busy, unreachable, hanging, no such voice),
+        SpeechFailed (an answer that cannot be used), Cancelled.
+        """
+        if not speakable(text):
+            raise nothing_to_say()
+        said = plain(text)
+        voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
+
+        async def speak(client: AsyncElevenLabs) -> _Answer:
+            options: dict[str, Any] = {}
+            model, language = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(language_of(said))
+            if language and model not in _WITHOUT_LANGUAGE_CODE:
+                options["language_code"] = language
+            answer = _Answer()
+            stream = client.text_to_speech.stream_with_timestamps(
+                voice_id,
+                text=said,
+                model_id=model,
+                output_format="pcm_24000",
+                request_options={"max_retries": 0},
+                **options,
+            )
+            async for chunk in stream:
+                answer.add(chunk.audio_base_64, chunk.alignment)
+            return answer
+
+        samples, marks = self._call(speak, cancel).read(said)
+        return Speech(samples, RATE, text, language_of(text), marks)
+
+    def _call(self, work: Callable[[AsyncElevenLabs], Awaitable[T]], cancel: CancelToken) -> T:
+        """Do WORK with a client of the service, turning its errors into ours."""
+        key = self._settings.elevenlabs_api_key
+        if not key:
+            raise Unavailable(
+                "ElevenLabs API 키가 없습니다. ELEVENLABS_API_KEY 환경 변수를 설정하거나 다른 tts_engine을 고르세요.",
+                "There is no ElevenLabs API key. Set ELEVENLABS_API_KEY or choose another tts_engine.",
+            )
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise _refused_key()
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(_watched(self._with_client(work), cancel))
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    async def _with_client(self, work: Callable[[AsyncElevenLabs], Awaitable[T]]) -> T:
+        import httpx
+        from elevenlabs.client import AsyncElevenLabs
+        from elevenlabs.core.api_error import ApiError
+
+        settings = self._settings
+        timeout = settings.elevenlabs_timeout or None
+        limits = httpx.Timeout(timeout, connect=min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT))
+        async with httpx.AsyncClient(timeout=limits, follow_redirects=True) as http:
+            client = AsyncElevenLabs(
+                api_key=settings.elevenlabs_api_key,
+                base_url=settings.elevenlabs_base_url or None,
+                timeout=timeout,
+                httpx_client=http,
+            )
+            try:
+                return await work(client)
+            except ApiError as error:
+                raise _told_by_service(error.status_code or 0, error.body, settings.elevenlabs_api_key) from None
+            except httpx.TimeoutException as error:
+                raise Unavailable(
+                    "ElevenLabs가 응답하지 않습니다. 잠시 후 다시 시도하거나 다른 tts_engine을 고르세요.",
+                    "ElevenLabs does not answer. Try again later or choose another tts_engine.",
+                ) from error
+            except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise Unavailable(
+                    "ElevenLabs에 연결할 수 없습니다. 인터넷 연결을 확인하거나 다른 tts_engine을 고르세요.",
+                    "ElevenLabs cannot be reached. Check the internet connection or choose another tts_engine.",
+                ) from error
+            except httpx.HTTPError as error:
+                raise _unusable("연결이 도중에 끊어졌습니다", "the connection broke off in the middle") from error
+
+    async def _list_voices(self, client: AsyncElevenLabs) -> tuple[Voice, ...]:
+        voices: list[Voice] = []
+        token: str | None = None
+        while len(voices) < MAX_VOICES:
+            page = await client.voices.search(page_size=100, next_page_token=token, request_options={"max_retries": 0})
+            voices += [Voice(found.voice_id, found.name or found.voice_id) for found in page.voices or []]
+            token = page.next_page_token
+            if not (page.has_more and token):
+                break
+        return tuple(voices)
+
+
+class _Answer:
+    """What the service has sent so far: bytes of 16-bit samples, and characters with their times."""
+
+    def __init__(self) -> None:
+        self._pcm = bytearray()
+        self._marks: list[Mark] = []
+        self._timed = True
+
+    def add(self, audio: str | None, alignment: Any) -> None:
+        """Take one chunk. Raises SpeechFailed when its sound cannot be decoded."""
+        before = len(self._pcm) / 2 / RATE
+        try:
+            self._pcm += base64.b64decode(audio or "", validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise _unusable("음성 데이터를 읽을 수 없습니다", "its sound cannot be decoded") from error
+        if alignment is None:
+            self._timed = self._timed and not audio
+            return
+        try:
+            starts = [float(s) for s in alignment.character_start_times_seconds]
+            ends = [float(s) for s in alignment.character_end_times_seconds]
+            chunk = [(str(c), s, e) for c, s, e in zip(alignment.characters, starts, ends, strict=True)]
+        except (AttributeError, TypeError, ValueError):
+            self._timed = False
+            return
+        if not all(math.isfinite(time) for _, *span in chunk for time in span):
+            self._timed = False
+            return
+        # times count from the beginning; should they start over in each chunk, they count from the chunk
+        last = self._marks[-1].end if self._marks else 0.0
+        offset = before if chunk and self._marks and chunk[0][1] < last - SLACK / 2 else 0.0
+        for character, start, end in chunk:
+            begin = max(start + offset, self._marks[-1].end if self._marks else 0.0)
+            self._marks.append(Mark("character", character, begin, max(end + offset, begin)))
+
+    def read(self, text: str) -> tuple[np.ndarray, tuple[Mark, ...]]:
+        """Return samples and marks; no marks where some are missing. Raises SpeechFailed when sound is missing."""
+        if not self._pcm:
+            raise _unusable("음성이 비어 있습니다", "it holds no sound")
+        if len(self._pcm) % 2:
+            raise _unusable("음성이 중간에 잘렸습니다", "its sound is cut off in the middle of a sample")
+        samples = np.frombuffer(bytes(self._pcm), "<i2").astype(np.float32) / 32768
+        if not (self._timed and self._marks):
+            logger.info("ElevenLabs gave no complete character times; the sound will be aligned instead")
+            return samples, ()
+        duration = len(samples) / RATE
+        # the SDK leaves out lines that it cannot read: then characters are missing, or sound is
+        expected = sum(map(speakable, text))
+        told = sum(speakable(mark.text) for mark in self._marks)
+        if told < 0.9 * expected or self._marks[-1].end > duration + SLACK:
+            raise _unusable("응답의 일부를 읽을 수 없습니다", "a part of it cannot be read")
+        return samples, tuple(
+            Mark("character", mark.text, min(mark.start, duration), min(mark.end, duration)) for mark in self._marks
+        )
+
+
+async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:
+    """Await WORK, giving it up as soon as the token is set."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        await asyncio.wait({task}, timeout=POLL)
+        if cancel.cancelled and not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
+            raise Cancelled
+    return task.result()
+
+
+def _told_by_service(status: int, body: Any, key: str) -> PipelineError:
+    """Return our error for the service's answer of STATUS with BODY."""
+    detail = body.get("detail", body) if isinstance(body, dict) else body
+    code = str(detail.get("status") or detail.get("code") or "") if isinstance(detail, dict) else ""
+    said = str(detail.get("message") or detail) if isinstance(detail, dict) else str(detail or "")
+    said = " ".join(said.replace(key, "***").split())[:200]
+    logger.warning("ElevenLabs answered %d %s: %s", status, code, said)
+    if "quota" in code or status == 402:
+        return Unavailable(
+            "ElevenLabs 사용량이나 요금제가 부족합니다. 요금제를 확인하거나 다른 tts_engine을 고르세요.",
+            "The ElevenLabs quota or plan does not allow this. Check the plan or choose another tts_engine.",
+        )
+    if status in (401, 403):
+        return _refused_key()
+    if status == 404:
+        return Unavailable(
+            "ElevenLabs에 그 음성이 없습니다. tts_voice 또는 ELEVENLABS_VOICE_ID를 확인하세요.",
+            "ElevenLabs has no such voice. Check tts_voice or ELEVENLABS_VOICE_ID.",
+        )
+    if status == 429:
+        return Unavailable(
+            "ElevenLabs 요청이 너무 많습니다. 잠시 후 다시 시도하세요.",
+            "ElevenLabs is busy or gets too many requests. Try again later.",
+        )
+    if status >= 500:
+        return Unavailable(
+            f"ElevenLabs 서비스에 오류가 있습니다 ({status}). 잠시 후 다시 시도하거나 다른 tts_engine을 고르세요.",
+            f"ElevenLabs has an error ({status}). Try again later or choose another tts_engine.",
+        )
+    return SpeechFailed(
+        f"ElevenLabs가 요청을 받지 않았습니다 ({status}): {said}. 대사와 ELEVENLABS_MODEL을 확인하세요.",
+        f"ElevenLabs did not take the request ({status}): {said}. Check the text and ELEVENLABS_MODEL.",
+    )
+
+
+def _refused_key() -> Unavailable:
+    return Unavailable(
+        "ElevenLabs가 API 키를 거부했습니다. ELEVENLABS_API_KEY를 확인하세요.",
+        "ElevenLabs refused the API key. Check ELEVENLABS_API_KEY.",
+    )
+
+
+def _unusable(ko: str, en: str) -> SpeechFailed:
+    return SpeechFailed(
+        f"ElevenLabs의 응답을 사용할 수 없습니다: {ko}. 다시 시도하세요.",
+        f"The answer of ElevenLabs cannot be used: {en}. Try again.",
+    )

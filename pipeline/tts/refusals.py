@@ -1,0 +1,24 @@
+"""What every speech engine says when it cannot take a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.errors import BadRequest, NothingToSay
+
+
+def nothing_to_say() -> NothingToSay:
+    """Return the error for a text without a letter or digit."""
+    return NothingToSay(
+        "text: 말할 수 있는 내용이 없습니다. 글자나 숫자를 넣어 주세요.",
+        "text: there is nothing that can be spoken. Put letters or digits into it.",
+    )
+
+
+def unknown_voice(engine: str, voice: str, choices: Iterable[str]) -> BadRequest:
+    """Return the error for a VOICE that ENGINE does not have; it lists the CHOICES."""
+    listed = ", ".join(choices)
+    return BadRequest(
+        f"tts_voice: {engine}에 없는 음성입니다: {voice!r}. 사용할 수 있는 음성: {listed}",
+        f"tts_voice: {engine} has no voice {voice!r}. Choices: {listed}",
+    )
