@@ -32,6 +32,9 @@ STILL = np.array(
     [10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 33, 133, 362, 263, 70, 300, 105, 334, 127, 356, 234, 454, 107, 336, 2]
 )
 """Points that speech does not move: they tell where the head is."""
+MOVES_UP_TO, STILL_FROM = 6.56, 6.86
+"""Heights in the basis: the nose's tip, below which jaw and mouth move the face in full, and the middle of its bridge,
+above which they leave it alone: eyes that tremble with the jaw would be noticed, the pixels' cost would be wasted."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ def load_basis() -> FaceBasis:
     with np.load(ASSETS / "face_basis.npz") as data:
         neutral = data["neutral"]
         delta = {str(name): _even_lips(d) for name, d in zip(data["names"], data["delta"], strict=True)}
+    below = np.clip((STILL_FROM - neutral[:, 1:2]) / (STILL_FROM - MOVES_UP_TO), 0, 1)
+    below = below * below * (3 - 2 * below)
+    for name in delta:
+        if name.startswith(("jaw", "mouth")):
+            delta[name] = delta[name] * below
     return FaceBasis(neutral, delta, np.load(ASSETS / "triangles.npy").astype(np.int32))
 
 

@@ -34,15 +34,18 @@ def _rasterize(
             continue
         x0, x1 = max(int(np.ceil(min(ax, bx, cx))) - left, 0), min(int(np.floor(max(ax, bx, cx))) - left + 1, width)
         y0, y1 = max(int(np.ceil(min(ay, by, cy))) - top, 0), min(int(np.floor(max(ay, by, cy))) - top + 1, height)
+        du, dv = (by - cy) / area, (cy - ay) / area  # how the barycentric coordinates change from pixel to pixel
         for y in range(y0, y1):
+            dx, dy = x0 + left - cx, y + top - cy
+            u = ((by - cy) * dx + (cx - bx) * dy) / area
+            v = ((cy - ay) * dx + (ax - cx) * dy) / area
             for x in range(x0, x1):
-                dx, dy = x + left - cx, y + top - cy
-                u = ((by - cy) * dx + (cx - bx) * dy) / area
-                v = ((cy - ay) * dx + (ax - cx) * dy) / area
                 w = 1 - u - v
                 if u >= -1e-4 and v >= -1e-4 and w >= -1e-4:
                     map_x[y, x] = u * sax + v * sbx + w * scx
                     map_y[y, x] = u * say + v * sby + w * scy
+                u += du
+                v += dv
 
 
 class Crop:
