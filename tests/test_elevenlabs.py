@@ -1,0 +1,196 @@
+"""The ElevenLabs engine against a local server that answers as the service does."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import BadRequest, Cancelled, NothingToSay, PipelineError, SpeechFailed, Unavailable
+from pipeline.settings import ROOT, Settings
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.tts.base import CUSTOM_VOICE
+from pipeline.tts.elevenlabs import DEFAULT_VOICE_ID, ElevenLabsEngine
+from pipeline.tts.espeak import EspeakEngine
+from tests.stub_elevenlabs import KEY, RATE, ElevenLabsStub, spoken
+
+TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ElevenLabsStub]:
+    with ElevenLabsStub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def stub(server: ElevenLabsStub) -> ElevenLabsStub:
+    server.mode = "ok"
+    server.requests.clear()
+    return server
+
+
+def engine(stub: ElevenLabsStub, **settings: object) -> ElevenLabsEngine:
+    given = {"elevenlabs_api_key": KEY, "elevenlabs_base_url": stub.url, "elevenlabs_timeout": 5.0, **settings}
+    return ElevenLabsEngine(Settings(**given))  # type: ignore[arg-type]
+
+
+def test_speech_is_the_sound_of_the_service_with_a_mark_for_every_character(stub: ElevenLabsStub) -> None:
+    speech = engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    samples, timed = spoken(TEXT)
+    assert speech.rate == RATE
+    assert speech.duration == pytest.approx(len(samples) / RATE, abs=0.01)
+    assert "".join(mark.text for mark in speech.marks) == TEXT
+    assert [mark.start for mark in speech.marks] == pytest.approx([start for _, start, _ in timed], abs=0.01)
+    assert np.abs(speech.samples).max() <= 1
+
+
+def test_request_names_voice_model_and_a_format_that_every_plan_may_ask_for(stub: ElevenLabsStub) -> None:
+    engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    (request,) = stub.requests
+    assert request.path == f"/v1/text-to-speech/{DEFAULT_VOICE_ID}/stream/with-timestamps"
+    assert request.query["output_format"] == ["pcm_24000"]
+    assert request.body["text"] == TEXT
+    assert request.body["model_id"] == "eleven_multilingual_v2"
+    assert "language_code" not in request.body
+
+
+def test_models_that_take_a_language_are_told_it(stub: ElevenLabsStub) -> None:
+    engine(stub, elevenlabs_model="eleven_flash_v2_5").synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert stub.requests[0].body["language_code"] == "ko"
+
+
+def test_custom_voice_comes_from_the_settings(stub: ElevenLabsStub) -> None:
+    engine(stub, elevenlabs_voice_id="voice-ben").synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert "/voice-ben/" in stub.requests[0].path
+
+
+def test_voices_are_those_of_the_account_and_asked_for_once(stub: ElevenLabsStub) -> None:
+    speaker = engine(stub)
+    assert {"voice-anna", "voice-ben"} <= {voice.id for voice in speaker.voices()}
+    speaker.check_voice("voice-anna")
+    speaker.check_voice(CUSTOM_VOICE)
+    with pytest.raises(BadRequest, match="voice-anna"):
+        speaker.check_voice("nobody")
+    assert len(stub.requests) == 1
+
+
+def test_character_times_become_phoneme_times(stub: ElevenLabsStub) -> None:
+    espeak = EspeakEngine()
+    truth = [mark for mark in espeak.synthesize(TEXT, "ko", CancelToken()).marks if mark.text]
+    speech = engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    found = [mark for mark in phonemes_of(speech, espeak) if mark.text]
+    assert [mark.text for mark in found] == [mark.text for mark in truth]
+    assert [mark.start for mark in found] == pytest.approx([mark.start for mark in truth], abs=0.03)
+
+
+def test_times_that_count_from_each_chunk_are_put_in_order(stub: ElevenLabsStub) -> None:
+    stub.mode = "relative"
+    speech = engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert [mark.start for mark in speech.marks] == pytest.approx([start for _, start, _ in spoken(TEXT)[1]], abs=0.01)
+
+
+def test_chunks_without_times_leave_the_sound_to_be_aligned(stub: ElevenLabsStub) -> None:
+    stub.mode = "no-alignment"
+    speech = engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert speech.marks == ()
+    assert speech.duration == pytest.approx(len(spoken(TEXT)[0]) / RATE, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "advice"),
+    [
+        ("401", Unavailable, "ELEVENLABS_API_KEY"),
+        ("quota", Unavailable, "quota"),
+        ("402", Unavailable, "plan"),
+        ("404", Unavailable, "ELEVENLABS_VOICE_ID"),
+        ("422", SpeechFailed, "field required"),
+        ("429", Unavailable, "later"),
+        ("500", Unavailable, "later"),
+        ("503-html", Unavailable, "later"),
+        ("stall", Unavailable, "does not answer"),
+        ("hang", Unavailable, "does not answer"),
+        ("drop", SpeechFailed, "broke off"),
+        ("garbage", SpeechFailed, "no sound"),
+        ("garbage-line", SpeechFailed, "cannot be read"),
+        ("empty", SpeechFailed, "no sound"),
+        ("odd", SpeechFailed, "cut off"),
+    ],
+)
+def test_every_error_of_the_service_says_what_to_do(
+    stub: ElevenLabsStub, mode: str, error: type[PipelineError], advice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stub.mode = mode
+    with caplog.at_level(logging.DEBUG), pytest.raises(error, match=advice) as raised:
+        engine(stub, elevenlabs_timeout=0.5).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert raised.value.status in (500, 503)
+    assert KEY not in raised.value.message.en + raised.value.message.ko + caplog.text
+    assert raised.value.message.ko != raised.value.message.en
+    assert len(stub.requests) == 1, "a paid call must not be repeated silently"
+
+
+def test_without_a_key_the_variable_is_named(stub: ElevenLabsStub) -> None:
+    speaker = engine(stub, elevenlabs_api_key="")
+    assert not speaker.available()
+    for call in (lambda: speaker.synthesize(TEXT, CUSTOM_VOICE, CancelToken()), speaker.voices):
+        with pytest.raises(Unavailable, match="ELEVENLABS_API_KEY"):
+            call()
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("key", ["wrong-key", "키", "two words"])
+def test_wrong_keys_are_refused_and_never_told(
+    stub: ElevenLabsStub, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable, match="ELEVENLABS_API_KEY") as raised:
+        engine(stub, elevenlabs_api_key=key).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert key not in raised.value.message.en + caplog.text
+
+
+def test_nobody_at_the_address(stub: ElevenLabsStub) -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        engine(stub, elevenlabs_base_url="http://127.0.0.1:9").synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+
+
+@pytest.mark.parametrize("mode", ["hang", "stall"])
+def test_cancel_works_while_the_service_hangs(stub: ElevenLabsStub, mode: str) -> None:
+    stub.mode = mode
+    speaker = engine(stub, elevenlabs_timeout=60.0)
+    cancel = CancelToken()
+    ended: list[float] = []
+
+    def speak() -> None:
+        with pytest.raises(Cancelled):
+            speaker.synthesize(TEXT, CUSTOM_VOICE, cancel)
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    while not stub.requests:
+        time.sleep(0.01)
+    cancel.cancel()
+    thread.join(timeout=30)  # far below the timeout of the service
+    assert ended
+
+
+def test_text_with_nothing_to_say_costs_no_call(stub: ElevenLabsStub) -> None:
+    with pytest.raises(NothingToSay):
+        engine(stub).synthesize("... 😀", CUSTOM_VOICE, CancelToken())
+    assert stub.requests == []
+
+
+def test_text_that_json_cannot_carry_is_spoken_without_it(stub: ElevenLabsStub) -> None:
+    engine(stub).synthesize("안녕\ud800하세요\0", CUSTOM_VOICE, CancelToken())
+    assert stub.requests[0].body["text"] == "안녕 하세요 "
+
+
+def test_sdk_is_not_loaded_before_it_is_needed() -> None:
+    code = "import sys, pipeline.tts.elevenlabs; sys.exit('elevenlabs' in sys.modules or 'httpx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
