@@ -8,6 +8,9 @@ import numpy as np
 
 from pipeline.video.frame import Frame
 
+STAYS = 0.01
+"""Triangles that would move by fewer pixels than this stay as they are."""
+
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
 def _rasterize(
@@ -27,7 +30,7 @@ def _rasterize(
         sax, say, sbx, sby = source[a, 0], source[a, 1], source[b, 0], source[b, 1]
         scx, scy = source[c, 0], source[c, 1]
         moved = max(abs(ax - sax), abs(ay - say), abs(bx - sbx), abs(by - sby), abs(cx - scx), abs(cy - scy))
-        if moved < 0.01:
+        if moved < STAYS:
             continue
         area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
         if abs(area) < 1e-6:
