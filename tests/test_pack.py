@@ -1,0 +1,192 @@
+"""Avatar packs: what is saved comes back, and what is not a pack is refused before anything of it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.avatar.encode import encode
+from pipeline.avatar.pack import Avatar, load, save
+from pipeline.avatar.unpickle import Refused, restricted_loads
+from pipeline.errors import BadPack, NotFound
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+FRAMES, WIDTH, HEIGHT = 6, 64, 48
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    rng = np.random.default_rng(5)
+    frames = [Frame(np.full((HEIGHT * 3 // 2, WIDTH), 30 * n, np.uint8)) for n in range(FRAMES)]
+    video = encode(frames, WIDTH, HEIGHT, Fraction(30000, 1001), ColorTags(1, 1, 1, 1))
+    points = rng.uniform(0, HEIGHT, (FRAMES, 478, 3)).astype(np.float32)
+    usable = np.arange(FRAMES) != 2
+    return Avatar("ann", "360p", WIDTH, HEIGHT, Fraction(30000, 1001), video, points, points + 1, usable)
+
+
+@pytest.fixture
+def content(avatar: Avatar, tmp_path: Path) -> dict[str, object]:
+    """The dict that a pack pickles."""
+    save(avatar, tmp_path / "a.pkl")
+    return dict(pickle.loads((tmp_path / "a.pkl").read_bytes()))
+
+
+def _write(path: Path, value: object) -> Path:
+    path.write_bytes(value if isinstance(value, bytes) else pickle.dumps(value, protocol=4))
+    return path
+
+
+def test_what_is_saved_comes_back(avatar: Avatar, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.pkl"
+    save(avatar, path)
+    back = load(path)
+    for field in dataclasses.fields(Avatar):
+        np.testing.assert_array_equal(getattr(back, field.name), getattr(avatar, field.name))
+    assert back.id == "ann_360p"
+    assert [p.name for p in path.parent.iterdir()] == ["a.pkl"]
+
+
+def test_a_closed_mouth_is_stored_once(avatar: Avatar, tmp_path: Path) -> None:
+    save(dataclasses.replace(avatar, rest=avatar.landmarks.copy()), tmp_path / "once.pkl")
+    save(avatar, tmp_path / "twice.pkl")
+    once, twice = ((tmp_path / name).stat().st_size for name in ("once.pkl", "twice.pkl"))
+    assert twice - once >= avatar.rest.nbytes
+    np.testing.assert_array_equal(load(tmp_path / "once.pkl").rest, avatar.landmarks)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_every_pickle_protocol_opens(content: dict[str, object], protocol: int, tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.pkl", pickle.dumps(content, protocol=protocol))
+    np.testing.assert_array_equal(load(path).landmarks, content["landmarks"])
+
+
+def test_a_save_that_fails_leaves_the_old_pack(avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.pkl"
+    save(avatar, path)
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(dataclasses.replace(avatar, name="bob"), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pkl"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 200, 0.5, -1])
+def test_a_pack_cut_short_is_refused(avatar: Avatar, tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "a.pkl"
+    save(avatar, path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)] if isinstance(keep, float) else data[:keep])
+    with pytest.raises(BadPack) as caught:
+        load(path)
+    assert "a.pkl" in caught.value.message.ko and "prepare" in caught.value.message.en
+
+
+class _Bomb:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_code_in_a_pack_does_not_run(content: dict[str, object], tmp_path: Path, protocol: int) -> None:
+    touched = tmp_path / "touched"
+    for carrying in (_Bomb(touched), content | {"video": _Bomb(touched)}, [_Bomb(touched)]):
+        path = _write(tmp_path / "bomb.pkl", pickle.dumps(carrying, protocol=protocol))
+        with pytest.raises(BadPack, match="system"):
+            load(path)
+    assert not touched.exists()
+
+
+def test_other_doors_to_code_are_shut() -> None:
+    for data in (
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"(S'1'\nibuiltins\neval\n.",  # INST
+        b"\x80\x04\x8c\x0bnumpy.core.\x8c\x04load\x93.",
+        b"\x80\x02}\x8a\x01\x05Q.",  # BINPERSID
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"cnumpy.core.multiarray\n_reconstruct\n}S'__defaults__'\nNsb.",  # BUILD on a name
+        b"cnumpy\ndtype\n(S'O'\ntR.",
+        b"cpipeline.avatar.unpickle\n_DTYPES\n.",
+        b"cnumpy\ndtype.__init__\n.",
+    ):
+        with pytest.raises(Refused):
+            restricted_loads(data)
+
+
+def test_sizes_that_are_not_there_are_not_reserved() -> None:
+    huge = 2**33
+    shape = b"(I1\n(I%d\ntcnumpy\ndtype\n(S'f4'\ntRI00\nS'abc'\ntb" % huge
+    reconstruct = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    for data in (
+        b"}S'a'\n" + reconstruct + shape + b"s.",
+        b"\x80\x04N\x94r\xff\xff\xff\x7f.",  # a memo slot far away would be a table of gigabytes
+        b"\x80\x05\x96" + huge.to_bytes(8, "little") + b"abc.",  # BYTEARRAY8
+        b"\x80\x04\x8e" + huge.to_bytes(8, "little") + b"abc.",  # BINBYTES8
+    ):
+        with pytest.raises(Refused):
+            restricted_loads(data)
+
+
+def test_object_arrays_are_refused(content: dict[str, object], tmp_path: Path) -> None:
+    path = _write(tmp_path / "o.pkl", content | {"landmarks": np.array([{}, []], dtype=object)})
+    with pytest.raises(BadPack):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "other"},
+        {"version": 99},
+        {"width": 66},
+        {"width": 1 << 60},
+        {"height": True},
+        {"fps": (25, 0)},
+        {"fps": (10, 1)},
+        {"fps": 25.0},
+        {"video": b"not a video"},
+        {"video": "text"},
+        {"landmarks": np.zeros((FRAMES + 1, 478, 3), np.float32)},
+        {"landmarks": np.zeros((FRAMES, 468, 3), np.float32)},
+        {"landmarks": np.zeros((FRAMES, 478, 3), np.float64)},
+        {"landmarks": np.full((FRAMES, 478, 3), np.nan, np.float32)},
+        {"landmarks": np.full((FRAMES, 478, 3), 1e9, np.float32)},
+        {"rest": np.full((FRAMES, 478, 3), np.inf, np.float32)},
+        {"usable": np.ones(FRAMES, np.uint8)},
+        {"usable": None},
+        {"name": 5},
+    ],
+    ids=lambda change: "-".join(f"{k}={v!r:.12}" for k, v in change.items()),
+)
+def test_contents_that_do_not_agree_are_refused(
+    content: dict[str, object], change: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(BadPack):
+        load(_write(tmp_path / "x.pkl", content | change))
+
+
+def test_other_pickles_and_files_are_refused(tmp_path: Path) -> None:
+    for value in ([], 5, None, {}, {"a": 1}, b"hello", b"PK\x03\x04", pickle.dumps({"frames": 1})):
+        with pytest.raises(BadPack):
+            load(_write(tmp_path / "x.pkl", value))
+
+
+def test_a_missing_pack_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load(tmp_path / "none.pkl")

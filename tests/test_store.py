@@ -1,0 +1,114 @@
+"""The store finds packs by name and by path, and never looks outside its folder."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.avatar.store import AvatarStore
+from pipeline.errors import NotFound
+from pipeline.settings import ROOT
+
+PACKS = ("720p/talk_long_720p", "480p/talk_long_480p", "720p/bob_720p", "360p/bob_360p")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> AvatarStore:
+    root = tmp_path / "precomputed"
+    for name in PACKS:
+        path = root / f"{name}_precomputed.pkl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"never opened here")
+    (root / "720p" / "notes.txt").write_text("x")
+    (root / "720p" / "eve_480p_precomputed.pkl").write_text("in the wrong folder")
+    (tmp_path / "outside.pkl").write_bytes(b"x")
+    return AvatarStore(root)
+
+
+def test_the_list_comes_from_file_names(store: AvatarStore) -> None:
+    assert [info.id for info in store.list()] == ["bob_720p", "talk_long_720p", "talk_long_480p", "bob_360p"]
+    assert store.list()[1].path == "precomputed/720p/talk_long_720p_precomputed.pkl"
+    assert AvatarStore(store.root / "none").list() == []
+
+
+def test_find_by_name_and_resolution(store: AvatarStore) -> None:
+    wanted = store.root / "720p" / "talk_long_720p_precomputed.pkl"
+    assert store.find("talk_long", "720p") == wanted
+    assert store.find("talk_long_720p", "720p") == wanted
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "talk", "talk_long_", "../720p/bob", "TALK_LONG", "*", "eve"])
+def test_an_unknown_avatar_lists_the_known(store: AvatarStore, name: str) -> None:
+    with pytest.raises(NotFound, match="Available avatars: bob, talk_long"):
+        store.find(name, "720p")
+
+
+@pytest.mark.parametrize("name", ["talk_long", "talk_long_720p"])
+def test_a_missing_resolution_lists_those_there_are(store: AvatarStore, name: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        store.find(name, "360p")
+    assert "720p, 480p" in caught.value.message.en and "720p, 480p" in caught.value.message.ko
+
+
+def test_resolve_takes_listed_paths(store: AvatarStore) -> None:
+    for info in store.list():
+        assert store.resolve(info.path).name == Path(info.path).name
+    assert store.resolve("720p/bob_720p_precomputed.pkl").is_file()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "", ".", "precomputed", "precomputed/", "precomputed/720p", "precomputed/720p/none.pkl", "outside.pkl",
+        "precomputed/../outside.pkl", "../precomputed/720p/bob_720p_precomputed.pkl", "precomputed/720p/notes.txt",
+        "precomputed\\720p\\bob_720p_precomputed.pkl", "precomputed/720p/bob_720p_precomputed.pkl\0", "\0.pkl",
+        "precomputed/link_out.pkl", "precomputed/link_folder/outside.pkl", "precomputed/loop.pkl", "x" * 5000 + ".pkl",
+        "precomputed/720p/./../../outside.pkl", "C:/x.pkl", "~/x.pkl",
+    ],
+)  # fmt: skip
+def test_resolve_never_leaves_the_folder(store: AvatarStore, path: str, tmp_path: Path) -> None:
+    (store.root / "link_out.pkl").symlink_to(tmp_path / "outside.pkl")
+    (store.root / "link_folder").symlink_to(tmp_path)
+    (store.root / "loop.pkl").symlink_to(store.root / "loop.pkl")
+    with pytest.raises(NotFound):
+        store.resolve(path)
+
+
+def test_resolve_refuses_absolute_paths(store: AvatarStore) -> None:
+    with pytest.raises(NotFound):
+        store.resolve(str(store.root / "720p" / "bob_720p_precomputed.pkl"))
+
+
+def test_a_link_inside_the_folder_is_fine(store: AvatarStore) -> None:
+    (store.root / "720p" / "alias.pkl").symlink_to("bob_720p_precomputed.pkl")
+    assert store.resolve("precomputed/720p/alias.pkl").is_file()
+
+
+def test_shipped_packs_open_and_are_kept() -> None:
+    store = AvatarStore(ROOT / "precomputed")
+    found: list[object] = []
+    path = store.find("talk_short", "360p")
+    threads = [threading.Thread(target=lambda: found.append(store.load(path))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 and all(avatar is found[0] for avatar in found)
+
+
+def test_a_changed_pack_is_read_again(tmp_path: Path) -> None:
+    shipped = AvatarStore(ROOT / "precomputed").find("talk_short", "360p")
+    root = tmp_path / "precomputed"
+    path = root / "360p" / shipped.name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(shipped.read_bytes())
+    store = AvatarStore(root)
+    first = store.load(path)
+    os.utime(path, ns=(1, 1))
+    assert store.load(path) is not first
+    path.unlink()
+    with pytest.raises(NotFound):
+        store.load(path)
