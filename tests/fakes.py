@@ -51,12 +51,12 @@ class FakeTTS:
 
     def check_voice(self, voice: str) -> None:
         if voice not in (CUSTOM_VOICE, "alto", "bass"):
-            raise BadRequest("tts_voice: alto, bass", "tts_voice: choose one of: Custom, alto, bass")
+            raise BadRequest("tts_voice: Custom, alto, bass", "tts_voice: choose one of: Custom, alto, bass")
 
     def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
         words = text.split()
         if "hang" in words:
-            time.sleep(6)  # on purpose: an engine that does not look at its token
+            time.sleep(3)  # on purpose: an engine that does not look at its token
         if "crash" in words:
             raise ZeroDivisionError("secret detail")
         if "busy" in words:

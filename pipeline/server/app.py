@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pipeline.errors import PipelineError
 from pipeline.generate import Studio
 from pipeline.gpu import Gpu
+from pipeline.server.files import BrokenOffFilter
 from pipeline.server.queue import Generate, RenderQueue
 from pipeline.server.routes import Api, exception_handlers
 from pipeline.server.ui import CSS, build_page, make_theme
@@ -50,6 +51,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     line = RenderQueue(studio, book, generate)
     page = build_page(studio, line)
     api = Api(studio, line, book, Gpu())
+    logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     told_to_end = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +11,7 @@ from typing import BinaryIO
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from pipeline.errors import NotFound
-from pipeline.tasks import Task
+from pipeline.tasks import Task, TaskBook
 
 LOOK_SECONDS = 0.05
 """How often a growing file is looked at for more."""
@@ -22,15 +23,24 @@ class BrokenOff(Exception):
     """The task whose video was being sent died; the connection is closed so that nobody takes it for whole."""
 
 
-async def video_response(task: Task, head: bool) -> Response:
+class BrokenOffFilter(logging.Filter):
+    """Drops the server's report of a BrokenOff: raising it is the only way to close a connection, and no fault."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether RECORD is about anything else."""
+        return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
+
+
+async def video_response(task: Task, book: TaskBook, head: bool) -> Response:
     """Answer with the video of TASK, finished or growing; HEAD asks for the headers alone. Raises NotFound.
 
     A growing video has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
-    finished file will have.
+    finished file will have. Where not even its first byte is there, the answer waits for it.
     """
-    growing = _open(task.video_part)
-    if growing is None:  # looked at first: a video that is finished just now is found under its own name
-        return file_response(task.video, "video/mp4")
+    while (growing := _open(task.video_part)) is None:
+        if task.video.exists() or book.get(task.id) is None:
+            return file_response(task.video, "video/mp4")
+        await asyncio.sleep(LOOK_SECONDS)
     headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
     if head:
         growing.close()

@@ -118,7 +118,7 @@ class Api:
 
     async def video(self, task_id: str, request: Request) -> Response:
         """Send a video: finished, with Range; or while it is being made, from its start."""
-        return await video_response(self._results_of(task_id), request.method == "HEAD")
+        return await video_response(self._results_of(task_id), self.book, request.method == "HEAD")
 
     def audio(self, task_id: str) -> Response:
         """Send the speech of a video."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from pipeline.server.language import language_of
 from pipeline.server.queue import LINE, RenderQueue
 from pipeline.tts.base import CUSTOM_VOICE
 
+logger = logging.getLogger(__name__)
+
 TITLE = "실시간 립싱크 아바타 / Real-time talking avatar"
 EXAMPLES = (
     "안녕하세요, 면접에 오신 것을 환영합니다.",
@@ -23,6 +26,7 @@ EXAMPLES = (
     "Hello, and welcome to the interview. Please tell me a little about yourself.",
     "What was the most difficult problem you have solved, and how did you solve it?",
 )
+AUTOMATIC = ("자동 / Automatic", CUSTOM_VOICE)
 IDLE = {"message": "대기 / Ready", "percent": 0, "state": "idle"}
 STOPPED = {"message": "중지됨 / Stopped", "percent": 0, "state": "idle"}
 BAR = """
@@ -61,11 +65,11 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
         return [pack.resolution for pack in studio.avatars.list() if pack.name == name]
 
     def voices_of(engine: str) -> list[tuple[str, str]]:
-        automatic = ("자동 / Automatic", CUSTOM_VOICE)
         try:
-            return [automatic, *((voice.name, voice.id) for voice in studio.tts[engine].voices())]
-        except PipelineError:
-            return [automatic]  # the service cannot be asked; its own default voice stays
+            return [AUTOMATIC, *((voice.name, voice.id) for voice in studio.tts[engine].voices())]
+        except PipelineError as error:  # the service cannot be asked; the default voice stays
+            logger.warning("no voices of %s: %s", engine, error)
+            return [AUTOMATIC]
 
     def on_avatar(name: str) -> Any:
         found = resolutions_of(name)
@@ -117,7 +121,7 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                         engines, value=engines[0] if engines else None, label="음성 엔진 / Speech engine", min_width=140
                     )
                     voice = gr.Dropdown(
-                        voices_of(engines[0]) if engines else [],
+                        [AUTOMATIC],
                         value=CUSTOM_VOICE,
                         label="음성 / Voice",
                         min_width=140,
@@ -141,6 +145,8 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                 task_id = gr.Textbox(label="작업 / Task", visible=False)
         gr.Examples([[example] for example in EXAMPLES], [text], label="예문 / Examples", cache_examples=False)
 
+        if engines:  # a remote service is asked for its voices when somebody comes, not while the program starts
+            page.load(on_engine, engine, voice, queue=False, api_visibility="private")
         avatar.change(on_avatar, avatar, resolution, queue=False, api_visibility="private")
         engine.change(on_engine, engine, voice, queue=False, api_visibility="private")
         making = go.click(

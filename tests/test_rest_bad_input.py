@@ -1,0 +1,193 @@
+"""Bad input gets a clear answer before any work is done, and the server goes on."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import Server
+
+GOOD = {"text": "one", "avatar": "solo"}
+ENDPOINTS = ("/api/v2/lipsync", "/api/v2/lipsync/stream")
+
+
+class Touch:
+    """A pickle that creates a file where it is loaded carelessly."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def refused(server: Server, body: object, status: int, *words: str) -> None:
+    """Assert that both endpoints refuse BODY as documented, with WORDS in the message in both languages."""
+    for endpoint in ENDPOINTS:
+        for language in ("ko", "en"):
+            answer = server.post(endpoint, body, headers={"Accept-Language": language})
+            assert answer.status_code == status, answer.text
+            assert answer.headers["Content-Type"] == "application/json"
+            assert answer.json().keys() == {"success", "error"} and answer.json()["success"] is False
+            for word in words:
+                assert word in answer.json()["error"], answer.text
+
+
+@pytest.mark.parametrize("text", [None, "", "  \n\t", 7, ["one"], {"a": 1}, True, "x" * 5001, "\ud800"])
+def test_text_must_be_a_string_of_bearable_length(fake_server: Server, text: object) -> None:
+    refused(fake_server, {**GOOD, "text": text}, 400, "text")
+
+
+def test_text_is_required(fake_server: Server) -> None:
+    refused(fake_server, {"avatar": "solo"}, 400, "text")
+
+
+@pytest.mark.parametrize("text", ["...", "🙂🙂", "?!", "—", "♥"])
+def test_text_must_hold_something_to_say(fake_server: Server, text: str) -> None:
+    refused(fake_server, {**GOOD, "text": text}, 400, "text")
+
+
+def test_an_avatar_is_required(fake_server: Server) -> None:
+    refused(fake_server, {"text": "one"}, 400, "avatar", "avatar_path")
+
+
+@pytest.mark.parametrize("avatar", [7, "", " ", ["solo"], {}])
+def test_an_avatar_must_be_a_name(fake_server: Server, avatar: object) -> None:
+    refused(fake_server, {**GOOD, "avatar": avatar}, 400, "avatar")
+    refused(fake_server, {"text": "one", "avatar_path": avatar}, 400, "avatar_path")
+
+
+def test_an_unknown_avatar_is_answered_with_those_that_exist(fake_server: Server) -> None:
+    refused(fake_server, {**GOOD, "avatar": "nobody"}, 404, "solo", "duet")
+    refused(fake_server, {**GOOD, "avatar": "../../etc/passwd"}, 404, "solo")
+
+
+def test_a_resolution_that_the_avatar_lacks_is_answered_with_those_it_has(fake_server: Server) -> None:
+    refused(fake_server, {**GOOD, "resolution": "360p"}, 404, "720p", "480p")
+    path = "precomputed/480p/solo_480p_precomputed.pkl"
+    refused(fake_server, {"text": "one", "avatar_path": path, "resolution": "720p"}, 404, "resolution", "480p")
+
+
+@pytest.mark.parametrize("resolution", ["1080p", "", "720", 720, None.__class__.__name__, ["720p"]])
+def test_a_resolution_is_one_of_three(fake_server: Server, resolution: object) -> None:
+    refused(fake_server, {**GOOD, "resolution": resolution}, 400, "resolution", "720p", "480p", "360p")
+
+
+@pytest.mark.parametrize("frame_skip", [0, 11, -1, 1.5, 2.0, "2", True, False, [1], 10**30])
+def test_frame_skip_is_a_whole_number_from_1_to_10(fake_server: Server, frame_skip: object) -> None:
+    refused(fake_server, {**GOOD, "frame_skip": frame_skip}, 400, "frame_skip", "1", "10")
+
+
+@pytest.mark.parametrize("engine", ["siri", "", 3, ["fake"], {}])
+def test_an_unknown_engine_is_answered_with_those_that_exist(fake_server: Server, engine: object) -> None:
+    refused(fake_server, {**GOOD, "tts_engine": engine}, 400, "tts_engine", "fake")
+
+
+@pytest.mark.parametrize("voice", ["nobody", 3, "", ["alto"]])
+def test_an_unknown_voice_is_refused(fake_server: Server, voice: object) -> None:
+    refused(fake_server, {**GOOD, "tts_voice": voice}, 400, "tts_voice")
+
+
+def test_an_unknown_voice_is_answered_with_those_that_exist(fake_server: Server) -> None:
+    refused(fake_server, {**GOOD, "tts_voice": "nobody"}, 400, "Custom", "alto", "bass")
+    assert fake_server.post("/api/v2/lipsync", {**GOOD, "tts_voice": "alto"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "precomputed/../app.py",
+        "../precomputed/720p/solo_720p_precomputed.pkl",
+        "precomputed/720p/../../../secret.pkl",
+        "precomputed/720p/none.pkl",
+        "precomputed/720p",
+        "app.py",
+        "precomputed/720p/solo_720p_precomputed.pkl\0",
+        "x" * 5000 + ".pkl",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_path_outside_the_store_is_not_found(fake_server: Server, path: str) -> None:
+    refused(fake_server, {"text": "one", "avatar_path": path}, 404)
+
+
+def test_a_link_out_of_the_store_is_not_found(fake_server: Server, fake_packs: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.pkl"
+    outside.write_bytes((fake_packs / "720p/solo_720p_precomputed.pkl").read_bytes())
+    link = fake_packs / "720p" / "link.pkl"
+    link.symlink_to(outside)
+    try:
+        refused(fake_server, {"text": "one", "avatar_path": "precomputed/720p/link.pkl"}, 404)
+    finally:
+        link.unlink()
+
+
+def test_a_pack_that_is_broken_foreign_or_armed_is_refused(
+    fake_server: Server, fake_packs: Path, tmp_path: Path
+) -> None:
+    whole = (fake_packs / "720p/solo_720p_precomputed.pkl").read_bytes()
+    proof = tmp_path / "code ran"
+    pack = fake_packs / "720p" / "strange.pkl"
+    contents = {
+        "cut short": whole[: len(whole) // 2],
+        "empty": b"",
+        "no pickle": b"hello",
+        "foreign": pickle.dumps({"a": 1}),
+        "armed": pickle.dumps(Touch(proof)),
+    }
+    try:
+        for what, content in contents.items():
+            pack.write_bytes(content)
+            answer = fake_server.post("/api/v2/lipsync", {"text": "one", "avatar_path": "precomputed/720p/strange.pkl"})
+            assert answer.status_code == 400, what
+            assert answer.json()["success"] is False and "strange.pkl" in answer.json()["error"]
+    finally:
+        pack.unlink()
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"not json", b'"text"', b"[]", b"null", b"7", b"\xff\xfe", b"[" * 100_000, b'{"text": "one"'],
+)
+def test_the_body_must_be_a_json_object(fake_server: Server, body: bytes) -> None:
+    for endpoint in ENDPOINTS:
+        answer = requests.post(fake_server.url + endpoint, data=body, timeout=30)
+        assert answer.status_code == 400
+        assert answer.json()["success"] is False and "JSON" in answer.json()["error"]
+
+
+def test_a_body_may_not_be_endless(fake_server: Server) -> None:
+    body = json.dumps({**GOOD, "more": "x" * 2_000_000})
+    answer = requests.post(fake_server.url + ENDPOINTS[0], data=body, timeout=30)
+    assert answer.status_code == 400 and "1024 KiB" in answer.json()["error"]
+
+
+def test_a_body_needs_no_content_type_and_may_hold_more_than_is_known(fake_server: Server) -> None:
+    answer = requests.post(
+        fake_server.url + ENDPOINTS[0], data=json.dumps({**GOOD, "output_format": "mp4"}), timeout=60
+    )
+    assert answer.status_code == 200
+
+
+def test_what_is_refused_never_reaches_the_line(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    before = len(fake_server.log)
+    refused(fake_server, {**GOOD, "frame_skip": 0}, 400)
+    assert "starts" not in fake_server.log[before:]
+
+
+def test_the_private_entry_checks_its_input_too(fake_server: Server) -> None:
+    call = requests.post(
+        fake_server.url + "/gradio_api/call/rest", json={"data": [{"text": 7, "avatar": "solo"}, "en"]}, timeout=30
+    )
+    event_id = call.json()["event_id"]
+    told = fake_server.get(f"/gradio_api/call/rest/{event_id}").text
+    assert "text: must be a string" in told
+    assert "/rest" not in fake_server.get("/gradio_api/info").json()["named_endpoints"]

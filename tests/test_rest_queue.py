@@ -1,0 +1,165 @@
+"""One line for everybody: order, positions, cancelling, clients that leave, and a line that is full."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import pairwise
+
+import pytest
+import requests
+
+from tests.conftest import QUEUE_LIMIT, Server, wait_for
+
+SLOW = {"text": "slow " + "word " * 30, "avatar": "solo"}
+QUICK = {"text": "one two", "avatar": "solo"}
+
+
+def test_ten_requests_at_once_give_ten_videos_one_after_the_other(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    before = len(fake_server.log)
+    bodies = [{"text": "word " * count, "avatar": "solo"} for count in range(1, 11)]
+    with ThreadPoolExecutor(10) as pool:
+        told = list(pool.map(fake_server.events, bodies))
+    for body, events in zip(bodies, told, strict=True):
+        done = events[-1]
+        assert done["type"] == "done" and done["text"] == body["text"].strip()
+        assert done["audio_duration"] == pytest.approx(0.4 * len(body["text"].split()))
+        assert fake_server.get(done["video_url"]).content[4:8] == b"ftyp"
+    assert len({events[-1]["video_url"] for events in told}) == 10
+    marks = [line for line in fake_server.log[before:].splitlines() if line in ("render starts", "render ends")]
+    assert marks == ["render starts", "render ends"] * 10
+
+
+def test_those_who_wait_are_told_their_position(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    fake_server.events(QUICK)  # so that a time is known
+    with ExitStack() as stack:
+        streams = [stack.enter_context(fake_server.stream(SLOW))]
+        wait_for(lambda: next(streams[0])["stage"] == "lipsync")
+        streams += [stack.enter_context(fake_server.stream(QUICK)) for _ in range(3)]
+        first = [next(stream) for stream in streams[1:]]
+        assert [event["stage"] for event in first] == ["queued"] * 3
+        assert [event["position"] for event in first] == [1, 2, 3]
+        etas = [event["eta"] for event in first]
+        assert all(a < b for a, b in pairwise(etas))
+        assert fake_server.get("/api/queue_status").json()["queue_size"] == 3
+        fake_server.post(f"/api/cancel/{first[0]['task_id']}")
+        assert next(streams[2])["position"] == 1
+        assert next(streams[3])["position"] == 2
+    fake_server.wait_idle()
+
+
+def test_a_running_task_is_cancelled_and_the_next_one_starts(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(SLOW) as events, fake_server.stream(QUICK) as following:
+        running = next(event for event in events if event["stage"] == "lipsync")
+        answer = fake_server.post(f"/api/cancel/{running['task_id']}")
+        assert answer.status_code == 200
+        assert answer.json() == {"success": True, "task_id": running["task_id"], "state": "running"}
+        last = list(events)[-1]
+        assert last["type"] == "error" and last["status"] == 503 and "취소" in last["message"]
+        assert list(following)[-1]["type"] == "done"
+    assert fake_server.half_made() == []
+    assert fake_server.get(running["video_url"]).status_code == 404
+    assert fake_server.get(f"/assets/audio/{running['task_id']}.wav").status_code == 404
+    assert fake_server.post(f"/api/cancel/{running['task_id']}").status_code == 404
+
+
+def test_a_waiting_task_is_cancelled(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(SLOW) as running, fake_server.stream(QUICK) as waiting:
+        first = next(waiting)
+        assert first["stage"] == "queued"
+        answer = fake_server.post(f"/api/cancel/{first['task_id']}").json()
+        assert answer["state"] == "queued"
+        last = list(waiting)[-1]
+        assert (last["type"], last["status"], last["success"]) == ("error", 503, False)
+        assert fake_server.post(f"/api/cancel/{first['task_id']}").status_code == 404
+        assert fake_server.get("/api/queue_status").json() == {
+            "queue_size": 0,
+            "is_processing": True,
+            "gpu_memory": fake_server.get("/api/queue_status").json()["gpu_memory"],
+        }
+        assert next(running)["task_id"] != first["task_id"]
+    fake_server.wait_idle()
+
+
+def test_an_engine_that_hangs_keeps_neither_its_client_nor_the_next_from_an_end(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    before = len(fake_server.log)
+    with fake_server.stream({"text": "hang", "avatar": "solo"}) as events:
+        hanging = next(event for event in events if event["stage"] == "tts")
+        fake_server.post(f"/api/cancel/{hanging['task_id']}")
+        assert list(events)[-1]["status"] == 503
+    assert "ends" not in fake_server.log[before:]  # it hangs still, and holds the renderer
+    assert fake_server.get("/api/queue_status").json()["is_processing"] is True
+    assert fake_server.events(QUICK)[-1]["type"] == "done"
+    order = [line.split()[-1] for line in fake_server.log[before:].splitlines() if line.startswith("task ")]
+    assert order == ["starts", "Failed", "starts", "Done"]
+
+
+@pytest.mark.parametrize("text", ["hang", SLOW["text"]])
+def test_a_client_that_leaves_stops_its_task(fake_server: Server, text: str) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream({"text": text, "avatar": "solo"}) as events:
+        stage = "tts" if text == "hang" else "lipsync"
+        task_id = next(event for event in events if event["stage"] == stage)["task_id"]
+    wait_for(lambda: f"task {task_id} ends: Failed" in fake_server.log)
+    fake_server.wait_idle()
+    assert list(fake_server.results.glob(f"{task_id}*")) == []
+
+
+def test_a_client_that_leaves_the_line_gives_up_its_place(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(SLOW) as running:
+        next(running)
+        with fake_server.stream(QUICK) as waiting:
+            task_id = next(waiting)["task_id"]
+            assert fake_server.get("/api/queue_status").json()["queue_size"] == 1
+        wait_for(lambda: fake_server.get("/api/queue_status").json()["queue_size"] == 0)
+    fake_server.wait_idle()
+    assert f"task {task_id} starts" not in fake_server.log
+
+
+def test_a_synchronous_client_that_leaves_stops_its_task(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    before = len(fake_server.log)
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(fake_server.url + "/api/v2/lipsync", json=SLOW, timeout=1.5)
+    wait_for(lambda: "ends: Failed" in fake_server.log[before:])
+    fake_server.wait_idle()
+    assert fake_server.half_made() == []
+
+
+def test_a_full_line_says_when_to_come_back(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with ExitStack() as stack:
+        running = stack.enter_context(fake_server.stream(SLOW))
+        wait_for(lambda: next(running)["stage"] == "tts")
+        for _ in range(QUEUE_LIMIT):
+            stack.enter_context(fake_server.stream(QUICK))
+        answer = fake_server.post("/api/v2/lipsync/stream", QUICK)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.json()["success"] is False and str(QUEUE_LIMIT) in answer.json()["error"]
+        assert fake_server.post("/api/v2/lipsync", QUICK).status_code == 503
+    fake_server.wait_idle()
+    assert fake_server.events(QUICK)[-1]["type"] == "done"
+
+
+def test_a_task_that_crashes_tells_nothing_of_the_inside(fake_server: Server) -> None:
+    events = fake_server.events({"text": "crash", "avatar": "solo"})
+    assert events[-1]["type"] == "error" and events[-1]["status"] == 500
+    assert "secret" not in str(events)
+    answer = fake_server.post("/api/v2/lipsync", {"text": "torn " + "word " * 5, "avatar": "solo"})
+    assert answer.status_code == 500 and answer.json()["success"] is False and "secret" not in answer.text
+    assert fake_server.half_made() == []
+    assert fake_server.events(QUICK)[-1]["type"] == "done"
+
+
+def test_a_speech_engine_that_fails_is_reported_with_its_status(fake_server: Server) -> None:
+    busy = fake_server.post("/api/v2/lipsync", {"text": "busy", "avatar": "solo"}, headers={"Accept-Language": "en"})
+    assert busy.status_code == 503 and busy.json()["error"] == "The speech engine is busy."
+    dropped = fake_server.events({"text": "dropped", "avatar": "solo"})[-1]
+    assert dropped["status"] == 500 and dropped["retryable"] is True and dropped["error"] == "연결이 끊어졌습니다."
