@@ -14,12 +14,13 @@ def describe_machine() -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0] if names else cpu
+        lines = (line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+        cpu = next((value.strip() for key, value in lines if key.strip() == "model name"), cpu)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     libraries = ", ".join(f"{name} {version(name)}" for name in ("av", "numpy", "numba"))
-    return f"{cpu}, {cores} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}, {libraries}"
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{cpu}, {cores} cores, {memory:.0f} GiB, {system}, {libraries}"
 
 
 def peak_memory() -> float:

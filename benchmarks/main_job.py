@@ -53,7 +53,7 @@ def main() -> None:
 
     print(f"machine: {describe_machine()}; load {load():.1f}")
     print(f"{given.avatar} {given.resolution}, {speech_seconds:.2f} s of speech, frame_skip {given.frame_skip}")
-    print(f"\n| stage | median s | best s |\n|---|---|---|")
+    print("\n| stage | median s | best s |\n|---|---|---|")
     for stage in rounds[0]:
         values = [r[stage] for r in rounds]
         print(f"| {stage} | {statistics.median(values):.3f} | {min(values):.3f} |")
@@ -65,7 +65,7 @@ def main() -> None:
 def _round(studio: Studio, body: dict[str, object], folder: Path) -> dict[str, float]:
     """Return seconds by stage of one round; the whole job first, then its stages alone, then the transcode."""
     request = parse(body, studio)
-    done = [e for e in generate(request, _task(folder), studio) if isinstance(e, Done)][0]
+    done = next(e for e in generate(request, _task(folder), studio) if isinstance(e, Done))
     times = {
         "seconds of speech": done.audio_duration,
         "total: text to finished mp4": done.total,

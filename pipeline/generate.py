@@ -66,25 +66,21 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     Raises any PipelineError, Cancelled among them; then neither file is left behind. Closing the generator early
     has the same effect.
     """
+    started = time.perf_counter()
     try:
-        yield from _generate(request, task, studio)
+        yield TtsStarted()
+        avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
+        speech = studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, task.cancel)
+        save_sound(speech, task.audio)
+        spoken = time.perf_counter()
+        yield TtsDone(task.audio_url, speech.duration, spoken - started)
+
+        for progress in render_video(avatar, speech, request.frame_skip, task, studio):
+            yield Lipsync(task.video_url, progress)
+        finished = time.perf_counter()
     except BaseException:
         task.audio.unlink(missing_ok=True)
         raise
-
-
-def _generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
-    started = time.perf_counter()
-    yield TtsStarted()
-    avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
-    speech = studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, task.cancel)
-    save_sound(speech, task.audio)
-    spoken = time.perf_counter()
-    yield TtsDone(task.audio_url, speech.duration, spoken - started)
-
-    for progress in render_video(avatar, speech, request.frame_skip, task, studio):
-        yield Lipsync(task.video_url, progress)
-    finished = time.perf_counter()
     yield Done(
         text=request.text,
         video_url=task.video_url,
