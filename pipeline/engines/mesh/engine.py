@@ -11,7 +11,7 @@ from pipeline.avatar.pack import Avatar
 from pipeline.cancel import CancelToken
 from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
 from pipeline.engines.mesh.geometry import FaceGeometry
-from pipeline.engines.mesh.interior import MouthInterior, light_of
+from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
 from pipeline.engines.mesh.warp import Crop, warp
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
@@ -20,8 +20,10 @@ from pipeline.video.reader import ClipReader
 
 TONGUE = "tongueOut"
 """Read as the height of the tongue's tip behind the teeth; the tongue itself never leaves the mouth."""
-STILL_BELOW = 1e-3
-"""Movement at full weight, in basis units, below which a point counts as still: a tenth of a pixel."""
+STILL_BELOW = 3e-3
+"""Movement at full weight, in basis units, below which a point counts as still: a fraction of a pixel."""
+LIGHT_EVERY = 5
+"""Frames after which the light on the face is looked at again."""
 FADE_FRAMES = 7
 """Frames over which the mouth comes to rest before the face is lost, and wakes after it is found again."""
 
@@ -62,6 +64,7 @@ class _FaceMover:
         self._gain = _fade(avatar.usable)
         unit = float(np.median(np.linalg.norm(self._geometry.carry[:, 0], axis=1)))
         self._interior = MouthInterior(basis, unit)
+        self._light: tuple[int, Light] | None = None
 
     def move(self, base: Frame, index: int, weights: np.ndarray) -> Frame:
         """Return BASE, frame INDEX of the clip, with the mouth at WEIGHTS ((units,)); BASE itself if nothing moves."""
@@ -85,9 +88,16 @@ class _FaceMover:
             jaw=geometry.jaw(index, _movement(weights * self._jaw, self._delta)) * 0.9,
             tongue=0.0 if self._tongue is None else float(weights[self._tongue]),
             eyes=float(geometry.eyes[index]),
-            light=light_of(base, source),
+            light=self._light_of(base, index),
         )
         return out
+
+    def _light_of(self, base: Frame, index: int) -> Light:
+        """Return how the face is lit around frame INDEX; light changes slowly."""
+        moment = index // LIGHT_EVERY
+        if self._light is None or self._light[0] != moment:
+            self._light = moment, light_of(base, self._geometry.source[index])
+        return self._light[1]
 
 
 def _movement(weights: np.ndarray, delta: np.ndarray) -> np.ndarray:

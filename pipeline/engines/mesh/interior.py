@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
+import numba
 import numpy as np
 
 from pipeline.engines.mesh.basis import ASSETS, IMAGE_AXES, LOWER_INNER, UPPER_INNER, FaceBasis
@@ -115,7 +117,8 @@ class MouthInterior:
         target: (n, 2) px, the moved points; anchor: (2,) px, the upper lip at rest; carry: (3, 2) basis -> px;
         jaw: (2,) px, the lower teeth's travel; tongue: height of its tip, 0..1; eyes: eye distance, px.
         """
-        outline = _smooth(np.concatenate([target[UPPER_INNER], target[LOWER_INNER][-2:0:-1]]))
+        points = np.concatenate([target[UPPER_INNER], target[LOWER_INNER][-2:0:-1]])
+        outline = _spline(len(points), 4) @ points
         gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max())
         if gap < 0.4:
             return
@@ -164,11 +167,7 @@ class MouthInterior:
         ):
             sprite = self._sprites[name]
             layer = _place(sprite, self._corners(sprite, anchor + offset, carry), size)
-            alpha = layer[..., 3:]
-            luma = 16 + (white - 16) * layer[..., :1] * bright
-            gum = np.clip(layer[..., 2:3] / 0.12, 0, 1)  # how red: gum and tongue take the colour of the lips
-            chroma = 128 + layer[..., 1:3] * 110 * gum + tint * (1 - gum) + 0.6 * red * gum
-            patch = patch * (1 - alpha) + np.concatenate([luma, chroma], -1) * alpha
+            _lay_over(patch, layer, np.float32((white - 16) * bright), np.float32(tint), np.float32(0.6 * red))
         return patch
 
     def _corners(self, sprite: Sprite, anchor: np.ndarray, carry: np.ndarray) -> np.ndarray:
@@ -185,16 +184,35 @@ def _place(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.nda
     )
 
 
-def _smooth(outline: np.ndarray) -> np.ndarray:
-    """Return the closed polygon (n, 2) as a finer one through the same points (Catmull-Rom), sharp at both corners."""
-    n = len(outline)
-    p0, p1, p2, p3 = (np.roll(outline, -shift, axis=0) for shift in (-1, 0, 1, 2))
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
+def _lay_over(patch: np.ndarray, layer: np.ndarray, white: float, tint: np.ndarray, red: np.ndarray) -> None:
+    """Lay LAYER ((h, w, 4): luma, chroma u and v, alpha) over PATCH ((h, w, 3) Y, U, V), in place.
+
+    WHITE: Y of its brightest parts over black; TINT: (2,) U, V of white things in this light; RED: (2,) added where
+    the layer itself is red, since gums and tongue have the colour of the person's lips.
+    """
+    for row in range(patch.shape[0]):
+        for column in range(patch.shape[1]):
+            luma, u, v, alpha = layer[row, column]
+            if alpha > 0:
+                gum = min(max(v / 0.12, 0), 1)
+                pixel = patch[row, column]
+                pixel[0] += (16 + white * luma - pixel[0]) * alpha
+                pixel[1] += (128 + 110 * u * gum + tint[0] * (1 - gum) + red[0] * gum - pixel[1]) * alpha
+                pixel[2] += (128 + 110 * v * gum + tint[1] * (1 - gum) + red[1] * gum - pixel[2]) * alpha
+
+
+@cache
+def _spline(n: int, pieces: int) -> np.ndarray:
+    """Return (n * pieces, n): the closed Catmull-Rom spline through n points, sharp at points 0 and n / 2."""
+    points = np.eye(n, dtype=np.float32)
+    p0, p1, p2, p3 = (np.roll(points, -shift, axis=0) for shift in (-1, 0, 1, 2))
     for corner in (0, n // 2):
         p0[corner], p3[corner - 1] = p1[corner], p2[corner - 1]
     a, b, c = p2 - p0, 2 * p0 - 5 * p1 + 4 * p2 - p3, 3 * (p1 - p2) + p3 - p0
-    t = (np.arange(4) / 4)[None, :, None]
+    t = (np.arange(pieces, dtype=np.float32) / pieces)[None, :, None]
     fine = p1[:, None] + 0.5 * t * (a[:, None] + t * (b[:, None] + t * c[:, None]))
-    return np.asarray(fine.reshape(-1, 2))
+    return np.asarray(fine.reshape(-1, n))
 
 
 def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -8,6 +8,8 @@ import numpy as np
 
 from pipeline.video.frame import Frame
 
+EDGE = 1e-4
+"""How far outside a triangle, in barycentric coordinates, a pixel still counts as inside: no cracks between them."""
 STAYS = 0.01
 """Triangles that would move by fewer pixels than this stay as they are."""
 
@@ -38,17 +40,25 @@ def _rasterize(
         x0, x1 = max(int(np.ceil(min(ax, bx, cx))) - left, 0), min(int(np.floor(max(ax, bx, cx))) - left + 1, width)
         y0, y1 = max(int(np.ceil(min(ay, by, cy))) - top, 0), min(int(np.floor(max(ay, by, cy))) - top + 1, height)
         du, dv = (by - cy) / area, (cy - ay) / area  # how the barycentric coordinates change from pixel to pixel
+        dw = -du - dv
+        step_x, step_y = du * sax + dv * sbx + dw * scx, du * say + dv * sby + dw * scy
         for y in range(y0, y1):
             dx, dy = x0 + left - cx, y + top - cy
             u = ((by - cy) * dx + (cx - bx) * dy) / area
             v = ((cy - ay) * dx + (ax - cx) * dy) / area
-            for x in range(x0, x1):
-                w = 1 - u - v
-                if u >= -1e-4 and v >= -1e-4 and w >= -1e-4:
-                    map_x[y, x] = u * sax + v * sbx + w * scx
-                    map_y[y, x] = u * say + v * sby + w * scy
-                u += du
-                v += dv
+            w = 1 - u - v
+            first, last = 0.0, x1 - x0 - 1.0  # the pixels of this row that lie inside, counted from x0
+            for start, step in ((u, du), (v, dv), (w, dw)):
+                if step > 1e-12:
+                    first = max(first, np.ceil((-EDGE - start) / step))
+                elif step < -1e-12:
+                    last = min(last, np.floor((-EDGE - start) / step))
+                elif start < -EDGE:
+                    last = -1.0
+            start_x, start_y = u * sax + v * sbx + w * scx, u * say + v * sby + w * scy
+            for i in range(int(first), int(last) + 1):
+                map_x[y, x0 + i] = start_x + i * step_x
+                map_y[y, x0 + i] = start_y + i * step_y
 
 
 class Crop:
