@@ -88,10 +88,15 @@ def head_pose(points: np.ndarray, shape: np.ndarray | None = None) -> HeadPose:
     return HeadPose(scale, rotation, center[:, 0] - (middle * scale[:, None, None] @ rotation)[:, 0])
 
 
-def lively(speaking: bool) -> np.ndarray:
-    """Return how much of its own each point moves, (478,) from 0 (with the head) to 1: lids, and mouth if SPEAKING."""
-    moves = {name: np.linalg.norm(delta, axis=1) for name, delta in _basis()[1].items()}
-    weight: np.ndarray = np.maximum(moves["eyeBlinkLeft"], moves["eyeBlinkRight"]) / 0.03
-    if speaking:
-        weight = np.maximum(weight, np.max([m for n, m in moves.items() if n.startswith(("jaw", "mouth"))], 0) / 0.05)
-    return np.clip(weight, 0, 1)
+def mouth_reach() -> np.ndarray:
+    """Return how much speech moves each point, (478,) from 0 (not at all) to 1 (lips, chin, jaw)."""
+    moves = [np.linalg.norm(delta, axis=1) for name, delta in _basis()[1].items() if name.startswith(("jaw", "mouth"))]
+    reach: np.ndarray = np.clip(np.max(moves, axis=0) / 0.05, 0, 1)
+    return reach
+
+
+def lid_reach() -> np.ndarray:
+    """Return how much blinking moves each point, (478,) from 0 to 1."""
+    moves = np.linalg.norm(unit("eyeBlinkLeft") + unit("eyeBlinkRight"), axis=1)
+    reach: np.ndarray = np.clip(moves / 0.03, 0, 1)
+    return reach

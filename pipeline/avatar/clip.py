@@ -80,8 +80,15 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
             seconds = _header_seconds(container, stream)
             _check_part(path, seconds, start, end)
             times = _packet_times(container, stream)
+            said = stream.average_rate
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            codec, pix_fmt = stream.codec_context.name, stream.codec_context.pix_fmt
         with av.open(str(path), mode="r") as container:
             first = next(container.decode(video=0))
+            stored, turn = (first.width, first.height), round(first.rotation) % 360
+            colors = ColorTags(
+                int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc)
+            )
     except (av.error.FFmpegError, OSError, StopIteration) as error:
         raise unreadable(path, str(error) or "no pictures") from error
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
@@ -90,11 +97,12 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
     length = float(times[-1] - times[0]) + step
     begin, stop = _check_part(path, length, start, end)
     constant = bool(np.abs(np.diff(times) - step).max() < 0.1 * step)
-    fps = _rate(stream, len(times), length, constant)
-    width, height, upright = _shown_size(stream, first)
-    colors = ColorTags(int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc))
+    measured = len(times) / length
+    # the header's rate where the packets agree, else a round number near what they say
+    agrees = constant and said is not None and abs(float(said) / measured - 1) < 0.01
+    fps = Fraction(said) if agrees and said else Fraction(max(1, round(measured)))
+    width, height, upright = _shown_size(stored, turn, aspect)
     whole = begin == 0 and stop == length
-    codec, pix_fmt = stream.codec_context.name, stream.codec_context.pix_fmt
     plain = codec == "h264" and pix_fmt == "yuv420p" and constant and upright and whole
     return Clip(path, width, height, fps, begin, stop, colors, plain)
 
@@ -137,23 +145,15 @@ def _check_part(path: Path, seconds: float | None, start: float | None, end: flo
     return begin, stop
 
 
-def _rate(stream: av.VideoStream, count: int, length: float, constant: bool) -> Fraction:
-    """Return frames per second: the header's where the packets agree, else a round number near what they say."""
-    measured = count / length
-    said = stream.average_rate
-    if constant and said and abs(float(said) / measured - 1) < 0.01:
-        return Fraction(said)
-    return Fraction(max(1, round(measured)))
+def _shown_size(stored: tuple[int, int], turn: int, aspect: Fraction) -> tuple[int, int, bool]:
+    """Return width and height as shown, of what is STORED to be turned by TURN degrees with pixels of ASPECT.
 
-
-def _shown_size(stream: av.VideoStream, first: av.VideoFrame) -> tuple[int, int, bool]:
-    """Return width and height as shown, and whether that is how they are stored."""
-    width, height = first.width, first.height
-    aspect = stream.sample_aspect_ratio or Fraction(1)
+    Also return whether that is how they are stored.
+    """
+    width, height = stored
     square = not 0 < aspect < 100 or aspect == 1
     if not square:
         width = round(width * aspect)
-    turn = round(first.rotation) % 360
     if turn in (90, 270):
         width, height = height, width
     return width, height, square and turn == 0

@@ -11,57 +11,34 @@ import logging
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 
-from pipeline.avatar.basis import head_pose
 from pipeline.avatar.clip import Clip, open_clip, pictures
 from pipeline.avatar.encode import encode, keep_stream
-from pipeline.avatar.faces import Box, FaceChoice, FaceFinder, box_of, choose
+from pipeline.avatar.faces import FaceChoice
+from pipeline.avatar.footage import Footage, Progress, film
+from pipeline.avatar.judge import Findings, judge
 from pipeline.avatar.pack import Avatar, save
-from pipeline.avatar.steady import HeadMotion, steady
+from pipeline.avatar.rest import closed_mouth
+from pipeline.avatar.steady import steady
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX
-from pipeline.errors import BadClip, BadRequest, PipelineError
+from pipeline.errors import BadRequest, PipelineError
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ClipReader, ColorTags
+from pipeline.video.reader import ClipReader
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[float, str], None]
-"""Told how far the work is (0..1) and what is being done."""
-SMALLEST_FACE = 60
-"""Pixels across, at the size of the largest pack."""
 _WORK_SIDE = 720
 """Short side (pixels) at which faces are measured, whatever sizes are asked for."""
-_SPEAKING_GAP = 0.03
-"""Lips further apart than this (in distances between the outer corners of the eyes) speak or smile."""
 _FACES_SHARE = 0.7
 """Share of the work that reading and measuring take, for the progress bar."""
-
-
-@dataclass(frozen=True)
-class Footage:
-    """A clip read once. frames: pictures at the working size, on disk; points: (frames, 478, 3) pixels, NaN where no
-    face was found; motion: (frames, 2, 3), each frame's head movement since the one before it."""
-
-    frames: np.ndarray
-    points: np.ndarray
-    motion: np.ndarray
-    fps: Fraction
-    colors: ColorTags
-
-    @property
-    def found(self) -> np.ndarray:
-        """(frames,) bool: whether there is a face."""
-        missing: np.ndarray = np.isnan(self.points[:, 0, 0])
-        return ~missing
 
 
 def prepare(
@@ -83,15 +60,15 @@ def prepare(
     out = Settings().precomputed if out is None else out
     facts = open_clip(clip, start, end)
     with tempfile.TemporaryFile() as store:
-        footage, kept = _read(facts, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
-        landmarks, usable = _landmarks(footage)
-        order = np.arange(len(landmarks))
-        if not _loops(footage, landmarks):
+        footage, kept = _film(facts, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
+        person = measure(footage)
+        order = np.arange(len(person.landmarks))
+        if not _loops(footage, person.landmarks):
             order, kept = np.concatenate([order, order[-2:0:-1]]), None
         avatars = []
         for number, resolution in enumerate(resolutions):
             progress(_FACES_SHARE + (1 - _FACES_SHARE) * number / len(resolutions), f"encoding {resolution}")
-            avatars.append(_avatar(name, resolution, footage, landmarks[order], usable[order], order, kept))
+            avatars.append(_avatar(name, resolution, footage, person, order, kept))
     paths = []
     for avatar in avatars:
         paths.append(out / avatar.resolution / f"{avatar.id}{SUFFIX}")
@@ -120,65 +97,33 @@ def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
-def _read(clip: Clip, face: FaceChoice, store: BinaryIO, progress: Progress) -> tuple[Footage, bytes | None]:
+def _film(clip: Clip, face: FaceChoice, store: BinaryIO, progress: Progress) -> tuple[Footage, bytes | None]:
     """Read CLIP into STORE and measure the face; also return its own stream where that can be kept."""
     width, height = size_at(clip.width, clip.height, _WORK_SIDE)
-    kept, source, colors = None, pictures(clip, width, height), clip.shown_colors
+    kept, source = None, pictures(clip, width, height)
     if clip.plain and (width, height) == (clip.width, clip.height) and clip.wanted_fps == clip.fps:
         kept = keep_stream(clip.path)
         source = ClipReader(kept).once()
     expected = round((clip.end - clip.start) * clip.wanted_fps)
-    points, motion, box = [], [], None
-    head = HeadMotion()
-    with FaceFinder() as finder:
-        for number, frame in enumerate(source):
-            store.write(frame.planes.tobytes())
-            box, found = _find(finder, frame, face, box)
-            points.append(np.full((478, 3), np.nan, np.float32) if found is None else found)
-            motion.append(head.step(frame.y, found))
-            progress(min(1.0, number / expected), "finding the face")
-    store.flush()
-    frames = np.memmap(store, np.uint8, "r", shape=(len(points), height * 3 // 2, width))
-    return Footage(frames, np.array(points), np.array(motion), clip.wanted_fps, colors), kept
+    return film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress), kept
 
 
-def _find(finder: FaceFinder, frame: Frame, face: FaceChoice, box: Box | None) -> tuple[Box | None, np.ndarray | None]:
-    """Return where the face of FRAME is, given where it was (BOX), and its points."""
-    picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
-    points = None if box is None else finder.points(picture, box)
-    if points is None:
-        boxes = finder.boxes(picture)
-        if boxes:
-            box = choose(boxes, frame.width, frame.height, face)
-            points = finder.points(picture, box)
-    return (box if points is None else box_of(points)), points
+@dataclass(frozen=True)
+class Person:
+    """What was measured of the person in a clip: as in ``Avatar``, at the working size, and what the frames show."""
+
+    landmarks: np.ndarray
+    rest: np.ndarray
+    findings: Findings
 
 
-def _landmarks(footage: Footage) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of every frame, smoothed and without gaps, and which frames can be used."""
-    found = footage.found
-    if not found.any():
-        raise BadClip(
-            "어느 프레임에서도 얼굴을 찾지 못했습니다. 얼굴이 정면으로, 너비 60픽셀 이상으로 나오는 영상을 사용하세요.",
-            "No face was found in any frame. Use a clip that shows a face from the front, at least 60 pixels wide.",
-        )
-    points = footage.points.copy()
-    known = np.flatnonzero(found)
-    nearest = known[np.abs(np.arange(len(points))[:, None] - known[None]).argmin(1)]
-    points = points[nearest]
-    across = float(np.median([box_of(row).width for row in points[known]]))
-    if across < SMALLEST_FACE:
-        raise BadClip(
-            f"얼굴이 너무 작습니다 (너비 {across:.0f}픽셀). {SMALLEST_FACE}픽셀 이상이 되도록 더 가까이 찍으세요.",
-            f"The face is too small ({across:.0f} pixels wide). Film closer: {SMALLEST_FACE} pixels or more.",
-        )
-    usable = found & (np.abs(head_pose(points).yaw) <= 45)
-    return steady(points, footage.motion, float(footage.fps), _speaks(points[known])), usable
-
-
-def _speaks(points: np.ndarray) -> bool:
-    gap = np.linalg.norm(points[:, 13] - points[:, 14], axis=1) / np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
-    return bool(np.percentile(gap, 95) > _SPEAKING_GAP)
+def measure(footage: Footage) -> Person:
+    """Return the person's points in FOOTAGE, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
+    findings, points = judge(footage)
+    fps = float(footage.fps)
+    landmarks = steady(points, footage.motion, fps)
+    rest = closed_mouth(landmarks, findings.usable) if findings.speaking else landmarks
+    return Person(landmarks, rest, findings)
 
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
@@ -193,13 +138,7 @@ def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
 
 
 def _avatar(
-    name: str,
-    resolution: str,
-    footage: Footage,
-    landmarks: np.ndarray,
-    usable: np.ndarray,
-    order: np.ndarray,
-    kept: bytes | None,
+    name: str, resolution: str, footage: Footage, person: Person, order: np.ndarray, kept: bytes | None
 ) -> Avatar:
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
     across, down = size_at(width, height, int(resolution[:-1]))
@@ -207,13 +146,15 @@ def _avatar(
         video = encode(_in_order(footage, order), across, down, footage.fps, footage.colors)
     else:
         video = kept
-    scaled = landmarks * np.array([across / width, down / height, across / width], np.float32)
-    return Avatar(name, resolution, across, down, footage.fps, video, scaled, scaled, usable)
+    scale = np.array([across / width, down / height, across / width], np.float32)
+    landmarks, rest = person.landmarks[order] * scale, person.rest[order] * scale
+    usable = person.findings.usable[order]
+    return Avatar(name, resolution, across, down, footage.fps, video, landmarks, rest, usable)
 
 
 def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:
     for number in order:
-        yield Frame(np.ascontiguousarray(footage.frames[number]))
+        yield footage.frame(number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.avatar.basis import OVAL, STILL, lively
+from pipeline.avatar.basis import OVAL, STILL, lid_reach, mouth_reach
 
 HEAD_SECONDS = 0.16
 """Width (sigma) of the smoothing of points that only move with the head."""
@@ -82,11 +82,12 @@ def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarr
     return np.asarray(fit)
 
 
-def steady(points: np.ndarray, motion: np.ndarray, fps: float, speaking: bool) -> np.ndarray:
+def steady(points: np.ndarray, motion: np.ndarray, fps: float) -> np.ndarray:
     """Smooth POINTS over time, without lag.
 
-    points: (frames, 478, 3) in pixels; motion: (frames, 2, 3), each frame's movement since the one before it;
-    speaking: whether the mouth moves by itself in this clip. Returns (frames, 478, 3) float32.
+    points: (frames, 478, 3) in pixels; motion: (frames, 2, 3), each frame's movement since the one before it. Points
+    that only move with the head are smoothed over a long time, lids and a mouth that moves hardly at all.
+    Returns (frames, 478, 3) float32.
     """
     there = _chain(motion)
     back = np.linalg.inv(there)
@@ -94,10 +95,26 @@ def steady(points: np.ndarray, motion: np.ndarray, fps: float, speaking: bool) -
     still[..., :2] = _carry(back, still[..., :2])
     head = gaussian_filter1d(still, HEAD_SECONDS * fps, axis=0, mode="nearest")
     own = gaussian_filter1d(still, MOUTH_SECONDS * fps, axis=0, mode="nearest")
-    weight = lively(speaking)[:, None]
+    weight = np.maximum(lid_reach()[None], mouth_activity(points, fps)[:, None] * mouth_reach()[None])[..., None]
     out: np.ndarray = head * (1 - weight) + own * weight
     out[..., :2] = _carry(there, out[..., :2])
     smooth: np.ndarray = out.astype(np.float32)
+    return smooth
+
+
+def mouth_activity(points: np.ndarray, fps: float) -> np.ndarray:
+    """Return whether the mouth of POINTS (frames, 478, 3) moves by itself, (frames,) from 0 (still) to 1.
+
+    Told by how much its height and width vary within a few frames, beyond what the mesh's trembling does.
+    """
+    eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
+    activity = np.zeros(len(points))
+    for one, other, tremble in ((13, 14, 0.006), (61, 291, 0.012)):
+        size = gaussian_filter1d(np.linalg.norm(points[:, one] - points[:, other], axis=1) / eyes, 0.03 * fps)
+        near = gaussian_filter1d(size, 0.12 * fps)
+        vary = np.sqrt(gaussian_filter1d((size - near) ** 2, 0.12 * fps))
+        activity = np.maximum(activity, np.clip((vary - tremble) / tremble, 0, 1))
+    smooth: np.ndarray = gaussian_filter1d(activity, 0.06 * fps)
     return smooth
 
 

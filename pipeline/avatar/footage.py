@@ -1,0 +1,158 @@
+"""A clip read once: its pictures on disk, and what was measured of the face in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+
+from pipeline.avatar.faces import Box, FaceChoice, FaceFinder, box_of, choose
+from pipeline.avatar.steady import HeadMotion
+from pipeline.errors import BadClip
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+Progress = Callable[[float, str], None]
+"""Told how far the work is (0..1) and what is being done."""
+PATCH = 48
+"""Pixels, both ways, of the small upright picture that is kept of every face."""
+_PATCH_CORNERS = np.array([[0.22, 0.18], [0.78, 0.18], [0.5, 0.95]], np.float32) * PATCH
+"""Where the outer corners of the eyes and the chin lie in it."""
+_HOLD = 0.08
+"""Share of its size by which a face may move before the crop that its mesh is solved in follows: a still crop gives
+stiller points."""
+_FOLLOW = 1.0
+"""Share of its size within which a face that was lost is taken for the same one when it comes back."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A clip read once.
+
+    frames: (n, height * 3 / 2, width) uint8, yuv420p at the working size; points: (n, 478, 3) pixels, NaN where no face
+    was found; motion: (n, 2, 3), each frame's head movement since the one before it; patches: (n, PATCH, PATCH) uint8,
+    the face upright, from its eyes to its chin; fps: frames per second; colors: tags for the videos made of it;
+    seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number.
+    """
+
+    frames: np.ndarray
+    points: np.ndarray
+    motion: np.ndarray
+    patches: np.ndarray
+    fps: Fraction
+    colors: ColorTags
+    seen: tuple[Box, ...]
+    chosen: int
+
+    @property
+    def found(self) -> np.ndarray:
+        """(n,) bool: whether there is a face."""
+        missing: np.ndarray = np.isnan(self.points[:, 0, 0])
+        return ~missing
+
+    def frame(self, number: int) -> Frame:
+        """Return picture NUMBER."""
+        return Frame(np.ascontiguousarray(self.frames[number]))
+
+
+def film(
+    source: Iterable[Frame],
+    fps: Fraction,
+    colors: ColorTags,
+    face: FaceChoice,
+    store: BinaryIO,
+    expected: int,
+    progress: Progress,
+) -> Footage:
+    """Read SOURCE to its end into STORE (an empty file) and measure the FACE in it.
+
+    expected: about how many pictures there are, for PROGRESS. Raises BadClip when no picture shows a face.
+    """
+    points, motion, patches = [], [], []
+    head, size = HeadMotion(), (0, 0)
+    with FaceFinder() as finder:
+        follower = _Follower(finder, face)
+        for number, frame in enumerate(source):
+            store.write(frame.planes.tobytes())
+            found = follower.find(frame, number)
+            points.append(np.full((478, 3), np.nan, np.float32) if found is None else found)
+            motion.append(head.step(frame.y, found))
+            patches.append(_patch(frame, found))
+            size = frame.height, frame.width
+            progress(min(1.0, number / expected), "finding the face")
+    store.flush()
+    if follower.box is None:
+        raise BadClip(
+            "얼굴을 찾지 못했습니다. 사람의 얼굴이 정면으로, 너비 60픽셀 이상으로 나오는 영상이나 사진을 사용하세요.",
+            "No face was found. Use a clip or photo that shows a person's face from the front, 60 pixels wide or more.",
+        )
+    frames = np.memmap(store, np.uint8, "r", shape=(len(points), size[0] * 3 // 2, size[1]))
+    return Footage(
+        frames, np.array(points), np.array(motion), np.array(patches), fps, colors, follower.seen, follower.chosen
+    )
+
+
+class _Follower:
+    """Follows one face from frame to frame, and takes no other for it."""
+
+    def __init__(self, finder: FaceFinder, face: FaceChoice) -> None:
+        self._finder, self._face = finder, face
+        self.box: Box | None = None
+        self.seen: tuple[Box, ...] = ()
+        self.chosen = 0
+        self._crop: Box | None = None
+
+    def find(self, frame: Frame, number: int) -> np.ndarray | None:
+        """Return the points of the face in FRAME, which has NUMBER, or None where it is not to be seen."""
+        picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
+        points = None if self._crop is None else self._accept(self._finder.points(picture, self._crop))
+        if points is None:
+            self._crop = self._detect(picture, number)
+            points = None if self._crop is None else self._accept(self._finder.points(picture, self._crop))
+        if points is None:
+            self._crop = None
+            return None
+        self.box = box_of(points)
+        if self._crop is None or _apart(self.box, self._crop) > _HOLD:
+            self._crop = self.box
+        return points
+
+    def _accept(self, points: np.ndarray | None) -> np.ndarray | None:
+        """Drop POINTS that lie where the face cannot have gone since it was last seen."""
+        if points is None or (self.box is not None and box_of(points).overlap(self.box) < 0.2):
+            return None
+        return points
+
+    def _detect(self, picture: np.ndarray, number: int) -> Box | None:
+        boxes = self._finder.boxes(picture)
+        if not boxes:
+            return None
+        if self.box is None:
+            self.seen, self.chosen = tuple(boxes), number
+            self.box = choose(boxes, picture.shape[1], picture.shape[0], self._face)
+            return self.box
+        nearest = min(boxes, key=lambda box: _apart(box, self.box or box))
+        if _apart(nearest, self.box) > _FOLLOW:
+            return None
+        self.box = nearest
+        return nearest
+
+
+def _apart(one: Box, other: Box) -> float:
+    """How far two boxes differ in place or size, in sizes of the second."""
+    moved = np.hypot(one.center[0] - other.center[0], one.center[1] - other.center[1])
+    return float(max(moved, abs(one.width - other.width)) / max(other.width, other.height))
+
+
+def _patch(frame: Frame, points: np.ndarray | None) -> np.ndarray:
+    if points is None:
+        return np.zeros((PATCH, PATCH), np.uint8)
+    carry = cv2.getAffineTransform(np.ascontiguousarray(points[[33, 263, 152], :2], np.float32), _PATCH_CORNERS)
+    shrink = np.sqrt(abs(np.linalg.det(carry[:, :2])))
+    luma = cv2.GaussianBlur(frame.y, (0, 0), 0.4 / shrink) if shrink < 0.5 else frame.y
+    patch: np.ndarray = cv2.warpAffine(luma, carry, (PATCH, PATCH), borderMode=cv2.BORDER_REPLICATE)
+    return patch

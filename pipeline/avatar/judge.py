@@ -1,0 +1,149 @@
+"""Says in which frames a face can be made to speak, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from pipeline.avatar.basis import head_pose
+from pipeline.avatar.faces import box_of
+from pipeline.avatar.footage import PATCH, Footage
+from pipeline.errors import BadClip
+
+SMALLEST_FACE = 60
+"""Pixels across at the working size."""
+TURNED = 45.0
+"""Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
+COVERED = 0.55
+"""A face whose lower half resembles the clip's usual one less than this (correlation) has something in front of it."""
+OPEN_GAP = 0.03
+"""Lips further apart than this, in distances between the outer corners of the eyes, are open."""
+_BRIDGED_SECONDS = 0.13
+"""Shorter gaps are the detector's, not the person's: the points are carried across."""
+_SHORTEST_SECONDS = 0.4
+"""Shorter stretches of a usable face between others are not worth a mouth that jumps in and out."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What each frame shows, (frames,) each. usable: can be made to speak; missing, turned, covered: why not;
+    gap: between the lips, in eye distances; yaw: degrees; sharpness: of the face (see ``judge``); width: its median,
+    pixels at the working size."""
+
+    usable: np.ndarray
+    missing: np.ndarray
+    turned: np.ndarray
+    covered: np.ndarray
+    gap: np.ndarray
+    yaw: np.ndarray
+    sharpness: np.ndarray
+    width: float
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the mouth is open, or moves, in a part of the clip that matters."""
+        return bool(np.percentile(self.gap[self.usable], 95) > OPEN_GAP)
+
+
+def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
+    """Return what FOOTAGE's frames show, and its points without gaps, (frames, 478, 3) float32.
+
+    Raises BadClip when no frame can be used or the face is narrower than 60 pixels.
+    """
+    fps = float(footage.fps)
+    missing = ~footage.found
+    points = _bridged(footage.points, ~missing)
+    width = float(np.median([box_of(row).width for row in points[~missing]]))
+    if width < SMALLEST_FACE:
+        raise BadClip(
+            f"얼굴이 너무 작습니다 (너비 {width:.0f}픽셀). {SMALLEST_FACE}픽셀 이상이 되도록 더 가까이 찍으세요.",
+            f"The face is too small ({width:.0f} pixels wide). Film closer: {SMALLEST_FACE} pixels or more.",
+        )
+    yaw = median_filter(head_pose(points).yaw, 1 + 2 * round(0.04 * fps), mode="nearest")
+    missing = missing & ~_short_runs(missing, _BRIDGED_SECONDS * fps)
+    turned = ~missing & _with_hysteresis(np.abs(yaw), TURNED, TURNED - 3)
+    covered = _covered(footage, missing | turned, fps)
+    bad = missing | turned | covered
+    usable = ~bad & ~_short_runs(~bad, _SHORTEST_SECONDS * fps)
+    if not usable.any():
+        usable = ~bad
+    if not usable.any():
+        raise BadClip(
+            "쓸 수 있는 프레임이 없습니다. 얼굴이 계속 45도 넘게 돌아가 있거나 가려져 있습니다. "
+            "정면을 보는 영상을 사용하세요.",
+            "No frame can be used: the face is turned away by more than 45 degrees, or covered, throughout. "
+            "Use a clip of a person facing the camera.",
+        )
+    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, _sharpness(footage), width)
+    return findings, points
+
+
+def mouth_gap(points: np.ndarray) -> np.ndarray:
+    """Return the gap between the lips of POINTS (frames, 478, 3), (frames,), in distances between the eyes."""
+    eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
+    gap: np.ndarray = np.linalg.norm(points[:, 13] - points[:, 14], axis=1) / eyes
+    return gap
+
+
+def _bridged(points: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Fill the rows that were not FOUND: between the neighbours where there are two, else as the nearest."""
+    known = np.flatnonzero(found)
+    position = np.interp(np.arange(len(points)), known, np.arange(len(known)))
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, len(known) - 1)
+    share = (position - low)[:, None, None].astype(np.float32)
+    filled: np.ndarray = points[known[low]] * (1 - share) + points[known[high]] * share
+    return filled
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return (start, stop) of each stretch of FLAGS that is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def _short_runs(flags: np.ndarray, longest: float) -> np.ndarray:
+    """Return the part of FLAGS in stretches of at most LONGEST frames that have others on both sides."""
+    short = np.zeros_like(flags)
+    for start, stop in _runs(flags):
+        if stop - start <= longest and start > 0 and stop < len(flags):
+            short[start:stop] = True
+    return short
+
+
+def _with_hysteresis(value: np.ndarray, on: float, off: float) -> np.ndarray:
+    """Return where VALUE is above ON, and around it for as long as it stays above OFF."""
+    wide, narrow = value > off, value > on
+    out = np.zeros_like(wide)
+    for start, stop in _runs(wide):
+        out[start:stop] = narrow[start:stop].any()
+    return out
+
+
+def _likeness(footage: Footage, fair: np.ndarray) -> np.ndarray:
+    """Return how the lower half of each face correlates with the usual one of the FAIR frames, (frames,)."""
+    lower = footage.patches[:, PATCH // 3 :].reshape(len(footage.patches), -1).astype(np.float32)
+    lower = lower - lower.mean(1, keepdims=True)
+    lower /= np.maximum(np.linalg.norm(lower, axis=1, keepdims=True), 1e-6)
+    usual = np.median(lower[fair], axis=0)
+    likeness: np.ndarray = lower @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
+    return likeness
+
+
+def _covered(footage: Footage, bad: np.ndarray, fps: float) -> np.ndarray:
+    if bad.all():
+        return np.zeros_like(bad)
+    likeness = median_filter(_likeness(footage, ~bad), 1 + 2 * round(0.04 * fps), mode="nearest")
+    usual = float(np.median(likeness[~bad]))
+    limit = min(COVERED, usual - 0.25)
+    return ~bad & _with_hysteresis(-likeness, -limit, -(limit + 0.05))
+
+
+def _sharpness(footage: Footage) -> np.ndarray:
+    """Return how much fine detail the faces have, (frames,): the mean step between pixels of the patch, in levels."""
+    patches = footage.patches.astype(np.float32)
+    across, down = np.abs(np.diff(patches, axis=2)).mean((1, 2)), np.abs(np.diff(patches, axis=1)).mean((1, 2))
+    steps: np.ndarray = (across + down) / 2
+    return steps

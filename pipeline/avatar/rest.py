@@ -1,0 +1,63 @@
+"""Estimates a person's own closed mouth from a clip in which they speak."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.avatar.basis import head_pose, mouth_reach, unit
+from pipeline.avatar.judge import mouth_gap
+
+CLOSED_GAP = 0.02
+"""Lips closer than this, in distances between the outer corners of the eyes, touch: the mesh never gives zero."""
+_FEWEST = 3
+"""Frames that the closed mouth is taken from, at least."""
+_SHARE = 0.08
+"""Share of the frames, the most closed ones, that it is taken from where few are closed."""
+_UPPER = (
+    [191, 80, 81, 82, 13, 312, 311, 310, 415], [183, 42, 41, 38, 12, 268, 271, 272, 407],
+    [184, 74, 73, 72, 11, 302, 303, 304, 408], [185, 40, 39, 37, 0, 267, 269, 270, 409],
+)  # fmt: skip
+"""The upper lip's rings of points, the innermost first, each from the picture's left to right."""
+_LOWER = (
+    [95, 88, 178, 87, 14, 317, 402, 318, 324], [96, 89, 179, 86, 15, 316, 403, 319, 325],
+    [77, 90, 180, 85, 16, 315, 404, 320, 307], [146, 91, 181, 84, 17, 314, 405, 321, 375],
+)  # fmt: skip
+"""The lower lip's, each point below the upper lip's of the same place."""
+
+
+def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return LANDMARKS as they would be with the mouth closed, (frames, 478, 3) float32.
+
+    The head's pose is removed from every frame (Procrustes over the points that speech does not move, against this
+    person's own average); the mouth, chin and jaw of the most closed frames, and their median, are the rest shape; it
+    is carried back by each frame's pose. A mouth that never closes is closed by the basis' jaw and lips.
+    """
+    points = landmarks.astype(np.float64)
+    pose = head_pose(points)
+    own = np.median(pose.to_head(points)[usable], axis=0)
+    pose = head_pose(points, own)
+    heads = pose.to_head(points)
+    gap = np.where(usable, mouth_gap(heads), np.inf)
+    closed = np.flatnonzero(gap < CLOSED_GAP)
+    if len(closed) < max(_FEWEST, _SHARE * usable.sum() / 2):
+        closed = np.argsort(gap)[: max(_FEWEST, round(_SHARE * usable.sum()))]
+        closed = closed[np.isfinite(gap[closed])]
+    rest = _shut(np.median(heads[closed], axis=0))
+    # what does not speak follows each frame (cheeks lift, lids blink); what speaks is the rest shape
+    reach = mouth_reach()[:, None]
+    out: np.ndarray = pose.to_picture(heads * (1 - reach) + rest * reach).astype(np.float32)
+    return out
+
+
+def _shut(shape: np.ndarray) -> np.ndarray:
+    """Close the mouth of SHAPE (478, 3), in the head's own frame, if it is open: first the jaw, then what is left."""
+    if float(mouth_gap(shape[None])[0]) <= CLOSED_GAP:
+        return shape
+    jaw = unit("jawOpen")
+    opens = float((jaw[14] - jaw[13])[1])
+    shape = shape - jaw * float(np.clip((shape[14] - shape[13])[1] / opens, 0, 1))
+    left = (shape[_LOWER[0]] - shape[_UPPER[0]])[:, 1] / 2
+    for upper, lower, share in zip(_UPPER, _LOWER, (1.0, 0.9, 0.7, 0.5), strict=True):
+        shape[upper, 1] += share * left
+        shape[lower, 1] -= share * left
+    return shape
