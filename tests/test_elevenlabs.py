@@ -83,12 +83,19 @@ def test_voices_are_those_of_the_account_and_asked_for_once(stub: ElevenLabsStub
 
 
 def test_character_times_become_phoneme_times(stub: ElevenLabsStub) -> None:
-    espeak = EspeakEngine()
-    truth = [mark for mark in espeak.synthesize(TEXT, "ko", CancelToken()).marks if mark.text]
-    speech = engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    espeak, text = EspeakEngine(), "Good morning, and welcome to your first interview."
+    truth = [mark for mark in espeak.synthesize(text, "en-us", CancelToken()).marks if mark.text]
+    speech = engine(stub).synthesize(text, CUSTOM_VOICE, CancelToken())
     found = [mark for mark in phonemes_of(speech, espeak) if mark.text]
     assert [mark.text for mark in found] == [mark.text for mark in truth]
     assert [mark.start for mark in found] == pytest.approx([mark.start for mark in truth], abs=0.03)
+
+
+def test_sound_changes_of_korean_reach_the_phonemes(stub: ElevenLabsStub) -> None:
+    speech = engine(stub).synthesize("같이 합니다", CUSTOM_VOICE, CancelToken())
+    phonemes = "".join(mark.text for mark in phonemes_of(speech, EspeakEngine()))
+    assert "tɕh" in phonemes  # 가치
+    assert "mn" in phonemes and "pn" not in phonemes  # 함니다
 
 
 def test_times_that_count_from_each_chunk_are_put_in_order(stub: ElevenLabsStub) -> None:

@@ -1,8 +1,29 @@
-"""How written Korean is read aloud."""
+"""How written Korean is read aloud: numbers, dates, units, symbols and Latin abbreviations in Hangul.
+
+Everything else, plain Korean and Latin words, stays exactly as it is written.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from pipeline.speech.korean_numbers import native, sino, spelled
+from pipeline.speech.korean_words import (
+    COUNTERS,
+    CURRENCIES,
+    LETTERS,
+    MONTHS,
+    NOT_COUNTERS,
+    NUMBERED,
+    PARTICLES,
+    SPEEDS,
+    SYMBOLS,
+    UNITS,
+    WORDS,
+)
 
 
 @dataclass(frozen=True)
@@ -14,11 +35,135 @@ class Piece:
     spoken: str
 
 
-def reading(text: str) -> list[Piece]:
-    """Return TEXT in pieces, in order and without gaps, each with what a Korean would say for it."""
-    return [Piece(0, len(text), text)]
+_NATIVE_UP_TO = {"시": 12, "시간": 20, "배": 19}
+"""Counters that take Sino-Korean numbers above this."""
+_AMOUNT = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?"
+_ALONE = r"(?<!\d)(?<!\d[.,])"  # not the rest of another number
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+
+
+_COUNTED = (
+    rf"(?<!제)(?<!제 )(?P<count>[1-9]\d?)(?P<gap> ?)(?!{_one_of(NOT_COUNTERS)}|번 (?:{_one_of(NUMBERED)}))"
+    rf"(?P<counter>{_one_of(COUNTERS)})(?=$|[^가-힣]|{_one_of(PARTICLES)})"
+)
 
 
 def read_aloud(text: str) -> str:
-    """Return TEXT in the letters that say it."""
+    """Return TEXT in the letters that say it; plain Korean comes back as it is."""
     return "".join(piece.spoken for piece in reading(text))
+
+
+def reading(text: str) -> list[Piece]:
+    """Return TEXT in pieces, in order and without gaps, each with what a Korean would say for it."""
+    pieces: list[Piece] = []
+    done = position = 0
+    while trigger := _TRIGGER.search(text, position):
+        matches = ((pattern.match(text, trigger.start()), say) for pattern, say in _RULES)
+        match, say = next(((m, say) for m, say in matches if m), (None, None))
+        if match is None or say is None:
+            position = trigger.end()
+            continue
+        if match.start() > done:
+            pieces.append(Piece(done, match.start(), text[done : match.start()]))
+        done = position = match.end()
+        pieces.append(Piece(match.start(), done, say(match)))
+    if done < len(text):
+        pieces.append(Piece(done, len(text), text[done:]))
+    return pieces
+
+
+def _counted(match: re.Match[str]) -> str:
+    count, counter = int(match["count"]), match["counter"]
+    if counter == "번째" and count == 1:
+        return "첫 번째"
+    is_age = counter == "대" and count % 10 == 0 and count > 10
+    is_sino = is_age or count > _NATIVE_UP_TO.get(counter, 99)
+    return (sino(match["count"]) if is_sino else native(count)) + (match["gap"] or " ") + counter
+
+
+def _range(match: re.Match[str]) -> str:
+    counted = re.match(_COUNTED, match["to"])
+    if counted and match["from"].isdigit() and 0 < int(match["from"]) < 100:
+        return read_aloud(match["from"] + counted["gap"] + counted["counter"]) + "에서 "
+    return sino(match["from"]) + "에서 "
+
+
+def _time(match: re.Match[str]) -> str:
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
+    half = {"A": "오전 ", "P": "오후 "}.get((match["half"] or " ").strip()[:1].upper(), "")
+    said = half + (native(hour) if 0 < hour < 13 else sino(str(hour))) + " 시"
+    said += f" {sino(str(minute))} 분" if minute or second else ""
+    return said + (f" {sino(str(second))} 초" if second else "")
+
+
+def _date(match: re.Match[str]) -> str:
+    return f"{sino(match['year'])}년 {_month(match['month'])} {sino(str(int(match['day'])))}일"
+
+
+def _month(number: str) -> str:
+    return MONTHS.get(int(number), sino(str(int(number)))) + "월"
+
+
+def _slashed(match: re.Match[str]) -> str:
+    over, under = int(match["over"]), int(match["under"])
+    is_date = 0 < over < 13 and (10 < under < 32 or under <= over) and under > 0
+    return f"{_month(match['over'])} {sino(str(under))}일" if is_date else f"{sino(str(under))}분의 {sino(str(over))}"
+
+
+def _telephone(match: re.Match[str]) -> str:
+    return " ".join(spelled(digits) for digits in re.findall(r"\d+", match[0]))
+
+
+def _measured(match: re.Match[str]) -> str:
+    unit = match["unit"]
+    return f"{SPEEDS.get(unit, '')}{sino(match['amount'])} {UNITS[unit]}"
+
+
+def _price(match: re.Match[str]) -> str:
+    return f"{sino(match['amount'])}{match['myriad'] or ''} {CURRENCIES[match['currency']]}"
+
+
+def _letters(match: re.Match[str]) -> str:
+    return "".join(LETTERS.get(letter, "앤" if letter == "&" else "") for letter in match[0])
+
+
+def _enclosed(match: re.Match[str]) -> str:
+    return sino(str(int(unicodedata.numeric(match[0]))))
+
+
+_BELOW_ZERO = r"(?=(?:\d+(?:\.\d+)?) ?(?:도|℃|°C))"
+_RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
+    (re.compile(pattern), say)
+    for pattern, say in (
+        (rf"(?<![A-Za-z\d])(?:{_one_of(WORDS)})(?![A-Za-z\d])", lambda m: WORDS[m[0]]),
+        (r"(?<!\d)(?:\+82[- ]?\d{1,2}|0\d{1,2})[-–.) ]{1,2}\d{3,4}[-–. ]\d{4}(?!\d)", _telephone),
+        (r"(?<!\d)(?:01\d{8,9}|1[568]\d\d-\d{4}|\d{6}-[1-4]\d{6})(?!\d)", _telephone),
+        (r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<mark>[-./]) ?(?P<month>0?[1-9]|1[0-2])(?P=mark) ?"
+         r"(?P<day>0?[1-9]|[12]\d|3[01])(?!\d)", _date),
+        (r"(?<![\d:])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])"
+         r"(?P<half> ?[AaPp]\.?[Mm](?![A-Za-z])\.?)?", _time),
+        (rf"{_ALONE}(?P<from>{_AMOUNT}) ?[~∼〜～] ?(?=(?P<to>\d[^\n]{{0,12}}))", _range),
+        (rf"{_ALONE}(?P<from>\d{{1,3}})-(?=(?P<to>\d{{1,3}} ?(?:{_one_of([*COUNTERS, *UNITS])}|[년월일분초층학주]))"
+         r"(?!\d+번지))", _range),
+        (_ALONE + _COUNTED, _counted),
+        (rf"(?<=시속 ){_ALONE}(?P<amount>{_AMOUNT}) ?km/h", lambda m: sino(m["amount"]) + " 킬로미터"),
+        (rf"(?P<currency>[{''.join(CURRENCIES)}]) ?(?P<amount>{_AMOUNT})(?P<myriad>[천만억조]+)?", _price),
+        (rf"{_ALONE}(?P<amount>{_AMOUNT}) ?(?P<unit>{_one_of(UNITS)})(?![A-Za-z])", _measured),
+        (r"(?<![\d/])(?P<over>\d{1,2})/(?P<under>\d{1,3})(?![\d/])", _slashed),
+        (r"(?<![\d.])\d+(?:\.\d+){2,}", lambda m: " 점 ".join(map(sino, m[0].split(".")))),
+        (rf"{_ALONE}(?P<month>0?[1-9]|1[0-2]) ?월(?!급)", lambda m: _month(m["month"])),
+        (rf"{_ALONE}1(?=[만천백십])", lambda m: ""),
+        (rf"(?<!\w)[-−–]{_BELOW_ZERO}", lambda m: "영하 "),
+        (r"(?<!\w)[-−–](?=\d)", lambda m: "마이너스 "),
+        (r"(?<=\d)[-–](?=\d)", lambda m: " 다시 "),
+        (_AMOUNT, lambda m: sino(m[0])),
+        (r"[①-⑳Ⅰ-Ⅻ]", _enclosed),
+        (r"(?<![A-Z])(?:[A-Z]&[A-Z]|[A-Z]{2,3}|[B-DF-HJ-NP-TV-XZ]{4,6})(?![A-Za-z])", _letters),
+        (r"(?<![A-Za-z])(?<![a-z][ '])[A-Z](?![A-Za-z]|[ '][a-z])", _letters),
+        (f"[{re.escape(''.join(SYMBOLS))}]", lambda m: SYMBOLS[m[0]]),
+    )
+)  # fmt: skip
+_TRIGGER = re.compile(rf"\d|[A-Z]|[a-z]+|[-−–①-⑳Ⅰ-Ⅻ{re.escape(''.join([*CURRENCIES, *SYMBOLS]))}]")

@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
+from pipeline.speech.korean import read_aloud
 from pipeline.speech.language import language_of, plain, speakable
 from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
@@ -169,13 +170,15 @@ class EspeakEngine:
     def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
         """Say TEXT, with a phoneme mark for every sound and pause from 0 to the end of the speech.
 
+        Numbers, units and abbreviations in Korean are said as a Korean would say them.
+
         Raises NothingToSay, BadRequest (voice), Unavailable (library), SpeechFailed, Cancelled.
         """
         self.check_voice(voice)
         if not speakable(text):
             raise nothing_to_say()
         language = language_of(text) if voice == CUSTOM_VOICE else voice
-        said = self.render(text, language, cancel)
+        said = self.render(read_aloud(text) if language == "ko" else text, language, cancel)
         if not any(mark.text for mark in said.phonemes):
             raise nothing_to_say()
         return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)

@@ -1,0 +1,131 @@
+"""How Korean is read aloud and how it sounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.cancel import CancelToken
+from pipeline.speech.korean import read_aloud, reading
+from pipeline.speech.korean_numbers import native, sino
+from pipeline.speech.korean_sounds import pronounce
+from pipeline.tts.espeak import EspeakEngine
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("3.5초", "삼 점 오초"),
+        ("2026년 11월 23일", "이천이십육년 십일월 이십삼일"),
+        ("6월과 10월", "유월과 시월"),
+        ("2026-11-23", "이천이십육년 십일월 이십삼일"),
+        ("11/23에 만나요", "십일월 이십삼일에 만나요"),
+        ("10%", "십 퍼센트"),
+        ("AI와 GPU", "에이아이와 지피유"),
+        ("010-1234-5678", "공일공 일이삼사 오육칠팔"),
+        ("1588-1234로", "일오팔팔 일이삼사로"),
+        ("5kg", "오 킬로그램"),
+        ("3시 30분", "세 시 삼십분"),
+        ("15:30", "십오 시 삼십 분"),
+        ("7:05 PM입니다", "오후 일곱 시 오 분입니다"),
+        ("1,234원", "천이백삼십사원"),
+        ("$3.5", "삼 점 오 달러"),
+        ("2개", "두 개"),
+        ("20명과 25명", "스무 명과 스물다섯 명"),
+        ("100개", "백개"),
+        ("3~5개", "세 개에서 다섯 개"),
+        ("10~20%", "십에서 이십 퍼센트"),
+        ("25℃", "이십오 도"),
+        ("-5도", "영하 오도"),
+        ("시속 100km/h", "시속 백 킬로미터"),
+        ("1번째 손님이 3번 출구로", "첫 번째 손님이 삼번 출구로"),
+        ("2달 동안 2달러", "두 달 동안 이달러"),
+        ("24시간", "이십사 시간"),
+        ("20대 3명", "이십 대 세 명"),
+        ("1/2", "이분의 일"),
+        ("3.5.1", "삼 점 오 점 일"),
+        ("1만원과 1억 2천만 원", "만원과 일억 이천만 원"),
+        ("R&D 팀의 CEO", "알앤디 팀의 씨이오"),
+        ("A형 MP3", "에이형 엠피쓰리"),
+        ("제3장", "제삼장"),
+    ],
+)
+def test_numbers_units_and_abbreviations_are_read_as_a_korean_would(written: str, spoken: str) -> None:
+    assert read_aloud(written) == spoken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "안녕하세요, 면접에 오신 것을 환영합니다.",
+        "(정말요?) “네!” 음… ‘좋아요’ ~ ㅋㅋㅋ ㅠㅠ",
+        "첫째,\n둘째;\t셋째: 가·나·다 [라] {마}",
+        "Hello world라고 말했다.",
+        "",
+    ],
+)
+def test_plain_text_comes_back_byte_for_byte(text: str) -> None:
+    assert read_aloud(text) == text
+
+
+def test_every_spoken_letter_knows_where_it_comes_from() -> None:
+    text = "사과 3개를 1,234원에 샀고 AI가 10%를 냈다."
+    pieces = reading(text)
+    assert [piece.start for piece in pieces[1:]] == [piece.end for piece in pieces[:-1]]
+    assert (pieces[0].start, pieces[-1].end) == (0, len(text))
+    changed = {
+        text[piece.start : piece.end]: piece.spoken for piece in pieces if text[piece.start : piece.end] != piece.spoken
+    }
+    assert changed == {"3개": "세 개", "1,234": "천이백삼십사", "AI": "에이아이", "10%": "십 퍼센트"}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("0", "영"),
+        ("10", "십"),
+        ("101", "백일"),
+        ("10000", "만"),
+        ("110000", "십일만"),
+        ("100,000,001", "일억 일"),
+        ("1234567", "백이십삼만 사천오백육십칠"),
+        ("0.05", "영 점 영오"),
+        ("007", "공공칠"),
+        ("9" * 25, "구" * 25),
+    ],
+)
+def test_sino_korean_numbers(number: str, words: str) -> None:
+    assert sino(number) == words
+
+
+def test_native_numbers_before_a_counter() -> None:
+    assert [native(n) for n in (1, 4, 10, 20, 21, 99)] == ["한", "네", "열", "스무", "스물한", "아흔아홉"]
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ("합니다", "함니다"),
+        ("같이", "가치"),
+        ("굳이", "구지"),
+        ("국물", "궁물"),
+        ("독립", "동닙"),
+        ("신라", "실라"),
+        ("칼날", "칼랄"),
+        ("입학", "이팍"),
+        ("못하다", "모타다"),
+        ("좋아", "조아"),
+        ("많고", "만코"),
+        ("값이", "갑시"),
+        ("강아지", "강아지"),
+        ("합 니다 abc", "합 니다 abc"),
+    ],
+)
+def test_sounds_change_between_syllables(written: str, heard: str) -> None:
+    assert pronounce(written) == heard
+
+
+def test_espeak_says_numbers_in_korean() -> None:
+    espeak = EspeakEngine()
+    digits, words = (espeak.synthesize(text, "ko", CancelToken()) for text in ("사과 3개", "사과 세 개"))
+    assert [mark.text for mark in digits.marks] == [mark.text for mark in words.marks]
+    assert digits.text == "사과 3개"
