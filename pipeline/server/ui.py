@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from pipeline.avatar.store import RESOLUTIONS
 from pipeline.errors import PipelineError
-from pipeline.events import Done, Event, Failed, Lipsync, Queued, TtsDone, TtsStarted, describe, to_json
+from pipeline.events import Done, Event, Failed, Lipsync, TtsDone, TtsStarted, describe, to_json
 from pipeline.generate import Studio
 from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.server.language import language_of
@@ -27,7 +29,7 @@ EXAMPLES = (
     "What was the most difficult problem you have solved, and how did you solve it?",
 )
 AUTOMATIC = ("자동 / Automatic", CUSTOM_VOICE)
-IDLE = {"message": "대기 / Ready", "percent": 0, "state": "idle"}
+IDLE = {"message": "준비됨 / Ready", "percent": 0, "state": "idle"}
 STOPPED = {"message": "중지됨 / Stopped", "percent": 0, "state": "idle"}
 BAR = """
 <div class="stage ${value.state}">
@@ -40,11 +42,12 @@ BAR_CSS = """
 .track { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
 .bar { height: 100%; background: var(--color-accent); transition: width 0.25s ease-out; }
 .done .bar { background: #16a34a; }
+.failed .bar { background: #dc2626; }
 """
 CSS = """
-.gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
+.gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
-#video video { width: 100%; aspect-ratio: 16 / 9; background: #000; }
+#video video { width: 100%; background: #000; }
 """
 
 
@@ -57,128 +60,182 @@ def make_theme() -> gr.themes.Base:
 
 def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
     """Build the page, with REST's entry to the queue beside it."""
-    packs = studio.avatars.list()
-    names = sorted({pack.name for pack in packs})
-    engines = [engine.name for engine in studio.tts.values() if engine.available()]
+    actions = _Actions(studio, line)
+    page: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Markdown(f"# {TITLE}", elem_id="title")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=360):
+                form = _form(actions)
+                with gr.Row():
+                    go = gr.Button("생성 / Generate", variant="primary", elem_id="generate")
+                    stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
+            with gr.Column(scale=6, min_width=360):
+                video = gr.Video(label="영상 / Video", autoplay=True, interactive=False, elem_id="video", height=340)
+                status = gr.HTML(
+                    IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
+                )
+                task_id = gr.Textbox(label="작업 / Task", visible=False)
+        gr.Examples([[example] for example in EXAMPLES], [form.text], label="예문 / Examples", cache_examples=False)
 
-    def resolutions_of(name: str) -> list[str]:
-        return [pack.resolution for pack in studio.avatars.list() if pack.name == name]
+        unqueued: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        page.load(actions.on_load, [form.avatar, form.engine], [form.avatar, form.resolution, form.voice], **unqueued)
+        form.avatar.change(actions.on_avatar, form.avatar, form.resolution, **unqueued)
+        form.engine.change(actions.on_engine, form.engine, form.voice, **unqueued)
+        making = go.click(
+            actions.generate,
+            [form.text, form.avatar, form.resolution, form.engine, form.voice, form.frame_skip],
+            [video, status, task_id],
+            api_name="generate",
+            concurrency_id=LINE,
+            concurrency_limit=1,
+            show_progress="minimal",
+            show_progress_on=[status],
+        )
+        stop.click(lambda: STOPPED, None, status, cancels=[making], **unqueued)
+        line.register(page)
+    return page
 
-    def voices_of(engine: str) -> list[tuple[str, str]]:
-        try:
-            return [AUTOMATIC, *((voice.name, voice.id) for voice in studio.tts[engine].voices())]
-        except PipelineError as error:  # the service cannot be asked; the default voice stays
-            logger.warning("no voices of %s: %s", engine, error)
-            return [AUTOMATIC]
 
-    def on_avatar(name: str) -> Any:
-        found = resolutions_of(name)
-        return gr.update(choices=found, value=found[0] if found else None)
+@dataclass(frozen=True)
+class _Form:
+    """The fields of the form."""
 
-    def on_engine(engine: str) -> Any:
-        return gr.update(choices=voices_of(engine), value=CUSTOM_VOICE)
+    text: gr.Textbox
+    avatar: gr.Dropdown
+    resolution: gr.Dropdown
+    engine: gr.Dropdown
+    voice: gr.Dropdown
+    frame_skip: gr.Slider
+
+
+def _form(actions: _Actions) -> _Form:
+    """Lay out the form. Gradio refuses what a list does not hold, so those that change later take other values too."""
+    names, engines = actions.avatars(), actions.engines()
+    text = gr.Textbox(label="대사 / Text", lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
+    with gr.Row():
+        avatar = gr.Dropdown(
+            names,
+            value=names[0] if names else None,
+            label="아바타 / Avatar",
+            allow_custom_value=True,
+            min_width=140,
+            elem_id="avatar",
+        )
+        resolution = gr.Dropdown(
+            list(RESOLUTIONS),
+            value=DEFAULT_RESOLUTION,
+            label="해상도 / Resolution",
+            allow_custom_value=True,
+            min_width=140,
+            elem_id="resolution",
+        )
+    with gr.Row():
+        engine = gr.Dropdown(
+            engines,
+            value=engines[0] if engines else None,
+            label="음성 엔진 / Speech",
+            min_width=140,
+            elem_id="engine",
+        )
+        voice = gr.Dropdown(
+            [AUTOMATIC],
+            value=CUSTOM_VOICE,
+            label="음성 / Voice",
+            allow_custom_value=True,
+            min_width=140,
+            elem_id="voice",
+        )
+    frame_skip = gr.Slider(
+        1,
+        MAX_FRAME_SKIP,
+        value=1,
+        step=1,
+        label="프레임 스킵 / Frame skip",
+        info="1 = 모든 프레임 계산 / every frame is computed",
+    )
+    return _Form(text, avatar, resolution, engine, voice, frame_skip)
+
+
+class _Actions:
+    """What the page can do."""
+
+    def __init__(self, studio: Studio, line: RenderQueue) -> None:
+        self._studio = studio
+        self._line = line
+
+    def avatars(self) -> list[str]:
+        """Return the names of all avatars."""
+        return sorted({pack.name for pack in self._studio.avatars.list()})
+
+    def engines(self) -> list[str]:
+        """Return the speech engines that can speak now."""
+        return [engine.name for engine in self._studio.tts.values() if engine.available()]
+
+    def on_load(self, avatar: str | None, engine: str | None) -> tuple[Any, Any, Any]:
+        """Fill the lists when somebody opens the page: avatars made meanwhile, voices of a remote service."""
+        return gr.update(choices=self.avatars()), self.on_avatar(avatar), self.on_engine(engine)
+
+    def on_avatar(self, avatar: str | None) -> Any:
+        """Offer the resolutions of AVATAR, the largest first."""
+        found = [pack.resolution for pack in self._studio.avatars.list() if pack.name == avatar]
+        return gr.update(choices=found, value=found[0]) if found else gr.skip()
+
+    def on_engine(self, engine: str | None) -> Any:
+        """Offer the voices of ENGINE."""
+        voices = [AUTOMATIC]
+        if engine is not None:
+            try:
+                voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
+            except PipelineError as error:  # the service cannot be asked; its default voice stays
+                logger.warning("no voices of %s: %s", engine, error)
+        return gr.update(choices=voices, value=CUSTOM_VOICE)
 
     async def generate(
+        self,
         request: gr.Request,
         text: str,
-        avatar: str,
-        resolution: str = DEFAULT_RESOLUTION,
-        tts_engine: str | None = None,
-        tts_voice: str = CUSTOM_VOICE,
-        frame_skip: float = 1,
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """Make a video of an avatar that speaks a text; every stage is yielded, the last one with the video."""
+        avatar: str | None,
+        resolution: str | None,
+        tts_engine: str | None,
+        tts_voice: str | None,
+        frame_skip: float,
+    ) -> AsyncIterator[tuple[Any, dict[str, Any], str]]:
+        """Make a video of an avatar that says a text; every stage is given, and the video with the last one."""
         body = {
             "text": text,
             "avatar": avatar,
             "resolution": resolution,
             "tts_engine": tts_engine,
             "tts_voice": tts_voice,
-            "frame_skip": int(frame_skip) if frame_skip == int(frame_skip) else frame_skip,
+            "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         }
         language = language_of(request.headers.get("accept-language"))
-        async for task, event in line.run(body, language):
+        async for task, event in self._line.run(body, language):
+            match event:
+                case TtsStarted():
+                    video = None  # the one before makes room
+                case Done():
+                    video = str(task.video)
+                case _:
+                    video = gr.skip()
+            yield video, {**to_json(event, task.id, language), **_bar(event)}, task.id
             if isinstance(event, Failed):
                 raise gr.Error(event.error.message.in_language(language), print_exception=False)
-            video = str(task.video) if isinstance(event, Done) else gr.skip()
-            yield video, {**to_json(event, task.id, language), **_bar(event)}, task.id
-
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown(f"# {TITLE}", elem_id="title")
-        with gr.Row():
-            with gr.Column(scale=5):
-                text = gr.Textbox(label="대사 / Text", lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
-                with gr.Row():
-                    avatar = gr.Dropdown(
-                        names, value=names[0] if names else None, label="아바타 / Avatar", min_width=140
-                    )
-                    found = resolutions_of(names[0]) if names else []
-                    resolution = gr.Dropdown(
-                        found, value=found[0] if found else None, label="해상도 / Resolution", min_width=140
-                    )
-                with gr.Row():
-                    engine = gr.Dropdown(
-                        engines, value=engines[0] if engines else None, label="음성 엔진 / Speech engine", min_width=140
-                    )
-                    voice = gr.Dropdown(
-                        [AUTOMATIC],
-                        value=CUSTOM_VOICE,
-                        label="음성 / Voice",
-                        min_width=140,
-                    )
-                frame_skip = gr.Slider(
-                    1,
-                    MAX_FRAME_SKIP,
-                    value=1,
-                    step=1,
-                    label="프레임 스킵 / Frame skip",
-                    info="1 = 모든 프레임 계산 / every frame is computed",
-                )
-                with gr.Row():
-                    go = gr.Button("생성 / Generate", variant="primary", elem_id="generate")
-                    stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
-            with gr.Column(scale=6):
-                video = gr.Video(label="영상 / Video", autoplay=True, interactive=False, elem_id="video")
-                status = gr.HTML(
-                    IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
-                )
-                task_id = gr.Textbox(label="작업 / Task", visible=False)
-        gr.Examples([[example] for example in EXAMPLES], [text], label="예문 / Examples", cache_examples=False)
-
-        if engines:  # a remote service is asked for its voices when somebody comes, not while the program starts
-            page.load(on_engine, engine, voice, queue=False, api_visibility="private")
-        avatar.change(on_avatar, avatar, resolution, queue=False, api_visibility="private")
-        engine.change(on_engine, engine, voice, queue=False, api_visibility="private")
-        making = go.click(
-            generate,
-            [text, avatar, resolution, engine, voice, frame_skip],
-            [video, status, task_id],
-            api_name="generate",
-            concurrency_id=LINE,
-            concurrency_limit=1,
-            show_progress_on=[status],
-        )
-        stop.click(lambda: STOPPED, None, status, cancels=[making], queue=False, api_visibility="private")
-        line.register(page)
-    return page
 
 
 def _bar(event: Event) -> dict[str, Any]:
     """Return what the progress bar shows for EVENT: speech is the first tenth of the way, the video the rest."""
+    message = describe(event)
     match event:
-        case Queued():
-            share, state = 0.0, "queued"
-        case TtsStarted():
-            share, state = 0.03, "running"
         case TtsDone():
             share, state = 0.1, "running"
         case Lipsync(progress=progress):
             share, state = 0.1 + 0.9 * progress, "running"
-        case _:
+        case Done():
             share, state = 1.0, "done"
-    return {"message": _both_languages(event), "percent": round(100 * share), "state": state}
-
-
-def _both_languages(event: Event) -> str:
-    message = describe(event)
-    return f"{message.ko} / {message.en}"
+        case Failed():
+            share, state = 1.0, "failed"
+        case _:
+            share, state = 0.03, "running"
+    return {"message": f"{message.ko} / {message.en}", "percent": round(100 * share), "state": state}

@@ -1,0 +1,123 @@
+"""A real browser on the real page: type, press, watch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import Server, wait_for
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
+PLAYING = """() => {
+    const video = document.querySelector('#video video');
+    return video !== null && video.currentTime > 0.3 && !video.paused;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as p:
+        installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        try:
+            browser = p.chromium.launch(executable_path=installed, args=ARGUMENTS.split())
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(locale="ko-KR", viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    yield page
+    context.close()
+
+
+def write(page: Any, text: str) -> None:
+    page.fill("#text textarea", text)
+    page.click("#generate")
+
+
+def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) -> None:
+    page.goto(server.url)
+    write(page, SENTENCE)
+    page.wait_for_function(PLAYING)
+    video = page.locator("#video video")
+    at = video.evaluate("video => video.currentTime")
+    page.wait_for_function("at => document.querySelector('#video video').currentTime > at + 0.3", arg=at)
+    size = video.evaluate("video => [video.videoWidth, video.videoHeight, video.duration, video.muted]")
+    assert size[:2] == [1280, 720] and 3 < size[2] < 5 and size[3] is False
+    assert "완료" in page.locator("#status .message").inner_text()
+    assert page.faults == []
+
+
+def test_the_page_asks_nobody_but_its_own_server(server: Server, page: Any) -> None:
+    page.goto(server.url)
+    page.wait_for_selector("#generate")
+    page.wait_for_load_state("networkidle")
+    assert [url for url in page.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+
+
+def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    before = len(fake_server.log)
+    write(page, "slow " + "word " * 30)
+    page.wait_for_function("() => parseFloat(document.querySelector('#status .bar').style.width) > 10")
+    assert "립싱크 비디오 생성 중" in page.locator("#status .message").inner_text()
+    page.click("#stop")
+    page.wait_for_function("() => document.querySelector('#status .message').innerText.includes('중지됨')")
+    wait_for(lambda: "ends: Failed" in fake_server.log[before:])
+    fake_server.wait_idle()
+    assert fake_server.half_made() == []
+    assert page.locator("#video video").count() == 0
+
+
+def test_an_error_says_what_to_do(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    write(page, "...")
+    page.get_by_text("글자나 숫자를 입력하세요").first.wait_for()
+
+
+def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    before = len(fake_server.log)
+    write(page, "slow " + "word " * 30)
+    wait_for(lambda: "render starts" in fake_server.log[before:])
+    page.close()
+    wait_for(lambda: "ends: Failed" in fake_server.log[before:])
+    fake_server.wait_idle()
+    assert fake_server.half_made() == []
+
+
+def test_an_avatar_offers_the_resolutions_that_it_has(fake_server: Server, page: Any) -> None:
+    page.goto(fake_server.url)
+    page.wait_for_function("() => document.querySelector('#voice input').value.startsWith('자동')")
+    for avatar, resolutions in (("solo", ["720p", "480p"]), ("duet", ["720p"])):
+        page.click("#avatar input")
+        page.get_by_role("option", name=avatar).click()
+        page.wait_for_function("() => document.querySelector('#resolution input').value === '720p'")
+        page.wait_for_load_state("networkidle")
+        page.click("#resolution input")
+        assert (
+            page.get_by_role("option").all_inner_texts()
+            and [text.strip("✓ \n") for text in page.get_by_role("option").all_inner_texts()] == resolutions
+        )
+        page.keyboard.press("Escape")

@@ -1,0 +1,75 @@
+"""The page's function, called by Gradio's own Python client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from gradio_client import Client
+
+from tests.conftest import Server, wait_for
+
+
+@pytest.fixture(scope="module")
+def client(fake_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    client = Client(fake_server.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+    yield client
+    client.close()
+
+
+def test_predict_gives_the_video_its_status_and_its_task(client: Client, fake_server: Server) -> None:
+    video, status, task_id = client.predict(text="one two three", avatar="solo", api_name="/generate")
+    path = Path(video["video"] if isinstance(video, dict) else video)
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 30
+    assert status["type"] == "done" and status["task_id"] == task_id
+    assert path.read_bytes() == fake_server.get(status["video_url"]).content
+
+
+def test_submit_gives_every_stage(client: Client) -> None:
+    job = client.submit(text="one two", avatar="solo", resolution="480p", frame_skip=2, api_name="/generate")
+    stages = [status.get("stage", status["type"]) for _, status, _ in job]
+    assert stages[:2] == ["tts", "tts_done"] and stages[-1] == "done" and "lipsync" in stages
+
+
+def test_cancel_stops_the_task(client: Client, fake_server: Server) -> None:
+    fake_server.wait_idle()
+    job = client.submit(text="slow " + "word " * 30, avatar="solo", api_name="/generate")
+    wait_for(lambda: job.outputs() and job.outputs()[-1][1]["stage"] == "lipsync")
+    task_id = job.outputs()[-1][2]
+    job.cancel()
+    wait_for(lambda: f"task {task_id} ends: Failed" in fake_server.log)
+    fake_server.wait_idle()
+    assert list(fake_server.results.glob(f"{task_id}*")) == []
+
+
+def test_a_task_of_the_page_can_be_cancelled_by_rest(client: Client, fake_server: Server) -> None:
+    fake_server.wait_idle()
+    job = client.submit(text="slow " + "word " * 30, avatar="solo", api_name="/generate")
+    wait_for(job.outputs)
+    assert fake_server.post(f"/api/cancel/{job.outputs()[-1][2]}").json()["state"] == "running"
+    with pytest.raises(Exception, match=r"취소|cancelled"):
+        job.result(timeout=30)
+    fake_server.wait_idle()
+
+
+def test_page_and_rest_share_one_line(client: Client, fake_server: Server) -> None:
+    fake_server.wait_idle()
+    job = client.submit(text="slow " + "word " * 5, avatar="solo", api_name="/generate")
+    wait_for(job.outputs)
+    before = len(fake_server.log)
+    with fake_server.stream({"text": "one", "avatar": "solo"}) as events:
+        assert next(events)["stage"] == "queued"
+        rest = list(events)[-1]
+    assert rest["type"] == "done" and job.result(timeout=30)
+    ends = [line.split()[1] for line in fake_server.log[before:].splitlines() if "ends: Done" in line]
+    assert ends == [job.outputs()[-1][2], rest["task_id"]]
+
+
+def test_bad_input_says_what_is_wrong(client: Client) -> None:
+    with pytest.raises(Exception, match="text"):
+        client.predict(text=" ", avatar="solo", api_name="/generate")
+    with pytest.raises(Exception, match="solo"):
+        client.predict(text="one", avatar="nobody", api_name="/generate")

@@ -1,0 +1,83 @@
+"""The server as a process: how it starts and ends, what it leaves behind, how long it keeps results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Server, running, wait_for
+
+SLOW = {"text": "slow " + "word " * 30, "avatar": "solo"}
+OLD, YOUNG = "a" * 32, "b" * 32
+
+
+def leave(path: Path, age: float) -> Path:
+    """Leave a file at PATH that was last written AGE seconds ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"left behind")
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_in_the_middle_of_a_task(fake_packs: Path, tmp_path: Path, how: signal.Signals) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
+        with server.stream(SLOW) as events:
+            wait_for(lambda: next(events)["stage"] == "lipsync")
+            wait_for(server.half_made)
+            server.process.send_signal(how)
+            assert server.process.wait(30) == 0
+        assert list(server.results.iterdir()) == []
+        assert "Traceback" not in server.log
+
+
+def test_results_expire_and_what_a_killed_program_left_is_removed(fake_packs: Path, tmp_path: Path) -> None:
+    results = tmp_path / "realtime"
+    left = [leave(results / f"{OLD}.mp4.part", 3600), leave(results / f"{OLD}.wav", 3600)]
+    kept = [leave(results / "notes.txt", 3600), leave(results / f"{YOUNG}.mp4.part", 0)]
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESULT_TTL="3") as server:
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in kept)
+        reply = server.post("/api/v2/lipsync", {"text": "one", "avatar": "solo"}).json()
+        assert server.get(reply["video_url"]).status_code == 200
+        wait_for(lambda: server.get(reply["video_url"]).status_code == 404)
+        wait_for(lambda: server.get(reply["audio_url"]).status_code == 404)
+        assert kept[0].exists()
+
+
+def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        environ = {**os.environ, "GRADIO_SERVER_PORT": port, "RESULTS": str(tmp_path)}
+        ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert port in ended.stderr and "GRADIO_SERVER_PORT" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_setting_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    environ = {**os.environ, "MAX_TEXT": "many"}
+    ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 1 and "MAX_TEXT='many'" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_it_says_where_it_can_be_reached(server: Server) -> None:
+    assert f"ready: http://127.0.0.1:{server.port}" in server.log
+    assert "WARNING" not in server.log.split("ready: ")[0]
+
+
+def test_nothing_heavy_is_loaded_at_start() -> None:
+    code = (
+        "import sys, app; "
+        "print([name for name in ('torch', 'mediapipe', 'elevenlabs', 'moviepy') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
