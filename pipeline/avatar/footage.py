@@ -35,7 +35,8 @@ class Footage:
 
     frames: (n, height * 3 / 2, width) uint8, yuv420p at the working size; points: (n, 478, 3) pixels, NaN where no face
     was found; motion: (n, 2, 3), each frame's head movement since the one before it; patches: (n, PATCH, PATCH) uint8,
-    the face upright, from its eyes to its chin; fps: frames per second; colors: tags for the videos made of it;
+    the face upright, from its eyes to its chin; sharpness: (n,), how strong the finest detail of the face is beside its
+    contrast (0.1 is soft, 0.3 crisp); fps: frames per second; colors: tags for the videos made of it;
     seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number.
     """
 
@@ -43,6 +44,7 @@ class Footage:
     points: np.ndarray
     motion: np.ndarray
     patches: np.ndarray
+    sharpness: np.ndarray
     fps: Fraction
     colors: ColorTags
     seen: tuple[Box, ...]
@@ -72,7 +74,7 @@ def film(
 
     expected: about how many pictures there are, for PROGRESS. Raises BadClip when no picture shows a face.
     """
-    points, motion, patches = [], [], []
+    points, motion, patches, sharpness = [], [], [], []
     head, size = HeadMotion(), (0, 0)
     with FaceFinder() as finder:
         follower = _Follower(finder, face)
@@ -82,6 +84,7 @@ def film(
             points.append(np.full((478, 3), np.nan, np.float32) if found is None else found)
             motion.append(head.step(frame.y, found))
             patches.append(_patch(frame, found))
+            sharpness.append(_sharpness(frame, found))
             size = frame.height, frame.width
             progress(min(1.0, number / expected), "finding the face")
     store.flush()
@@ -92,7 +95,15 @@ def film(
         )
     frames = np.memmap(store, np.uint8, "r", shape=(len(points), size[0] * 3 // 2, size[1]))
     return Footage(
-        frames, np.array(points), np.array(motion), np.array(patches), fps, colors, follower.seen, follower.chosen
+        frames=frames,
+        points=np.array(points),
+        motion=np.array(motion),
+        patches=np.array(patches),
+        sharpness=np.array(sharpness),
+        fps=fps,
+        colors=colors,
+        seen=follower.seen,
+        chosen=follower.chosen,
     )
 
 
@@ -156,3 +167,13 @@ def _patch(frame: Frame, points: np.ndarray | None) -> np.ndarray:
     luma = cv2.GaussianBlur(frame.y, (0, 0), 0.4 / shrink) if shrink < 0.5 else frame.y
     patch: np.ndarray = cv2.warpAffine(luma, carry, (PATCH, PATCH), borderMode=cv2.BORDER_REPLICATE)
     return patch
+
+
+def _sharpness(frame: Frame, points: np.ndarray | None) -> float:
+    if points is None:
+        return 0.0
+    (left, top), (right, bottom) = points[:, :2].min(0), points[:, :2].max(0)
+    face = frame.y[max(0, int(top)) : int(bottom), max(0, int(left)) : int(right)].astype(np.float32)
+    if min(face.shape) < 8:
+        return 0.0
+    return float(cv2.Laplacian(face, cv2.CV_32F).std() / max(1.0, float(face.std())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter, median_filter
 
 from pipeline.avatar.basis import head_pose
 from pipeline.avatar.faces import box_of
@@ -16,8 +16,10 @@ SMALLEST_FACE = 60
 """Pixels across at the working size."""
 TURNED = 45.0
 """Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
-COVERED = 0.55
-"""A face whose lower half resembles the clip's usual one less than this (correlation) has something in front of it."""
+COVERED = 0.5
+"""A face whose nose and mouth resemble the clip's usual one less than this (correlation) is covered..."""
+_TURNING = 0.01
+"""...or is turned: each degree away from the clip's usual direction explains so much of the difference."""
 OPEN_GAP = 0.03
 """Lips further apart than this, in distances between the outer corners of the eyes, are open."""
 _BRIDGED_SECONDS = 0.13
@@ -29,8 +31,7 @@ _SHORTEST_SECONDS = 0.4
 @dataclass(frozen=True)
 class Findings:
     """What each frame shows, (frames,) each. usable: can be made to speak; missing, turned, covered: why not;
-    gap: between the lips, in eye distances; yaw: degrees; sharpness: of the face (see ``judge``); width: its median,
-    pixels at the working size."""
+    gap: between the lips, in eye distances; yaw: degrees; width: of the face, median, pixels at the working size."""
 
     usable: np.ndarray
     missing: np.ndarray
@@ -38,7 +39,6 @@ class Findings:
     covered: np.ndarray
     gap: np.ndarray
     yaw: np.ndarray
-    sharpness: np.ndarray
     width: float
 
     @property
@@ -64,7 +64,7 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
     yaw = median_filter(head_pose(points).yaw, 1 + 2 * round(0.04 * fps), mode="nearest")
     missing = missing & ~_short_runs(missing, _BRIDGED_SECONDS * fps)
     turned = ~missing & _with_hysteresis(np.abs(yaw), TURNED, TURNED - 3)
-    covered = _covered(footage, missing | turned, fps)
+    covered = _covered(footage, yaw, missing | turned)
     bad = missing | turned | covered
     usable = ~bad & ~_short_runs(~bad, _SHORTEST_SECONDS * fps)
     if not usable.any():
@@ -76,7 +76,7 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
             "No frame can be used: the face is turned away by more than 45 degrees, or covered, throughout. "
             "Use a clip of a person facing the camera.",
         )
-    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, _sharpness(footage), width)
+    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, width)
     return findings, points
 
 
@@ -98,7 +98,7 @@ def _bridged(points: np.ndarray, found: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Return (start, stop) of each stretch of FLAGS that is true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
@@ -107,7 +107,7 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
 def _short_runs(flags: np.ndarray, longest: float) -> np.ndarray:
     """Return the part of FLAGS in stretches of at most LONGEST frames that have others on both sides."""
     short = np.zeros_like(flags)
-    for start, stop in _runs(flags):
+    for start, stop in runs(flags):
         if stop - start <= longest and start > 0 and stop < len(flags):
             short[start:stop] = True
     return short
@@ -117,33 +117,31 @@ def _with_hysteresis(value: np.ndarray, on: float, off: float) -> np.ndarray:
     """Return where VALUE is above ON, and around it for as long as it stays above OFF."""
     wide, narrow = value > off, value > on
     out = np.zeros_like(wide)
-    for start, stop in _runs(wide):
+    for start, stop in runs(wide):
         out[start:stop] = narrow[start:stop].any()
     return out
 
 
 def _likeness(footage: Footage, fair: np.ndarray) -> np.ndarray:
-    """Return how the lower half of each face correlates with the usual one of the FAIR frames, (frames,)."""
-    lower = footage.patches[:, PATCH // 3 :].reshape(len(footage.patches), -1).astype(np.float32)
-    lower = lower - lower.mean(1, keepdims=True)
-    lower /= np.maximum(np.linalg.norm(lower, axis=1, keepdims=True), 1e-6)
-    usual = np.median(lower[fair], axis=0)
-    likeness: np.ndarray = lower @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
+    """Return how nose, mouth and chin of each frame correlate with the usual ones of the FAIR frames, (frames,).
+
+    Light and shade, which change as a head nods, are taken out first.
+    """
+    patches = footage.patches.astype(np.float32)
+    detail = patches - gaussian_filter(patches, (0, PATCH / 6, PATCH / 6))
+    middle = detail[:, PATCH * 3 // 8 :, PATCH // 5 : -PATCH // 5].reshape(len(patches), -1)
+    middle /= np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-6)
+    usual = np.median(middle[fair], axis=0)
+    likeness: np.ndarray = middle @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
     return likeness
 
 
-def _covered(footage: Footage, bad: np.ndarray, fps: float) -> np.ndarray:
+def _covered(footage: Footage, yaw: np.ndarray, bad: np.ndarray) -> np.ndarray:
     if bad.all():
         return np.zeros_like(bad)
-    likeness = median_filter(_likeness(footage, ~bad), 1 + 2 * round(0.04 * fps), mode="nearest")
-    usual = float(np.median(likeness[~bad]))
-    limit = min(COVERED, usual - 0.25)
-    return ~bad & _with_hysteresis(-likeness, -limit, -(limit + 0.05))
-
-
-def _sharpness(footage: Footage) -> np.ndarray:
-    """Return how much fine detail the faces have, (frames,): the mean step between pixels of the patch, in levels."""
-    patches = footage.patches.astype(np.float32)
-    across, down = np.abs(np.diff(patches, axis=2)).mean((1, 2)), np.abs(np.diff(patches, axis=1)).mean((1, 2))
-    steps: np.ndarray = (across + down) / 2
-    return steps
+    frames = 1 + 2 * round(0.04 * float(footage.fps))
+    likeness = median_filter(_likeness(footage, ~bad), frames, mode="nearest")
+    limit = min(COVERED, float(np.median(likeness[~bad])) - 0.2)
+    lacking = limit - likeness - _TURNING * np.abs(yaw - np.median(yaw[~bad]))
+    covered: np.ndarray = ~bad & _with_hysteresis(lacking, 0.0, -0.06)
+    return covered

@@ -25,6 +25,7 @@ from pipeline.avatar.faces import FaceChoice
 from pipeline.avatar.footage import Footage, Progress, film
 from pipeline.avatar.judge import Findings, judge
 from pipeline.avatar.pack import Avatar, save
+from pipeline.avatar.report import write_report
 from pipeline.avatar.rest import closed_mouth
 from pipeline.avatar.steady import steady
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX
@@ -49,12 +50,14 @@ def prepare(
     start: float | None = None,
     end: float | None = None,
     out: Path | None = None,
+    report: Path | None = None,
     progress: Progress = lambda share, doing: None,
 ) -> list[Path]:
     """Make packs called NAME of the part of CLIP from START to END (s) under OUT (by default ``precomputed``).
 
-    Returns one path per resolution. Raises BadRequest (name, resolutions) and BadClip; packs are written whole, and
-    only when all of them could be made.
+    REPORT is a folder for what is good and bad about the clip (see ``write_report``); None writes none. Returns one
+    path per resolution. Raises BadRequest (name, resolutions) and BadClip; packs are written whole, and only when all
+    of them could be made.
     """
     _check(name, resolutions)
     out = Settings().precomputed if out is None else out
@@ -69,6 +72,8 @@ def prepare(
         for number, resolution in enumerate(resolutions):
             progress(_FACES_SHARE + (1 - _FACES_SHARE) * number / len(resolutions), f"encoding {resolution}")
             avatars.append(_avatar(name, resolution, footage, person, order, kept))
+        if report is not None:
+            write_report(report, clip, footage, person.findings)
     paths = []
     for avatar in avatars:
         paths.append(out / avatar.resolution / f"{avatar.id}{SUFFIX}")
@@ -169,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--start", type=float, help="seconds")
     parser.add_argument("--end", type=float, help="seconds")
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
+    parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
     given = parser.parse_args(arguments)
     if given.face not in ("center", "largest") and not given.face.isdecimal():
         parser.error("--face: center, largest, or a number from the left")
@@ -176,7 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = RESOLUTIONS if not given.resolution or "all" in given.resolution else dict.fromkeys(given.resolution)
     try:
         with _ProgressBar() as bar:
-            paths = prepare(given.clip, given.name, list(wanted), face, given.start, given.end, given.out, bar.tell)
+            part = given.start, given.end
+            paths = prepare(given.clip, given.name, list(wanted), face, *part, given.out, given.report, bar.tell)
     except PipelineError as error:
         print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
         return 1
