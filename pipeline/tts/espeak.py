@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -93,10 +94,11 @@ _SynthCallback = c.CFUNCTYPE(c.c_int, c.POINTER(c.c_short), c.c_int, c.POINTER(_
 
 @dataclass(frozen=True)
 class _Library:
-    """The loaded C library, the rate of its sound (Hz), and the lock to hold around every call."""
+    """The loaded C library, the rate of its sound (Hz), its data, and the lock to hold around every call."""
 
     calls: c.CDLL
     rate: int
+    data: Path
     lock: threading.Lock
 
 
@@ -107,21 +109,30 @@ def _library() -> _Library:
         import espeakng_loader
 
         calls = c.CDLL(espeakng_loader.get_library_path())
-        data = espeakng_loader.get_data_path().encode()
+        data = Path(espeakng_loader.get_data_path())
     except (ImportError, OSError, RuntimeError) as error:
         raise _not_installed(str(error)) from error
     calls.espeak_ListVoices.restype = c.POINTER(c.POINTER(_Voice))
     options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_PHONEME_IPA | _INITIALIZE_DONT_EXIT
-    rate = calls.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, options)
+    rate = calls.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, bytes(data), options)
     if rate <= 0:
         raise _not_installed(f"espeak_Initialize: {rate}")
-    return _Library(calls, rate, threading.Lock())
+    return _Library(calls, rate, data, threading.Lock())
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A voice of the catalogue and the file that the C library knows it by ("gmw/en-US")."""
+
+    voice: Voice
+    file: str
 
 
 @cache
-def _voices() -> tuple[Voice, ...]:
+def _catalogue() -> dict[str, _Entry]:
+    """Return the voices by language, those without a dictionary left out. Raises Unavailable."""
     library = _library()
-    found: dict[str, Voice] = {}
+    found: dict[str, _Entry] = {}
     with library.lock:
         listed = library.calls.espeak_ListVoices(None)
         index = 0
@@ -129,9 +140,17 @@ def _voices() -> tuple[Voice, ...]:
             voice = listed[index].contents
             # languages: a priority byte and a name ended by NUL, over and over; the first is the voice's own
             language = c.string_at(voice.languages + 1).decode("ascii", "replace")
-            found.setdefault(language, Voice(language, voice.name.decode("utf-8", "replace"), language))
+            name, file = voice.name.decode("utf-8", "replace"), voice.identifier.decode("utf-8", "replace")
+            if _has_dictionary(library.data, file, language):
+                found.setdefault(language, _Entry(Voice(language, name, language), file))
             index += 1
-    return tuple(found.values())
+    return found
+
+
+def _has_dictionary(data: Path, file: str, language: str) -> bool:
+    named = re.search(r"^dictionary\s+(\S+)", (data / "lang" / file).read_text("utf-8", "replace"), re.MULTILINE)
+    dictionary = named[1] if named else language.split("-")[0]
+    return (data / f"{dictionary}_dict").exists()
 
 
 class EspeakEngine:
@@ -159,11 +178,11 @@ class EspeakEngine:
 
     def voices(self) -> list[Voice]:
         """Return the languages that eSpeak NG speaks. Raises Unavailable."""
-        return list(_voices())
+        return [entry.voice for entry in _catalogue().values()]
 
     def check_voice(self, voice: str) -> None:
         """Raise BadRequest, listing the choices, when VOICE is not one of eSpeak NG's."""
-        choices = [CUSTOM_VOICE, *(v.id for v in _voices())]
+        choices = [CUSTOM_VOICE, *_catalogue()]
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
@@ -174,7 +193,6 @@ class EspeakEngine:
 
         Raises NothingToSay, BadRequest (voice), Unavailable (library), SpeechFailed, Cancelled.
         """
-        self.check_voice(voice)
         if not speakable(text):
             raise nothing_to_say()
         language = language_of(text) if voice == CUSTOM_VOICE else voice
@@ -186,13 +204,16 @@ class EspeakEngine:
     def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
         """Say TEXT letter by letter as it stands, at RATE words per minute (80..450; None is the engine's own).
 
-        Raises Unavailable (library), SpeechFailed, Cancelled.
+        Raises BadRequest (language), Unavailable (library), SpeechFailed, Cancelled.
         """
         library = _library()
         heard = _Heard(cancel)
         callback = _SynthCallback(heard.listen)
         data = plain(text).encode()
-        name = f"{language}+{self._variant}" if self._variant else language
+        catalogue = _catalogue()
+        if language not in catalogue:
+            raise unknown_voice(self.name, language, catalogue)
+        name = catalogue[language].file + (f"+{self._variant}" if self._variant else "")
         while not library.lock.acquire(timeout=0.05):
             cancel.check()
         try:
