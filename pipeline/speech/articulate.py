@@ -42,11 +42,11 @@ LEAD = 0.012
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.11, 0.13
 """Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
-CLOSING_SIGMA = 0.022
+CLOSING_SIGMA = 0.028
 """Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
 CLOSING_SHORTER = 0.025
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
-MIN_CLOSURE = 0.045
+MIN_CLOSURE = 0.05
 """Seconds that a closure lasts at least, however short the sound."""
 
 
@@ -80,14 +80,14 @@ def _consonant(**shape: float) -> Viseme:
     return Viseme(shape, pull=0.8, rounding_pull=0.25)
 
 
-_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.52, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
+_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.49, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
 _define("ʌ ɜ ɞ", _vowel(jawOpen=0.32, mouthFunnel=0.08, mouthLowerDown=0.18, mouthUpperUp=0.05))
 _define("ə ɘ ɵ", _vowel(jawOpen=0.24, mouthFunnel=0.05, mouthLowerDown=0.15))
 _define("e ɛ ᴇ", _vowel(jawOpen=0.25, mouthStretch=0.25, mouthLowerDown=0.24, mouthUpperUp=0.10))
 _define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
 _define("ɯ ɨ ɤ", _vowel(jawOpen=0.08, mouthStretch=0.22, mouthLowerDown=0.15))
-_define("o ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.42, mouthPucker=0.32))
-_define("u ʊ w ʍ y ʏ", _vowel(jawOpen=0.07, mouthPucker=0.68, mouthFunnel=0.20))
+_define("o ɔ", _vowel(jawOpen=0.20, mouthFunnel=0.38, mouthPucker=0.42))
+_define("u ʊ w ʍ y ʏ", _vowel(jawOpen=0.07, mouthPucker=0.76, mouthFunnel=0.20))
 _define("ø œ", _vowel(jawOpen=0.20, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
     "p b m ɓ",
@@ -107,7 +107,7 @@ _define("h ɦ ʔ ħ ʕ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=
 
 _OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(("jawOpen", "mouthLowerDown", "mouthUpperUp"))]
 _ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
-_SIGMA = np.full(len(UNITS), 0.037)
+_SIGMA = np.full(len(UNITS), 0.034)
 _SIGMA[_ROUNDERS] = 0.060
 _SIGMA[[i for i, u in enumerate(UNITS) if u.startswith(("mouthPress", "mouthRoll"))]] = 0.030
 _SIGMA[UNITS.index("tongueOut")] = 0.030

@@ -1,0 +1,215 @@
+"""How well lips follow speech, over faces, sentences and voices: a table and contact sheets of mouths at named sounds.
+
+    python -m benchmarks.lips --judge JUDGE_FOLDER --clip woman=woman.mp4 --clip seated=seated.mp4 --photo me=me.png
+
+JUDGE_FOLDER holds ``lipcheck.py``, whose ``check(video, text, voice, face, base)`` measures a finished video from its
+pixels and its sound alone. The bundled man is always part of the matrix, in three resolutions. Every clip and photo is
+prepared anew. Each sentence is spoken twice: by espeak-ng, whose phoneme times are exact, and by another of its voices
+whose times are hidden from the program, so that they must be found by alignment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from pipeline.avatar.pack import Avatar
+from pipeline.avatar.prepare import prepare
+from pipeline.avatar.store import AvatarStore
+from pipeline.cancel import CancelToken
+from pipeline.generate import Studio, make_studio, render_video
+from pipeline.settings import Settings
+from pipeline.tasks import Task
+from pipeline.tts.base import Mark, Speech
+from pipeline.tts.espeak import EspeakEngine
+
+MEASURES = {
+    "closure": (0.95, "at least"),
+    "lag_ms": (40, "within"),
+    "corr": (0.86, "at least"),
+    "silence_motion": (0.05, "at most"),
+    "jitter": (0.025, "at most"),
+    "open_ratio": (2.0, "at least"),
+    "round_ratio": (0.9, "at most"),
+    "sharpness": (0.9, "at least"),
+    "untouched_db": (40, "at least"),
+    "motion": ((0.14, 0.28), "between"),
+}
+"""What is measured, and what is asked of it."""
+HIDDEN_VOICE = "f3"
+"""The espeak-ng variant (another speaker) whose phoneme times the program is not told."""
+PAUSE = 2.0
+"""Seconds."""
+SHOWN = "aiuoepmsn"
+"""The sounds whose mouths the contact sheets show."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One row of the matrix; with PAUSED a silence of two seconds is put between its two clauses."""
+
+    label: str
+    voice: str
+    text: str
+    paused: bool = False
+
+
+SENTENCES = (
+    Sentence("welcome", "ko", "안녕하세요, 면접에 오신 것을 환영합니다."),
+    Sentence("yourself", "ko", "먼저 자기소개를 부탁드립니다. 어떤 프로젝트를 맡으셨나요?"),
+    Sentence("park", "ko", "오늘 날씨가 매우 좋아서 공원에 나가 밥을 먹었습니다."),
+    Sentence("english", "en-us", "Welcome to the interview. Please tell me about your most important project."),
+    Sentence("numbers", "ko", "모두 합쳐서 십이만 삼천사백오십 원이고, 이천이십육 년 십일 월에 받습니다."),
+    Sentence("pause", "ko", "네, 알겠습니다. 그럼 다음 문제로 넘어가 볼까요?", paused=True),
+)
+
+
+def main() -> None:
+    """Run the matrix and write the table and the sheets."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--judge", type=Path, required=True)
+    options.add_argument("--clip", action="append", default=[], metavar="NAME=FILE")
+    options.add_argument("--photo", action="append", default=[], metavar="NAME=FILE")
+    options.add_argument("--only", help="one avatar of the matrix")
+    options.add_argument("--frame-skip", type=int, default=1)
+    options.add_argument("--out", type=Path, default=Path("results/lips"))
+    given = options.parse_args()
+    logging.disable(logging.INFO)
+    sys.path.insert(0, str(given.judge))
+    judge = importlib.import_module("lipcheck")
+    given.out.mkdir(parents=True, exist_ok=True)
+    studio = make_studio(replace(Settings(), results=given.out))
+    avatars = [a for a in _avatars(given, studio.avatars) if given.only in (None, a.id)]
+    lines = []
+    for avatar in avatars:
+        base = given.out / f"{avatar.id}_base.mp4"
+        base.write_bytes(avatar.video)
+        for sentence in SENTENCES:
+            for aligned in (False, True):
+                found = _measure(judge, studio, avatar, base, sentence, aligned, given)
+                lines.append((avatar.id, sentence.label, "aligned" if aligned else "espeak", found))
+                print(_row(*lines[-1]), flush=True)
+    table = _table(lines)
+    (given.out / "lips.md").write_text(table)
+    print(f"\n{table}")
+
+
+def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
+    found = [bundled.load(bundled.find("talk_long", r)) for r in ("720p", "480p", "360p")]
+    packs = given.out / "packs"
+    for entry in (*given.clip, *given.photo):
+        name, file = entry.split("=", 1)
+        (path,) = prepare(Path(file), name, ["720p"], face="largest", out=packs)
+        found.append(AvatarStore(packs).load(path))
+    return found
+
+
+def _measure(
+    judge: Any, studio: Studio, avatar: Avatar, base: Path, sentence: Sentence, aligned: bool, given: argparse.Namespace
+) -> dict[str, Any]:
+    """Make the video, keep its contact sheet, and return what the judge says of it."""
+    speech = _say(sentence, EspeakEngine(variant=HIDDEN_VOICE) if aligned else studio.espeak)
+    known = replace(speech, marks=()) if aligned else speech
+    name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
+    task = Task(uuid.uuid4().hex, given.out / f"{name}.mp4", given.out / f"{name}.wav")
+    for _ in render_video(avatar, known, given.frame_skip, task, studio):
+        pass
+    _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
+    judge.speak = lambda text, voice: (speech.samples, speech.rate, [(m.text, m.start) for m in speech.marks])
+    found: dict[str, Any] = judge.check(str(task.video), speech.text, sentence.voice, "largest", str(base))
+    return found
+
+
+def _say(sentence: Sentence, espeak: EspeakEngine) -> Speech:
+    speech = espeak.synthesize(sentence.text, sentence.voice, CancelToken())
+    return _with_pause(speech) if sentence.paused else speech
+
+
+def _with_pause(speech: Speech) -> Speech:
+    """Return SPEECH with its longest inner pause stretched by two seconds."""
+    inner = [m for m in speech.marks[1:-1] if not m.text]
+    gap = max(inner, key=lambda m: m.end - m.start)
+    cut = (gap.start + gap.end) / 2
+    at = round(cut * speech.rate)
+    silence = np.zeros(round(PAUSE * speech.rate), np.float32)
+    marks = tuple(
+        Mark(m.kind, m.text, m.start + PAUSE * (m.start >= cut), m.end + PAUSE * (m.end > cut)) for m in speech.marks
+    )
+    samples = np.concatenate([speech.samples[:at], silence, speech.samples[at:]])
+    return replace(speech, samples=samples, marks=marks)
+
+
+def _sheet(video: Path, avatar: Avatar, speech: Speech, path: Path) -> None:
+    """Save the mouths at the middle of the first few of each of the SHOWN sounds."""
+    wanted: dict[int, str] = {}
+    for sound in SHOWN:
+        marks = [m for m in speech.marks if sound in m.text or (sound == "a" and "ɐ" in m.text)]
+        for mark in marks[:3]:
+            wanted[round((mark.start + mark.end) / 2 * float(avatar.fps))] = mark.text
+    tiles = []
+    with av.open(str(video)) as container:
+        for i, frame in enumerate(container.decode(video=0)):
+            if i not in wanted:
+                continue
+            picture = frame.to_ndarray(format="bgr24")
+            points = avatar.landmarks[i % len(avatar.landmarks), :, :2]
+            width = np.ptp(points[:, 0]) * 0.45
+            x, y = points[[13, 14]].mean(0)
+            left, top = max(0, int(x - width)), max(0, int(y - width * 0.75))
+            crop = picture[top : int(y + width * 0.75), left : int(x + width)]
+            tile = cv2.resize(crop, (320, 240), interpolation=cv2.INTER_CUBIC)
+            caption = f"{i} {wanted[i].encode('ascii', 'replace').decode()}"
+            tiles.append(cv2.putText(tile, caption, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 255, 0), 1))
+    tiles += [np.zeros((240, 320, 3), np.uint8)] * (-len(tiles) % 6)
+    rows = [np.hstack(tiles[i : i + 6]) for i in range(0, len(tiles), 6)]
+    if rows:
+        cv2.imwrite(str(path), np.vstack(rows))
+
+
+def _holds(measure: str, value: float | None) -> bool:
+    limit, how = MEASURES[measure]
+    if value is None:
+        return True
+    if isinstance(limit, tuple):
+        return bool(limit[0] <= value <= limit[1])
+    return {"at least": value >= limit, "at most": value <= limit, "within": abs(value) <= limit}[how]
+
+
+def _row(avatar: str, sentence: str, voice: str, found: dict[str, Any]) -> str:
+    cells = [f"{found.get(m)}" + ("" if _holds(m, found.get(m)) else " **!**") for m in MEASURES]
+    return f"| {avatar} | {sentence} | {voice} | " + " | ".join(cells) + " |" + str(found.get("error", ""))
+
+
+def _table(lines: list[tuple[str, str, str, dict[str, Any]]]) -> str:
+    head = "| avatar | sentence | voice | " + " | ".join(MEASURES) + " |"
+    rule = "|---" * (3 + len(MEASURES)) + "|"
+    worst = []
+    for measure, (_, how) in MEASURES.items():
+        values = [found[measure] for *_, found in lines if found.get(measure) is not None]
+        if not values:
+            worst.append("-")
+        elif how == "between":
+            worst.append(f"{min(values)}-{max(values)}")
+        else:
+            worst.append(str({"at least": min, "at most": max, "within": lambda v: max(v, key=abs)}[how](values)))
+    asked = " | ".join(f"{how} {'-'.join(map(str, x)) if isinstance(x, tuple) else x}" for x, how in MEASURES.values())
+    body = "\n".join(_row(*line) for line in lines)
+    return (
+        f"machine: {describe_machine()}\n\n{head}\n{rule}\n{body}\n"
+        f"| **worst** | | | {' | '.join(worst)} |\n| asked | | | {asked} |\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
