@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -34,19 +33,22 @@ _PACKETS_READ = 40_000
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of a clip. width, height: pixels as shown (turned upright, pixels square); fps: its average.
+    """What is known of a clip. width, height: pixels as shown (turned upright, pixels square); turn: degrees,
+    counterclockwise, by which its pictures are to be turned for that; fps: its rate, or the one it is brought to.
 
-    start, end: the part to use, seconds; colors: the tags it carries; plain: H.264 yuv420p at a constant frame rate,
-    upright and used from start to end, so that its stream can be kept as it is.
+    start, end: the part to use, seconds; colors: the tags it carries; constant: whether its rate is; plain: H.264
+    yuv420p at a constant rate, upright and used from start to end, so that its stream can be kept as it is.
     """
 
     path: Path
     width: int
     height: int
+    turn: int
     fps: Fraction
     start: float
     end: float
     colors: ColorTags
+    constant: bool
     plain: bool
 
     @property
@@ -90,7 +92,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
                 int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc)
             )
     except (av.error.FFmpegError, OSError, StopIteration) as error:
-        raise unreadable(path, str(error) or "no pictures") from error
+        raise unreadable(path, getattr(error, "strerror", None) or "no pictures") from error
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     if step <= 0:
         raise unreadable(path, "no frame times")
@@ -98,13 +100,14 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
     begin, stop = _check_part(path, length, start, end)
     constant = bool(np.abs(np.diff(times) - step).max() < 0.1 * step)
     measured = len(times) / length
-    # the header's rate where the packets agree, else a round number near what they say
+    # the header's rate where the packets agree; a rate that wanders becomes a steady one
     agrees = constant and said is not None and abs(float(said) / measured - 1) < 0.01
-    fps = Fraction(said) if agrees and said else Fraction(max(1, round(measured)))
+    steady = Fraction(max(1, round(measured))) if constant else Fraction(25 if 24.5 <= measured <= 25.5 else MAX_FPS)
+    fps = Fraction(said) if agrees and said else steady
     width, height, upright = _shown_size(stored, turn, aspect)
     whole = begin == 0 and stop == length
     plain = codec == "h264" and pix_fmt == "yuv420p" and constant and upright and whole
-    return Clip(path, width, height, fps, begin, stop, colors, plain)
+    return Clip(path, width, height, turn, fps, begin, stop, colors, constant, plain)
 
 
 def _header_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
@@ -160,42 +163,71 @@ def _shown_size(stored: tuple[int, int], turn: int, aspect: Fraction) -> tuple[i
 
 
 def pictures(clip: Clip, width: int, height: int) -> Iterator[Frame]:
-    """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time, through MoviePy.
+    """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time.
 
     Raises BadClip where the clip cannot be read or breaks off early.
     """
-    from moviepy import VideoFileClip
-
     # FFmpeg reads what says nothing as BT.601, so only BT.601 brings its YUV back unchanged
     matrix = Colorspace.ITU601 if clip.colors.space in (_RGB, _SAID_NOTHING, 5, 6) else Colorspace.ITU709
-    fps, number = clip.wanted_fps, 0
+    fps, count = clip.wanted_fps, 0
     expected = round((clip.end - clip.start) * fps)
+    # half a frame in: the middle of a picture's time, safe from rounding on either side
+    times = [clip.start + (number + 0.5) / float(fps) for number in range(expected)]
     try:
-        movie = VideoFileClip(
-            str(clip.path), audio=False, target_resolution=(width, height), resize_algorithm="bicubic"
-        )
-        try:
-            for number in range(expected):
-                # half a frame in: the middle of a picture's time, safe from rounding on either side
-                picture = _read(movie, clip.start + (number + 0.5) / float(fps))
-                if picture is None:
-                    break
-                shown = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                yield Frame(shown.reformat(format="yuv420p", dst_colorspace=matrix).to_ndarray())
-        finally:
-            movie.close()
+        for picture in (_steady if clip.constant else _wandering)(clip, width, height, times):
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            yield Frame(shown.reformat(format="yuv420p", dst_colorspace=matrix).to_ndarray())
+            count += 1
     except (OSError, ValueError, KeyError, ZeroDivisionError, av.error.FFmpegError) as error:
-        raise unreadable(clip.path, (str(error) or type(error).__name__).splitlines()[0]) from error
-    if number + 1 < 0.9 * expected:
-        raise unreadable(clip.path, f"{number} of {expected} frames")
+        raise unreadable(clip.path, getattr(error, "strerror", None) or "its stream is broken") from error
+    if count < 0.9 * expected:
+        raise unreadable(clip.path, f"{count} of {expected} frames")
 
 
-def _read(movie: Any, time: float) -> np.ndarray | None:
-    """Return MOVIE's picture at TIME (s), or None where MoviePy warns that it has none and repeats the last one."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        picture = movie.get_frame(time)
-    return None if said else np.asarray(picture)
+def _steady(clip: Clip, width: int, height: int, times: list[float]) -> Iterator[np.ndarray]:
+    """Yield the RGB pictures of CLIP at TIMES (s) through MoviePy, until there are no more."""
+    from moviepy import VideoFileClip
+
+    movie = VideoFileClip(
+        str(clip.path), audio=False, target_resolution=(width, height), resize_algorithm="bicubic", fps_source="tbr"
+    )
+    try:
+        for time in times:
+            with warnings.catch_warnings(record=True) as said:  # that it has no such picture and repeats the last one
+                warnings.simplefilter("always")
+                picture = movie.get_frame(time)
+            if said:
+                return
+            yield np.asarray(picture)
+    finally:
+        movie.close()
+
+
+def _wandering(clip: Clip, width: int, height: int, times: list[float]) -> Iterator[np.ndarray]:
+    """Yield the RGB pictures of CLIP, whose rate wanders, that are to be seen at TIMES (s).
+
+    MoviePy would read such a clip at its clock's rate, for browsers' recordings a thousand pictures a second.
+    """
+    stored = (height, width) if clip.turn in (90, 270) else (width, height)
+    with av.open(str(clip.path), mode="r") as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        waiting, shown, begin = iter(times), None, None
+        time = next(waiting, None)
+        for frame in container.decode(stream):
+            if begin is None:
+                begin = frame.time or 0.0
+            while time is not None and shown is not None and (frame.time or 0.0) - begin > time:
+                yield shown
+                time = next(waiting, None)
+            if time is None:
+                return
+            shown = np.rot90(
+                frame.reformat(*stored, format="rgb24", interpolation="BICUBIC").to_ndarray(), clip.turn // 90
+            )
+        while time is not None and shown is not None:
+            yield shown
+            time = next(waiting, None)
 
 
 def unreadable(path: Path, detail: str) -> BadClip:

@@ -19,17 +19,17 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from pipeline.avatar.clip import Clip, open_clip, pictures
+from pipeline.avatar.clip import Clip, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.faces import FaceChoice
 from pipeline.avatar.footage import Footage, Progress, film
-from pipeline.avatar.judge import Findings, judge
+from pipeline.avatar.judge import Findings, judge, runs
 from pipeline.avatar.pack import Avatar, save
 from pipeline.avatar.report import write_report
 from pipeline.avatar.rest import closed_mouth
 from pipeline.avatar.steady import steady
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX
-from pipeline.errors import BadRequest, PipelineError
+from pipeline.errors import BadRequest, PipelineError, RenderFailed
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
@@ -110,7 +110,10 @@ def _film(clip: Clip, face: FaceChoice, store: BinaryIO, progress: Progress) -> 
         kept = keep_stream(clip.path)
         source = ClipReader(kept).once()
     expected = round((clip.end - clip.start) * clip.wanted_fps)
-    return film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress), kept
+    try:
+        return film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress), kept
+    except RenderFailed as error:
+        raise unreadable(clip.path, "its stream is broken") from error
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,21 @@ class Person:
 def measure(footage: Footage) -> Person:
     """Return the person's points in FOOTAGE, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
     findings, points = judge(footage)
-    fps = float(footage.fps)
-    landmarks = steady(points, footage.motion, fps)
-    rest = closed_mouth(landmarks, findings.usable) if findings.speaking else landmarks
+    fps, usable = float(footage.fps), findings.usable
+    for start, stop in runs(usable):  # nothing is known of the head between them
+        points[start:stop] = steady(points[start:stop], footage.motion[start:stop], fps)
+    landmarks = points[_nearest(usable)]
+    rest = closed_mouth(landmarks, usable) if findings.speaking else landmarks
     return Person(landmarks, rest, findings)
+
+
+def _nearest(flags: np.ndarray) -> np.ndarray:
+    """Return for every frame the number of the nearest one in which FLAGS is true."""
+    known = np.flatnonzero(flags)
+    after = np.searchsorted(known, np.arange(len(flags))).clip(0, len(known) - 1)
+    before = (after - 1).clip(0)
+    closer = np.abs(known[before] - np.arange(len(flags))) <= np.abs(known[after] - np.arange(len(flags)))
+    return np.where(closer, known[before], known[after])
 
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:

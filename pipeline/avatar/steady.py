@@ -31,12 +31,14 @@ class HeadMotion:
         self._last: tuple[np.ndarray, np.ndarray] | None = None
 
     def step(self, luma: np.ndarray, points: np.ndarray | None) -> np.ndarray:
-        """Return the affine movement (2, 3) of the head since the last frame, in pixels.
+        """Return the affine movement (2, 3) of the head since the last frame in which it was seen, in pixels.
 
         luma: (height, width) uint8; points: this frame's (478, 3), or None where there is no face (no movement then).
         """
-        last, self._last = self._last, None if points is None else (luma, points)
-        if last is None or points is None:
+        if points is None:
+            return _IDENTITY.copy()
+        last, self._last = self._last, (luma, points)
+        if last is None:
             return _IDENTITY.copy()
         coarse, _ = cv2.estimateAffinePartial2D(last[1][list(STILL), :2], points[list(STILL), :2], method=cv2.LMEDS)
         fine = _flow(last[0], luma, last[1])
