@@ -17,10 +17,7 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync"
 )
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
-PLAYING = """() => {
-    const video = document.querySelector('#video video');
-    return video !== null && video.currentTime > 0.3 && !video.paused;
-}"""
+MOVED = "() => document.querySelector('#video video')?.currentTime > 0.3"
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +53,10 @@ def write(page: Any, text: str) -> None:
 def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) -> None:
     page.goto(server.url)
     write(page, SENTENCE)
-    page.wait_for_function(PLAYING)
+    page.wait_for_function(MOVED)  # by itself
     video = page.locator("#video video")
-    at = video.evaluate("video => video.currentTime")
-    page.wait_for_function("at => document.querySelector('#video video').currentTime > at + 0.3", arg=at)
+    video.evaluate("video => { video.currentTime = 0; video.play(); }")
+    page.wait_for_function(MOVED)  # and again, on demand
     size = video.evaluate("video => [video.videoWidth, video.videoHeight, video.duration, video.muted]")
     assert size[:2] == [1280, 720] and 3 < size[2] < 5 and size[3] is False
     assert "완료" in page.locator("#status .message").inner_text()
@@ -108,16 +105,16 @@ def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
 
 
 def test_an_avatar_offers_the_resolutions_that_it_has(fake_server: Server, page: Any) -> None:
-    page.goto(fake_server.url)
-    page.wait_for_function("() => document.querySelector('#voice input').value.startsWith('자동')")
+    with page.expect_response(lambda response: "/run/predict" in response.url):
+        page.goto(fake_server.url)
     for avatar, resolutions in (("solo", ["720p", "480p"]), ("duet", ["720p"])):
-        page.click("#avatar input")
-        page.get_by_role("option", name=avatar).click()
-        page.wait_for_function("() => document.querySelector('#resolution input').value === '720p'")
-        page.wait_for_load_state("networkidle")
+        with page.expect_response(lambda response: "/run/predict" in response.url):
+            page.click("#avatar input")
+            page.locator("#avatar [role=option]").get_by_text(avatar).click()
+        count = len(resolutions)
+        page.click("#title")  # the list must be closed to be opened afresh
         page.click("#resolution input")
-        assert (
-            page.get_by_role("option").all_inner_texts()
-            and [text.strip("✓ \n") for text in page.get_by_role("option").all_inner_texts()] == resolutions
-        )
-        page.keyboard.press("Escape")
+        page.wait_for_function(f"() => document.querySelectorAll('#resolution [role=option]').length === {count}")
+        texts = page.locator("#resolution [role=option]").all_inner_texts()
+        assert [text.strip("✓ \n") for text in texts] == resolutions
+        page.click("#title")

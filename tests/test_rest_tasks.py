@@ -1,0 +1,116 @@
+"""Tasks and their results, and the small decisions around a request."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.gpu import Gpu
+from pipeline.server.language import language_of
+from pipeline.tasks import TaskBook, is_task_id
+
+ID = "0123456789abcdef" * 2
+
+
+def age(path: Path, seconds: float) -> Path:
+    path.write_bytes(b"x")
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+def test_a_task_knows_its_files_and_addresses(tmp_path: Path) -> None:
+    task = TaskBook(tmp_path, 0).open(ID)
+    assert task.video == tmp_path / f"{ID}.mp4" and task.audio == tmp_path / f"{ID}.wav"
+    assert task.video_part == tmp_path / f"{ID}.mp4.part"
+    assert task.video_url == f"/video/{ID}.mp4" and task.audio_url == f"/assets/audio/{ID}.wav"
+    assert task.video_path == f"results/realtime/{ID}.mp4"
+
+
+def test_a_task_is_cancelled_only_while_it_is_open(tmp_path: Path) -> None:
+    book = TaskBook(tmp_path, 0)
+    task = book.open(ID)
+    assert book.open(ID) is task and book.get(ID) is task
+    assert book.cancel(ID) and task.cancel.cancelled
+    book.close(ID)
+    assert book.get(ID) is None and not book.cancel(ID)
+
+
+def test_the_end_of_the_program_cancels_every_task(tmp_path: Path) -> None:
+    book = TaskBook(tmp_path, 0)
+    tasks = [book.open(character * 32) for character in "abc"]
+    book.cancel_all()
+    assert all(task.cancel.cancelled for task in tasks)
+
+
+def test_the_mean_time_is_that_of_tasks_that_succeeded(tmp_path: Path) -> None:
+    book = TaskBook(tmp_path, 0)
+    assert book.mean_seconds() is None
+    book.close("a" * 32, 2.0)
+    book.close("b" * 32)
+    book.close("c" * 32, 4.0)
+    assert book.mean_seconds() == 3.0
+
+
+def test_a_sweep_takes_what_is_old_and_nobody_elses(tmp_path: Path) -> None:
+    book = TaskBook(tmp_path, 100)
+    running = book.open("f" * 32)
+    old = [age(tmp_path / f"{'a' * 32}.mp4", 101), age(tmp_path / f"{'a' * 32}.wav", 101)]
+    abandoned = age(tmp_path / f"{'b' * 32}.mp4.part", 90)
+    kept = [
+        age(tmp_path / f"{'c' * 32}.mp4", 50),
+        age(tmp_path / f"{'d' * 32}.wav.part", 5),
+        age(running.audio, 500),
+        age(tmp_path / "holiday.mp4", 5000),
+    ]
+    book.sweep()
+    assert not any(path.exists() for path in (*old, abandoned))
+    assert all(path.exists() for path in kept)
+
+
+def test_a_time_of_0_keeps_results_for_ever(tmp_path: Path) -> None:
+    path = age(tmp_path / f"{ID}.mp4", 10**8)
+    TaskBook(tmp_path, 0).sweep()
+    assert path.exists()
+
+
+def test_a_sweep_of_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> None:
+    TaskBook(tmp_path / "none", 1).sweep()
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("text", ["", "x" * 32, "A" * 32, "0" * 31, "0" * 33, "../" + "0" * 29, "0" * 32 + "\n"])
+def test_what_is_no_task_id_is_told_apart(text: str) -> None:
+    assert not is_task_id(text) and is_task_id(ID)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "ko"),
+        ("", "ko"),
+        ("*", "ko"),
+        ("fr-FR", "ko"),
+        ("en", "en"),
+        ("EN-us", "en"),
+        ("ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7", "ko"),
+        ("en-US,en;q=0.9,ko;q=0.8", "en"),
+        ("ko;q=0.5, en;q=0.6", "en"),
+        ("fr, en;q=0.1", "en"),
+        ("en;q=0", "ko"),
+        ("en;q=nonsense", "ko"),
+        ("ko, en", "ko"),
+        ("en, ko", "en"),
+    ],
+)
+def test_messages_follow_accept_language(header: str | None, language: str) -> None:
+    assert language_of(header) == language
+
+
+def test_a_card_tells_its_memory_or_nothing_at_all() -> None:
+    memory = Gpu().memory().to_json()
+    assert list(memory) == ["total", "used", "free"]
+    known = [value for value in memory.values() if value is not None]
+    assert known == [] or (len(known) == 3 and all(isinstance(value, int) and value >= 0 for value in known))
