@@ -1,4 +1,4 @@
-"""Turns a clip of a person into avatar packs.
+"""Turns a clip or a photo of a person into avatar packs.
 
 python -m pipeline.avatar.prepare CLIP --name talk_long --resolution 720p [--resolution 480p | all]
 """
@@ -13,18 +13,20 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 
-from pipeline.avatar.clip import Clip, open_clip, pictures, unreadable
+from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.faces import FaceChoice
 from pipeline.avatar.footage import Footage, Progress, film
 from pipeline.avatar.judge import Findings, judge, runs
 from pipeline.avatar.pack import Avatar, save
+from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
 from pipeline.avatar.report import write_report
 from pipeline.avatar.rest import closed_mouth
 from pipeline.avatar.steady import steady
@@ -61,9 +63,9 @@ def prepare(
     """
     _check(name, resolutions)
     out = Settings().precomputed if out is None else out
-    facts = open_clip(clip, start, end)
+    film_one = _film_photo if clip.suffix.lower() in SUFFIXES else partial(_film, start=start, end=end)
     with tempfile.TemporaryFile() as store:
-        footage, kept = _film(facts, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
+        footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
         person = measure(footage)
         order = np.arange(len(person.landmarks))
         if not _loops(footage, person.landmarks):
@@ -102,8 +104,11 @@ def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
-def _film(clip: Clip, face: FaceChoice, store: BinaryIO, progress: Progress) -> tuple[Footage, bytes | None]:
-    """Read CLIP into STORE and measure the face; also return its own stream where that can be kept."""
+def _film(
+    path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, start: float | None, end: float | None
+) -> tuple[Footage, bytes | None]:
+    """Read the clip at PATH into STORE and measure the face; also return its own stream where that can be kept."""
+    clip = open_clip(path, start, end)
     width, height = size_at(clip.width, clip.height, _WORK_SIDE)
     kept, source = None, pictures(clip, width, height)
     if clip.plain and (width, height) == (clip.width, clip.height) and clip.wanted_fps == clip.fps:
@@ -114,6 +119,17 @@ def _film(clip: Clip, face: FaceChoice, store: BinaryIO, progress: Progress) -> 
         return film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress), kept
     except RenderFailed as error:
         raise unreadable(clip.path, "its stream is broken") from error
+
+
+def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress) -> tuple[Footage, None]:
+    """Give the photo at PATH life, into STORE, and measure the face."""
+    photo = open_photo(path)
+    size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
+    shrinks = size[0] < photo.shape[1]
+    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    points = face_of_photo(photo, face)
+    # the frames are made with BT.601, as OpenCV does
+    return film(animate(photo, points), FPS, BT601, face, store, round(SECONDS * FPS), progress), None
 
 
 @dataclass(frozen=True)
@@ -181,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.avatar.prepare", description="Make avatar packs of a clip."
     )
-    parser.add_argument("clip", type=Path, metavar="CLIP", help="a video of one person")
+    parser.add_argument("clip", type=Path, metavar="CLIP", help="a video of one person, or a photo")
     parser.add_argument("--name", required=True, help="what the avatar is to be called")
     parser.add_argument("--resolution", action="append", choices=[*RESOLUTIONS, "all"], help="repeatable; default: all")
     parser.add_argument("--face", default="center", help="center (default), largest, or a number from the left")
