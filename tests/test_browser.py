@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from tests.conftest import Server, wait_for
+from tests.conftest import ROOT, Server, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -102,6 +105,19 @@ def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
     wait_for(lambda: "ends: Failed" in fake_server.log[before:])
     fake_server.wait_idle()
     assert fake_server.half_made() == []
+
+
+def test_the_javascript_client_watches_a_video_while_it_is_made(server: Server, page: Any) -> None:
+    examples = partial(SimpleHTTPRequestHandler, directory=str(ROOT / "examples"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), examples) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        page.goto(f"http://127.0.0.1:{pages.server_port}/client_javascript.html?server={server.url}")
+        page.click("#go")
+        page.wait_for_function("() => document.querySelector('#video').currentTime > 0.3")
+        page.wait_for_function("() => document.querySelector('#stage').innerText.endsWith(' s')")
+        assert page.locator("#stop").is_disabled()
+        pages.shutdown()
+    assert page.faults == []
 
 
 def test_an_avatar_offers_the_resolutions_that_it_has(fake_server: Server, page: Any) -> None:

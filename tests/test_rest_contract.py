@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from io import BytesIO
 
 import av
 import pytest
 import requests
 
+from pipeline.server.routes import sse
 from tests.conftest import Server, wait_for
 from tests.fakes import FPS, HEIGHT, WIDTH
 
@@ -88,6 +91,19 @@ def test_stream_is_sent_as_it_happens_and_never_kept(fake_server: Server) -> Non
         assert response.headers["Cache-Control"] == "no-cache"
         assert response.headers["X-Accel-Buffering"] == "no"
         assert response.text.count("\n\n") == response.text.count("data: ")
+
+
+def test_a_stream_with_nothing_to_tell_is_kept_open() -> None:
+    class Quiet:
+        async def events(self, heartbeat: float) -> AsyncIterator[dict[str, str] | None]:
+            assert heartbeat == 15
+            yield None
+            yield {"type": "done", "text": "안녕"}
+
+    async def told() -> list[str]:
+        return [line async for line in sse(Quiet())]  # type: ignore[arg-type]  # stands for a Ticket
+
+    assert asyncio.run(told()) == [": ping\n\n", 'data: {"type": "done", "text": "안녕"}\n\n']
 
 
 def test_synchronous_answer(fake_server: Server) -> None:

@@ -68,6 +68,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         ssr_mode=False,  # a Node server in front would answer /api/* with a page
         run_history=False,
         footer_links=["api"],
+        allowed_paths=[str(settings.results.resolve())],  # the page copies finished videos from there
         max_file_size=MAX_UPLOAD,
         theme=make_theme(),
         css=CSS,

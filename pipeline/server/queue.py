@@ -25,6 +25,7 @@ import gradio as gr
 from fastapi import Request
 from gradio.context import LocalContext
 from gradio.data_classes import PredictBodyInternal
+from gradio.events import api
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessGeneratingMessage
 
 from pipeline.errors import Cancelled, Language, NotFound, PipelineError, QueueFull
@@ -61,7 +62,7 @@ class RenderQueue:
 
     def register(self, demo: gr.Blocks) -> None:
         """Give REST its entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
-        gr.api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=1)
+        api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=1)
         demo.queue(max_size=max(1, self._studio.settings.max_queue))
         self._demo = demo
 

@@ -89,7 +89,7 @@ class Api:
         """Make a video, telling each stage as a server-sent event."""
         ticket = await self._join(request)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_sse(ticket), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(sse(ticket), media_type="text/event-stream", headers=headers)
 
     async def lipsync(self, request: Request) -> Response:
         """Make a video and answer when it is done."""
@@ -140,7 +140,8 @@ class Api:
         return await self.line.join(body, _language(request), request)
 
 
-async def _sse(ticket: Ticket) -> AsyncIterator[str]:
+async def sse(ticket: Ticket) -> AsyncIterator[str]:
+    """Yield the text of a server-sent stream: an event for everything that becomes of TICKET, a comment in between."""
     events = ticket.events(PING_SECONDS)
     try:
         async for event in events:

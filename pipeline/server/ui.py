@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.errors import PipelineError
@@ -51,6 +53,20 @@ CSS = """
 """
 
 
+class FinishedVideo(gr.Video):
+    """Shows an mp4 that is known to play.
+
+    Gradio's own asks ffprobe first, which costs time, and fails where there is an ffmpeg without one.
+    """
+
+    is_template = True
+    """Tells Gradio to draw it as its parent."""
+
+    def postprocess(self, value: str | Path | None) -> FileData | None:
+        """Return the file at VALUE as it is."""
+        return None if value is None else FileData(path=str(value))
+
+
 def make_theme() -> gr.themes.Base:
     """Return the look of the page; its fonts are those of the visitor's own system, so nothing is fetched."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
@@ -71,7 +87,9 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                     go = gr.Button("생성 / Generate", variant="primary", elem_id="generate")
                     stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
             with gr.Column(scale=6, min_width=360):
-                video = gr.Video(label="영상 / Video", autoplay=True, interactive=False, elem_id="video", height=340)
+                video = FinishedVideo(
+                    label="영상 / Video", autoplay=True, interactive=False, elem_id="video", height=340
+                )
                 status = gr.HTML(
                     IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
                 )
