@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
+import soxr
 
 from pipeline.cancel import CancelToken
 from pipeline.speech.korean import read_aloud
 from pipeline.speech.korean_sounds import pronounce
+from pipeline.speech.mel import mel_power
 from pipeline.speech.timeline import gapless
 from pipeline.speech.warp import warp
 from pipeline.tts.base import Mark, Speech
@@ -27,24 +28,30 @@ HOP = 0.010
 RATE = 16000
 """Hz at which recordings are compared."""
 BANDS = 40
-ENERGY_WEIGHT = 1.5
+ENERGY_WEIGHT = 1.0
 """Weight of the energy's difference; that of the mel bands together is 1."""
 DEPTH = 60.0
 """dB below the loud parts (95th percentile) that are still told apart."""
-SILENCE_COST = 0.7
-"""Cost of resting in silence for one quiet frame; a good match of two speech frames costs about as much."""
+SILENCE_COST = 1.2
+"""Cost of resting in silence for one quiet frame; a fair match of two speech frames costs about as much."""
 LOUD_COST = 0.15
 """What each dB above the threshold of speech adds to the cost of calling a frame silent."""
+ABOVE_FLOOR, MIN_RANGE = 12.0, 20.0
+"""Silence reaches up to so many dB above the noise (10th percentile), but never closer than that to the loud parts."""
 RATES = (90, 400)
 """Words per minute at which espeak-ng still says every sound."""
 
 
 @dataclass(frozen=True)
 class _Heard:
-    """Frames of a recording every HOP: features (frames, bands + 1) and the level above the speech threshold (dB)."""
+    """Frames of a recording every HOP: features (frames, bands + 1), and the energy (dB).
+
+    loud: dB above the threshold of speech, halfway between what is quiet and what is loud; sound: dB above silence.
+    """
 
     features: np.ndarray
-    level: np.ndarray
+    loud: np.ndarray
+    sound: np.ndarray
 
 
 def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
@@ -53,7 +60,7 @@ def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Ma
     said = espeak.render(text, speech.language, cancel)
     recording = _hear(speech.samples, speech.rate)
     spoken = sum(mark.end - mark.start for mark in said.phonemes if mark.text)
-    heard = HOP * np.count_nonzero(recording.level > 0)
+    heard = HOP * np.count_nonzero(recording.loud > 0)
     if spoken <= 0 or heard <= 0:
         return gapless([], speech.duration)
     if not 0.8 < spoken / heard < 1.25:
@@ -66,7 +73,7 @@ def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
     """Return the phonemes of SAID at their times in RECORDING."""
     sounds = [mark for mark in said.phonemes if mark.text]
     reference = _hear(said.samples.astype(np.float32) / 32768, said.rate)
-    times = np.arange(len(reference.level)) * HOP
+    times = np.arange(len(reference.loud)) * HOP
     starts, ends = (np.array([getattr(mark, side) for mark in sounds]) for side in ("start", "end"))
     owner = np.searchsorted(starts, times, side="right") - 1
     kept = np.flatnonzero((owner >= 0) & (times < ends[np.maximum(owner, 0)]))
@@ -74,34 +81,32 @@ def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
     after_pause = starts[1:][starts[1:] > ends[:-1]]
     rests = np.unique(np.searchsorted(kept * HOP, np.concatenate([[0.0], words, after_pause, [np.inf]])))
 
-    silence = SILENCE_COST + LOUD_COST * np.maximum(recording.level, 0)
+    if not len(kept):
+        return []
+    silence = SILENCE_COST + LOUD_COST * np.maximum(recording.sound, 0)
     path = warp(recording.features, reference.features[kept], silence, rests, cancel)
     # each sound's own span on the axis of kept frames, to a fraction of a frame
     firsts = np.minimum(np.searchsorted(kept, starts / HOP), len(kept) - 1)
     lasts = np.maximum(np.searchsorted(kept, ends / HOP) - 1, firsts)
-    begin = path.begins(firsts, starts / HOP - kept[firsts]) * HOP
-    finish = path.ends(lasts, ends / HOP - kept[lasts]) * HOP
-    return [Mark("phoneme", m.text, float(b), float(f)) for m, b, f in zip(sounds, begin, finish, strict=True)]
+    begins = (path.first[firsts] + np.clip(starts / HOP - kept[firsts], -0.5, 0.5)) * HOP
+    finishes = (path.last[lasts] + np.clip(ends / HOP - kept[lasts], 0, 1)) * HOP
+    return [Mark("phoneme", m.text, float(b), float(f)) for m, b, f in zip(sounds, begins, finishes, strict=True)]
 
 
 def _hear(samples: np.ndarray, rate: int) -> _Heard:
     if rate != RATE:
-        samples = librosa.resample(samples, orig_sr=rate, target_sr=RATE, res_type="soxr_qq")
-    hop = round(RATE * HOP)
-    mel = librosa.feature.melspectrogram(
-        y=samples, sr=RATE, n_fft=512, hop_length=hop, n_mels=BANDS, fmin=80, fmax=7000
-    )
-    energy = 10 * np.log10(mel.sum(axis=0) + 1e-10)
+        samples = soxr.resample(samples, rate, RATE, quality="LQ")
+    power = mel_power(samples, RATE, HOP, BANDS)
+    energy = 10 * np.log10(power.sum(axis=1) + 1e-10)
     top = np.percentile(energy, 95)
     energy = np.maximum(energy, top - DEPTH)
-    bands = np.maximum(10 * np.log10(mel.T + 1e-10), top - DEPTH - 10)
-    # ends by energy: halfway between what is quiet and what is loud
-    level = energy - (max(np.percentile(energy, 10), top - 50) + top) / 2
-    voiced = level > 0
-    features = np.column_stack(
-        [_standard(bands, voiced) / np.sqrt(BANDS), ENERGY_WEIGHT * _standard(energy[:, None], voiced)]
+    bands = np.maximum(10 * np.log10(power + 1e-10), top - DEPTH - 10)
+    floor = np.percentile(energy, 10)
+    loud = energy - (max(floor, top - 50) + top) / 2
+    weighted = _standard(bands, loud > 0) / np.sqrt(BANDS), ENERGY_WEIGHT * _standard(energy[:, None], loud > 0)
+    return _Heard(
+        np.column_stack(weighted).astype(np.float32), loud, energy - min(floor + ABOVE_FLOOR, top - MIN_RANGE)
     )
-    return _Heard(features.astype(np.float32), level)
 
 
 def _standard(values: np.ndarray, over: np.ndarray) -> np.ndarray:

@@ -1,0 +1,155 @@
+"""Phoneme times by alignment, on voices unlike the reference."""
+
+from __future__ import annotations
+
+import tracemalloc
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import Cancelled
+from pipeline.settings import ROOT
+from pipeline.speech.align import align
+from pipeline.speech.korean import read_aloud
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.tts.base import Mark, Speech
+from pipeline.tts.espeak import EspeakEngine, Rendering
+
+GRID = ROOT.parent / "shared" / "testdata" / "grid_swwp2s.mpg"
+TEXTS = {
+    "ko": "안녕하세요, 면접에 오신 것을 환영합니다. 자기소개를 부탁드립니다.",
+    "en-us": "The quick brown fox jumps over the lazy dog, and then it sleeps for an hour.",
+    "es": "Buenos días, me llamo María y vivo en Madrid.",
+}
+VOICES = [("f3", 130, 70), ("m7", 210, 30), ("whisper", 170, 50), ("Annie", 150, 60), ("f3", 90, 70), ("m3", 300, 30)]
+
+
+@pytest.fixture(scope="module")
+def espeak() -> EspeakEngine:
+    return EspeakEngine()
+
+
+def heard(said: Rendering, text: str, language: str, noise: float = 0.0) -> Speech:
+    """Return SAID as a recording whose times nobody knows."""
+    samples = said.samples.astype(np.float32) / 32768
+    samples += noise * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
+    return Speech(samples, said.rate, text, language)
+
+
+def errors(found: tuple[Mark, ...], truth: tuple[Mark, ...]) -> np.ndarray:
+    """Return how far (s) the starts of the phonemes that both have are apart."""
+    one, two = ([mark for mark in marks if mark.text] for marks in (found, truth))
+    blocks = SequenceMatcher(None, [m.text for m in one], [m.text for m in two], autojunk=False).get_matching_blocks()
+    pairs = [(one[b.a + k], two[b.b + k]) for b in blocks for k in range(b.size)]
+    assert len(pairs) > 0.7 * len(two)
+    return np.array([abs(a.start - b.start) for a, b in pairs])
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize(("variant", "rate", "pitch"), VOICES)
+def test_other_voices_at_other_speeds(espeak: EspeakEngine, variant: str, rate: int, pitch: int, language: str) -> None:
+    text = TEXTS[language]
+    voice = EspeakEngine(rate, pitch, variant)
+    for noise in (0.0, 0.002):
+        said = voice.render(text, language, CancelToken())
+        off = errors(align(heard(said, text, language, noise), espeak, CancelToken()), said.phonemes)
+        assert np.median(off) < 0.015
+        assert np.percentile(off, 90) < 0.060
+        assert off.max() < 0.25
+
+
+@pytest.mark.skipif(not GRID.exists(), reason="the GRID recording is not part of this repository")
+def test_a_real_man_with_known_word_times(espeak: EspeakEngine) -> None:
+    with av.open(str(GRID)) as clip:
+        rate = clip.streams.audio[0].rate
+        resampler = av.AudioResampler("flt", "mono", rate)
+        samples = np.concatenate([f.to_ndarray()[0] for raw in clip.decode(audio=0) for f in resampler.resample(raw)])
+    rows = [line.split() for line in GRID.with_suffix(".align").read_text().splitlines()]
+    words = [(int(start) / 25000, word) for start, _, word in rows if word != "sil"]
+    text = " ".join(word for _, word in words)
+    marks = align(Speech(samples, rate, text, "en-us"), espeak, CancelToken())
+    said = espeak.render(text, "en-us", CancelToken())
+    sounds = [mark for mark in said.phonemes if mark.text]
+    firsts = [next(i for i, mark in enumerate(sounds) if mark.start >= start) for _, start in said.words]
+    starts = np.array([[mark for mark in marks if mark.text][i].start for i in firsts])
+    off = np.abs(starts - [start for start, _ in words])
+    assert np.median(off) < 0.040
+    assert off.max() < 0.120
+    assert marks[-1].text == ""
+    assert marks[-1].start == pytest.approx(2.21, abs=0.08)  # the noise after the last word is not speech
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026년 11월 23일 오후 3시 30분에 010-1234-5678로 전화 주세요.",
+        "AI와 GPU를 쓰는 machine learning 팀은 YouTube 영상을 10% 더 봅니다.",
+    ],
+)
+def test_numbers_and_english_in_korean(espeak: EspeakEngine, text: str) -> None:
+    said = EspeakEngine(150, 65, "f2").render(read_aloud(text), "ko", CancelToken())
+    off = errors(align(heard(said, text, "ko", 0.001), espeak, CancelToken()), said.phonemes)
+    assert np.median(off) < 0.020
+    assert off.max() < 0.25
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.002])
+def test_a_pause_of_two_seconds_in_the_middle_of_a_sentence(espeak: EspeakEngine, noise: float) -> None:
+    text = "저는 이 회사에서 꼭 일하고 싶습니다"
+    said = EspeakEngine(160, 40, "m3").render(text, "ko", CancelToken())
+    cut = next(start for offset, start in said.words if offset == text.index("꼭"))
+    at, pause = round(cut * said.rate), 2 * said.rate
+    samples = np.concatenate([said.samples[:at], np.zeros(pause, np.int16), said.samples[at:]])
+    moved = tuple(
+        Mark("phoneme", m.text, m.start + 2 * (m.start >= cut), m.end + 2 * (m.end > cut)) for m in said.phonemes
+    )
+    speech = heard(Rendering(samples, said.rate, moved, ()), text, "ko", noise)
+    marks = align(speech, espeak, CancelToken())
+    off = errors(marks, moved)
+    assert np.median(off) < 0.020
+    assert off.max() < 0.15
+    (rest,) = [mark for mark in marks if not mark.text and mark.end - mark.start > 1]
+    assert (rest.start, rest.end) == pytest.approx((cut, cut + 2), abs=0.12)
+
+
+def test_marks_are_gapless_and_cover_the_recording(espeak: EspeakEngine) -> None:
+    said = EspeakEngine(140, 60, "f1").render(TEXTS["ko"], "ko", CancelToken())
+    speech = heard(said, TEXTS["ko"], "ko")
+    marks = phonemes_of(speech, espeak)
+    assert (marks[0].start, marks[-1].end) == (0, speech.duration)
+    assert all(one.end == two.start for one, two in pairwise(marks))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.01])
+def test_a_recording_without_the_words_does_not_fall_apart(espeak: EspeakEngine, level: float) -> None:
+    samples = level * np.random.default_rng(1).standard_normal(24000).astype(np.float32)
+    marks = align(Speech(samples, 24000, TEXTS["ko"], "ko"), espeak, CancelToken())
+    assert (marks[0].start, marks[-1].end) == (0, 1)
+
+
+@pytest.mark.slow
+def test_minutes_of_speech_stay_in_step_and_in_memory(espeak: EspeakEngine) -> None:
+    text = " ".join([TEXTS["ko"]] * 26)
+    said = EspeakEngine(150, 60, "f1").render(text, "ko", CancelToken())
+    speech = heard(said, text, "ko", 0.001)
+    assert speech.duration > 180  # more than is searched at once
+    tracemalloc.start()
+    marks = align(speech, espeak, CancelToken())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    off = errors(marks, said.phonemes)
+    assert np.median(off) < 0.015
+    assert np.percentile(off, 95) < 0.15
+    assert peak < 150e6
+
+
+def test_alignment_can_be_cancelled(espeak: EspeakEngine) -> None:
+    said = espeak.render(TEXTS["ko"], "ko", CancelToken())
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        align(heard(said, TEXTS["ko"], "ko"), espeak, token)
