@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 
 from pipeline.avatar.basis import head_pose, mouth_reach, unit
 from pipeline.avatar.judge import mouth_gap
@@ -13,6 +14,10 @@ _FEWEST = 3
 """Frames that the closed mouth is taken from, at least."""
 _SHARE = 0.08
 """Share of the frames, the most closed ones, that it is taken from where few are closed."""
+_PARTING = ("mouthLowerDown", "mouthUpperUp")
+"""What parts lips, besides the jaw."""
+_SHARED = 0.3
+"""How much closing is shared among jaw and lips, rather than left to the one that fits best."""
 _UPPER = (
     [191, 80, 81, 82, 13, 312, 311, 310, 415], [183, 42, 41, 38, 12, 268, 271, 272, 407],
     [184, 74, 73, 72, 11, 302, 303, 304, 408], [185, 40, 39, 37, 0, 267, 269, 270, 409],
@@ -42,7 +47,7 @@ def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
     if len(closed) < max(_FEWEST, _SHARE * usable.sum() / 2):
         closed = np.argsort(gap)[: max(_FEWEST, round(_SHARE * usable.sum()))]
         closed = closed[np.isfinite(gap[closed])]
-    rest = _shut(np.median(heads[closed], axis=0))
+    rest = _touching(_shut(np.median(heads[closed], axis=0)))
     # what does not speak follows each frame (cheeks lift, lids blink); what speaks is the rest shape
     reach = mouth_reach()[:, None]
     out: np.ndarray = pose.to_picture(heads * (1 - reach) + rest * reach).astype(np.float32)
@@ -50,12 +55,21 @@ def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
 
 
 def _shut(shape: np.ndarray) -> np.ndarray:
-    """Close the mouth of SHAPE (478, 3), in the head's own frame, if it is open: first the jaw, then what is left."""
+    """Close the mouth of SHAPE (478, 3), in the head's own frame, if it is open: what parts lips is undone."""
     if float(mouth_gap(shape[None])[0]) <= CLOSED_GAP:
         return shape
-    jaw = unit("jawOpen")
-    opens = float((jaw[14] - jaw[13])[1])
-    shape = shape - jaw * float(np.clip((shape[14] - shape[13])[1] / opens, 0, 1))
+    movements = [unit("jawOpen"), *(unit(f"{name}Left") + unit(f"{name}Right") for name in _PARTING)]
+    opens = np.stack([(move[_LOWER[0]] - move[_UPPER[0]])[:, 1] for move in movements], axis=1)
+    gaps = (shape[_LOWER[0]] - shape[_UPPER[0]])[:, 1]
+    size = float(np.linalg.norm(opens)) * _SHARED
+    system = np.vstack([opens, size * np.eye(len(movements))])
+    weights, _ = nnls(system, np.concatenate([gaps, np.zeros(len(movements))]))
+    return shape - np.tensordot(weights, movements, 1)
+
+
+def _touching(shape: np.ndarray) -> np.ndarray:
+    """Bring the lips of SHAPE together along their whole length: a sliver between them would show teeth."""
+    shape = shape.copy()
     left = (shape[_LOWER[0]] - shape[_UPPER[0]])[:, 1] / 2
     for upper, lower, share in zip(_UPPER, _LOWER, (1.0, 0.9, 0.7, 0.5), strict=True):
         shape[upper, 1] += share * left
