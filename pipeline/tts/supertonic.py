@@ -1,0 +1,236 @@
+"""Supertonic as a speech engine: a natural local voice on the CPU, for who installs it.
+
+It is not part of requirements.txt, and its weights are never fetched unasked:
+
+    pip install -r requirements-voices.txt
+    python -m pipeline.tts.supertonic      fetches the weights, with a progress bar
+
+Until both are there the engine says so and is not available. It gives no timing; its sound is aligned.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import SpeechFailed, Unavailable
+from pipeline.speech.korean import read_aloud
+from pipeline.speech.language import language_of, plain, speakable
+from pipeline.tts.base import CUSTOM_VOICE, Speech, Voice
+from pipeline.tts.refusals import nothing_to_say, unknown_voice
+
+logger = logging.getLogger(__name__)
+
+MODEL = "supertonic-3"
+DEFAULT_VOICE = "M1"
+"""What "Custom" is: the bundled avatar is a man."""
+PAUSE = 0.3
+"""Seconds of silence between two sentences."""
+MAX_SENTENCE = 110
+"""Characters that are said in one go; the task can be cancelled between two of them."""
+_WEIGHTS = (
+    "onnx/tts.json",
+    "onnx/unicode_indexer.json",
+    "onnx/duration_predictor.onnx",
+    "onnx/text_encoder.onnx",
+    "onnx/vector_estimator.onnx",
+    "onnx/vocoder.onnx",
+)
+_LANGUAGES = ("ko", "ja", "en", "es", "fr", "de", "ru", "el", "ar", "hi")
+_OTHER_LANGUAGE = "na"
+
+
+class Synthesizer(Protocol):
+    """What is used of ``supertonic.TTS``."""
+
+    sample_rate: int
+
+    def get_voice_style(self, voice_name: str) -> Any:
+        """Return the style of a voice."""
+        ...
+
+    def synthesize(self, text: str, voice_style: Any, *, lang: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return sound (1, samples) and its length in seconds (1,)."""
+        ...
+
+
+def model_dir() -> Path:
+    """Return where the package keeps its weights (``SUPERTONIC_CACHE_DIR``, else in the user's cache)."""
+    given = os.environ.get("SUPERTONIC_CACHE_DIR")
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "supertonic3"
+
+
+def _load(weights: Path) -> Synthesizer:
+    from supertonic import TTS
+
+    tts: Synthesizer = TTS(MODEL, weights, auto_download=False)
+    return tts
+
+
+class SupertonicEngine:
+    """Speaks with Supertonic's voices from weights in a folder; LOAD opens them (by default with the package)."""
+
+    name = "supertonic"
+
+    def __init__(self, weights: Path | None = None, load: Callable[[Path], Synthesizer] | None = None) -> None:
+        self._weights = weights or model_dir()
+        self._load = load
+        self._lock = threading.Lock()
+        self._synthesizer: Synthesizer | None = None
+
+    def available(self) -> bool:
+        """Whether the package is installed and its weights are there; nothing is loaded or fetched."""
+        return self._installed() and has_weights(self._weights)
+
+    def voices(self) -> list[Voice]:
+        """Return the voices whose styles lie beside the weights. Raises Unavailable."""
+        self._check()
+        return [Voice(file.stem, file.stem) for file in sorted((self._weights / "voice_styles").glob("*.json"))]
+
+    def check_voice(self, voice: str) -> None:
+        """Raise BadRequest, listing the choices, when VOICE is not one of them; Unavailable."""
+        choices = [CUSTOM_VOICE, *(known.id for known in self.voices())]
+        if voice not in choices:
+            raise unknown_voice(self.name, voice, choices)
+
+    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+        """Say TEXT, without marks.
+
+        Raises NothingToSay, BadRequest (voice), Unavailable (not installed, no weights), SpeechFailed, Cancelled.
+        """
+        if not speakable(text):
+            raise nothing_to_say()
+        self.check_voice(voice)
+        language = language_of(text)
+        said = _without_pictures(read_aloud(plain(text)) if language == "ko" else plain(text))
+        code = language.split("-")[0]
+        with self._lock:
+            synthesizer = self._open()
+            pieces = []
+            for sentence in _sentences(said):
+                cancel.check()
+                pieces.append(
+                    _say(synthesizer, sentence, self._style(voice), code if code in _LANGUAGES else _OTHER_LANGUAGE)
+                )
+            cancel.check()
+        silence = np.zeros(round(PAUSE * synthesizer.sample_rate), np.float32)
+        samples = np.concatenate([part for piece in pieces for part in (piece, silence)][:-1])
+        return Speech(np.clip(samples, -1, 1), synthesizer.sample_rate, text, language)
+
+    def _style(self, voice: str) -> str:
+        names = [known.id for known in self.voices()]
+        if voice != CUSTOM_VOICE:
+            return voice
+        return DEFAULT_VOICE if DEFAULT_VOICE in names else names[0]
+
+    def _open(self) -> Synthesizer:
+        if self._synthesizer is None:
+            load = self._load or _load
+            try:
+                self._synthesizer = load(self._weights)
+            except Exception as error:
+                raise Unavailable(
+                    f"supertonic 모델을 열 수 없습니다 ({error}). {self._weights}를 지우고 다시 받으세요: {_COMMAND}",
+                    f"supertonic cannot be opened ({error}). Delete {self._weights} and fetch it again: {_COMMAND}",
+                ) from error
+        return self._synthesizer
+
+    def _installed(self) -> bool:
+        return self._load is not None or importlib.util.find_spec("supertonic") is not None
+
+    def _check(self) -> None:
+        if not self._installed():
+            raise Unavailable(
+                f"supertonic이 설치되어 있지 않습니다. 설치: {_INSTALL}",
+                f"supertonic is not installed. Run: {_INSTALL}",
+            )
+        if not has_weights(self._weights):
+            raise Unavailable(
+                f"supertonic 모델이 없습니다 ({self._weights}). 내려받기: {_COMMAND}",
+                f"The weights of supertonic are not in {self._weights}. Fetch them: {_COMMAND}",
+            )
+
+
+_INSTALL = "pip install -r requirements-voices.txt"
+_COMMAND = "python -m pipeline.tts.supertonic"
+
+
+def has_weights(weights: Path) -> bool:
+    """Return whether the folder WEIGHTS holds all parts of the model and at least one voice."""
+    return all((weights / name).is_file() for name in _WEIGHTS) and any((weights / "voice_styles").glob("*.json"))
+
+
+def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> np.ndarray:
+    try:
+        sound, _ = synthesizer.synthesize(sentence, synthesizer.get_voice_style(voice), lang=language)
+    except Exception as error:
+        raise SpeechFailed(
+            f"supertonic이 음성을 만들지 못했습니다: {error}", f"supertonic could not speak: {error}"
+        ) from error
+    samples = np.asarray(sound, np.float32).ravel()
+    if not len(samples) or not np.isfinite(samples).all():
+        raise SpeechFailed("supertonic이 빈 음성을 만들었습니다.", "supertonic made no sound.")
+    return samples
+
+
+def _sentences(text: str) -> list[str]:
+    """Return TEXT in sentences of at most MAX_SENTENCE characters, cut at blanks where it can be."""
+    sentences = []
+    for sentence in re.split(r"(?<=[.!?。！？…])\s+|\n+", text):
+        rest = sentence.strip()
+        while len(rest) > MAX_SENTENCE:
+            cut = max(rest.rfind(mark, 1, MAX_SENTENCE) for mark in ", ，、")
+            cut = cut + 1 if cut > 0 else MAX_SENTENCE
+            sentences.append(rest[:cut].strip())
+            rest = rest[cut:].strip()
+        sentences.append(rest)
+    return [sentence for sentence in sentences if speakable(sentence)]
+
+
+def _without_pictures(text: str) -> str:
+    """Return TEXT with blanks for emoji and the like, which the model refuses."""
+    return "".join(" " if unicodedata.category(letter) in ("So", "Sk", "Co", "Cn", "Cf") else letter for letter in text)
+
+
+def download(weights: Path) -> None:
+    """Fetch the weights into the folder WEIGHTS, with a progress bar; what is there already is kept."""
+    from huggingface_hub import snapshot_download
+    from supertonic.config import get_model_repo, get_model_revision
+
+    snapshot_download(get_model_repo(MODEL), revision=get_model_revision(MODEL), local_dir=str(weights))
+
+
+def main() -> int:
+    """Fetch the weights; return the exit status."""
+    weights = model_dir()
+    if importlib.util.find_spec("supertonic") is None:
+        print(f"supertonic is not installed. Run: {_INSTALL}", file=sys.stderr)
+        return 1
+    if not has_weights(weights):
+        print(f"Fetching the weights of {MODEL} (OpenRAIL-M) into {weights} ...")
+        try:
+            download(weights)
+        except Exception as error:
+            logger.debug("download failed", exc_info=True)
+            print(f"The download failed: {error}\nCheck the internet connection and run it again.", file=sys.stderr)
+            return 1
+    if not has_weights(weights):
+        print(f"Some files are missing in {weights}; delete the folder and run this again.", file=sys.stderr)
+        return 1
+    print(f"supertonic is ready; its weights are in {weights}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
