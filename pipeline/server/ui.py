@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ EXAMPLES = (
 )
 AUTOMATIC = ("자동 / Automatic", CUSTOM_VOICE)
 IDLE = {"message": "준비됨 / Ready", "percent": 0, "state": "idle"}
+WAITING = {"message": "대기 중... / Waiting...", "percent": 0, "state": "queued"}
 STOPPED = {"message": "중지됨 / Stopped", "percent": 0, "state": "idle"}
 BAR = """
 <div class="stage ${value.state}">
@@ -49,6 +51,7 @@ BAR_CSS = """
 CSS = """
 .gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
+#video { min-height: 240px; }
 #video video { width: 100%; background: #000; }
 """
 
@@ -87,9 +90,7 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                     go = gr.Button("생성 / Generate", variant="primary", elem_id="generate")
                     stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
             with gr.Column(scale=6, min_width=360):
-                video = FinishedVideo(
-                    label="영상 / Video", autoplay=True, interactive=False, elem_id="video", height=340
-                )
+                video = FinishedVideo(label="영상 / Video", autoplay=True, interactive=False, elem_id="video")
                 status = gr.HTML(
                     IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
                 )
@@ -100,6 +101,8 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
         page.load(actions.on_load, [form.avatar, form.engine], [form.avatar, form.resolution, form.voice], **unqueued)
         form.avatar.change(actions.on_avatar, form.avatar, form.resolution, **unqueued)
         form.engine.change(actions.on_engine, form.engine, form.voice, **unqueued)
+        # in the browser itself, so that the press of the button is answered at once and in the right order
+        go.click(None, None, status, js=f"() => ({json.dumps(WAITING)})", api_visibility="private")
         making = go.click(
             actions.generate,
             [form.text, form.avatar, form.resolution, form.engine, form.voice, form.frame_skip],
@@ -107,8 +110,7 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
             api_name="generate",
             concurrency_id=LINE,
             concurrency_limit=1,
-            show_progress="minimal",
-            show_progress_on=[status],
+            show_progress_on=[video],  # Gradio writes the position in the line there
         )
         stop.click(lambda: STOPPED, None, status, cancels=[making], **unqueued)
         line.register(page)
