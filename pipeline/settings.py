@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,12 +52,20 @@ class Settings:
             text = environ.get(variable, "").strip()
             if not text:
                 continue
-            kind = type(f.default)
+            kind: type[str] | type[int] | type[float] | type[Path] = (
+                Path if isinstance(f.default, Path) else _type_of(f)
+            )
             try:
-                value = Path(text) if isinstance(f.default, Path) else kind(text)  # type: ignore[call-arg]  # str, int, float
+                value = kind(text)
             except ValueError:
                 raise ValueError(f"{variable}={text!r}: expected {kind.__name__}") from None
             if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{variable}={text!r}: must not be negative")
             given[f.name] = value
         return cls(**given)  # type: ignore[arg-type]  # built from the fields' own types
+
+
+def _type_of(setting: Field[Any]) -> type[str] | type[int] | type[float]:
+    kind = type(setting.default)
+    assert kind in (str, int, float)
+    return kind

@@ -70,6 +70,11 @@ def unit(name: str) -> np.ndarray:
     return _basis()[1][name]
 
 
+def unit_names() -> tuple[str, ...]:
+    """Return the names of all units."""
+    return tuple(_basis()[1])
+
+
 def head_pose(points: np.ndarray, shape: np.ndarray | None = None) -> HeadPose:
     """Return the poses that carry SHAPE ((478, 3), by default the basis' own face) onto POINTS (frames, 478, 3).
 

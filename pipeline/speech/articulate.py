@@ -229,7 +229,7 @@ def _activity(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np
         rise = np.clip((t - (start - FADE_IN)) / FADE_IN, 0, 1)
         fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
         gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
-    return 0.5 - 0.5 * np.cos(np.pi * gate)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * gate))
 
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +103,7 @@ class Mp4Writer:
             assert self._resampler is not None
             self._mux_sound(self._resampler.resample(frame))
 
-    def _mux_sound(self, frames: list[av.AudioFrame] | list[None]) -> None:
+    def _mux_sound(self, frames: Sequence[av.AudioFrame | None]) -> None:
         """Encode FRAMES without the packet that only primes the decoder.
 
         An AAC decoder runs one packet (21 ms) late; the usual remedy, an edit list, is ignored by some players of

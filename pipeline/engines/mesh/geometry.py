@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.avatar.basis import OVAL, head_pose
 from pipeline.avatar.pack import Avatar
 from pipeline.engines.mesh.basis import (
     CHIN,
-    IMAGE_AXES,
     LEFT_EYE,
     LOWER_INNER,
-    OVAL,
     RIGHT_EYE,
-    STILL,
     UPPER_INNER,
     FaceBasis,
 )
@@ -39,15 +37,16 @@ class FaceGeometry:
     def __init__(self, avatar: Avatar, basis: FaceBasis) -> None:
         points, rest = avatar.landmarks.astype(np.float32), avatar.rest.astype(np.float32)
         self.eyes = np.linalg.norm(points[:, LEFT_EYE].mean(1) - points[:, RIGHT_EYE].mean(1), axis=1)
-        self.carry = _carry(points, basis.neutral)
+        pose = head_pose(points)
+        self.carry = np.asarray((pose.scale[:, None, None] * pose.rotation)[:, :, :2], np.float32)
         source, rest = points[:, :, :2].copy(), rest[:, :, :2].copy()
         self._shut(source, always=False)
         self._shut(rest, always=True)
-        middle = points[:, OVAL, :2].mean(1, keepdims=True)
-        ring = points[:, OVAL, :2] + (points[:, OVAL, :2] - middle) * RING_REACH
+        outline = points[:, OVAL, :2]
+        ring = outline + (outline - outline.mean(1, keepdims=True)) * RING_REACH
         self.source = np.ascontiguousarray(np.concatenate([source, ring], 1))
         self.rest = np.ascontiguousarray(np.concatenate([rest, ring], 1))
-        self.down = self.carry[:, 1] * -1  # the head's own downward direction in the picture
+        self.down = self.carry[:, 1]  # the head's own downward direction in the picture
         self.down = self.down / np.linalg.norm(self.down, axis=1, keepdims=True)
         self._mesh_triangles = basis.triangles
 
@@ -71,11 +70,11 @@ class FaceGeometry:
             for j in ((i + 1) % n,)
             for t in ((OVAL[i], OVAL[j], 478 + i), (OVAL[j], 478 + j, 478 + i))
         ]
-        return np.concatenate([np.array(inside), np.array(skirt), self._mesh_triangles]).astype(np.int32)
+        return np.concatenate([np.array(inside), np.array(skirt), self._mesh_triangles], dtype=np.int32)
 
     def moved(self, index: int, movement: np.ndarray) -> np.ndarray:
         """Return the points (514, 2) of frame INDEX with MOVEMENT ((478, 3), basis units) added to the closed mouth."""
-        target = self.rest[index].copy()
+        target: np.ndarray = self.rest[index].copy()
         target[:478] += movement @ self.carry[index]
         upper, lower = target[UPPER_INNER], target[LOWER_INNER]
         gap = (lower - upper) @ self.down[index]
@@ -88,17 +87,3 @@ class FaceGeometry:
     def jaw(self, index: int, movement: np.ndarray) -> np.ndarray:
         """Return how far (2,) px the lower teeth travel under the jaw's MOVEMENT ((478, 3), basis units)."""
         return np.asarray(movement[list(CHIN)].mean(0) @ self.carry[index])
-
-
-def _carry(points: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Return the scaled rotation that carries basis movement into each frame (Procrustes over the still points)."""
-    a = neutral[STILL] * IMAGE_AXES
-    a = a - a.mean(0)
-    b = points[:, STILL] - points[:, STILL].mean(1, keepdims=True)
-    u, s, vt = np.linalg.svd(np.einsum("pi,fpj->fij", a, b))
-    sign = np.sign(np.linalg.det(u @ vt))
-    s[:, 2] *= sign
-    u[:, :, 2] *= sign[:, None]
-    scale = s.sum(1) / (a**2).sum()
-    carry = (u @ vt) * scale[:, None, None]
-    return np.asarray(IMAGE_AXES[:, None] * carry[:, :, :2], np.float32)

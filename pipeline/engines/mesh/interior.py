@@ -10,7 +10,7 @@ import cv2
 import numba
 import numpy as np
 
-from pipeline.engines.mesh.basis import ASSETS, IMAGE_AXES, LOWER_INNER, UPPER_INNER, FaceBasis
+from pipeline.engines.mesh.basis import ASSETS, LOWER_INNER, UPPER_INNER, FaceBasis
 from pipeline.video.frame import Frame
 
 SUPERSAMPLE = 4
@@ -28,7 +28,7 @@ LIPS = (0, 17, 37, 267, 84, 314)
 @dataclass(frozen=True)
 class Sprite:
     """A picture in basis space. picture: (h, w, 4) float32: luma 0..1, chroma u and v as offsets from grey, alpha
-    0..1; corners: (3, 2) basis x, y of its top left, top right and bottom left."""
+    0..1; corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left."""
 
     picture: np.ndarray
     corners: np.ndarray
@@ -65,7 +65,7 @@ def _read(name: str, place: dict[str, float], pixels_per_unit: float) -> Sprite:
     height, width = picture.shape[:2]
     unit = place["units_per_pixel"]
     left, top = place["left"], place["top"]
-    corners = np.array([[left, top], [left + width * unit, top], [left, top - height * unit]], np.float32)
+    corners = np.array([[left, -top], [left + width * unit, -top], [left, height * unit - top]], np.float32)
     scale = min(1.0, pixels_per_unit * unit * 1.5)
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     blue, green, red, alpha = cv2.split(small)
@@ -156,22 +156,21 @@ class MouthInterior:
         red = lips[1:] - 128
         patch = np.empty((size[1], size[0], 3), np.float32)
         patch[:] = (16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red))
-        lift = np.array([0.0, tongue * TONGUE_LIFT, 0.0]) * (1, -1, 1) * IMAGE_AXES
-        raised = lift @ carry
+        raised = -tongue * TONGUE_LIFT * carry[1]
         teeth_white = min(1.12 * skin[0] + 12, 228.0)
         tint = 0.42 * (skin[1:] - 128)  # teeth take on a part of the light's colour
         for name, offset, white, bright in (
-            ("tongue", jaw - raised, 0.8 * skin[0], 0.62 + 0.25 * tongue),
+            ("tongue", jaw + raised, 0.8 * skin[0], 0.62 + 0.25 * tongue),
             ("lower", jaw, teeth_white, 0.9),
             ("upper", np.zeros(2), teeth_white, 1.0),
         ):
             sprite = self._sprites[name]
             layer = _place(sprite, self._corners(sprite, anchor + offset, carry), size)
-            _lay_over(patch, layer, np.float32((white - 16) * bright), np.float32(tint), np.float32(0.6 * red))
+            _lay_over(patch, layer, float((white - 16) * bright), tint, 0.6 * red)
         return patch
 
     def _corners(self, sprite: Sprite, anchor: np.ndarray, carry: np.ndarray) -> np.ndarray:
-        offset = np.concatenate([sprite.corners - self._rest[:2], np.full((3, 1), -TEETH_DEPTH)], 1)
+        offset = np.concatenate([sprite.corners - self._rest[:2], np.full((3, 1), TEETH_DEPTH)], 1)
         return np.asarray(anchor + offset @ carry, np.float32)
 
 
@@ -184,7 +183,7 @@ def _place(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.nda
     )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
+@numba.njit(cache=True, nogil=True)
 def _lay_over(patch: np.ndarray, layer: np.ndarray, white: float, tint: np.ndarray, red: np.ndarray) -> None:
     """Lay LAYER ((h, w, 4): luma, chroma u and v, alpha) over PATCH ((h, w, 3) Y, U, V), in place.
 

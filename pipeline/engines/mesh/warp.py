@@ -14,7 +14,7 @@ STAYS = 0.01
 """Triangles that would move by fewer pixels than this stay as they are."""
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
+@numba.njit(cache=True, nogil=True)
 def _rasterize(
     target: np.ndarray,
     source: np.ndarray,
