@@ -9,7 +9,7 @@ import av
 import pytest
 from gradio_client import Client
 
-from tests.conftest import Server, wait_for
+from tests.conftest import Server, running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,18 @@ def test_page_and_rest_share_one_line(client: Client, fake_server: Server) -> No
     assert rest["type"] == "done" and job.result(timeout=30)
     ends = [line.split()[1] for line in fake_server.log[before:].splitlines() if "ends: Done" in line]
     assert ends == [job.outputs()[-1][2], rest["task_id"]]
+
+
+def test_a_video_is_shown_where_ffmpeg_has_no_ffprobe(fake_packs: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ffmpeg").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "ffmpeg").chmod(0o755)
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, PATH=str(programs)) as server:
+        client = Client(server.url, verbose=False, download_files=False)
+        video, status, _ = client.predict(text="one", avatar="solo", api_name="/generate")
+        client.close()
+    assert video and status["type"] == "done"
 
 
 def test_bad_input_says_what_is_wrong(client: Client) -> None:

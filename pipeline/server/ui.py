@@ -14,7 +14,7 @@ from gradio.data_classes import FileData
 
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.errors import PipelineError
-from pipeline.events import Done, Event, Failed, Lipsync, TtsDone, TtsStarted, describe, to_json
+from pipeline.events import Done, Event, Failed, Lipsync, TtsDone, describe, to_json
 from pipeline.generate import Studio
 from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.server.language import language_of
@@ -56,20 +56,6 @@ CSS = """
 """
 
 
-class FinishedVideo(gr.Video):
-    """Shows an mp4 that is known to play.
-
-    Gradio's own asks ffprobe first, which costs time, and fails where there is an ffmpeg without one.
-    """
-
-    is_template = True
-    """Tells Gradio to draw it as its parent."""
-
-    def postprocess(self, value: str | Path | None) -> FileData | None:
-        """Return the file at VALUE as it is."""
-        return None if value is None else FileData(path=str(value))
-
-
 def make_theme() -> gr.themes.Base:
     """Return the look of the page; its fonts are those of the visitor's own system, so nothing is fetched."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
@@ -90,7 +76,8 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                     go = gr.Button("생성 / Generate", variant="primary", elem_id="generate")
                     stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
             with gr.Column(scale=6, min_width=360):
-                video = FinishedVideo(label="영상 / Video", autoplay=True, interactive=False, elem_id="video")
+                video = gr.Video(label="영상 / Video", autoplay=True, interactive=False, elem_id="video")
+                video.postprocess = _as_it_is  # type: ignore[method-assign]  # a subclass would write a .pyi file here
                 status = gr.HTML(
                     IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
                 )
@@ -220,7 +207,7 @@ class _Actions:
         tts_engine: str | None,
         tts_voice: str | None,
         frame_skip: float,
-    ) -> AsyncIterator[tuple[Any, dict[str, Any], str]]:
+    ) -> AsyncIterator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text; every stage is given, and the video with the last one."""
         body = {
             "text": text,
@@ -232,16 +219,15 @@ class _Actions:
         }
         language = language_of(request.headers.get("accept-language"))
         async for task, event in self._line.run(body, language):
-            match event:
-                case TtsStarted():
-                    video = None  # the one before makes room
-                case Done():
-                    video = str(task.video)
-                case _:
-                    video = gr.skip()
+            video = str(task.video) if isinstance(event, Done) else None
             yield video, {**to_json(event, task.id, language), **_bar(event)}, task.id
             if isinstance(event, Failed):
                 raise gr.Error(event.error.message.in_language(language), print_exception=False)
+
+
+def _as_it_is(path: str | Path | None) -> FileData | None:
+    """Show the mp4 at PATH as it is: Gradio's own way asks ffprobe, and fails where there is an ffmpeg without one."""
+    return None if path is None else FileData(path=str(path))
 
 
 def _bar(event: Event) -> dict[str, Any]:
