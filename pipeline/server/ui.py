@@ -77,7 +77,7 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                     stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
             with gr.Column(scale=6, min_width=360):
                 video = gr.Video(label="영상 / Video", autoplay=True, interactive=False, elem_id="video")
-                video.postprocess = _as_it_is  # type: ignore[method-assign]  # a subclass would write a .pyi file here
+                video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
                 status = gr.HTML(
                     IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
                 )
