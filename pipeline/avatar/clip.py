@@ -82,6 +82,8 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
             seconds = _header_seconds(container, stream)
             _check_part(path, seconds, start, end)
             times = _packet_times(container, stream)
+            if len(times) < 0.9 * stream.frames:
+                raise unreadable(path, f"cut short: {len(times)} of {stream.frames} frames")
             said = stream.average_rate
             aspect = stream.sample_aspect_ratio or Fraction(1)
             codec, pix_fmt = stream.codec_context.name, stream.codec_context.pix_fmt
@@ -200,7 +202,12 @@ def _steady(clip: Clip, width: int, height: int, times: list[float]) -> Iterator
                 return
             yield np.asarray(picture)
     finally:
+        process = movie.reader.proc
         movie.close()
+        if process is not None:  # MoviePy leaves the pipes of a process that has ended by itself open
+            process.stdout.close()
+            process.stderr.close()
+            process.wait()
 
 
 def _wandering(clip: Clip, width: int, height: int, times: list[float]) -> Iterator[np.ndarray]:

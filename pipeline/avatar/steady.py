@@ -21,6 +21,9 @@ _FEATURES = 150
 _ENOUGH = 12
 _EYES = ((70, 63, 105, 66, 107, 133, 145, 33), (336, 296, 334, 293, 300, 263, 374, 362))
 _MOUTH = (164, 206, 57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 426)
+_ABOVE_CHEEKS = (103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 454, 234, 127, 162, 21, 54)
+_OPEN_GAP = 0.03
+"""Lips further apart than this, in distances between the outer corners of the eyes, may be speaking."""
 _IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -65,7 +68,9 @@ def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarr
         return None
     mask, flat = np.zeros_like(one), np.round(points[:, :2] - (x0, y0)).astype(np.int32)
     cv2.fillConvexPoly(mask, flat[list(OVAL)], 255)
-    for part in (*_EYES, _MOUTH):
+    # lids blink and brows rise; lips, where they are closed, are the very skin that is to be followed
+    gap = np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263])
+    for part in (*_EYES, _MOUTH) if gap > _OPEN_GAP else (*_EYES, _ABOVE_CHEEKS):
         cv2.fillConvexPoly(mask, cv2.convexHull(flat[list(part)]), 0)
     apart = max(2.0, (right - left) / 60)
     features = cv2.goodFeaturesToTrack(one, _FEATURES, 0.005, apart, mask=mask)

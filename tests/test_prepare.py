@@ -1,0 +1,261 @@
+"""Preparing avatars from real clips: what is kept, what is measured, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.signal import savgol_filter
+
+from pipeline.avatar.clip import open_clip, pictures
+from pipeline.avatar.encode import encode
+from pipeline.avatar.pack import Avatar, load
+from pipeline.avatar.prepare import main, prepare, size_at
+from pipeline.errors import BadClip, BadRequest
+from pipeline.settings import ROOT
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader, ColorTags
+
+CLIP = ROOT / "examples" / "talk_short.mp4"
+WEBCAM = ROOT.parent / "shared" / "testdata" / "webcam_woman.mp4"
+SKIN = [0, 17, 61, 291, 37, 267, 84, 314, 40, 270, 91, 321]
+LIPS = [61, 291, 0, 17, 13, 14, 78, 308]
+
+
+@pytest.fixture(scope="module")
+def source() -> list[Frame]:
+    """The first 30 pictures of the bundled clip."""
+    return [frame for frame, _ in zip(ClipReader(CLIP.read_bytes()).once(), range(30), strict=False)]
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Avatar]:
+    out = tmp_path_factory.mktemp("precomputed")
+    told: list[float] = []
+    paths = prepare(CLIP, "man", ["720p", "360p"], out=out, progress=lambda share, doing: told.append(share))
+    assert told == sorted(told) and told[-1] == 1.0
+    assert [path.relative_to(out).as_posix() for path in paths] == [
+        "720p/man_720p_precomputed.pkl",
+        "360p/man_360p_precomputed.pkl",
+    ]
+    return {path.parent.name: load(path) for path in paths}
+
+
+def _grey(level: int) -> Frame:
+    planes = np.full((270, 320), 128, np.uint8)
+    planes[:180] = level
+    return Frame(planes)
+
+
+def _write(path: Path, frames: Iterable[Frame], size: tuple[int, int], fps: Fraction = Fraction(25)) -> Path:
+    path.write_bytes(encode(frames, *size, fps, ColorTags()))
+    return path
+
+
+def _packets(video: bytes | Path) -> list[bytes]:
+    with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video), mode="r") as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def test_a_fitting_stream_is_kept_bit_for_bit(packs: dict[str, Avatar]) -> None:
+    assert _packets(packs["720p"].video) == _packets(CLIP)
+    assert packs["720p"].fps == 25 and len(packs["720p"].landmarks) == len(_packets(CLIP))
+
+
+def test_smaller_packs_show_the_same_in_the_same_colours(packs: dict[str, Avatar]) -> None:
+    large, small = packs["720p"], packs["360p"]
+    assert (small.width, small.height) == (640, 360)
+    np.testing.assert_allclose(small.landmarks * 2, large.landmarks, atol=1e-3)
+    for one, other in zip(ClipReader(large.video).once(), ClipReader(small.video).once(), strict=True):
+        for plane, shrunk in zip((one.y, *one.uv), (other.y, *other.uv), strict=True):
+            assert abs(float(plane.mean()) - float(shrunk.mean())) < 0.5
+    # players go by the height where nothing is said: the smaller one must say what the larger one is taken for
+    assert ClipReader(small.video).colors.space == 1
+
+
+def test_points_lie_on_the_face_and_do_not_tremble(packs: dict[str, Avatar]) -> None:
+    points = packs["720p"].landmarks
+    assert packs["720p"].usable.all()
+    eyes = np.linalg.norm(points[:, 33, :2] - points[:, 263, :2], axis=1)
+    assert 130 < eyes.mean() < 200
+    assert (points[:, 152, 1] > points[:, 14, 1]).all() and (points[:, 13, 1] > points[:, 4, 1]).all()
+    trembling = points[:, LIPS, :2] - savgol_filter(points[:, LIPS, :2], 15, 3, axis=0)
+    assert trembling.std() < 0.2
+    assert packs["720p"].rest is packs["720p"].landmarks  # the mouth is closed
+
+
+def test_a_clip_that_does_not_meet_its_start_goes_back(source: list[Frame], tmp_path: Path) -> None:
+    grey = [Frame(np.where(np.arange(1280) < 12 * n, 40, f.planes).astype(np.uint8)) for n, f in enumerate(source)]
+    clip = _write(tmp_path / "clip.mp4", grey, (1280, 720))
+    [path] = prepare(clip, "one", ["360p"], out=tmp_path)
+    avatar = load(path)
+    assert len(avatar.landmarks) == 2 * len(source) - 2
+    np.testing.assert_array_equal(avatar.landmarks[1:30], avatar.landmarks[:28:-1])
+    frames = [frame.y.astype(int) for frame in ClipReader(avatar.video).once()]
+    assert np.abs(frames[5] - frames[-5]).mean() < 1.5 < np.abs(frames[5] - frames[25]).mean()
+
+
+@pytest.mark.parametrize(
+    ("size", "short", "expected"),
+    [
+        ((1920, 1080), 720, (1280, 720)),
+        ((1920, 1080), 480, (854, 480)),
+        ((1080, 1920), 360, (360, 640)),
+        ((640, 480), 720, (960, 720)),
+        ((3840, 2160), 720, (1280, 720)),
+    ],
+)
+def test_sizes(size: tuple[int, int], short: int, expected: tuple[int, int]) -> None:
+    assert size_at(*size, short) == expected
+
+
+@pytest.mark.parametrize(
+    ("fps", "wanted"), [(60, 30), (50, 25), (30, 30), (25, 25), (24, 24), (15, 30), (12, 24), (120, 30)]
+)
+def test_frame_rates_become_what_lips_need(source: list[Frame], tmp_path: Path, fps: int, wanted: int) -> None:
+    clip = open_clip(_write(tmp_path / "c.mp4", (source * 3)[: fps if fps > 30 else 30], (320, 180), Fraction(fps)))
+    assert clip.wanted_fps == wanted
+    count = len(list(pictures(clip, 320, 180)))
+    assert count == round((clip.end - clip.start) * wanted)
+
+
+def test_a_part_starts_and_ends_where_it_was_asked_to(tmp_path: Path) -> None:
+    numbers = [_grey(20 + 4 * n) for n in range(50)]
+    clip = open_clip(_write(tmp_path / "c.mp4", numbers, (320, 180)), 0.4, 1.4)
+    got = [int(frame.y[90, 160]) for frame in pictures(clip, 320, 180)]
+    np.testing.assert_allclose(got, [20 + 4 * n for n in range(10, 35)], atol=2)
+
+
+def test_a_wandering_rate_becomes_steady(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mkv"
+    shown_at = np.cumsum([0, *([20, 60, 33, 47] * 10)])  # milliseconds
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, stamp in enumerate(shown_at):
+            picture = av.VideoFrame.from_ndarray(_grey(20 + 4 * number).planes, format="yuv420p")
+            picture.pts, picture.time_base = int(stamp), Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    clip = open_clip(path)
+    assert (clip.constant, clip.wanted_fps) in ((False, 25), (False, 30))
+    for number, frame in enumerate(pictures(clip, 320, 180)):
+        time = 1000 * (number + 0.5) / clip.wanted_fps
+        expected = int(np.searchsorted(shown_at, float(time), side="right")) - 1
+        assert abs(int(frame.y[90, 160]) - (20 + 4 * expected)) <= 2
+
+
+def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_path: Path) -> None:
+    def shown() -> Iterator[Frame]:
+        for number, frame in enumerate(source + source[::-1]):
+            planes = frame.planes.copy()
+            if 22 <= number < 38:
+                Frame(planes).y[400:560, 520:740] = 90  # something before the mouth
+            yield Frame(planes)
+
+    clip = _write(tmp_path / "hand.mp4", shown(), (1280, 720))
+    [path] = prepare(clip, "hand", ["360p"], out=tmp_path, report=tmp_path / "report")
+    usable = load(path).usable[:60]
+    assert usable[:20].all() and not usable[24:36].any() and usable[40:].all()
+    assert np.abs(np.diff(usable.astype(int))).sum() == 2  # no flicker
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    kinds = {problem["kind"]: problem for problem in report["problems"]}
+    [[begin, end]] = (kinds.get("covered") or kinds["missing"])["seconds"]
+    assert abs(begin - 22 / 25) < 0.13 and abs(end - 38 / 25) < 0.13
+    for name in ("faces.jpg", *(problem["picture"] for problem in report["problems"])):
+        assert cv2.imread(str(tmp_path / "report" / name)).shape == (720, 1280, 3)
+
+
+@pytest.mark.parametrize("which", ["center", "largest", 1, 2, 3])
+def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path, which: str | int) -> None:
+    small = cv2.resize(cv2.cvtColor(source[0].planes, cv2.COLOR_YUV2BGR_I420), (640, 360))
+    large = cv2.resize(small, (960, 540))[:, 160:760]
+    picture = np.full((720, 1720, 3), 127, np.uint8)
+    picture[100:460, :560], picture[100:640, 560:1160], picture[100:460, 1160:] = (
+        small[:, 40:600],
+        large,
+        small[:, 40:600],
+    )
+    if which == "center":
+        picture = np.ascontiguousarray(picture[:, :1160])  # now the small one on the left is as near, not nearer
+    planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+    clip = _write(tmp_path / "c.mp4", [Frame(planes)] * 14, (picture.shape[1], 720))
+    [path] = prepare(clip, "some", ["720p"], face=which, out=tmp_path)
+    nose = load(path).landmarks[:, 4, 0].mean()
+    wanted = {"center": (560, 1160), "largest": (560, 1160), 1: (0, 560), 2: (560, 1160), 3: (1160, 1720)}[which]
+    assert wanted[0] < nose < wanted[1]
+
+
+def test_asking_for_a_face_that_is_not_there_says_how_many_there_are(source: list[Frame], tmp_path: Path) -> None:
+    with pytest.raises(BadClip, match="no face number 4: 1 were found"):
+        prepare(_write(tmp_path / "c.mp4", source, (1280, 720)), "x", ["360p"], face=4, out=tmp_path / "out")
+
+
+def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:
+    rng = np.random.default_rng(1)
+    noise = [Frame(rng.integers(0, 255, (270, 320), np.uint8)) for _ in range(20)]
+    yield _write(folder / "no_face.mp4", noise, (320, 180)), "No face was found"
+    yield _write(folder / "short.mp4", source[:8], (320, 180)), "0.32 s long"
+    yield _write(folder / "film.mp4", noise, (320, 180), Fraction(1, 400)), "too long"
+    for name, content in (("text.mp4", b"hello"), ("empty.mp4", b""), ("half.mp4", CLIP.read_bytes()[:500_000])):
+        (folder / name).write_bytes(content)
+        yield folder / name, "cannot be read"
+    (folder / "holes.mp4").write_bytes(CLIP.read_bytes()[:400_000] + bytes(300_000) + CLIP.read_bytes()[700_000:])
+    yield folder / "holes.mp4", "cannot be read"
+    yield folder / "missing.mp4", "No such file"
+    (folder / "text.png").write_bytes(b"hello")
+    yield folder / "text.png", "cannot be read as a photo"
+    Image.fromarray(rng.integers(0, 255, (300, 300, 3), np.uint8)).save(folder / "cat.jpg")
+    yield folder / "cat.jpg", "No person's face"
+
+
+def test_bad_clips_are_refused_and_leave_nothing(source: list[Frame], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for clip, message in _bad_clips(tmp_path / "in", source):
+        with pytest.raises(BadClip) as caught:
+            prepare(clip, "bad", out=tmp_path / "out")
+            pytest.fail(f"{clip.name} was taken")
+        assert message in caught.value.message.en, clip
+        assert str(tmp_path) not in caught.value.message.en + caught.value.message.ko
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "x_720p", ".x", "a b", "x" * 80, "a\0"])
+def test_names_that_make_no_file_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="name"):
+        prepare(CLIP, name, out=tmp_path / "out")
+
+
+def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="1080p: choose from 720p, 480p, 360p"):
+        prepare(CLIP, "x", ["1080p"], out=tmp_path)
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.mp4").write_bytes(b"hello")
+    assert main([str(tmp_path / "c.mp4"), "--name", "x", "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "읽을 수 없습니다" in said and "cannot be read" in said and "Traceback" not in said
+
+
+@pytest.mark.skipif(not WEBCAM.is_file(), reason="the clips of real people are not here")
+def test_a_real_persons_points_move_as_their_skin_does(tmp_path: Path) -> None:
+    [path] = prepare(WEBCAM, "web", ["720p"], end=2.0, out=tmp_path)
+    avatar = load(path)
+    apart, before = [], None
+    for points, frame in zip(avatar.landmarks[:60], ClipReader(avatar.video).once(), strict=False):
+        if before is not None:
+            start = before[0][SKIN, None, :2]
+            moved, _, _ = cv2.calcOpticalFlowPyrLK(before[1], frame.y, start, None, winSize=(21, 21), maxLevel=3)
+            apart.append(np.median(moved[:, 0] - points[SKIN, :2], axis=0))
+        before = points, frame.y.copy()
+    assert np.std(apart, axis=0).max() < 0.25  # pixels between one frame and the next; the mesh alone has 0.7
