@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -35,6 +36,8 @@ AUTOMATIC = ("자동 / Automatic", CUSTOM_VOICE)
 IDLE = {"message": "준비됨 / Ready", "percent": 0, "state": "idle"}
 WAITING = {"message": "대기 중... / Waiting...", "percent": 0, "state": "queued"}
 STOPPED = {"message": "중지됨 / Stopped", "percent": 0, "state": "idle"}
+SETTLE_SECONDS = 0.3
+"""How long stages of a stopped task may still be on their way to the page."""
 BAR = """
 <div class="stage ${value.state}">
   <div class="message" role="status" aria-live="polite">${value.message}</div>
@@ -99,7 +102,8 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
             concurrency_limit=1,
             show_progress_on=[video],  # Gradio writes the position in the line there
         )
-        stop.click(lambda: STOPPED, None, status, cancels=[making], **unqueued)
+        stopping = stop.click(lambda: None, cancels=[making], **unqueued)
+        stopping.then(actions.on_stopped, None, status, **unqueued)
         line.register(page)
     return page
 
@@ -197,6 +201,11 @@ class _Actions:
             except PipelineError as error:  # the service cannot be asked; its default voice stays
                 logger.warning("no voices of %s: %s", engine, error)
         return gr.update(choices=voices, value=CUSTOM_VOICE)
+
+    async def on_stopped(self) -> dict[str, Any]:
+        """Tell that nothing runs any more, once the last that the task told has surely reached the page."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        return STOPPED
 
     async def generate(
         self,
