@@ -1,0 +1,141 @@
+"""Mouth shapes from sound alone, and the files that sound may come in."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import BadRequest
+from pipeline.settings import ROOT
+from pipeline.speech.articulate import UNITS, articulate
+from pipeline.speech.listen import listen
+from pipeline.speech.recording import load_audio
+from pipeline.tts.base import Mark, Speech
+from pipeline.tts.espeak import EspeakEngine
+
+TEXTS = [
+    ("안녕하세요, 면접에 오신 것을 환영합니다. 자기소개를 부탁드립니다.", "ko"),
+    ("오늘 회의는 오후 세 시에 시작합니다, 늦지 마세요. 뭐라고요?", "ko"),
+    ("The quick brown fox jumps over the lazy dog, and then it sleeps for an hour.", "en-us"),
+]
+GRID = ROOT.parent / "shared" / "testdata" / "grid_swwp2s.mpg"
+
+
+def say(text: str, language: str, variant: str = "") -> Speech:
+    said = EspeakEngine(170, 50, variant).render(text, language, CancelToken())
+    return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)
+
+
+def curve(marks: tuple[Mark, ...], speech: Speech, unit: str) -> np.ndarray:
+    mouth = articulate(marks, speech, round(speech.duration * 25), 25.0)
+    return mouth.weights[:, UNITS.index(unit)]
+
+
+@pytest.mark.parametrize("variant", ["", "f3", "m7"])
+def test_the_mouth_opens_rounds_and_closes_with_the_sound(variant: str) -> None:
+    opening, rounding, closed, closures = [], [], 0, 0
+    for text, language in TEXTS:
+        speech = say(text, language, variant)
+        marks = listen(speech.samples, speech.rate)
+        opening.append(np.corrcoef(curve(marks, speech, "jawOpen"), curve(speech.marks, speech, "jawOpen"))[0, 1])
+        if language == "ko":
+            pucker = (curve(which, speech, "mouthPucker") for which in (marks, speech.marks))
+            rounding.append(np.corrcoef(*pucker)[0, 1])
+        for lips in (mark for mark in speech.marks if mark.text[:1] in tuple("pbm")):
+            closures += 1
+            near = (m for m in marks if m.start < lips.end + 0.02 and m.end > lips.start - 0.02)
+            closed += any(m.text in ("p", "m") for m in near)
+    assert np.mean(opening) > 0.65
+    assert np.mean(rounding) > 0.5
+    assert closed > 0.6 * closures
+
+
+def test_vowels_are_told_apart_by_their_formants() -> None:
+    for vowel, expected in {"아": "a", "이": "i", "우": "uo", "오": "ou", "에": "eɛ"}.items():
+        speech = say(f"{vowel} {vowel} {vowel}", "ko")
+        marks = listen(speech.samples, speech.rate)
+        seconds = {m.text: 0.0 for m in marks if m.text}
+        for mark in (m for m in marks if m.text):
+            seconds[mark.text] += mark.end - mark.start
+        assert max(seconds, key=lambda symbol: seconds[symbol]) in expected, vowel
+
+
+def test_silence_is_a_pause() -> None:
+    speech = say("안녕하세요", "ko")
+    gap = np.zeros(speech.rate, np.float32)
+    marks = listen(np.concatenate([gap, speech.samples, gap, speech.samples, gap]), speech.rate)
+    pauses = [mark for mark in marks if not mark.text and mark.end - mark.start > 0.8]
+    assert len(pauses) == 3
+    assert marks[0].start == 0
+    assert all(one.end == two.start for one, two in pairwise(marks))
+
+
+@pytest.mark.parametrize("samples", [np.zeros(16000, np.float32), np.zeros(10, np.float32)])
+def test_nothing_to_hear_is_one_pause(samples: np.ndarray) -> None:
+    (mark,) = listen(samples, 16000)
+    assert (mark.text, mark.start, mark.end) == ("", 0.0, len(samples) / 16000)
+
+
+@pytest.mark.skipif(not GRID.exists(), reason="the GRID recording is not part of this repository")
+def test_noise_around_a_real_voice_is_silence() -> None:
+    marks = listen(*load_audio(GRID))
+    sounds = [mark for mark in marks if mark.text]
+    assert sounds[0].start == pytest.approx(0.49, abs=0.12)
+    assert sounds[-1].end == pytest.approx(2.21, abs=0.15)
+
+
+def write(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], "s16", "mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.format, "mono", rate, stream.frame_size or 1024)
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("a.wav", "pcm_s16le", 22050),
+        ("a.mp3", "libmp3lame", 44100),
+        ("a.m4a", "aac", 44100),
+        ("a.ogg", "libopus", 48000),
+        ("b.wav", "pcm_s16le", 96000),
+    ],
+)
+def test_every_usual_kind_of_file(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+    samples, loaded = load_audio(write(tmp_path / name, tone, rate, codec))
+    assert loaded == min(rate, 48000)
+    assert samples.dtype == np.float32 and samples.ndim == 1
+    assert len(samples) / loaded == pytest.approx(1, abs=0.08)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert np.fft.rfftfreq(len(samples), 1 / loaded)[spectrum.argmax()] == pytest.approx(440, abs=3)
+
+
+def test_files_that_are_not_speech_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("this is not sound")
+    (tmp_path / "empty.mp3").touch()
+    silence, short = np.zeros(22050, np.float32), np.full(100, 0.5, np.float32)
+    write(tmp_path / "silence.wav", silence, 22050, "pcm_s16le")
+    write(tmp_path / "short.wav", short, 22050, "pcm_s16le")
+    write(tmp_path / "long.wav", np.tile(short, 1000), 22050, "pcm_s16le")
+    for name, reason in {
+        "text.wav": "cannot be read",
+        "empty.mp3": "cannot be read",
+        "missing.wav": "no such file",
+        "silence.wav": "nothing can be heard",
+        "short.wav": "shorter than",
+        "long.wav": "longer than 2 s",
+    }.items():
+        with pytest.raises(BadRequest, match=reason) as refused:
+            load_audio(tmp_path / name, max_seconds=2)
+        assert refused.value.message.ko.startswith("audio:")
