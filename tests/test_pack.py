@@ -8,6 +8,7 @@ import pickle
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,10 +16,12 @@ from pipeline.avatar.encode import encode
 from pipeline.avatar.pack import Avatar, load, save
 from pipeline.avatar.unpickle import Refused, restricted_loads
 from pipeline.errors import BadPack, NotFound
+from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ColorTags
+from pipeline.video.reader import ClipReader, ColorTags
 
 FRAMES, WIDTH, HEIGHT = 6, 64, 48
+TALK_SHORT = ROOT / "examples" / "talk_short.mp4"
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,39 @@ def test_other_pickles_and_files_are_refused(tmp_path: Path) -> None:
 def test_a_missing_pack_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         load(tmp_path / "none.pkl")
+
+
+def test_packs_of_the_original_system_open(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    frames = [
+        cv2.cvtColor(frame.planes, cv2.COLOR_YUV2BGR_I420)
+        for frame, _ in zip(ClipReader(TALK_SHORT.read_bytes()).once(), range(6), strict=False)
+    ]
+    frames = [cv2.resize(frame, (641, 361), interpolation=cv2.INTER_AREA) for frame in frames]
+    content = {
+        "frames": frames,
+        "coords_list": [(10, 20, 30, np.int64(40))] * 6,
+        "input_latent_list": [torch.zeros(1, 8, 4, 4, dtype=torch.float16)] * 6,
+        "cached_mask": np.zeros((4, 4), np.uint8),
+        "cached_crop_box": [1, 2, 3, 4],
+        "fps": 25.0,
+        "width": 641,
+        "height": 361,
+        "total_frames": 6,
+        "face_index": "center",
+        "extra_margin": 10,
+        "use_float16": True,
+        "video_path": "talk.mp4",
+    }
+    avatar = load(_write(tmp_path / "old_man_360p_precomputed.pkl", content))
+    assert (avatar.id, avatar.width, avatar.height, avatar.fps) == ("old_man_360p", 640, 360, 25)
+    assert avatar.landmarks.shape == (6, 478, 3) and avatar.usable.all()
+    shown = next(ClipReader(avatar.video).once())
+    picture = cv2.cvtColor(shown.planes, cv2.COLOR_YUV2BGR_I420)
+    assert np.abs(picture.astype(int) - frames[0][:360, :640]).mean() < 2
+    for change in ({"frames": []}, {"frames": [1, 2]}, {"fps": "25"}, {"frames": [torch.zeros(2, 2)]}):
+        with pytest.raises(BadPack):
+            load(_write(tmp_path / "bad_360p_precomputed.pkl", content | change))
+    with pytest.raises(BadPack, match="face"):
+        grey = [np.full_like(frame, 127) for frame in frames]
+        load(_write(tmp_path / "grey_360p_precomputed.pkl", content | {"frames": grey}))

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.avatar.unpickle import Refused, restricted_loads
-from pipeline.errors import BadPack, NotFound, RenderFailed
+from pipeline.errors import BadClip, BadPack, NotFound, RenderFailed
 from pipeline.video.reader import ClipReader
 
 FORMAT = "avatar-pack"
 VERSION = 1
 POINTS = 478
 """MediaPipe Face Mesh with refined eyes and lips."""
-MAX_BYTES = 512 * 1024 * 1024
-"""Larger packs of ours do not exist: a minute of 720p at near-source quality is about 60 MB."""
+MAX_BYTES = 4 << 30
+"""Packs of the original system hold their pictures as they are: 1.5 GB for ten seconds of 1080p."""
 MAX_FRAMES = 20_000
 MAX_SIDE = 8192
 """Pixels."""
@@ -95,6 +95,7 @@ def save(avatar: Avatar, path: Path) -> None:
 def load(path: Path) -> Avatar:
     """Read the pack at PATH and check it against its own video.
 
+    Packs of the original system open too; finding the face in their pictures takes seconds.
     Raises NotFound when there is no such file, and BadPack when it is cut short, not a pack, carries code, or does not
     agree with itself; nothing of it is run in any case.
     """
@@ -111,8 +112,13 @@ def load(path: Path) -> Avatar:
     except Refused as error:
         raise _bad(path, f"읽을 수 없습니다 ({error})", f"cannot be read ({error})") from error
     try:
+        if isinstance(content, dict) and "frames" in content and "format" not in content:
+            from pipeline.avatar.original import adopt  # finds faces: heavy, and only needed here
+
+            name, _, resolution = path.name.removesuffix("_precomputed.pkl").rpartition("_")
+            return adopt(content, name, resolution)
         return _avatar(content)
-    except (_Wrong, RenderFailed) as error:
+    except (_Wrong, RenderFailed, BadClip, ValueError) as error:
         raise _bad(path, f"내용이 올바르지 않습니다 ({error})", f"has wrong contents ({error})") from error
 
 

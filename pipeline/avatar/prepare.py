@@ -12,7 +12,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -24,12 +23,10 @@ from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.faces import FaceChoice
 from pipeline.avatar.footage import Footage, Progress, film
-from pipeline.avatar.judge import Findings, judge, runs
+from pipeline.avatar.measure import Person, measure
 from pipeline.avatar.pack import Avatar, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
 from pipeline.avatar.report import write_report
-from pipeline.avatar.rest import closed_mouth
-from pipeline.avatar.steady import steady
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX
 from pipeline.errors import BadRequest, PipelineError, RenderFailed
 from pipeline.settings import Settings
@@ -130,35 +127,6 @@ def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progres
     points = face_of_photo(photo, face)
     # the frames are made with BT.601, as OpenCV does
     return film(animate(photo, points), FPS, BT601, face, store, round(SECONDS * FPS), progress), None
-
-
-@dataclass(frozen=True)
-class Person:
-    """What was measured of the person in a clip: as in ``Avatar``, at the working size, and what the frames show."""
-
-    landmarks: np.ndarray
-    rest: np.ndarray
-    findings: Findings
-
-
-def measure(footage: Footage) -> Person:
-    """Return the person's points in FOOTAGE, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
-    findings, points = judge(footage)
-    fps, usable = float(footage.fps), findings.usable
-    for start, stop in runs(usable):  # nothing is known of the head between them
-        points[start:stop] = steady(points[start:stop], footage.motion[start:stop], fps)
-    landmarks = points[_nearest(usable)]
-    rest = closed_mouth(landmarks, usable) if findings.speaking else landmarks
-    return Person(landmarks, rest, findings)
-
-
-def _nearest(flags: np.ndarray) -> np.ndarray:
-    """Return for every frame the number of the nearest one in which FLAGS is true."""
-    known = np.flatnonzero(flags)
-    after = np.searchsorted(known, np.arange(len(flags))).clip(0, len(known) - 1)
-    before = (after - 1).clip(0)
-    closer = np.abs(known[before] - np.arange(len(flags))) <= np.abs(known[after] - np.arange(len(flags)))
-    return np.where(closer, known[before], known[after])
 
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:

@@ -1,0 +1,54 @@
+"""Opens packs of the original system, which hold pictures, boxes and a network's latents, as avatars of this one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.avatar.encode import encode
+from pipeline.avatar.footage import film
+from pipeline.avatar.measure import measure
+from pipeline.avatar.pack import Avatar
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+_BT601 = ColorTags(1, 6, 6, 6)
+"""What OpenCV's conversion to YUV makes."""
+
+
+def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
+    """Return the avatar in CONTENT, an original pack: its pictures ((height, width, 3) uint8 BGR) and their rate.
+
+    Latents, masks and boxes are left aside: they belong to one network. Its loop is kept as it is. Raises ValueError
+    when the pictures or their rate are not what they should be, and BadClip when they show no face.
+    """
+    pictures = content.get("frames")
+    if not isinstance(pictures, list | tuple | np.ndarray) or not len(pictures):
+        raise ValueError("frames: no pictures")
+    first = pictures[0]
+    if not isinstance(first, np.ndarray) or first.ndim != 3 or first.shape[2] != 3 or min(first.shape[:2]) < 16:
+        raise ValueError("frames: not pictures")
+    if any(not isinstance(one, np.ndarray) or one.shape != first.shape or one.dtype != np.uint8 for one in pictures):
+        raise ValueError("frames: not pictures of one size")
+    rate = content.get("fps")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 1 <= rate <= 120:
+        raise ValueError(f"fps: {rate!r:.20}")
+    fps = Fraction(rate).limit_denominator(1001)
+    height, width = (side // 2 * 2 for side in first.shape[:2])
+
+    def frames() -> Iterator[Frame]:
+        for picture in pictures:
+            even = np.ascontiguousarray(picture[:height, :width])
+            yield Frame(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420))
+
+    with tempfile.TemporaryFile() as store:
+        footage = film(frames(), fps, _BT601, "center", store, len(pictures), lambda share, doing: None)
+        person = measure(footage)
+        video = encode((footage.frame(number) for number in range(len(pictures))), width, height, fps, _BT601)
+    usable = person.findings.usable
+    return Avatar(name, resolution, width, height, fps, video, person.landmarks, person.rest, usable)
