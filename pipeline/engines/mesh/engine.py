@@ -80,6 +80,10 @@ class _FaceMover:
         out = Frame(base.planes.copy())
         crop = Crop(np.concatenate([source[self._reached], target[self._reached]]), base.width, base.height)
         warp(base, out, source, target, self._triangles, crop)
+        light = self._light_of(base, index)
+        eyes, parted = float(geometry.eyes[index]), float(geometry.parted[index])
+        if parted:
+            self._interior.draw_seam(out, target, parted, eyes, light)
         self._interior.draw(
             out,
             target,
@@ -87,8 +91,8 @@ class _FaceMover:
             carry=geometry.carry[index],
             jaw=geometry.jaw(index, _movement(weights * self._jaw, self._delta)) * 0.9,
             tongue=0.0 if self._tongue is None else float(weights[self._tongue]),
-            eyes=float(geometry.eyes[index]),
-            light=self._light_of(base, index),
+            eyes=eyes,
+            light=light,
         )
         return out
 

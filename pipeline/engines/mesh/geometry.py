@@ -10,17 +10,21 @@ from pipeline.engines.mesh.basis import (
     CHIN,
     LEFT_EYE,
     LOWER_INNER,
+    LOWER_OUTER,
     RIGHT_EYE,
     UPPER_INNER,
+    UPPER_OUTER,
     FaceBasis,
 )
 
 RING_REACH = 0.35
 """How far outside the face the picture stands still, as a share of the distance from the face's middle."""
-SHUT_GAP, OPEN_GAP = 0.05, 0.09
+SHUT_GAP, OPEN_GAP = 0.025, 0.055
 """Lip gaps, in eye distances, up to which Face Mesh's lips count as shut and from which they count as open.
 
 Face Mesh leaves a small gap between shut lips; the seam is drawn through its middle."""
+INSET = 0.15
+"""Share of an open lip that is left out at its inner rim: it borders on teeth, which must not ride along."""
 
 
 CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
@@ -31,7 +35,8 @@ class FaceGeometry:
     """The points of one avatar, prepared for the mesh.
 
     source, rest: (frames, 478 + 36, 2) float32 pixels: the points as they are, and with a closed mouth; the last 36
-    are the still ring around the face. carry: (frames, 3, 2): basis movement -> pixels. eyes: (frames,) eye distance.
+    are the still ring around the face. parted: (frames,) how far the clip's own lips are apart, 0 shut .. 1 open.
+    carry: (frames, 3, 2): basis movement -> pixels. eyes: (frames,) eye distance.
     """
 
     def __init__(self, avatar: Avatar, basis: FaceBasis) -> None:
@@ -40,8 +45,10 @@ class FaceGeometry:
         pose = head_pose(points)
         self.carry = np.asarray((pose.scale[:, None, None] * pose.rotation)[:, :, :2], np.float32)
         source, rest = points[:, :, :2].copy(), rest[:, :, :2].copy()
-        self._shut(source, always=False)
-        self._shut(rest, always=True)
+        gap = np.linalg.norm(source[:, LOWER_INNER] - source[:, UPPER_INNER], axis=2).max(1) / self.eyes
+        self.parted = np.clip((gap - SHUT_GAP) / (OPEN_GAP - SHUT_GAP), 0, 1)
+        _part(source, self.parted[:, None, None])
+        _part(rest, np.zeros((len(rest), 1, 1)))
         outline = points[:, OVAL, :2]
         ring = outline + (outline - outline.mean(1, keepdims=True)) * RING_REACH
         self.source = np.ascontiguousarray(np.concatenate([source, ring], 1))
@@ -49,16 +56,6 @@ class FaceGeometry:
         self.down = self.carry[:, 1]  # the head's own downward direction in the picture
         self.down = self.down / np.linalg.norm(self.down, axis=1, keepdims=True)
         self._mesh_triangles = basis.triangles
-
-    def _shut(self, points: np.ndarray, always: bool) -> None:
-        """Bring the two inner edges of shut lips onto one seam, in place."""
-        upper, lower = points[:, UPPER_INNER], points[:, LOWER_INNER]
-        gap = np.linalg.norm(lower - upper, axis=2).max(1) / self.eyes
-        open_ = np.zeros_like(gap) if always else np.clip((gap - SHUT_GAP) / (OPEN_GAP - SHUT_GAP), 0, 1)
-        seam = (upper + lower) / 2
-        keep = open_[:, None, None]
-        points[:, UPPER_INNER] = seam + (upper - seam) * keep
-        points[:, LOWER_INNER] = seam + (lower - seam) * keep
 
     def triangles(self) -> np.ndarray:
         """Return (n, 3) int32 indices: the mouth's inside, the skirt out to the ring, the face; drawn in order."""
@@ -87,3 +84,12 @@ class FaceGeometry:
     def jaw(self, index: int, movement: np.ndarray) -> np.ndarray:
         """Return how far (2,) px the lower teeth travel under the jaw's MOVEMENT ((478, 3), basis units)."""
         return np.asarray(movement[list(CHIN)].mean(0) @ self.carry[index])
+
+
+def _part(points: np.ndarray, parted: np.ndarray) -> None:
+    """Bring the inner edges of shut lips onto one seam, and those of open lips a little into the lip, in place."""
+    upper, lower = points[:, UPPER_INNER], points[:, LOWER_INNER]
+    seam = (upper + lower) / 2
+    for inner, outer, edge in ((UPPER_INNER, UPPER_OUTER, upper), (LOWER_INNER, LOWER_OUTER, lower)):
+        edge = edge + (points[:, outer] - edge) * INSET
+        points[:, inner] = seam + (edge - seam) * parted

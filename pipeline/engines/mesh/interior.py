@@ -25,6 +25,10 @@ LIPS = (0, 17, 37, 267, 84, 314)
 """Points on the red of the lips."""
 
 
+SEAM_DARKNESS, SEAM_WIDTH, SEAM_GONE = 0.8, 0.03, 0.06
+"""The line between shut lips: how much it hides; its width, and the gap at which it is gone, in eye distances."""
+
+
 @dataclass(frozen=True)
 class Sprite:
     """A picture in basis space. picture: (h, w, 4) float32: luma 0..1, chroma u and v as offsets from grey, alpha
@@ -122,11 +126,10 @@ class MouthInterior:
         gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max())
         if gap < 0.4:
             return
-        left, top = (int(v) // 2 * 2 for v in np.floor(outline.min(0)) - 3)
-        right, bottom = (-(-int(v) // 2) * 2 for v in np.ceil(outline.max(0)) + 4)
-        left, top, right, bottom = max(left, 0), max(top, 0), min(right, out.width), min(bottom, out.height)
-        if right - left < 4 or bottom - top < 4:
+        box = _box(outline, out, 3)
+        if box is None:
             return
+        left, top, right, bottom = box
         size = right - left, bottom - top
         mask = _coverage(outline - (left, top), size)
         # little light falls through a narrow gap
@@ -140,6 +143,27 @@ class MouthInterior:
         small, half_mask = (cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (patch, mask))
         for i, plane in enumerate(out.uv, 1):
             _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], small[..., i], half_mask)
+
+    def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
+        """Draw the dark line between lips that were open in the clip and are shut now; STRENGTH: 0..1."""
+        gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max()) / eyes
+        alpha = SEAM_DARKNESS * strength * (1 - np.clip(gap / SEAM_GONE, 0, 1))
+        if alpha < 0.02:
+            return
+        line = (target[UPPER_INNER] + target[LOWER_INNER]) / 2
+        box = _box(line, out, 3)
+        if box is None:
+            return
+        left, top, right, bottom = box
+        large = np.zeros(((bottom - top) * SUPERSAMPLE, (right - left) * SUPERSAMPLE), np.uint8)
+        points = np.round((line - (left, top) + 0.5) * SUPERSAMPLE).astype(np.int32)
+        cv2.polylines(large, [points], False, 255, max(1, round(SEAM_WIDTH * eyes * SUPERSAMPLE)), cv2.LINE_AA)
+        small = cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        mask = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), 0.6) * alpha
+        _blend(out.y[top:bottom, left:right], np.float32(16 + 0.3 * (light.lips[0] - 16)), mask)
+        half_mask = cv2.resize(mask, ((right - left) // 2, (bottom - top) // 2), interpolation=cv2.INTER_AREA)
+        for plane, color in zip(out.uv, light.lips[1:], strict=True):
+            _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], np.float32(color), half_mask)
 
     def _inside(
         self,
@@ -239,7 +263,15 @@ def _shade(patch: np.ndarray, mask: np.ndarray, outline: np.ndarray, lit: float)
     return shaded
 
 
-def _blend(plane: np.ndarray, patch: np.ndarray, mask: np.ndarray) -> None:
+def _box(points: np.ndarray, out: Frame, margin: int) -> tuple[int, int, int, int] | None:
+    """Return left, top, right, bottom (even) around POINTS ((n, 2) px) within OUT; None where nothing is left."""
+    left, top = (max(int(v) // 2 * 2, 0) for v in np.floor(points.min(0)) - margin)
+    right, bottom = (-(-int(v) // 2) * 2 for v in np.ceil(points.max(0)) + margin + 1)
+    right, bottom = min(right, out.width), min(bottom, out.height)
+    return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
+
+
+def _blend(plane: np.ndarray, patch: np.ndarray | np.float32, mask: np.ndarray) -> None:
     """Lay PATCH over PLANE (uint8 view, changed in place) by MASK."""
     mixed = plane + (patch - plane) * mask
     plane[:] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
