@@ -83,7 +83,7 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
 def mouth_gap(points: np.ndarray) -> np.ndarray:
     """Return the gap between the lips of POINTS (frames, 478, 3), (frames,), in distances between the eyes."""
     eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
-    gap: np.ndarray = np.linalg.norm(points[:, 13] - points[:, 14], axis=1) / eyes
+    gap: np.ndarray = np.linalg.norm(points[:, 13, :2] - points[:, 14, :2], axis=1) / eyes
     return gap
 
 

@@ -1,0 +1,131 @@
+"""What is done to face points: smoothing, the closed mouth, the life of a photo."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.avatar.basis import STILL, head_pose, mouth_reach, neutral, unit
+from pipeline.avatar.footage import PATCH
+from pipeline.avatar.judge import mouth_gap
+from pipeline.avatar.photo import FPS, SECONDS, animate, face_of_photo
+from pipeline.avatar.rest import closed_mouth
+from pipeline.avatar.steady import mouth_activity, steady
+from pipeline.settings import ROOT
+from pipeline.video.reader import ClipReader
+
+FRAMES = 120
+LIPS = [61, 291, 0, 17, 13, 14, 78, 308]
+
+
+def _head(turn: np.ndarray, opened: np.ndarray) -> np.ndarray:
+    """A face of 200 pixels that turns by TURN (degrees) and opens its mouth by OPENED, (frames, 478, 3) pixels."""
+    angle = np.radians(turn)
+    zero, one = np.zeros_like(angle), np.ones_like(angle)
+    rotation = np.array(
+        [[np.cos(angle), zero, np.sin(angle)], [zero, one, zero], [-np.sin(angle), zero, np.cos(angle)]]
+    )
+    closed = neutral() - 0.085 * unit("jawOpen")  # the basis' own lips do not quite touch
+    own = closed + opened[:, None, None] * (unit("jawOpen") + 0.3 * unit("mouthFunnel"))
+    shown: np.ndarray = (own @ rotation.transpose(2, 1, 0)) * 140 + np.array([400.0, 300.0, 0.0])
+    return shown
+
+
+def test_the_pose_that_was_given_is_found() -> None:
+    turn = np.linspace(-40, 40, 9)
+    pose = head_pose(_head(turn, np.zeros(9)))
+    np.testing.assert_allclose(np.abs(pose.yaw), np.abs(turn), atol=0.1)
+    np.testing.assert_allclose(pose.scale, 140, rtol=1e-3)
+    points = _head(turn, np.linspace(0, 0.5, 9))
+    np.testing.assert_allclose(pose.to_picture(pose.to_head(points)), points, atol=1e-6)
+
+
+def test_trembling_goes_and_movement_stays() -> None:
+    rng = np.random.default_rng(2)
+    time = np.arange(FRAMES) / 25
+    shift = np.stack([30 * np.sin(2 * time), 10 * np.sin(5 * time)], axis=1)  # a head that moves, without lag
+    true = np.repeat(_head(np.zeros(1), np.zeros(1)), FRAMES, axis=0)
+    true[..., :2] += shift[:, None]
+    motion = np.tile(np.eye(2, 3), (FRAMES, 1, 1))
+    motion[1:, :, 2] = np.diff(shift, axis=0)
+    noisy = true + rng.normal(0, 0.5, true.shape)
+    smooth = steady(noisy, motion, 25)[:, LIPS, :2]
+    apart = smooth - true[:, LIPS, :2]
+    assert apart.std() < 0.2
+    assert np.diff(apart, axis=0).std() < 0.06
+    raw = noisy[:, LIPS, :2] - true[:, LIPS, :2]
+    assert np.diff(raw, axis=0).std() > 0.5  # what it was
+
+
+def test_a_mouth_that_speaks_keeps_its_closures() -> None:
+    opened = np.clip(0.3 + 0.3 * np.sin(np.arange(FRAMES) * 2 * np.pi / 8), 0, 1)  # three syllables a second
+    true = _head(np.zeros(FRAMES), opened)
+    still = np.tile(np.eye(2, 3), (FRAMES, 1, 1))
+    assert mouth_activity(true, 25)[10:-10].min() > 0.9
+    assert mouth_activity(_head(np.zeros(FRAMES), np.zeros(FRAMES)), 25).max() == 0
+    kept = np.ptp(mouth_gap(steady(true, still, 25))[20:-20]) / np.ptp(mouth_gap(true)[20:-20])
+    assert kept > 0.75
+
+
+@pytest.mark.parametrize("lowest", [0.0, 0.2])
+def test_the_closed_mouth_is_found_under_any_opening_and_turn(lowest: float) -> None:
+    time = np.arange(FRAMES) / 25
+    opened = lowest + np.clip(np.sin(9 * time), 0, 1) * 0.4
+    turn = 20 * np.sin(1.3 * time)
+    rest = closed_mouth(_head(turn, opened).astype(np.float32), np.ones(FRAMES, bool))
+    assert mouth_gap(rest).max() < 0.02
+    closed = _head(turn, np.zeros(FRAMES))
+    jaw = np.linalg.norm(rest[:, 152] - closed[:, 152], axis=1).max()
+    assert jaw < (2.0 if lowest == 0 else 6.0)  # pixels, of a jaw that goes down by 30 to 45
+    assert np.abs(rest - _head(turn, opened))[:, mouth_reach() == 0].max() < 1e-2
+
+
+def test_frames_that_are_not_usable_do_not_shape_the_mouth() -> None:
+    opened = np.full(40, 0.3)
+    opened[:10] = 0.0
+    points = _head(np.zeros(40), opened).astype(np.float32)
+    points[20:30, LIPS] += 40.0  # a hand
+    usable = np.ones(40, bool)
+    usable[20:30] = False
+    with_hand = closed_mouth(points, usable)
+    np.testing.assert_allclose(with_hand[:20], closed_mouth(points[:20], usable[:20]), atol=1.5)
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    frame = next(ClipReader((ROOT / "examples" / "talk_short.mp4").read_bytes()).once())
+    rgb: np.ndarray = cv2.resize(cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420), (640, 360))
+    return rgb
+
+
+def test_a_photo_comes_to_life_gently_and_loops(photo: np.ndarray) -> None:
+    points = face_of_photo(photo, "center")
+    frames = [frame.y.astype(np.float32) for frame in animate(photo, points)]
+    assert len(frames) == SECONDS * FPS
+    steps = [float(np.abs(a - b).mean()) for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
+    assert steps[-1] < 2 * float(np.median(steps)) + 0.05  # the end meets the start
+    assert float(np.median(steps)) > 0.01  # it lives
+    nose = np.round(points[4, :2]).astype(int)
+    near = [frame[nose[1] - 40 : nose[1] + 40, nose[0] - 40 : nose[0] + 40] for frame in frames]
+    moved = [cv2.phaseCorrelate(near[0], other)[0] for other in near[::10]]
+    assert 0.5 < np.ptp(moved, axis=0).max() < 0.06 * np.ptp(points[:, 0])  # a few pixels
+    for frame in frames[::20]:
+        assert np.abs(frame[:2] - frames[0][:2]).mean() < 1 and np.abs(frame[:, :2] - frames[0][:, :2]).mean() < 1
+
+
+def test_a_photo_blinks(photo: np.ndarray) -> None:
+    points = face_of_photo(photo, "center")
+    left, right = points[[33, 133], 0]
+    top, bottom = points[159, 1], points[145, 1]
+    eye = np.s_[int(top) : int(bottom) + 1, int(left + 0.3 * (right - left)) : int(right - 0.3 * (right - left))]
+    darkest = [float(np.percentile(frame.y[eye], 10)) for frame in animate(photo, points)]
+    usual, blinking = np.median(darkest), np.array(darkest) > np.median(darkest) + 15
+    assert usual < 90  # the iris
+    assert 2 <= np.count_nonzero(np.diff(blinking.astype(int)) == 1) <= 4
+    assert blinking.mean() < 0.2
+
+
+def test_still_points_are_still() -> None:
+    assert np.linalg.norm(unit("jawOpen")[list(STILL)], axis=1).max() < 0.02
+    assert PATCH % 8 == 0
