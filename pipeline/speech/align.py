@@ -15,9 +15,8 @@ import numpy as np
 import soxr
 
 from pipeline.cancel import CancelToken
-from pipeline.speech.korean import read_aloud
-from pipeline.speech.korean_sounds import pronounce
 from pipeline.speech.mel import mel_power
+from pipeline.speech.reading import as_it_sounds, read_aloud
 from pipeline.speech.timeline import gapless
 from pipeline.speech.warp import warp
 from pipeline.tts.base import Mark, Speech
@@ -56,7 +55,7 @@ class _Heard:
 
 def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
     """Return the phonemes of SPEECH as gapless marks from 0 to its end. Raises Unavailable (espeak-ng), Cancelled."""
-    text = pronounce(read_aloud(speech.text)) if speech.language == "ko" else speech.text
+    text = as_it_sounds(read_aloud(speech.text, speech.language), speech.language)
     said = espeak.render(text, speech.language, cancel)
     recording = _hear(speech.samples, speech.rate)
     spoken = sum(mark.end - mark.start for mark in said.phonemes if mark.text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from pipeline.speech.korean_numbers import native, sino, spelled
 from pipeline.speech.korean_words import (
@@ -24,16 +23,7 @@ from pipeline.speech.korean_words import (
     UNITS,
     WORDS,
 )
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Characters START to END of a text and what is said for them."""
-
-    start: int
-    end: int
-    spoken: str
-
+from pipeline.speech.piece import Piece
 
 _NATIVE_UP_TO = {"시": 12, "시간": 20, "배": 19}
 """Counters that take Sino-Korean numbers above this."""

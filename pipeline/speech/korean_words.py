@@ -19,6 +19,8 @@ WORDS = {
     "OPEC": "오펙", "JSON": "제이슨", "SaaS": "사스", "COVID": "코비드", "vs": "대", "vs.": "대",
     "etc.": "등등", "No.": "넘버", "Mr.": "미스터", "Ms.": "미즈", "Dr.": "닥터", "OK": "오케이",
     "B2B": "비투비", "B2C": "비투씨",
+    "MBTI": "엠비티아이", "MZ": "엠지", "TOEIC": "토익", "TOPIK": "토픽", "KOSPI": "코스피", "KOSDAQ": "코스닥",
+    "NAVER": "네이버", "6·25": "육이오", "4·19": "사일구", "5·18": "오일팔", "8·15": "팔일오", "3·1": "삼일",
 }  # fmt: skip
 """What is not said letter by letter or digit by digit."""
 UNITS = {

@@ -55,6 +55,11 @@ def language_of(text: str) -> str:
     return _latin_language(text)
 
 
+def has_han(text: str) -> bool:
+    """Return whether TEXT holds Chinese characters (hanja, kanji)."""
+    return bool(_HAN.search(text))
+
+
 def speakable(text: str) -> bool:
     """Return whether TEXT holds a letter or a digit of any script; "...", emoji and blanks do not."""
     return any(unicodedata.category(character)[0] in "LN" for character in text)

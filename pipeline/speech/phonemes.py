@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.cancel import CancelToken
 from pipeline.speech.align import align
-from pipeline.speech.korean import Piece, reading
-from pipeline.speech.korean_sounds import pronounce
 from pipeline.speech.language import speakable
+from pipeline.speech.piece import Piece
+from pipeline.speech.reading import as_it_sounds, reading
 from pipeline.speech.timeline import gapless
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine, Rendering
@@ -42,10 +42,9 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
     text, words = _words(speech.marks)
     if not words:
         return align(speech, espeak, cancel)
-    is_korean = speech.language == "ko"
-    pieces = reading(text) if is_korean else [Piece(0, len(text), text)]
-    spoken = "".join(piece.spoken for piece in pieces)
-    said = espeak.render(pronounce(spoken) if is_korean else spoken, speech.language, cancel)
+    pieces = reading(text, speech.language)
+    spoken = as_it_sounds("".join(piece.spoken for piece in pieces), speech.language)
+    said = espeak.render(spoken, speech.language, cancel)
     return gapless(_lay(said, pieces, words), speech.duration)
 
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from pipeline.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
-from pipeline.speech.korean import read_aloud
 from pipeline.speech.language import language_of, plain, speakable
+from pipeline.speech.reading import read_aloud
 from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
@@ -196,7 +196,7 @@ class EspeakEngine:
         if not speakable(text):
             raise nothing_to_say()
         language = language_of(text) if voice == CUSTOM_VOICE else voice
-        said = self.render(read_aloud(text) if language == "ko" else text, language, cancel)
+        said = self.render(read_aloud(text, language), language, cancel)
         if not any(mark.text for mark in said.phonemes):
             raise nothing_to_say()
         return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)

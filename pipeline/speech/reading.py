@@ -1,0 +1,28 @@
+"""How a text is read aloud before espeak-ng says it, by language."""
+
+from __future__ import annotations
+
+from pipeline.speech import japanese, korean
+from pipeline.speech.korean_sounds import pronounce
+from pipeline.speech.piece import Piece
+
+
+def reading(text: str, language: str) -> list[Piece]:
+    """Return TEXT in pieces, in order and without gaps, each with what is said for it in LANGUAGE ("ko", "ja", ...)."""
+    match language:
+        case "ko":
+            return korean.reading(text)
+        case "ja":
+            return japanese.reading(text)
+        case _:
+            return [Piece(0, len(text), text)]
+
+
+def read_aloud(text: str, language: str) -> str:
+    """Return TEXT in the letters that say it in LANGUAGE."""
+    return "".join(piece.spoken for piece in reading(text, language))
+
+
+def as_it_sounds(spoken: str, language: str) -> str:
+    """Return SPOKEN, what is read aloud, letter for letter as people pronounce it in LANGUAGE."""
+    return pronounce(spoken) if language == "ko" else spoken
