@@ -23,7 +23,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 _FUNCTION_WORDS = {
     "es": "el los las una que es y por con para del está son pero muy hola gracias buenos buenas días señor usted "
-    "cómo qué yo nosotros también aquí al su más lo se como entrevista",
+    "cómo qué yo nosotros también aquí al su más lo se como entrevista llamo soy estoy tengo casa quiero puede trabajo",
     "fr-fr": "le les des une et est vous je nous dans pour avec que qui pas sur au aux ce cette bonjour merci très "
     "être il elle c d l j qu n monsieur madame votre mon ma mais où ça du oui",
     "de": "der die das und ist nicht ein eine einen ich wir sie mit für auf zu von dem den im guten tag danke bitte "

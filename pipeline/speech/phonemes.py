@@ -33,14 +33,14 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
     """Return the phonemes of SPEECH as gapless marks from 0 to its end; pauses are marks with an empty text.
 
     Phoneme marks are taken as they are. Character and word marks fix the words, and the phonemes that espeak-ng gives
-    for the same text are laid between their ends. Without marks the sound itself is aligned. Raises Unavailable when
-    espeak-ng cannot be loaded, Cancelled.
+    for the same text are laid between their ends. Without marks, or where they hold no time, the sound itself is
+    aligned. Raises Unavailable when espeak-ng cannot be loaded, Cancelled.
     """
     cancel = cancel or CancelToken()
     if speech.marks and speech.marks[0].kind == "phoneme":
         return speech.marks
     text, words = _words(speech.marks)
-    if not words:
+    if not any(word.finish > word.begin for word in words):
         return align(speech, espeak, cancel)
     pieces = reading(text, speech.language)
     spoken = as_it_sounds("".join(piece.spoken for piece in pieces), speech.language)
