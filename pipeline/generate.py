@@ -124,7 +124,9 @@ def save_sound(speech: Speech, path: Path) -> None:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(speech.rate)
-            file.writeframes((np.clip(speech.samples, -1, 1) * 32767).round().astype("<i2").tobytes())
+            for start in range(0, len(speech.samples), speech.rate):  # a second at a time: it may be minutes long
+                second = np.clip(speech.samples[start : start + speech.rate], -1, 1)
+                file.writeframesraw((second * 32767).round().astype("<i2").tobytes())
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

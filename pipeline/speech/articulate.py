@@ -212,8 +212,9 @@ def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np
 
 def _loudness(speech: Speech, sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
     """Return a factor for the opening, around 1: louder than the speaker's usual opens further, softer less."""
-    hop = max(1, round(speech.rate / 100))
-    power = np.add.reduceat(speech.samples.astype(np.float64) ** 2, np.arange(0, len(speech.samples), hop)) / hop
+    hop = max(1, min(round(speech.rate / 100), len(speech.samples)))
+    pieces = speech.samples[: len(speech.samples) // hop * hop].reshape(-1, hop)
+    power = np.einsum("ij,ij->i", pieces, pieces) / hop  # no copy of the sound: it may be minutes long
     level = 10 * np.log10(gaussian_filter1d(power, 6) + 1e-8)
     usual = np.percentile(level, 75)
     heard = np.interp(grid + LEAD, np.arange(len(level)) * hop / speech.rate, level)
