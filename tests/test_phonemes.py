@@ -75,6 +75,13 @@ def test_marks_always_cover_the_speech(espeak: EspeakEngine, text: str, seconds:
     assert all(one.end == two.start and one.end > one.start for one, two in pairwise(marks))
 
 
+def test_speech_without_a_text_is_listened_to(espeak: EspeakEngine) -> None:
+    said = espeak.synthesize("아 아 아", "ko", CancelToken())
+    marks = phonemes_of(Speech(said.samples, said.rate, "", "ko"), espeak)
+    assert "a" in [mark.text for mark in marks]
+    assert (marks[0].start, marks[-1].end) == (0, said.duration)
+
+
 def test_short_gaps_belong_to_the_sound_before() -> None:
     sounds = [
         Mark("phoneme", "a", 0.1, 0.2),

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.cancel import CancelToken
 from pipeline.speech.align import align
 from pipeline.speech.language import speakable
+from pipeline.speech.listen import listen
 from pipeline.speech.piece import Piece
 from pipeline.speech.reading import as_it_sounds, reading
 from pipeline.speech.timeline import gapless
@@ -34,12 +35,14 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
 
     Phoneme marks are taken as they are. Character and word marks fix the words, and the phonemes that espeak-ng gives
     for the same text are laid between their ends. Without marks, or where they hold no time, the sound itself is
-    aligned. Raises Unavailable when espeak-ng cannot be loaded, Cancelled.
+    aligned; without a text it is listened to. Raises Unavailable when espeak-ng cannot be loaded, Cancelled.
     """
     cancel = cancel or CancelToken()
     if speech.marks and speech.marks[0].kind == "phoneme":
         return speech.marks
     text, words = _words(speech.marks)
+    if not speakable(text or speech.text):
+        return listen(speech.samples, speech.rate)
     if not any(word.finish > word.begin for word in words):
         return align(speech, espeak, cancel)
     pieces = reading(text, speech.language)
