@@ -17,8 +17,9 @@ from scipy.signal import savgol_filter
 
 from pipeline.avatar.clip import open_clip, pictures
 from pipeline.avatar.encode import encode
+from pipeline.avatar.judge import mouth_gap
 from pipeline.avatar.pack import Avatar, load
-from pipeline.avatar.prepare import main, prepare, size_at
+from pipeline.avatar.prepare import main, prepare, preview_faces, size_at
 from pipeline.errors import BadClip, BadRequest
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
@@ -259,3 +260,54 @@ def test_a_real_persons_points_move_as_their_skin_does(tmp_path: Path) -> None:
             apart.append(np.median(moved[:, 0] - points[SKIN, :2], axis=0))
         before = points, frame.y.copy()
     assert np.std(apart, axis=0).max() < 0.25  # pixels between one frame and the next; the mesh alone has 0.7
+
+
+def test_a_preview_numbers_the_faces(source: list[Frame], tmp_path: Path) -> None:
+    picture = cv2.cvtColor(source[0].planes, cv2.COLOR_YUV2RGB_I420)
+    two = np.hstack([picture[:, 300:980], picture[:, 300:980]])
+    Image.fromarray(two).save(tmp_path / "two.png")
+    shown, boxes = preview_faces(tmp_path / "two.png")
+    assert boxes[0].center[0] < 680 < boxes[1].center[0]
+    assert 0.001 < (np.abs(shown.astype(int) - two).max(2) > 60).mean() < 0.05  # drawn upon, little
+    assert main([str(tmp_path / "two.png"), "--preview", str(tmp_path / "faces.jpg")]) == 0
+    with Image.open(tmp_path / "faces.jpg") as saved:
+        assert saved.size == (1360, 720)
+
+
+@pytest.mark.timeout(90)
+def test_a_stream_full_of_errors_does_not_hang(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    path = tmp_path / "scratched.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 320, 180, "yuv420p", 4_000_000
+        for number in range(700):
+            level = np.roll(np.arange(270 * 320, dtype=np.uint32) * 7 % 251, 40 * number).astype(np.uint8)
+            picture = av.VideoFrame.from_ndarray(level.reshape(270, 320), format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    begin = bytes(data).index(b"mdat") + 20_000
+    index = bytes(data).index(b"moov") - 10
+    where = rng.integers(begin, index, (index - begin) // 40)
+    data[where] = rng.integers(0, 255, len(where))
+    path.write_bytes(data.tobytes())
+    try:
+        assert len(list(pictures(open_clip(path), 320, 180))) > 600
+    except BadClip as error:
+        assert "cannot be read" in error.message.en
+
+
+GRID = WEBCAM.with_name("grid_swwp2s.mpg")
+
+
+@pytest.mark.skipif(not GRID.is_file(), reason="the clips of real people are not here")
+def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
+    [path] = prepare(GRID, "man", ["360p"], out=tmp_path, report=tmp_path / "report")
+    avatar = load(path)
+    assert (avatar.width, avatar.height) == (450, 360) and avatar.usable.all()
+    assert np.percentile(mouth_gap(avatar.landmarks), 90) > 0.08
+    assert mouth_gap(avatar.rest).max() < 0.02
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert report["speaking"] and "mouth_open" in {problem["kind"] for problem in report["problems"]}

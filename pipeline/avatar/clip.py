@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -93,7 +96,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
             colors = ColorTags(
                 int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc)
             )
-    except (av.error.FFmpegError, OSError, StopIteration) as error:
+    except (av.error.FFmpegError, OSError, StopIteration, IndexError, ValueError) as error:
         raise unreadable(path, getattr(error, "strerror", None) or "no pictures") from error
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     if step <= 0:
@@ -190,9 +193,8 @@ def _steady(clip: Clip, width: int, height: int, times: list[float]) -> Iterator
     """Yield the RGB pictures of CLIP at TIMES (s) through MoviePy, until there are no more."""
     from moviepy import VideoFileClip
 
-    movie = VideoFileClip(
-        str(clip.path), audio=False, target_resolution=(width, height), resize_algorithm="bicubic", fps_source="tbr"
-    )
+    movie = VideoFileClip(str(clip.path), audio=False, target_resolution=(width, height), resize_algorithm="bicubic")
+    process = None
     try:
         for time in times:
             with warnings.catch_warnings(record=True) as said:  # that it has no such picture and repeats the last one
@@ -200,6 +202,9 @@ def _steady(clip: Clip, width: int, height: int, times: list[float]) -> Iterator
                 picture = movie.get_frame(time)
             if said:
                 return
+            if process is not movie.reader.proc:  # seeking starts another
+                process = movie.reader.proc
+                threading.Thread(target=_drain, args=(process.stderr,), name="ffmpeg errors", daemon=True).start()
             yield np.asarray(picture)
     finally:
         process = movie.reader.proc
@@ -208,6 +213,13 @@ def _steady(clip: Clip, width: int, height: int, times: list[float]) -> Iterator
             process.stdout.close()
             process.stderr.close()
             process.wait()
+
+
+def _drain(errors: BinaryIO) -> None:
+    """Read ERRORS, what FFmpeg complains of, to its end: with a full pipe it would wait for ever."""
+    with contextlib.suppress(ValueError, OSError):  # closed meanwhile
+        while errors.read(1 << 16):
+            continue
 
 
 def _wandering(clip: Clip, width: int, height: int, times: list[float]) -> Iterator[np.ndarray]:

@@ -91,10 +91,7 @@ def film(
             progress(min(1.0, number / expected), "finding the face")
     store.flush()
     if follower.box is None:
-        raise BadClip(
-            "얼굴을 찾지 못했습니다. 사람의 얼굴이 정면으로, 너비 60픽셀 이상으로 나오는 영상이나 사진을 사용하세요.",
-            "No face was found. Use a clip or photo that shows a person's face from the front, 60 pixels wide or more.",
-        )
+        raise no_face()
     frames = np.memmap(store, np.uint8, "r", shape=(len(points), size[0] * 3 // 2, size[1]))
     return Footage(
         frames=frames,
@@ -106,6 +103,14 @@ def film(
         colors=colors,
         seen=follower.seen,
         chosen=follower.chosen,
+    )
+
+
+def no_face() -> BadClip:
+    """Return the error for a clip or photo that shows no face."""
+    return BadClip(
+        "얼굴을 찾지 못했습니다. 사람의 얼굴이 정면으로, 너비 60픽셀 이상으로 나오는 영상이나 사진을 사용하세요.",
+        "No face was found. Use a clip or photo that shows a person's face from the front, 60 pixels wide or more.",
     )
 
 

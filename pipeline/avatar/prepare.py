@@ -18,15 +18,16 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
-from pipeline.avatar.faces import FaceChoice
-from pipeline.avatar.footage import Footage, Progress, film
+from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
+from pipeline.avatar.footage import Footage, Progress, film, no_face
 from pipeline.avatar.measure import Person, measure
 from pipeline.avatar.pack import Avatar, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
-from pipeline.avatar.report import write_report
+from pipeline.avatar.report import numbered, write_report
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX
 from pipeline.errors import BadRequest, PipelineError, RenderFailed
 from pipeline.settings import Settings
@@ -160,18 +161,42 @@ def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:
         yield footage.frame(number)
 
 
+def preview_faces(clip: Path, start: float | None = None, end: float | None = None) -> tuple[np.ndarray, list[Box]]:
+    """Return the first picture of CLIP (a video or photo) that shows faces, with their numbers, and the faces.
+
+    The picture is (height, width, 3) uint8 RGB; face 1 is the leftmost. Raises BadClip as ``prepare`` does.
+    """
+    with FaceFinder() as finder:
+        for picture in _glances(clip, start, end):
+            boxes = finder.boxes(picture)
+            if boxes:
+                return numbered(picture, boxes), boxes
+    raise no_face()
+
+
+def _glances(path: Path, start: float | None, end: float | None) -> Iterator[np.ndarray]:
+    if path.suffix.lower() in SUFFIXES:
+        photo = open_photo(path)
+        yield cv2.resize(photo, size_at(photo.shape[1], photo.shape[0], _WORK_SIDE), interpolation=cv2.INTER_AREA)
+        return
+    clip = open_clip(path, start, end)
+    for frame in itertools.islice(pictures(clip, *size_at(clip.width, clip.height, _WORK_SIDE)), 0, None, 8):
+        yield cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.avatar.prepare", description="Make avatar packs of a clip."
     )
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video of one person, or a photo")
-    parser.add_argument("--name", required=True, help="what the avatar is to be called")
+    parser.add_argument("--name", default="", help="what the avatar is to be called")
     parser.add_argument("--resolution", action="append", choices=[*RESOLUTIONS, "all"], help="repeatable; default: all")
     parser.add_argument("--face", default="center", help="center (default), largest, or a number from the left")
     parser.add_argument("--start", type=float, help="seconds")
     parser.add_argument("--end", type=float, help="seconds")
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
+    parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
     given = parser.parse_args(arguments)
     if given.face not in ("center", "largest") and not given.face.isdecimal():
@@ -179,6 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     face = int(given.face) if given.face.isdecimal() else given.face
     wanted = RESOLUTIONS if not given.resolution or "all" in given.resolution else dict.fromkeys(given.resolution)
     try:
+        if given.preview is not None:
+            picture, _ = preview_faces(given.clip, given.start, given.end)
+            Image.fromarray(picture).save(given.preview)
+            return 0
         with _ProgressBar() as bar:
             part = given.start, given.end
             paths = prepare(given.clip, given.name, list(wanted), face, *part, given.out, given.report, bar.tell)
