@@ -34,7 +34,7 @@ def mel_power(samples: np.ndarray, rate: int, hop: float, bands: int) -> np.ndar
 @cache
 def _filters(rate: int, bands: int) -> np.ndarray:
     """Return triangles of equal area, evenly spaced on the mel scale: (WINDOW // 2 + 1, bands)."""
-    from librosa import filters  # here, since it takes a second to load and most speech comes with its times
+    from librosa.filters import mel  # here, since it takes a second to load and most speech comes with its times
 
-    mel = filters.mel(sr=rate, n_fft=WINDOW, n_mels=bands, fmin=LOWEST, fmax=HIGHEST, htk=True, dtype=np.float32)
-    return np.asarray(mel.T)
+    bank = mel(sr=rate, n_fft=WINDOW, n_mels=bands, fmin=LOWEST, fmax=HIGHEST, htk=True, dtype=np.float32)
+    return np.asarray(bank.T)
