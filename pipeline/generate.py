@@ -26,6 +26,7 @@ from pipeline.tasks import Task
 from pipeline.tts.base import Speech, TTSEngine
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.reader import ClipReader
 from pipeline.video.writer import Mp4Writer
 
@@ -54,7 +55,7 @@ class Studio:
 def make_studio(settings: Settings) -> Studio:
     """Put together what SETTINGS ask for; nothing heavy is loaded before the first request."""
     espeak = EspeakEngine()
-    engines: list[TTSEngine] = [ElevenLabsEngine(settings), espeak]
+    engines: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
     return Studio(
         settings, AvatarStore(settings.precomputed), {engine.name: engine for engine in engines}, espeak, MeshEngine()
     )

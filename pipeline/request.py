@@ -122,6 +122,14 @@ def _unavailable(name: str) -> Unavailable:
             "elevenlabs: there is no API key. Set the environment variable ELEVENLABS_API_KEY and start the server "
             "again, or leave tts_engine out.",
         )
+    if name == "supertonic":
+        steps = "pip install -r requirements-voices.txt && python -m pipeline.tts.supertonic"
+        return Unavailable(
+            f"supertonic: 설치되지 않았거나 모델이 없습니다. 서버에서 다음을 실행하세요: {steps} "
+            "또는 tts_engine을 빼고 요청하세요.",
+            f"supertonic: it is not installed, or has no weights yet. On the server, run: {steps} "
+            "Or leave tts_engine out.",
+        )
     return Unavailable(
         f"{name}: 지금은 사용할 수 없는 음성 엔진입니다. tts_engine을 빼고 요청하세요.",
         f"{name}: this speech engine cannot speak now. Leave tts_engine out.",

@@ -1,0 +1,83 @@
+"""Supertonic behind the REST API: what is told where it is absent, and that it speaks where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.tts.supertonic import has_weights
+from tests.conftest import Server, running
+
+BODY = {"text": "Hello there.", "avatar": "talk_short", "resolution": "360p"}
+PACKAGE = '''
+"""Stands in for the package: a tone for every sentence."""
+import numpy as np
+
+
+class TTS:
+    sample_rate = 16000
+
+    def __init__(self, model, weights, auto_download):
+        assert not auto_download
+
+    def get_voice_style(self, voice_name):
+        return voice_name
+
+    def synthesize(self, text, voice_style, *, lang):
+        tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(16000) / 16000)
+        return tone[None].astype(np.float32), np.ones(1)
+'''
+WEIGHTS = (
+    "onnx/tts.json",
+    "onnx/unicode_indexer.json",
+    "onnx/duration_predictor.onnx",
+    "onnx/text_encoder.onnx",
+    "onnx/vector_estimator.onnx",
+    "onnx/vocoder.onnx",
+    "voice_styles/M1.json",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("supertonic")
+
+
+@pytest.fixture(scope="module")
+def installed(folder: Path) -> Iterator[Server]:
+    """The program where the package can be imported; its weights are not there yet."""
+    (folder / "packages" / "supertonic").mkdir(parents=True)
+    (folder / "packages" / "supertonic" / "__init__.py").write_text(PACKAGE)
+    environ = {"PYTHONPATH": str(folder / "packages"), "SUPERTONIC_CACHE_DIR": str(folder / "weights")}
+    with running(["app.py"], folder, **environ) as server:
+        yield server
+
+
+@pytest.mark.skipif(importlib.util.find_spec("supertonic") is not None, reason="supertonic is installed here")
+def test_where_it_is_absent_asking_for_it_says_how_to_get_it(server: Server) -> None:
+    assert server.get("/api/v2/status").json()["tts_engines"] == ["espeak"]
+    for language in ("ko", "en"):
+        for endpoint in ("/api/v2/lipsync", "/api/v2/lipsync/stream"):
+            answer = server.post(endpoint, {**BODY, "tts_engine": "supertonic"}, headers={"Accept-Language": language})
+            assert answer.status_code == 503
+            assert "pip install -r requirements-voices.txt" in answer.json()["error"]
+            assert "python -m pipeline.tts.supertonic" in answer.json()["error"]
+
+
+def test_it_becomes_the_default_as_soon_as_its_weights_are_there(installed: Server, folder: Path) -> None:
+    assert installed.get("/api/v2/status").json()["tts_engines"] == ["espeak"]
+    assert installed.post("/api/v2/lipsync", {**BODY, "tts_engine": "supertonic"}).status_code == 503
+    for name in WEIGHTS:
+        path = folder / "weights" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    assert has_weights(folder / "weights")
+    assert installed.get("/api/v2/status").json()["tts_engines"] == ["supertonic", "espeak"]
+    done = installed.events(BODY)[-1]
+    assert done["type"] == "done" and done["audio_duration"] == pytest.approx(1.0)  # the stand-in's tone
+    assert installed.events({**BODY, "tts_engine": "espeak"})[-1]["audio_duration"] != pytest.approx(1.0, abs=0.05)
+    wrong = installed.post("/api/v2/lipsync", {**BODY, "tts_voice": "nobody"})
+    assert wrong.status_code == 400 and "M1" in wrong.json()["error"]
