@@ -1,4 +1,4 @@
-"""What happens to one request, top to bottom: text -> speech -> mouth movement -> frames -> video."""
+"""What happens to one request, top to bottom: text or a recording -> speech -> mouth movement -> frames -> video."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.engines.base import LipsyncEngine
 from pipeline.engines.mesh.engine import MeshEngine
-from pipeline.errors import RenderFailed
+from pipeline.errors import BadRequest, RenderFailed
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
+from pipeline.speech.language import language_of
+from pipeline.speech.listen import listen
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.recording import load_audio
 from pipeline.tasks import Task
 from pipeline.tts.base import Speech, TTSEngine
 from pipeline.tts.elevenlabs import ElevenLabsEngine
@@ -71,7 +74,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     try:
         yield TtsStarted()
         avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
-        speech = studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, task.cancel)
+        speech = speech_of(request, task, studio)
         save_sound(speech, task.audio)
         spoken = time.perf_counter()
         yield TtsDone(task.audio_url, speech.duration, spoken - started)
@@ -94,11 +97,32 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     )
 
 
+def speech_of(request: GenerateRequest, task: Task, studio: Studio) -> Speech:
+    """Return the recording that came with REQUEST, or its text said by the speech engine.
+
+    A recording whose words are known comes without marks, since it is going to be aligned with them; the marks of any
+    other are what can be heard. Raises BadRequest for a recording without speech, and whatever the engine raises.
+    """
+    if request.recording is None:
+        return studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, task.cancel)
+    samples, rate = load_audio(request.recording, studio.settings.max_audio)
+    task.cancel.check()
+    if request.text:
+        return Speech(samples, rate, request.text, language_of(request.text))
+    heard = listen(samples, rate)
+    if not any(mark.text for mark in heard):
+        raise BadRequest(
+            "audio: 말소리가 들리지 않습니다. 더 크게 녹음하거나 다른 파일을 올려 주세요.",
+            "audio: no speech can be heard in it. Record it louder, or upload another file.",
+        )
+    return Speech(samples, rate, "", "", heard)
+
+
 def render_video(avatar: Avatar, speech: Speech, frame_skip: int, task: Task, studio: Studio) -> Iterator[float]:
     """Make the video of AVATAR saying SPEECH at ``task.video``; yield progress, 0 to 1, at most 4 times a second."""
     yield 0.0
     total = max(1, round(speech.duration * avatar.fps))
-    phonemes = phonemes_of(speech, studio.espeak)
+    phonemes = phonemes_of(speech, studio.espeak, task.cancel)
     mouth = articulate(phonemes, speech, total, float(avatar.fps), frame_skip)
     frames = ahead(studio.engine.render(avatar, speech, mouth, task.cancel), FRAMES_AHEAD)
     told = time.perf_counter()

@@ -25,6 +25,8 @@ class GenerateRequest:
 
     text: what to say, trimmed; pack: the avatar's file, inside ``precomputed/``; frame_skip: the mouth is solved
     every n-th frame, 1-10; tts_engine: a key of ``Studio.tts``; tts_voice: one of that engine's voices or "Custom".
+    recording: a file with the speech itself; then text is what is said in it, or empty where nobody knows, and no
+    engine speaks (tts_engine is empty).
     """
 
     text: str
@@ -32,10 +34,14 @@ class GenerateRequest:
     frame_skip: int
     tts_engine: str
     tts_voice: str
+    recording: Path | None = None
 
 
-def parse(body: object, studio: Studio) -> GenerateRequest:
+def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
     """Check BODY, the decoded JSON of a request, and return what it asks for. May read a pack and ask a speech service.
+
+    RECORDING is a file that was uploaded with the request. It is no part of BODY, which may come from anybody: a path
+    on this machine must not.
 
     Raises BadRequest (names the field, lists the choices), NothingToSay, BadPack, NotFound (lists what there is),
     Unavailable.
@@ -45,9 +51,19 @@ def parse(body: object, studio: Studio) -> GenerateRequest:
             '요청 본문은 {"text": "...", "avatar": "..."} 형태의 JSON 객체여야 합니다.',
             'The body must be a JSON object such as {"text": "...", "avatar": "..."}.',
         )
-    text = _text(body, studio.settings.max_text)
+    if body.get("audio") is not None:
+        raise BadRequest(
+            "audio: JSON으로는 녹음을 받지 않습니다. 화면에서 올리거나 gradio_client로 보내세요: "
+            'predict(audio=handle_file(...), api_name="/generate")',
+            "audio: recordings are not taken in JSON. Upload them on the page, or with gradio_client: "
+            'predict(audio=handle_file(...), api_name="/generate")',
+        )
+    wordless = recording is not None and body.get("text") in (None, "")
+    text = "" if wordless else _text(body, studio.settings.max_text)
     frame_skip = _frame_skip(body)
     resolution = _choice(body, "resolution", RESOLUTIONS)
+    if recording is not None:
+        return GenerateRequest(text, _pack(body, resolution, studio), frame_skip, "", CUSTOM_VOICE, recording)
     engine = _engine(body, studio)
     voice = _string(body, "tts_voice") or CUSTOM_VOICE
     pack = _pack(body, resolution, studio)

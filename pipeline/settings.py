@@ -23,6 +23,8 @@ class Settings:
     """Seconds that a finished video is kept; 0 keeps it for ever."""
     max_text: int = 5000
     """Characters."""
+    max_audio: float = 600.0
+    """Seconds of an uploaded recording."""
     max_queue: int = 32
     """Tasks that may wait."""
     elevenlabs_api_key: str = field(default="", repr=False)

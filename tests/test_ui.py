@@ -24,9 +24,9 @@ def parts(config: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 def test_every_field_has_a_label_in_both_languages(config: dict[str, Any]) -> None:
-    kinds = ("textbox", "dropdown", "slider", "video", "html")
+    kinds = ("textbox", "dropdown", "slider", "video", "html", "audio", "accordion")
     labels = [props["label"] for kind in kinds for props in parts(config, kind)]
-    assert len(labels) == 9
+    assert len(labels) == 11
     for label in labels:
         assert re.fullmatch(r"[가-힣 ]+ / [A-Za-z ]+", label), label
 
@@ -56,7 +56,7 @@ def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Serve
     endpoints = fake_server.get("/gradio_api/info").json()["named_endpoints"]
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
-    assert names == ["text", "avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
+    assert names == ["text", "avatar", "resolution", "tts_engine", "tts_voice", "frame_skip", "audio"]
     assert len(endpoints["/generate"]["returns"]) == 3
 
 

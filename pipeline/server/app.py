@@ -25,8 +25,8 @@ from pipeline.tasks import TaskBook
 
 logger = logging.getLogger(__name__)
 
-MAX_UPLOAD = "1mb"
-"""Nothing is uploaded through the page."""
+MAX_UPLOAD = "128mb"
+"""Enough for ten minutes of uncompressed stereo."""
 SWEEP_SECONDS = 30.0
 """How often results are looked at for ones that have been kept long enough."""
 GOODBYE_SECONDS = 10.0

@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -102,8 +103,12 @@ class RenderQueue:
 
     # --- running a task, inside the queue
 
-    async def run(self, body: object, language: Language) -> AsyncIterator[tuple[Task, Event]]:
+    async def run(
+        self, body: object, language: Language, recording: Path | None = None
+    ) -> AsyncIterator[tuple[Task, Event]]:
         """Make what BODY asks for and yield each event; called by Gradio when it is this task's turn.
+
+        RECORDING is a file that was uploaded with it.
 
         The last event is Done or Failed; this raises nothing itself. Closing it, or a client that is gone, stops the
         task.
@@ -116,7 +121,9 @@ class RenderQueue:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends and nobody listens
                 loop.call_soon_threadsafe(told.put_nowait, event)
 
-        threading.Thread(target=self._work, args=(body, task, tell), name=f"task-{task.id[:8]}", daemon=True).start()
+        threading.Thread(
+            target=self._work, args=(body, recording, task, tell), name=f"task-{task.id[:8]}", daemon=True
+        ).start()
         try:
             while True:
                 try:
@@ -134,7 +141,7 @@ class RenderQueue:
         finally:
             task.cancel.cancel()  # of no effect on a finished task
 
-    def _work(self, body: object, task: Task, tell: Callable[[Event | None], None]) -> None:
+    def _work(self, body: object, recording: Path | None, task: Task, tell: Callable[[Event | None], None]) -> None:
         """Run one task to its end on this thread, alone."""
         last: Event
         seconds = None
@@ -142,7 +149,7 @@ class RenderQueue:
             self._started = time.monotonic()
             logger.info("task %s starts", task.id)
             try:
-                last = self._render(body, task, tell)
+                last = self._render(body, recording, task, tell)
                 seconds = time.monotonic() - self._started
             except PipelineError as error:
                 last = Failed(error)
@@ -157,10 +164,10 @@ class RenderQueue:
         tell(last)
         tell(None)
 
-    def _render(self, body: object, task: Task, tell: Callable[[Event | None], None]) -> Done:
+    def _render(self, body: object, recording: Path | None, task: Task, tell: Callable[[Event | None], None]) -> Done:
         """Tell every event but the last, which is returned."""
         task.cancel.check()
-        request = parse(body, self._studio)
+        request = parse(body, self._studio, recording)
         done = None
         for event in self._generate(request, task, self._studio):  # to its end: closed early it removes its files
             if isinstance(event, Done):

@@ -95,7 +95,7 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
         go.click(None, None, status, js=f"() => ({json.dumps(WAITING)})", api_visibility="private")
         making = go.click(
             actions.generate,
-            [form.text, form.avatar, form.resolution, form.engine, form.voice, form.frame_skip],
+            [form.text, form.avatar, form.resolution, form.engine, form.voice, form.frame_skip, form.audio],
             [video, status, task_id],
             api_name="generate",
             concurrency_id=LINE,
@@ -113,6 +113,7 @@ class _Form:
     """The fields of the form."""
 
     text: gr.Textbox
+    audio: gr.Audio
     avatar: gr.Dropdown
     resolution: gr.Dropdown
     engine: gr.Dropdown
@@ -124,6 +125,19 @@ def _form(actions: _Actions) -> _Form:
     """Lay out the form. Gradio refuses what a list does not hold, so those that change later take other values too."""
     names, engines = actions.avatars(), actions.engines()
     text = gr.Textbox(label="대사 / Text", lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
+    with gr.Accordion("음성 파일로 만들기 / Use a recording", open=False, elem_id="recording"):
+        gr.Markdown(
+            "이 목소리로 말합니다. 말한 그대로를 대사에 쓰면 더 정확하고, 비워 두면 소리만 듣고 움직입니다.  \n"
+            "The avatar speaks with this voice. Write what it says as the text for exact lips, or leave that empty."
+        )
+        audio = gr.Audio(
+            label="녹음 파일 / Recording",
+            sources=["upload", "microphone"],
+            type="filepath",
+            editable=False,
+            buttons=[],
+            elem_id="audio",
+        )
     with gr.Row():
         avatar = gr.Dropdown(
             names,
@@ -165,7 +179,7 @@ def _form(actions: _Actions) -> _Form:
         label="프레임 스킵 / Frame skip",
         info="1 = 모든 프레임 계산 / every frame is computed",
     )
-    return _Form(text, avatar, resolution, engine, voice, frame_skip)
+    return _Form(text, audio, avatar, resolution, engine, voice, frame_skip)
 
 
 class _Actions:
@@ -216,10 +230,14 @@ class _Actions:
         tts_engine: str | None,
         tts_voice: str | None,
         frame_skip: float,
+        audio: str | None = None,
     ) -> AsyncIterator[tuple[str | None, dict[str, Any], str]]:
-        """Make a video of an avatar that says a text; every stage is given, and the video with the last one."""
+        """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
+
+        With a recording, a text that is still one of the examples is not taken for what it says.
+        """
         body = {
-            "text": text,
+            "text": "" if audio and text in EXAMPLES else text,
             "avatar": avatar,
             "resolution": resolution,
             "tts_engine": tts_engine,
@@ -227,7 +245,7 @@ class _Actions:
             "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         }
         language = language_of(request.headers.get("accept-language"))
-        async for task, event in self._line.run(body, language):
+        async for task, event in self._line.run(body, language, Path(audio) if audio else None):
             video = str(task.video) if isinstance(event, Done) else None
             yield video, {**to_json(event, task.id, language), **_bar(event)}, task.id
             if isinstance(event, Failed):
