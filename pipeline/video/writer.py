@@ -19,6 +19,8 @@ from pipeline.video.reader import ColorTags
 
 AUDIO_RATE = 48_000
 """Hz; every AAC decoder and browser plays it, and its encoder delay (1,024 samples) is the shortest in seconds."""
+AUDIO_BITS = 96_000
+"""Bits per second: plenty for one voice, also for the fast coder (FFmpeg's default one takes as long as the pictures)."""
 FRAGMENT_SECONDS = 0.5
 """Length of one fragment (and GOP): how far the stream runs behind the encoder."""
 SOUND_AHEAD = Fraction(1, 2)
@@ -54,6 +56,7 @@ class Mp4Writer:
             self._video.codec_context.thread_count = 2
             colors.apply(self._video.codec_context)
             self._audio: Any = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+            self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
             self._resampler: AudioResampler | None = None
 
     def __enter__(self) -> Mp4Writer:
