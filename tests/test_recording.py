@@ -154,13 +154,14 @@ def test_json_names_no_file(fake_server: Server, wav: Path) -> None:
     assert "audio: recordings" in told(fake_server, "rest", call)
 
 
-@pytest.mark.parametrize("where", ["outside", "relative", "file://", "result"])
+@pytest.mark.parametrize("where", ["outside", "relative", "file://", "http://", "result"])
 def test_a_path_outside_the_upload_folder_is_never_opened(fake_server: Server, wav: Path, where: str) -> None:
     done = fake_server.events({"text": "one", "avatar": "solo"})[-1]
     path = {
         "outside": str(wav),
         "relative": "../../../../../../.." + str(wav),
         "file://": wav.as_uri(),
+        "http://": fake_server.url + done["audio_url"],
         "result": str(fake_server.results / f"{done['task_id']}.wav"),
     }[where]
     before = len(fake_server.log)

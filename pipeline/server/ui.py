@@ -127,8 +127,9 @@ def _form(actions: _Actions) -> _Form:
     text = gr.Textbox(label="대사 / Text", lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
     with gr.Accordion("음성 파일로 만들기 / Use a recording", open=False, elem_id="recording"):
         gr.Markdown(
-            "이 목소리로 말합니다. 말한 그대로를 대사에 쓰면 더 정확하고, 비워 두면 소리만 듣고 움직입니다.  \n"
-            "The avatar speaks with this voice. Write what it says as the text for exact lips, or leave that empty."
+            "이 목소리로 말합니다. 말한 그대로를 대사에 쓰면 더 정확합니다. 비었거나 예문인 대사는 쓰지 않습니다.  \n"
+            "The avatar speaks with this voice. Write what it says as the text for exact lips; a text that is empty or "
+            "one of the examples is not used."
         )
         audio = gr.Audio(
             label="녹음 파일 / Recording",
