@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import threading
+import wave
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, Server, wait_for
@@ -117,6 +120,23 @@ def test_the_javascript_client_watches_a_video_while_it_is_made(server: Server, 
         page.wait_for_function("() => document.querySelector('#stage').innerText.endsWith(' s')")
         assert page.locator("#stop").is_disabled()
         pages.shutdown()
+    assert page.faults == []
+
+
+def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page: Any, tmp_path: Path) -> None:
+    recording = tmp_path / "speech.wav"
+    with wave.open(str(recording), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        buzz = 8000 * np.sign(np.sin(2 * np.pi * 120 * np.arange(2 * 16000) / 16000))
+        file.writeframes(buzz.astype("<i2").tobytes())
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    page.click("#recording > button")
+    page.set_input_files("#audio input[type=file]", recording)
+    page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
+    page.click("#generate")
+    page.wait_for_function(MOVED)
+    assert page.locator("#video video").evaluate("video => video.duration") == pytest.approx(2.0, abs=0.1)
     assert page.faults == []
 
 
