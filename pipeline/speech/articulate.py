@@ -80,7 +80,7 @@ def _consonant(**shape: float) -> Viseme:
     return Viseme(shape, pull=0.8, rounding_pull=0.25)
 
 
-_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.49, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
+_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.47, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
 _define("ʌ ɜ ɞ", _vowel(jawOpen=0.32, mouthFunnel=0.08, mouthLowerDown=0.18, mouthUpperUp=0.05))
 _define("ə ɘ ɵ", _vowel(jawOpen=0.24, mouthFunnel=0.05, mouthLowerDown=0.15))
 _define("e ɛ ᴇ", _vowel(jawOpen=0.25, mouthStretch=0.25, mouthLowerDown=0.24, mouthUpperUp=0.10))
