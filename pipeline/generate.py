@@ -14,9 +14,10 @@ import numpy as np
 from pipeline.ahead import ahead
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
+from pipeline.cancel import CancelToken
 from pipeline.engines.base import LipsyncEngine
 from pipeline.engines.mesh.engine import MeshEngine
-from pipeline.errors import BadRequest, RenderFailed
+from pipeline.errors import BadRequest, PipelineError, RenderFailed
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
 from pipeline.settings import Settings
@@ -26,7 +27,7 @@ from pipeline.speech.listen import listen
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.recording import load_audio
 from pipeline.tasks import Task
-from pipeline.tts.base import Speech, TTSEngine
+from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.supertonic import SupertonicEngine
@@ -62,6 +63,23 @@ def make_studio(settings: Settings) -> Studio:
     return Studio(
         settings, AvatarStore(settings.precomputed), {engine.name: engine for engine in engines}, espeak, MeshEngine()
     )
+
+
+def warm_up(studio: Studio) -> None:
+    """Load what the first request would otherwise wait for: an avatar, the engine's compiled code, the voice."""
+    started = time.perf_counter()
+    packs = studio.avatars.list()
+    if not packs:
+        return
+    try:
+        avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
+        speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
+        mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
+        for _ in studio.engine.render(avatar, speech, mouth, CancelToken()):
+            pass
+    except PipelineError as error:  # the request that needs it will say so itself
+        logger.warning("warm-up: %s", error)
+    logger.info("warm after %.1f s", time.perf_counter() - started)
 
 
 def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:

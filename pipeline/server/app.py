@@ -14,7 +14,7 @@ from types import FrameType
 from fastapi import FastAPI
 
 from pipeline.errors import PipelineError
-from pipeline.generate import Studio
+from pipeline.generate import Studio, warm_up
 from pipeline.gpu import Gpu
 from pipeline.server.files import BrokenOffFilter
 from pipeline.server.queue import Generate, RenderQueue
@@ -79,6 +79,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         },
     )
     logger.info("ready: %s", url)
+    threading.Thread(target=warm_up, args=(studio,), name="warm-up", daemon=True).start()
     told_to_end.wait()
     logger.info("ending")
     line.close(GOODBYE_SECONDS)

@@ -20,7 +20,7 @@ from pipeline.video.reader import ColorTags
 AUDIO_RATE = 48_000
 """Hz; every AAC decoder and browser plays it, and its encoder delay (1,024 samples) is the shortest in seconds."""
 AUDIO_BITS = 96_000
-"""Bits per second: plenty for one voice, also for the fast coder (FFmpeg's default one takes as long as the pictures)."""
+"""Bits per second: plenty for one voice, also for FFmpeg's fast coder (its default takes as long as the pictures)."""
 FRAGMENT_SECONDS = 0.5
 """Length of one fragment (and GOP): how far the stream runs behind the encoder."""
 SOUND_AHEAD = Fraction(1, 2)
