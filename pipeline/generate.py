@@ -127,7 +127,7 @@ def speech_of(request: GenerateRequest, task: Task, studio: Studio) -> Speech:
     task.cancel.check()
     if request.text:
         return Speech(samples, rate, request.text, language_of(request.text))
-    heard = listen(samples, rate)
+    heard = listen(samples, rate, task.cancel)
     if not any(mark.text for mark in heard):
         raise BadRequest(
             "audio: 말소리가 들리지 않습니다. 더 크게 녹음하거나 다른 파일을 올려 주세요.",

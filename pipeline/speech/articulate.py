@@ -40,7 +40,7 @@ GRID = 200
 """Samples per second on which movement is computed before it is read off at the frames."""
 LEAD = 0.012
 """Seconds by which the lips lead the sound."""
-FADE_IN, FADE_OUT = 0.11, 0.13
+FADE_IN, FADE_OUT = 0.08, 0.10
 """Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
 CLOSING_SIGMA = 0.028
 """Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
@@ -48,6 +48,10 @@ CLOSING_SHORTER = 0.025
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
 MIN_CLOSURE = 0.05
 """Seconds that a closure lasts at least, however short the sound."""
+
+
+STEADINESS = 0.07
+"""Share of each neighbouring frame in a frame."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +149,7 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     closing = _closing(sounds, solved)
     weights[:, _OPENERS] *= 1 - closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
-    if frame_skip > 1:
-        weights = _between(weights, solved, times)
+    weights = _steadied(weights, closing) if frame_skip == 1 else _between(weights, solved, times)
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -231,6 +234,14 @@ def _activity(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np
         fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
         gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * gate))
+
+
+def _steadied(weights: np.ndarray, closing: np.ndarray) -> np.ndarray:
+    """Take the edge off movement from one frame to the very next, which no jaw can follow; shut lips stay shut."""
+    before, after = np.vstack([weights[:1], weights[:-1]]), np.vstack([weights[1:], weights[-1:]])
+    steadied = weights + STEADINESS * (before + after - 2 * weights)
+    steadied[:, _OPENERS] = np.minimum(steadied[:, _OPENERS], weights[:, _OPENERS] + (1 - closing[:, None]))
+    return np.asarray(steadied)
 
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -15,12 +15,15 @@ import numpy as np
 import soxr
 from scipy.ndimage import maximum_filter1d, median_filter
 
+from pipeline.cancel import CancelToken
 from pipeline.speech.mel import mel_power
 from pipeline.speech.timeline import gapless
 from pipeline.tts.base import Mark
 
 HOP = 0.010
 """Seconds between two looks."""
+BLOCK = 512
+"""Looks that are taken at once: keeps memory small, and a cancelled task short."""
 RATE = 10000
 """Hz; the first four formants lie below half of it."""
 ORDER = 12
@@ -70,13 +73,17 @@ class _Heard:
     murmur: np.ndarray
 
 
-def listen(samples: np.ndarray, rate: int) -> tuple[Mark, ...]:
-    """Return phoneme marks from 0 to the end of SAMPLES (n,) float32 at RATE (Hz); pauses have an empty text."""
+def listen(samples: np.ndarray, rate: int, cancel: CancelToken | None = None) -> tuple[Mark, ...]:
+    """Return phoneme marks from 0 to the end of SAMPLES (n,) float32 at RATE (Hz); pauses have an empty text.
+
+    Raises Cancelled.
+    """
+    cancel = cancel or CancelToken()
     duration = len(samples) / rate
-    heard = _hear(samples, rate)
+    heard = _hear(samples, rate, cancel)
     if not heard.speech.any():
         return gapless([], duration)
-    symbols = _symbols(heard, _formants(samples, rate, len(heard.level)))
+    symbols = _symbols(heard, _formants(samples, rate, len(heard.level), cancel))
     sounds, frame = [], 0
     for symbol, run in groupby(symbols):
         length = len(list(run))
@@ -86,7 +93,7 @@ def listen(samples: np.ndarray, rate: int) -> tuple[Mark, ...]:
     return gapless(sounds, duration)
 
 
-def _hear(samples: np.ndarray, rate: int) -> _Heard:
+def _hear(samples: np.ndarray, rate: int, cancel: CancelToken) -> _Heard:
     sound = soxr.resample(samples.astype(np.float32), rate, 16000, quality="LQ") if rate != 16000 else samples
     power = mel_power(sound, 16000, HOP, BANDS)
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
@@ -95,25 +102,26 @@ def _hear(samples: np.ndarray, rate: int) -> _Heard:
     low, middle, high = power[:, :12].sum(axis=1), power[:, 12:22].sum(axis=1), power[:, 26:].sum(axis=1)
     hiss = 10 * np.log10((high + 1e-9) / (low + middle + 1e-9))
     murmur = 10 * np.log10((power[:, :9].sum(axis=1) + 1e-9) / (power[:, 12:].sum(axis=1) + 1e-9))
-    return _Heard(level, audible, _voicing(sound, len(level)) > VOICED, hiss, murmur)
+    return _Heard(level, audible, _voicing(sound, len(level), cancel) > VOICED, hiss, murmur)
 
 
-def _voicing(sound: np.ndarray, frames: int) -> np.ndarray:
+def _voicing(sound: np.ndarray, frames: int, cancel: CancelToken) -> np.ndarray:
     """Return the highest correlation with itself 2.5 to 14 ms later, per frame of SOUND at 16 kHz."""
     step, width, first, last = round(16000 * HOP), 640, 40, 224
     padded = np.pad(sound, (width // 2, width // 2 + step))
     best = np.zeros(frames)
     views = np.lib.stride_tricks.sliding_window_view(padded, width)[::step][:frames]
-    for start in range(0, frames, 2048):
-        piece = views[start : start + 2048]
+    for start in range(0, frames, BLOCK):
+        cancel.check()
+        piece = views[start : start + BLOCK]
         spectrum = np.fft.rfft(piece - piece.mean(axis=1, keepdims=True), 2 * width)
         echo = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, : last + 1]
         unbiased = echo[:, first:] * (width / (width - np.arange(first, last + 1)))
-        best[start : start + 2048] = unbiased.max(axis=1) / (echo[:, 0] + 1e-6)
+        best[start : start + BLOCK] = unbiased.max(axis=1) / (echo[:, 0] + 1e-6)
     return best
 
 
-def _formants(samples: np.ndarray, rate: int, frames: int) -> np.ndarray:
+def _formants(samples: np.ndarray, rate: int, frames: int, cancel: CancelToken) -> np.ndarray:
     """Return the first three formants (Hz) per frame, smoothed: (frames, 3); NaN where there is none."""
     sound = soxr.resample(samples.astype(np.float32), rate, RATE, quality="LQ") if rate != RATE else samples
     sound = np.append(sound[:1], sound[1:] - 0.95 * sound[:-1])
@@ -121,8 +129,9 @@ def _formants(samples: np.ndarray, rate: int, frames: int) -> np.ndarray:
     padded = np.pad(sound, (width // 2, width // 2 + step))
     views = np.lib.stride_tricks.sliding_window_view(padded, width)[::step][:frames]
     found = np.full((frames, 3), np.nan)
-    for start in range(0, len(views), 2048):
-        found[start : start + 2048] = _resonances(views[start : start + 2048] * np.hamming(width))
+    for start in range(0, len(views), BLOCK):
+        cancel.check()
+        found[start : start + BLOCK] = _resonances(views[start : start + BLOCK] * np.hamming(width))
     known = np.where(np.isnan(found), np.nanmedian(found, axis=0), found)
     return np.asarray(median_filter(known, size=(5, 1)))
 

@@ -42,7 +42,7 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
         return speech.marks
     text, words = _words(speech.marks)
     if not speakable(text or speech.text):
-        return listen(speech.samples, speech.rate)
+        return listen(speech.samples, speech.rate, cancel)
     if not any(word.finish > word.begin for word in words):
         return align(speech, espeak, cancel)
     pieces = reading(text, speech.language)

@@ -12,6 +12,8 @@ import numpy as np
 
 from pipeline.errors import BadRequest
 
+FORMATS = "wav,mp3,mov,mp4,m4a,ogg,matroska,webm,aac,flac,aiff,avi,caf,asf,mpeg,mpegts"
+"""FFmpeg's names of what people record in; others (playlists, lists of files) could make it open something else."""
 MIN_SECONDS = 0.1
 MAX_SECONDS = 900.0
 MAX_RATE = 48000
@@ -28,7 +30,7 @@ def load_audio(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray
     long.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options={"format_whitelist": FORMATS}) as container:
             if not container.streams.audio:
                 raise _refused("소리가 없는 파일입니다", "the file holds no sound")
             samples, rate = _decoded(container, max_seconds)
