@@ -56,7 +56,7 @@ def test_the_mouth_opens_rounds_and_closes_with_the_sound(variant: str) -> None:
 
 
 def test_vowels_are_told_apart_by_their_formants() -> None:
-    # espeak-ng's voice is never twice the same: its 아 lies now nearer to a, now to ʌ, which are both open and unrounded
+    # espeak-ng is never twice the same: its 아 lies now nearer to a, now to ʌ, both open and unrounded
     for vowel, expected in {"아": "aʌ", "이": "i", "우": "uo", "오": "ou", "에": "eɛ"}.items():
         speech = say(f"{vowel} {vowel} {vowel}", "ko")
         marks = listen(speech.samples, speech.rate)
