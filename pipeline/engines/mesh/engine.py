@@ -12,7 +12,7 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
-from pipeline.engines.mesh.warp import Crop, warp
+from pipeline.engines.mesh.warp import STAYS, Crop, warp
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
 from pipeline.video.frame import Frame
@@ -20,8 +20,6 @@ from pipeline.video.reader import ClipReader
 
 TONGUE = "tongueOut"
 """Read as the height of the tongue's tip behind the teeth; the tongue itself never leaves the mouth."""
-STILL_BELOW = 3e-3
-"""Movement at full weight, in basis units, below which a point counts as still: a fraction of a pixel."""
 LIGHT_EVERY = 5
 """Frames after which the light on the face is looked at again."""
 FADE_FRAMES = 7
@@ -56,9 +54,6 @@ class _FaceMover:
         self._tongue = units.index(TONGUE) if TONGUE in units else None
         self._geometry = FaceGeometry(avatar, basis)
         self._triangles = self._geometry.triangles()
-        reach = np.abs(self._delta).max((0, 2))
-        near = self._triangles[np.isin(self._triangles, np.flatnonzero(reach > STILL_BELOW)).any(1)]
-        self._reached = np.unique(near)
         still_open = np.abs(self._geometry.source - self._geometry.rest).max((1, 2)) > 0.05
         self._speaks_in_clip = still_open
         self._gain = _fade(avatar.usable)
@@ -78,8 +73,12 @@ class _FaceMover:
         target = geometry.moved(index, movement)
         target = source + (target - source) * gain if gain < 1 else target
         out = Frame(base.planes.copy())
-        crop = Crop(np.concatenate([source[self._reached], target[self._reached]]), base.width, base.height)
-        warp(base, out, source, target, self._triangles, crop)
+        moved = np.abs(target - source).max(1) > STAYS
+        triangles = self._triangles[moved[self._triangles].any(1)]
+        reached = np.unique(triangles)
+        if len(reached):
+            crop = Crop(np.concatenate([source[reached], target[reached]]), base.width, base.height)
+            warp(base, out, source, target, triangles, crop)
         light = self._light_of(base, index)
         eyes, parted = float(geometry.eyes[index]), float(geometry.parted[index])
         if parted:

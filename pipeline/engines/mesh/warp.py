@@ -10,8 +10,8 @@ from pipeline.video.frame import Frame
 
 EDGE = 1e-4
 """How far outside a triangle, in barycentric coordinates, a pixel still counts as inside: no cracks between them."""
-STAYS = 0.01
-"""Triangles that would move by fewer pixels than this stay as they are."""
+STAYS = 0.05
+"""Pixels; what would move by less stays as it is."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -31,9 +31,6 @@ def _rasterize(
         ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
         sax, say, sbx, sby = source[a, 0], source[a, 1], source[b, 0], source[b, 1]
         scx, scy = source[c, 0], source[c, 1]
-        moved = max(abs(ax - sax), abs(ay - say), abs(bx - sbx), abs(by - sby), abs(cx - scx), abs(cy - scy))
-        if moved < STAYS:
-            continue
         area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
         if abs(area) < 1e-6:
             continue
