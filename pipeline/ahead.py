@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class _Failed:
 _END = object()
 
 
-def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
     """Yield ITEMS, computed on a thread that runs up to DEPTH items ahead.
 
     The thread ends when ITEMS end, when they raise (the exception reaches the consumer in its place), or when the

@@ -154,7 +154,7 @@ def render_video(avatar: Avatar, speech: Speech, frame_skip: int, task: Task, st
                     told = time.perf_counter()
                     yield count / total
         finally:
-            frames.close()  # type: ignore[attr-defined]  # a generator: the engine must stop before the next task starts
+            frames.close()  # the engine must stop before the next task starts
     yield 1.0
 
 

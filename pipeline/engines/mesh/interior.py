@@ -100,10 +100,9 @@ def light_of(frame: Frame, points: np.ndarray) -> Light:
 class MouthInterior:
     """Draws the inside of a mouth in one avatar's light."""
 
-    def __init__(self, basis: FaceBasis, pixels_per_unit: float, blur: float = 0.0) -> None:
+    def __init__(self, basis: FaceBasis, pixels_per_unit: float) -> None:
         self._rest = basis.neutral[[0, 13]].mean(0)
         self._sprites = load_sprites(pixels_per_unit)
-        self._blur = blur
 
     def draw(
         self,
@@ -136,8 +135,6 @@ class MouthInterior:
         lit = float(np.clip(0.6 + gap / (0.20 * eyes) * 0.4, 0.6, 1.0))
         patch = self._inside(size, anchor - (left, top), carry, jaw, tongue, lit, light)
         patch = _shade(patch, mask, outline - (left, top), lit)
-        if self._blur > 0.3:
-            patch = cv2.GaussianBlur(patch, (0, 0), self._blur)
         _blend(out.y[top:bottom, left:right], patch[..., 0], mask)
         half = size[0] // 2, size[1] // 2
         small, half_mask = (cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (patch, mask))
