@@ -12,6 +12,7 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
+from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import STAYS, Crop, warp
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
@@ -58,7 +59,7 @@ class _FaceMover:
         self._speaks_in_clip = still_open
         self._gain = _fade(avatar.usable)
         unit = float(np.median(np.linalg.norm(self._geometry.carry[:, 0], axis=1)))
-        self._interior = MouthInterior(basis, unit)
+        self._interior = MouthInterior(basis, load_sprites(unit))
         self._light: tuple[int, Light] | None = None
 
     def move(self, base: Frame, index: int, weights: np.ndarray) -> Frame:
