@@ -50,6 +50,11 @@ def light_of(frame: Frame, points: np.ndarray) -> Light:
     return Light(mean(CHEEKS), mean(LIPS))
 
 
+def teeth_white(light: Light) -> float:
+    """Return the Y (16..235) of a sprite's white where teeth are lit by LIGHT."""
+    return float(min(1.12 * light.skin[0] + 12, 228.0))
+
+
 class MouthInterior:
     """Draws the inside of a mouth in one avatar's light."""
 
@@ -131,14 +136,15 @@ class MouthInterior:
         patch = np.empty((size[1], size[0], 3), np.float32)
         patch[:] = (16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red))
         raised = -tongue * TONGUE_LIFT * carry[1]
-        teeth_white = min(1.12 * skin[0] + 12, 228.0)
-        tint = 0.42 * (skin[1:] - 128)  # teeth take on a part of the light's colour
+        teeth = teeth_white(light)
         for name, offset, white, bright in (
             ("tongue", jaw + raised, 0.8 * skin[0], 0.62 + 0.25 * tongue),
-            ("lower", jaw, teeth_white, 0.9),
-            ("upper", np.zeros(2), teeth_white, 1.0),
+            ("lower", jaw, teeth, 0.9),
+            ("upper", np.zeros(2), teeth, 1.0),
         ):
             sprite = self._sprites[name]
+            # where no colour is known, teeth take on a part of the light's
+            tint = 0.42 * (skin[1:] - 128) if sprite.tint is None else sprite.tint
             layer = _place(sprite, self._corners(sprite, anchor + offset, carry), size)
             _lay_over(patch, layer, float((white - 16) * bright), tint, 0.6 * red)
         return patch

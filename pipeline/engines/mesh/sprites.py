@@ -14,16 +14,18 @@ from pipeline.engines.mesh.basis import ASSETS
 @dataclass(frozen=True)
 class Sprite:
     """A picture in basis space. picture: (h, w, 4) float32: luma 0..1, chroma u and v as offsets from grey, alpha
-    0..1; corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left."""
+    0..1; corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left; tint: (2,) U, V of its white
+    parts as offsets from grey (-128..127), None where only the light's colour says."""
 
     picture: np.ndarray
     corners: np.ndarray
+    tint: np.ndarray | None = None
 
     def only(self, mask: np.ndarray) -> Sprite:
         """Return the part of the picture that MASK ((h, w), 0..1) keeps."""
         picture = self.picture.copy()
         picture[..., 3] *= mask
-        return Sprite(picture, self.corners)
+        return Sprite(picture, self.corners, self.tint)
 
 
 def load_sprites(pixels_per_unit: float) -> dict[str, Sprite]:
