@@ -12,8 +12,10 @@ import numpy as np
 
 from pipeline.avatar.encode import encode
 from pipeline.avatar.footage import film
+from pipeline.avatar.hush import hush
 from pipeline.avatar.measure import measure
 from pipeline.avatar.pack import Avatar
+from pipeline.avatar.teeth import find_teeth
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -49,6 +51,9 @@ def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
     with tempfile.TemporaryFile() as store:
         footage = film(frames(), fps, _BT601, "center", store, len(pictures), lambda share, doing: None)
         person = measure(footage)
+        teeth = find_teeth(footage, person).teeth
+        if person.findings.speaking:
+            person = hush(footage, person)
         video = encode((footage.frame(number) for number in range(len(pictures))), width, height, fps, _BT601)
     usable = person.findings.usable
-    return Avatar(name, resolution, width, height, fps, video, person.landmarks, person.rest, usable)
+    return Avatar(name, resolution, width, height, fps, video, person.landmarks, person.rest, usable, teeth)

@@ -11,7 +11,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,24 @@ MAX_BYTES = 4 << 30
 MAX_FRAMES = 20_000
 MAX_SIDE = 8192
 """Pixels."""
+MAX_TEETH_SIDE = 1024
+"""Pixels."""
+
+
+@dataclass(frozen=True)
+class Teeth:
+    """What a clip shows of a person's own teeth.
+
+    white: luma of the brightest ones, 1 being the white of a sprite (see the mesh's ``teeth_white``); tint: (2,)
+    float32, their U and V as offsets from grey; picture: the upper row in basis space, (h, w, 3) uint8: luma (255:
+    white), alpha, and how well each place is known, None where the clip does not show their shape well enough;
+    corners: (3, 2) float32, basis x, y (y down) of its top left, top right and bottom left.
+    """
+
+    white: float
+    tint: np.ndarray
+    picture: np.ndarray | None
+    corners: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,7 @@ class Avatar:
     z away from the viewer), smoothed over time, rows without a usable face hold the nearest usable ones;
     usable: (frames,) bool, False where the face is missing, covered or turned too far: those frames pass unchanged;
     rest: (frames, 478, 3) float32, the same points as they would be with this person's mouth closed; equal to
-    landmarks where the mouth is closed anyway.
+    landmarks where the mouth is closed anyway; teeth: None where the clip does not show them.
     """
 
     name: str
@@ -55,6 +73,7 @@ class Avatar:
     landmarks: np.ndarray
     rest: np.ndarray
     usable: np.ndarray
+    teeth: Teeth | None = None
 
     @property
     def id(self) -> str:
@@ -77,6 +96,7 @@ def save(avatar: Avatar, path: Path) -> None:
         "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
         "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
         "usable": np.ascontiguousarray(avatar.usable, bool),
+        "teeth": None if avatar.teeth is None else tuple(getattr(avatar.teeth, f.name) for f in fields(Teeth)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -145,7 +165,7 @@ def _avatar(content: object) -> Avatar:
     rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(width, height))
     usable = _array(content, "usable", np.dtype(bool), (reader.count,))
     name, resolution = _value(content, "name", str), _value(content, "resolution", str)
-    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable)
+    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, _teeth(content))
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
@@ -185,6 +205,28 @@ def _points(content: Mapping[str, Any], key: str, frames: int, side: int) -> np.
     if not np.isfinite(points).all() or np.abs(points).max() > 4 * side:
         raise _Wrong(f"{key}: points far outside the picture")
     return points
+
+
+def _teeth(content: Mapping[str, Any]) -> Teeth | None:
+    if content.get("teeth") is None:  # also in packs older than this entry
+        return None
+    value = _value(content, "teeth", tuple)
+    if len(value) != len(fields(Teeth)):
+        raise _Wrong(f"teeth: {len(value)} parts")
+    parts = {field.name: part for field, part in zip(fields(Teeth), value, strict=True)}
+    white = _value(parts, "white", float)
+    tint = _array(parts, "tint", np.dtype(np.float32), (2,))
+    corners = _array(parts, "corners", np.dtype(np.float32), (3, 2))
+    size = float(corners[1, 0] - corners[0, 0]), float(corners[2, 1] - corners[0, 1])
+    if not (0 < white < 16 and np.abs(tint).max() <= 128 and np.abs(corners).max() < 16 and min(size) > 0):
+        raise _Wrong(f"teeth: white {white}, tint {tint}, {size[0]} by {size[1]} units")
+    picture = parts["picture"]
+    if picture is not None:
+        height, width = np.shape(picture)[:2] if np.ndim(picture) == 3 else (0, 0)
+        picture = _array(parts, "picture", np.dtype(np.uint8), (height, width, 3))
+        if not (0 < height <= MAX_TEETH_SIDE and 0 < width <= MAX_TEETH_SIDE):
+            raise _Wrong(f"teeth: a picture of {width} x {height}")
+    return Teeth(white, tint, picture, corners)
 
 
 def _bad(path: Path, ko: str, en: str) -> BadPack:

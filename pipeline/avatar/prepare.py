@@ -25,10 +25,11 @@ from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
 from pipeline.avatar.footage import Footage, Progress, film, no_face
 from pipeline.avatar.measure import Person, measure
-from pipeline.avatar.pack import Avatar, save
+from pipeline.avatar.pack import Avatar, Teeth, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
 from pipeline.avatar.report import numbered, write_report
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX
+from pipeline.avatar.teeth import find_teeth
 from pipeline.errors import BadRequest, PipelineError, RenderFailed
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
@@ -65,15 +66,16 @@ def prepare(
     with tempfile.TemporaryFile() as store:
         footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
         person = measure(footage)
+        found = find_teeth(footage, person)
+        if report is not None:
+            write_report(report, clip, footage, person.findings, found)
         order = np.arange(len(person.landmarks))
         if not _loops(footage, person.landmarks):
             order, kept = np.concatenate([order, order[-2:0:-1]]), None
         avatars = []
         for number, resolution in enumerate(resolutions):
             progress(_FACES_SHARE + (1 - _FACES_SHARE) * number / len(resolutions), f"encoding {resolution}")
-            avatars.append(_avatar(name, resolution, footage, person, order, kept))
-        if report is not None:
-            write_report(report, clip, footage, person.findings)
+            avatars.append(_avatar(name, resolution, footage, person, order, kept, found.teeth))
     paths = []
     for avatar in avatars:
         paths.append(out / avatar.resolution / f"{avatar.id}{SUFFIX}")
@@ -142,7 +144,13 @@ def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
 
 
 def _avatar(
-    name: str, resolution: str, footage: Footage, person: Person, order: np.ndarray, kept: bytes | None
+    name: str,
+    resolution: str,
+    footage: Footage,
+    person: Person,
+    order: np.ndarray,
+    kept: bytes | None,
+    teeth: Teeth | None,
 ) -> Avatar:
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
     across, down = size_at(width, height, int(resolution[:-1]))
@@ -153,7 +161,7 @@ def _avatar(
     scale = np.array([across / width, down / height, across / width], np.float32)
     landmarks, rest = person.landmarks[order] * scale, person.rest[order] * scale
     usable = person.findings.usable[order]
-    return Avatar(name, resolution, across, down, footage.fps, video, landmarks, rest, usable)
+    return Avatar(name, resolution, across, down, footage.fps, video, landmarks, rest, usable, teeth)
 
 
 def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:

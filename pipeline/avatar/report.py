@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.avatar.faces import Box, box_of
 from pipeline.avatar.footage import Footage
 from pipeline.avatar.judge import OPEN_GAP, Findings, runs
+from pipeline.avatar.teeth import FoundTeeth
 from pipeline.errors import Message
 from pipeline.video.frame import Frame
 
@@ -88,7 +89,7 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
     return found
 
 
-def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings) -> Path:
+def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings, found: FoundTeeth) -> Path:
     """Write report.json, faces.jpg and one picture per problem into FOLDER; return the path of the JSON.
 
     Times in it are seconds from the first frame used.
@@ -126,6 +127,9 @@ def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings)
         "largest_turn": round(float(np.abs(findings.yaw[~findings.missing]).max()), 1),
         "mouth_open": round(float((findings.gap[usable] > OPEN_GAP).mean()), 4),
         "speaking": findings.speaking,
+        "own_teeth": found.teeth is not None and found.teeth.picture is not None,
+        "teeth": found.message.en,
+        "teeth_ko": found.message.ko,
         "problems": listed,
     }
     path = folder / "report.json"

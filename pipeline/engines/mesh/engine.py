@@ -59,7 +59,7 @@ class _FaceMover:
         self._speaks_in_clip = still_open
         self._gain = _fade(avatar.usable)
         unit = float(np.median(np.linalg.norm(self._geometry.carry[:, 0], axis=1)))
-        self._interior = MouthInterior(basis, load_sprites(unit))
+        self._interior = MouthInterior(basis, load_sprites(unit, avatar.teeth))
         self._light: tuple[int, Light] | None = None
 
     def move(self, base: Frame, index: int, weights: np.ndarray) -> Frame:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipeline.avatar.pack import Teeth
 from pipeline.engines.mesh.basis import ASSETS
+
+DENSITY = 1.5
+"""Pixels of a sprite per pixel of the picture that it is drawn into."""
+GUM = 0.03
+"""Chroma v from which a sprite's pixel is no tooth."""
+BRIGHTEST = 95
+"""Percentile of the teeth's luma that counts as their white."""
+FRONT = 0.12
+"""Half the width, in basis units, of the four upper incisors, less their outer rims."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +38,70 @@ class Sprite:
         return Sprite(picture, self.corners, self.tint)
 
 
-def load_sprites(pixels_per_unit: float) -> dict[str, Sprite]:
-    """Read teeth and tongue, shrunk to about the size at which they will be seen."""
+def load_sprites(pixels_per_unit: float, own: Teeth | None = None) -> dict[str, Sprite]:
+    """Read teeth and tongue, shrunk to about the size at which they will be seen.
+
+    Where the person's OWN teeth are known, they take the place of the drawn ones; these go on where nothing is known,
+    as bright and of the same colour.
+    """
     places = json.loads((ASSETS / "mouth.json").read_text())
-    upper, lower = (_read(name, places[name], pixels_per_unit) for name in ("upper", "lower"))
+    density = DENSITY * pixels_per_unit
+    upper, lower = (_read(name, places[name], density) for name in ("upper", "lower"))
     tongue = _tongue_mask(lower)
-    return {
-        "upper": upper,
-        "lower": lower.only(1 - tongue),
-        "tongue": lower.only(tongue),
-    }
+    sprites = {"upper": upper, "lower": lower.only(1 - tongue), "tongue": lower.only(tongue)}
+    if own is None:
+        return sprites
+    teeth = (upper.picture[..., 3] > 0.9) & (upper.picture[..., 2] < GUM)
+    bright = own.white / float(np.percentile(upper.picture[teeth, 0], BRIGHTEST))
+    for name in ("upper", "lower"):
+        picture = sprites[name].picture.copy()
+        picture[..., 0] *= bright
+        sprites[name] = Sprite(picture, sprites[name].corners, own.tint)
+    if own.picture is not None:
+        sprites["upper"] = _completed(own, own.picture, sprites["upper"], density)
+    return sprites
 
 
-def _read(name: str, place: dict[str, float], pixels_per_unit: float) -> Sprite:
+def _completed(own: Teeth, picture: np.ndarray, drawn: Sprite, density: float) -> Sprite:
+    """Return the PICTURE of the OWN teeth; where it knows nothing the DRAWN ones, moved so that both rows end level."""
+    across, down = (np.ptp(own.corners, axis=0) * density).round().astype(int)
+    shrinks = across < picture.shape[1]
+    seen = cv2.resize(picture, (across, down), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    luma, alpha, known = cv2.split(seen.astype(np.float32) / 255)
+    luma *= own.white
+    teeth = np.dstack([luma, np.zeros_like(luma), np.zeros_like(luma), alpha])
+    place = (drawn.corners - own.corners[0]) * density
+    front = slice(*((np.array([-FRONT, FRONT]) - own.corners[0, 0]) * density).round().astype(int))
+    drop = _edge(teeth[:, front]) - _edge(_laid(drawn, place, (across, down))[:, front])
+    rest = _laid(drawn, place + np.array([0, drop], np.float32), (across, down))
+    share = (1 - known) * rest[..., 3]
+    mixed = teeth.copy()
+    mixed[..., 3] = known * alpha + share
+    # where nothing is covered the teeth's luma stays, lest their rim darken when the picture is resized
+    mixed[..., :3] += (share / np.maximum(mixed[..., 3], 0.02))[..., None] * (rest - teeth)[..., :3]
+    return Sprite(mixed, own.corners, own.tint)
+
+
+def _laid(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return SPRITE with its corners at CORNERS (px) of a picture of SIZE, (h, w, 4)."""
+    height, width = sprite.picture.shape[:2]
+    affine = cv2.getAffineTransform(np.array([[0, 0], [width, 0], [0, height]], np.float32), corners)
+    return np.asarray(cv2.warpAffine(sprite.picture, affine, size))
+
+
+def _edge(picture: np.ndarray) -> float:
+    """Return the row at which the teeth of PICTURE ((h, w, 4)) end below: the median over its columns."""
+    solid = picture[..., 3] > 0.5
+    return float(np.median((len(solid) - solid[::-1].argmax(0))[solid.any(0)]))
+
+
+def _read(name: str, place: dict[str, float], density: float) -> Sprite:
     picture = cv2.imread(str(ASSETS / f"mouth_{name}.png"), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
     height, width = picture.shape[:2]
     unit = place["units_per_pixel"]
     left, top = place["left"], place["top"]
     corners = np.array([[left, -top], [left + width * unit, -top], [left, height * unit - top]], np.float32)
-    scale = min(1.0, pixels_per_unit * unit * 1.5)
+    scale = min(1.0, density * unit)
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     blue, green, red, alpha = cv2.split(small)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
