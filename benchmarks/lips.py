@@ -29,7 +29,7 @@ from pipeline.avatar.pack import Avatar
 from pipeline.avatar.prepare import prepare
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
-from pipeline.generate import Studio, make_studio, render_video
+from pipeline.generate import Studio, make_studio, render_video, saying
 from pipeline.settings import Settings
 from pipeline.tasks import Task
 from pipeline.tts.base import Mark, Speech
@@ -124,8 +124,9 @@ def _measure(
     known = replace(speech, marks=()) if aligned else speech
     name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
     task = Task(uuid.uuid4().hex, given.out / f"{name}.mp4", given.out / f"{name}.wav")
-    for _ in render_video(avatar, known, given.frame_skip, task, studio):
-        pass
+    with saying(lambda _: (piece for piece in [known]), avatar, given.frame_skip, task, studio) as speaker:
+        for _ in render_video(avatar, speaker, task, studio):
+            pass
     _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
     judge.speak = lambda text, voice: (speech.samples, speech.rate, [(m.text, m.start) for m in speech.marks])
     found: dict[str, Any] = judge.check(str(task.video), speech.text, sentence.voice, "largest", str(base))

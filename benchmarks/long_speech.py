@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.machine import describe_machine, peak_memory
 from pipeline.cancel import CancelToken
-from pipeline.generate import make_studio, render_video
+from pipeline.generate import make_studio, render_video, saying
 from pipeline.settings import Settings
 from pipeline.tasks import Task
 from pipeline.tts.base import Mark, Speech
@@ -51,8 +51,9 @@ def _measure(minutes: float, resolution: str) -> str:
         name = uuid.uuid4().hex
         task = Task(name, Path(folder) / f"{name}.mp4", Path(folder) / f"{name}.wav")
         start = time.perf_counter()
-        for _ in render_video(avatar, speech, 1, task, studio):
-            pass
+        with saying(lambda _: (piece for piece in [speech]), avatar, 1, task, studio) as speaker:
+            for _ in render_video(avatar, speaker, task, studio):
+                pass
         seconds = time.perf_counter() - start
         peak = peak_memory()
         picture, sound = _end(task.video, "video"), _end(task.video, "audio")

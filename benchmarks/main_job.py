@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine, load, peak_memory
 from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
 from pipeline.events import Done
 from pipeline.generate import Studio, generate, make_studio
 from pipeline.request import parse
@@ -82,7 +83,7 @@ def _round(studio: Studio, body: dict[str, object], folder: Path) -> dict[str, f
     )
     times["alone: decode"] = _timed(lambda: [None for _ in islice(clip.frames(), count)])
     times["alone: decode and render"] = _timed(
-        lambda: [None for _ in studio.engine.render(avatar, speech, mouth, CancelToken())]
+        lambda: [None for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken())]
     )
 
     def transcode() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
+
+from pipeline.cancel import CancelToken
 
 T = TypeVar("T")
 
@@ -61,4 +63,35 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
             yield item  # type: ignore[misc]  # what is left is a T
     finally:
         stop.set()
+        worker.join()
+
+
+def pushed(
+    work: Callable[[Callable[[T], object], CancelToken], object], cancel: CancelToken
+) -> Generator[T, None, None]:
+    """Yield what WORK hands to its first argument while it runs on a thread of its own; raise what it raises.
+
+    Its second argument is a token that is set with CANCEL, or when the consumer stops early; closing this generator
+    waits until WORK has seen it.
+    """
+    waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
+    stop = cancel.child()
+
+    def run() -> None:
+        try:
+            work(waiting.put, stop)
+        except BaseException as error:
+            waiting.put(_Failed(error))
+        else:
+            waiting.put(_END)
+
+    worker = threading.Thread(target=run, name="pushed", daemon=True)
+    worker.start()
+    try:
+        while (item := waiting.get()) is not _END:
+            if isinstance(item, _Failed):
+                raise item.error
+            yield item  # type: ignore[misc]  # what is left is a T
+    finally:
+        stop.cancel()
         worker.join()

@@ -12,6 +12,18 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._children: list[CancelToken] = []
+        self._lock = threading.Lock()
+
+    def child(self) -> CancelToken:
+        """Return a token that is set with this one, and can be set alone: for a part of the task that is given up."""
+        child = CancelToken()
+        with self._lock:
+            if not self.cancelled:
+                self._children.append(child)
+                return child
+        child.cancel()
+        return child
 
     @property
     def cancelled(self) -> bool:
@@ -20,7 +32,11 @@ class CancelToken:
 
     def cancel(self) -> None:
         """Tell the task to stop."""
-        self._event.set()
+        with self._lock:
+            self._event.set()
+            children, self._children = self._children, []
+        for child in children:
+            child.cancel()
 
     def check(self) -> None:
         """Raise Cancelled if the task was told to stop; called between frames and chunks."""

@@ -18,7 +18,9 @@ class Queued:
 
 @dataclass(frozen=True)
 class TtsStarted:
-    """Speech is being made."""
+    """Speech is being made. The video grows at VIDEO_URL from the first sentence on, while the next one is spoken."""
+
+    video_url: str
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class TtsDone:
 
 @dataclass(frozen=True)
 class Lipsync:
-    """The video is being made; it can be fetched from the first of these on. PROGRESS runs from 0 to 1."""
+    """The speech is complete and its video is being made. PROGRESS runs from 0 to 1."""
 
     video_url: str
     progress: float
@@ -85,8 +87,8 @@ def to_json(event: Event, task_id: str, language: Language) -> dict[str, Any]:
     match event:
         case Queued(position, eta):
             body = _status("queued", message, position=position, eta=_seconds(eta))
-        case TtsStarted():
-            body = _status("tts", message)
+        case TtsStarted(video_url):
+            body = _status("tts", message, video_url=video_url)
         case TtsDone(audio_url, duration, elapsed):
             body = _status(
                 "tts_done", message, audio_url=audio_url, duration=_seconds(duration), elapsed=_seconds(elapsed)

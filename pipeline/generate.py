@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
@@ -15,24 +15,26 @@ from pipeline.ahead import ahead
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
-from pipeline.engines.base import LipsyncEngine
+from pipeline.engines.base import LipsyncEngine, Stretch
 from pipeline.engines.mesh.engine import MeshEngine
-from pipeline.errors import BadRequest, PipelineError, RenderFailed
+from pipeline.errors import BadRequest, PipelineError
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
 from pipeline.settings import Settings
+from pipeline.speak import Speaker
 from pipeline.speech.articulate import articulate
 from pipeline.speech.language import language_of
 from pipeline.speech.listen import listen
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.recording import load_audio
+from pipeline.speech.spool import SpeechSpool
 from pipeline.tasks import Task
 from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.reader import ClipReader
-from pipeline.video.writer import Mp4Writer
+from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def warm_up(studio: Studio) -> None:
         avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
-        for _ in studio.engine.render(avatar, speech, mouth, CancelToken()):
+        for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
             pass
     except PipelineError as error:  # the request that needs it will say so itself
         logger.warning("warm-up: %s", error)
@@ -85,95 +87,102 @@ def warm_up(studio: Studio) -> None:
 def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
     """Make the video of REQUEST at ``task.video`` and its sound at ``task.audio``, telling each stage as it happens.
 
-    Raises any PipelineError, Cancelled among them; then neither file is left behind. Closing the generator early
-    has the same effect.
+    The first sentence is on its way to the video while the next one is spoken. Raises any PipelineError, Cancelled
+    among them; then neither file is left behind. Closing the generator early has the same effect.
     """
     started = time.perf_counter()
-    try:
-        yield TtsStarted()
-        avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
-        speech = speech_of(request, task, studio)
-        save_sound(speech, task.audio)
-        spoken = time.perf_counter()
-        yield TtsDone(task.audio_url, speech.duration, spoken - started)
-
-        for progress in render_video(avatar, speech, request.frame_skip, task, studio):
-            yield Lipsync(task.video_url, progress)
-        finished = time.perf_counter()
-    except BaseException:
-        task.audio.unlink(missing_ok=True)
-        raise
+    yield TtsStarted(task.video_url)
+    avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
+    speak = partial(speech_of, request, studio)
+    with saying(speak, avatar, request.frame_skip, task, studio) as speaker:
+        told = False
+        for frames in render_video(avatar, speaker, task, studio):
+            if not speaker.done:
+                continue
+            if not told:
+                told = True
+                yield TtsDone(task.audio_url, speaker.duration, speaker.seconds)
+            yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
+    finished = time.perf_counter()
     yield Done(
         text=request.text,
         video_url=task.video_url,
         video_path=task.video_path,
         audio_url=task.audio_url,
-        audio_duration=speech.duration,
-        tts=spoken - started,
-        lipsync=finished - spoken,
+        audio_duration=speaker.duration,
+        tts=speaker.seconds,
+        lipsync=finished - started - speaker.seconds,
         total=finished - started,
     )
 
 
-def speech_of(request: GenerateRequest, task: Task, studio: Studio) -> Speech:
-    """Return the recording that came with REQUEST, or its text said by the speech engine.
+def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:
+    """Yield the recording that came with REQUEST, or its text said by the speech engine, sentence by sentence.
 
     A recording whose words are known comes without marks, since it is going to be aligned with them; the marks of any
     other are what can be heard. Raises BadRequest for a recording without speech, and whatever the engine raises.
     """
     if request.recording is None:
-        return studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, task.cancel)
+        yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel)
+        return
     samples, rate = load_audio(request.recording, studio.settings.max_audio)
-    task.cancel.check()
+    cancel.check()
     if request.text:
-        return Speech(samples, rate, request.text, language_of(request.text))
-    heard = listen(samples, rate, task.cancel)
+        yield Speech(samples, rate, request.text, language_of(request.text))
+        return
+    heard = listen(samples, rate, cancel)
     if not any(mark.text for mark in heard):
         raise BadRequest(
             "audio: 말소리가 들리지 않습니다. 더 크게 녹음하거나 다른 파일을 올려 주세요.",
             "audio: no speech can be heard in it. Record it louder, or upload another file.",
         )
-    return Speech(samples, rate, "", "", heard)
+    yield Speech(samples, rate, "", "", heard)
 
 
-def render_video(avatar: Avatar, speech: Speech, frame_skip: int, task: Task, studio: Studio) -> Iterator[float]:
-    """Make the video of AVATAR saying SPEECH at ``task.video``; yield progress, 0 to 1, at most 4 times a second."""
-    yield 0.0
-    total = max(1, round(speech.duration * avatar.fps))
-    phonemes = phonemes_of(speech, studio.espeak, task.cancel)
-    mouth = articulate(phonemes, speech, total, float(avatar.fps), frame_skip)
-    frames = ahead(studio.engine.render(avatar, speech, mouth, task.cancel), FRAMES_AHEAD)
-    told = time.perf_counter()
+@contextmanager
+def saying(
+    speak: Callable[[CancelToken], Generator[Speech, None, None]],
+    avatar: Avatar,
+    frame_skip: int,
+    task: Task,
+    studio: Studio,
+) -> Iterator[Speaker]:
+    """Say what SPEAK yields while the block lasts, for pictures of AVATAR; the sound is at ``task.audio``.
+
+    If the block fails, the file is removed; either way SPEAK's token is set at the end.
+    """
+    stop = task.cancel.child()
+    with SpeechSpool(task.audio) as spool:
+        speaker = Speaker(speak(stop), spool, avatar.fps, frame_skip, studio.espeak, stop)
+        try:
+            yield speaker
+        finally:
+            stop.cancel()
+            speaker.close()
+
+
+def render_video(avatar: Avatar, speaker: Speaker, task: Task, studio: Studio) -> Iterator[int]:
+    """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second."""
+    frames = ahead(studio.engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD)
+    count = heard = 0
+    told = -PROGRESS_SECONDS
+
+    def sound_until(seconds: float) -> np.ndarray:
+        nonlocal heard
+        samples = speaker.sound(heard, round(seconds * speaker.rate))
+        heard += len(samples)
+        return samples
+
     with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, ClipReader(avatar.video).colors) as writer:
-        writer.add_sound(speech.samples, speech.rate)
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()
+                writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
                 writer.write_frame(frame)
-                if time.perf_counter() - told >= PROGRESS_SECONDS and count < total:
+                if time.perf_counter() - told >= PROGRESS_SECONDS:
                     told = time.perf_counter()
-                    yield count / total
+                    yield count
         finally:
             frames.close()  # the engine must stop before the next task starts
-    yield 1.0
-
-
-def save_sound(speech: Speech, path: Path) -> None:
-    """Write SPEECH as 16-bit WAV, whole or not at all. Raises RenderFailed when the disk is full."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(part), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(speech.rate)
-            for start in range(0, len(speech.samples), speech.rate):  # a second at a time: it may be minutes long
-                second = np.clip(speech.samples[start : start + speech.rate], -1, 1)
-                file.writeframesraw((second * 32767).round().astype("<i2").tobytes())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RenderFailed(
-            f"음성 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
-            f"The speech could not be saved ({error}). Check for free disk space.",
-        ) from error
+        writer.add_sound(sound_until(speaker.duration), speaker.rate)
+    yield count

@@ -7,9 +7,10 @@ these a request gets is written in its text.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
@@ -21,12 +22,13 @@ import numpy as np
 from pipeline.avatar.pack import POINTS, Avatar, save
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
 from pipeline.generate import Studio, generate
 from pipeline.server.app import serve
 from pipeline.settings import Settings
-from pipeline.speech.track import MouthTrack
-from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+from pipeline.speech.framed import LEAD_IN, LEAD_OUT
+from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
 
@@ -38,7 +40,12 @@ SECONDS_PER_WORD = 0.4
 RATE = 16_000
 
 
-class FakeTTS:
+def seconds_of(text: str) -> float:
+    """How long TEXT takes, with the silence around it, in whole frames."""
+    return math.floor((len(text.split()) * SECONDS_PER_WORD + LEAD_IN + LEAD_OUT) * FPS + 1 + 1e-9) / FPS
+
+
+class FakeTTS(TTSEngine):
     """Says every word as a tone. "hang", "crash", "busy" and "dropped" in the text have it fail in that way."""
 
     name = "fake"
@@ -53,7 +60,7 @@ class FakeTTS:
         if voice not in (CUSTOM_VOICE, "alto", "bass"):
             raise BadRequest("tts_voice: Custom, alto, bass", "tts_voice: choose one of: Custom, alto, bass")
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
         words = text.split()
         if "hang" in words:
             time.sleep(3)  # on purpose: an engine that does not look at its token
@@ -67,7 +74,7 @@ class FakeTTS:
         times = np.arange(round(seconds * RATE)) / RATE
         samples = 0.3 * np.sin(2 * np.pi * (150 + 10 * len(words)) * times)
         marks = (Mark("phoneme", "a", 0.0, seconds),)
-        return Speech(samples.astype(np.float32), RATE, text, "en-us", marks)
+        yield Speech(samples.astype(np.float32), RATE, text, "en-us", marks)
 
 
 class FakeEngine:
@@ -78,14 +85,15 @@ class FakeEngine:
     def available(self) -> bool:
         return True
 
-    def render(self, avatar: Avatar, speech: Speech, mouth: MouthTrack, cancel: CancelToken) -> Iterator[Frame]:
+    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
         logger.info("render starts")
+        texts = (stretch.speech.text for stretch in stretches for _ in stretch.mouth.weights)
         try:
-            for number in range(len(mouth.weights)):
-                if "slow" in speech.text:
+            for number, text in enumerate(texts):
+                if "slow" in text:
                     cancel.wait(0.1)
                 cancel.check()
-                if "torn" in speech.text and number == 10:
+                if "torn" in text and number == 10:
                     raise ZeroDivisionError("secret detail")
                 planes = np.full((avatar.height * 3 // 2, avatar.width), 128, np.uint8)
                 planes[: avatar.height] = 16 + number % 200

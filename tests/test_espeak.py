@@ -145,7 +145,7 @@ def test_markup_is_text_like_any_other() -> None:
 def test_five_thousand_letters() -> None:
     speech = say("안녕하세요. " * 714, "ko")
     assert speech.duration > 600
-    assert speech.marks[-1].end == speech.duration
+    assert speech.marks[-1].end == pytest.approx(speech.duration)
 
 
 def test_cancel_stops_in_the_middle_and_leaves_the_engine_usable() -> None:
@@ -165,7 +165,7 @@ def test_cancel_stops_in_the_middle_and_leaves_the_engine_usable() -> None:
 
     token = AfterSomeSound()
     with pytest.raises(Cancelled):
-        engine.synthesize("가나다라 " * 500, "ko", token)
+        engine.render("가나다라 " * 500, "ko", token)
     assert token.looks == 10
     assert engine.synthesize(SENTENCE, "ko", CancelToken()).duration == pytest.approx(3.59, abs=0.01)
 

@@ -10,6 +10,7 @@ import pytest
 from gradio_client import Client
 
 from tests.conftest import Server, running, wait_for
+from tests.fakes import FPS, seconds_of
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def test_predict_gives_the_video_its_status_and_its_task(client: Client, fake_se
     video, status, task_id = client.predict(text="one two three", avatar="solo", api_name="/generate")
     path = Path(video["video"] if isinstance(video, dict) else video)
     with av.open(str(path)) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 30
+        assert sum(1 for _ in container.decode(video=0)) == round(seconds_of("one two three") * FPS)
     assert status["type"] == "done" and status["task_id"] == task_id
     assert path.read_bytes() == fake_server.get(status["video_url"]).content
 

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.conftest import QUEUE_LIMIT, Server, wait_for
+from tests.fakes import seconds_of
 
 SLOW = {"text": "slow " + "word " * 30, "avatar": "solo"}
 QUICK = {"text": "one two", "avatar": "solo"}
@@ -24,7 +25,7 @@ def test_ten_requests_at_once_give_ten_videos_one_after_the_other(fake_server: S
     for body, events in zip(bodies, told, strict=True):
         done = events[-1]
         assert done["type"] == "done" and done["text"] == body["text"].strip()
-        assert done["audio_duration"] == pytest.approx(0.4 * len(body["text"].split()))
+        assert done["audio_duration"] == pytest.approx(seconds_of(body["text"]))
         assert fake_server.get(done["video_url"]).content[4:8] == b"ftyp"
     assert len({events[-1]["video_url"] for events in told}) == 10
     marks = [line for line in fake_server.log[before:].splitlines() if line in ("render starts", "render ends")]

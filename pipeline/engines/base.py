@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.avatar.pack import Avatar
@@ -10,6 +11,17 @@ from pipeline.cancel import CancelToken
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
 from pipeline.video.frame import Frame
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some of what is said, as a rule a sentence, and how the mouth moves for it.
+
+    speech begins with the first frame of mouth and ends with its last; both begin and end in silence.
+    """
+
+    speech: Speech
+    mouth: MouthTrack
 
 
 class LipsyncEngine(Protocol):
@@ -21,9 +33,9 @@ class LipsyncEngine(Protocol):
         """Whether it can render now (its device and weights are there)."""
         ...
 
-    def render(self, avatar: Avatar, speech: Speech, mouth: MouthTrack, cancel: CancelToken) -> Iterator[Frame]:
-        """Yield one frame per row of MOUTH, lazily, starting at the avatar's first frame and looping over its clip.
+    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
+        """Yield one frame per row of each mouth, lazily, from the avatar's first frame on, looping over its clip.
 
-        Raises RenderFailed and Cancelled.
+        A stretch is taken when its first frame is asked for. Raises RenderFailed and Cancelled.
         """
         ...

@@ -13,7 +13,7 @@ from pipeline.cancel import CancelToken
 from pipeline.speech.align import align
 from pipeline.speech.language import speakable
 from pipeline.speech.listen import listen
-from pipeline.speech.piece import Piece
+from pipeline.speech.piece import Piece, source_offset
 from pipeline.speech.reading import as_it_sounds, reading
 from pipeline.speech.timeline import gapless
 from pipeline.tts.base import Mark, Speech
@@ -73,7 +73,7 @@ def _lay(said: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]
     starts = [word.start for word in words]
     heard: dict[int, float] = {}  # index of a word -> where it begins in the rendering
     for offset, time in said.words:
-        heard.setdefault(max(bisect_right(starts, _source_offset(offset, pieces)) - 1, 0), time)
+        heard.setdefault(max(bisect_right(starts, source_offset(offset, pieces)) - 1, 0), time)
     # words that espeak-ng joins to the one before share its time
     firsts = [0, *sorted(heard)[1:]]
     froms = [0.0, *(heard[index] for index in firsts[1:])]
@@ -88,13 +88,3 @@ def _lay(said: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]
             times = [np.interp((mark.start, mark.end), knots, (begin, finish)).tolist() for mark in own]
             sounds += [Mark("phoneme", mark.text, *span) for mark, span in zip(own, times, strict=True)]
     return sounds
-
-
-def _source_offset(offset: int, pieces: list[Piece]) -> int:
-    """Return where in the written text the character at OFFSET of the spoken text comes from."""
-    spoken = 0
-    for piece in pieces:
-        if offset < spoken + len(piece.spoken):
-            return min(piece.start + offset - spoken, max(piece.end - 1, piece.start))
-        spoken += len(piece.spoken)
-    return pieces[-1].end if pieces else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from pipeline.cancel import CancelToken
 
+BREAK = 0.26
+"""Seconds of pause in which speech may be cut in two: between sentences, hardly at a comma. Both halves leave the mouth
+time to close and to open again."""
 CUSTOM_VOICE = "Custom"
 """The voice of a request that names none: the engine picks (by language, or from its own settings)."""
 
@@ -21,6 +25,10 @@ class Mark:
     text: str
     start: float
     end: float
+
+    def later(self, seconds: float) -> Mark:
+        """Return the same mark SECONDS later."""
+        return Mark(self.kind, self.text, self.start + seconds, self.end + seconds)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,44 @@ class Speech:
     def duration(self) -> float:
         """Length in seconds."""
         return len(self.samples) / self.rate
+
+    def cut(self, at: int) -> tuple[Speech, Speech]:
+        """Return the first AT samples and the others. A mark across the cut is in both, the text with the first."""
+        time = at / self.rate
+        before = tuple(Mark(m.kind, m.text, m.start, min(m.end, time)) for m in self.marks if m.start < time)
+        after = tuple(Mark(m.kind, m.text, max(m.start, time), m.end).later(-time) for m in self.marks if m.end > time)
+        first = Speech(self.samples[:at], self.rate, self.text, self.language, before)
+        return first, Speech(self.samples[at:], self.rate, "", self.language, after)
+
+
+def joined(pieces: Iterable[Speech]) -> Speech:
+    """Return PIECES, at least one and all of one rate, one after the other; without marks where some piece has none."""
+    given = list(pieces)
+    marks: list[Mark] = []
+    begin = 0.0
+    for piece in given:
+        for mark in piece.marks:
+            mark = mark.later(begin)
+            if marks and not (marks[-1].text or mark.text):  # a pause that was cut in two
+                mark = Mark(mark.kind, "", marks.pop().start, mark.end)
+            marks.append(mark)
+        begin += piece.duration
+    complete = all(piece.marks or not piece.text for piece in given)
+    return Speech(
+        np.concatenate([piece.samples for piece in given]),
+        given[0].rate,
+        "".join(piece.text for piece in given),
+        next((piece.language for piece in given if piece.text), given[0].language),
+        tuple(marks) if complete else (),
+    )
+
+
+def silence(seconds: float, like: Speech) -> Speech:
+    """Return a pause that can be joined to LIKE."""
+    samples = np.zeros(round(seconds * like.rate), np.float32)
+    known = len(samples) and like.marks and like.marks[0].kind == "phoneme"
+    marks = (Mark("phoneme", "", 0.0, len(samples) / like.rate),) if known else ()
+    return Speech(samples, like.rate, "", like.language, marks)
 
 
 @dataclass(frozen=True)
@@ -70,9 +116,14 @@ class TTSEngine(Protocol):
         """Raise BadRequest, listing the choices, when VOICE is not one of this engine's."""
         ...
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
-        """Say TEXT.
+    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+        """Say TEXT, yielding it in pieces as they come: cut in the pauses between sentences, where there are any.
 
-        Raises NothingToSay, Unavailable (no key, quota, busy, unreachable), SpeechFailed, Cancelled.
+        The pieces' texts joined are TEXT. Raises NothingToSay, Unavailable (no key, quota, busy, unreachable),
+        SpeechFailed, Cancelled.
         """
         ...
+
+    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+        """Say TEXT and return all of it; raises as ``stream`` does."""
+        return joined(self.stream(text, voice, cancel))

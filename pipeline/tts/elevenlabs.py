@@ -13,16 +13,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from pipeline.ahead import pushed
 from pipeline.cancel import CancelToken
 from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
 from pipeline.settings import Settings
 from pipeline.speech.language import language_of, plain, speakable
-from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ _WITHOUT_LANGUAGE_CODE = ("eleven_multilingual_v2", "eleven_multilingual_v1", "e
 T = TypeVar("T")
 
 
-class ElevenLabsEngine:
+class ElevenLabsEngine(TTSEngine):
     """Speaks through the ElevenLabs service.
 
     The voice "Custom" is SETTINGS.elevenlabs_voice_id, or ``DEFAULT_VOICE_ID`` when that is empty.
@@ -84,8 +85,8 @@ class ElevenLabsEngine:
         if voice not in [known.id for known in choices]:
             raise unknown_voice(self.name, voice, [CUSTOM_VOICE, *(f"{v.id} ({v.name})" for v in choices)])
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
-        """Say TEXT, with a mark for every character where the service gives their times.
+    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+        """Say TEXT a sentence at a time, with a mark for every character where the service gives their times.
 
         Raises NothingToSay, Unavailable (no key, refused, quota, busy, unreachable, hanging, no such voice),
         SpeechFailed (an answer that cannot be used), Cancelled.
@@ -95,12 +96,12 @@ class ElevenLabsEngine:
         said = plain(text)
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
-        async def speak(client: AsyncElevenLabs) -> _Answer:
+        async def speak(client: AsyncElevenLabs, push: Callable[[Speech], object]) -> None:
             options: dict[str, Any] = {}
             model, language = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(language_of(said))
             if language and model not in _WITHOUT_LANGUAGE_CODE:
                 options["language_code"] = language
-            answer = _Answer()
+            answer = _Answer(text, said, language_of(text))
             stream = client.text_to_speech.stream_with_timestamps(
                 voice_id,
                 text=said,
@@ -111,10 +112,14 @@ class ElevenLabsEngine:
             )
             async for chunk in stream:
                 answer.add(chunk.audio_base_64, chunk.alignment)
-            return answer
+                while (sentence := answer.sentence()) is not None:
+                    push(sentence)
+            push(answer.rest())
 
-        samples, marks = self._call(speak, cancel).read(said)
-        return Speech(samples, RATE, text, language_of(text), marks)
+        def call(push: Callable[[Speech], object], stop: CancelToken) -> None:
+            self._call(lambda client: speak(client, push), stop)
+
+        yield from pushed(call, cancel)
 
     def _call(self, work: Callable[[AsyncElevenLabs], Awaitable[T]], cancel: CancelToken) -> T:
         """Do WORK with a client of the service, turning its errors into ours."""
@@ -178,16 +183,20 @@ class ElevenLabsEngine:
 
 
 class _Answer:
-    """What the service has sent so far: bytes of 16-bit samples, and characters with their times."""
+    """What the service has sent so far for TEXT, SAID letter by letter: 16-bit samples, and characters with times."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str, said: str, language: str) -> None:
+        self._text = text
+        self._said = said
+        self._language = language
         self._pcm = bytearray()
         self._marks: list[Mark] = []
         self._timed = True
+        self._given = (0, 0)  # bytes, which are in _pcm no more, and marks
 
     def add(self, audio: str | None, alignment: Any) -> None:
         """Take one chunk. Raises SpeechFailed when its sound cannot be decoded."""
-        before = len(self._pcm) / 2 / RATE
+        before = self._received / 2 / RATE
         try:
             self._pcm += base64.b64decode(audio or "", validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
@@ -212,25 +221,58 @@ class _Answer:
             begin = max(start + offset, self._marks[-1].end if self._marks else 0.0)
             self._marks.append(Mark("character", character, begin, max(end + offset, begin)))
 
-    def read(self, text: str) -> tuple[np.ndarray, tuple[Mark, ...]]:
-        """Return samples and marks; no marks where some are missing. Raises SpeechFailed when sound is missing."""
-        if not self._pcm:
+    @property
+    def _received(self) -> int:
+        """Bytes of sound that came so far."""
+        return self._given[0] + len(self._pcm)
+
+    def sentence(self) -> Speech | None:
+        """Return the next sentence, once the one after it has begun; cut in the middle of the pause between them."""
+        before = None
+        for index in range(self._given[1], len(self._marks) if self._timed else 0):
+            mark = self._marks[index]
+            if not speakable(mark.text):
+                continue
+            if before is not None and mark.start - before.end >= BREAK:
+                until = 2 * round((before.end + mark.start) / 2 * RATE)
+                return self._take(until, index) if until <= self._received else None
+            before = mark
+        return None
+
+    def rest(self) -> Speech:
+        """Return all that was not given out yet; no marks where some are missing.
+
+        Raises SpeechFailed when sound is missing.
+        """
+        if not self._received:
             raise _unusable("음성이 비어 있습니다", "it holds no sound")
-        if len(self._pcm) % 2:
+        if self._received % 2:
             raise _unusable("음성이 중간에 잘렸습니다", "its sound is cut off in the middle of a sample")
-        samples = np.frombuffer(bytes(self._pcm), "<i2").astype(np.float32) / 32768
-        if not (self._timed and self._marks):
+        if self._timed and self._marks:
+            # the SDK leaves out lines that it cannot read: then characters are missing, or sound is
+            expected = sum(map(speakable, self._said))
+            told = sum(speakable(mark.text) for mark in self._marks)
+            if told < 0.9 * expected or self._marks[-1].end > self._received / 2 / RATE + SLACK:
+                raise _unusable("응답의 일부를 읽을 수 없습니다", "a part of it cannot be read")
+        else:
             logger.info("ElevenLabs gave no complete character times; the sound will be aligned instead")
-            return samples, ()
-        duration = len(samples) / RATE
-        # the SDK leaves out lines that it cannot read: then characters are missing, or sound is
-        expected = sum(map(speakable, text))
-        told = sum(speakable(mark.text) for mark in self._marks)
-        if told < 0.9 * expected or self._marks[-1].end > duration + SLACK:
-            raise _unusable("응답의 일부를 읽을 수 없습니다", "a part of it cannot be read")
-        return samples, tuple(
-            Mark("character", mark.text, min(mark.start, duration), min(mark.end, duration)) for mark in self._marks
+        return self._take(self._received, len(self._marks))
+
+    def _take(self, until: int, count: int) -> Speech:
+        """Return what was not given out yet, up to byte UNTIL and without the marks from number COUNT on."""
+        since, first = self._given
+        self._given = until, count
+        pcm, self._pcm = self._pcm[: until - since], self._pcm[until - since :]
+        samples = np.frombuffer(bytes(pcm), "<i2").astype(np.float32) / 32768
+        begin, duration = since / 2 / RATE, len(samples) / RATE
+        marks = tuple(
+            Mark("character", m.text, *(min(max(time - begin, 0.0), duration) for time in (m.start, m.end)))
+            for m in self._marks[first:count]
         )
+        # the times are of the characters of TEXT, one by one
+        start = sum(len(mark.text) for mark in self._marks[:first])
+        end = sum(len(mark.text) for mark in self._marks[:count]) if self._pcm else len(self._text)
+        return Speech(samples, RATE, self._text[start:end], self._language, marks if self._timed else ())
 
 
 async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:

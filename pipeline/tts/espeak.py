@@ -10,18 +10,20 @@ import ctypes as c
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.ahead import pushed
 from pipeline.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech.language import language_of, plain, speakable
-from pipeline.speech.reading import read_aloud
-from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, Voice
+from pipeline.speech.piece import source_offset
+from pipeline.speech.reading import reading
+from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
 logger = logging.getLogger(__name__)
@@ -77,11 +79,14 @@ class _Voice(c.Structure):
 
 @dataclass(frozen=True)
 class Rendering:
-    """What eSpeak NG made of a text.
+    """What eSpeak NG made of a text, or of its characters START to END.
 
     samples: (n,) int16 mono; rate: Hz; phonemes: gapless marks from 0 to the end; words: (offset in the text, start of
     the first phoneme in seconds), in order, of every word as the library cuts them: it joins some to the one before.
     """
+
+    start: int
+    end: int
 
     samples: np.ndarray
     rate: int
@@ -153,7 +158,7 @@ def _has_dictionary(data: Path, file: str, language: str) -> bool:
     return (data / f"{dictionary}_dict").exists()
 
 
-class EspeakEngine:
+class EspeakEngine(TTSEngine):
     """Speaks every language of eSpeak NG and knows to the sample when each phoneme begins.
 
     The voice "Custom" follows the language of the text. RATE (words per minute), PITCH (0..100) and VARIANT ("f3",
@@ -186,8 +191,8 @@ class EspeakEngine:
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
-        """Say TEXT, with a phoneme mark for every sound and pause from 0 to the end of the speech.
+    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+        """Say TEXT a sentence at a time, with a phoneme mark for every sound and pause from 0 to the end of each.
 
         Numbers, units and abbreviations in Korean are said as a Korean would say them.
 
@@ -196,18 +201,42 @@ class EspeakEngine:
         if not speakable(text):
             raise nothing_to_say()
         language = language_of(text) if voice == CUSTOM_VOICE else voice
-        said = self.render(read_aloud(text, language), language, cancel)
-        if not any(mark.text for mark in said.phonemes):
+        pieces = reading(text, language)
+        aloud = "".join(piece.spoken for piece in pieces)
+        sounded = False
+
+        def speak(push: Callable[[Rendering], object], stop: CancelToken) -> None:
+            self._speak(aloud, language, stop, None, push)
+
+        for said in pushed(speak, cancel):
+            sounded = sounded or any(mark.text for mark in said.phonemes)
+            start, end = (source_offset(offset, pieces) for offset in (said.start, said.end))
+            samples = said.samples.astype(np.float32) / 32768
+            yield Speech(samples, said.rate, text[start:end], language, said.phonemes)
+        if not sounded:
             raise nothing_to_say()
-        return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)
 
     def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
         """Say TEXT letter by letter as it stands, at RATE words per minute (80..450; None is the engine's own).
 
         Raises BadRequest (language), Unavailable (library), SpeechFailed, Cancelled.
         """
+        whole: list[Rendering] = []
+        self._speak(text, language, cancel, rate, whole.append, in_sentences=False)
+        return whole[0]
+
+    def _speak(
+        self,
+        text: str,
+        language: str,
+        cancel: CancelToken,
+        rate: int | None,
+        give: Callable[[Rendering], object],
+        in_sentences: bool = True,
+    ) -> None:
+        """Say TEXT, handing each sentence to GIVE as soon as the next one begins, or all of it at the end."""
         library = _library()
-        heard = _Heard(cancel)
+        heard = _Heard(text, library.rate, cancel, give if in_sentences else None)
         callback = _SynthCallback(heard.listen)
         data = plain(text).encode()
         catalogue = _catalogue()
@@ -231,39 +260,70 @@ class EspeakEngine:
         cancel.check()
         if status != _OK:
             raise _failed(f"espeak_Synth: {status}")
-        return heard.rendering(text, library.rate)
+        give(heard.rest())
 
 
 class _Heard:
-    """Collects what the C library calls back with."""
+    """Collects what the C library calls back with for TEXT, and hands complete sentences to GIVE (None: to nobody)."""
 
-    def __init__(self, cancel: CancelToken) -> None:
+    def __init__(self, text: str, rate: int, cancel: CancelToken, give: Callable[[Rendering], object] | None) -> None:
+        self._text = text
+        self._rate = rate
         self._cancel = cancel
+        self._give = give
         self._chunks: list[np.ndarray] = []
+        self._heard = 0  # samples
         self._phonemes: list[tuple[str, int]] = []
         self._words: list[tuple[int | None, int]] = []  # offset in the text or None, index of the phoneme that follows
+        self._pause: int | None = None  # where the pause began that lasts
+        self._cuts: list[tuple[int, int]] = []  # sample, index of the phoneme that follows
+        self._given = (0, 0, 0)  # samples, phonemes, characters
 
     def listen(self, samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
         """Take one piece of sound and its events; return 1 to stop the library."""
         if samples and count > 0:
             self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self._heard += count
         index = 0
         while (event := events[index]).type != _EVENT_LIST_TERMINATED:
             if event.type == _EVENT_PHONEME:
                 name = bytes(event.id).split(b"\0")[0].decode("utf-8", "ignore")
+                self._look_for_break(name, event.sample)
                 self._phonemes.append((name, event.sample))
             elif event.type == _EVENT_WORD:
                 self._words.append((event.text_position - 1, len(self._phonemes)))
             elif event.type == _EVENT_END:
                 self._words.append((None, len(self._phonemes)))
             index += 1
+        while self._give is not None and self._cuts and self._cuts[0][0] <= self._heard:
+            self._give(self._take(*self._cuts.pop(0)))
         return int(self._cancel.cancelled)
 
-    def rendering(self, text: str, rate: int) -> Rendering:
-        """Return what was heard of TEXT, at RATE (Hz)."""
+    def rest(self) -> Rendering:
+        """Return all that was heard and not given out yet."""
+        return self._take(self._heard, len(self._phonemes))
+
+    def _look_for_break(self, name: str, sample: int) -> None:
+        """Note a cut in the middle of a long pause, once the sound after it (NAME, at SAMPLE) is known."""
+        if not name or name.startswith("_"):
+            self._pause = sample if self._pause is None else self._pause
+        elif not name.startswith("("):
+            if self._pause and sample - self._pause >= BREAK * self._rate:
+                self._cuts.append(((self._pause + sample) // 2, len(self._phonemes)))
+            self._pause = None
+
+    def _take(self, until: int, count: int) -> Rendering:
+        """Return what was not given out yet, up to sample UNTIL and without the phonemes from number COUNT on."""
+        since, first, start = self._given
         samples = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
-        words = tuple((offset, self._phonemes[index][1] / rate) for offset, index in self._known_words(text))
-        return Rendering(samples, rate, _marks(self._phonemes, len(samples), rate), words)
+        mine, self._chunks = samples[: until - since], [samples[until - since :]]
+        words = list(self._known_words(self._text))
+        end = next((offset for offset, index in words if index >= count), len(self._text))
+        self._given = until, count, end
+        phonemes = [(name, sample - since) for name, sample in self._phonemes[first:count]]
+        sounds = [(offset, self._phonemes[index][1]) for offset, index in words if first <= index < count]
+        begins = tuple((offset, (sample - since) / self._rate) for offset, sample in sounds)
+        return Rendering(start, end, mine, self._rate, _marks(phonemes, len(mine), self._rate), begins)
 
     def _known_words(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield (offset, index of its first phoneme); the library leaves out the first word of some clauses."""

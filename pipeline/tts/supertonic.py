@@ -17,7 +17,7 @@ import re
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ from pipeline.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech.korean import read_aloud
 from pipeline.speech.language import language_of, plain, speakable
-from pipeline.tts.base import CUSTOM_VOICE, Speech, Voice
+from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def _load(weights: Path) -> Synthesizer:
     return tts
 
 
-class SupertonicEngine:
+class SupertonicEngine(TTSEngine):
     """Speaks with Supertonic's voices from weights in a folder; LOAD opens them (by default with the package)."""
 
     name = "supertonic"
@@ -104,8 +104,8 @@ class SupertonicEngine:
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
-        """Say TEXT, without marks.
+    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+        """Say TEXT a sentence at a time, without marks.
 
         Raises NothingToSay, BadRequest (voice), Unavailable (not installed, no weights), SpeechFailed, Cancelled.
         """
@@ -113,20 +113,19 @@ class SupertonicEngine:
             raise nothing_to_say()
         self.check_voice(voice)
         language = language_of(text)
-        said = _without_pictures(read_aloud(plain(text)) if language == "ko" else plain(text))
-        code = language.split("-")[0]
-        with self._lock:
-            synthesizer = self._open()
-            pieces = []
-            for sentence in _sentences(said):
-                cancel.check()
-                pieces.append(
-                    _say(synthesizer, sentence, self._style(voice), code if code in _LANGUAGES else _OTHER_LANGUAGE)
-                )
+        style = self._style(voice)
+        pause = 0.0
+        for sentence in _sentences(plain(text)):
+            parts = [np.zeros(0, np.float32)]
+            with self._lock:
+                synthesizer = self._open()
+                for part in _parts(_without_pictures(read_aloud(sentence) if language == "ko" else sentence)):
+                    cancel.check()
+                    silence = np.zeros(round(pause * synthesizer.sample_rate), np.float32)
+                    parts += [silence, _say(synthesizer, part, style, language)]
+                    pause = PAUSE
             cancel.check()
-        silence = np.zeros(round(PAUSE * synthesizer.sample_rate), np.float32)
-        samples = np.concatenate([part for piece in pieces for part in (piece, silence)][:-1])
-        return Speech(np.clip(samples, -1, 1), synthesizer.sample_rate, text, language)
+            yield Speech(np.clip(np.concatenate(parts), -1, 1), synthesizer.sample_rate, sentence, language)
 
     def _style(self, voice: str) -> str:
         names = [known.id for known in self.voices()]
@@ -172,8 +171,10 @@ def has_weights(weights: Path) -> bool:
 
 
 def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> np.ndarray:
+    code = language.split("-")[0]
+    code = code if code in _LANGUAGES else _OTHER_LANGUAGE
     try:
-        sound, _ = synthesizer.synthesize(sentence, synthesizer.get_voice_style(voice), lang=language)
+        sound, _ = synthesizer.synthesize(sentence, synthesizer.get_voice_style(voice), lang=code)
     except Exception as error:
         raise SpeechFailed(
             f"supertonic이 음성을 만들지 못했습니다: {error}", f"supertonic could not speak: {error}"
@@ -185,17 +186,25 @@ def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> 
 
 
 def _sentences(text: str) -> list[str]:
-    """Return TEXT in sentences of at most MAX_SENTENCE characters, cut at blanks where it can be."""
-    sentences = []
-    for sentence in re.split(r"(?<=[.!?。！？…])\s+|\n+", text):
-        rest = sentence.strip()
-        while len(rest) > MAX_SENTENCE:
-            cut = max(rest.rfind(mark, 1, MAX_SENTENCE) for mark in ", ，、")
-            cut = cut + 1 if cut > 0 else MAX_SENTENCE
-            sentences.append(rest[:cut].strip())
-            rest = rest[cut:].strip()
-        sentences.append(rest)
-    return [sentence for sentence in sentences if speakable(sentence)]
+    """Return TEXT in sentences, with the blanks between them; those without a sound go with the one before."""
+    sentences: list[str] = []
+    for sentence in re.findall(r".+?(?:(?:[.!?…](?=\s)|[。！？\n])\s*|\Z)", text, re.DOTALL):
+        if sentences and not (speakable(sentence) and speakable(sentences[-1])):
+            sentences[-1] += sentence
+        else:
+            sentences.append(sentence)
+    return sentences
+
+
+def _parts(sentence: str) -> list[str]:
+    """Return SENTENCE in parts of at most MAX_SENTENCE characters, cut at blanks where it can be."""
+    parts, rest = [], sentence.strip()
+    while len(rest) > MAX_SENTENCE:
+        cut = max(rest.rfind(mark, 1, MAX_SENTENCE) for mark in ", ，、")
+        cut = cut + 1 if cut > 0 else MAX_SENTENCE
+        parts.append(rest[:cut].strip())
+        rest = rest[cut:].strip()
+    return [part for part in (*parts, rest) if speakable(part)]
 
 
 def _without_pictures(text: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from pipeline.avatar.pack import Avatar
 from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import STAYS, Crop, warp
-from pipeline.speech.track import MouthTrack
-from pipeline.tts.base import Speech
+from pipeline.speech.articulate import UNITS
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 
@@ -36,11 +36,12 @@ class MeshEngine:
         """Return True: it needs nothing but the CPU."""
         return True
 
-    def render(self, avatar: Avatar, speech: Speech, mouth: MouthTrack, cancel: CancelToken) -> Iterator[Frame]:
-        """Yield AVATAR's frames with the mouth of MOUTH; see ``LipsyncEngine.render``."""
-        mover = _FaceMover(avatar, mouth.units)
+    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
+        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
+        mover = _FaceMover(avatar, UNITS)
         frames = ClipReader(avatar.video).frames()
-        for i, weights in enumerate(mouth.weights):
+        movement = (weights for stretch in stretches for weights in stretch.mouth.weights)
+        for i, weights in enumerate(movement):
             cancel.check()
             yield mover.move(next(frames), i % len(avatar.landmarks), weights)
 

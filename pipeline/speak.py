@@ -1,0 +1,94 @@
+"""Says what a request asks for, on a thread of its own, ahead of the pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from pipeline.ahead import ahead
+from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
+from pipeline.speech.articulate import articulate
+from pipeline.speech.framed import framed
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.spool import SpeechSpool
+from pipeline.speech.track import MouthTrack
+from pipeline.tts.base import Speech
+from pipeline.tts.espeak import EspeakEngine
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A stretch whose sound lies on disk: speech without its samples, which are FIRST to LAST of the spool."""
+
+    speech: Speech
+    mouth: MouthTrack
+    first: int
+    last: int
+
+
+class Speaker:
+    """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
+
+    done: whether all is said; seconds: how long that took.
+    """
+
+    def __init__(
+        self,
+        pieces: Generator[Speech, None, None],
+        spool: SpeechSpool,
+        fps: Fraction,
+        frame_skip: int,
+        espeak: EspeakEngine,
+        cancel: CancelToken,
+    ) -> None:
+        self.done = False
+        self.seconds = 0.0
+        self._pieces = pieces
+        self._spool = spool
+        self._fps = fps
+        self._frame_skip = frame_skip
+        self._espeak = espeak
+        self._cancel = cancel
+        self._said = ahead(self._say(), depth=0)
+
+    @property
+    def duration(self) -> float:
+        """Seconds of speech so far."""
+        return self._spool.length / self.rate if self.rate else 0.0
+
+    @property
+    def rate(self) -> int:
+        """Hz, known with the first stretch."""
+        return self._spool.rate
+
+    def sound(self, start: int, stop: int) -> np.ndarray:
+        """Return samples START to STOP of the speech, (n,) float32; fewer where they have not been said yet."""
+        return self._spool.read(start, stop)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Yield each stretch when it is said. Raises what the speech engine raises."""
+        for said in self._said:
+            yield Stretch(replace(said.speech, samples=self._spool.read(said.first, said.last)), said.mouth)
+
+    def close(self) -> None:
+        """Stop speaking; the token that was given must be set before, where the engine is to stop at once."""
+        self._said.close()
+
+    def _say(self) -> Iterator[_Said]:
+        started = time.perf_counter()
+        with closing(self._pieces) as pieces:
+            for piece in framed(pieces, self._fps):
+                first = self._spool.append(piece.samples, piece.rate)
+                frames = round(len(piece.samples) * self._fps / piece.rate)
+                phonemes = phonemes_of(piece, self._espeak, self._cancel)
+                mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
+                yield _Said(replace(piece, samples=np.zeros(0, np.float32)), mouth, first, self._spool.length)
+        self._spool.finish()
+        self.seconds = time.perf_counter() - started
+        self.done = True

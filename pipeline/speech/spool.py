@@ -1,0 +1,101 @@
+"""The speech of one task on disk: it is spoken faster than it is shown, and must not fill the memory meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import wave
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from pipeline.errors import RenderFailed
+
+_HEADER = 44
+"""Bytes before the samples of a WAV file."""
+
+
+class SpeechSpool:
+    """A 16-bit mono WAV file at PATH that is read while it is written; use as a context manager.
+
+    It grows at PATH + ".part" and takes its own name when ``finish`` is called. Left by an exception, nothing remains.
+    Raises RenderFailed when the disk is full. One thread may append while another one reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rate = 0
+        self.length = 0
+        """Samples that can be read."""
+        self._part = path.with_name(path.name + ".part")
+        self._file: BinaryIO | None = None
+        self._wave: wave.Wave_write | None = None
+        self._reader: BinaryIO | None = None
+
+    def __enter__(self) -> SpeechSpool:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._part.open("wb")
+            self._reader = self._part.open("rb")
+        except OSError as error:
+            raise _cannot_save(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._file is not None and self._reader is not None
+        with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
+            if self._wave is not None:
+                self._wave.close()
+            self._file.close()
+        self._reader.close()
+        if kind is not None:
+            self.path.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+
+    def append(self, samples: np.ndarray, rate: int) -> int:
+        """Write SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz) and return the number of the first of them."""
+        begin = self.length
+        try:
+            if self._wave is None:
+                self._wave = wave.open(self._file, "wb")  # type: ignore[arg-type]  # noqa: SIM115  # finish() closes it
+                self._wave.setnchannels(1)
+                self._wave.setsampwidth(2)
+                self._wave.setframerate(rate)
+                self.rate = rate
+            elif rate != self.rate:
+                raise ValueError(f"speech at {rate} Hz after speech at {self.rate} Hz")
+            for start in range(0, len(samples), rate):  # a second at a time: it may be minutes long
+                second = np.clip(samples[start : start + rate], -1, 1)
+                self._wave.writeframesraw((second * 32767).round().astype("<i2").tobytes())
+            self._file.flush()  # type: ignore[union-attr]  # entered
+        except OSError as error:
+            raise _cannot_save(error) from error
+        self.length += len(samples)
+        return begin
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return samples START to STOP, float32 in [-1, 1]; fewer where they have not been written yet."""
+        assert self._reader is not None
+        stop = min(stop, self.length)
+        self._reader.seek(_HEADER + 2 * start)
+        return np.frombuffer(self._reader.read(2 * max(0, stop - start)), "<i2").astype(np.float32) / 32767
+
+    def finish(self) -> None:
+        """Complete the file: nothing is appended any more. What was written can still be read."""
+        try:
+            if self._wave is not None:
+                self._wave.close()  # writes the length into the header
+            self._file.close()  # type: ignore[union-attr]  # entered
+            self._part.replace(self.path)
+        except OSError as error:
+            raise _cannot_save(error) from error
+
+
+def _cannot_save(error: OSError) -> RenderFailed:
+    return RenderFailed(
+        f"음성 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
+        f"The speech could not be saved ({error}). Check for free disk space.",
+    )

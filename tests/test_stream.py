@@ -1,0 +1,184 @@
+"""Speech that comes a sentence at a time: cut where frames begin, kept on disk, and the same as in one piece."""
+
+from __future__ import annotations
+
+import threading
+import time
+import wave
+from collections.abc import Callable, Generator, Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.ahead import pushed
+from pipeline.cancel import CancelToken
+from pipeline.errors import RenderFailed
+from pipeline.speak import Speaker
+from pipeline.speech.articulate import articulate
+from pipeline.speech.framed import LEAD_IN, LEAD_OUT, framed
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.spool import SpeechSpool
+from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, joined, silence
+from pipeline.tts.espeak import EspeakEngine
+
+TEXT = "먼저 자기소개를 부탁드립니다. 3.5초 안에 하실 수 있나요? 네, 좋습니다."
+FPS = Fraction(30000, 1001)
+
+
+@pytest.fixture(scope="module")
+def pieces() -> list[Speech]:
+    return list(EspeakEngine().stream(TEXT, CUSTOM_VOICE, CancelToken()))
+
+
+def test_a_text_is_said_sentence_by_sentence(pieces: list[Speech]) -> None:
+    assert [piece.text for piece in pieces] == [
+        "먼저 자기소개를 부탁드립니다. ",
+        "3.5초 안에 하실 수 있나요? ",
+        "네, 좋습니다.",
+    ]
+    for piece in pieces:
+        assert piece.marks[0].start == 0 and piece.marks[-1].end == pytest.approx(piece.duration)
+    for before, after in pairwise(pieces):  # cut in the middle of a pause that stays as long
+        assert not before.marks[-1].text and not after.marks[0].text
+        assert before.marks[-1].end - before.marks[-1].start == pytest.approx(after.marks[0].end, abs=0.001)
+    whole = joined(pieces)
+    assert whole.text == TEXT
+    assert all(one.end == pytest.approx(two.start) for one, two in pairwise(whole.marks))
+
+
+def test_the_first_sentence_comes_before_the_last_is_said() -> None:
+    engine, text = EspeakEngine(), "안녕하세요. " * 400
+    started = time.perf_counter()
+    stream = engine.stream(text, CUSTOM_VOICE, CancelToken())
+    next(stream)
+    first = time.perf_counter() - started
+    list(stream)
+    assert first < (time.perf_counter() - started) / 3
+
+
+def test_stretches_begin_with_frames_and_lose_no_sound(pieces: list[Speech]) -> None:
+    stretches = list(framed(iter(pieces), FPS))
+    position = 0
+    for stretch in stretches:
+        frames = position / stretch.rate * FPS
+        assert abs(float(frames) - round(frames)) < 0.01
+        position += len(stretch.samples)
+    said = np.concatenate([stretch.samples for stretch in stretches])
+    head = round(LEAD_IN * pieces[0].rate)
+    spoken = joined(pieces).samples
+    assert np.array_equal(said[head : head + len(spoken)], spoken)
+    assert not said[:head].any() and not said[head + len(spoken) :].any()
+    assert len(said) - head - len(spoken) >= LEAD_OUT * pieces[0].rate - 1
+
+
+def test_a_mouth_that_speaks_in_stretches_moves_as_in_one_piece(pieces: list[Speech]) -> None:
+    espeak, fps = EspeakEngine(), float(FPS)
+    stretches = list(framed(iter(pieces), FPS))
+    tracks = [
+        articulate(phonemes_of(s, espeak), s, round(len(s.samples) * FPS / s.rate), fps).weights for s in stretches
+    ]
+    assert all(track[0].max() < 0.02 and track[-1].max() < 0.02 for track in tracks if len(track) > 1)
+    in_stretches = np.concatenate(tracks)
+    speech = joined(stretches)
+    whole = articulate(phonemes_of(speech, espeak), speech, len(in_stretches), fps).weights
+    assert np.abs(whole - in_stretches).max() < 0.12  # loudness is judged against a sentence, not the whole speech
+    assert np.corrcoef(whole[:, 0], in_stretches[:, 0])[0, 1] > 0.99
+
+
+def test_speech_that_ends_in_sound_waits_for_what_follows() -> None:
+    tone = Speech(np.full(16_000, 0.3, np.float32), 16_000, "a", "en-us", (Mark("phoneme", "a", 0.0, 1.0),))
+    taken: list[int] = []
+
+    def come() -> Iterator[Speech]:
+        for number in range(2):
+            taken.append(number)
+            yield tone
+
+    first = next(framed(come(), Fraction(25)))
+    assert taken == [0, 1]
+    assert first.duration == pytest.approx(1.08)  # 27 frames of the 1.1 s with the silence before
+    assert next(framed(iter([joined([tone, silence(0.3, tone)])]), Fraction(25))).duration == pytest.approx(1.4)
+
+
+def test_the_spool_is_read_while_it_grows(tmp_path: Path) -> None:
+    samples = np.linspace(-1, 1, 4000, dtype=np.float32)
+    with SpeechSpool(tmp_path / "speech.wav") as spool:
+        assert spool.append(samples[:1000], 8000) == 0 and spool.append(samples[1000:], 8000) == 1000
+        assert np.abs(spool.read(500, 1500) - samples[500:1500]).max() < 1 / 32767
+        assert len(spool.read(3900, 5000)) == 100
+        assert not spool.path.exists()
+        spool.finish()
+        assert np.abs(spool.read(0, 4000) - samples).max() < 1 / 32767
+    with wave.open(str(spool.path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 4000)
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
+def test_a_spool_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    for finished in (False, True):
+        with pytest.raises(ZeroDivisionError), SpeechSpool(tmp_path / "speech.wav") as spool:
+            spool.append(np.zeros(100, np.float32), 8000)
+            if finished:
+                spool.finish()
+            raise ZeroDivisionError
+        assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RenderFailed), SpeechSpool(tmp_path / "file" / "speech.wav"):
+        pass
+
+
+def test_a_speaker_that_is_given_up_stops_its_engine(tmp_path: Path) -> None:
+    stop, ended = CancelToken(), threading.Event()
+
+    def endless() -> Generator[Speech, None, None]:
+        try:
+            for _ in range(10_000):
+                stop.check()
+                yield Speech(np.zeros(8000, np.float32), 8000, "", "ko", (Mark("phoneme", "", 0.0, 1.0),))
+        finally:
+            ended.set()
+
+    with SpeechSpool(tmp_path / "speech.wav") as spool:
+        speaker = Speaker(endless(), spool, Fraction(25), 1, EspeakEngine(), stop)
+        assert len(next(speaker.stretches()).mouth.weights) == 27
+        stop.cancel()
+        speaker.close()
+        assert ended.is_set() and not speaker.done
+        spool.finish()
+
+
+def test_what_is_pushed_arrives_and_so_do_errors() -> None:
+    def work(push: Callable[[int], object], stop: CancelToken) -> None:
+        for number in range(3):
+            push(number)
+        raise RenderFailed("실패", "failed")
+
+    numbers = []
+    with pytest.raises(RenderFailed):
+        for number in pushed(work, CancelToken()):
+            numbers.append(number)
+    assert numbers == [0, 1, 2]
+
+    stopped = threading.Event()
+
+    def forever(push: Callable[[int], object], stop: CancelToken) -> None:
+        push(1)
+        if stop.wait(10):
+            stopped.set()
+
+    stream = pushed(forever, CancelToken())
+    assert next(stream) == 1
+    stream.close()
+    assert stopped.is_set()
+
+
+def test_a_child_token_is_set_with_its_parent_and_alone() -> None:
+    parent = CancelToken()
+    one, two = parent.child(), parent.child()
+    one.cancel()
+    assert one.cancelled and not parent.cancelled and not two.cancelled
+    parent.cancel()
+    assert two.cancelled and parent.child().cancelled
