@@ -62,6 +62,15 @@ def test_other_voices_at_other_speeds(espeak: EspeakEngine, variant: str, rate: 
         assert off.max() < 0.25
 
 
+def test_a_voice_that_is_built_differently_in_noise(espeak: EspeakEngine) -> None:
+    text = "부모님과 함께 바닷가 마을에서 물고기를 잡으며 자랐습니다."
+    for noise in (0.0, 0.02):
+        said = EspeakEngine(variant="klatt2").render(read_aloud(text), "ko", CancelToken())
+        off = errors(align(heard(said, text, "ko", noise), espeak, CancelToken()), said.phonemes)
+        assert np.median(off) < 0.025
+        assert np.percentile(off, 95) < 0.12
+
+
 @pytest.mark.skipif(not GRID.exists(), reason="the GRID recording is not part of this repository")
 def test_a_real_man_with_known_word_times(espeak: EspeakEngine) -> None:
     with av.open(str(GRID)) as clip:

@@ -81,3 +81,12 @@ def test_louder_speech_opens_further() -> None:
     mouth = articulate(marks, Speech(samples, RATE, "", "ko", marks), 22, 25.0)
     jaw = mouth.weights[:, UNITS.index("jawOpen")]
     assert jaw[17] > 1.15 * jaw[5]
+
+
+def test_speech_with_few_open_vowels_still_moves_the_mouth() -> None:
+    many, few = track(("a", 0.3), ("n", 0.1), ("a", 0.3)), track(("ɛ", 0.3), ("n", 0.1), ("ɛ", 0.3))
+    both = track(("a", 0.3), ("n", 0.1), ("ɛ", 0.3))["jawOpen"]
+    between_sentences = few["jawOpen"].max() / many["jawOpen"].max()
+    within_one = both[11:].max() / both[:9].max()
+    assert within_one < 0.9 * between_sentences
+    assert between_sentences < 0.9

@@ -31,8 +31,11 @@ ENERGY_WEIGHT = 1.0
 """Weight of the energy's difference; that of the mel bands together is 1."""
 DEPTH = 60.0
 """dB below the loud parts (95th percentile) that are still told apart."""
-SILENCE_COST = 1.2
-"""Cost of resting in silence for one quiet frame; a fair match of two speech frames costs about as much."""
+EXTREME = 2.0
+"""Spreads from the mean beyond which bands and energy are not told apart: how deep a closure is differs from voice to
+voice, and such frames would outweigh all others."""
+SILENCE_COST = 1.8
+"""Cost of resting in silence for one quiet frame; a fair match of two speech frames costs less, a poor one more."""
 LOUD_COST = 0.15
 """What each dB above the threshold of speech adds to the cost of calling a frame silent."""
 ABOVE_FLOOR, MIN_RANGE = 12.0, 20.0
@@ -109,6 +112,7 @@ def _hear(samples: np.ndarray, rate: int) -> _Heard:
 
 
 def _standard(values: np.ndarray, over: np.ndarray) -> np.ndarray:
-    """Return VALUES (frames, bands) with mean 0 and spread 1 over the frames OVER."""
+    """Return VALUES (frames, bands) with mean 0 and spread 1 over the frames OVER, held within EXTREME."""
     chosen = values[over] if over.any() else values
-    return np.asarray((values - chosen.mean(axis=0)) / (chosen.std(axis=0) + 1e-3))
+    standard = (values - chosen.mean(axis=0)) / (chosen.std(axis=0) + 1e-3)
+    return np.asarray(np.clip(standard, -EXTREME, EXTREME))

@@ -38,7 +38,7 @@ UNITS = (
 
 GRID = 200
 """Samples per second on which movement is computed before it is read off at the frames."""
-LEAD = 0.012
+LEAD = 0.004
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.08, 0.10
 """Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
@@ -48,7 +48,11 @@ CLOSING_SHORTER = 0.025
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
 MIN_CLOSURE = 0.05
 """Seconds that a closure lasts at least, however short the sound."""
-
+USUAL_OPENING = 0.35
+"""How far the jaw of somebody who speaks is open in a tenth of the time."""
+EFFORT = (0.9, 1.25)
+"""Speech with few open vowels is said with more effort, with many with less, within this range: the mouth's movement
+differs less between sentences than their vowels do."""
 
 STEADINESS = 0.07
 """Share of each neighbouring frame in a frame."""
@@ -84,15 +88,19 @@ def _consonant(**shape: float) -> Viseme:
     return Viseme(shape, pull=0.8, rounding_pull=0.25)
 
 
-_define("a ɐ ɑ æ ɒ", _vowel(jawOpen=0.47, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
-_define("ʌ ɜ ɞ", _vowel(jawOpen=0.32, mouthFunnel=0.08, mouthLowerDown=0.18, mouthUpperUp=0.05))
-_define("ə ɘ ɵ", _vowel(jawOpen=0.24, mouthFunnel=0.05, mouthLowerDown=0.15))
-_define("e ɛ ᴇ", _vowel(jawOpen=0.25, mouthStretch=0.25, mouthLowerDown=0.24, mouthUpperUp=0.10))
+_define("a ɐ ɑ ɒ", _vowel(jawOpen=0.47, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
+_define("æ", _vowel(jawOpen=0.42, mouthLowerDown=0.20, mouthUpperUp=0.11, mouthStretch=0.08))
+_define("ʌ", _vowel(jawOpen=0.28, mouthFunnel=0.08, mouthLowerDown=0.16, mouthUpperUp=0.05))
+_define("ə ɘ ɵ ɜ ɞ", _vowel(jawOpen=0.20, mouthFunnel=0.06, mouthLowerDown=0.13))
+_define("ɛ", _vowel(jawOpen=0.27, mouthStretch=0.25, mouthLowerDown=0.26, mouthUpperUp=0.11))
+_define("e ᴇ", _vowel(jawOpen=0.23, mouthStretch=0.25, mouthLowerDown=0.23, mouthUpperUp=0.10))
 _define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
-_define("ɯ ɨ ɤ", _vowel(jawOpen=0.08, mouthStretch=0.22, mouthLowerDown=0.15))
-_define("o ɔ", _vowel(jawOpen=0.20, mouthFunnel=0.38, mouthPucker=0.42))
-_define("u ʊ w ʍ y ʏ", _vowel(jawOpen=0.07, mouthPucker=0.76, mouthFunnel=0.20))
-_define("ø œ", _vowel(jawOpen=0.20, mouthFunnel=0.35, mouthPucker=0.35))
+_define("ɯ ɨ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.22, mouthLowerDown=0.17))
+_define("ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.42))
+_define("o", _vowel(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.42))
+_define("u ʊ y ʏ", _vowel(jawOpen=0.08, mouthPucker=0.76, mouthFunnel=0.20))
+_define("w ʍ", _vowel(jawOpen=0.06, mouthPucker=0.76, mouthFunnel=0.20))
+_define("ø œ", _vowel(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
     "p b m ɓ",
     Viseme({"mouthPress": 0.30, "mouthRollUpper": 0.18, "mouthRollLower": 0.18}, closing=1.0, rounding_pull=0.25),
@@ -102,11 +110,12 @@ _define(
     "f v ʋ ɱ",
     Viseme({"jawOpen": 0.05, "mouthRollLower": 0.42, "mouthUpperUp": 0.16}, closing=0.45, rounding_pull=0.25),
 )
-_define("s z ɕ ʑ", _consonant(jawOpen=0.06, mouthStretch=0.20, mouthLowerDown=0.24, mouthUpperUp=0.10, tongueOut=0.6))
-_define("ʃ ʒ ʂ ʐ", _consonant(jawOpen=0.08, mouthFunnel=0.30, mouthLowerDown=0.15, tongueOut=0.5))
-_define("t d n l ɫ ɾ r ɹ ɖ ʈ ɳ ɭ ɽ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.11, mouthLowerDown=0.16, tongueOut=0.9))
-_define("θ ð", _consonant(jawOpen=0.12, mouthLowerDown=0.18, tongueOut=1.0))
-_define("k ɡ g ŋ q ɢ x ɣ χ ʁ c ɟ ç ʝ", _consonant(jawOpen=0.16, mouthLowerDown=0.13))
+_define("s z ɕ ʑ", _consonant(jawOpen=0.05, mouthStretch=0.20, mouthLowerDown=0.20, mouthUpperUp=0.08, tongueOut=0.6))
+_define("ʃ ʒ ʂ ʐ", _consonant(jawOpen=0.04, mouthFunnel=0.30, mouthLowerDown=0.07, tongueOut=0.5))
+_define("t d ɖ ʈ", _consonant(jawOpen=0.09, mouthLowerDown=0.12, tongueOut=0.9))
+_define("n l ɫ ɾ r ɹ ɳ ɭ ɽ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueOut=0.9))
+_define("θ ð", _consonant(jawOpen=0.09, mouthLowerDown=0.13, tongueOut=1.0))
+_define("k ɡ g ŋ q ɢ x ɣ χ ʁ c ɟ ç ʝ", _consonant(jawOpen=0.14, mouthLowerDown=0.11))
 _define("h ɦ ʔ ħ ʕ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
 
 _OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(("jawOpen", "mouthLowerDown", "mouthUpperUp"))]
@@ -142,6 +151,7 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     weights = _blend(sounds, grid)
     weights[:, _OPENERS] *= _loudness(speech, sounds, grid)[:, None]
     weights *= _activity(sounds, grid)[:, None]
+    weights[:, _OPENERS] *= _effort(weights[:, UNITS.index("jawOpen")])
 
     times = np.arange(frames) / fps
     solved = times if frame_skip == 1 else np.append(times[::frame_skip], times[-1] + frame_skip / fps)
@@ -222,6 +232,12 @@ def _loudness(speech: Speech, sounds: list[tuple[Viseme, float, float]], grid: n
     usual = np.percentile(level, 75)
     heard = np.interp(grid + LEAD, np.arange(len(level)) * hop / speech.rate, level)
     return np.asarray(np.clip(1 + (heard - usual) * 0.02, 0.75, 1.12))
+
+
+def _effort(jaw: np.ndarray) -> float:
+    """Return a factor for the opening that brings speech with this movement of the JAW half way to the usual."""
+    widest = np.percentile(jaw[jaw > 0], 90) if jaw.any() else USUAL_OPENING
+    return float(np.clip(np.sqrt(USUAL_OPENING / widest), *EFFORT))
 
 
 def _activity(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
