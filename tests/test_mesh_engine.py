@@ -8,6 +8,7 @@ import pytest
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.engines.mesh.engine import MeshEngine
 from pipeline.engines.mesh.geometry import FaceGeometry
@@ -31,7 +32,7 @@ def render(avatar: Avatar, frames: int, **weights: float) -> list[Frame]:
     units = ("jawOpen", "mouthPucker", "mouthFunnel", "tongueOut")
     row = [weights.get(u, 0.0) for u in units]
     track = MouthTrack(float(avatar.fps), np.tile(np.float32(row), (frames, 1)), units)
-    return list(MeshEngine().render(avatar, SILENCE, track, CancelToken()))
+    return list(MeshEngine().render(avatar, [Stretch(SILENCE, track)], CancelToken()))
 
 
 def base(avatar: Avatar, frames: int) -> list[Frame]:
@@ -101,7 +102,7 @@ def test_frames_without_a_usable_face_pass_unchanged_and_the_mouth_fades_around_
 def test_cancel_ends_rendering_at_the_next_frame(avatar: Avatar) -> None:
     token = CancelToken()
     track = MouthTrack(25.0, np.full((50, 1), 0.3, np.float32), ("jawOpen",))
-    frames = MeshEngine().render(avatar, SILENCE, track, token)
+    frames = MeshEngine().render(avatar, [Stretch(SILENCE, track)], token)
     next(frames)
     token.cancel()
     with pytest.raises(Cancelled):

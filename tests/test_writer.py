@@ -89,6 +89,18 @@ def test_the_file_plays_while_it_grows(tmp_path: Path) -> None:
         assert len(list(container.decode(video=0))) >= 25
 
 
+def test_the_first_pictures_can_be_played_very_soon(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with Mp4Writer(path, WIDTH, HEIGHT, Fraction(25), ColorTags()) as writer:
+        writer.add_sound(chirps(1.0), RATE)
+        for number in range(7):
+            writer.write_frame(picture(number))
+        early = part_of(path).read_bytes()
+    (tmp_path / "early.mp4").write_bytes(early)
+    with av.open(str(tmp_path / "early.mp4")) as container:
+        assert len(list(container.decode(video=0))) == 5
+
+
 def test_nothing_remains_when_rendering_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with (

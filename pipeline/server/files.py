@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from pipeline.errors import NotFound
 from pipeline.tasks import Task, TaskBook
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.02
 """How often a growing file is looked at for more."""
 CHUNK = 1 << 16
 """Bytes."""

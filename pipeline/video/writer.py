@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
+from av.video.frame import PictureType
 
 from pipeline.errors import RenderFailed
 from pipeline.video.frame import Frame
@@ -23,9 +24,11 @@ AUDIO_BITS = 96_000
 """Bits per second: plenty for one voice, also for FFmpeg's fast coder (its default takes as long as the pictures)."""
 FRAGMENT_SECONDS = 0.5
 """Length of one fragment (and GOP): how far the stream runs behind the encoder."""
+FIRST_FRAGMENT_SECONDS = 0.2
+"""The first fragment is shorter: the sooner it is complete, the sooner somebody sees it."""
 SOUND_AHEAD = Fraction(1, 2)
 """Seconds by which sound is handed to the muxer before its picture."""
-X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0"}
+X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0", "forced-idr": "1"}
 """ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
 MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 """Fragments can be played before the file is finished; each reaches the disk as soon as it is complete."""
@@ -89,6 +92,8 @@ class Mp4Writer:
             self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
             picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
             picture.pts, picture.time_base = self._frames, 1 / self._fps
+            if self._frames == round(self._fps * Fraction(FIRST_FRAGMENT_SECONDS)):
+                picture.pict_type = PictureType.I
             self._frames += 1
             self._container.mux(self._video.encode(picture))
 
