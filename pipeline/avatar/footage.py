@@ -92,7 +92,7 @@ def film(
     store.flush()
     if follower.box is None:
         raise no_face()
-    frames = np.memmap(store, np.uint8, "r", shape=(len(points), size[0] * 3 // 2, size[1]))
+    frames = np.memmap(store, np.uint8, "r+", shape=(len(points), size[0] * 3 // 2, size[1]))
     return Footage(
         frames=frames,
         points=np.array(points),

@@ -24,6 +24,7 @@ from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
 from pipeline.avatar.footage import Footage, Progress, film, no_face
+from pipeline.avatar.hush import hush
 from pipeline.avatar.measure import Person, measure
 from pipeline.avatar.pack import Avatar, Teeth, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
@@ -69,6 +70,8 @@ def prepare(
         found = find_teeth(footage, person)
         if report is not None:
             write_report(report, clip, footage, person.findings, found)
+        if person.findings.speaking:
+            person, kept = hush(footage, person), None
         order = np.arange(len(person.landmarks))
         if not _loops(footage, person.landmarks):
             order, kept = np.concatenate([order, order[-2:0:-1]]), None

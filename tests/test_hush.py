@@ -1,0 +1,116 @@
+"""Somebody who talks in their clip is shown with the mouth closed, as in the same clip in which they are silent."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from pipeline.avatar.footage import Footage
+from pipeline.avatar.hush import hush
+from pipeline.avatar.judge import Findings, mouth_gap
+from pipeline.avatar.measure import Person
+from pipeline.avatar.pack import Avatar
+from pipeline.avatar.store import AvatarStore
+from pipeline.engines.mesh.basis import load_basis
+from pipeline.engines.mesh.engine import FaceMover
+from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.settings import Settings
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader, ColorTags
+
+FRAMES = 24
+BRIDGE = 6
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    store = AvatarStore(Settings().precomputed)
+    return store.load(store.find("talk_long", "360p"))
+
+
+@pytest.fixture(scope="module")
+def silent(avatar: Avatar) -> np.ndarray:
+    return np.stack([frame.planes.copy() for frame in islice(ClipReader(avatar.video).frames(), FRAMES)])
+
+
+def _talking(avatar: Avatar, silent: np.ndarray, jaw: np.ndarray, usable: np.ndarray) -> tuple[Footage, Person]:
+    """The clip SILENT with the jaw open by JAW (frames,), as footage, and what is measured of it."""
+    mover, geometry = FaceMover(avatar, ("jawOpen",)), FaceGeometry(avatar, load_basis())
+    rest, frames = avatar.landmarks[:FRAMES], silent.copy()
+    landmarks = rest.copy()
+    for number, opened in enumerate(jaw):
+        mover.move(Frame(frames[number]), number, np.array([opened], np.float32))
+        moved = geometry.moved(number, opened * load_basis().delta["jawOpen"])
+        landmarks[number, :, :2] += (moved - geometry.rest[number])[:478]
+    nowhere = np.zeros(FRAMES, bool)
+    footage = Footage(
+        frames=frames,
+        points=landmarks,
+        motion=np.tile(np.eye(2, 3), (FRAMES, 1, 1)),
+        patches=np.zeros((FRAMES, 48, 48), np.uint8),
+        sharpness=np.ones(FRAMES),
+        fps=avatar.fps,
+        colors=ColorTags(),
+        seen=(),
+        chosen=0,
+    )
+    findings = Findings(usable, nowhere, nowhere, ~usable, mouth_gap(landmarks), np.zeros(FRAMES), 100.0)
+    return footage, Person(landmarks, rest, findings)
+
+
+def _mouth(avatar: Avatar, number: int) -> tuple[slice, slice]:
+    corners = avatar.landmarks[number, [61, 291, 0, 17], :2]
+    (left, top), (right, bottom) = corners.min(0).astype(int) - 8, corners.max(0).astype(int) + 8
+    return slice(top, bottom), slice(left, right)
+
+
+def _apart(avatar: Avatar, frames: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How much the luma of the mouth differs, (frames,), mean of its amount."""
+    places = [_mouth(avatar, number) for number in range(FRAMES)]
+    return np.array([np.abs(a[p].astype(int) - b[p]).mean() for a, b, p in zip(frames, others, places, strict=True)])
+
+
+@pytest.mark.parametrize("least", [0.0, 0.12])
+def test_the_mouth_of_somebody_who_talks_looks_as_when_they_are_silent(
+    avatar: Avatar, silent: np.ndarray, least: float
+) -> None:
+    jaw = least + 0.4 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)
+    footage, person = _talking(avatar, silent, jaw, np.ones(FRAMES, bool))
+    before = _apart(avatar, footage.frames, silent)
+    closed = hush(footage, person)
+    after = _apart(avatar, footage.frames, silent)
+    assert before.max() > 20
+    assert after.max() < (3 if least == 0 else 5)
+    np.testing.assert_allclose(closed.landmarks, closed.rest, atol=1e-3)
+    bridge = int(avatar.landmarks[:FRAMES, BRIDGE, 1].min())
+    np.testing.assert_array_equal(footage.frames[:, :bridge], silent[:, :bridge])
+
+
+def test_the_lent_mouth_stands_in_the_light_of_each_frame(avatar: Avatar, silent: np.ndarray) -> None:
+    jaw = 0.4 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)
+    light = np.linspace(0.6, 1.0, FRAMES)
+    footage, person = _talking(avatar, silent, jaw, np.ones(FRAMES, bool))
+    height = avatar.height
+    for frames in (footage.frames, lit := silent.copy()):
+        frames[:, :height] = 16 + (frames[:, :height] - 16.0) * light[:, None, None]
+        frames[:, height:] = 128 + (frames[:, height:] - 128.0) * light[:, None, None]
+    hush(footage, person)
+    assert _apart(avatar, footage.frames, lit).max() < 4
+
+
+def test_frames_without_a_usable_face_stay_as_they_are_and_the_mouth_opens_towards_them(
+    avatar: Avatar, silent: np.ndarray
+) -> None:
+    usable = np.ones(FRAMES, bool)
+    usable[10:14] = False
+    jaw = np.where(np.arange(FRAMES) < 3, 0.0, 0.3)
+    footage, person = _talking(avatar, silent, jaw, usable)
+    talking = footage.frames.copy()
+    closed = hush(footage, person)
+    np.testing.assert_array_equal(footage.frames[10:14], talking[10:14])
+    gap = mouth_gap(closed.landmarks)
+    assert gap[6] < gap[8] < gap[9] < gap[10]
+    after = _apart(avatar, footage.frames, silent)
+    assert after[5] < after[8] < after[10]
