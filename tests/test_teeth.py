@@ -279,6 +279,7 @@ def test_teeth_are_kept_in_the_pack_and_older_packs_open_without(man: Avatar, ow
         (2, "picture"),
         (3, np.zeros((3, 2), np.float32)),
         (3, np.full((3, 2), 1e9, np.float32)),
+        (3, np.array([[0, 0], [9, 0], [0, 9]], np.float32)),
     ],
 )
 def test_teeth_that_are_none_are_refused(man: Avatar, own: Teeth, tmp_path: Path, part: int, value: object) -> None:

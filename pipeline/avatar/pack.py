@@ -218,7 +218,8 @@ def _teeth(content: Mapping[str, Any]) -> Teeth | None:
     tint = _array(parts, "tint", np.dtype(np.float32), (2,))
     corners = _array(parts, "corners", np.dtype(np.float32), (3, 2))
     size = float(corners[1, 0] - corners[0, 0]), float(corners[2, 1] - corners[0, 1])
-    if not (0 < white < 16 and np.abs(tint).max() <= 128 and np.abs(corners).max() < 16 and min(size) > 0):
+    sized = 0.05 < min(size) <= max(size) < 1 and np.abs(corners).max() < 16
+    if not (sized and 0 < white < 16 and np.abs(tint).max() <= 128):
         raise _Wrong(f"teeth: white {white}, tint {tint}, {size[0]} by {size[1]} units")
     picture = parts["picture"]
     if picture is not None:

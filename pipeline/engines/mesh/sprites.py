@@ -23,9 +23,9 @@ FRONT = 0.12
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture in basis space. picture: (h, w, 4) float32: luma 0..1, chroma u and v as offsets from grey, alpha
-    0..1; corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left; tint: (2,) U, V of its white
-    parts as offsets from grey (-128..127), None where only the light's colour says."""
+    """A picture in basis space. picture: (h, w, 4) float32: luma 0..1 (own teeth may be brighter), chroma u and v as
+    offsets from grey, alpha 0..1; corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left;
+    tint: (2,) U, V of its white parts as offsets from grey (-128..127), None where only the light's colour says."""
 
     picture: np.ndarray
     corners: np.ndarray
@@ -92,7 +92,8 @@ def _laid(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.ndar
 def _edge(picture: np.ndarray) -> float:
     """Return the row at which the teeth of PICTURE ((h, w, 4)) end below: the median over its columns."""
     solid = picture[..., 3] > 0.5
-    return float(np.median((len(solid) - solid[::-1].argmax(0))[solid.any(0)]))
+    ends = (len(solid) - solid[::-1].argmax(0))[solid.any(0)]
+    return float(np.median(ends)) if len(ends) else 0.0
 
 
 def _read(name: str, place: dict[str, float], density: float) -> Sprite:
