@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.engines.mesh.engine import MeshEngine
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.warp import warp
 from pipeline.errors import Cancelled
 from pipeline.settings import Settings
 from pipeline.speech.track import MouthTrack
@@ -107,3 +109,35 @@ def test_cancel_ends_rendering_at_the_next_frame(avatar: Avatar) -> None:
     token.cancel()
     with pytest.raises(Cancelled):
         next(frames)
+
+
+@pytest.mark.parametrize("shift", [(-500, 0), (400, 0), (0, -300), (0, 300), (3000, 3000)], ids=str)
+def test_a_face_that_leaves_the_picture_is_drawn_as_far_as_it_is_seen(avatar: Avatar, shift: tuple[int, int]) -> None:
+    frame = base(avatar, 1)[0]
+    geometry = FaceGeometry(avatar, load_basis())
+    scale = np.float32(avatar.height / 720)
+    source = geometry.source[0] + np.float32(shift) * scale
+    target = geometry.moved(0, load_basis().delta["jawOpen"] * 0.6) + np.float32(shift) * scale
+    before = frame.planes.copy()
+    warp(frame, source, target, geometry.triangles())
+    assert frame.planes.min() >= 0 and frame.planes.max() <= 255
+    assert (frame.planes != before).any() == (shift != (3000, 3000))
+
+
+def test_a_mesh_that_shifts_shifts_the_picture(avatar: Avatar) -> None:
+    """Whole pixels are carried as they are, luma and chroma, without cracks between the triangles."""
+    frame = base(avatar, 1)[0]
+    before = Frame(frame.planes.copy())
+    geometry = FaceGeometry(avatar, load_basis())
+    source = geometry.source[0]
+    warp(frame, source, source + np.float32([4, 2]), geometry.triangles())
+    hull = cv2.convexHull(source[:478] + np.float32([4, 2]))[:, 0]
+    inside = np.zeros(frame.y.shape, np.uint8)
+    cv2.fillConvexPoly(inside, hull.round().astype(np.int32), 1)
+    inside = cv2.erode(inside, np.ones((7, 7), np.uint8)) > 0
+    inside[: round(float(source[4, 1]))] = False  # above the nose the eyes are holes in the mesh
+    assert inside.sum() > 1000
+    np.testing.assert_array_equal(frame.y[inside], np.roll(before.y, (2, 4), (0, 1))[inside])
+    half = inside[::2, ::2] & inside[1::2, 1::2]
+    for moved, still in zip(frame.uv, before.uv, strict=True):
+        np.testing.assert_array_equal(moved[half], np.roll(still, (1, 2), (0, 1))[half])

@@ -14,8 +14,7 @@ from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
 from pipeline.engines.mesh.sprites import load_sprites
-from pipeline.engines.mesh.warp import STAYS, Crop, warp
-from pipeline.speech.articulate import UNITS
+from pipeline.engines.mesh.warp import STAYS, warp
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 
@@ -38,15 +37,18 @@ class MeshEngine:
 
     def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
         """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
-        mover = _FaceMover(avatar, UNITS)
-        frames = ClipReader(avatar.video).frames()
-        movement = (weights for stretch in stretches for weights in stretch.mouth.weights)
-        for i, weights in enumerate(movement):
-            cancel.check()
-            yield mover.move(next(frames), i % len(avatar.landmarks), weights)
+        mover: FaceMover | None = None
+        frames = enumerate(ClipReader(avatar.video).frames())
+        for stretch in stretches:
+            mover = mover or FaceMover(avatar, stretch.mouth.units)
+            for weights in stretch.mouth.weights:
+                cancel.check()
+                number, frame = next(frames)
+                mover.move(frame, number % len(avatar.landmarks), weights)
+                yield frame
 
 
-class _FaceMover:
+class FaceMover:
     """Moves the mouth in the frames of one avatar."""
 
     def __init__(self, avatar: Avatar, units: tuple[str, ...]) -> None:
@@ -58,35 +60,32 @@ class _FaceMover:
         self._triangles = self._geometry.triangles()
         still_open = np.abs(self._geometry.source - self._geometry.rest).max((1, 2)) > 0.05
         self._speaks_in_clip = still_open
-        self._gain = _fade(avatar.usable)
+        self._gain = fade(avatar.usable)
         unit = float(np.median(np.linalg.norm(self._geometry.carry[:, 0], axis=1)))
         self._interior = MouthInterior(basis, load_sprites(unit, avatar.teeth))
         self._light: tuple[int, Light] | None = None
 
-    def move(self, base: Frame, index: int, weights: np.ndarray) -> Frame:
-        """Return BASE, frame INDEX of the clip, with the mouth at WEIGHTS ((units,)); BASE itself if nothing moves."""
+    def move(self, frame: Frame, index: int, weights: np.ndarray) -> None:
+        """Bring the mouth of FRAME, number INDEX of the clip, to WEIGHTS ((units,)), in place."""
         gain = self._gain[index]
         weights = weights * gain
         if gain == 0 or not (weights.any() or self._speaks_in_clip[index]):
-            return base
+            return
         geometry = self._geometry
         source = geometry.source[index]
         movement = _movement(weights, self._delta)
         target = geometry.moved(index, movement)
         target = source + (target - source) * gain if gain < 1 else target
-        out = Frame(base.planes.copy())
+        light = self._light_of(frame, index)
         moved = np.abs(target - source).max(1) > STAYS
         triangles = self._triangles[moved[self._triangles].any(1)]
-        reached = np.unique(triangles)
-        if len(reached):
-            crop = Crop(np.concatenate([source[reached], target[reached]]), base.width, base.height)
-            warp(base, out, source, target, triangles, crop)
-        light = self._light_of(base, index)
+        if len(triangles):
+            warp(frame, source, target, triangles)
         eyes, parted = float(geometry.eyes[index]), float(geometry.parted[index])
         if parted:
-            self._interior.draw_seam(out, target, parted, eyes, light)
+            self._interior.draw_seam(frame, target, parted, eyes, light)
         self._interior.draw(
-            out,
+            frame,
             target,
             anchor=(geometry.rest[index, 0] + geometry.rest[index, UPPER_INNER[5]]) / 2,
             carry=geometry.carry[index],
@@ -95,13 +94,12 @@ class _FaceMover:
             eyes=eyes,
             light=light,
         )
-        return out
 
-    def _light_of(self, base: Frame, index: int) -> Light:
-        """Return how the face is lit around frame INDEX; light changes slowly."""
+    def _light_of(self, frame: Frame, index: int) -> Light:
+        """Return how the face is lit around FRAME, number INDEX; light changes slowly."""
         moment = index // LIGHT_EVERY
         if self._light is None or self._light[0] != moment:
-            self._light = moment, light_of(base, self._geometry.source[index])
+            self._light = moment, light_of(frame, self._geometry.source[index])
         return self._light[1]
 
 
@@ -111,7 +109,7 @@ def _movement(weights: np.ndarray, delta: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("u,upc->pc", weights[used], delta[used]))
 
 
-def _fade(usable: np.ndarray) -> np.ndarray:
+def fade(usable: np.ndarray) -> np.ndarray:
     """Return a gain per frame of the looping clip: 0 where the face is not usable, rising to 1 around it."""
     gain = uniform_filter1d(usable.astype(np.float32), FADE_FRAMES, mode="wrap")
     gain = np.clip(2 * gain - 1, 0, 1)

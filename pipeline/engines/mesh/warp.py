@@ -12,20 +12,73 @@ EDGE = 1e-4
 """How far outside a triangle, in barycentric coordinates, a pixel still counts as inside: no cracks between them."""
 STAYS = 0.05
 """Pixels; what would move by less stays as it is."""
+POINT, PHASE = 16, 8
+"""Bits behind the point of a place in a picture (integers step faster than floats), and how many of them are heeded."""
+LAST_PHASE = 2**PHASE - 1
 
 
-@numba.njit(cache=True, nogil=True)
-def _rasterize(
+def _cubic_weights() -> np.ndarray:
+    """Return (2**PHASE, 4) float32: what the four pixels around a place between the middle two weigh there.
+
+    Cubic convolution with a = -0.75 (Keys 1981, "Cubic convolution interpolation for digital image processing"; the
+    value is OpenCV's).
+    """
+    place, a = np.arange(2**PHASE)[:, None] / 2**PHASE, -0.75
+    away = np.abs(place - (-1, 0, 1, 2))
+    near = ((a + 2) * away - (a + 3)) * away**2 + 1
+    far = ((away - 5) * away + 8) * a * away - 4 * a
+    return np.where(away <= 1, near, far).astype(np.float32)
+
+
+_WEIGHTS = _cubic_weights()
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
+    """Return what PLANE, as ``_padded`` returns it, shows at X, Y (fixed-point px) inside of it."""
+    # masks tell the compiler that no index is negative; to count some of them from the end costs a third of the time
+    left, across = (x >> POINT) & 0xFFFF, _WEIGHTS[(x >> (POINT - PHASE)) & LAST_PHASE]
+    top, down = (y >> POINT) & 0xFFFF, _WEIGHTS[(y >> (POINT - PHASE)) & LAST_PHASE]
+    value = np.float32(0.5)
+    for i in range(4):
+        row = plane[top + i]
+        value += down[i] * (
+            across[0] * row[left] + across[1] * row[left + 1] + across[2] * row[left + 2] + across[3] * row[left + 3]
+        )
+    return np.uint8(min(max(value, np.float32(0)), np.float32(255)))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _fixed(place: float) -> int:
+    """Return PLACE, not negative, as a fixed-point number, rounded to the nearest phase."""
+    return int((place + 0.5 / (1 << PHASE)) * (1 << POINT))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_y: int, inside: bool) -> None:
+    """Fill ROW with what PLANE shows at X, Y and on, in steps (fixed-point px); what is not INSIDE shows its edge."""
+    right, bottom = (plane.shape[1] - 4) << POINT, (plane.shape[0] - 4) << POINT
+    if inside:
+        for i in range(len(row)):
+            row[i] = _sample(plane, x + i * step_x, y + i * step_y)
+    else:
+        for i in range(len(row)):
+            row[i] = _sample(plane, min(max(x + i * step_x, 0), right), min(max(y + i * step_y, 0), bottom))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _move(
     target: np.ndarray,
     source: np.ndarray,
     triangles: np.ndarray,
-    left: int,
-    top: int,
-    map_x: np.ndarray,
-    map_y: np.ndarray,
+    before: tuple[np.ndarray, np.ndarray, np.ndarray],
+    after: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    """Fill the maps with, for each pixel of a moved triangle, where it came from; later triangles cover earlier."""
-    height, width = map_x.shape
+    """Draw into AFTER's Y, U and V each triangle as BEFORE shows it at SOURCE; later triangles cover earlier.
+
+    TARGET, SOURCE: (n, 2) float64 px: rounding must not lead out of the planes.
+    """
+    height, width = after[0].shape
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
@@ -34,60 +87,65 @@ def _rasterize(
         area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
         if abs(area) < 1e-6:
             continue
-        x0, x1 = max(int(np.ceil(min(ax, bx, cx))) - left, 0), min(int(np.floor(max(ax, bx, cx))) - left + 1, width)
-        y0, y1 = max(int(np.ceil(min(ay, by, cy))) - top, 0), min(int(np.floor(max(ay, by, cy))) - top + 1, height)
-        du, dv = (by - cy) / area, (cy - ay) / area  # how the barycentric coordinates change from pixel to pixel
-        dw = -du - dv
-        step_x, step_y = du * sax + dv * sbx + dw * scx, du * say + dv * sby + dw * scy
+        x0, x1 = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))) + 1, width)
+        y0, y1 = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))) + 1, height)
+        # how the barycentric coordinates, and with them the place in the source, change from pixel to pixel
+        right_u, right_v, down_u, down_v = (by - cy) / area, (cy - ay) / area, (cx - bx) / area, (ax - cx) / area
+        right_w, down_w = -right_u - right_v, -down_u - down_v
+        right_x, right_y = right_u * sax + right_v * sbx + right_w * scx, right_u * say + right_v * sby + right_w * scy
+        down_x, down_y = down_u * sax + down_v * sbx + down_w * scx, down_u * say + down_v * sby + down_w * scy
+        inside = (
+            min(sax, say, sbx, sby, scx, scy) >= 1
+            and max(sax, sbx, scx) <= width - 2
+            and max(say, sby, scy) <= height - 2
+        )
+        step_x, step_y = int(right_x * (1 << POINT)), int(right_y * (1 << POINT))
         for y in range(y0, y1):
-            dx, dy = x0 + left - cx, y + top - cy
-            u = ((by - cy) * dx + (cx - bx) * dy) / area
-            v = ((cy - ay) * dx + (ax - cx) * dy) / area
+            u = right_u * (x0 - cx) + down_u * (y - cy)
+            v = right_v * (x0 - cx) + down_v * (y - cy)
             w = 1 - u - v
             first, last = 0.0, x1 - x0 - 1.0  # the pixels of this row that lie inside, counted from x0
-            for start, step in ((u, du), (v, dv), (w, dw)):
+            for start, step in ((u, right_u), (v, right_v), (w, right_w)):
                 if step > 1e-12:
                     first = max(first, np.ceil((-EDGE - start) / step))
                 elif step < -1e-12:
                     last = min(last, np.floor((-EDGE - start) / step))
                 elif start < -EDGE:
                     last = -1.0
-            start_x, start_y = u * sax + v * sbx + w * scx, u * say + v * sby + w * scy
-            for i in range(int(first), int(last) + 1):
-                map_x[y, x0 + i] = start_x + i * step_x
-                map_y[y, x0 + i] = start_y + i * step_y
+            if first > last:
+                continue
+            begin, end = x0 + int(first), x0 + int(last) + 1
+            from_x = u * sax + v * sbx + w * scx + first * right_x
+            from_y = u * say + v * sby + w * scy + first * right_y
+            _fill(after[0][y, begin:end], before[0], _fixed(from_x), _fixed(from_y), step_x, step_y, inside)
+            if y % 2 == 0:  # a pixel of chroma lies in the middle of four of luma, the first of them at even x and y
+                right = begin % 2 + 0.5
+                half_x = _fixed((from_x + right * right_x + 0.5 * down_x) / 2 - 0.25)
+                half_y = _fixed((from_y + right * right_y + 0.5 * down_y) / 2 - 0.25)
+                half = slice((begin + 1) // 2, (end + 1) // 2)
+                _fill(after[1][y // 2, half], before[1], half_x, half_y, step_x, step_y, False)
+                _fill(after[2][y // 2, half], before[2], half_x, half_y, step_x, step_y, False)
 
 
-class Crop:
-    """The part of a frame that a movement can reach: even coordinates, so that chroma falls in step."""
+def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> None:
+    """Change FRAME, in place, into what it shows once its mesh has moved from SOURCE to TARGET ((n, 2) float32 px).
 
-    def __init__(self, points: np.ndarray, width: int, height: int) -> None:
-        low, high = np.floor(points.min(0)) - 2, np.ceil(points.max(0)) + 3
-        self.left, self.top = (int(v) // 2 * 2 for v in np.clip(low, 0, (width - 2, height - 2)))
-        self.right, self.bottom = (
-            -(-int(v) // 2) * 2 for v in np.clip(high, (self.left + 2, self.top + 2), (width, height))
-        )
-
-    @property
-    def luma(self) -> tuple[slice, slice]:
-        """Rows and columns of the Y plane."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    @property
-    def chroma(self) -> tuple[slice, slice]:
-        """Rows and columns of the U and V planes."""
-        return slice(self.top // 2, self.bottom // 2), slice(self.left // 2, self.right // 2)
+    TRIANGLES: (m, 3) int32 indices; nothing outside of them is touched.
+    """
+    reached = np.zeros(len(source), bool)
+    reached[triangles] = True
+    points, size = np.concatenate([source[reached], target[reached]]), (frame.width, frame.height)
+    # room for the pixels that a sample needs; even, so that chroma falls in step
+    low = np.clip(np.floor(points.min(0)).astype(int) // 2 * 2 - 2, 0, np.subtract(size, 2))
+    high = np.clip(np.ceil(points.max(0)).astype(int) // 2 * 2 + 4, low + 2, size)
+    (left, top), (right, bottom) = low, high
+    whole, half = np.s_[top:bottom, left:right], np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
+    u, v = frame.uv
+    after = frame.y[whole], u[half], v[half]
+    before = _padded(after[0]), _padded(after[1]), _padded(after[2])
+    _move(target - low, source - low, triangles, before, after)
 
 
-def warp(base: Frame, out: Frame, source: np.ndarray, target: np.ndarray, triangles: np.ndarray, crop: Crop) -> None:
-    """Write into OUT's crop what BASE shows there once its mesh has moved from SOURCE to TARGET ((n, 2) float32 px)."""
-    rows, columns = crop.luma
-    map_x, map_y = np.meshgrid(
-        np.arange(columns.start, columns.stop, dtype=np.float32), np.arange(rows.start, rows.stop, dtype=np.float32)
-    )
-    _rasterize(target, source, triangles, crop.left, crop.top, map_x, map_y)
-    out.y[crop.luma] = cv2.remap(base.y, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    half = map_x.shape[1] // 2, map_x.shape[0] // 2
-    half_x, half_y = (cv2.resize(m, half, interpolation=cv2.INTER_AREA) / 2 - 0.25 for m in (map_x, map_y))
-    for plane, moved in zip(base.uv, out.uv, strict=True):
-        moved[crop.chroma] = cv2.remap(plane, half_x, half_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _padded(plane: np.ndarray) -> np.ndarray:
+    """Return a copy of PLANE as float32 with its edge repeated where samples at the edge reach to."""
+    return np.asarray(cv2.copyMakeBorder(plane, 1, 2, 1, 2, cv2.BORDER_REPLICATE), np.float32)
