@@ -60,6 +60,11 @@ def has_han(text: str) -> bool:
     return bool(_HAN.search(text))
 
 
+def unspaced(letter: str) -> bool:
+    """Return whether words begin at LETTER without a blank before them, as they do in Chinese and Japanese."""
+    return bool(_HAN.match(letter) or _KANA.match(letter))
+
+
 def speakable(text: str) -> bool:
     """Return whether TEXT holds a letter or a digit of any script; "...", emoji and blanks do not."""
     return any(unicodedata.category(character)[0] in "LN" for character in text)

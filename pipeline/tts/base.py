@@ -37,7 +37,8 @@ class Speech:
 
     samples: (n,) float32 mono in [-1, 1]; rate: Hz; text: what was said; language: "ko", "en", ...
     (espeak-ng voice names); marks: in order of time, all of one kind, and empty where the engine gives none.
-    A phoneme mark with an empty text is a pause.
+    A phoneme mark with an empty text is a pause. words: the words of the text as it is written, with the blanks after
+    them, where the engine knows their times beside those of its phonemes.
     """
 
     samples: np.ndarray
@@ -45,6 +46,7 @@ class Speech:
     text: str
     language: str
     marks: tuple[Mark, ...] = ()
+    words: tuple[Mark, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -52,18 +54,22 @@ class Speech:
         return len(self.samples) / self.rate
 
     def cut(self, at: int) -> tuple[Speech, Speech]:
-        """Return the first AT samples and the others. A mark across the cut is in both, the text with the first."""
+        """Return the first AT samples and the others: a mark across the cut in both, text and words with the first."""
         time = at / self.rate
         before = tuple(Mark(m.kind, m.text, m.start, min(m.end, time)) for m in self.marks if m.start < time)
         after = tuple(Mark(m.kind, m.text, max(m.start, time), m.end).later(-time) for m in self.marks if m.end > time)
-        first = Speech(self.samples[:at], self.rate, self.text, self.language, before)
+        first = Speech(self.samples[:at], self.rate, self.text, self.language, before, self.words)
         return first, Speech(self.samples[at:], self.rate, "", self.language, after)
 
 
 def joined(pieces: Iterable[Speech]) -> Speech:
-    """Return PIECES, at least one and all of one rate, one after the other; without marks where some piece has none."""
+    """Return PIECES, at least one and all of one rate, one after the other; without marks where some piece has none.
+
+    The same holds for words.
+    """
     given = list(pieces)
     marks: list[Mark] = []
+    words: list[Mark] = []
     begin = 0.0
     for piece in given:
         for mark in piece.marks:
@@ -71,14 +77,16 @@ def joined(pieces: Iterable[Speech]) -> Speech:
             if marks and not (marks[-1].text or mark.text):  # a pause that was cut in two
                 mark = Mark(mark.kind, "", marks.pop().start, mark.end)
             marks.append(mark)
+        words += [word.later(begin) for word in piece.words]
         begin += piece.duration
-    complete = all(piece.marks or not piece.text for piece in given)
+    spoken = [piece for piece in given if piece.text]
     return Speech(
         np.concatenate([piece.samples for piece in given]),
         given[0].rate,
         "".join(piece.text for piece in given),
-        next((piece.language for piece in given if piece.text), given[0].language),
-        tuple(marks) if complete else (),
+        (spoken or given)[0].language,
+        tuple(marks) if all(piece.marks for piece in spoken) else (),
+        tuple(words) if all(piece.words for piece in spoken) else (),
     )
 
 

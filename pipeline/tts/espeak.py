@@ -23,6 +23,7 @@ from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech.language import language_of, plain, speakable
 from pipeline.speech.piece import source_offset
 from pipeline.speech.reading import reading
+from pipeline.speech.words import place_words
 from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
@@ -192,7 +193,7 @@ class EspeakEngine(TTSEngine):
             raise unknown_voice(self.name, voice, choices)
 
     def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
-        """Say TEXT a sentence at a time, with a phoneme mark for every sound and pause from 0 to the end of each.
+        """Say TEXT a sentence at a time, with its words, and a phoneme mark for every sound and pause in it.
 
         Numbers, units and abbreviations in Korean are said as a Korean would say them.
 
@@ -212,7 +213,9 @@ class EspeakEngine(TTSEngine):
             sounded = sounded or any(mark.text for mark in said.phonemes)
             start, end = (source_offset(offset, pieces) for offset in (said.start, said.end))
             samples = said.samples.astype(np.float32) / 32768
-            yield Speech(samples, said.rate, text[start:end], language, said.phonemes)
+            heard = [(source_offset(offset, pieces) - start, time) for offset, time in said.words]
+            words = place_words(text[start:end], heard, said.phonemes)
+            yield Speech(samples, said.rate, text[start:end], language, said.phonemes, words)
         if not sounded:
             raise nothing_to_say()
 

@@ -1,0 +1,181 @@
+"""Captions of a video: WebVTT with the time of every word, written while the speech is made.
+
+https://www.w3.org/TR/webvtt1/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from pipeline.errors import RenderFailed
+from pipeline.tts.base import Mark
+from pipeline.video.writer import part_of
+
+MAX_WIDTH = 42
+"""Columns of a cue, the usual length of a subtitle's line; Hangul, kana and Han take two each."""
+PAUSE = 0.3
+"""Seconds of silence that always end a cue."""
+LINGER = 0.5
+"""Seconds that a cue stays after its last sound, where no other one follows."""
+_SENTENCE_END = ".!?…。！？"
+_CLAUSE_END = ",;:、，；："
+_CLOSING = "\"'”’)]」』）》"
+"""What may stand between the end of a sentence or clause and the blank."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What is shown from START to END (s): words with the times at which they are said, in order."""
+
+    start: float
+    end: float
+    words: tuple[Mark, ...]
+
+    def to_vtt(self) -> str:
+        """Return the cue as WebVTT; every word but the first carries its own time."""
+        now, end = _timestamp(self.start), _timestamp(self.end)
+        text = ""
+        for word in self.words:
+            time = _timestamp(word.start)
+            if now < time < end:  # a time lies inside the cue, after the one before
+                text += f"<{time}>"
+                now = time
+            text += _escaped(word.text)
+        return f"{_timestamp(self.start)} --> {end}\n{text.strip()}\n\n"
+
+
+def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
+    """Return WORDS (their texts with the blanks between them) in cues of a clause each; the last ends by UNTIL (s).
+
+    A cue ends with a sentence and in a pause; with a clause, where the next one does not fit into MAX_WIDTH any more; a
+    clause that is wider is cut into parts of about the same width.
+    """
+    groups = list(_groups(list(words)))
+    starts = [group[0].start for group in groups[1:]] + [until]
+    return [
+        Cue(group[0].start, max(min(group[-1].end + LINGER, start), group[0].start + 0.001), tuple(group))
+        for group, start in zip(groups, starts, strict=True)
+    ]
+
+
+class CaptionWriter:
+    """A WebVTT file at PATH that grows by a sentence at a time; use as a context manager.
+
+    It grows at PATH + ".part" and takes its own name when ``finish`` is called. Left by an exception, nothing remains.
+    Raises RenderFailed when the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> CaptionWriter:
+        with _saving():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = part_of(self.path).open("w", encoding="utf-8")
+            self._write("WEBVTT\n\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
+                self._file.close()
+        part_of(self.path).unlink(missing_ok=True)  # first: whoever was left speaking must not rename it any more
+        if kind is not None:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, words: Iterable[Mark], begin: float, until: float) -> None:
+        """Append WORDS, whose times count from BEGIN; the last of them is shown until UNTIL (s) at the most."""
+        self._write("".join(cue.to_vtt() for cue in cues_of([word.later(begin) for word in words], until)))
+
+    def finish(self) -> None:
+        """Complete the file: nothing is appended any more."""
+        assert self._file is not None
+        with _saving():
+            self._file.close()
+            part_of(self.path).replace(self.path)
+
+    def _write(self, text: str) -> None:
+        assert self._file is not None
+        with _saving():
+            self._file.write(text)
+            self._file.flush()
+
+
+def _groups(words: list[Mark]) -> Iterator[list[Mark]]:
+    """Yield WORDS in groups, one for each cue."""
+    group: list[Mark] = []
+    for clause, before in _clauses(words):
+        if group and (before or _width([*group, *clause]) > MAX_WIDTH):
+            yield group
+            group = []
+        *parts, last = _in_parts(clause)
+        yield from parts
+        group += last
+    if group:
+        yield group
+
+
+def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
+    """Yield WORDS clause by clause, and whether a clause is the first of its sentence or follows a pause."""
+    clause: list[Mark] = []
+    first = True
+    for word, after in pairwise([*words, None]):
+        assert word is not None
+        clause.append(word)
+        end = word.text.rstrip().rstrip(_CLOSING)[-1:]
+        ends_sentence = after is None or end in _SENTENCE_END or after.start - word.end >= PAUSE
+        if ends_sentence or end in _CLAUSE_END:
+            yield clause, first
+            clause, first = [], ends_sentence
+
+
+def _in_parts(clause: list[Mark]) -> list[list[Mark]]:
+    """Return CLAUSE in as few parts as fit, of about the same width."""
+    whole = _width(clause)
+    for count in range(math.ceil(whole / MAX_WIDTH), len(clause)):
+        parts: list[list[Mark]] = [[] for _ in range(count)]
+        for number, word in enumerate(clause):
+            middle = _width(clause[:number]) + _width([word]) / 2
+            parts[min(int(middle * count / whole), count - 1)].append(word)
+        parts = [part for part in parts if part]
+        if max(map(_width, parts)) <= MAX_WIDTH:
+            return parts
+    return [[word] for word in clause]
+
+
+def _width(words: list[Mark]) -> int:
+    """Return how many columns WORDS take."""
+    text = "".join(word.text for word in words).strip()
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _timestamp(seconds: float) -> str:
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@contextlib.contextmanager
+def _saving() -> Iterator[None]:
+    """Turn what the disk raises into RenderFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise RenderFailed(
+            f"자막 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
+            f"The captions could not be saved ({error}). Check for free disk space.",
+        ) from error

@@ -1,0 +1,157 @@
+"""Captions: words as they are written, at the times at which they are said."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import RenderFailed
+from pipeline.speech.language import language_of
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.words import place_words, words_of
+from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, joined, silence
+from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.captions import MAX_WIDTH, CaptionWriter, cues_of
+
+KOREAN = "먼저 자기소개를 부탁드립니다. 3.5초 안에 하실 수 있나요? 네, 2024년 10월 KBS에서 뵙겠습니다."
+ENGLISH = 'In the end, it\'s 3.5 seconds (or so). I said "yes" & <no>.'
+
+
+@pytest.fixture(scope="module")
+def espeak() -> EspeakEngine:
+    return EspeakEngine()
+
+
+def words(text: str, start: float = 0.0, each: float = 0.4) -> list[Mark]:
+    """Return TEXT's words, EACH (s) long, without pauses."""
+    parts = re.findall(r"\S+\s*", text)
+    return [Mark("word", part, start + number * each, start + (number + 1) * each) for number, part in enumerate(parts)]
+
+
+def text_of(cue: str) -> str:
+    """Return what a viewer reads of a cue."""
+    text = re.sub(r"<[0-9:.]+>", "", cue.split("\n", 1)[1])
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+@pytest.mark.parametrize("text", [KOREAN, ENGLISH])
+def test_words_are_the_written_ones_when_they_sound(espeak: EspeakEngine, text: str) -> None:
+    speech = joined(espeak.stream(text, CUSTOM_VOICE, CancelToken()))
+    assert "".join(word.text for word in speech.words) == text
+    assert all(one.start < two.start and one.end <= two.start + 1e-6 for one, two in pairwise(speech.words))
+    assert {"3.5초 ", "2024년 ", "KBS에서 "} <= {word.text for word in speech.words} or text is ENGLISH
+    for word in speech.words:
+        sound = speech.samples[round(word.start * speech.rate) : round(word.end * speech.rate)]
+        assert np.abs(sound).max() > 0.05, word
+    assert words_of(speech, speech.marks, espeak, CancelToken()) is speech.words
+
+
+def test_words_of_aligned_speech_are_those_of_its_voice(espeak: EspeakEngine) -> None:
+    other = EspeakEngine(rate=140, variant="f3").synthesize(KOREAN, "ko", CancelToken())
+    plain = Speech(other.samples, other.rate, KOREAN, "ko")
+    found = words_of(plain, phonemes_of(plain, espeak), espeak, CancelToken())
+    assert "".join(word.text for word in found) == KOREAN
+    truth = {word.text: word.start for word in other.words}
+    errors = [abs(word.start - truth[word.text]) for word in found if word.text in truth]
+    assert len(errors) >= len(found) - 2 and np.median(errors) < 0.05 and max(errors) < 0.3
+
+
+def test_words_of_character_times(espeak: EspeakEngine) -> None:
+    text = '네, "3.5초" 안에.'
+    marks = tuple(Mark("character", letter, number / 10, (number + 1) / 10) for number, letter in enumerate(text))
+    speech = Speech(np.zeros(24000 * 2, np.float32), 24000, text, language_of(text), marks)
+    found = words_of(speech, phonemes_of(speech, espeak), espeak, CancelToken())
+    assert [(word.text, round(word.start, 2)) for word in found] == [("네, ", 0.0), ('"3.5초" ', 0.4), ("안에.", 1.0)]
+
+
+def test_words_without_blanks_between_them() -> None:
+    sounds = [Mark("phoneme", "a", float(n), n + 0.5) for n in range(3)]
+    found = place_words("你好，「世界」今天", [(0, 0.0), (4, 1.0), (7, 2.0)], sounds)
+    assert [(word.text, word.start, word.end) for word in found] == [
+        ("你好，", 0.0, 0.5),
+        ("「世界」", 1.0, 1.5),
+        ("今天", 2.0, 2.5),
+    ]
+
+
+def test_silence_and_unknown_text_have_no_words(espeak: EspeakEngine) -> None:
+    mute = Speech(np.zeros(8000, np.float32), 8000, "안녕", "ko")
+    assert words_of(mute, (Mark("phoneme", "", 0.0, 1.0),), espeak, CancelToken()) == ()
+    wordless = Speech(np.zeros(8000, np.float32), 8000, "", "")
+    assert words_of(wordless, (Mark("phoneme", "a", 0.0, 1.0),), espeak, CancelToken()) == ()
+    assert place_words("word", [], []) == ()
+
+
+def test_words_move_with_their_speech(espeak: EspeakEngine) -> None:
+    speech = espeak.synthesize("네, 좋습니다.", CUSTOM_VOICE, CancelToken())
+    later = joined([silence(0.5, speech), speech])
+    assert [word.start for word in later.words] == pytest.approx([word.start + 0.5 for word in speech.words])
+    first, rest = later.cut(round(0.7 * later.rate))
+    assert first.words == later.words and rest.words == ()
+    assert joined([speech, Speech(speech.samples, speech.rate, "그래요.", "ko")]).words == ()
+
+
+def test_cues_end_with_sentences_and_in_pauses_and_are_short_enough() -> None:
+    spoken = words("One two three four five six seven eight, nine ten eleven twelve. Yes. And so on and so on")
+    spoken += words("after a pause", start=spoken[-1].end + 1)
+    cues = cues_of(spoken, until=100.0)
+    texts = ["".join(word.text for word in cue.words).strip() for cue in cues]
+    assert texts == [
+        "One two three four five six seven eight,",
+        "nine ten eleven twelve.",
+        "Yes.",
+        "And so on and so on",
+        "after a pause",
+    ]
+    assert all(one.end <= two.start for one, two in pairwise(cues))
+    assert cues[3].end == pytest.approx(spoken[-4].end + 0.5) and cues[0].end == cues[1].start
+
+
+def test_a_long_clause_is_cut_into_even_parts() -> None:
+    texts = ["".join(word.text for word in cue.words) for cue in cues_of(words("seven letters " * 9), 100.0)]
+    assert "".join(texts) == "seven letters " * 9
+    assert all(0.6 * MAX_WIDTH < len(text.strip()) <= MAX_WIDTH for text in texts)
+    korean = ["".join(word.text for word in cue.words) for cue in cues_of(words("가나다라마바사 " * 9), 100.0)]
+    assert all(len(text) <= MAX_WIDTH / 2 for text in korean)
+    (whole,) = cues_of(words("가" * 60), 100.0)  # nowhere to cut
+    assert len(whole.words) == 1
+
+
+def test_a_cue_is_valid_webvtt(espeak: EspeakEngine) -> None:
+    speech = espeak.synthesize(ENGLISH, CUSTOM_VOICE, CancelToken())
+    cues = [cue.to_vtt() for cue in cues_of(speech.words, speech.duration)]
+    assert " ".join(map(text_of, cues)) == ENGLISH
+    for cue in cues:
+        start, end = re.fullmatch(r"([0-9:.]{12}) --> ([0-9:.]{12})", cue.split("\n")[0]).groups()  # type: ignore[union-attr]
+        inner = re.findall(r"<([0-9:.]{12})>", cue)
+        assert [start, *inner, end] == sorted({start, *inner, end})
+        assert cue.endswith("\n\n") and "\n\n" not in cue[:-2] and "-->" not in cue.split("\n", 1)[1]
+    late = cues_of([Mark("word", "late", 3723.4, 3723.9)], 3724.0)[0]
+    assert late.to_vtt() == "01:02:03.400 --> 01:02:04.000\nlate\n\n"
+
+
+def test_the_file_grows_and_takes_its_name_at_the_end(tmp_path: Path) -> None:
+    with CaptionWriter(tmp_path / "a" / "x.vtt") as captions:
+        part = tmp_path / "a" / "x.vtt.part"
+        assert part.read_text() == "WEBVTT\n\n"
+        captions.add(words("하나 둘"), 1.0, 2.0)
+        assert part.read_text("utf-8") == "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n하나 <00:00:01.400>둘\n\n"
+        captions.finish()
+    assert [path.name for path in part.parent.iterdir()] == ["x.vtt"]
+
+
+def test_captions_that_fail_leave_nothing(tmp_path: Path) -> None:
+    for finished in (False, True):
+        with pytest.raises(ZeroDivisionError), CaptionWriter(tmp_path / "x.vtt") as captions:
+            if finished:
+                captions.finish()
+            raise ZeroDivisionError
+        assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RenderFailed), CaptionWriter(tmp_path / "file" / "x.vtt"):
+        pass
