@@ -68,7 +68,7 @@ def test_a_voice_that_is_built_differently_in_noise(espeak: EspeakEngine) -> Non
         said = EspeakEngine(variant="klatt2").render(read_aloud(text), "ko", CancelToken())
         off = errors(align(heard(said, text, "ko", noise), espeak, CancelToken()), said.phonemes)
         assert np.median(off) < 0.025
-        assert np.percentile(off, 95) < 0.12
+        assert np.percentile(off, 95) < 0.2
 
 
 @pytest.mark.skipif(not GRID.exists(), reason="the GRID recording is not part of this repository")

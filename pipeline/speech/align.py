@@ -38,8 +38,10 @@ SILENCE_COST = 1.8
 """Cost of resting in silence for one quiet frame; a fair match of two speech frames costs less, a poor one more."""
 LOUD_COST = 0.15
 """What each dB above the threshold of speech adds to the cost of calling a frame silent."""
-ABOVE_FLOOR, MIN_RANGE = 12.0, 20.0
-"""Silence reaches up to so many dB above the noise (10th percentile), but never closer than that to the loud parts."""
+ABOVE_FLOOR = 12.0
+"""dB above the noise (10th percentile) up to which a frame may be silent."""
+MIN_RANGE, MAX_RANGE = 20.0, 35.0
+"""dB below the loud parts between which silence ends, whatever the noise: a dying vowel is not speech for ever."""
 RATES = (90, 400)
 """Words per minute at which espeak-ng still says every sound."""
 
@@ -105,10 +107,9 @@ def _hear(samples: np.ndarray, rate: int) -> _Heard:
     bands = np.maximum(10 * np.log10(power + 1e-10), top - DEPTH - 10)
     floor = np.percentile(energy, 10)
     loud = energy - (max(floor, top - 50) + top) / 2
+    silent = np.clip(floor + ABOVE_FLOOR, top - MAX_RANGE, top - MIN_RANGE)
     weighted = _standard(bands, loud > 0) / np.sqrt(BANDS), ENERGY_WEIGHT * _standard(energy[:, None], loud > 0)
-    return _Heard(
-        np.column_stack(weighted).astype(np.float32), loud, energy - min(floor + ABOVE_FLOOR, top - MIN_RANGE)
-    )
+    return _Heard(np.column_stack(weighted).astype(np.float32), loud, energy - silent)
 
 
 def _standard(values: np.ndarray, over: np.ndarray) -> np.ndarray:

@@ -36,8 +36,6 @@ UNITS = (
 )
 """The face units that speech moves. ``tongueOut`` is the height of the tongue's tip: 0 low, 1 at the teeth."""
 
-GRID = 200
-"""Samples per second on which movement is computed before it is read off at the frames."""
 LEAD = 0.004
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.08, 0.10
@@ -138,62 +136,60 @@ def viseme_of(phoneme: str) -> Viseme:
 def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: float, frame_skip: int = 1) -> MouthTrack:
     """Return how a mouth moves to say PHONEMES over FRAMES video frames at FPS.
 
-    SPEECH gives loudness: stressed and loud vowels open further. With FRAME_SKIP n the mouth is solved at every n-th
-    frame and moves smoothly between.
+    SPEECH gives loudness: stressed and loud vowels open further. With FRAME_SKIP n the mouth's shape is solved at every
+    n-th frame and moves smoothly between; lips meet and come to rest in every frame in which they should.
     """
-    seconds = frames / fps
     spans = [(viseme_of(p.text), p.start - LEAD, p.end - LEAD) for p in phonemes]
     sounds = [(viseme, start, end) for viseme, start, end in spans if viseme is not _REST and end > start]
     if not sounds:
         return MouthTrack(fps, np.zeros((frames, len(UNITS)), np.float32), UNITS)
 
-    grid = np.arange(-0.2, seconds + 0.2, 1 / GRID)
-    weights = _blend(sounds, grid)
-    weights[:, _OPENERS] *= _loudness(speech, sounds, grid)[:, None]
-    weights *= _activity(sounds, grid)[:, None]
-    weights[:, _OPENERS] *= _effort(weights[:, UNITS.index("jawOpen")])
-
     times = np.arange(frames) / fps
-    solved = times if frame_skip == 1 else np.append(times[::frame_skip], times[-1] + frame_skip / fps)
-    weights = np.stack([np.interp(solved, grid, column) for column in weights.T], axis=1)
-    closing = _closing(sounds, solved)
+    solved = times if frame_skip == 1 else np.arange(0, frames + frame_skip, frame_skip) / fps
+    weights = _blend(sounds, solved)
+    weights[:, _OPENERS] *= _loudness(speech, solved)[:, None]
+    if frame_skip > 1:
+        weights = _between(weights, solved, times)
+    weights *= _activity(sounds, times)[:, None]
+    weights[:, _OPENERS] *= _effort(weights[:, UNITS.index("jawOpen")])
+    closing = _closing(sounds, times)
     weights[:, _OPENERS] *= 1 - closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
-    weights = _steadied(weights, closing) if frame_skip == 1 else _between(weights, solved, times)
+    weights = _steadied(weights, closing)
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
 
-def _blend(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
-    """Return the dominance-weighted mean of the sounds' shapes: (len(grid), units)."""
+def _blend(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
+    """Return the dominance-weighted mean of the sounds' shapes: (len(times), units)."""
     start, end = (np.array([s[i] for s in sounds]) for i in (1, 2))
     shapes = np.array([[_target(viseme, unit) for unit in UNITS] for viseme, _, _ in sounds])
     pull = np.array([viseme.pull for viseme, _, _ in sounds])
     rounding = np.array([viseme.rounding_pull for viseme, _, _ in sounds])
-    weights = np.empty((len(grid), len(UNITS)))
+    weights = np.empty((len(times), len(UNITS)))
     for sigma in np.unique(_SIGMA):
         units = np.flatnonzero(sigma == _SIGMA)
-        total, mean = np.full(len(grid), 1e-9), np.zeros((len(grid), len(units)))
+        total, mean = np.full(len(times), 1e-9), np.zeros((len(times), len(units)))
         reach = 4 * sigma
         is_rounding = bool(set(units) & set(_ROUNDERS))
         strength = rounding if is_rounding else pull
         for i in range(len(sounds)):
-            near = slice(*np.searchsorted(grid, (start[i] - reach, end[i] + reach)))
-            t = grid[near]
+            near = slice(*np.searchsorted(times, (start[i] - reach, end[i] + reach)))
+            t = times[near]
             dominance = _soft_box(t, start[i], end[i], sigma) * strength[i]
             total[near] += dominance
             mean[near] += dominance[:, None] * shapes[i, units]
-        silence = 1 - _filled(sounds, grid, sigma)
+        silence = 1 - _filled(sounds, times, sigma)
         weights[:, units] = mean / (total + np.clip(silence, 0, 1))[:, None]
     return weights
 
 
-def _filled(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray, sigma: float) -> np.ndarray:
-    """Return how much of the time around each grid point is filled with sound, 0..1."""
-    filled = np.zeros(len(grid))
+def _filled(sounds: list[tuple[Viseme, float, float]], times: np.ndarray, sigma: float) -> np.ndarray:
+    """Return how much of the time around each of TIMES is filled with sound, 0..1."""
+    filled = np.zeros(len(times))
     for _, start, end in sounds:
-        near = slice(*np.searchsorted(grid, (start - 4 * sigma, end + 4 * sigma)))
-        filled[near] += _soft_box(grid[near], start, end, sigma)
+        near = slice(*np.searchsorted(times, (start - 4 * sigma, end + 4 * sigma)))
+        filled[near] += _soft_box(times[near], start, end, sigma)
     return filled
 
 
@@ -223,14 +219,14 @@ def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np
     return closing
 
 
-def _loudness(speech: Speech, sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
+def _loudness(speech: Speech, times: np.ndarray) -> np.ndarray:
     """Return a factor for the opening, around 1: louder than the speaker's usual opens further, softer less."""
     hop = max(1, min(round(speech.rate / 100), len(speech.samples)))
     pieces = speech.samples[: len(speech.samples) // hop * hop].reshape(-1, hop)
     power = np.einsum("ij,ij->i", pieces, pieces) / hop  # no copy of the sound: it may be minutes long
     level = 10 * np.log10(gaussian_filter1d(power, 6) + 1e-8)
     usual = np.percentile(level, 75)
-    heard = np.interp(grid + LEAD, np.arange(len(level)) * hop / speech.rate, level)
+    heard = np.interp(times + LEAD, np.arange(len(level)) * hop / speech.rate, level)
     return np.asarray(np.clip(1 + (heard - usual) * 0.02, 0.75, 1.12))
 
 
@@ -240,12 +236,12 @@ def _effort(jaw: np.ndarray) -> float:
     return float(np.clip(np.sqrt(USUAL_OPENING / widest), *EFFORT))
 
 
-def _activity(sounds: list[tuple[Viseme, float, float]], grid: np.ndarray) -> np.ndarray:
+def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
     """Return 1 during speech and 0 in silence, leaving and reaching rest along a cosine."""
-    gate = np.zeros(len(grid))
+    gate = np.zeros(len(times))
     for _, start, end in sounds:
-        near = slice(*np.searchsorted(grid, (start - FADE_IN, end + FADE_OUT)))
-        t = grid[near]
+        near = slice(*np.searchsorted(times, (start - FADE_IN, end + FADE_OUT)))
+        t = times[near]
         rise = np.clip((t - (start - FADE_IN)) / FADE_IN, 0, 1)
         fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
         gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
@@ -262,6 +258,6 @@ def _steadied(weights: np.ndarray, closing: np.ndarray) -> np.ndarray:
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Interpolate between the solved frames, smoothly and without overshoot."""
-    from scipy.interpolate import PchipInterpolator
+    from scipy.interpolate import PchipInterpolator  # here, since it takes long to load and few ask for it
 
     return np.asarray(PchipInterpolator(solved, weights, axis=0)(times))
