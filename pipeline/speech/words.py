@@ -54,18 +54,17 @@ def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterabl
     """Return the words of TEXT as marks: HEARD is where in it and when (s) a voice was heard to begin something.
 
     What does not begin a written word (the digits of a number) is passed over; words that were not heard to begin
-    share the mark of the one before. A word ends with the last of its sounds among PHONEMES.
+    share the mark of the one before. The first begins with the first sound of PHONEMES, and each ends with the last of
+    its own sounds. Without a sound there are no words.
     """
-    begins: list[tuple[int, float]] = []
+    sounds = [mark for mark in phonemes if mark.text]
+    begins: list[tuple[int, float]] = [(0, sounds[0].start)] if sounds else []
     for offset, time in heard:
         start = _word_start(text, offset)
-        if start is not None and (not begins or (start > begins[-1][0] and time >= begins[-1][1])):
+        if start is not None and begins and time >= begins[-1][1] and speakable(text[begins[-1][0] : start]):
             begins.append((start, time))
-    if not begins:
-        return ()
-    offsets = [0, *(offset for offset, _ in begins[1:]), len(text)]
+    offsets = [*(offset for offset, _ in begins), len(text)]
     times = [*(time for _, time in begins), float("inf")]
-    sounds = [mark for mark in phonemes if mark.text]
     starts = [mark.start for mark in sounds]
     words = []
     for number, (start, end) in enumerate(pairwise(offsets)):
