@@ -13,6 +13,8 @@ from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, FaceBasis
 from pipeline.engines.mesh.sprites import Sprite
 from pipeline.video.frame import Frame
 
+LAYERS = ("tongue", "lower", "upper")
+"""The sprites as they lie over each other, the hindmost first."""
 SUPERSAMPLE = 4
 """The opening's outline is drawn this much larger and shrunk, so that the lip line is smooth."""
 TEETH_DEPTH = 0.06
@@ -59,8 +61,9 @@ class MouthInterior:
     """Draws the inside of a mouth in one avatar's light."""
 
     def __init__(self, basis: FaceBasis, sprites: dict[str, Sprite]) -> None:
-        self._rest = basis.neutral[[0, 13]].mean(0)
-        self._sprites = sprites
+        self._tints = [sprites[name].tint for name in LAYERS]
+        self._pictures = tuple(_bordered(sprites[name].picture) for name in LAYERS)
+        self._axes = np.stack([_axes(sprites[name], basis.neutral[[0, 13]].mean(0)) for name in LAYERS])
 
     def draw(
         self,
@@ -87,17 +90,22 @@ class MouthInterior:
         if box is None:
             return
         left, top, right, bottom = box
-        size = right - left, bottom - top
-        mask = _coverage(outline - (left, top), size)
+        mask = _coverage(outline - (left, top), (right - left, bottom - top))
         # little light falls through a narrow gap
-        lit = float(np.clip(0.6 + gap / (0.20 * eyes) * 0.4, 0.6, 1.0))
-        patch = self._inside(size, anchor - (left, top), carry, jaw, tongue, lit, light)
-        patch = _shade(patch, mask, outline - (left, top), lit)
-        _blend(out.y[top:bottom, left:right], patch[..., 0], mask)
-        half = size[0] // 2, size[1] // 2
-        small, half_mask = (cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (patch, mask))
-        for i, plane in enumerate(out.uv, 1):
-            _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], small[..., i], half_mask)
+        lit = min(0.6 + gap / (0.20 * eyes) * 0.4, 1.0)
+        skin, red = light.skin, light.lips[1:] - 128
+        white = teeth_white(light)
+        raised = jaw - tongue * TONGUE_LIFT * carry[1]
+        places = self._places(anchor - (left, top) + np.stack([raised, jaw, (0, 0)]), carry)
+        whites = np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * tongue), (white - 16) * 0.9, white - 16])
+        # where no colour is known, teeth take on a part of the light's
+        tints = np.stack([0.42 * (skin[1:] - 128) if tint is None else tint for tint in self._tints])
+        cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
+        half = np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
+        u, v = out.uv
+        planes = out.y[top:bottom, left:right], u[half], v[half]
+        shade = _shade(mask, outline - (left, top), lit)
+        _paint(planes, mask, shade, cavity, self._pictures, places, whites, tints, 0.6 * red)
 
     def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
         """Draw the dark line between lips that were open in the clip and are shut now; STRENGTH: 0..1."""
@@ -120,65 +128,93 @@ class MouthInterior:
         for plane, color in zip(out.uv, light.lips[1:], strict=True):
             _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], np.float32(color), half_mask)
 
-    def _inside(
-        self,
-        size: tuple[int, int],
-        anchor: np.ndarray,
-        carry: np.ndarray,
-        jaw: np.ndarray,
-        tongue: float,
-        lit: float,
-        light: Light,
-    ) -> np.ndarray:
-        """Return the mouth's inside, (h, w, 3) float32 Y, U, V."""
-        skin, lips = light.skin, light.lips
-        red = lips[1:] - 128
-        patch = np.empty((size[1], size[0], 3), np.float32)
-        patch[:] = (16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red))
-        raised = -tongue * TONGUE_LIFT * carry[1]
-        teeth = teeth_white(light)
-        for name, offset, white, bright in (
-            ("tongue", jaw + raised, 0.8 * skin[0], 0.62 + 0.25 * tongue),
-            ("lower", jaw, teeth, 0.9),
-            ("upper", np.zeros(2), teeth, 1.0),
-        ):
-            sprite = self._sprites[name]
-            # where no colour is known, teeth take on a part of the light's
-            tint = 0.42 * (skin[1:] - 128) if sprite.tint is None else sprite.tint
-            layer = _place(sprite, self._corners(sprite, anchor + offset, carry), size)
-            _lay_over(patch, layer, float((white - 16) * bright), tint, 0.6 * red)
-        return patch
-
-    def _corners(self, sprite: Sprite, anchor: np.ndarray, carry: np.ndarray) -> np.ndarray:
-        offset = np.concatenate([sprite.corners - self._rest[:2], np.full((3, 1), TEETH_DEPTH)], 1)
-        return np.asarray(anchor + offset @ carry, np.float32)
+    def _places(self, anchors: np.ndarray, carry: np.ndarray) -> np.ndarray:
+        """Return (n, 2, 3): affine maps from px to the pixels of the bordered sprites; ANCHORS: (n, 2) px."""
+        corner, right, down = np.moveaxis(self._axes @ carry, 1, 0)
+        back = np.linalg.inv(np.stack([right, down], 2))
+        return np.concatenate([back, 1 - back @ (anchors + corner)[..., None]], 2)
 
 
-def _place(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return SPRITE laid over its CORNERS: (h, w, 4) luma, chroma u, chroma v, alpha."""
+def _axes(sprite: Sprite, rest: np.ndarray) -> np.ndarray:
+    """Return (3, 3): where SPRITE's picture begins as seen from REST, and its steps right and down, in basis space."""
     height, width = sprite.picture.shape[:2]
-    affine = cv2.getAffineTransform(np.array([[0, 0], [width, 0], [0, height]], np.float32), corners)
-    return np.asarray(
-        cv2.warpAffine(sprite.picture, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    corner, right, down = sprite.corners
+    plane = np.stack([corner - rest[:2], (right - corner) / width, (down - corner) / height])
+    return np.column_stack([plane, (TEETH_DEPTH, 0, 0)])
+
+
+def _bordered(picture: np.ndarray) -> np.ndarray:
+    """Return PICTURE with a clear pixel around it: it fades out where it ends."""
+    return np.ascontiguousarray(np.pad(picture, ((1, 1), (1, 1), (0, 0))), np.float32)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _paint(
+    planes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    mask: np.ndarray,
+    shade: np.ndarray,
+    cavity: np.ndarray,
+    pictures: tuple[np.ndarray, ...],
+    places: np.ndarray,
+    whites: np.ndarray,
+    tints: np.ndarray,
+    red: np.ndarray,
+) -> None:
+    """Draw the mouth's inside over PLANES (Y, U, V views) by MASK, its luma darkened by SHADE (both (h, w), 0..1).
+
+    CAVITY: Y, U, V of its depth. Over that lie PICTURES ((h, w, 4): luma, chroma u and v, alpha), PLACES: (n, 2, 3) px
+    -> their pixels; WHITES: (n,) Y of their brightest parts over black; TINTS: (n, 2) U, V of white things in this
+    light; RED: (2,) added where a picture itself is red, since gums and tongue have the colour of the person's lips.
+    """
+    luma, chroma_u, chroma_v = planes
+    for row in range(chroma_u.shape[0]):
+        for column in range(chroma_u.shape[1]):
+            sum_u, sum_v, cover = 0.0, 0.0, 0.0
+            for part in range(4):
+                y, x = 2 * row + part // 2, 2 * column + part % 2
+                weight = mask[y, x]
+                if weight > 0:
+                    color_y, color_u, color_v = cavity[0], cavity[1], cavity[2]
+                    for k in range(len(pictures)):
+                        picture, place = pictures[k], places[k]
+                        from_x = place[0, 0] * x + place[0, 1] * y + place[0, 2]
+                        from_y = place[1, 0] * x + place[1, 1] * y + place[1, 2]
+                        if 0 <= from_x < picture.shape[1] - 1 and 0 <= from_y < picture.shape[0] - 1:
+                            white, u, v, alpha = _mixed(picture, from_x, from_y)
+                            gum = min(max(v / 0.12, 0), 1)
+                            color_y += (16 + whites[k] * white - color_y) * alpha
+                            color_u += (128 + (110 * u + red[0]) * gum + tints[k, 0] * (1 - gum) - color_u) * alpha
+                            color_v += (128 + (110 * v + red[1]) * gum + tints[k, 1] * (1 - gum) - color_v) * alpha
+                    color_y = 16 + (color_y - 16) * shade[y, x]
+                    luma[y, x] = _byte(luma[y, x] + (color_y - luma[y, x]) * weight)
+                    sum_u += color_u * weight
+                    sum_v += color_v * weight
+                    cover += weight
+            if cover > 0:
+                rest = 4 - cover
+                chroma_u[row, column] = _byte((chroma_u[row, column] * rest + sum_u) / 4)
+                chroma_v[row, column] = _byte((chroma_v[row, column] * rest + sum_v) / 4)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _mixed(picture: np.ndarray, x: float, y: float) -> tuple[float, float, float, float]:
+    """Return the four channels of PICTURE between the four pixels around X, Y."""
+    left, top = int(x), int(y)
+    x, y = x - left, y - top
+    a, b = picture[top, left], picture[top, left + 1]
+    c, d = picture[top + 1, left], picture[top + 1, left + 1]
+    wa, wb, wc, wd = (1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y
+    return (
+        wa * a[0] + wb * b[0] + wc * c[0] + wd * d[0],
+        wa * a[1] + wb * b[1] + wc * c[1] + wd * d[1],
+        wa * a[2] + wb * b[2] + wc * c[2] + wd * d[2],
+        wa * a[3] + wb * b[3] + wc * c[3] + wd * d[3],
     )
 
 
-@numba.njit(cache=True, nogil=True)
-def _lay_over(patch: np.ndarray, layer: np.ndarray, white: float, tint: np.ndarray, red: np.ndarray) -> None:
-    """Lay LAYER ((h, w, 4): luma, chroma u and v, alpha) over PATCH ((h, w, 3) Y, U, V), in place.
-
-    WHITE: Y of its brightest parts over black; TINT: (2,) U, V of white things in this light; RED: (2,) added where
-    the layer itself is red, since gums and tongue have the colour of the person's lips.
-    """
-    for row in range(patch.shape[0]):
-        for column in range(patch.shape[1]):
-            luma, u, v, alpha = layer[row, column]
-            if alpha > 0:
-                gum = min(max(v / 0.12, 0), 1)
-                pixel = patch[row, column]
-                pixel[0] += (16 + white * luma - pixel[0]) * alpha
-                pixel[1] += (128 + 110 * u * gum + tint[0] * (1 - gum) + red[0] * gum - pixel[1]) * alpha
-                pixel[2] += (128 + 110 * v * gum + tint[1] * (1 - gum) + red[1] * gum - pixel[2]) * alpha
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _byte(value: float) -> np.uint8:
+    return np.uint8(min(max(value + 0.5, 0.0), 255.0))
 
 
 @cache
@@ -204,8 +240,8 @@ def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.7))
 
 
-def _shade(patch: np.ndarray, mask: np.ndarray, outline: np.ndarray, lit: float) -> np.ndarray:
-    """Darken towards the rim and the corners, where lips and cheeks keep the light away."""
+def _shade(mask: np.ndarray, outline: np.ndarray, lit: float) -> np.ndarray:
+    """Return (h, w) 0..1: darker towards the rim and the corners, where lips and cheeks keep the light away."""
     low, high = outline.min(0), outline.max(0)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1)
     x = (np.arange(mask.shape[1]) - middle[0]) / half[0]
@@ -213,10 +249,7 @@ def _shade(patch: np.ndarray, mask: np.ndarray, outline: np.ndarray, lit: float)
     sides = 1 - 0.6 * np.clip(np.abs(x), 0, 1) ** 2.5
     under_lip = np.clip(0.74 + y * 1.3, 0, 1)
     inner = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(half[1]) * 0.25))
-    shade = (sides[None] * under_lip[:, None] * np.clip(0.45 + 0.7 * inner, 0, 1) * lit).astype(np.float32)
-    shaded = patch.copy()
-    shaded[..., 0] = 16 + (patch[..., 0] - 16) * shade
-    return shaded
+    return np.asarray((lit * sides)[None] * under_lip[:, None] * np.clip(0.45 + 0.7 * inner, 0, 1), np.float32)
 
 
 def _box(points: np.ndarray, out: Frame, margin: int) -> tuple[int, int, int, int] | None:
