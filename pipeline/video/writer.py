@@ -90,7 +90,7 @@ class Mp4Writer:
         """Append one picture, and the sound up to a little after it."""
         with _as_render_failure():
             self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
-            picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
+            picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
             picture.pts, picture.time_base = self._frames, 1 / self._fps
             if self._frames == round(self._fps * Fraction(FIRST_FRAGMENT_SECONDS)):
                 picture.pict_type = PictureType.I
