@@ -20,13 +20,16 @@ class _Failed:
 
 
 _END = object()
+LOOK_SECONDS = 0.05
+"""How often somebody who waits for an item looks at the token."""
 
 
-def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
-    """Yield ITEMS, computed on a thread that runs up to DEPTH items ahead.
+def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False) -> Generator[T, None, None]:
+    """Yield ITEMS, computed on a thread that runs up to DEPTH items ahead. Raises what CANCEL does, also while waiting.
 
     The thread ends when ITEMS end, when they raise (the exception reaches the consumer in its place), or when the
-    consumer stops early: closing this generator waits until the item being computed is done and closes ITEMS.
+    consumer stops early: closing this generator waits until the item being computed is done and ITEMS are closed. With
+    LEAVE it does not wait, and the thread does so by itself: for work that may hang and keeps nobody from going on.
     """
     waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
     stop = threading.Event()
@@ -57,13 +60,21 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
     worker = threading.Thread(target=work, name="ahead", daemon=True)
     worker.start()
     try:
-        while (item := waiting.get()) is not _END:
+        while True:
+            try:
+                item = waiting.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                cancel.check()
+                continue
+            if item is _END:
+                return
             if isinstance(item, _Failed):
                 raise item.error
             yield item  # type: ignore[misc]  # what is left is a T
     finally:
         stop.set()
-        worker.join()
+        if not leave:
+            worker.join()
 
 
 def pushed(

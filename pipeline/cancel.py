@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.errors import Cancelled
+from pipeline.errors import Cancelled, PipelineError
 
 
 class CancelToken:
@@ -12,6 +12,7 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._reason: PipelineError = Cancelled()
         self._children: list[CancelToken] = []
         self._lock = threading.Lock()
 
@@ -22,7 +23,7 @@ class CancelToken:
             if not self.cancelled:
                 self._children.append(child)
                 return child
-        child.cancel()
+        child.cancel(self._reason)
         return child
 
     @property
@@ -30,18 +31,25 @@ class CancelToken:
         """Whether the task was told to stop."""
         return self._event.is_set()
 
-    def cancel(self) -> None:
-        """Tell the task to stop."""
+    @property
+    def reason(self) -> PipelineError:
+        """What the task is to fail with once it was told to stop."""
+        return self._reason
+
+    def cancel(self, reason: PipelineError | None = None) -> None:
+        """Tell the task to stop, failing with REASON, by default Cancelled. Of no effect on one told so before."""
         with self._lock:
+            if reason is not None and not self._event.is_set():
+                self._reason = reason
             self._event.set()
             children, self._children = self._children, []
         for child in children:
-            child.cancel()
+            child.cancel(self._reason)
 
     def check(self) -> None:
-        """Raise Cancelled if the task was told to stop; called between frames and chunks."""
+        """Raise the reason, mostly Cancelled, if the task was told to stop; called between frames and chunks."""
         if self._event.is_set():
-            raise Cancelled
+            raise self._reason
 
     def wait(self, seconds: float) -> bool:
         """Sleep for SECONDS or until cancelled; return whether it was cancelled."""

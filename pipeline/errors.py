@@ -5,11 +5,14 @@
     │   ├── NothingToSay         400  the text holds nothing that can be spoken
     │   └── BadPack              400  an avatar pack is cut short, not ours, or carries code
     ├── BadClip                  400  a clip or photo cannot become an avatar
+    ├── NotAllowed               401  the server asks for a key, and none of its keys came with the request
     ├── NotFound                 404  no such avatar, resolution, task or file
+    ├── Conflict                 409  an Idempotency-Key came before, with another request
     ├── Unavailable              503  a speech or lipsync engine cannot work now (no key, no weights, busy)
     │   └── QueueFull            503  too many tasks wait already
     ├── SpeechFailed             500  the speech engine answered with something that cannot be used
     ├── RenderFailed             500  the video could not be made
+    ├── TookTooLong              500  a task was stopped since it took longer than is allowed
     └── Cancelled                503  the task was cancelled by its owner
 
 Messages come in Korean and English, since the people who read them do.
@@ -66,6 +69,24 @@ class BadClip(PipelineError):
     status = 400
 
 
+class NotAllowed(PipelineError):
+    """The server asks for a key, and none of its keys came with the request."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__(
+            "API 키가 필요합니다. 요청에 Authorization: Bearer <키> 헤더를 넣으세요.",
+            "An API key is needed. Send it in the header Authorization: Bearer <key>.",
+        )
+
+
+class Conflict(PipelineError):
+    """An Idempotency-Key came before, with another request."""
+
+    status = 409
+
+
 class NotFound(PipelineError):
     """There is no such avatar, resolution, task or file."""
 
@@ -95,6 +116,18 @@ class SpeechFailed(PipelineError):
 
 class RenderFailed(PipelineError):
     """The video could not be made: the disk is full, the encoder failed, the pack's video is broken."""
+
+
+class TookTooLong(PipelineError):
+    """A task was stopped since it took longer than SECONDS, which is all that one may take."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"작업이 제한 시간 {seconds:g}초를 넘어 중단되었습니다. 글을 나누어 요청하거나 서버의 MAX_SECONDS를 "
+            "늘리세요.",
+            f"The task took longer than {seconds:g} s and was stopped. Split the text up, or raise MAX_SECONDS on the "
+            "server.",
+        )
 
 
 class Cancelled(PipelineError):

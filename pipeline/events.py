@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import Language, Message, PipelineError
+from pipeline.errors import Cancelled, Language, Message, PipelineError
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,13 @@ class Queued:
 
 @dataclass(frozen=True)
 class TtsStarted:
-    """Speech is being made. The video grows at VIDEO_URL from the first sentence on, while the next one is spoken."""
+    """Speech is being made. The video grows at VIDEO_URL from the first sentence on, while the next one is spoken.
+
+    So do its captions at CAPTIONS_URL, here and below None where nobody knows the words.
+    """
 
     video_url: str
+    captions_url: str | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class TtsDone:
     """Speech is ready: DURATION (s) of sound, made in ELAPSED (s)."""
 
     audio_url: str
+    captions_url: str | None
     duration: float
     elapsed: float
 
@@ -48,10 +53,13 @@ class Done:
     video_url: str
     video_path: str
     audio_url: str
+    captions_url: str | None
     audio_duration: float
     tts: float
     lipsync: float
     total: float
+    first_byte: float
+    """Until the first bytes of the video could be fetched."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +95,11 @@ def to_json(event: Event, task_id: str, language: Language) -> dict[str, Any]:
     match event:
         case Queued(position, eta):
             body = _status("queued", message, position=position, eta=_seconds(eta))
-        case TtsStarted(video_url):
-            body = _status("tts", message, video_url=video_url)
-        case TtsDone(audio_url, duration, elapsed):
-            body = _status(
-                "tts_done", message, audio_url=audio_url, duration=_seconds(duration), elapsed=_seconds(elapsed)
-            )
+        case TtsStarted(video_url, captions_url):
+            body = _status("tts", message, video_url=video_url, captions_url=captions_url)
+        case TtsDone(audio_url, captions_url, duration, elapsed):
+            body = _status("tts_done", message, audio_url=audio_url, captions_url=captions_url)
+            body |= {"duration": _seconds(duration), "elapsed": _seconds(elapsed)}
         case Lipsync(video_url, progress):
             body = _status("lipsync", message, video_url=video_url, progress=round(progress, 3))
         case Done():
@@ -103,12 +110,14 @@ def to_json(event: Event, task_id: str, language: Language) -> dict[str, Any]:
                 "video_url": event.video_url,
                 "video_path": event.video_path,
                 "audio_url": event.audio_url,
+                "captions_url": event.captions_url,
                 "audio_duration": _seconds(event.audio_duration),
                 "elapsed": {stage: _seconds(seconds) for stage, seconds in elapsed_by_stage.items()},
             }
         case Failed(error):
             body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
             body |= {"success": False, "error": message}  # the shape of every other error
+            body["cancelled"] = isinstance(error, Cancelled)
     return {**body, "task_id": task_id}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,6 +33,7 @@ from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.supertonic import SupertonicEngine
+from pipeline.video.captions import CaptionWriter
 from pipeline.video.reader import ClipReader
 from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
 
@@ -85,23 +86,27 @@ def warm_up(studio: Studio) -> None:
 
 
 def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
-    """Make the video of REQUEST at ``task.video`` and its sound at ``task.audio``, telling each stage as it happens.
+    """Make the video of REQUEST at ``task.video``, its sound at ``task.audio`` and, where its text is known, captions
+    at ``task.captions``, telling each stage as it happens.
 
     The first sentence is on its way to the video while the next one is spoken. Raises any PipelineError, Cancelled
-    among them; then neither file is left behind. Closing the generator early has the same effect.
+    among them; then no file is left behind. Closing the generator early has the same effect.
     """
     started = time.perf_counter()
-    yield TtsStarted(task.video_url)
+    captions_url = task.captions_url if request.text else None
+    yield TtsStarted(task.video_url, captions_url)
     avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
     speak = partial(speech_of, request, studio)
-    with saying(speak, avatar, request.frame_skip, task, studio) as speaker:
+    with saying(speak, avatar, request, task, studio) as speaker:
         told = False
+        first_byte = 0.0
         for frames in render_video(avatar, speaker, task, studio):
+            first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
             if not told:
                 told = True
-                yield TtsDone(task.audio_url, speaker.duration, speaker.seconds)
+                yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds)
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()
     yield Done(
@@ -109,10 +114,12 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
         video_url=task.video_url,
         video_path=task.video_path,
         audio_url=task.audio_url,
+        captions_url=captions_url,
         audio_duration=speaker.duration,
         tts=speaker.seconds,
         lipsync=finished - started - speaker.seconds,
         total=finished - started,
+        first_byte=first_byte,
     )
 
 
@@ -143,17 +150,17 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
 def saying(
     speak: Callable[[CancelToken], Generator[Speech, None, None]],
     avatar: Avatar,
-    frame_skip: int,
+    request: GenerateRequest,
     task: Task,
     studio: Studio,
 ) -> Iterator[Speaker]:
-    """Say what SPEAK yields while the block lasts, for pictures of AVATAR; the sound is at ``task.audio``.
+    """Say what SPEAK yields while the block lasts, for pictures of AVATAR; sound and captions are files of TASK.
 
-    If the block fails, the file is removed; either way SPEAK's token is set at the end.
+    If the block fails, they are removed; either way SPEAK's token is set at the end.
     """
     stop = task.cancel.child()
-    with SpeechSpool(task.audio) as spool:
-        speaker = Speaker(speak(stop), spool, avatar.fps, frame_skip, studio.espeak, stop)
+    with SpeechSpool(task.audio) as spool, CaptionWriter(task.captions) if request.text else nullcontext() as captions:
+        speaker = Speaker(speak(stop), spool, avatar.fps, request.frame_skip, studio.espeak, stop, captions)
         try:
             yield speaker
         finally:
@@ -163,7 +170,7 @@ def saying(
 
 def render_video(avatar: Avatar, speaker: Speaker, task: Task, studio: Studio) -> Iterator[int]:
     """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second."""
-    frames = ahead(studio.engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD)
+    frames = ahead(studio.engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD, task.cancel)
     count = heard = 0
     told = -PROGRESS_SECONDS
 

@@ -27,6 +27,18 @@ class Settings:
     """Seconds of an uploaded recording."""
     max_queue: int = 32
     """Tasks that may wait."""
+    max_seconds: float = 1200.0
+    """Seconds that one task may take; 0 sets no limit."""
+    resume_seconds: float = 30.0
+    """Seconds that a task with an Idempotency-Key goes on after its client's line dropped."""
+    api_keys: str = field(default="", repr=False)
+    """Keys that REST asks for, separated by commas; without any it asks for none."""
+    allowed_origins: str = ""
+    """Web sites that may use REST from a browser, separated by commas (https://example.com)."""
+    lipsync_engine: str = "auto"
+    """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
+    models_dir: Path = ROOT / "models"
+    """Where weights of networks lie."""
     elevenlabs_api_key: str = field(default="", repr=False)
     elevenlabs_voice_id: str = ""
     elevenlabs_model: str = "eleven_multilingual_v2"
@@ -71,3 +83,8 @@ def _type_of(setting: Field[Any]) -> type[str] | type[int] | type[float]:
     kind = type(setting.default)
     assert kind in (str, int, float)
     return kind
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the parts of TEXT that commas separate, without blanks around them, and without empty ones."""
+    return tuple(filter(None, (part.strip() for part in text.split(","))))

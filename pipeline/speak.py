@@ -18,8 +18,10 @@ from pipeline.speech.framed import framed
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech.track import MouthTrack
+from pipeline.speech.words import words_of
 from pipeline.tts.base import Speech
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.captions import CaptionWriter
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class _Said:
 class Speaker:
     """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
 
-    done: whether all is said; seconds: how long that took.
+    CAPTIONS are written meanwhile; None where nobody knows the words. done: whether all is said; seconds: how long that
+    took.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Speaker:
         frame_skip: int,
         espeak: EspeakEngine,
         cancel: CancelToken,
+        captions: CaptionWriter | None = None,
     ) -> None:
         self.done = False
         self.seconds = 0.0
@@ -55,7 +59,8 @@ class Speaker:
         self._frame_skip = frame_skip
         self._espeak = espeak
         self._cancel = cancel
-        self._said = ahead(self._say(), depth=0)
+        self._captions = captions
+        self._said = ahead(self._say(), 0, cancel, leave=True)  # a service may hang
 
     @property
     def duration(self) -> float:
@@ -77,7 +82,7 @@ class Speaker:
             yield Stretch(replace(said.speech, samples=self._spool.read(said.first, said.last)), said.mouth)
 
     def close(self) -> None:
-        """Stop speaking; the token that was given must be set before, where the engine is to stop at once."""
+        """Stop speaking; an engine at work is left to see the token by itself, which must be set before."""
         self._said.close()
 
     def _say(self) -> Iterator[_Said]:
@@ -89,6 +94,11 @@ class Speaker:
                 phonemes = phonemes_of(piece, self._espeak, self._cancel)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
                 yield _Said(replace(piece, samples=np.zeros(0, np.float32)), mouth, first, self._spool.length)
+                if self._captions is not None:  # after the pictures, which are waited for
+                    words = words_of(piece, phonemes, self._espeak, self._cancel)
+                    self._captions.add(words, first / piece.rate, self.duration)
+        if self._captions is not None:
+            self._captions.finish()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
         self.done = True

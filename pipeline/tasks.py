@@ -6,22 +6,24 @@ import logging
 import re
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.cancel import CancelToken
+from pipeline.errors import PipelineError
+from pipeline.history import History
 from pipeline.video.writer import part_of
 
 logger = logging.getLogger(__name__)
 
 ABANDONED_SECONDS = 60.0
 """A half-made file that nobody wrote to for this long was left behind by a program that was killed."""
-TIMED_TASKS = 20
-"""How many finished tasks the mean time is taken over."""
+KEPT_TASKS = 1000
+"""How many finished tasks are remembered at most, however long results are kept."""
 _ID = "[0-9a-f]{32}"
-_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|wav)(?P<part>\.part)?")
+_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|wav|vtt)(?P<part>\.part)?")
 
 
 def is_task_id(text: str) -> bool:
@@ -33,13 +35,17 @@ def is_task_id(text: str) -> bool:
 class Task:
     """One request on its way to a video.
 
-    id: 32 hex digits that cannot be guessed; cancel: told to stop through it; video, audio: where the results go.
+    id: 32 hex digits that cannot be guessed; video, audio, captions: where the results go; grace: seconds that it goes
+    on while nobody listens; cancel: told to stop through it; history: what was told of it.
     """
 
     id: str
     video: Path
     audio: Path
+    captions: Path
+    grace: float = 0.0
     cancel: CancelToken = field(default_factory=CancelToken)
+    history: History = field(default_factory=History)
 
     @property
     def video_part(self) -> Path:
@@ -57,22 +63,29 @@ class Task:
         return f"/assets/audio/{self.id}.wav"
 
     @property
+    def captions_url(self) -> str:
+        """Path of the captions on this server."""
+        return f"/video/{self.id}.vtt"
+
+    @property
     def video_path(self) -> str:
         """Where the video lies, as replies name it."""
         return f"results/realtime/{self.id}.mp4"
 
 
 class TaskBook:
-    """Every task that waits or runs, and the results of those that are finished; safe to use from any thread.
+    """Every task that waits or runs, and those that are finished with their results; safe to use from any thread.
 
-    results: the folder of finished files; ttl: seconds that they are kept, 0 for ever.
+    results: the folder of finished files; ttl: seconds that they are kept, 0 for ever. Ages are counted by a clock that
+    nobody sets; only of files that were there before the program started the age is read from the disk.
     """
 
     def __init__(self, results: Path, ttl: float) -> None:
         self._results = results
         self._ttl = ttl
         self._open: dict[str, Task] = {}
-        self._seconds: deque[float] = deque(maxlen=TIMED_TASKS)
+        self._ended: OrderedDict[str, tuple[float, Task]] = OrderedDict()
+        self._seen: dict[Path, tuple[int, float]] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -80,12 +93,10 @@ class TaskBook:
         """Seconds that results are kept; 0 keeps them for ever."""
         return self._ttl
 
-    def open(self, task_id: str) -> Task:
-        """Return the task of TASK_ID, noting it down if it is new."""
+    def open(self, task_id: str, grace: float = 0.0) -> Task:
+        """Note down a new task, which goes on for GRACE seconds while nobody listens."""
         with self._lock:
-            task = self._open.get(task_id)
-            if task is None:
-                task = self._open[task_id] = self.files_of(task_id)
+            task = self._open[task_id] = self.files_of(task_id, grace)
             return task
 
     def get(self, task_id: str) -> Task | None:
@@ -93,23 +104,33 @@ class TaskBook:
         with self._lock:
             return self._open.get(task_id)
 
-    def files_of(self, task_id: str) -> Task:
-        """Return where the files of TASK_ID lie, whether they exist or not."""
-        return Task(task_id, self._results / f"{task_id}.mp4", self._results / f"{task_id}.wav")
-
-    def close(self, task_id: str, seconds: float | None = None) -> None:
-        """Note that a task has ended; SECONDS is how long a successful one took."""
+    def find(self, task_id: str) -> Task | None:
+        """Return the task if it waits or runs, or has ended and is remembered: as long as results are kept."""
         with self._lock:
-            self._open.pop(task_id, None)
-            if seconds is not None:
-                self._seconds.append(seconds)
+            if task_id in self._ended:
+                return self._ended[task_id][1]
+            return self._open.get(task_id)
 
-    def cancel(self, task_id: str) -> bool:
-        """Tell a task to stop; return whether it was still waiting or running."""
+    def files_of(self, task_id: str, grace: float = 0.0) -> Task:
+        """Return where the files of TASK_ID lie, whether they exist or not."""
+        video, audio, captions = (self._results / f"{task_id}.{kind}" for kind in ("mp4", "wav", "vtt"))
+        return Task(task_id, video, audio, captions, grace)
+
+    def close(self, task_id: str) -> None:
+        """Note that a task has ended."""
+        with self._lock:
+            task = self._open.pop(task_id, None)
+            if task is not None:
+                self._ended[task_id] = time.monotonic(), task
+            while len(self._ended) > KEPT_TASKS:
+                self._ended.popitem(last=False)
+
+    def cancel(self, task_id: str, reason: PipelineError | None = None) -> bool:
+        """Tell a task to stop, failing with REASON; return whether it was still waiting or running."""
         task = self.get(task_id)
         if task is None:
             return False
-        task.cancel.cancel()
+        task.cancel.cancel(reason)
         return True
 
     def cancel_all(self) -> None:
@@ -119,26 +140,41 @@ class TaskBook:
         for task in tasks:
             task.cancel.cancel()
 
-    def mean_seconds(self) -> float | None:
-        """Return how long the latest tasks took on average; None until a first one was timed."""
-        with self._lock:
-            return sum(self._seconds) / len(self._seconds) if self._seconds else None
-
     def sweep(self) -> None:
         """Remove results that have been kept long enough, and half-made files that nobody is making any more."""
-        now = time.time()
+        now = time.monotonic()
+        with self._lock:
+            while self._ttl and self._ended and now - next(iter(self._ended.values()))[0] > self._ttl:
+                self._ended.popitem(last=False)
+        seen: dict[Path, tuple[int, float]] = {}
         for path, task_id, half_made in self._files():
             limit = ABANDONED_SECONDS if half_made else self._ttl
             if self.get(task_id) is not None or (not half_made and not self._ttl):
                 continue
             try:
-                if now - path.stat().st_mtime > limit:
+                written = path.stat().st_mtime_ns
+                since = self._since(path, written, now)
+                if now - since > limit:
                     path.unlink()
                     logger.debug("removed %s", path.name)
+                else:
+                    seen[path] = written, since
             except FileNotFoundError:
                 continue  # its own task removed it meanwhile
             except OSError as error:
                 logger.warning("could not remove %s: %s", path, error)
+        self._seen = seen
+
+    def _since(self, path: Path, written: int, now: float) -> float:
+        """Return when, by the monotonic clock, the file at PATH was last WRITTEN (ns), as far as can be known.
+
+        The first sweep believes the disk. Later ones go by when they saw the file first, or saw it changed, since the
+        clock by which the disk is stamped may have been set meanwhile.
+        """
+        if self._seen is None:
+            return now - max(0.0, time.time() - written / 1e9)
+        before = self._seen.get(path)
+        return before[1] if before is not None and before[0] == written else now
 
     def _files(self) -> Iterable[tuple[Path, str, bool]]:
         """Yield every file of ours in the results folder: path, id of its task, whether it is half-made."""

@@ -64,6 +64,7 @@ class FakeTTS(TTSEngine):
         words = text.split()
         if "hang" in words:
             time.sleep(3)  # on purpose: an engine that does not look at its token
+            logger.info("voice wakes")
         if "crash" in words:
             raise ZeroDivisionError("secret detail")
         if "busy" in words:

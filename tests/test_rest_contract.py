@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator
 from io import BytesIO
 
 import av
 import pytest
 import requests
 
-from pipeline.server.routes import sse
+from pipeline.errors import Cancelled
+from pipeline.events import Failed
+from pipeline.history import History
+from pipeline.server.routes import PING_SECONDS, sse
 from tests.conftest import Server, wait_for
 from tests.fakes import FPS, HEIGHT, WIDTH, seconds_of
 
@@ -76,8 +79,10 @@ def test_stream_tells_every_stage_in_order(fake_server: Server) -> None:
         "video_url": f"/video/{task_id}.mp4",
         "video_path": f"results/realtime/{task_id}.mp4",
         "audio_url": f"/assets/audio/{task_id}.wav",
+        "captions_url": f"/video/{task_id}.vtt",
         "audio_duration": pytest.approx(SECONDS),
         "elapsed": done["elapsed"],
+        "id": done["id"],
         "task_id": task_id,
     }
     elapsed = done["elapsed"]
@@ -94,16 +99,18 @@ def test_stream_is_sent_as_it_happens_and_never_kept(fake_server: Server) -> Non
 
 
 def test_a_stream_with_nothing_to_tell_is_kept_open() -> None:
-    class Quiet:
-        async def events(self, heartbeat: float) -> AsyncIterator[dict[str, str] | None]:
-            assert heartbeat == 15
-            yield None
-            yield {"type": "done", "text": "안녕"}
-
     async def told() -> list[str]:
-        return [line async for line in sse(Quiet())]  # type: ignore[arg-type]  # stands for a Ticket
+        history = History()
+        lines = sse(history.follow(0, 0.01), "a" * 32, "ko")
+        ping = await anext(lines)
+        history.tell(Failed(Cancelled()))
+        return [ping] + [line async for line in lines if not line.startswith(":")]
 
-    assert asyncio.run(told()) == [": ping\n\n", 'data: {"type": "done", "text": "안녕"}\n\n']
+    ping, end = asyncio.run(told())
+    assert ping == ": ping\n\n" and PING_SECONDS < 30  # the shortest time after which a common proxy gives up
+    number, data, *rest = end.split("\n")
+    assert number == "id: 1" and rest == ["", ""]
+    assert json.loads(data.removeprefix("data: "))["message"] == "작업이 취소되었습니다."
 
 
 def test_synchronous_answer(fake_server: Server) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.gpu import Gpu
+from pipeline.pace import Pace, work_of
 from pipeline.server.language import language_of
-from pipeline.tasks import TaskBook, is_task_id
+from pipeline.tasks import KEPT_TASKS, TaskBook, is_task_id
 
 ID = "0123456789abcdef" * 2
 
@@ -32,10 +33,11 @@ def test_a_task_knows_its_files_and_addresses(tmp_path: Path) -> None:
 def test_a_task_is_cancelled_only_while_it_is_open(tmp_path: Path) -> None:
     book = TaskBook(tmp_path, 0)
     task = book.open(ID)
-    assert book.open(ID) is task and book.get(ID) is task
+    assert book.get(ID) is task and book.find(ID) is task
     assert book.cancel(ID) and task.cancel.cancelled
     book.close(ID)
     assert book.get(ID) is None and not book.cancel(ID)
+    assert book.find(ID) is task
 
 
 def test_the_end_of_the_program_cancels_every_task(tmp_path: Path) -> None:
@@ -45,13 +47,48 @@ def test_the_end_of_the_program_cancels_every_task(tmp_path: Path) -> None:
     assert all(task.cancel.cancelled for task in tasks)
 
 
-def test_the_mean_time_is_that_of_tasks_that_succeeded(tmp_path: Path) -> None:
+def test_a_task_is_expected_to_take_as_long_as_its_text_and_picture_ask_for() -> None:
+    pace = Pace()
+    assert pace.seconds(work_of("안녕하세요", 100)) is None
+    pace.note(work_of("a" * 80, 100), 2.0)
+    assert pace.seconds(work_of("a" * 80, 100)) == pytest.approx(2.0)
+    assert pace.seconds(work_of("a" * 180, 100)) == pytest.approx(4.0)  # every task costs as much as 20 bytes more
+    assert pace.seconds(work_of("a" * 80, 25)) == pytest.approx(0.5)
+    pace.note(None, 4.0)
+    assert pace.seconds(None) == 3.0  # of a recording the mean is all that is known
+    assert pace.seconds(work_of("a" * 80, 100)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("step", [-(10**7), 10**7])
+def test_a_clock_that_is_set_neither_removes_results_nor_keeps_them_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    book = TaskBook(tmp_path, 100)
+    book.sweep()
+    now, passed = time.time(), time.monotonic()
+    task = book.open(ID)
+    result = age(task.video, 0)
+    book.close(ID)
+    monkeypatch.setattr(time, "time", lambda: now + step)
+    book.sweep()
+    assert result.exists() and book.find(ID) is task
+    for path, seconds in ((task.audio, 50), (tmp_path / f"{'b' * 32}.wav", 90)):
+        monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: passed + seconds)
+        age(path, 0)
+        book.sweep()
+        assert result.exists() and path.exists()
+    monkeypatch.setattr(time, "monotonic", lambda: passed + 101)
+    book.sweep()
+    assert not result.exists() and book.find(ID) is None
+    assert task.audio.exists()  # younger, whatever the clock says
+
+
+def test_finished_tasks_are_not_remembered_without_end(tmp_path: Path) -> None:
     book = TaskBook(tmp_path, 0)
-    assert book.mean_seconds() is None
-    book.close("a" * 32, 2.0)
-    book.close("b" * 32)
-    book.close("c" * 32, 4.0)
-    assert book.mean_seconds() == 3.0
+    for number in range(KEPT_TASKS + 1):
+        book.open(f"{number:032x}")
+        book.close(f"{number:032x}")
+    assert book.find(f"{0:032x}") is None and book.find(f"{1:032x}") is not None
 
 
 def test_a_sweep_takes_what_is_old_and_nobody_elses(tmp_path: Path) -> None:

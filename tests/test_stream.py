@@ -146,7 +146,7 @@ def test_a_speaker_that_is_given_up_stops_its_engine(tmp_path: Path) -> None:
         assert len(next(speaker.stretches()).mouth.weights) == 27
         stop.cancel()
         speaker.close()
-        assert ended.is_set() and not speaker.done
+        assert ended.wait(5) and not speaker.done
         spool.finish()
 
 

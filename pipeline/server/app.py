@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import FrameType
 
 from fastapi import FastAPI
@@ -16,11 +16,14 @@ from fastapi import FastAPI
 from pipeline.errors import PipelineError
 from pipeline.generate import Studio, warm_up
 from pipeline.gpu import Gpu
+from pipeline.server.access import Origins
 from pipeline.server.files import BrokenOffFilter
+from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
+from pipeline.server.repeats import Repeats
 from pipeline.server.routes import Api, exception_handlers
 from pipeline.server.ui import CSS, build_page, make_theme
-from pipeline.settings import Settings
+from pipeline.settings import Settings, listed
 from pipeline.tasks import TaskBook
 
 logger = logging.getLogger(__name__)
@@ -48,9 +51,11 @@ def serve(studio: Studio, generate: Generate) -> None:
     check_address(settings)
     book = TaskBook(settings.results, settings.result_ttl)
     book.sweep()
-    line = RenderQueue(studio, book, generate)
+    metrics, gpu = Metrics(), Gpu()
+    line = RenderQueue(studio, book, generate, metrics)
     page = build_page(studio, line)
-    api = Api(studio, line, book, Gpu())
+    metrics.watch(line.waiting, line.busy, gpu)
+    api = Api(studio, line, book, gpu, metrics, Repeats(book))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     told_to_end = threading.Event()
 
@@ -73,9 +78,9 @@ def serve(studio: Studio, generate: Generate) -> None:
         theme=make_theme(),
         css=CSS,
         app_kwargs={
-            "routes": list(api.router().routes),
+            "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _sweeping(book),
+            "lifespan": _lifespan(book, listed(settings.allowed_origins)),
         },
     )
     logger.info("ready: %s", url)
@@ -104,8 +109,8 @@ def check_address(settings: Settings) -> None:
         ) from error
 
 
-def _sweeping(book: TaskBook) -> object:
-    """Return a FastAPI lifespan that removes results which have been kept long enough."""
+def _lifespan(book: TaskBook, origins: Sequence[str]) -> object:
+    """Return a FastAPI lifespan: it puts up who may come from where, and removes results that were kept long enough."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
     async def sweep() -> None:
@@ -114,7 +119,9 @@ def _sweeping(book: TaskBook) -> object:
             await asyncio.to_thread(book.sweep)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        assert app.middleware_stack is not None  # built before a lifespan begins
+        app.middleware_stack = Origins(app.middleware_stack, origins)  # outside of Gradio's own, which come last
         sweeper = asyncio.create_task(sweep())
         try:
             yield

@@ -1,4 +1,4 @@
-"""Sends results: finished ones with Range, a growing video from its start until it is done."""
+"""Sends results: finished ones with Range, growing ones from their start until they are done."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from pipeline.errors import NotFound
 from pipeline.tasks import Task, TaskBook
+from pipeline.video.writer import part_of
 
 LOOK_SECONDS = 0.02
 """How often a growing file is looked at for more."""
@@ -20,7 +21,7 @@ CHUNK = 1 << 16
 
 
 class BrokenOff(Exception):
-    """The task whose video was being sent died; the connection is closed so that nobody takes it for whole."""
+    """The task whose result was being sent died; the connection is closed so that nobody takes it for whole."""
 
 
 class BrokenOffFilter(logging.Filter):
@@ -31,21 +32,21 @@ class BrokenOffFilter(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
 
 
-async def video_response(task: Task, book: TaskBook, head: bool) -> Response:
-    """Answer with the video of TASK, finished or growing; HEAD asks for the headers alone. Raises NotFound.
+async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, head: bool) -> Response:
+    """Answer with PATH, a file of TASK, finished or growing; HEAD asks for the headers alone. Raises NotFound.
 
-    A growing video has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
+    A growing file has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
     finished file will have. Where not even its first byte is there, the answer waits for it.
     """
-    while (growing := _open(task.video_part)) is None:
-        if task.video.exists() or book.get(task.id) is None:
-            return file_response(task.video, "video/mp4")
+    while (growing := _open(part_of(path))) is None:
+        if path.exists() or book.get(task.id) is None:
+            return file_response(path, media_type)
         await asyncio.sleep(LOOK_SECONDS)
     headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
     if head:
         growing.close()
-        return Response(media_type="video/mp4", headers=headers)
-    return StreamingResponse(_follow(growing, task), media_type="video/mp4", headers=headers)
+        return Response(media_type=media_type, headers=headers)
+    return StreamingResponse(_follow(growing, path), media_type=media_type, headers=headers)
 
 
 def file_response(path: Path, media_type: str) -> Response:
@@ -65,15 +66,15 @@ def _open(path: Path) -> BinaryIO | None:
         return None
 
 
-async def _follow(growing: BinaryIO, task: Task) -> AsyncIterator[bytes]:
-    """Yield the bytes of a growing file as they come; raise BrokenOff when it is given up."""
+async def _follow(growing: BinaryIO, path: Path) -> AsyncIterator[bytes]:
+    """Yield the bytes of the growing file that will be PATH as they come; raise BrokenOff when it is given up."""
     with growing:
         while True:
-            done = not task.video_part.exists()  # asked before reading: what is read after that is the rest
+            done = not part_of(path).exists()  # asked before reading: what is read after that is the rest
             while chunk := growing.read(CHUNK):
                 yield chunk
             if done:
                 break
             await asyncio.sleep(LOOK_SECONDS)
-    if not task.video.exists():
-        raise BrokenOff(task.id)
+    if not path.exists():
+        raise BrokenOff(path.name)

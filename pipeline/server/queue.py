@@ -4,6 +4,8 @@ The only module that touches the insides of Gradio's queue; ``tests/test_gradio_
 insides differ. Gradio gives a place in the line, starts one task at a time (``concurrency_limit`` 1) and carries what
 tasks tell to whoever waits for it. What it does not do is added here:
 
+- Gradio keeps the messages of a task for one listener, who must be there. What a task tells goes into its history
+  instead, which any number of clients follow, also later.
 - Gradio calls a cancelled task finished while its current step is still at work, and starts the next one. A lock,
   held by the thread that renders from the first step to the last, keeps the two apart.
 - Gradio tells a generator that its client has left only when it yields next. Tasks run on a thread of their own, so
@@ -18,7 +20,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +32,15 @@ from fastapi import Request
 from gradio.context import LocalContext
 from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
-from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessGeneratingMessage
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
-from pipeline.errors import Cancelled, Language, NotFound, PipelineError, QueueFull
-from pipeline.events import Done, Event, Failed, Queued, to_json
+from pipeline.errors import Cancelled, NotFound, PipelineError, QueueFull, TookTooLong
+from pipeline.events import Done, Event, Failed, Queued, TtsDone
 from pipeline.generate import Studio
+from pipeline.history import Told
+from pipeline.pace import Pace, work_of
 from pipeline.request import GenerateRequest, parse
+from pipeline.server.metrics import Metrics
 from pipeline.tasks import Task, TaskBook
 
 logger = logging.getLogger(__name__)
@@ -41,8 +49,16 @@ LINE = "gpu"
 """Gradio's ``concurrency_id`` of everything that renders."""
 ENTRY = "rest"
 """Name of the entry by which REST joins the line."""
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.1
 """How often a running task looks whether its client is still there."""
+STUBBORN_SECONDS = 0.5
+"""A step that has not seen its token for this long keeps the client of its task no longer."""
+UNHEARD_SECONDS = 5.0
+"""How long a new task waits for the client that asked for it to listen."""
+USHER_SECONDS = 1.0
+"""How often those who wait are told a better time, where it is one."""
+ETA_CHANGE = 1.0
+"""Seconds by which the time that is left must differ from what was told, to be told again."""
 GUESSED_SECONDS = 5.0
 """How long a task is taken to last until a first one was timed."""
 
@@ -50,15 +66,28 @@ Generate = Callable[[GenerateRequest, Task, Studio], Iterator[Event]]
 """The type of ``pipeline.generate.generate``."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a task of REST asks for; work: see ``pipeline.pace``."""
+
+    request: GenerateRequest
+    work: float
+
+
 class RenderQueue:
     """The line of tasks in front of one renderer."""
 
-    def __init__(self, studio: Studio, book: TaskBook, generate: Generate) -> None:
+    def __init__(self, studio: Studio, book: TaskBook, generate: Generate, metrics: Metrics) -> None:
         self._studio = studio
         self._book = book
         self._generate = generate
+        self._metrics = metrics
+        self._pace = Pace()
         self._rendering = threading.Lock()  # not an RLock: whichever thread comes second must wait
-        self._started: float | None = None
+        self._running: tuple[float | None, float] | None = None
+        """Work and start of the task that renders."""
+        self._asked: dict[str, _Asked] = {}
+        self._chores: set[asyncio.Task[None]] = set()
         self._demo: gr.Blocks | None = None
 
     def register(self, demo: gr.Blocks) -> None:
@@ -76,22 +105,36 @@ class RenderQueue:
 
     def waiting(self) -> int:
         """Return how many tasks wait."""
-        line = self._queue.event_queue_per_concurrency_id.get(LINE)
-        return len(line.queue) if line else 0
+        return len(self._line())
 
     def busy(self) -> bool:
         """Return whether a task is running."""
         line = self._queue.event_queue_per_concurrency_id.get(LINE)
         return self._rendering.locked() or bool(line and line.current_concurrency)
 
-    def _eta(self, position: int) -> float | None:
-        """Return the seconds until a task at POSITION (1 is next) is done; None until a first task was timed."""
-        mean = self._book.mean_seconds()
-        if mean is None:
+    def place(self, task_id: str) -> Queued | None:
+        """Return where a waiting task stands, and in how many seconds it is going to be done; None for any other."""
+        line = self._line()
+        if task_id not in line:
             return None
-        started = self._started
-        rest = 0.0 if started is None else max(0.0, mean - (time.monotonic() - started))
-        return rest + position * mean
+        position = line.index(task_id) + 1
+        asked = [self._asked.get(one) for one in line[:position]]
+        seconds = [self._pace.seconds(one.work if one else None) for one in asked]  # the page's work is not known yet
+        if any(one is None for one in seconds):
+            return Queued(position)
+        return Queued(position, self._rest() + sum(filter(None, seconds)))
+
+    def _line(self) -> list[str]:
+        line = self._queue.event_queue_per_concurrency_id.get(LINE)
+        return [event._id for event in line.queue] if line else []
+
+    def _rest(self) -> float:
+        """Return in how many seconds the running task is going to be done."""
+        running = self._running
+        if running is None:
+            return 0.0
+        work, started = running
+        return max(0.0, (self._pace.seconds(work) or 0.0) - (time.monotonic() - started))
 
     def close(self, seconds: float) -> None:
         """Stop every task, and wait up to SECONDS for the running one to remove its half-made files."""
@@ -103,9 +146,7 @@ class RenderQueue:
 
     # --- running a task, inside the queue
 
-    async def run(
-        self, body: object, language: Language, recording: Path | None = None
-    ) -> AsyncIterator[tuple[Task, Event]]:
+    async def run(self, body: object, recording: Path | None = None) -> AsyncIterator[tuple[Task, Event]]:
         """Make what BODY asks for and yield each event; called by Gradio when it is this task's turn.
 
         RECORDING is a file that was uploaded with it.
@@ -114,109 +155,188 @@ class RenderQueue:
         task.
         """
         task = self._book.open(LocalContext.event_id.get(None) or uuid.uuid4().hex)
-        told: asyncio.Queue[Event | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def tell(event: Event | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends and nobody listens
-                loop.call_soon_threadsafe(told.put_nowait, event)
-
-        threading.Thread(
-            target=self._work, args=(body, recording, task, tell), name=f"task-{task.id[:8]}", daemon=True
-        ).start()
-        try:
-            while True:
-                try:
-                    event = await asyncio.wait_for(told.get(), LOOK_SECONDS)
-                except TimeoutError:
-                    if self._abandoned(task.id):
-                        return
-                    if task.cancel.cancelled:  # the step at work may take long to notice; its client need not wait
-                        yield task, Failed(Cancelled())
-                        return
-                    continue
-                if event is None:
-                    return
+        task.history.listeners += 1
+        async with aclosing(self._perform(task, partial(parse, body, self._studio, recording))) as events:
+            async for event in events:
                 yield task, event
+
+    async def _entry(self) -> str:
+        """Take the place of a REST task in the line; what becomes of it is in the task's history.
+
+        Whoever calls it past REST has no task, and gets nothing.
+        """
+        task_id = LocalContext.event_id.get(None) or ""
+        task, asked = self._book.get(task_id), self._asked.get(task_id)
+        if task is not None and asked is not None:
+            self._metrics.waited(time.monotonic() - task.history.asked)
+            async with aclosing(self._perform(task, lambda: asked.request)) as events:
+                async for _ in events:
+                    pass
+        return ""
+
+    async def _perform(self, task: Task, ask: Callable[[], GenerateRequest]) -> AsyncGenerator[Event]:
+        """Run a task on a thread of its own and yield its events from now on; closing this stops it."""
+        before = task.history.last
+        threading.Thread(target=self._work, args=(task, ask), name=f"task-{task.id[:8]}", daemon=True).start()
+        beats = 0
+        try:
+            async for told in task.history.follow(before.number if before else 0, LOOK_SECONDS):
+                if told is not None:
+                    yield told.event
+                elif self._abandoned(task.id):
+                    return
+                elif task.cancel.cancelled:
+                    beats += 1
+                    if beats * LOOK_SECONDS >= STUBBORN_SECONDS:  # the step may take long; its client need not wait
+                        self._tell(task, Failed(task.cancel.reason))
         finally:
             task.cancel.cancel()  # of no effect on a finished task
 
-    def _work(self, body: object, recording: Path | None, task: Task, tell: Callable[[Event | None], None]) -> None:
+    def _work(self, task: Task, ask: Callable[[], GenerateRequest]) -> None:
         """Run one task to its end on this thread, alone."""
         last: Event
-        seconds = None
+        limit = self._studio.settings.max_seconds
         with self._rendering:
-            self._started = time.monotonic()
             logger.info("task %s starts", task.id)
+            stopper = threading.Timer(limit, task.cancel.cancel, [TookTooLong(limit)])
+            stopper.daemon = True
+            if limit:
+                stopper.start()
             try:
-                last = self._render(body, recording, task, tell)
-                seconds = time.monotonic() - self._started
+                last = self._render(task, ask)
             except PipelineError as error:
-                last = Failed(error)
+                last = Failed(task.cancel.reason if task.cancel.cancelled else error)
             except Exception:
                 logger.exception("task %s failed", task.id)
                 last = Failed(_internal_error())
             finally:
-                self._started = None
+                stopper.cancel()
+                self._running = None
         # closed before its end is told: a client that knows of the end finds nothing left to cancel
-        self._book.close(task.id, seconds)
-        logger.info("task %s ends: %s", task.id, type(last).__name__)
-        tell(last)
-        tell(None)
+        self._close(task)
+        self._tell(task, last)
 
-    def _render(self, body: object, recording: Path | None, task: Task, tell: Callable[[Event | None], None]) -> Done:
+    def _render(self, task: Task, ask: Callable[[], GenerateRequest]) -> Done:
         """Tell every event but the last, which is returned."""
+        started = time.monotonic()
+        self._running = None, started
         task.cancel.check()
-        request = parse(body, self._studio, recording)
+        request = ask()
+        avatar = self._studio.avatars.load(request.pack)
+        work = None if request.recording else work_of(request.text, avatar.width * avatar.height)
+        self._running = work, started
         done = None
         for event in self._generate(request, task, self._studio):  # to its end: closed early it removes its files
             if isinstance(event, Done):
                 done = event
             else:
-                tell(event)
+                self._tell(task, event)
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
+        self._pace.note(work, time.monotonic() - started)
+        self._metrics.made(done, float(avatar.fps))
         return done
+
+    def _tell(self, task: Task, event: Event) -> None:
+        """Add EVENT to the task's history, and to the log where it is not one more of its kind."""
+        before = task.history.last
+        if not task.history.tell(event):
+            return
+        if before is None or type(before.event) is not type(event):
+            logger.info("task %s %s", task.id, _logged(event))
+        if isinstance(event, Done | Failed):
+            self._metrics.ended(event)
+
+    def _close(self, task: Task) -> None:
+        self._asked.pop(task.id, None)
+        self._book.close(task.id)
 
     def _abandoned(self, task_id: str) -> bool:
         """Return whether Gradio knows that the client of a running task has left."""
         event = self._queue.event_ids_to_events.get(task_id)
         return event is not None and not event.alive
 
-    async def _entry(self, body: dict[str, Any], language: str) -> AsyncIterator[dict[str, Any]]:
-        """Take the place of a REST request in the line; what it yields reaches ``Ticket.events``."""
-        chosen: Language = "en" if language == "en" else "ko"
-        async for task, event in self.run(body, chosen):
-            yield to_json(event, task.id, chosen)
-
     # --- joining the line, from REST
 
-    async def join(self, body: dict[str, Any], language: Language, request: Request) -> Ticket:
-        """Put BODY in the line. Raises QueueFull."""
+    async def join(self, asked: GenerateRequest, grace: float, request: Request) -> Task:
+        """Put what is ASKED for in the line; it goes on for GRACE seconds while nobody listens. Raises QueueFull.
+
+        REQUEST is the one that brought it.
+        """
         queue = self._queue
+        avatar = await asyncio.to_thread(self._studio.avatars.load, asked.pack)
         entry = next(f for f in self._demo.fns.values() if f.api_name == ENTRY)  # type: ignore[union-attr]  # see _queue
         scope = dict(request.scope)
         # Gradio takes its own address from the request's path, which must be one of its own
         scope["path"] = f"/gradio_api/call/{ENTRY}"
         scope["raw_path"] = scope["path"].encode()
         session = f"rest-{uuid.uuid4().hex}"
-        call = PredictBodyInternal(
-            session_hash=session,
-            fn_index=entry._id,
-            data=[body, language],
-            simple_format=True,  # otherwise every yield after the first is a difference to the one before
-            request=Request(scope),
-        )
+        call = PredictBodyInternal(session_hash=session, fn_index=entry._id, data=[], request=Request(scope))
         accepted, result, reason = await queue.push(body=call, request=call.request, username=None)
         if not accepted:
             if reason == "queue_full":
                 raise self._full()
             raise RuntimeError(f"Gradio's queue refused the task: {result}")
-        task = self._book.open(result)
-        return Ticket(task, session, language, self)
+        # nothing is awaited between the push and these lines, so the queue has not come to it yet
+        task = self._book.open(result, grace)
+        self._asked[task.id] = _Asked(asked, work_of(asked.text, avatar.width * avatar.height))
+        self._tell(task, self.place(task.id) or Queued(1))
+        self._do(self._usher(task, session))
+        self._do(self._stop_unheard(task, max(grace, UNHEARD_SECONDS)))
+        return task
+
+    async def listen(self, task: Task, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
+        """Yield what is told of TASK, from the event after number AFTER on; None if nothing came for HEARTBEAT seconds.
+
+        It ends with the task. Where the last listener of a task leaves before that, the task is stopped: at once, or
+        after its grace.
+        """
+        history = task.history
+        history.listeners += 1
+        try:
+            async with aclosing(history.follow(after, heartbeat)) as events:
+                async for told in events:
+                    yield told
+        finally:
+            history.listeners -= 1
+            history.departures += 1
+            if not history.listeners and not history.ended:
+                self._do(self._stop_unheard(task, task.grace))
+
+    async def _stop_unheard(self, task: Task, seconds: float) -> None:
+        """Stop TASK if nobody comes to listen for SECONDS."""
+        departures = task.history.departures
+        await asyncio.sleep(seconds)
+        if task.history.departures == departures and not task.history.listeners and not task.history.ended:
+            logger.info("task %s has no listener", task.id)
+            await self._leave(task.id)
+
+    async def _usher(self, task: Task, session: str) -> None:
+        """Tell a task of REST its place in the line as that changes, and drop what Gradio keeps of it at the end."""
+        queue = self._queue
+        messages = queue.pending_messages_per_session[session]
+        while not task.history.ended:
+            message: object = None
+            with contextlib.suppress(TimeoutError):
+                message = await asyncio.wait_for(messages.get(), USHER_SECONDS)
+            if isinstance(message, ProcessCompletedMessage):  # of no effect where the task told its own end
+                self._close(task)
+                self._tell(task, Failed(task.cancel.reason if task.cancel.cancelled else _internal_error()))
+            elif message is None or isinstance(message, EstimationMessage):
+                place, told = self.place(task.id), task.history.last
+                if place is not None and told is not None and _is_news(place, told, task.history.asked):
+                    self._tell(task, place)
+        queue.pending_event_ids_session.pop(session, None)
+        queue.pending_messages_per_session.pop(session, None)
+
+    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
+        """Run CHORE beside everything else."""
+        task = asyncio.get_running_loop().create_task(chore)
+        self._chores.add(task)  # the loop itself keeps no hold of it
+        task.add_done_callback(self._chores.discard)
 
     def _full(self) -> QueueFull:
-        retry_after = max(1, round(self._book.mean_seconds() or GUESSED_SECONDS))
+        retry_after = max(1, round(self._rest() or self._pace.seconds(None) or GUESSED_SECONDS))
         limit = self._queue.max_size
         return QueueFull(
             f"대기열이 가득 찼습니다 (최대 {limit}개). {retry_after}초 후에 다시 시도하세요.",
@@ -231,83 +351,59 @@ class RenderQueue:
         """
         queue = self._queue
         event = queue.event_ids_to_events.get(task_id)
-        waiting = self._waits(task_id)
-        if event is None or not (self._book.cancel(task_id) or waiting):
+        waiting = task_id in self._line()
+        if event is None or not (self._book.get(task_id) or waiting):
             raise NotFound(
-                f"작업을 찾을 수 없거나 이미 끝났습니다: {task_id}",
-                f"There is no such task, or it has finished already: {task_id}",
+                f"작업을 찾을 수 없거나 이미 끝났습니다: {task_id:.40}",
+                f"There is no such task, or it has finished already: {task_id:.40}",
             )
         if waiting:
             queue.send_message(event, ProcessCompletedMessage(output={"error": str(Cancelled())}, success=False))
-            await self._leave(task_id)
+        await self._leave(task_id)
         return "queued" if waiting else "running"
 
     async def _leave(self, task_id: str) -> None:
         """Take a task out of the line, or stop it where it runs; the others move up."""
-        queue = self._queue
+        waiting = task_id in self._line()
         self._book.cancel(task_id)
-        waiting = self._waits(task_id)
-        await queue.clean_events(event_id=task_id)
-        if waiting:
-            self._book.close(task_id)
-            queue.broadcast_estimations(LINE)
-
-    async def _forget(self, task_id: str, session: str) -> None:
-        """Drop what Gradio keeps for a REST request whose client listens no more; a task still alive is stopped."""
-        await self._leave(task_id)
-        self._queue.pending_event_ids_session.pop(session, None)
-        self._queue.pending_messages_per_session.pop(session, None)
-
-    def _waits(self, task_id: str) -> bool:
-        line = self._queue.event_queue_per_concurrency_id.get(LINE)
-        return line is not None and any(event._id == task_id for event in line.queue)
+        if not waiting:
+            return
+        await self._queue.clean_events(event_id=task_id)
+        task = self._book.get(task_id)
+        if task is not None:  # one that waits for the page has not been noted down
+            self._close(task)
+            self._tell(task, Failed(task.cancel.reason))
+        self._queue.broadcast_estimations(LINE)
 
 
-class Ticket:
-    """A REST request's place in the line, and what comes of it."""
+def _is_news(place: Queued, told: Told, asked: float) -> bool:
+    """Return whether PLACE says anything that could not be known from what was TOLD last."""
+    before = told.event
+    if (
+        not isinstance(before, Queued)
+        or before.position != place.position
+        or (before.eta is None) != (place.eta is None)
+    ):
+        return True
+    if place.eta is None or before.eta is None:
+        return False
+    expected = before.eta - (time.monotonic() - asked - told.at)
+    return abs(place.eta - expected) > ETA_CHANGE
 
-    def __init__(self, task: Task, session: str, language: Language, line: RenderQueue) -> None:
-        self.task = task
-        self._session = session
-        self._language = language
-        self._line = line
-        self._ended = False
 
-    async def events(self, heartbeat: float) -> AsyncIterator[dict[str, Any] | None]:
-        """Yield each event in the documented shape, and None whenever nothing happened for HEARTBEAT seconds.
-
-        The last is a "done" or an "error". Closing this early stops the task.
-        """
-        messages = self._line._queue.pending_messages_per_session[self._session]
-        try:
-            while not self._ended:
-                try:
-                    message = await asyncio.wait_for(messages.get(), heartbeat)
-                except TimeoutError:
-                    yield None
-                    continue
-                event = self._read(message)
-                if event is not None:
-                    self._ended = event["type"] in ("done", "error")
-                    yield event
-        finally:
-            # shielded: where the client has left, this coroutine is being cancelled itself
-            await asyncio.shield(self._line._forget(self.task.id, self._session))
-
-    def _read(self, message: object) -> dict[str, Any] | None:
-        """Return the event that a message of Gradio's queue carries; None where it means nothing to clients."""
-        match message:
-            case EstimationMessage(rank=int(rank)):
-                position = rank + 1
-                return to_json(Queued(position, self._line._eta(position)), self.task.id, self._language)
-            case ProcessGeneratingMessage(success=True):
-                event: dict[str, Any] = message.output["data"][0]
-                return event
-            case ProcessCompletedMessage():  # the only way that a task ends without its own last event
-                error = Cancelled() if self.task.cancel.cancelled else _internal_error()
-                return to_json(Failed(error), self.task.id, self._language)
-            case _:
-                return None
+def _logged(event: Event) -> str:
+    """Return what the log says of EVENT: nothing of what the client wrote."""
+    match event:
+        case Queued(position):
+            return f"waits: position {position}"
+        case TtsDone(duration=duration):
+            return f"is spoken: {duration:.1f} s"
+        case Done(total=total):
+            return f"ends: Done in {total:.2f} s"
+        case Failed(error):
+            return f"ends: Failed ({type(error).__name__})"
+        case _:
+            return type(event).__name__
 
 
 def _internal_error() -> PipelineError:

@@ -1,28 +1,49 @@
-"""The REST API that API.md documents, with task ids, progress and cancelling added."""
+"""The REST API that API.md documents, with task ids, progress, cancelling and resuming added."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request, Security
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute
 
-from pipeline.errors import BadRequest, Cancelled, Language, Message, NotFound, PipelineError, QueueFull, Unavailable
+from pipeline.errors import (
+    BadRequest,
+    Cancelled,
+    Language,
+    Message,
+    NotAllowed,
+    NotFound,
+    PipelineError,
+    QueueFull,
+    Unavailable,
+)
+from pipeline.events import Done, Failed, to_json
 from pipeline.generate import Studio
 from pipeline.gpu import Gpu
+from pipeline.history import Told
 from pipeline.request import parse
-from pipeline.server.files import file_response, video_response
+from pipeline.server import schema
+from pipeline.server.access import OURS, check_key
+from pipeline.server.files import file_response, growing_response
 from pipeline.server.language import language_of
-from pipeline.server.queue import RenderQueue, Ticket
+from pipeline.server.metrics import Metrics
+from pipeline.server.queue import RenderQueue
+from pipeline.server.repeats import Repeats
+from pipeline.settings import listed
 from pipeline.tasks import Task, TaskBook, is_task_id
 
 logger = logging.getLogger(__name__)
@@ -31,10 +52,11 @@ MAX_BODY = 1 << 20
 """Bytes of a request's body."""
 PING_SECONDS = 15.0
 """A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.1
 """How often a waiting synchronous request looks whether its client is still there."""
-OURS = ("/api/", "/video/", "/assets/audio/")
-"""Addresses whose errors have the documented shape; the others are Gradio's."""
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
+_EVENT_NUMBER = re.compile("[0-9]{1,9}")
 
 ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -47,19 +69,39 @@ class Api:
     line: RenderQueue
     book: TaskBook
     gpu: Gpu
+    metrics: Metrics
+    repeats: Repeats
 
-    def router(self) -> APIRouter:
-        """Return the routes of every endpoint."""
-        router = APIRouter()
-        router.add_api_route("/api/v2/status", self.status, methods=["GET"])
-        router.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"])
-        router.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"])
-        router.add_api_route("/api/avatars", self.avatars, methods=["GET"])
-        router.add_api_route("/api/queue_status", self.queue_status, methods=["GET"])
-        router.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"])
-        router.add_api_route("/video/{task_id}.mp4", self.video, methods=["GET", "HEAD"])
-        router.add_api_route("/assets/audio/{task_id}.wav", self.audio, methods=["GET", "HEAD"])
-        return router
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess."""
+        keys = listed(self.studio.settings.api_keys)
+
+        def has_key(request: Request) -> None:
+            check_key(request.headers.get("authorization"), keys)
+
+        # the second only describes what the first asks for
+        locks = [Depends(has_key), Security(HTTPBearer(auto_error=False))] if keys else []
+        rest = APIRouter(dependencies=locks, responses=schema.problems(401) if keys else {})
+        rest.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
+        rest.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"], **schema.STREAM)
+        rest.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"], **schema.LIPSYNC)
+        rest.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
+        rest.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
+        rest.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
+        rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
+        rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
+        rest.add_api_route("/metrics", self.measured, **schema.METRICS)
+        results = APIRouter()
+        for path, endpoint, described in (
+            ("/video/{task_id}.mp4", self.video, schema.VIDEO),
+            ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
+            ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
+        ):
+            results.add_api_route(path, endpoint, **described)
+            results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        description = schema.described([*rest.routes, *results.routes])
+        rest.add_api_route("/api/openapi.json", lambda: description, include_in_schema=False)
+        return [*rest.routes, *results.routes]
 
     def status(self) -> dict[str, Any]:
         """Tell whether videos can be made, with which avatars and voices."""
@@ -87,38 +129,78 @@ class Api:
 
     async def stream(self, request: Request) -> Response:
         """Make a video, telling each stage as a server-sent event."""
-        ticket = await self._join(request)
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(sse(ticket), media_type="text/event-stream", headers=headers)
+        return self._sse(await self._join(request), 0, _language(request))
 
     async def lipsync(self, request: Request) -> Response:
         """Make a video and answer when it is done."""
         language = _language(request)
-        ticket = await self._join(request)
-        events = ticket.events(LOOK_SECONDS)
-        try:
-            async for event in events:
+        task = await self._join(request)
+        async with aclosing(self.line.listen(task, 0, LOOK_SECONDS)) as events:
+            async for told in events:
                 if await request.is_disconnected():
                     raise ClientDisconnect
-                if event is None:
-                    continue
-                if event["type"] == "done":
-                    return JSONResponse(_reply(event))
-                if event["type"] == "error":
-                    error = {"success": False, "error": event["error"], "task_id": event["task_id"]}
-                    return JSONResponse(error, event["status"])
-        finally:
-            await events.aclose()  # type: ignore[attr-defined]  # an async generator
-        return _error(PipelineError("결과가 없습니다.", "There is no result."), language)
+                if told is not None and isinstance(told.event, Done):
+                    return JSONResponse(_reply(to_json(told.event, task.id, language)))
+                if told is not None and isinstance(told.event, Failed):
+                    error = told.event.error
+                    body = {"success": False, "error": error.message.in_language(language), "task_id": task.id}
+                    return JSONResponse(body, error.status)
+        raise RuntimeError("a task's history ended without a result")
+
+    def task(self, task_id: str, request: Request) -> dict[str, Any]:
+        """Tell how far a task is, or how it ended."""
+        task = self._known(task_id)
+        language = _language(request)
+        told = task.history.told
+        place = self.line.place(task.id)
+        last = to_json(told[-1].event, task.id, language) if told else {}
+        stages: dict[str, float] = {}
+        for one in told:
+            event = to_json(one.event, task.id, language)
+            stages.setdefault(event.get("stage", event["type"]), round(one.at, 3))
+        return {
+            "success": True,
+            "video_url": task.video_url,
+            "error": None,
+            "message": "",
+            **{key: value for key, value in last.items() if key not in ("type", "stage", "success")},
+            "task_id": task.id,
+            "state": "queued" if place else _state(told),
+            "position": place and place.position,
+            "eta": place and place.eta and round(place.eta, 3),
+            "stages": [{"stage": stage, "at": at} for stage, at in stages.items()],
+            "events_url": f"/api/v2/tasks/{task.id}/events",
+        }
+
+    def events(self, task_id: str, request: Request) -> Response:
+        """Go on telling what becomes of a task: after the event that Last-Event-ID numbers, or from its start."""
+        task = self._known(task_id)
+        after = request.headers.get("last-event-id", "") or "0"
+        if not _EVENT_NUMBER.fullmatch(after):
+            raise BadRequest("Last-Event-ID: 이벤트 번호여야 합니다.", "Last-Event-ID: must be the number of an event.")
+        last = task.history.last
+        if task.history.ended and last is not None and int(after) >= last.number:
+            return Response(status_code=204)  # the answer that keeps an EventSource from asking again
+        return self._sse(task, int(after), _language(request))
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
         """Stop a task that waits or runs."""
         state = await self.line.cancel(task_id)
         return {"success": True, "task_id": task_id, "state": state}
 
+    def measured(self) -> Response:
+        """Tell what the server measures of itself, in Prometheus' text format."""
+        return PlainTextResponse(self.metrics.text(), media_type=METRICS_TYPE)
+
     async def video(self, task_id: str, request: Request) -> Response:
         """Send a video: finished, with Range; or while it is being made, from its start."""
-        return await video_response(self._results_of(task_id), self.book, request.method == "HEAD")
+        task = self._results_of(task_id)
+        return await growing_response(task.video, "video/mp4", task, self.book, request.method == "HEAD")
+
+    async def captions(self, task_id: str, request: Request) -> Response:
+        """Send the captions of a video, which grow as it does; a recording whose text nobody knows has none."""
+        task = self._results_of(task_id)
+        return await growing_response(task.captions, "text/vtt", task, self.book, request.method == "HEAD")
 
     def audio(self, task_id: str) -> Response:
         """Send the speech of a video."""
@@ -129,30 +211,61 @@ class Api:
             raise NotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
         return self.book.files_of(task_id)
 
-    async def _join(self, request: Request) -> Ticket:
+    def _known(self, task_id: str) -> Task:
+        task = self.book.find(task_id)
+        if task is None:
+            raise NotFound(
+                f"작업을 찾을 수 없습니다: {task_id:.40}. 작업은 결과와 함께 정해진 시간 동안만 보관됩니다.",
+                f"There is no such task: {task_id:.40}. Tasks are kept for a limited time, like their results.",
+            )
+        return task
+
+    async def _join(self, request: Request) -> Task:
         """Check a request and put it in the line; whatever is wrong with it is answered as plain JSON."""
         body = await _json_body(request)
-        await run_in_threadpool(parse, body, self.studio)
-        if not self.studio.engine.available():
-            raise Unavailable(
-                "립싱크 엔진이 준비되지 않았습니다. 서버 로그를 확인하세요.", "The lipsync engine is not ready."
-            )
-        return await self.line.join(body, _language(request), request)
+        key = request.headers.get("idempotency-key")
+
+        async def join() -> Task:
+            asked = await run_in_threadpool(parse, body, self.studio)
+            if not self.studio.engine.available():
+                raise Unavailable(
+                    "립싱크 엔진이 준비되지 않았습니다. 서버 로그를 확인하세요.", "The lipsync engine is not ready."
+                )
+            grace = 0.0 if key is None else self.studio.settings.resume_seconds
+            return await self.line.join(asked, grace, request)
+
+        if key is None:
+            return await join()
+        return await self.repeats.join(request.headers.get("authorization", ""), key, body, join)
+
+    def _sse(self, task: Task, after: int, language: Language) -> Response:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        text = sse(self.line.listen(task, after, PING_SECONDS), task.id, language)
+        return StreamingResponse(text, media_type="text/event-stream", headers=headers)
 
 
-async def sse(ticket: Ticket) -> AsyncIterator[str]:
-    """Yield the text of a server-sent stream: an event for everything that becomes of TICKET, a comment in between."""
-    events = ticket.events(PING_SECONDS)
-    try:
-        async for event in events:
-            yield ": ping\n\n" if event is None else f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
-    finally:
-        await events.aclose()  # type: ignore[attr-defined]  # an async generator
+async def sse(events: AsyncGenerator[Told | None], task_id: str, language: Language) -> AsyncIterator[str]:
+    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none."""
+    async with aclosing(events):
+        async for told in events:
+            if told is None:
+                yield ": ping\n\n"
+            else:
+                event = {**to_json(told.event, task_id, language), "id": told.number}
+                yield f"id: {told.number}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+
+
+def _state(told: list[Told]) -> str:
+    """Return the state of a task that does not wait."""
+    last = told[-1].event if told else None
+    if isinstance(last, Failed):
+        return "cancelled" if isinstance(last.error, Cancelled) else "failed"
+    return "done" if isinstance(last, Done) else "running"
 
 
 def _reply(done: dict[str, Any]) -> dict[str, Any]:
     """Return the answer of the synchronous call, made from the last event of the other."""
-    copied = ("task_id", "text", "video_path", "video_url", "audio_url", "audio_duration")
+    copied = ("task_id", "text", "video_path", "video_url", "audio_url", "captions_url", "audio_duration")
     return {"success": True, **{key: done[key] for key in copied}, "elapsed": done["elapsed"]["total"]}
 
 
@@ -212,7 +325,11 @@ _HTTP_MESSAGES = {
 
 
 def _error(error: PipelineError, language: Language) -> JSONResponse:
-    headers = {"Retry-After": str(math.ceil(error.retry_after))} if isinstance(error, QueueFull) else None
+    headers = {}
+    if isinstance(error, QueueFull):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if isinstance(error, NotAllowed):
+        headers["WWW-Authenticate"] = "Bearer"
     body = {"success": False, "error": error.message.in_language(language)}
     return JSONResponse(body, error.status, headers=headers)
 

@@ -246,7 +246,7 @@ class _Actions:
             "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         }
         language = language_of(request.headers.get("accept-language"))
-        async for task, event in self._line.run(body, language, Path(audio) if audio else None):
+        async for task, event in self._line.run(body, Path(audio) if audio else None):
             video = str(task.video) if isinstance(event, Done) else None
             yield video, {**to_json(event, task.id, language), **_bar(event)}, task.id
             if isinstance(event, Failed):

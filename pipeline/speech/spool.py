@@ -51,9 +51,9 @@ class SpeechSpool:
                 self._wave.close()
             self._file.close()
         self._reader.close()
+        self._part.unlink(missing_ok=True)  # first: whoever was left speaking must not rename it any more
         if kind is not None:
             self.path.unlink(missing_ok=True)
-        self._part.unlink(missing_ok=True)
 
     def append(self, samples: np.ndarray, rate: int) -> int:
         """Write SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz) and return the number of the first of them."""

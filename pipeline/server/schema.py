@@ -1,0 +1,220 @@
+"""The shapes of what REST takes and answers, for its OpenAPI description.
+
+Requests are read by ``pipeline.request``, whose messages are written for people; these only describe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
+from starlette.routing import BaseRoute
+
+from pipeline.avatar.store import RESOLUTIONS
+from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.tts.base import CUSTOM_VOICE
+
+TITLE = "Realtime interview avatar"
+VERSION = "2"
+"""Of the API, as in its addresses."""
+TaskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Seconds = Annotated[float, Field(ge=0)]
+Url = Annotated[str, Field(pattern="^/")]
+
+
+class _Shape(BaseModel):
+    """A JSON object; fields that are not described may be added by later versions."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class LipsyncBody(_Shape):
+    """What to say, and who says it; ``avatar`` or ``avatar_path`` is required."""
+
+    text: str = Field(min_length=1, description="What to say, up to MAX_TEXT characters.")
+    avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
+    avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
+    resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
+    frame_skip: int | None = Field(None, ge=1, le=MAX_FRAME_SKIP, description="The mouth is solved every n-th frame.")
+    tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
+    tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
+
+
+class Problem(_Shape):
+    """Any error."""
+
+    success: Literal[False]
+    error: str = Field(min_length=1, description="One sentence for people, Korean or English.")
+
+
+class Status(_Shape):
+    """What there is."""
+
+    status: Literal["ok"]
+    models_loaded: bool
+    available_avatars: list[str]
+    tts_engines: list[str]
+
+
+class AvatarFile(_Shape):
+    """One avatar in one resolution."""
+
+    id: str
+    name: str
+    path: str
+
+
+class Avatars(_Shape):
+    """Every avatar in every resolution."""
+
+    avatars: list[AvatarFile]
+
+
+class DeviceMemory(_Shape):
+    """MB of the graphics card; null where there is none."""
+
+    total: int | None
+    used: int | None
+    free: int | None
+
+
+class QueueStatus(_Shape):
+    """How busy the server is."""
+
+    queue_size: Annotated[int, Field(ge=0)]
+    is_processing: bool
+    gpu_memory: DeviceMemory
+
+
+class Video(_Shape):
+    """A finished video."""
+
+    success: Literal[True]
+    task_id: TaskId
+    text: str
+    video_path: str
+    video_url: Url
+    audio_url: Url
+    captions_url: Url | None
+    audio_duration: Seconds
+    elapsed: Seconds
+
+
+class Stage(_Shape):
+    """A stage that a task has reached, and when: seconds after it was asked for."""
+
+    stage: Literal["queued", "tts", "tts_done", "lipsync", "done", "error"]
+    at: Seconds
+
+
+class TaskState(_Shape):
+    """How far a task is. What its last event carried (result addresses, progress, error) is here as well."""
+
+    success: Literal[True]
+    task_id: TaskId
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    position: int | None = Field(description="1 is next; null unless it waits.")
+    eta: float | None = Field(description="Seconds until it is done; null where nobody knows.")
+    stages: list[Stage]
+    events_url: Url
+    video_url: Url
+    error: str | None = Field(description="Why it failed.")
+    message: str
+
+
+class Stopped(_Shape):
+    """A task that was stopped, and what it was."""
+
+    success: Literal[True]
+    task_id: TaskId
+    state: Literal["queued", "running"]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of errors with STATUSES, all of one shape."""
+    why = {
+        400: "Something in the request is wrong; the message names it.",
+        401: "No key came with the request.",
+        404: "There is no such thing.",
+        409: "The Idempotency-Key came before with another body.",
+        500: "Something inside went wrong.",
+        503: "An engine cannot work now, the queue is full (then with Retry-After), or the task was cancelled.",
+    }
+    return {status: {"model": Problem, "description": why[status]} for status in statuses}
+
+
+def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Return the OpenAPI description of ROUTES."""
+    description = get_openapi(title=TITLE, version=VERSION, routes=routes, separate_input_output_schemas=False)
+    for path in description["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)  # FastAPI's own: requests are checked by nobody but us
+    schemas = description["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["LipsyncBody"] = LipsyncBody.model_json_schema()
+    return description
+
+
+def _header(name: str, meaning: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+
+
+def _content(media_type: str, meaning: str, binary: bool = False) -> dict[str, Any]:
+    shape = {"type": "string", "format": "binary"} if binary else {"type": "string"}
+    return {"description": meaning, "content": {media_type: {"schema": shape}}}
+
+
+_ASKED: dict[str, Any] = {
+    "parameters": [
+        _header("Idempotency-Key", "Sent again with the same body, it gives the same task."),
+        _header("Accept-Language", "en gives messages in English."),
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LipsyncBody"}}},
+    },
+}
+_SSE = _content("text/event-stream", "Server-sent events: a number as id, a JSON object as data.")
+_FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The part of it that Range asked for."},
+    416: {"description": "It has no such part."},
+}
+
+# what each route is described with, beside its own sentence
+STREAM: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {200: _SSE, **problems(400, 404, 409, 500, 503)},
+    "openapi_extra": _ASKED,
+}
+LIPSYNC: dict[str, Any] = {
+    "response_model": Video,
+    "responses": problems(400, 404, 409, 500, 503),
+    "openapi_extra": _ASKED,
+}
+TASK: dict[str, Any] = {"response_model": TaskState, "responses": problems(404)}
+EVENTS: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {200: _SSE, 204: {"description": "Nothing is left to tell."}, **problems(400, 404)},
+    "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
+}
+CANCEL: dict[str, Any] = {"response_model": Stopped, "responses": problems(404)}
+METRICS: dict[str, Any] = {
+    "response_class": PlainTextResponse,
+    "responses": {200: _content("text/plain", "Prometheus' text format.")},
+}
+VIDEO: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("video/mp4", "The video.", binary=True), **_FILE_ANSWERS, **problems(404)},
+}
+CAPTIONS: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("text/vtt", "The captions."), **_FILE_ANSWERS, **problems(404)},
+}
+AUDIO: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("audio/wav", "The speech.", binary=True), **_FILE_ANSWERS, **problems(404)},
+}
