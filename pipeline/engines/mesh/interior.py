@@ -21,6 +21,9 @@ TEETH_DEPTH = 0.06
 """How far the teeth sit behind the lips, in basis units."""
 TONGUE_LIFT = 0.05
 """How far the tongue's tip rises at t, d, n, l, in basis units."""
+NARROW_LIGHT, WIDE_GAP = 0.2, 0.20
+"""Share of the light that falls through the narrowest gap; the gap, in eye distances, from which all of it does. Teeth
+as bright as the lips would make a mouth that opens a little look shut."""
 CHEEKS = (205, 425, 50, 280, 36, 266)
 """Points on plain skin, lit as the mouth is."""
 LIPS = (0, 17, 37, 267, 84, 314)
