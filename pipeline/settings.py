@@ -39,6 +39,8 @@ class Settings:
     """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
     models_dir: Path = ROOT / "models"
     """Where weights of networks lie."""
+    models_dir: Path = ROOT / "models"
+    """Where weights of networks lie."""
     elevenlabs_api_key: str = field(default="", repr=False)
     elevenlabs_voice_id: str = ""
     elevenlabs_model: str = "eleven_multilingual_v2"

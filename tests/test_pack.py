@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.avatar.encode import encode
-from pipeline.avatar.pack import Avatar, load, save
+from pipeline.avatar.pack import Avatar, Inpainting, load, save
 from pipeline.avatar.unpickle import Refused, restricted_loads
 from pipeline.errors import BadPack, NotFound
 from pipeline.settings import ROOT
@@ -62,6 +62,42 @@ def test_a_closed_mouth_is_stored_once(avatar: Avatar, tmp_path: Path) -> None:
     once, twice = ((tmp_path / name).stat().st_size for name in ("once.pkl", "twice.pkl"))
     assert twice - once >= avatar.rest.nbytes
     np.testing.assert_array_equal(load(tmp_path / "once.pkl").rest, avatar.landmarks)
+
+
+@pytest.fixture
+def inpainting() -> Inpainting:
+    boxes = np.tile(np.array([[10, 4, 40, 44]], np.int32), (FRAMES, 1))
+    boxes[2] = 0
+    latents = np.random.default_rng(6).standard_normal((FRAMES, 8, 32, 32)).astype(np.float32)
+    return Inpainting(boxes, latents, np.full((FRAMES, 128, 128), 7, np.uint8))
+
+
+def test_what_musetalk_needs_comes_back(avatar: Avatar, inpainting: Inpainting, tmp_path: Path) -> None:
+    save(dataclasses.replace(avatar, inpainting=inpainting), tmp_path / "a.pkl")
+    back = load(tmp_path / "a.pkl").inpainting
+    assert back is not None
+    for field in dataclasses.fields(Inpainting):
+        np.testing.assert_array_equal(getattr(back, field.name), getattr(inpainting, field.name))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boxes": np.full((FRAMES, 4), (10, 4, WIDTH + 2, 44), np.int32)},
+        {"boxes": np.full((FRAMES, 4), (40, 4, 10, 44), np.int32)},
+        {"boxes": np.zeros((FRAMES, 4), np.int64)},
+        {"latents": np.full((FRAMES, 8, 32, 32), np.nan, np.float32)},
+        {"latents": np.zeros((FRAMES - 1, 8, 32, 32), np.float32)},
+        {"masks": np.zeros((FRAMES, 64, 64), np.uint8)},
+    ],
+    ids=["outside", "inside out", "other numbers", "no numbers", "too few", "too small"],
+)
+def test_what_musetalk_cannot_use_is_refused(
+    avatar: Avatar, inpainting: Inpainting, change: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    save(dataclasses.replace(avatar, inpainting=dataclasses.replace(inpainting, **change)), tmp_path / "a.pkl")
+    with pytest.raises(BadPack):
+        load(tmp_path / "a.pkl")
 
 
 @pytest.mark.parametrize("protocol", range(6))

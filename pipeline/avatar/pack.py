@@ -33,6 +33,10 @@ MAX_SIDE = 8192
 """Pixels."""
 MAX_TEETH_SIDE = 1024
 """Pixels."""
+LATENTS = (8, 32, 32)
+"""Shape of a frame's latents for MuseTalk."""
+MASK_SIDE = 128
+"""Pixels of a frame's mask, both ways, whatever the size of its box."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,20 @@ class Teeth:
 
 
 @dataclass(frozen=True)
+class Inpainting:
+    """What MuseTalk needs of every frame of a clip; see ``pipeline.engines.musetalk``.
+
+    boxes: (frames, 4) int32, left, top, right and bottom of the face it redraws, in pixels, all 0 where it must not;
+    latents: (frames, 8, 32, 32) float32, of the face with its lower half hidden and whole;
+    masks: (frames, 128, 128) uint8 over the box, how much of each place is redrawn (255: all).
+    """
+
+    boxes: np.ndarray
+    latents: np.ndarray
+    masks: np.ndarray
+
+
+@dataclass(frozen=True)
 class Avatar:
     """A person on video, ready to speak.
 
@@ -61,7 +79,8 @@ class Avatar:
     z away from the viewer), smoothed over time, rows without a usable face hold the nearest usable ones;
     usable: (frames,) bool, False where the face is missing, covered or turned too far: those frames pass unchanged;
     rest: (frames, 478, 3) float32, the same points as they would be with this person's mouth closed; equal to
-    landmarks where the mouth is closed anyway; teeth: None where the clip does not show them.
+    landmarks where the mouth is closed anyway; teeth: None where the clip does not show them; inpainting: None where
+    the pack was not prepared for MuseTalk.
     """
 
     name: str
@@ -74,6 +93,7 @@ class Avatar:
     rest: np.ndarray
     usable: np.ndarray
     teeth: Teeth | None = None
+    inpainting: Inpainting | None = None
 
     @property
     def id(self) -> str:
@@ -96,7 +116,8 @@ def save(avatar: Avatar, path: Path) -> None:
         "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
         "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
         "usable": np.ascontiguousarray(avatar.usable, bool),
-        "teeth": None if avatar.teeth is None else tuple(getattr(avatar.teeth, f.name) for f in fields(Teeth)),
+        "teeth": _parts(avatar.teeth),
+        "inpainting": _parts(avatar.inpainting),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -110,6 +131,10 @@ def save(avatar: Avatar, path: Path) -> None:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def _parts(value: Teeth | Inpainting | None) -> tuple[object, ...] | None:
+    return None if value is None else tuple(getattr(value, field.name) for field in fields(value))
 
 
 def load(path: Path) -> Avatar:
@@ -165,7 +190,8 @@ def _avatar(content: object) -> Avatar:
     rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(width, height))
     usable = _array(content, "usable", np.dtype(bool), (reader.count,))
     name, resolution = _value(content, "name", str), _value(content, "resolution", str)
-    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, _teeth(content))
+    inpainting = _inpainting(content, reader.count, (width, height))
+    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, _teeth(content), inpainting)
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
@@ -210,10 +236,7 @@ def _points(content: Mapping[str, Any], key: str, frames: int, side: int) -> np.
 def _teeth(content: Mapping[str, Any]) -> Teeth | None:
     if content.get("teeth") is None:  # also in packs older than this entry
         return None
-    value = _value(content, "teeth", tuple)
-    if len(value) != len(fields(Teeth)):
-        raise _Wrong(f"teeth: {len(value)} parts")
-    parts = {field.name: part for field, part in zip(fields(Teeth), value, strict=True)}
+    parts = _named(content, "teeth", Teeth)
     white = _value(parts, "white", float)
     tint = _array(parts, "tint", np.dtype(np.float32), (2,))
     corners = _array(parts, "corners", np.dtype(np.float32), (3, 2))
@@ -228,6 +251,28 @@ def _teeth(content: Mapping[str, Any]) -> Teeth | None:
         if not (0 < height <= MAX_TEETH_SIDE and 0 < width <= MAX_TEETH_SIDE):
             raise _Wrong(f"teeth: a picture of {width} x {height}")
     return Teeth(white, tint, picture, corners)
+
+
+def _named(content: Mapping[str, Any], key: str, kind: type[Teeth] | type[Inpainting]) -> dict[str, Any]:
+    """Return the parts of a KIND that was saved, by the names of its fields."""
+    value = _value(content, key, tuple)
+    if len(value) != len(fields(kind)):
+        raise _Wrong(f"{key}: {len(value)} parts")
+    return {field.name: part for field, part in zip(fields(kind), value, strict=True)}
+
+
+def _inpainting(content: Mapping[str, Any], frames: int, size: tuple[int, int]) -> Inpainting | None:
+    if content.get("inpainting") is None:  # also in packs older than this entry
+        return None
+    parts = _named(content, "inpainting", Inpainting)
+    boxes = _array(parts, "boxes", np.dtype(np.int32), (frames, 4))
+    start, stop = boxes[:, :2], boxes[:, 2:]
+    if (start < 0).any() or (stop > size).any() or not ((stop > start).all(1) | (boxes == 0).all(1)).all():
+        raise _Wrong("boxes: outside the picture")
+    latents = _array(parts, "latents", np.dtype(np.float32), (frames, *LATENTS))
+    if not np.isfinite(latents).all():
+        raise _Wrong("latents: not numbers")
+    return Inpainting(boxes, latents, _array(parts, "masks", np.dtype(np.uint8), (frames, MASK_SIDE, MASK_SIDE)))
 
 
 def _bad(path: Path, ko: str, en: str) -> BadPack:

@@ -1,0 +1,78 @@
+"""What the network hears: hidden states of Whisper's encoder around each frame (MuseTalk 1.5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+
+RATE = 16_000
+"""Hz that Whisper hears."""
+SEGMENT_SECONDS = 30
+"""Whisper hears so much at a time."""
+STATES_PER_SECOND = 50
+BESIDE = 2
+"""Frames heard before a frame and after it, of two states each whatever the frame rate."""
+WINDOW = 2 * (BESIDE + 1 + BESIDE)
+"""States that a frame hears."""
+
+
+class SpeechFeatures:
+    """Listens to speech with Whisper's ENCODER; EXTRACTOR (a ``WhisperFeatureExtractor``) makes its log-mel input."""
+
+    def __init__(self, encoder: Any, extractor: Any) -> None:
+        self._encoder = encoder
+        self._extractor = extractor
+
+    @torch.inference_mode()
+    def states(self, samples: np.ndarray, rate: int) -> torch.Tensor:
+        """Return what is heard in SAMPLES ((n,) float32 at RATE Hz): (time, 5, channels), 50 a second.
+
+        All depths of the encoder, its input and the output of each layer, as many moments as the sound lasts.
+        """
+        heard = samples if rate == RATE else soxr.resample(samples, rate, RATE, quality="HQ")
+        parts = []
+        length = SEGMENT_SECONDS * RATE
+        for start in range(0, len(heard), length):
+            mel = self._extractor(
+                heard[start : start + length],
+                sampling_rate=RATE,
+                return_tensors="pt",
+                device=str(self._encoder.device),
+            ).input_features
+            output = self._encoder(mel.to(self._encoder.device, self._encoder.dtype), output_hidden_states=True)
+            parts.append(torch.stack(output.hidden_states, dim=2)[0])
+        if not parts:
+            raise ValueError("no sound")
+        return torch.cat(parts)[: max(1, len(heard) * STATES_PER_SECOND // RATE)]
+
+
+def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
+    """Return what the network is told of the sound in FRAMES (their numbers, at FPS): (n, WINDOW * depths, channels).
+
+    Ten of STATES ((time, depths, channels), 50 a second) around each, with the encoding of their positions added.
+    """
+    heard = windows(states, fps, frames).flatten(1, 2)
+    return heard + positions(*heard.shape[1:]).to(heard)
+
+
+def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
+    """Return those of STATES that each of FRAMES hears: (n, WINDOW, depths, channels); zeros lie before and after."""
+    step = Fraction(STATES_PER_SECOND) / fps
+    before = BESIDE * math.ceil(step)
+    first = torch.tensor([math.floor(number * step) - before for number in frames])
+    moments = (first[:, None] + torch.arange(WINDOW)).to(states.device)
+    inside = (moments >= 0) & (moments < len(states))
+    return states[moments.clamp(0, len(states) - 1)] * inside[..., None, None]
+
+
+def positions(length: int, channels: int) -> torch.Tensor:
+    """Return the sinusoidal encoding of LENGTH positions, (length, channels) float32 (Vaswani et al. 2017, 3.5)."""
+    rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10_000) / channels))
+    angles = torch.arange(length)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -1,0 +1,158 @@
+"""Fetches the network's weights from the Hugging Face hub: ``python -m pipeline.engines.musetalk.download``.
+
+3.9 GB, into ``MODELS_DIR`` (by default ``models``), from ``HF_ENDPOINT`` where that names a mirror. A download that
+broke off is taken up where it stopped (the hub's own client begins again). Every file is of a fixed revision, and its
+size and SHA-256 must be the ones below, which were published with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from pipeline.errors import PipelineError, Unavailable
+from pipeline.settings import Settings
+
+_MUSETALK = "TMElyralab/MuseTalk", "3ef28bc5cff08c90ad8178a25f1b570cd800170f"
+_VAE = "stabilityai/sd-vae-ft-mse", "31f26fdeee1355a5c34592e401dd41e45d25a493"
+_WHISPER = "openai/whisper-tiny", "169d4a4341b33bc18d8881c4b69c2e104e1cc0af"
+HUB = "https://huggingface.co"
+_CHUNK = 1 << 20
+_PATIENCE = 30.0
+"""Seconds without a byte after which the hub counts as gone."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file NAME of a REPOSITORY's REVISION on the hub that belongs in FOLDER; SIZE in bytes."""
+
+    folder: str
+    repository: str
+    revision: str
+    name: str
+    size: int
+    sha256: str
+
+
+FILES = (
+    WeightFile(
+        "", *_MUSETALK, "musetalkV15/musetalk.json",
+        748, "5b6923aee04d71692e0e9846c471e0a4ea07a4f686d39545e472bd4ba17e1b47",
+    ),
+    WeightFile(
+        "", *_MUSETALK, "musetalkV15/unet.pth",
+        3_400_074_924, "7ebf6c98c181e20838e4c0054e96e944ac60d5d692cc01db42839fe11b787007",
+    ),
+    WeightFile(
+        "sd-vae", *_VAE, "config.json",
+        547, "92d3dfb746fca211a2c9e019e285f8597412211728dce3c5bcf4eda0f2d62e7e",
+    ),
+    WeightFile(
+        "sd-vae", *_VAE, "diffusion_pytorch_model.safetensors",
+        334_643_276, "a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+    ),
+    WeightFile(
+        "whisper", *_WHISPER, "config.json",
+        1_983, "ffdccec4f3211f4c63310f2b7098f309fe70f3952cedc5e4d11e43f5b2379b98",
+    ),
+    WeightFile(
+        "whisper", *_WHISPER, "preprocessor_config.json",
+        184_990, "9b5cd03a36fbb8a627c64d98a5b5b126ead95a77720723944487311f0110b666",
+    ),
+    WeightFile(
+        "whisper", *_WHISPER, "model.safetensors",
+        151_061_672, "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395",
+    ),
+)  # fmt: skip
+
+
+def download(models: Path, files: Sequence[WeightFile] = FILES, hub: str = HUB) -> None:
+    """Fetch those of FILES into MODELS that are not there yet, from HUB; progress is shown on the terminal.
+
+    A file grows at its name + ".part" and is taken up where it stopped. Raises Unavailable when it cannot be fetched,
+    or something else came.
+    """
+    for file in files:
+        path = models / file.folder / file.name
+        if fault(path, file) is None:
+            continue
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _fetch(file, part, hub)
+            found = fault(part, file)
+            if found is None:
+                part.replace(path)
+        except (OSError, HTTPException) as error:
+            raise Unavailable(
+                f"{file.name}: {hub}에서 받을 수 없습니다 ({error}). 인터넷 연결과 디스크 여유 공간을 확인하고 다시 "
+                "실행하세요. 멈춘 곳에서 이어 받습니다.",
+                f"{file.name}: it cannot be fetched from {hub} ({error}). Check the connection and the free disk "
+                "space, and run this again: it goes on where it stopped.",
+            ) from error
+        if found is not None:
+            part.unlink(missing_ok=True)
+            raise Unavailable(
+                f"{file.name}: 받은 파일이 올바르지 않아 지웠습니다 ({found}). 다시 실행하세요.",
+                f"{file.name}: what came is not the file, and was removed ({found}). Run this again.",
+            )
+
+
+def fault(path: Path, file: WeightFile) -> str | None:
+    """Return what is wrong with the file at PATH, which should be FILE; None where nothing is."""
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != file.size:
+        return f"{size:,} of {file.size:,} bytes"
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+    return None if digest.hexdigest() == file.sha256 else f"SHA-256 {digest.hexdigest()}"
+
+
+def _fetch(file: WeightFile, part: Path, hub: str) -> None:
+    """Append to PART what it lacks of FILE. Raises OSError and HTTPException."""
+    from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
+
+    have = part.stat().st_size if part.is_file() else 0
+    if have >= file.size:
+        return
+    request = Request(f"{hub}/{file.repository}/resolve/{file.revision}/{file.name}")
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urlopen(request, timeout=_PATIENCE) as answer:
+        goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
+        with (
+            part.open("ab" if goes_on else "wb") as content,
+            tqdm(total=file.size, initial=have if goes_on else 0, unit="B", unit_scale=True, desc=file.name) as bar,
+        ):
+            while content.tell() < file.size and (chunk := answer.read(min(_CHUNK, file.size - content.tell()))):
+                content.write(chunk)
+                bar.update(len(chunk))
+            if content.tell() < file.size:
+                raise ConnectionError(f"{content.tell():,} of {file.size:,} bytes came")
+
+
+def main() -> int:
+    """Fetch everything; return the exit status."""
+    models = Settings.from_environment().models_dir
+    try:
+        download(models, hub=os.environ.get("HF_ENDPOINT", HUB).rstrip("/"))
+    except PipelineError as error:
+        print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+        return 1
+    print(f"{models}: {sum(file.size for file in FILES) / 1e9:.1f} GB, complete")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
