@@ -20,7 +20,14 @@ import requests
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
 QUEUE_LIMIT = 12
-SETTINGS_OF_OURS = ("ELEVENLABS_API_KEY", "ELEVENLABS_VOICE_ID", "ELEVENLABS_BASE_URL", "RESULTS", "RESULT_TTL")
+SETTINGS_OF_OURS = (
+    "ELEVENLABS_API_KEY",
+    "ELEVENLABS_VOICE_ID",
+    "ELEVENLABS_BASE_URL",
+    "RESULTS",
+    "RESULT_TTL",
+    "API_KEYS",
+)
 
 
 class Server:
@@ -137,6 +144,14 @@ def fake_server(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     with running(
         ["-m", "tests.fakes", str(fake_packs)], tmp_path_factory.mktemp("fake"), MAX_QUEUE=str(QUEUE_LIMIT)
     ) as s:
+        yield s
+
+
+@pytest.fixture(scope="session")
+def short_grace(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server on stand-ins, with little patience."""
+    folder = tmp_path_factory.mktemp("impatient")
+    with running(["-m", "tests.fakes", str(fake_packs)], folder, RESUME_SECONDS="1", MAX_SECONDS="2.5") as s:
         yield s
 
 

@@ -22,8 +22,9 @@ ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges")
 def check_key(authorization: str | None, keys: Sequence[str]) -> None:
     """Raise NotAllowed unless AUTHORIZATION is "Bearer" and one of KEYS, or there are none."""
     scheme, _, given = (authorization or "").partition(" ")
+    sent = given.strip(" ").encode("latin-1")  # as it came: that is how headers are decoded
     # every key is compared, in a time that tells nothing of how much of it was right
-    right = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    right = [hmac.compare_digest(sent, key.encode()) for key in keys]
     if keys and not (scheme.lower() == "bearer" and any(right)):
         raise NotAllowed
 

@@ -6,7 +6,7 @@ Requests are read by ``pipeline.request``, whose messages are written for people
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
@@ -125,6 +125,50 @@ class TaskState(_Shape):
     message: str
 
 
+class _Event(_Shape):
+    """What every event carries."""
+
+    task_id: TaskId
+    id: Annotated[int, Field(ge=1)]
+
+
+class StatusEvent(_Event):
+    """A stage that was reached, or how far it is: with position and eta, addresses, times, or progress."""
+
+    type: Literal["status"]
+    stage: Literal["queued", "tts", "tts_done", "lipsync"]
+    message: str
+
+
+class DoneEvent(_Event):
+    """The end of a task: its video."""
+
+    type: Literal["done"]
+    text: str
+    video_url: Url
+    video_path: str
+    audio_url: Url
+    captions_url: Url | None
+    audio_duration: Seconds
+    elapsed: dict[Literal["tts", "lipsync", "total"], Seconds]
+
+
+class ErrorEvent(_Event):
+    """The end of a task that failed or was cancelled."""
+
+    type: Literal["error"]
+    success: Literal[False]
+    error: str
+    message: str
+    status: int
+    retryable: bool
+    cancelled: bool
+
+
+TaskEvent = StatusEvent | DoneEvent | ErrorEvent
+"""What the data of a server-sent event holds."""
+
+
 class Stopped(_Shape):
     """A task that was stopped, and what it was."""
 
@@ -155,7 +199,8 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["LipsyncBody"] = LipsyncBody.model_json_schema()
+    for model in (LipsyncBody, *get_args(TaskEvent)):
+        schemas[model.__name__] = model.model_json_schema()
     return description
 
 
@@ -178,7 +223,24 @@ _ASKED: dict[str, Any] = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LipsyncBody"}}},
     },
 }
-_SSE = _content("text/event-stream", "Server-sent events: a number as id, a JSON object as data.")
+_EVENT = {
+    "type": "object",
+    "required": ["id", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "To be sent back as Last-Event-ID."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(TaskEvent)],
+            },
+        },
+    },
+}
+_SSE = {
+    "description": "Server-sent events, each of this shape; the last is a DoneEvent or an ErrorEvent.",
+    "content": {"text/event-stream": {"schema": _EVENT}},
+}
 _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part of it that Range asked for."},
     416: {"description": "It has no such part."},

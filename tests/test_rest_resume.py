@@ -1,0 +1,191 @@
+"""A line that breaks loses nothing: events go on where they stopped, a request sent twice is one task."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import Server, events_of, wait_for
+
+QUICK = {"text": "one two", "avatar": "solo"}
+SLOW = {"text": "slow " + "word " * 5, "avatar": "solo"}
+ENDLESS = {"text": "slow " + "word " * 100, "avatar": "solo"}
+
+
+def resumed(server: Server, task_id: str, after: int | None = None) -> list[dict[str, Any]]:
+    """Return what is told of a task from event AFTER on."""
+    headers = {} if after is None else {"Last-Event-ID": str(after)}
+    with server.get(f"/api/v2/tasks/{task_id}/events", headers=headers, stream=True) as response:
+        assert response.status_code == 200 and response.headers["Content-Type"].startswith("text/event-stream")
+        return list(events_of(response))
+
+
+def test_events_are_numbered_in_the_stream_and_in_the_json(fake_server: Server) -> None:
+    with requests.post(fake_server.url + "/api/v2/lipsync/stream", json=QUICK, stream=True, timeout=60) as response:
+        lines = [line for line in response.iter_lines() if line]
+    with requests.post(fake_server.url + "/api/v2/lipsync/stream", json=QUICK, stream=True, timeout=60) as response:
+        numbers = [event["id"] for event in events_of(response)]
+    assert numbers == sorted(set(numbers)) and numbers[0] == 1
+    assert lines[0] == b"id: 1" and all(line.startswith((b"id: ", b"data: ")) for line in lines)
+
+
+def test_a_broken_line_goes_on_where_it_broke(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(SLOW, **{"Idempotency-Key": "broken"}) as events:
+        seen = [next(events), next(events)]
+    task_id = seen[0]["task_id"]
+    rest = resumed(fake_server, task_id, seen[-1]["id"])
+    assert rest[-1]["type"] == "done"
+    numbers = [event["id"] for event in seen + rest]
+    assert numbers == sorted(set(numbers))
+    assert [event["stage"] for event in seen] == ["queued", "tts"] and rest[0]["stage"] == "tts_done"
+    # and again from its start, as long as the result is kept
+    again = resumed(fake_server, task_id)
+    assert [event["id"] for event in again][:2] == [1, 2] and again[-1] == rest[-1]
+    assert fake_server.get(rest[-1]["video_url"]).status_code == 200
+
+
+def test_an_event_source_that_has_all_is_told_to_stop_asking(fake_server: Server) -> None:
+    done = fake_server.events(QUICK)[-1]
+    path = f"/api/v2/tasks/{done['task_id']}/events"
+    assert fake_server.get(path, headers={"Last-Event-ID": str(done["id"])}).status_code == 204
+    assert fake_server.get(path, headers={"Last-Event-ID": "999999999"}).status_code == 204
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "1.5", "9" * 40, "../1"])
+def test_what_is_no_number_of_an_event_is_refused(fake_server: Server, number: str) -> None:
+    done = fake_server.events(QUICK)[-1]
+    answer = fake_server.get(f"/api/v2/tasks/{done['task_id']}/events", headers={"Last-Event-ID": number})
+    assert answer.status_code == 400 and "Last-Event-ID" in answer.json()["error"]
+
+
+def test_two_clients_hear_the_same(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(SLOW) as events:
+        task_id = next(events)["task_id"]
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(resumed, fake_server, task_id)
+            first = list(events)
+        assert other.result()[-1] == first[-1]
+
+
+def test_a_listener_keeps_a_task_whose_first_client_has_left(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with ThreadPoolExecutor(1) as pool:
+        with fake_server.stream(SLOW) as events:
+            task_id = next(event for event in events if event["stage"] == "tts")["task_id"]
+            other = pool.submit(resumed, fake_server, task_id)
+            wait_for(lambda: next(events)["stage"] == "lipsync")
+        assert other.result()[-1]["type"] == "done"
+
+
+def test_without_a_key_a_dropped_line_stops_the_task_at_once(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(ENDLESS) as events:
+        task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
+    wait_for(lambda: fake_server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
+    assert resumed(fake_server, task_id)[-1]["cancelled"] is True
+
+
+def test_with_a_key_a_task_goes_on_for_a_while(short_grace: Server) -> None:
+    with short_grace.stream(ENDLESS, **{"Idempotency-Key": "gone"}) as events:
+        task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
+    time.sleep(0.5)
+    assert short_grace.get(f"/api/v2/tasks/{task_id}").json()["state"] == "running"
+    wait_for(lambda: short_grace.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
+    assert f"task {task_id} has no listener" in short_grace.log
+    short_grace.wait_idle()
+    assert list(short_grace.results.glob(f"{task_id}*")) == []
+
+
+def test_a_request_sent_twice_is_one_task(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    before = len(fake_server.log)
+    key = {"Idempotency-Key": "twice"}
+    with ThreadPoolExecutor(3) as pool:
+        streams = [pool.submit(fake_server.events, SLOW, **key) for _ in range(2)]
+        reply = pool.submit(fake_server.post, "/api/v2/lipsync", SLOW, headers=key).result().json()
+        ends = [stream.result()[-1] for stream in streams]
+    assert reply["success"] is True and {end["task_id"] for end in ends} == {reply["task_id"]}
+    assert fake_server.post("/api/v2/lipsync", dict(reversed(SLOW.items())), headers=key).json() == reply
+    assert fake_server.log[before:].count("starts\n") == 2  # "task ... starts" and "render starts"
+
+
+def test_a_key_with_another_body_is_a_conflict(fake_server: Server) -> None:
+    key = {"Idempotency-Key": "other"}
+    assert fake_server.post("/api/v2/lipsync", QUICK, headers=key).status_code == 200
+    for path in ("/api/v2/lipsync", "/api/v2/lipsync/stream"):
+        answer = fake_server.post(path, {**QUICK, "text": "three"}, headers=key)
+        assert answer.status_code == 409 and answer.json()["success"] is False
+        assert "Idempotency-Key" in answer.json()["error"]
+
+
+def test_a_failure_is_repeated_and_a_refusal_is_not(fake_server: Server) -> None:
+    key = {"Idempotency-Key": "failure"}
+    bad, crash = {"text": "", "avatar": "solo"}, {"text": "crash", "avatar": "solo"}
+    assert fake_server.post("/api/v2/lipsync", bad, headers=key).status_code == 400
+    first = fake_server.post("/api/v2/lipsync", crash, headers=key)
+    assert first.status_code == 500
+    assert fake_server.post("/api/v2/lipsync", crash, headers=key).json() == first.json()
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é"])
+def test_a_key_is_checked(fake_server: Server, key: str) -> None:
+    answer = fake_server.post("/api/v2/lipsync", QUICK, headers={"Idempotency-Key": key.encode("latin-1")})
+    assert answer.status_code == 400 and "Idempotency-Key" in answer.json()["error"]
+
+
+def test_a_task_tells_its_state(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    with fake_server.stream(ENDLESS) as running, fake_server.stream(QUICK) as waiting:
+        first = next(event for event in running if event["stage"] == "lipsync")
+        state = fake_server.get(f"/api/v2/tasks/{first['task_id']}").json()
+        assert state["success"] is True and state["state"] == "running" and state["video_url"] == first["video_url"]
+        assert [stage["stage"] for stage in state["stages"]] == ["queued", "tts", "tts_done", "lipsync"]
+        times = [stage["at"] for stage in state["stages"]]
+        assert times == sorted(times) and state["position"] is None and 0 <= state["progress"] < 1
+
+        behind = next(waiting)["task_id"]
+        state = fake_server.get(f"/api/v2/tasks/{behind}").json()
+        assert state["state"] == "queued" and state["position"] == 1 and state["error"] is None
+        fake_server.post(f"/api/cancel/{first['task_id']}")
+        done = list(waiting)[-1]
+    state = fake_server.get(f"/api/v2/tasks/{behind}").json()
+    assert state["state"] == "done" and state["video_url"] == done["video_url"] and state["elapsed"] == done["elapsed"]
+    stopped = fake_server.get(f"/api/v2/tasks/{first['task_id']}", headers={"Accept-Language": "en"}).json()
+    assert stopped["state"] == "cancelled" and stopped["error"] == "The task was cancelled."
+    crashed = fake_server.events({"text": "crash", "avatar": "solo"})[-1]
+    assert fake_server.get(f"/api/v2/tasks/{crashed['task_id']}").json()["state"] == "failed"
+
+
+@pytest.mark.parametrize("task_id", ["0" * 32, "nothing", "..%2F..%2Fapp", "%00"])
+def test_an_unknown_task_is_not_found(fake_server: Server, task_id: str) -> None:
+    for path in (f"/api/v2/tasks/{task_id}", f"/api/v2/tasks/{task_id}/events"):
+        answer = fake_server.get(path)
+        assert answer.status_code == 404 and answer.json()["success"] is False
+
+
+def test_those_who_wait_are_told_times_by_the_length_of_texts(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    fake_server.events(QUICK)
+    etas = {}
+    with fake_server.stream(SLOW) as running:
+        wait_for(lambda: next(running)["stage"] == "lipsync")
+        for name, text in (("short", "one two"), ("long", "one two three four five six seven " * 10)):
+            with fake_server.stream({"text": text, "avatar": "solo"}) as waiting:
+                etas[name] = next(waiting)["eta"]
+    assert etas["long"] > etas["short"] >= 0
+    fake_server.wait_idle()
+
+
+def test_a_task_may_not_take_for_ever(short_grace: Server) -> None:
+    last = short_grace.events(ENDLESS, **{"Accept-Language": "en"})[-1]
+    assert last["status"] == 500 and "MAX_SECONDS" in last["error"] and last["cancelled"] is False
+    hanging = short_grace.post("/api/v2/lipsync", {"text": "hang hang", "avatar": "solo"})
+    assert hanging.status_code == 500 and "MAX_SECONDS" in hanging.json()["error"]
+    assert short_grace.post("/api/v2/lipsync", QUICK).status_code == 200
+    assert short_grace.half_made() == []

@@ -1,0 +1,93 @@
+"""The OpenAPI description is true: requests made up from it get the answers that it describes, and no fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from pydantic import TypeAdapter
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from pipeline.server.schema import TaskEvent
+from tests.conftest import Server
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+)
+EXAMPLES = 15
+"""Requests made up for each route."""
+SHAPES = (
+    ("GET", "/api/v2/status"),
+    ("POST", "/api/v2/lipsync/stream"),
+    ("POST", "/api/v2/lipsync"),
+    ("GET", "/api/v2/tasks/{task_id}"),
+    ("GET", "/api/v2/tasks/{task_id}/events"),
+    ("GET", "/api/avatars"),
+    ("GET", "/api/queue_status"),
+    ("POST", "/api/cancel/{task_id}"),
+    ("GET", "/metrics"),
+    ("GET", "/video/{task_id}.mp4"),
+    ("GET", "/video/{task_id}.vtt"),
+    ("GET", "/assets/audio/{task_id}.wav"),
+)
+
+
+@pytest.fixture(scope="module")
+def described(fake_server: Server) -> Any:
+    return schemathesis.openapi.from_dict(fake_server.get("/api/openapi.json").json())
+
+
+@pytest.mark.parametrize(("method", "path"), SHAPES)
+def test_every_answer_has_a_described_shape(fake_server: Server, described: Any, method: str, path: str) -> None:
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
+    @given(case=described[path][method].as_strategy())
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=fake_server.url, checks=CHECKS, timeout=60)
+
+    check()
+
+
+def test_every_route_is_described(fake_server: Server) -> None:
+    described = fake_server.get("/api/openapi.json").json()
+    assert described["openapi"].startswith("3.") and described["paths"].keys() == {path for _, path in SHAPES}
+    for path in described["paths"].values():
+        for operation in path.values():
+            assert "422" not in operation["responses"] and operation["description"]
+    body = described["components"]["schemas"]["LipsyncBody"]
+    assert body["required"] == ["text"] and "avatar_path" in body["properties"]
+
+
+@pytest.mark.parametrize("text", ["one two", "crash", "dropped"])
+def test_every_event_has_a_described_shape(fake_server: Server, text: str) -> None:
+    for event in fake_server.events({"text": text, "avatar": "solo"}):
+        TypeAdapter(TaskEvent).validate_python(event, strict=True)
+
+
+def test_real_answers_have_the_described_shapes(fake_server: Server, described: Any) -> None:
+    """Made-up requests rarely get far; these do."""
+    body = {"text": "one two", "avatar": "solo"}
+    done = fake_server.events(body)[-1]
+    for method, path, fields in (
+        ("POST", "/api/v2/lipsync", {"body": body, "media_type": "application/json"}),
+        ("GET", "/api/v2/tasks/{task_id}", {"path_parameters": {"task_id": done["task_id"]}}),
+        ("GET", "/api/v2/tasks/{task_id}/events", {"path_parameters": {"task_id": done["task_id"]}}),
+        ("GET", "/video/{task_id}.mp4", {"path_parameters": {"task_id": done["task_id"]}}),
+        ("GET", "/video/{task_id}.vtt", {"path_parameters": {"task_id": done["task_id"]}}),
+        ("GET", "/assets/audio/{task_id}.wav", {"path_parameters": {"task_id": done["task_id"]}}),
+    ):
+        answer = described[path][method].Case(**fields).call_and_validate(base_url=fake_server.url, checks=CHECKS)
+        assert answer.status_code == 200
