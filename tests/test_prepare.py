@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 from scipy.signal import savgol_filter
 
@@ -156,6 +157,32 @@ def test_a_wandering_rate_becomes_steady(tmp_path: Path) -> None:
         assert abs(int(frame.y[90, 160]) - (20 + 4 * expected)) <= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("curve", [18, 16], ids=["HLG", "PQ"])
+def test_hdr_is_shown_in_the_colours_of_a_pack(source: list[Frame], tmp_path: Path, curve: int) -> None:
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p10le"
+        stream.options = {"x265-params": "log-level=none"}
+        stream.codec_context.color_primaries, stream.codec_context.colorspace = 9, 9
+        stream.codec_context.color_trc, stream.codec_context.color_range = curve, 1
+        maker = VideoReformatter()
+        for frame in source[:14]:
+            plain = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
+            plain.colorspace, plain.color_range, plain.color_trc, plain.color_primaries = 1, 1, 1, 1
+            wide = maker.reformat(
+                plain, 320, 180, "yuv420p10le", dst_colorspace=9, dst_color_trc=curve, dst_color_primaries=9
+            )
+            container.mux(stream.encode(wide))
+        container.mux(stream.encode(None))
+    clip = open_clip(path)
+    assert clip.wide and not clip.plain and clip.shown_colors.space == 1
+    for shown, frame in zip(pictures(clip, 320, 180), source, strict=False):
+        usual = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p").reformat(320, 180).to_ndarray()
+        assert np.abs(shown.planes.astype(int) - usual).mean() < 5  # read as if it were none: 15 to 30
+
+
 def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_path: Path) -> None:
     def shown() -> Iterator[Frame]:
         for number, frame in enumerate(source + source[::-1]):
@@ -216,6 +243,8 @@ def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:
     yield folder / "missing.mp4", "No such file"
     (folder / "text.png").write_bytes(b"hello")
     yield folder / "text.png", "cannot be read as a photo"
+    (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    yield folder / "phone.HEIC", "Save it as JPEG"
     Image.fromarray(rng.integers(0, 255, (300, 300, 3), np.uint8)).save(folder / "cat.jpg")
     yield folder / "cat.jpg", "No person's face"
 

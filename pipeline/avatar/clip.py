@@ -7,14 +7,14 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
@@ -30,6 +30,8 @@ LONGEST = 60.0
 BT709 = ColorTags(1, 1, 1, 1)
 BT601 = ColorTags(1, 6, 6, 6)
 _RGB, _SAID_NOTHING = 0, 2
+_PQ, _HLG = 16, 18
+_BT2020 = 9
 _PACKETS_READ = 40_000
 """Enough for a minute at 600 frames a second: a longer film is not read to its end to find that out."""
 
@@ -60,6 +62,11 @@ class Clip:
         if self.fps > MAX_FPS:
             return self.fps / math.ceil(self.fps / MAX_FPS)
         return self.fps * max(1, math.floor(MAX_FPS / self.fps)) if self.fps < MIN_FPS else self.fps
+
+    @property
+    def wide(self) -> bool:
+        """Whether its colours are HDR's (HLG, PQ) or BT.2020's, which packs do not have."""
+        return self.colors.trc in (_PQ, _HLG) or self.colors.primaries == _BT2020
 
     @property
     def shown_colors(self) -> ColorTags:
@@ -112,7 +119,8 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
     width, height, upright = _shown_size(stored, turn, aspect)
     whole = begin == 0 and stop == length
     plain = codec == "h264" and pix_fmt == "yuv420p" and constant and upright and whole
-    return Clip(path, width, height, turn, fps, begin, stop, colors, constant, plain)
+    clip = Clip(path, width, height, turn, fps, begin, stop, colors, constant, plain)
+    return replace(clip, plain=False) if clip.wide else clip
 
 
 def _header_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
@@ -170,7 +178,8 @@ def _shown_size(stored: tuple[int, int], turn: int, aspect: Fraction) -> tuple[i
 def pictures(clip: Clip, width: int, height: int) -> Iterator[Frame]:
     """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time.
 
-    Raises BadClip where the clip cannot be read or breaks off early.
+    HDR becomes BT.709, its tones and gamut mapped by libswscale. Raises BadClip where the clip cannot be read or
+    breaks off early.
     """
     # FFmpeg reads what says nothing as BT.601, so only BT.601 brings its YUV back unchanged
     matrix = Colorspace.ITU601 if clip.colors.space in (_RGB, _SAID_NOTHING, 5, 6) else Colorspace.ITU709
@@ -179,7 +188,7 @@ def pictures(clip: Clip, width: int, height: int) -> Iterator[Frame]:
     # half a frame in: the middle of a picture's time, safe from rounding on either side
     times = [clip.start + (number + 0.5) / float(fps) for number in range(expected)]
     try:
-        for picture in (_steady if clip.constant else _wandering)(clip, width, height, times):
+        for picture in (_steady if clip.constant and not clip.wide else _decoded)(clip, width, height, times):
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             yield Frame(shown.reformat(format="yuv420p", dst_colorspace=matrix).to_ndarray())
             count += 1
@@ -222,15 +231,26 @@ def _drain(errors: BinaryIO) -> None:
             continue
 
 
-def _wandering(clip: Clip, width: int, height: int, times: list[float]) -> Iterator[np.ndarray]:
-    """Yield the RGB pictures of CLIP, whose rate wanders, that are to be seen at TIMES (s).
+def _decoded(clip: Clip, width: int, height: int, times: list[float]) -> Iterator[np.ndarray]:
+    """Yield the RGB pictures of CLIP, whose rate wanders or whose colours are wide, that are to be seen at TIMES (s).
 
-    MoviePy would read such a clip at its clock's rate, for browsers' recordings a thousand pictures a second.
+    MoviePy would read a wandering rate as its clock's, for browsers' recordings a thousand pictures a second, and HDR
+    as if it were none, grey and dull.
     """
+    colors = (
+        {
+            "dst_colorspace": Colorspace.ITU709,
+            "dst_color_trc": ColorTrc.BT709,
+            "dst_color_primaries": ColorPrimaries.BT709,
+        }
+        if clip.wide
+        else {}
+    )
     stored = (height, width) if clip.turn in (90, 270) else (width, height)
     with av.open(str(clip.path), mode="r") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        reformatter = VideoReformatter()  # one for all: mapping HDR costs seconds of preparation
         waiting, shown, begin = iter(times), None, None
         time = next(waiting, None)
         for frame in container.decode(stream):
@@ -241,9 +261,8 @@ def _wandering(clip: Clip, width: int, height: int, times: list[float]) -> Itera
                 time = next(waiting, None)
             if time is None:
                 return
-            shown = np.rot90(
-                frame.reformat(*stored, format="rgb24", interpolation="BICUBIC").to_ndarray(), clip.turn // 90
-            )
+            picture = reformatter.reformat(frame, *stored, format="rgb24", interpolation="BICUBIC", **colors)
+            shown = np.rot90(picture.to_ndarray(), clip.turn // 90)
         while time is not None and shown is not None:
             yield shown
             time = next(waiting, None)

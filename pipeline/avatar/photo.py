@@ -19,7 +19,8 @@ from pipeline.avatar.faces import FaceChoice, FaceFinder, box_of, choose
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".heic", ".heif")
+"""Files taken for photos. Pillow opens HEIC only where a plugin for it is installed."""
 FPS = Fraction(25)
 SECONDS = 8
 BLINKS = (1.9, 4.4, 7.0)
@@ -47,6 +48,13 @@ def open_photo(path: Path) -> np.ndarray:
                 )
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        if path.suffix.lower() in (".heic", ".heif"):
+            raise BadClip(
+                f"{path.name}: HEIC 사진은 열 수 없습니다. JPEG로 저장해 주세요 "
+                "(iPhone: 설정 > 카메라 > 포맷 > 높은 호환성).",
+                f"{path.name} is a HEIC photo, which cannot be opened here. Save it as JPEG "
+                "(iPhone: Settings > Camera > Formats > Most Compatible).",
+            ) from error
         raise BadClip(
             f"{path.name}: 사진을 읽을 수 없습니다. JPEG나 PNG로 다시 저장해 보세요.",
             f"{path.name} cannot be read as a photo. Try saving it again as JPEG or PNG.",
