@@ -17,11 +17,13 @@ from pipeline.video.frame import Frame
 class Stretch:
     """Some of what is said, as a rule a sentence, and how the mouth moves for it.
 
-    speech begins with the first frame of mouth and ends with its last; both begin and end in silence.
+    speech begins with the first frame of mouth and ends with its last; both begin and end in silence. Every
+    FRAME_SKIP-th frame of mouth was solved, the others lie between.
     """
 
     speech: Speech
     mouth: MouthTrack
+    frame_skip: int = 1
 
 
 class LipsyncEngine(Protocol):

@@ -1,0 +1,132 @@
+"""The MuseTalk engine: a network draws the mouth for the sound; see ``LipsyncEngine``. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pynvml
+
+from pipeline.avatar.pack import Avatar
+from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
+from pipeline.engines.musetalk.weights import check_weights, stamp
+from pipeline.errors import PipelineError, Unavailable
+from pipeline.video.frame import Frame
+
+if TYPE_CHECKING:
+    from pipeline.engines.musetalk.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+_LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+class MuseTalkEngine:
+    """Lipsync by MuseTalk 1.5 with the weights in the folder MODELS, on every CUDA device, or else on the CPU.
+
+    Models are loaded at the first use, one copy per device; as many renders as there are devices go on at a time.
+    """
+
+    name = "musetalk"
+
+    def __init__(self, models: Path) -> None:
+        self._models = models
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._idle: queue.Queue[Worker] = queue.Queue()
+        self._broken: tuple[object, PipelineError] | None = None
+
+    @property
+    def concurrency(self) -> int:
+        """How many renders go on at a time: one per card of this machine."""
+        return max(1, cards())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What came of each attempt to be faster, once the models are loaded."""
+        return self._workers[0].notes if self._workers else ()
+
+    def check(self) -> None:
+        """Raise Unavailable, saying what to do, when libraries or weights are missing or broken; cheap."""
+        if self._workers:
+            return
+        missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+        if missing:
+            raise Unavailable(
+                f"musetalk: {', '.join(missing)}이(가) 설치되지 않았습니다. 서버에서 pip install -r "
+                "requirements-gpu.txt를 실행하세요.",
+                f"musetalk: {', '.join(missing)} missing. On the server, run pip install -r requirements-gpu.txt.",
+            )
+        check_weights(self._models)
+        if self._broken is not None and self._broken[0] == stamp(self._models):
+            raise self._broken[1]
+
+    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
+        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``. Raises Unavailable."""
+        self._load()
+        with self._worker(cancel) as worker:
+            yield from worker.render(avatar, stretches, cancel)
+
+    def _load(self) -> None:
+        with self._lock:
+            if self._workers:
+                return
+            self.check()
+            import torch
+
+            from pipeline.engines.musetalk.fast import STEPS
+            from pipeline.engines.musetalk.worker import Worker, models_in
+
+            torch.backends.cudnn.benchmark = True  # batches are of few fixed sizes
+            devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+            models = models_in(self._models)
+            try:
+                workers = [Worker(device, models, STEPS) for device in devices] or [
+                    Worker(torch.device("cpu"), models, ())
+                ]
+            except Unavailable as error:
+                self._broken = stamp(self._models), error
+                raise
+            for worker in workers:
+                self._idle.put(worker)
+            self._workers = workers
+            logger.info("musetalk: ready on %s", ", ".join(map(str, devices)) or "the CPU")
+
+    @contextmanager
+    def _worker(self, cancel: CancelToken) -> Iterator[Worker]:
+        """Give a worker that nobody else uses while the block lasts."""
+        while True:
+            try:
+                worker = self._idle.get(timeout=0.1)
+                break
+            except queue.Empty:
+                cancel.check()
+        try:
+            yield worker
+        finally:
+            self._idle.put(worker)
+
+
+def cards() -> int:
+    """Return how many NVIDIA cards this machine has, without loading anything onto them."""
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0
+
+
+def on_gpu() -> bool:
+    """Whether torch can use a CUDA device; it is imported only where there is a card."""
+    if not cards():
+        return False
+    import torch
+
+    return torch.cuda.is_available()

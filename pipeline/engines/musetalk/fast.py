@@ -1,0 +1,156 @@
+"""Makes the network fast, step by step, and takes no step that changes what it draws.
+
+A reduced-precision VAE has been seen to answer with plain grey. So each step is tried on random input when the network
+is loaded, and kept only where what it draws stays near what the plain network draws.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from pipeline.engines.musetalk.audio import WINDOW
+from pipeline.engines.musetalk.network import Network
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE = 0.01
+"""Mean error, of pictures in 0..1, up to which a step is accepted."""
+BATCHES = (2, 4, 8)
+"""Frames that are drawn at a time; fewer are padded. The first batch of a video is the smallest: it starts soon."""
+_DEPTHS = 5
+"""Hidden states of whisper-tiny per moment: its input and its four layers."""
+
+
+class Drawer(Protocol):
+    """What draws; see ``Network.draw``."""
+
+    def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Return pictures for latents and features."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """A way to be faster. apply: returns a network, which may be the one it was given, changed, and what draws."""
+
+    name: str
+    apply: Callable[[Network], Drawer]
+
+
+def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
+    def apply(network: Network) -> Drawer:
+        network.unet.to(number_format)
+        network.vae.to(number_format)
+        return network
+
+    return apply
+
+
+def _channels_last(network: Network) -> Drawer:
+    network.unet.to(memory_format=torch.channels_last)
+    network.vae.to(memory_format=torch.channels_last)
+    return network
+
+
+class Graphs:
+    """NETWORK as CUDA graphs, one per size of BATCHES: the device is told once what to do, not for every kernel."""
+
+    def __init__(self, network: Network) -> None:
+        self._graphs = {}
+        pool = None
+        with torch.cuda.device(network.device), torch.inference_mode():
+            for size in sorted(BATCHES, reverse=True):  # the others find room in the memory of the largest
+                latents, features = random_input(network, size)
+                side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+                side.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(side):
+                    for _ in range(3):  # libraries choose their ways and reserve memory
+                        network.draw(latents, features)
+                torch.cuda.current_stream().wait_stream(side)
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                    pictures = network.draw(latents, features)
+                pool = graph.pool()
+                self._graphs[size] = graph, latents, features, pictures
+
+    @torch.inference_mode()
+    def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Return pictures as the network does, for as many rows as one of BATCHES."""
+        graph, given, heard, pictures = self._graphs[len(latents)]
+        given.copy_(latents, non_blocking=True)
+        heard.copy_(features, non_blocking=True)
+        graph.replay()
+        return pictures.clone()
+
+
+HALF = Step("float16", _in_format(torch.float16))
+BFLOAT = Step("bfloat16", _in_format(torch.bfloat16))
+CHANNELS_LAST = Step("channels last", _channels_last)
+GRAPHS = Step("CUDA graphs", Graphs)
+STEPS = ((HALF, BFLOAT), (CHANNELS_LAST,), (GRAPHS,))
+"""What is tried on a GPU, in order; of the alternatives in brackets the first that is accepted."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The fastest network that draws the same. notes: for every step that was tried, what came of it, in English."""
+
+    network: Network
+    drawer: Drawer
+    notes: tuple[str, ...]
+
+    def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Return pictures as the network does, for up to ``BATCHES[-1]`` rows."""
+        count = len(latents)
+        missing = next(size for size in BATCHES if size >= count) - count
+        latents, features = (
+            torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) for rows in (latents, features)
+        )
+        return self.drawer.draw(latents, features)[:count]
+
+
+def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Accepted:
+    """Return the network that MAKE makes, made faster by those of STEPS that change nothing.
+
+    MAKE is called again after a step that did: such a step may have rounded the weights.
+    """
+    network = make()
+    sample = random_input(network, BATCHES[-1])
+    pairs = zip(*(torch.split(rows, BATCHES[0]) for rows in sample), strict=True)  # all at once would fill a small card
+    plain = torch.cat([network.draw(*pair) for pair in pairs])
+    taken: list[Step] = []
+    notes: list[str] = []
+    drawer: Drawer = network
+    for alternatives in steps:
+        for step in alternatives:
+            error, reason = float("inf"), ""
+            try:
+                drawer = step.apply(network)
+                error = float((drawer.draw(*sample) - plain).abs().mean())
+            except (RuntimeError, ValueError, NotImplementedError) as failure:
+                reason = f"{type(failure).__name__}: {failure}".splitlines()[0]
+            if error <= TOLERANCE:
+                taken.append(step)
+                notes.append(f"{step.name}: used, mean error {error:.4f}")
+                break
+            notes.append(f"{step.name}: not used, {reason or f'mean error {error:.4f}'}")
+            logger.warning("musetalk: %s", notes[-1])
+            del network, drawer
+            network = drawer = make()
+            for known in taken:
+                drawer = known.apply(network)
+    return Accepted(network, drawer, tuple(notes))
+
+
+def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return latents and features of SIZE frames, the same at every call, on the device of NETWORK."""
+    generator = torch.Generator().manual_seed(0)
+    unet = network.unet.config
+    latents = torch.randn(size, unet.in_channels, 32, 32, generator=generator)
+    features = torch.randn(size, WINDOW * _DEPTHS, unet.cross_attention_dim, generator=generator)
+    return latents.to(network.device), features.to(network.device)

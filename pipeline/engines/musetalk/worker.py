@@ -1,0 +1,201 @@
+"""One device at work: listens to stretches of speech, draws the mouth for them and puts it into the frames."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.avatar.pack import Avatar, Inpainting
+from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
+from pipeline.engines.mesh.engine import fade
+from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
+from pipeline.engines.musetalk.blend import Blender, Place
+from pipeline.engines.musetalk.fast import BATCHES, Accepted, Step, accept
+from pipeline.engines.musetalk.inpainting import inpainting_of
+from pipeline.engines.musetalk.network import Network
+from pipeline.engines.musetalk.plan import Plan, plan
+from pipeline.engines.musetalk.weights import load_unet, load_vae, load_whisper
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader
+
+logger = logging.getLogger(__name__)
+
+KEPT = 6
+"""Clips whose latents are kept that were not in their pack."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Makes the models on a device, anew at every call. features: listens; network: draws, float32."""
+
+    features: Callable[[torch.device], SpeechFeatures]
+    network: Callable[[torch.device], Network]
+
+
+def models_in(folder: Path) -> Models:
+    """Return the models whose weights are in FOLDER; making them raises Unavailable."""
+
+    def features(device: torch.device) -> SpeechFeatures:
+        encoder, extractor = load_whisper(folder)
+        return SpeechFeatures(encoder.to(device), extractor)
+
+    def network(device: torch.device) -> Network:
+        return Network(load_unet(folder).to(device), load_vae(folder).to(device))
+
+    return Models(features, network)
+
+
+class Worker:
+    """Renders on DEVICE with MODELS, made faster by those of STEPS that change nothing; from one thread at a time."""
+
+    def __init__(self, device: torch.device, models: Models, steps: Sequence[Sequence[Step]]) -> None:
+        self._device = device
+        with self._on_device():
+            self._features = models.features(device)
+            self._network: Accepted = accept(lambda: models.network(device), steps)
+        self._prepared: OrderedDict[bytes, Inpainting] = OrderedDict()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What came of the steps that were tried."""
+        return self._network.notes
+
+    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
+        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
+        with self._on_device():
+            clip = ClipReader(avatar.video)
+            inpainting = self._inpainting(avatar, cancel)
+            sides = (inpainting.boxes[:, 2:] - inpainting.boxes[:, :2]).max(0)
+            size = avatar.width, avatar.height
+            blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self._device)
+            gain = fade(inpainting.boxes.any(axis=1))
+            frames, done = clip.frames(), 0
+            for stretch in stretches:
+                mouth = stretch.mouth.weights
+                numbers = (done + np.arange(len(mouth))) % len(gain)
+                planned = plan(mouth, gain[numbers], float(avatar.fps), stretch.frame_skip)
+                scene = _Scene(islice(frames, len(mouth)), avatar.fps, planned, inpainting, numbers)
+                yield from self._play(scene, stretch, blender, cancel, soon=done == 0)
+                done += len(mouth)
+
+    def _play(
+        self, scene: _Scene, stretch: Stretch, blender: Blender, cancel: CancelToken, soon: bool
+    ) -> Iterator[Frame]:
+        """Yield the frames of STRETCH. While whoever takes them works on a batch, the device draws the next one."""
+        solved = scene.plan.solved
+        states = self._features.states(stretch.speech.samples, stretch.speech.rate) if len(solved) else None
+        waiting: Iterable[Frame] = ()
+        last: torch.Tensor | None = None
+        for first, stop in _batches(len(solved), stretch.frame_skip, soon):
+            cancel.check()
+            idle = scene.idle()
+            if idle:
+                yield from waiting
+                yield from idle
+                waiting = ()
+            assert states is not None
+            features = features_of(states, scene.fps, solved[first:stop].tolist())
+            drawn = self._network.draw(scene.latents(first, stop), features)
+            pictures = drawn if last is None else torch.cat([last, drawn])
+            shown = scene.until(solved[stop - 1] + 1)
+            numbers = scene.drawn(len(shown))
+            changed = [shown[i - numbers[-1] - 1] for i in numbers]  # the last one shown is drawn
+            finish = blender.blend(scene.pictures(numbers, pictures, stop), changed, scene.places(numbers))
+            yield from waiting
+            waiting, last = _when(finish, shown), drawn[-1:]
+        yield from waiting
+        for frame in scene.frames:
+            cancel.check()
+            yield frame
+
+    def _inpainting(self, avatar: Avatar, cancel: CancelToken) -> Inpainting:
+        """Return what the pack holds, or else what it would hold had it been prepared for this engine."""
+        if avatar.inpainting is not None:
+            return avatar.inpainting
+        if avatar.video not in self._prepared:
+            logger.info("musetalk: %s is prepared now; prepare --engine musetalk saves this time", avatar.id)
+            vae = self._network.network.vae
+            self._prepared[avatar.video] = inpainting_of(avatar, vae, lambda share: cancel.check())
+        self._prepared.move_to_end(avatar.video)
+        while len(self._prepared) > KEPT:
+            self._prepared.popitem(last=False)
+        return self._prepared[avatar.video]
+
+    def _on_device(self) -> contextlib.AbstractContextManager[object]:
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else contextlib.nullcontext()
+
+
+class _Scene:
+    """FRAMES of one stretch, which are numbers NUMBERS of a clip, and what is planned for them."""
+
+    def __init__(
+        self, frames: Iterator[Frame], fps: Fraction, planned: Plan, inpainting: Inpainting, numbers: np.ndarray
+    ) -> None:
+        self.frames = frames
+        self.fps = fps
+        self.plan = planned
+        self._inpainting = inpainting
+        self._numbers = numbers
+        self._taken = 0
+
+    def until(self, stop: int) -> list[Frame]:
+        """Return the frames before number STOP that were not taken yet."""
+        taken = list(islice(self.frames, max(0, stop - self._taken)))
+        self._taken += len(taken)
+        return taken
+
+    def idle(self) -> list[Frame]:
+        """Return the next frames that were not taken yet as far as they are not to be drawn."""
+        return self.until(self._taken + int((self.plan.strength[self._taken :] > 0).argmax()))
+
+    def latents(self, first: int, stop: int) -> torch.Tensor:
+        """Return the latents of solved frames FIRST to STOP."""
+        return torch.from_numpy(self._inpainting.latents[self._numbers[self.plan.solved[first:stop]]])
+
+    def drawn(self, count: int) -> np.ndarray:
+        """Return which of the COUNT frames taken last are to be drawn, by their numbers."""
+        first = self._taken - count
+        return first + np.flatnonzero(self.plan.strength[first : self._taken])
+
+    def pictures(self, numbers: np.ndarray, solved: torch.Tensor, stop: int) -> torch.Tensor:
+        """Return the pictures of frames NUMBERS, made of those of SOLVED ones, which end at solved frame STOP."""
+        offset = len(solved) - stop
+        before, after = solved[self.plan.before[numbers] + offset], solved[self.plan.after[numbers] + offset]
+        share = torch.from_numpy(self.plan.share[numbers]).to(solved.device)
+        return torch.lerp(before, after, share[:, None, None, None])
+
+    def places(self, numbers: np.ndarray) -> list[Place]:
+        """Return where the pictures of frames NUMBERS belong."""
+        places = []
+        for i in numbers:
+            left, top, right, bottom = self._inpainting.boxes[self._numbers[i]].tolist()
+            mask = self._inpainting.masks[self._numbers[i]]
+            places.append(Place((left, top, right, bottom), mask, float(self.plan.strength[i])))
+        return places
+
+
+def _batches(solved: int, frame_skip: int, soon: bool) -> Iterator[tuple[int, int]]:
+    """Yield where batches of SOLVED frames begin and end; the first is small where something must be seen SOON.
+
+    With frames between the solved ones they are smaller too: all of them wait for the batch.
+    """
+    usual = max(BATCHES[0], BATCHES[-1] * 2 // (frame_skip + 1))
+    first, size = 0, BATCHES[0] if soon else usual
+    while first < solved:
+        yield first, min(solved, first + size)
+        first, size = first + size, usual
+
+
+def _when(finish: Callable[[], None], frames: list[Frame]) -> Iterator[Frame]:
+    finish()
+    yield from frames

@@ -1,0 +1,295 @@
+"""The MuseTalk engine with tiny random weights: every frame comes, in order, drawn where the person speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.avatar.encode import encode
+from pipeline.avatar.pack import Avatar, load
+from pipeline.cancel import CancelToken
+from pipeline.engines.base import Stretch
+from pipeline.engines.musetalk.engine import MuseTalkEngine
+from pipeline.engines.musetalk.fast import BFLOAT, Accepted, Step, accept, random_input
+from pipeline.engines.musetalk.inpainting import inpainting_of
+from pipeline.engines.musetalk.network import Network
+from pipeline.engines.musetalk.plan import plan
+from pipeline.engines.musetalk.weights import load_vae
+from pipeline.errors import Cancelled, Unavailable
+from pipeline.settings import Settings
+from pipeline.speech.track import MouthTrack
+from pipeline.tts.base import Speech
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader
+from tests.tiny_musetalk import make_unet, make_vae, save_models
+
+RATE = 16_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def avatar(models: Path) -> Avatar:
+    """Most of a second of the bundled man, prepared for the network; in frames 3 and 4 his face cannot be used."""
+    man = _man()
+    man.usable[3:5] = False
+    return replace(man, inpainting=inpainting_of(man, load_vae(models)))
+
+
+def _man() -> Avatar:
+    man, count = load(Settings().precomputed / "360p" / "talk_short_360p_precomputed.pkl"), 20
+    clip = ClipReader(man.video)
+    video = encode(islice(clip.once(), count), man.width, man.height, man.fps, clip.colors)
+    points, rest, usable = (values[:count].copy() for values in (man.landmarks, man.rest, man.usable))
+    return replace(man, video=video, landmarks=points, rest=rest, usable=usable)
+
+
+@pytest.fixture(scope="module")
+def engine(models: Path) -> MuseTalkEngine:
+    return MuseTalkEngine(models)
+
+
+def _stretch(frames: int, spoken: slice, frame_skip: int = 1) -> Stretch:
+    """A stretch at 25 frames a second whose mouth moves in the frames of SPOKEN."""
+    weights = np.zeros((frames, 3), np.float32)
+    weights[spoken] = 0.5
+    noise = np.random.default_rng(frames).uniform(-0.2, 0.2, frames * RATE // 25).astype(np.float32)
+    return Stretch(Speech(noise, RATE, "", "ko"), MouthTrack(25.0, weights, ("a", "b", "c")), frame_skip)
+
+
+def _rendered(engine: MuseTalkEngine, avatar: Avatar, *stretches: Stretch) -> list[Frame]:
+    return list(engine.render(avatar, stretches, CancelToken()))
+
+
+def _base(avatar: Avatar, count: int) -> list[Frame]:
+    return list(islice(ClipReader(avatar.video).frames(), count))
+
+
+def _seen(avatar: Avatar, frames: Iterable[int]) -> list[int]:
+    """FRAMES of the clip, going round, in which the face can be used."""
+    return [i for i in frames if avatar.usable[i % len(avatar.usable)]]
+
+
+def _changed(frames: list[Frame], base: list[Frame]) -> list[int]:
+    return [i for i, (one, other) in enumerate(zip(frames, base, strict=True)) if (one.planes != other.planes).any()]
+
+
+def test_every_frame_comes_and_silence_is_the_film_itself(engine: MuseTalkEngine, avatar: Avatar) -> None:
+    frames = _rendered(engine, avatar, _stretch(33, slice(10, 29)), _stretch(14, slice(8, 14)))
+    assert len(frames) == 47  # the last frame among them
+    base = _base(avatar, 47)
+    assert _changed(frames, base) == _seen(avatar, [*range(10, 29), *range(41, 47)])
+    for i in (15, 46):
+        left, top, right, bottom = avatar.inpainting.boxes[i % len(avatar.usable)]
+        outside = np.ones((avatar.height, avatar.width), bool)
+        outside[top:bottom, left:right] = False
+        np.testing.assert_array_equal(frames[i].y[outside], base[i].y[outside])
+
+
+def test_frames_without_a_usable_face_pass_and_keep_the_others_in_place(
+    engine: MuseTalkEngine, avatar: Avatar, models: Path
+) -> None:
+    frames = _rendered(engine, avatar, _stretch(16, slice(0, 16)))
+    changed = _changed(frames, _base(avatar, 16))
+    assert not {3, 4} & set(changed) and {0, 10, 15} <= set(changed)
+    assert not avatar.inpainting.boxes[3:5].any() and not avatar.inpainting.latents[3:5].any()
+    alone = inpainting_of(replace(avatar, usable=np.ones_like(avatar.usable)), load_vae(models))
+    torch.testing.assert_close(
+        torch.from_numpy(avatar.inpainting.latents[5:].copy()), torch.from_numpy(alone.latents[5:]), atol=1e-3, rtol=0
+    )
+
+
+def test_what_is_drawn_follows_the_network(engine: MuseTalkEngine, avatar: Avatar) -> None:
+    """The mouth's pixels are those that the plain network draws for that frame alone."""
+    stretch = _stretch(20, slice(0, 20))
+    frames = _rendered(engine, avatar, stretch)
+    worker = engine._workers[0]
+    from pipeline.engines.musetalk.audio import features_of
+    from pipeline.engines.musetalk.blend import Blender, Place
+
+    states = worker._features.states(stretch.speech.samples, RATE)
+    network = Network(make_unet(), make_vae())
+    for number in (8, 15, 19):
+        latents = torch.from_numpy(avatar.inpainting.latents[number : number + 1].copy())
+        picture = network.draw(latents, features_of(states, Fraction(25), [number]))
+        frame = _base(avatar, number + 1)[-1]
+        box = tuple(avatar.inpainting.boxes[number].tolist())
+        sides = (box[2] - box[0], box[3] - box[1])
+        colors = ClipReader(avatar.video).colors
+        blender = Blender(avatar.width, avatar.height, colors, sides, torch.device("cpu"))
+        blender.blend(picture, [frame], [Place(box, avatar.inpainting.masks[number], 1.0)])()
+        assert np.abs(frame.planes.astype(int) - frames[number].planes).max() <= 1
+
+
+def test_the_clip_goes_round(engine: MuseTalkEngine, avatar: Avatar) -> None:
+    count = len(avatar.landmarks)
+    quiet = _stretch(count - 2, slice(0, 0))
+    frames = _rendered(engine, avatar, quiet, _stretch(10, slice(0, 10)))
+    assert len(frames) == count + 8
+    assert _changed(frames, _base(avatar, count + 8)) == _seen(avatar, range(count - 2, count + 8))
+
+
+def test_frame_skip_blends_between_what_was_drawn(engine: MuseTalkEngine, avatar: Avatar) -> None:
+    every = _rendered(engine, avatar, _stretch(30, slice(6, 26)))
+    skipped = _rendered(engine, avatar, _stretch(30, slice(6, 26), frame_skip=4))
+    assert _changed(skipped, _base(avatar, 30)) == _seen(avatar, range(6, 26))
+    differs = [float(np.abs(a.y.astype(int) - b.y).mean()) for a, b in zip(every, skipped, strict=True)]
+    solved = [6, 10, 14, 18, 22, 25]  # and 23 and 24 show no face
+    assert max(differs[i] for i in solved) < 0.01 < min(differs[i] for i in range(11, 14))
+
+
+def test_a_pack_that_was_not_prepared_for_it_plays(engine: MuseTalkEngine, avatar: Avatar) -> None:
+    plain = replace(avatar, inpainting=None)
+    frames = _rendered(engine, plain, _stretch(12, slice(5, 12)))
+    prepared = _rendered(engine, avatar, _stretch(12, slice(5, 12)))
+    assert max(np.abs(a.planes.astype(int) - b.planes).max() for a, b in zip(frames, prepared, strict=True)) <= 1
+
+
+def test_cancelled_it_stops_and_its_worker_is_free(engine: MuseTalkEngine, avatar: Avatar) -> None:
+    cancel = CancelToken()
+    frames = engine.render(avatar, [_stretch(20, slice(0, 20))], cancel)
+    next(frames)
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        list(frames)
+    closed = engine.render(avatar, [_stretch(20, slice(0, 20))], CancelToken())
+    next(closed)
+    closed.close()
+    assert len(_rendered(engine, avatar, _stretch(3, slice(0, 3)))) == 3
+
+
+def test_broken_weights_are_told_once_loaded_and_again_only_if_they_change(models: Path, tmp_path: Path) -> None:
+    import shutil
+
+    broken = Path(shutil.copytree(models, tmp_path / "broken"))
+    unet = broken / "musetalkV15" / "unet.pth"
+    torch.save(make_vae().state_dict(), unet)
+    engine = MuseTalkEngine(broken)
+    engine.check()  # nothing is loaded yet
+    man = _man()
+    with pytest.raises(Unavailable, match="does not fit"):
+        list(engine.render(man, [_stretch(3, slice(0, 3))], CancelToken()))
+    with pytest.raises(Unavailable, match="does not fit"):
+        engine.check()
+    torch.save(make_unet().state_dict(), unet)
+    engine.check()
+    with pytest.raises(Unavailable, match="is missing"):
+        MuseTalkEngine(tmp_path / "none").check()
+
+
+# --- which frames are drawn
+
+
+def _mouth(pattern: str) -> np.ndarray:
+    """Rows for PATTERN: "#" moves, "." rests."""
+    return np.array([[0.3 if sign == "#" else 0.0] for sign in pattern], np.float32)
+
+
+def test_silence_is_not_drawn_but_lips_that_meet_are() -> None:
+    pattern = "....#####.#####......####...."
+    planned = plan(_mouth(pattern), np.ones(len(pattern)), 25.0)
+    speaks = np.array([sign == "#" for sign in pattern])
+    speaks[9] = True  # one frame at rest between two sounds
+    np.testing.assert_array_equal(planned.strength > 0, speaks)
+    np.testing.assert_array_equal(planned.solved, np.flatnonzero(speaks))
+    inside = planned.strength[4:15]
+    assert 0 < inside[0] < inside[1] < inside[2] == 1 and inside[-1] < inside[-2] < 1  # it fades in and out
+
+
+def test_speech_that_goes_on_in_the_next_stretch_does_not_fade() -> None:
+    assert (plan(_mouth("########"), np.ones(8), 25.0).strength == 1).all()
+
+
+def test_between_solved_frames_each_has_its_two_neighbours() -> None:
+    planned = plan(_mouth("..#######..##."), np.ones(14), 25.0, frame_skip=3)
+    assert planned.solved.tolist() == [2, 5, 8, 11, 12]
+    assert planned.before[2:9].tolist() == [0, 0, 0, 1, 1, 1, 2]
+    assert planned.after[2:9].tolist() == [0, 1, 1, 1, 2, 2, 2]
+    np.testing.assert_allclose(planned.share[2:9], [0, 1 / 3, 2 / 3, 0, 1 / 3, 2 / 3, 0], atol=1e-6)
+    assert planned.before[11:13].tolist() == planned.after[11:13].tolist() == [3, 4]
+
+
+def test_no_face_is_not_drawn() -> None:
+    faces = np.array([1, 1, 0.5, 0, 0, 1, 1.0])
+    planned = plan(_mouth("#######"), faces, 25.0)
+    assert planned.solved.tolist() == [0, 1, 2, 5, 6] and planned.strength[2] == 0.5
+    assert len(plan(_mouth("..."), np.ones(3), 25.0).solved) == 0
+
+
+# --- faster, and still the same
+
+
+def _make() -> Network:
+    return Network(make_unet(), make_vae())
+
+
+def _grey(network: Network) -> Network:
+    """What a VAE that overflows answers."""
+    for parameter in network.vae.decoder.parameters():
+        parameter.zero_()
+    return network
+
+
+def _not_a_number(network: Network) -> Network:
+    for parameter in network.unet.parameters():
+        parameter.fill_(float("nan"))
+    return network
+
+
+def _no_memory(network: Network) -> Network:
+    raise RuntimeError("CUDA out of memory")
+
+
+def _error(accepted: Accepted) -> float:
+    sample = random_input(accepted.network, 3)
+    return float((accepted.draw(*sample) - _make().draw(*sample)).abs().mean())
+
+
+def test_steps_that_change_what_is_drawn_are_undone_and_said() -> None:
+    steps = ((Step("grey", _grey), Step("nan", _not_a_number), BFLOAT), (Step("large", _no_memory),))
+    accepted = accept(_make, steps)
+    assert [note.split(":")[0] for note in accepted.notes] == ["grey", "nan", "bfloat16", "large"]
+    assert [": used" in note for note in accepted.notes] == [False, False, True, False]
+    assert "out of memory" in accepted.notes[3] and "nan" in accepted.notes[1]
+    assert accepted.network.unet.dtype == torch.bfloat16
+    assert 0 < _error(accepted) < 0.01
+
+
+def test_without_steps_it_is_the_plain_network() -> None:
+    accepted = accept(_make, ())
+    assert accepted.notes == () and _error(accepted) < 1e-6
+
+
+def test_fewer_frames_than_a_batch_are_padded() -> None:
+    accepted = accept(_make, ())
+    sizes: list[int] = []
+
+    class Counting:
+        def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(latents))
+            return accepted.network.draw(latents, features)
+
+    counting = Accepted(accepted.network, Counting(), ())
+    latents, features = random_input(accepted.network, 8)
+    whole = counting.draw(latents, features)
+    for count in (1, 2, 3, 5, 8):
+        torch.testing.assert_close(counting.draw(latents[:count], features[:count]), whole[:count], atol=1e-4, rtol=0)
+    assert sizes == [8, 2, 2, 4, 8, 8]
