@@ -10,14 +10,16 @@ from scipy.ndimage import uniform_filter1d
 from pipeline.avatar.pack import Avatar
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
-from pipeline.engines.mesh.basis import UPPER_INNER, load_basis
+from pipeline.engines.mesh.basis import CHIN, UPPER_INNER, load_basis
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
 from pipeline.engines.mesh.sprites import load_sprites
-from pipeline.engines.mesh.warp import STAYS, warp
+from pipeline.engines.mesh.warp import warp
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 
+LOWER_TEETH = 0.9
+"""How far the lower teeth travel, as a share of the chin's way."""
 TONGUE = "tongueOut"
 """Read as the height of the tongue's tip behind the teeth; the tongue itself never leaves the mouth."""
 LIGHT_EVERY = 5
@@ -54,7 +56,8 @@ class FaceMover:
     def __init__(self, avatar: Avatar, units: tuple[str, ...]) -> None:
         basis = load_basis()
         self._delta = np.stack([np.zeros((478, 3), np.float32) if u == TONGUE else basis.delta[u] for u in units])
-        self._jaw = np.array([u.startswith("jaw") for u in units])
+        jaw = np.array([[u.startswith("jaw")] for u in units])
+        self._teeth_travel = LOWER_TEETH * jaw * self._delta[:, list(CHIN)].mean(1)
         self._tongue = units.index(TONGUE) if TONGUE in units else None
         self._geometry = FaceGeometry(avatar, basis)
         self._triangles = self._geometry.triangles()
@@ -77,10 +80,7 @@ class FaceMover:
         target = geometry.moved(index, movement)
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
-        moved = np.abs(target - source).max(1) > STAYS
-        triangles = self._triangles[moved[self._triangles].any(1)]
-        if len(triangles):
-            warp(frame, source, target, triangles)
+        warp(frame, source, target, self._triangles)
         eyes, parted = float(geometry.eyes[index]), float(geometry.parted[index])
         if parted:
             self._interior.draw_seam(frame, target, parted, eyes, light)
@@ -89,7 +89,7 @@ class FaceMover:
             target,
             anchor=(geometry.rest[index, 0] + geometry.rest[index, UPPER_INNER[5]]) / 2,
             carry=geometry.carry[index],
-            jaw=geometry.jaw(index, _movement(weights * self._jaw, self._delta)) * 0.9,
+            jaw=weights @ self._teeth_travel @ geometry.carry[index],
             tongue=0.0 if self._tongue is None else float(weights[self._tongue]),
             eyes=eyes,
             light=light,

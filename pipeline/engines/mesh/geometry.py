@@ -7,7 +7,6 @@ import numpy as np
 from pipeline.avatar.basis import OVAL, head_pose
 from pipeline.avatar.pack import Avatar
 from pipeline.engines.mesh.basis import (
-    CHIN,
     LEFT_EYE,
     LOWER_INNER,
     LOWER_OUTER,
@@ -80,10 +79,6 @@ class FaceGeometry:
         target[UPPER_INNER] -= change
         target[LOWER_INNER] += change
         return target
-
-    def jaw(self, index: int, movement: np.ndarray) -> np.ndarray:
-        """Return how far (2,) px the lower teeth travel under the jaw's MOVEMENT ((478, 3), basis units)."""
-        return np.asarray(movement[list(CHIN)].mean(0) @ self.carry[index])
 
 
 def _part(points: np.ndarray, parted: np.ndarray) -> None:

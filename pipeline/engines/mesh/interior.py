@@ -46,11 +46,9 @@ def light_of(frame: Frame, points: np.ndarray) -> Light:
     """Read from FRAME how skin and lips are lit; POINTS: (478, 2) px."""
 
     def mean(indices: tuple[int, ...]) -> np.ndarray:
-        x, y = points[list(indices)].round().astype(int).T
-        x, y = np.clip(x, 0, frame.width - 1), np.clip(y, 0, frame.height - 1)
-        u, v = frame.uv
-        chroma_x, chroma_y = np.minimum(x // 2, u.shape[1] - 1), np.minimum(y // 2, u.shape[0] - 1)
-        return np.array([np.median(frame.y[y, x]), np.median(u[chroma_y, chroma_x]), np.median(v[chroma_y, chroma_x])])
+        x, y = np.clip(points[list(indices)].round().astype(int), 0, (frame.width - 1, frame.height - 1)).T
+        u, v = (plane[y // 2, x // 2] for plane in frame.uv)
+        return np.asarray(np.median([frame.y[y, x], u, v], axis=1))
 
     return Light(mean(CHEEKS), mean(LIPS))
 
@@ -246,13 +244,23 @@ def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _shade(mask: np.ndarray, outline: np.ndarray, lit: float) -> np.ndarray:
     """Return (h, w) 0..1: darker towards the rim and the corners, where lips and cheeks keep the light away."""
     low, high = outline.min(0), outline.max(0)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1)
-    x = (np.arange(mask.shape[1]) - middle[0]) / half[0]
-    y = (np.arange(mask.shape[0]) - low[1]) / (2 * half[1])
-    sides = 1 - 0.6 * np.clip(np.abs(x), 0, 1) ** 2.5
-    under_lip = np.clip(0.74 + y * 1.3, 0, 1)
-    inner = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(half[1]) * 0.25))
-    return np.asarray((lit * sides)[None] * under_lip[:, None] * np.clip(0.45 + 0.7 * inner, 0, 1), np.float32)
+    shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
+    _darken(shade, low, high, lit)
+    return np.asarray(shade)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) -> None:
+    """Turn INNER ((h, w) float32), which falls from 1 to 0 across the rim, into the shade of a mouth, in place.
+
+    LOW, HIGH: (2,) px, where the mouth ends; LIT: 0..1, the light at its brightest place.
+    """
+    middle, half_width, height = (low[0] + high[0]) / 2, max((high[0] - low[0]) / 2, 1), max(high[1] - low[1], 2)
+    for x in range(inner.shape[1]):
+        sides = 1 - 0.6 * min(abs(x - middle) / half_width, 1) ** 2.5
+        for y in range(inner.shape[0]):
+            under_lip = min(max(0.74 + 1.3 * (y - low[1]) / height, 0), 1)
+            inner[y, x] = lit * sides * under_lip * min(0.45 + 0.7 * inner[y, x], 1)
 
 
 def _box(points: np.ndarray, out: Frame, margin: int) -> tuple[int, int, int, int] | None:

@@ -33,6 +33,29 @@ def _cubic_weights() -> np.ndarray:
 _WEIGHTS = _cubic_weights()
 
 
+@numba.njit(cache=True, nogil=True)
+def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool:
+    """Return whether some corner of TRIANGLE moves so far that it can be seen."""
+    for corner in triangle:
+        for axis in range(2):
+            if abs(target[corner, axis] - source[corner, axis]) > STAYS:
+                return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest x and y, (2,) each, that triangles move from or to; inf, -inf if none does."""
+    low, high = np.full(2, np.inf), np.full(2, -np.inf)
+    for t in range(len(triangles)):
+        if _moves(source, target, triangles[t]):
+            for corner in triangles[t]:
+                for axis in range(2):
+                    low[axis] = min(low[axis], source[corner, axis], target[corner, axis])
+                    high[axis] = max(high[axis], source[corner, axis], target[corner, axis])
+    return low, high
+
+
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
     """Return what PLANE, as ``_padded`` returns it, shows at X, Y (fixed-point px) inside of it."""
@@ -74,12 +97,14 @@ def _move(
     before: tuple[np.ndarray, np.ndarray, np.ndarray],
     after: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    """Draw into AFTER's Y, U and V each triangle as BEFORE shows it at SOURCE; later triangles cover earlier.
+    """Draw into AFTER's Y, U and V each triangle that moves, as BEFORE shows it at SOURCE; later ones cover earlier.
 
     TARGET, SOURCE: (n, 2) float64 px: rounding must not lead out of the planes.
     """
     height, width = after[0].shape
-    for t in range(triangles.shape[0]):
+    for t in range(len(triangles)):
+        if not _moves(source, target, triangles[t]):
+            continue
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
         sax, say, sbx, sby = source[a, 0], source[a, 1], source[b, 0], source[b, 1]
@@ -130,14 +155,15 @@ def _move(
 def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> None:
     """Change FRAME, in place, into what it shows once its mesh has moved from SOURCE to TARGET ((n, 2) float32 px).
 
-    TRIANGLES: (m, 3) int32 indices; nothing outside of them is touched.
+    TRIANGLES: (m, 3) int32 indices; nothing outside of those that move is touched.
     """
-    reached = np.zeros(len(source), bool)
-    reached[triangles] = True
-    points, size = np.concatenate([source[reached], target[reached]]), (frame.width, frame.height)
+    low, high = _reach(source, target, triangles)
+    if (low > high).any():
+        return
+    size = frame.width, frame.height
     # room for the pixels that a sample needs; even, so that chroma falls in step
-    low = np.clip(np.floor(points.min(0)).astype(int) // 2 * 2 - 2, 0, np.subtract(size, 2))
-    high = np.clip(np.ceil(points.max(0)).astype(int) // 2 * 2 + 4, low + 2, size)
+    low = np.clip(np.floor(low / 2) * 2 - 2, 0, np.subtract(size, 2)).astype(int)
+    high = np.clip(np.ceil(high / 2) * 2 + 2, low + 2, size).astype(int)
     (left, top), (right, bottom) = low, high
     whole, half = np.s_[top:bottom, left:right], np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
     u, v = frame.uv
