@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.ahead import ahead
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
+from pipeline.errors import SpeechFailed
 from pipeline.speech.articulate import articulate
 from pipeline.speech.framed import framed
 from pipeline.speech.phonemes import phonemes_of
@@ -79,7 +80,8 @@ class Speaker:
     def stretches(self) -> Iterator[Stretch]:
         """Yield each stretch when it is said. Raises what the speech engine raises."""
         for said in self._said:
-            yield Stretch(replace(said.speech, samples=self._spool.read(said.first, said.last)), said.mouth)
+            speech = replace(said.speech, samples=self._spool.read(said.first, said.last))
+            yield Stretch(speech, said.mouth, self._frame_skip)
 
     def close(self) -> None:
         """Stop speaking; an engine at work is left to see the token by itself, which must be set before."""
@@ -88,7 +90,7 @@ class Speaker:
     def _say(self) -> Iterator[_Said]:
         started = time.perf_counter()
         with closing(self._pieces) as pieces:
-            for piece in framed(pieces, self._fps):
+            for piece in framed(_usable(pieces), self._fps):
                 first = self._spool.append(piece.samples, piece.rate)
                 frames = round(len(piece.samples) * self._fps / piece.rate)
                 phonemes = phonemes_of(piece, self._espeak, self._cancel)
@@ -102,3 +104,26 @@ class Speaker:
         self._spool.finish()
         self.seconds = time.perf_counter() - started
         self.done = True
+
+
+def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
+    """Yield PIECES; raise SpeechFailed for one that cannot be speech, or where nothing sounds at all."""
+    rate = length = 0
+    for piece in pieces:
+        rate = rate or piece.rate
+        times = [time for mark in (*piece.marks, *piece.words) for time in (mark.start, mark.end)]
+        sound = piece.samples.ndim == 1 and bool(np.isfinite(piece.samples).all() and np.isfinite(times).all())
+        if not sound or piece.rate != rate or rate <= 0:
+            raise _unusable()
+        length += len(piece.samples)
+        if len(piece.samples):
+            yield piece
+    if not length:
+        raise _unusable()
+
+
+def _unusable() -> SpeechFailed:
+    return SpeechFailed(
+        "음성 엔진의 응답을 소리로 쓸 수 없습니다. 다시 시도하거나 다른 tts_engine을 선택하세요.",
+        "What the speech engine answered is no sound. Try again, or choose another tts_engine.",
+    )

@@ -46,10 +46,10 @@ class SpeechSpool:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._file is not None and self._reader is not None
-        with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
-            if self._wave is not None:
-                self._wave.close()
-            self._file.close()
+        for file in (self._wave, self._file):
+            with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
+                if file is not None:
+                    file.close()
         self._reader.close()
         self._part.unlink(missing_ok=True)  # first: whoever was left speaking must not rename it any more
         if kind is not None:

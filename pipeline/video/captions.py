@@ -81,7 +81,11 @@ class CaptionWriter:
         with _saving():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = part_of(self.path).open("w", encoding="utf-8")
+        try:
             self._write("WEBVTT\n\n")
+        except RenderFailed as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
