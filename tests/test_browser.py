@@ -6,6 +6,7 @@ import shutil
 import threading
 import wave
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, Server, wait_for
+from tests.conftest import QUEUE_LIMIT, ROOT, Server, wait_for
+from tests.fakes import seconds_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -23,7 +25,10 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync"
 )
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
-MOVED = "() => document.querySelector('#video video')?.currentTime > 0.3"
+VIDEO = "document.querySelector('#video video')"
+MOVED = f"() => {VIDEO}.currentTime > 0.3"
+FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
+EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {VIDEO}.querySelector('track') === null"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,7 @@ def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) ->
     page.goto(server.url)
     write(page, SENTENCE)
     page.wait_for_function(MOVED)  # by itself
+    page.wait_for_function(FINISHED)
     video = page.locator("#video video")
     video.evaluate("video => { video.currentTime = 0; video.play(); }")
     page.wait_for_function(MOVED)  # and again, on demand
@@ -83,12 +89,137 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
     write(page, "slow " + "word " * 30)
     page.wait_for_function("() => parseFloat(document.querySelector('#status .bar').style.width) > 10")
     assert "립싱크 비디오 생성 중" in page.locator("#status .message").inner_text()
+    page.wait_for_function(MOVED)
     page.click("#stop")
+    page.wait_for_function(EMPTY)
     page.wait_for_function("() => document.querySelector('#status .message').innerText.includes('중지됨')")
     wait_for(lambda: "ends: Failed" in fake_server.log[before:])
     fake_server.wait_idle()
     assert fake_server.half_made() == []
-    assert page.locator("#video video").count() == 0
+    assert page.evaluate(EMPTY)
+
+
+def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    page.wait_for_selector("#generate")
+    page.evaluate(
+        f"""() => {{
+            window.told = [];
+            const tell = (event) => told.push(event.type);
+            for (const type of ['playing', 'waiting', 'ended']) {VIDEO}.addEventListener(type, tell);
+        }}"""
+    )
+    write(page, "brisk " + "word " * 19)
+    page.wait_for_function(MOVED)
+    assert page.evaluate(f"{VIDEO}.currentSrc").startswith("blob:")
+    assert "완료" not in page.locator("#status .message").inner_text()
+    page.wait_for_function(FINISHED)  # at its end
+    assert page.evaluate("told") == ["playing", "ended"]
+    duration = seconds_of("word " * 20)
+    assert page.evaluate(f"[{VIDEO}.currentTime, {VIDEO}.duration]") == pytest.approx([duration] * 2, abs=0.1)
+    assert page.evaluate(f"{VIDEO}.seekable.end(0)") == pytest.approx(duration, abs=0.1)
+    with page.expect_download() as download:
+        page.click("#video .download")
+    assert download.value.path().read_bytes() == fake_server.get("/video/" + download.value.suggested_filename).content
+    assert page.faults == []
+
+
+def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    page.wait_for_selector("#generate")
+    page.evaluate(f"() => {{ window.dry = 0; {VIDEO}.addEventListener('waiting', () => dry++); }}")
+    write(page, "slow " + "word " * 9)
+    page.wait_for_function(MOVED)
+    page.wait_for_function(FINISHED)
+    assert page.evaluate("dry") <= 3  # and not at each of its eight fragments
+    assert page.faults == []
+
+
+def test_captions_are_shown_as_the_words_are_said(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    write(page, "brisk one. two three four. five six")
+    page.wait_for_function(MOVED)
+    shown = f"""() => {{
+        const [track] = {VIDEO}.textTracks;
+        return track.mode === 'showing' && track.activeCues?.[0]?.getCueAsHTML().textContent;
+    }}"""
+    page.wait_for_function(f"() => ({shown})() === 'two three four.'")
+    page.click("#video .captions")
+    assert page.evaluate(shown) is False
+    page.click("#video .captions")
+    page.wait_for_function(FINISHED)
+    assert page.evaluate(f"[...{VIDEO}.textTracks[0].cues].map(cue => cue.getCueAsHTML().textContent)") == [
+        "brisk one.",
+        "two three four.",
+        "five six",
+    ]
+
+
+def test_a_second_press_shows_the_second_video(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    write(page, "brisk " + "word " * 30)
+    page.wait_for_function(MOVED)
+    first = page.evaluate(f"{VIDEO}.querySelector('track').src")
+    page.click("#stop")
+    write(page, "two words")
+    page.wait_for_function(FINISHED)
+    assert page.evaluate(f"{VIDEO}.duration") == pytest.approx(seconds_of("two words"), abs=0.1)
+    assert page.evaluate(f"{VIDEO}.querySelector('track').src") != first
+    assert page.faults == []
+
+
+def test_a_video_that_breaks_off_lets_the_player_go(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    write(page, "slow torn " + "word " * 9)
+    page.wait_for_function("() => document.querySelector('#status .stage').classList.contains('failed')")
+    page.wait_for_function(EMPTY)
+
+
+@pytest.mark.parametrize("missing", ["MediaSource", "play"])
+def test_browsers_that_cannot_or_may_not_play_by_themselves(fake_server: Server, page: Any, missing: str) -> None:
+    fake_server.wait_idle()
+    if missing == "MediaSource":
+        page.add_init_script("delete window.MediaSource; delete window.ManagedMediaSource;")
+    else:
+        page.add_init_script(
+            "const play = HTMLMediaElement.prototype.play; let may = false;"
+            "addEventListener('click', (event) => { may = event.target.className === 'play'; }, true);"
+            "HTMLMediaElement.prototype.play = function () {"
+            "  return may ? play.call(this) : Promise.reject(new DOMException('', 'NotAllowedError')); };"
+        )
+    page.goto(fake_server.url)
+    write(page, "brisk " + "word " * 9)
+    if missing == "play":
+        page.click("#video .play")
+        assert page.locator("#video .play").is_hidden()
+    page.wait_for_function(MOVED)
+    page.wait_for_function(FINISHED)
+    page.wait_for_function(f"() => {VIDEO}.ended || {VIDEO}.currentTime === {VIDEO}.duration")
+
+
+def test_the_page_tells_the_place_in_the_line_and_when_it_is_full(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    body = {"text": "slow " + "word " * 30, "avatar": "solo"}
+    page.goto(fake_server.url)
+    page.wait_for_selector("#generate")
+    with ExitStack() as clients:
+        for _ in range(2):
+            clients.enter_context(fake_server.stream(body))
+        page.click("#generate")
+        page.get_by_text("대기 중... (2번째)").wait_for()
+        for _ in range(QUEUE_LIMIT - 2):
+            clients.enter_context(fake_server.stream(body))
+        with page.context.new_page() as other:
+            other.goto(fake_server.url)
+            other.click("#generate")
+            other.get_by_text("대기열이 가득 찼습니다").first.wait_for()
+        page.click("#stop")
+    fake_server.wait_idle()
 
 
 def test_an_error_says_what_to_do(fake_server: Server, page: Any) -> None:
@@ -135,8 +266,9 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
     page.click("#generate")
-    page.wait_for_function(MOVED)
+    page.wait_for_function(FINISHED)
     assert page.locator("#video video").evaluate("video => video.duration") == pytest.approx(2.0, abs=0.1)
+    assert page.locator("#video .captions").is_hidden()  # nobody knows the words
     assert page.faults == []
 
 

@@ -32,7 +32,7 @@ def test_predict_gives_the_video_its_status_and_its_task(client: Client, fake_se
 def test_submit_gives_every_stage(client: Client) -> None:
     job = client.submit(text="one two", avatar="solo", resolution="480p", frame_skip=2, api_name="/generate")
     stages = [status.get("stage", status["type"]) for _, status, _ in job]
-    assert stages[:2] == ["tts", "tts_done"] and stages[-1] == "done" and "lipsync" in stages
+    assert stages[:3] == ["queued", "tts", "tts_done"] and stages[-1] == "done" and "lipsync" in stages
 
 
 def test_cancel_stops_the_task(client: Client, fake_server: Server) -> None:

@@ -26,7 +26,7 @@ def parts(config: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 def test_every_field_has_a_label_in_both_languages(config: dict[str, Any]) -> None:
     kinds = ("textbox", "dropdown", "slider", "video", "html", "audio", "accordion")
     labels = [props["label"] for kind in kinds for props in parts(config, kind)]
-    assert len(labels) == 11
+    assert len(labels) == 12
     for label in labels:
         assert re.fullmatch(r"[가-힣 ]+ / [A-Za-z ]+", label), label
 
@@ -39,11 +39,6 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "Speech": ["fake"],
         "Voice": ["Custom"],
     }
-
-
-def test_the_video_plays_by_itself(config: dict[str, Any]) -> None:
-    (video,) = parts(config, "video")
-    assert video["autoplay"] is True
 
 
 def test_there_are_examples_in_korean_and_english(config: dict[str, Any]) -> None:
@@ -60,14 +55,16 @@ def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Serve
     assert len(endpoints["/generate"]["returns"]) == 3
 
 
+DONE = Done("text", "/v", "v", "/a", "/c", 1.0, 0.1, 0.2, 0.3, 0.2)
+
+
 def test_the_bar_moves_forward_only() -> None:
-    done = Done("text", "/v", "v", "/a", 1.0, 0.1, 0.2, 0.3)
-    story = [Queued(1), TtsStarted(), TtsDone("/a", 1.0, 0.1), Lipsync("/v", 0.0), Lipsync("/v", 0.5), done]
-    percents = [_bar(event)["percent"] for event in story]
+    speech = [Queued(2), TtsStarted("/v", "/c"), TtsDone("/a", "/c", 1.0, 0.1)]
+    percents = [_bar(event)["percent"] for event in [*speech, Lipsync("/v", 0.0), Lipsync("/v", 0.5), DONE]]
     assert percents == sorted(percents) and percents[-1] == 100
 
 
 def test_the_bar_tells_the_end_in_both_languages() -> None:
-    assert _bar(Done("text", "/v", "v", "/a", 1.0, 0.1, 0.2, 0.3))["message"] == "완료 (0.3초) / Done (0.3 s)"
+    assert _bar(DONE)["message"] == "완료 (0.3초) / Done (0.3 s)"
     failed = _bar(Failed(Unavailable("바쁩니다.", "Busy.")))
     assert failed["state"] == "failed" and failed["message"] == "바쁩니다. / Busy."

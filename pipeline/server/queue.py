@@ -20,11 +20,9 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -39,7 +37,7 @@ from pipeline.events import Done, Event, Failed, Queued, TtsDone
 from pipeline.generate import Studio
 from pipeline.history import Told
 from pipeline.pace import Pace, work_of
-from pipeline.request import GenerateRequest, parse
+from pipeline.request import GenerateRequest
 from pipeline.server.metrics import Metrics
 from pipeline.tasks import Task, TaskBook
 
@@ -48,7 +46,7 @@ logger = logging.getLogger(__name__)
 LINE = "gpu"
 """Gradio's ``concurrency_id`` of everything that renders."""
 ENTRY = "rest"
-"""Name of the entry by which REST joins the line."""
+"""Name of the entry by which tasks join the line."""
 LOOK_SECONDS = 0.1
 """How often a running task looks whether its client is still there."""
 STUBBORN_SECONDS = 0.5
@@ -68,10 +66,10 @@ Generate = Callable[[GenerateRequest, Task, Studio], Iterator[Event]]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a task of REST asks for; work: see ``pipeline.pace``."""
+    """What a task asks for; work: see ``pipeline.pace``, None for a recording."""
 
     request: GenerateRequest
-    work: float
+    work: float | None
 
 
 class RenderQueue:
@@ -91,9 +89,9 @@ class RenderQueue:
         self._demo: gr.Blocks | None = None
 
     def register(self, demo: gr.Blocks) -> None:
-        """Give REST its entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
+        """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=1)
-        demo.queue(max_size=max(1, self._studio.settings.max_queue))
+        demo.queue(max_size=None)  # ``join`` refuses, in words of our own
         self._demo = demo
 
     @property
@@ -102,6 +100,11 @@ class RenderQueue:
         return self._demo._queue
 
     # --- what waits and runs
+
+    @property
+    def _limit(self) -> int:
+        """How many tasks may wait."""
+        return max(1, self._studio.settings.max_queue)
 
     def waiting(self) -> int:
         """Return how many tasks wait."""
@@ -119,7 +122,7 @@ class RenderQueue:
             return None
         position = line.index(task_id) + 1
         asked = [self._asked.get(one) for one in line[:position]]
-        seconds = [self._pace.seconds(one.work if one else None) for one in asked]  # the page's work is not known yet
+        seconds = [self._pace.seconds(one.work if one else None) for one in asked]
         if any(one is None for one in seconds):
             return Queued(position)
         return Queued(position, self._rest() + sum(filter(None, seconds)))
@@ -146,53 +149,32 @@ class RenderQueue:
 
     # --- running a task, inside the queue
 
-    async def run(self, body: object, recording: Path | None = None) -> AsyncIterator[tuple[Task, Event]]:
-        """Make what BODY asks for and yield each event; called by Gradio when it is this task's turn.
-
-        RECORDING is a file that was uploaded with it.
-
-        The last event is Done or Failed; this raises nothing itself. Closing it, or a client that is gone, stops the
-        task.
-        """
-        task = self._book.open(LocalContext.event_id.get(None) or uuid.uuid4().hex)
-        task.history.listeners += 1
-        async with aclosing(self._perform(task, partial(parse, body, self._studio, recording))) as events:
-            async for event in events:
-                yield task, event
-
     async def _entry(self) -> str:
-        """Take the place of a REST task in the line; what becomes of it is in the task's history.
+        """Take the place of a task in the line; what becomes of it is in the task's history.
 
-        Whoever calls it past REST has no task, and gets nothing.
+        Whoever calls it without having joined has no task, and gets nothing.
         """
         task_id = LocalContext.event_id.get(None) or ""
         task, asked = self._book.get(task_id), self._asked.get(task_id)
         if task is not None and asked is not None:
             self._metrics.waited(time.monotonic() - task.history.asked)
-            async with aclosing(self._perform(task, lambda: asked.request)) as events:
-                async for _ in events:
-                    pass
+            await self._perform(task, asked)
         return ""
 
-    async def _perform(self, task: Task, ask: Callable[[], GenerateRequest]) -> AsyncGenerator[Event]:
-        """Run a task on a thread of its own and yield its events from now on; closing this stops it."""
-        before = task.history.last
-        threading.Thread(target=self._work, args=(task, ask), name=f"task-{task.id[:8]}", daemon=True).start()
+    async def _perform(self, task: Task, asked: _Asked) -> None:
+        """Run a task on a thread of its own, to its end; cancelling this stops it."""
+        threading.Thread(target=self._work, args=(task, asked), name=f"task-{task.id[:8]}", daemon=True).start()
         beats = 0
         try:
-            async for told in task.history.follow(before.number if before else 0, LOOK_SECONDS):
-                if told is not None:
-                    yield told.event
-                elif self._abandoned(task.id):
-                    return
-                elif task.cancel.cancelled:
+            async for told in task.history.follow(0, LOOK_SECONDS):
+                if told is None and task.cancel.cancelled:
                     beats += 1
                     if beats * LOOK_SECONDS >= STUBBORN_SECONDS:  # the step may take long; its client need not wait
                         self._tell(task, Failed(task.cancel.reason))
         finally:
             task.cancel.cancel()  # of no effect on a finished task
 
-    def _work(self, task: Task, ask: Callable[[], GenerateRequest]) -> None:
+    def _work(self, task: Task, asked: _Asked) -> None:
         """Run one task to its end on this thread, alone."""
         last: Event
         limit = self._studio.settings.max_seconds
@@ -203,7 +185,7 @@ class RenderQueue:
             if limit:
                 stopper.start()
             try:
-                last = self._render(task, ask)
+                last = self._render(task, asked)
             except PipelineError as error:
                 last = Failed(task.cancel.reason if task.cancel.cancelled else error)
             except Exception:
@@ -216,24 +198,21 @@ class RenderQueue:
         self._close(task)
         self._tell(task, last)
 
-    def _render(self, task: Task, ask: Callable[[], GenerateRequest]) -> Done:
+    def _render(self, task: Task, asked: _Asked) -> Done:
         """Tell every event but the last, which is returned."""
         started = time.monotonic()
-        self._running = None, started
+        self._running = asked.work, started
         task.cancel.check()
-        request = ask()
-        avatar = self._studio.avatars.load(request.pack)
-        work = None if request.recording else work_of(request.text, avatar.width * avatar.height)
-        self._running = work, started
+        avatar = self._studio.avatars.load(asked.request.pack)
         done = None
-        for event in self._generate(request, task, self._studio):  # to its end: closed early it removes its files
+        for event in self._generate(asked.request, task, self._studio):  # to its end: closed early it removes its files
             if isinstance(event, Done):
                 done = event
             else:
                 self._tell(task, event)
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
-        self._pace.note(work, time.monotonic() - started)
+        self._pace.note(asked.work, time.monotonic() - started)
         self._metrics.made(done, float(avatar.fps))
         return done
 
@@ -251,12 +230,22 @@ class RenderQueue:
         self._asked.pop(task.id, None)
         self._book.close(task.id)
 
-    def _abandoned(self, task_id: str) -> bool:
-        """Return whether Gradio knows that the client of a running task has left."""
-        event = self._queue.event_ids_to_events.get(task_id)
-        return event is not None and not event.alive
+    # --- joining the line, from the page and from REST
 
-    # --- joining the line, from REST
+    async def watch(self, asked: GenerateRequest, request: Request) -> AsyncGenerator[tuple[Task, Event]]:
+        """Put what is ASKED for in the line and yield all that is told of it, to a generator that Gradio runs.
+
+        The task is stopped when this is closed, or when Gradio knows that the generator's client has left.
+        Raises QueueFull.
+        """
+        task = await self.join(asked, 0.0, request)
+        caller = self._queue.event_ids_to_events.get(LocalContext.event_id.get(None))
+        async with aclosing(self.listen(task, 0, LOOK_SECONDS)) as events:
+            async for told in events:
+                if caller is not None and not caller.alive:
+                    return
+                if told is not None:
+                    yield task, told.event
 
     async def join(self, asked: GenerateRequest, grace: float, request: Request) -> Task:
         """Put what is ASKED for in the line; it goes on for GRACE seconds while nobody listens. Raises QueueFull.
@@ -265,6 +254,8 @@ class RenderQueue:
         """
         queue = self._queue
         avatar = await asyncio.to_thread(self._studio.avatars.load, asked.pack)
+        if self.waiting() >= self._limit:
+            raise self._full()
         entry = next(f for f in self._demo.fns.values() if f.api_name == ENTRY)  # type: ignore[union-attr]  # see _queue
         scope = dict(request.scope)
         # Gradio takes its own address from the request's path, which must be one of its own
@@ -272,14 +263,13 @@ class RenderQueue:
         scope["raw_path"] = scope["path"].encode()
         session = f"rest-{uuid.uuid4().hex}"
         call = PredictBodyInternal(session_hash=session, fn_index=entry._id, data=[], request=Request(scope))
-        accepted, result, reason = await queue.push(body=call, request=call.request, username=None)
+        accepted, result, _ = await queue.push(body=call, request=call.request, username=None)
         if not accepted:
-            if reason == "queue_full":
-                raise self._full()
             raise RuntimeError(f"Gradio's queue refused the task: {result}")
         # nothing is awaited between the push and these lines, so the queue has not come to it yet
         task = self._book.open(result, grace)
-        self._asked[task.id] = _Asked(asked, work_of(asked.text, avatar.width * avatar.height))
+        work = None if asked.recording else work_of(asked.text, avatar.width * avatar.height)
+        self._asked[task.id] = _Asked(asked, work)
         self._tell(task, self.place(task.id) or Queued(1))
         self._do(self._usher(task, session))
         self._do(self._stop_unheard(task, max(grace, UNHEARD_SECONDS)))
@@ -337,10 +327,9 @@ class RenderQueue:
 
     def _full(self) -> QueueFull:
         retry_after = max(1, round(self._rest() or self._pace.seconds(None) or GUESSED_SECONDS))
-        limit = self._queue.max_size
         return QueueFull(
-            f"대기열이 가득 찼습니다 (최대 {limit}개). {retry_after}초 후에 다시 시도하세요.",
-            f"The queue is full ({limit} tasks wait). Try again in {retry_after} seconds.",
+            f"대기열이 가득 찼습니다 (최대 {self._limit}개). {retry_after}초 후에 다시 시도하세요.",
+            f"The queue is full ({self._limit} tasks wait). Try again in {retry_after} seconds.",
             retry_after,
         )
 

@@ -1,4 +1,4 @@
-"""The page: one form, the stages of a task as they happen, and the video."""
+"""The page: one form, the stages of a task as they happen, and the video while it is being made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from gradio.data_classes import FileData
 
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.errors import PipelineError
-from pipeline.events import Done, Event, Failed, Lipsync, TtsDone, describe, to_json
+from pipeline.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe, to_json
 from pipeline.generate import Studio
-from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP, parse
 from pipeline.server.language import language_of
-from pipeline.server.queue import LINE, RenderQueue
+from pipeline.server.queue import RenderQueue
 from pipeline.tts.base import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ EXAMPLES = (
 AUTOMATIC = ("자동 / Automatic", CUSTOM_VOICE)
 IDLE = {"message": "준비됨 / Ready", "percent": 0, "state": "idle"}
 WAITING = {"message": "대기 중... / Waiting...", "percent": 0, "state": "queued"}
+STOPPING = {"message": "중지 중... / Stopping...", "percent": 0, "state": "stopping"}
 STOPPED = {"message": "중지됨 / Stopped", "percent": 0, "state": "idle"}
 SETTLE_SECONDS = 0.3
 """How long stages of a stopped task may still be on their way to the page."""
@@ -51,11 +53,12 @@ BAR_CSS = """
 .done .bar { background: #16a34a; }
 .failed .bar { background: #dc2626; }
 """
+PLAYER, PLAYER_CSS, PLAYER_JS = (
+    Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+)
 CSS = """
 .gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
-#video { min-height: 240px; }
-#video video { width: 100%; background: #000; }
 """
 
 
@@ -79,11 +82,21 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
                     go = gr.Button("생성 / Generate", variant="primary", elem_id="generate")
                     stop = gr.Button("중지 / Stop", variant="stop", elem_id="stop")
             with gr.Column(scale=6, min_width=360):
-                video = gr.Video(label="영상 / Video", autoplay=True, interactive=False, elem_id="video")
-                video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
+                player = gr.HTML(
+                    IDLE,
+                    label="재생 / Player",
+                    html_template=PLAYER,
+                    css_template=PLAYER_CSS,
+                    js_on_load=PLAYER_JS,
+                    apply_default_css=False,
+                    elem_id="video",
+                )
                 status = gr.HTML(
                     IDLE, label="진행 상태 / Status", html_template=BAR, css_template=BAR_CSS, elem_id="status"
                 )
+                # for gradio_client; the page plays the video while it grows
+                video = gr.Video(label="영상 / Video", interactive=False, visible=False)
+                video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
                 task_id = gr.Textbox(label="작업 / Task", visible=False)
         gr.Examples([[example] for example in EXAMPLES], [form.text], label="예문 / Examples", cache_examples=False)
 
@@ -91,16 +104,17 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
         page.load(actions.on_load, [form.avatar, form.engine], [form.avatar, form.resolution, form.voice], **unqueued)
         form.avatar.change(actions.on_avatar, form.avatar, form.resolution, **unqueued)
         form.engine.change(actions.on_engine, form.engine, form.voice, **unqueued)
-        # in the browser itself, so that the press of the button is answered at once and in the right order
+        # in the browser itself, so that the press of a button is answered at once and in the right order
         go.click(None, None, status, js=f"() => ({json.dumps(WAITING)})", api_visibility="private")
+        stop.click(None, None, status, js=f"() => ({json.dumps(STOPPING)})", api_visibility="private")
+        status.change(None, status, player, js="stage => stage", api_visibility="private")
         making = go.click(
             actions.generate,
             [form.text, form.avatar, form.resolution, form.engine, form.voice, form.frame_skip, form.audio],
             [video, status, task_id],
             api_name="generate",
-            concurrency_id=LINE,
-            concurrency_limit=1,
-            show_progress_on=[video],  # Gradio writes the position in the line there
+            concurrency_limit=None,  # it waits in the line itself, and tells its place
+            show_progress="hidden",
         )
         stopping = stop.click(lambda: None, cancels=[making], **unqueued)
         stopping.then(actions.on_stopped, None, status, **unqueued)
@@ -246,11 +260,21 @@ class _Actions:
             "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         }
         language = language_of(request.headers.get("accept-language"))
-        async for task, event in self._line.run(body, Path(audio) if audio else None):
-            video = str(task.video) if isinstance(event, Done) else None
-            yield video, {**to_json(event, task.id, language), **_bar(event)}, task.id
-            if isinstance(event, Failed):
-                raise gr.Error(event.error.message.in_language(language), print_exception=False)
+        task_id = ""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        try:
+            asked = await asyncio.to_thread(parse, body, self._studio, Path(audio) if audio else None)
+            async with aclosing(self._line.watch(asked, request.request)) as events:
+                async for task, event in events:
+                    if isinstance(event, Failed):
+                        raise event.error
+                    task_id = task.id
+                    video = str(task.video) if isinstance(event, Done) else None
+                    yield video, {**to_json(event, task_id, language), **_bar(event)}, task_id
+        except PipelineError as error:
+            failed = Failed(error)
+            yield None, {**to_json(failed, task_id, language), **_bar(failed)}, task_id
+            raise gr.Error(error.message.in_language(language), print_exception=False) from None
 
 
 def _as_it_is(path: str | Path | None) -> FileData | None:
@@ -270,6 +294,8 @@ def _bar(event: Event) -> dict[str, Any]:
             share, state = 1.0, "done"
         case Failed():
             share, state = 1.0, "failed"
+        case Queued():
+            share, state = 0.0, "queued"
         case _:
             share, state = 0.03, "running"
     return {"message": f"{message.ko} / {message.en}", "percent": round(100 * share), "state": state}

@@ -1,0 +1,203 @@
+// Shows a video while it is being made, and keeps the finished one.
+//
+// The body of a function that Gradio calls once, with the component's `element` and its `props`; `watch` calls back
+// whenever `props.value`, the latest stage of the page's task, has changed. The growing mp4 is fetched and handed to a
+// MediaSource, since only there the browser plays each fragment as soon as it comes.
+
+const MIME = 'video/mp4; codecs="avc1.42C01F, mp4a.40.2"';
+const Source = [window.MediaSource, window.ManagedMediaSource].find((known) => known?.isTypeSupported(MIME));
+const FRAGMENT = 0.5; // seconds; how long the next one lasts
+const FIRST_HOLD = 1; // seconds to have in hand when the video ran dry; twice as many each time it does so again
+const FAR_AHEAD = 60; // seconds in hand with which nothing more is fetched for now
+const KEPT_BEHIND = 10; // seconds that stay where the browser's memory for the video is full
+
+const video = element.querySelector('video');
+const screen = element.querySelector('.screen');
+const play = element.querySelector('.play');
+const captions = element.querySelector('.captions');
+const download = element.querySelector('.download');
+
+let task = null; // id of the task that is shown, or was until it was stopped
+let live = null; // what feeds the video while it is being made
+let file = null; // address of the finished video
+let captioned = true; // whether the visitor wants captions
+
+function show(stage) {
+    if (stage.video_url && stage.task_id !== task) start(stage); // what comes late of one that was let go is passed over
+    if (stage.duration && live) live.seconds = stage.duration;
+    if (stage.state === 'done') finish(stage);
+    const broken = stage.state === 'stopping' || (stage.state === 'failed' && stage.task_id === task);
+    if (stage.state === 'queued' || (broken && !file)) letGo();
+}
+
+function start(stage) {
+    letGo();
+    task = stage.task_id;
+    screen.classList.add('filled');
+    screen.scrollIntoView({ block: 'nearest', behavior: 'smooth' }); // on a phone it is below the form
+    if (stage.captions_url) {
+        const track = document.createElement('track');
+        Object.assign(track, { kind: 'captions', label: captions.innerText, src: stage.captions_url });
+        video.append(track);
+        captions.hidden = false;
+        showCaptions();
+    }
+    if (Source) {
+        live = new Live(stage.video_url);
+        live.run().catch(() => live?.close()); // stopped, or broken off: the finished file will do
+    } else {
+        video.src = stage.video_url;
+        begin();
+    }
+}
+
+function finish(stage) {
+    file = download.href = stage.video_url;
+    download.hidden = false;
+    if (video.error || !video.currentSrc || (live && live.closed)) {
+        video.src = file;
+        begin();
+    } else if (video.paused && !live?.held) {
+        takeFile();
+    }
+}
+
+// Go on with the finished file, at the same place. Done where the video stands still, so that nobody sees or hears it.
+function takeFile() {
+    if (!file || video.getAttribute('src') === file) return;
+    const at = video.currentTime;
+    video.poster = picture();
+    live?.close();
+    live = null;
+    video.src = file;
+    video.currentTime = at;
+}
+
+// What the video shows now.
+function picture() {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    canvas.getContext('2d').drawImage(video, 0, 0);
+    return canvas.toDataURL('image/jpeg');
+}
+
+function letGo() {
+    live?.close();
+    live = file = null;
+    video.querySelector('track')?.remove();
+    video.removeAttribute('src');
+    video.removeAttribute('poster');
+    video.load(); // only this frees what is buffered
+    screen.classList.remove('filled');
+    captions.hidden = download.hidden = play.hidden = true;
+}
+
+function begin() {
+    video.play().catch((error) => {
+        play.hidden = error.name !== 'NotAllowedError'; // others: a newer call came in between
+    });
+}
+
+function showCaptions() {
+    captions.setAttribute('aria-pressed', captioned);
+    for (const track of video.textTracks) track.mode = captioned ? 'showing' : 'hidden';
+}
+
+// Feeds the video from an address at which it grows.
+class Live {
+    seconds = null; // of the whole video, once they are known
+    held = true; // whether playing waits until there is more in hand
+    closed = false;
+    #whole = false; // whether everything has been fetched
+    #stop = new AbortController();
+    #hold = 0;
+    #since = 0;
+
+    constructor(url) {
+        this.url = url;
+    }
+
+    close() {
+        this.closed = true;
+        this.#stop.abort();
+    }
+
+    async run() {
+        const { signal } = this.#stop;
+        const source = new Source();
+        const fetching = fetch(this.url, { signal });
+        const address = URL.createObjectURL(source);
+        video.disableRemotePlayback = true; // a ManagedMediaSource does not open otherwise
+        video.src = address;
+        await happening(source, 'sourceopen', signal);
+        URL.revokeObjectURL(address);
+        const buffer = source.addSourceBuffer(MIME);
+        const response = await fetching;
+        if (!response.ok) throw new Error(response.statusText);
+        video.addEventListener('waiting', () => this.#ranDry(), { signal });
+        video.addEventListener('canplay', () => this.#goOn(), { signal });
+        const reader = response.body.getReader();
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+            this.#since ||= performance.now();
+            await append(buffer, part.value, signal);
+            if (this.seconds > source.duration || source.duration === Infinity) source.duration = this.seconds ?? Infinity;
+            this.#goOn();
+            while (inHand() > FAR_AHEAD) await happening(video, 'timeupdate', signal);
+        }
+        this.#whole = true;
+        source.endOfStream();
+        this.#goOn();
+    }
+
+    // Play, where the next fragment will be there before what is in hand has been shown.
+    #goOn() {
+        const speed = inHand() / ((performance.now() - this.#since) / 1000); // seconds made in a second
+        const enough = this.#whole || inHand() > Math.max(this.#hold, FRAGMENT / speed);
+        if (!this.held || !enough || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
+        this.held = false;
+        begin();
+    }
+
+    #ranDry() {
+        if (this.held || this.#whole || video.seeking) return;
+        this.held = true;
+        this.#hold = Math.max(FIRST_HOLD, 2 * this.#hold);
+        this.#since = performance.now();
+        video.pause();
+    }
+}
+
+// Seconds that can be played on from here.
+function inHand() {
+    const { buffered, currentTime } = video;
+    return buffered.length ? Math.max(0, buffered.end(buffered.length - 1) - currentTime) : 0;
+}
+
+async function append(buffer, bytes, signal) {
+    try {
+        buffer.appendBuffer(bytes);
+    } catch (error) {
+        if (error.name !== 'QuotaExceededError' || video.currentTime < 2 * KEPT_BEHIND) throw error;
+        buffer.remove(0, video.currentTime - KEPT_BEHIND);
+        await happening(buffer, 'updateend', signal);
+        return append(buffer, bytes, signal);
+    }
+    await happening(buffer, 'updateend', signal);
+}
+
+function happening(target, event, signal) {
+    return new Promise((resolve, reject) => {
+        target.addEventListener(event, resolve, { once: true, signal });
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+}
+
+video.addEventListener('pause', () => live?.held || video.ended || takeFile());
+video.addEventListener('ended', takeFile);
+video.addEventListener('play', () => (play.hidden = true));
+play.addEventListener('click', begin);
+captions.addEventListener('click', () => {
+    captioned = !captioned;
+    showCaptions();
+});
+watch('value', () => show(props.value));
