@@ -28,8 +28,8 @@ CHEEKS = (205, 425, 50, 280, 36, 266)
 """Points on plain skin, lit as the mouth is."""
 LIPS = (0, 17, 37, 267, 84, 314)
 """Points on the red of the lips."""
-
-
+ROOM = 3
+"""Pixels around what is drawn."""
 SEAM_DARKNESS, SEAM_WIDTH, SEAM_GONE = 0.8, 0.03, 0.06
 """The line between shut lips: how much it hides; its width, and the gap at which it is gone, in eye distances."""
 
@@ -62,7 +62,9 @@ class MouthInterior:
     """Draws the inside of a mouth in one avatar's light."""
 
     def __init__(self, basis: FaceBasis, sprites: dict[str, Sprite]) -> None:
-        self._tints = [sprites[name].tint for name in LAYERS]
+        tints = [sprites[name].tint for name in LAYERS]
+        self._tinted = np.array([[tint is not None] for tint in tints])
+        self._tints = np.array([(0, 0) if tint is None else tint for tint in tints], np.float64)
         self._pictures = tuple(_bordered(sprites[name].picture) for name in LAYERS)
         self._axes = np.stack([_axes(sprites[name], basis.neutral[[0, 13]].mean(0)) for name in LAYERS])
 
@@ -87,7 +89,8 @@ class MouthInterior:
         gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max())
         if gap < 0.4:
             return
-        box = _box(outline, out, 3)
+        low, high = outline.min(0), outline.max(0)
+        box = _box(low, high, out)
         if box is None:
             return
         left, top, right, bottom = box
@@ -96,17 +99,20 @@ class MouthInterior:
         lit = min(0.6 + gap / (0.20 * eyes) * 0.4, 1.0)
         skin, red = light.skin, light.lips[1:] - 128
         white = teeth_white(light)
-        raised = jaw - tongue * TONGUE_LIFT * carry[1]
-        places = self._places(anchor - (left, top) + np.stack([raised, jaw, (0, 0)]), carry)
+        spots = self._axes @ carry
+        spots[:, 0] += anchor - (left, top)
+        spots[:2, 0] += jaw
+        spots[0, 0] -= tongue * TONGUE_LIFT * carry[1]
         whites = np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * tongue), (white - 16) * 0.9, white - 16])
         # where no colour is known, teeth take on a part of the light's
-        tints = np.stack([0.42 * (skin[1:] - 128) if tint is None else tint for tint in self._tints])
+        tints = np.where(self._tinted, self._tints, 0.42 * (skin[1:] - 128))
         cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
         half = np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
         u, v = out.uv
         planes = out.y[top:bottom, left:right], u[half], v[half]
-        shade = _shade(mask, outline - (left, top), lit)
-        _paint(planes, mask, shade, cavity, self._pictures, places, whites, tints, 0.6 * red)
+        shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
+        _darken(shade, low - (left, top), high - (left, top), lit)
+        _paint(planes, mask, shade, cavity, self._pictures, spots, whites, tints, 0.6 * red)
 
     def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
         """Draw the dark line between lips that were open in the clip and are shut now; STRENGTH: 0..1."""
@@ -115,7 +121,7 @@ class MouthInterior:
         if alpha < 0.02:
             return
         line = (target[UPPER_INNER] + target[LOWER_INNER]) / 2
-        box = _box(line, out, 3)
+        box = _box(line.min(0), line.max(0), out)
         if box is None:
             return
         left, top, right, bottom = box
@@ -129,19 +135,13 @@ class MouthInterior:
         for plane, color in zip(out.uv, light.lips[1:], strict=True):
             _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], np.float32(color), half_mask)
 
-    def _places(self, anchors: np.ndarray, carry: np.ndarray) -> np.ndarray:
-        """Return (n, 2, 3): affine maps from px to the pixels of the bordered sprites; ANCHORS: (n, 2) px."""
-        corner, right, down = np.moveaxis(self._axes @ carry, 1, 0)
-        back = np.linalg.inv(np.stack([right, down], 2))
-        return np.concatenate([back, 1 - back @ (anchors + corner)[..., None]], 2)
-
 
 def _axes(sprite: Sprite, rest: np.ndarray) -> np.ndarray:
     """Return (3, 3): where SPRITE's picture begins as seen from REST, and its steps right and down, in basis space."""
     height, width = sprite.picture.shape[:2]
     corner, right, down = sprite.corners
     plane = np.stack([corner - rest[:2], (right - corner) / width, (down - corner) / height])
-    return np.column_stack([plane, (TEETH_DEPTH, 0, 0)])
+    return np.column_stack([plane, (TEETH_DEPTH, 0, 0)]).astype(np.float64)
 
 
 def _bordered(picture: np.ndarray) -> np.ndarray:
@@ -156,16 +156,17 @@ def _paint(
     shade: np.ndarray,
     cavity: np.ndarray,
     pictures: tuple[np.ndarray, ...],
-    places: np.ndarray,
+    spots: np.ndarray,
     whites: np.ndarray,
     tints: np.ndarray,
     red: np.ndarray,
 ) -> None:
     """Draw the mouth's inside over PLANES (Y, U, V views) by MASK, its luma darkened by SHADE (both (h, w), 0..1).
 
-    CAVITY: Y, U, V of its depth. Over that lie PICTURES ((h, w, 4): luma, chroma u and v, alpha), PLACES: (n, 2, 3) px
-    -> their pixels; WHITES: (n,) Y of their brightest parts over black; TINTS: (n, 2) U, V of white things in this
-    light; RED: (2,) added where a picture itself is red, since gums and tongue have the colour of the person's lips.
+    CAVITY: Y, U, V of its depth. Over that lie PICTURES ((h, w, 4): luma, chroma u and v, alpha), the hindmost first;
+    SPOTS: (n, 3, 2) px, where they begin, and their steps right and down; WHITES: (n,) Y of their brightest parts over
+    black; TINTS: (n, 2) U, V of white things in this light; RED: (2,) added where a picture itself is red, since gums
+    and tongue have the colour of the person's lips.
     """
     luma, chroma_u, chroma_v = planes
     for row in range(chroma_u.shape[0]):
@@ -177,9 +178,13 @@ def _paint(
                 if weight > 0:
                     color_y, color_u, color_v = cavity[0], cavity[1], cavity[2]
                     for k in range(len(pictures)):
-                        picture, place = pictures[k], places[k]
-                        from_x = place[0, 0] * x + place[0, 1] * y + place[0, 2]
-                        from_y = place[1, 0] * x + place[1, 1] * y + place[1, 2]
+                        picture = pictures[k]
+                        (begin_x, begin_y), (right_x, right_y), (down_x, down_y) = spots[k]
+                        dx, dy, area = x - begin_x, y - begin_y, right_x * down_y - right_y * down_x
+                        from_x, from_y = (
+                            1 + (down_y * dx - down_x * dy) / area,
+                            1 + (right_x * dy - right_y * dx) / area,
+                        )
                         if 0 <= from_x < picture.shape[1] - 1 and 0 <= from_y < picture.shape[0] - 1:
                             white, u, v, alpha = _mixed(picture, from_x, from_y)
                             gum = min(max(v / 0.12, 0), 1)
@@ -241,17 +246,10 @@ def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.7))
 
 
-def _shade(mask: np.ndarray, outline: np.ndarray, lit: float) -> np.ndarray:
-    """Return (h, w) 0..1: darker towards the rim and the corners, where lips and cheeks keep the light away."""
-    low, high = outline.min(0), outline.max(0)
-    shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
-    _darken(shade, low, high, lit)
-    return np.asarray(shade)
-
-
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) -> None:
-    """Turn INNER ((h, w) float32), which falls from 1 to 0 across the rim, into the shade of a mouth, in place.
+    """Turn INNER ((h, w) float32), which falls from 1 to 0 across the rim, into 0..1, in place: darker towards
+    the rim and the corners, where lips and cheeks keep the light away.
 
     LOW, HIGH: (2,) px, where the mouth ends; LIT: 0..1, the light at its brightest place.
     """
@@ -263,11 +261,11 @@ def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) ->
             inner[y, x] = lit * sides * under_lip * min(0.45 + 0.7 * inner[y, x], 1)
 
 
-def _box(points: np.ndarray, out: Frame, margin: int) -> tuple[int, int, int, int] | None:
-    """Return left, top, right, bottom (even) around POINTS ((n, 2) px) within OUT; None where nothing is left."""
-    left, top = (max(int(v) // 2 * 2, 0) for v in np.floor(points.min(0)) - margin)
-    right, bottom = (-(-int(v) // 2) * 2 for v in np.ceil(points.max(0)) + margin + 1)
-    right, bottom = min(right, out.width), min(bottom, out.height)
+def _box(low: np.ndarray, high: np.ndarray, out: Frame) -> tuple[int, int, int, int] | None:
+    """Return left, top, right, bottom (even) around what lies between LOW and HIGH ((2,) px), with room for soft edges,
+    within OUT; None where nothing is left."""
+    left, top = max(int(low[0] - ROOM) // 2 * 2, 0), max(int(low[1] - ROOM) // 2 * 2, 0)
+    right, bottom = min(int(high[0] + ROOM) // 2 * 2 + 2, out.width), min(int(high[1] + ROOM) // 2 * 2 + 2, out.height)
     return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
 
 
