@@ -1,0 +1,64 @@
+"""Compiled code finds a place in any surroundings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.numba_cache import VARIABLE
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = f"""
+import os
+import numpy as np
+from pipeline.engines.mesh.warp import _reach
+points = np.zeros((3, 2), np.float32)
+low, high = _reach(points, points + 1, np.array([[0, 1, 2]], np.int32))
+print(high[0], os.environ.get("{VARIABLE}"))
+"""
+
+
+def run(where: Path, **environ: str) -> tuple[float, str]:
+    """Run PROGRAM on the sources at WHERE; return what it computed and the folder that was chosen."""
+    inherited = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "XDG_CACHE_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=where,
+        env={**inherited, "PYTHONPATH": str(where), **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    value, folder = done.stdout.split()
+    return float(value), folder
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "no folder").touch()
+    return tmp_path
+
+
+def test_the_users_own_cache_is_left_alone(sources: Path) -> None:
+    assert run(sources, HOME=str(sources)) == (1.0, "None")
+
+
+def test_without_a_home_code_is_kept_beside_the_package(sources: Path) -> None:
+    assert run(sources, HOME=str(sources / "no folder")) == (1.0, str(sources / "pipeline" / "__pycache__"))
+    assert list((sources / "pipeline" / "__pycache__").rglob("*.nbi"))
+
+
+def test_with_no_place_at_all_code_is_kept_while_the_process_runs(sources: Path) -> None:
+    for folder in [sources / "pipeline", *(sources / "pipeline").rglob("*")]:
+        if folder.is_dir():
+            (folder / "__pycache__").touch()  # a file where a folder should be made: not even root can
+    value, folder = run(sources, HOME=str(sources / "no folder"), TMPDIR=str(sources))
+    assert value == 1.0
+    assert Path(folder).parent == sources and not Path(folder).exists()
