@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.cancel import CancelToken
-from pipeline.errors import PipelineError
 from pipeline.history import History
 from pipeline.video.writer import part_of
 
@@ -125,12 +124,12 @@ class TaskBook:
             while len(self._ended) > KEPT_TASKS:
                 self._ended.popitem(last=False)
 
-    def cancel(self, task_id: str, reason: PipelineError | None = None) -> bool:
-        """Tell a task to stop, failing with REASON; return whether it was still waiting or running."""
+    def cancel(self, task_id: str) -> bool:
+        """Tell a task to stop; return whether it was still waiting or running."""
         task = self.get(task_id)
         if task is None:
             return False
-        task.cancel.cancel(reason)
+        task.cancel.cancel()
         return True
 
     def cancel_all(self) -> None:

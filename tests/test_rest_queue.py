@@ -52,6 +52,18 @@ def test_those_who_wait_are_told_their_position(fake_server: Server) -> None:
     fake_server.wait_idle()
 
 
+def test_those_who_wait_are_told_again_when_it_takes_longer(fake_server: Server) -> None:
+    fake_server.wait_idle()
+    fake_server.events(QUICK)  # so that a time is known, and it is too short for what follows
+    with fake_server.stream({**SLOW, "text": "slow " + "word " * 100}) as running:
+        wait_for(lambda: next(running)["stage"] == "lipsync")
+        with fake_server.stream(QUICK) as waiting:
+            first, second = next(waiting), next(waiting)
+    assert first["stage"] == second["stage"] == "queued" and first["position"] == second["position"] == 1
+    assert first["eta"] >= 0 and second["eta"] >= 0
+    fake_server.wait_idle()
+
+
 def test_a_running_task_is_cancelled_and_the_next_one_starts(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream(SLOW) as events, fake_server.stream(QUICK) as following:
