@@ -125,7 +125,7 @@ def _measure(
     name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
     task = Task(uuid.uuid4().hex, given.out / f"{name}.mp4", given.out / f"{name}.wav")
     with saying(lambda _: (piece for piece in [known]), avatar, given.frame_skip, task, studio) as speaker:
-        for _ in render_video(avatar, speaker, task, studio):
+        for _ in render_video(avatar, speaker, task, studio.engine):
             pass
     _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
     judge.speak = lambda text, voice: (speech.samples, speech.rate, [(m.text, m.start) for m in speech.marks])

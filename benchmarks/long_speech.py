@@ -52,7 +52,7 @@ def _measure(minutes: float, resolution: str) -> str:
         task = Task(name, Path(folder) / f"{name}.mp4", Path(folder) / f"{name}.wav")
         start = time.perf_counter()
         with saying(lambda _: (piece for piece in [speech]), avatar, 1, task, studio) as speaker:
-            for _ in render_video(avatar, speaker, task, studio):
+            for _ in render_video(avatar, speaker, task, studio.engine):
                 pass
         seconds = time.perf_counter() - start
         peak = peak_memory()

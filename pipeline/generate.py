@@ -16,7 +16,7 @@ from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import LipsyncEngine, Stretch
-from pipeline.engines.mesh.engine import MeshEngine
+from pipeline.engines.choose import lipsync_engines, preferred
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
@@ -49,23 +49,31 @@ FRAMES_AHEAD = 4
 class Studio:
     """Everything that requests need and share.
 
-    tts: the speech engines by name, the preferred one first; espeak: also the source of phoneme times for the others.
+    tts: the speech engines by name, the preferred one first; espeak: also the source of phoneme times for the others;
+    engines: the lipsync engines by name.
     """
 
     settings: Settings
     avatars: AvatarStore
     tts: dict[str, TTSEngine]
     espeak: EspeakEngine
-    engine: LipsyncEngine
+    engines: dict[str, LipsyncEngine]
+
+    @property
+    def engine(self) -> LipsyncEngine:
+        """The lipsync engine of a request that names none."""
+        return preferred(self.engines, self.settings.lipsync_engine)
 
 
 def make_studio(settings: Settings) -> Studio:
-    """Put together what SETTINGS ask for; nothing heavy is loaded before the first request."""
+    """Put together what SETTINGS ask for; nothing heavy is loaded before the first request.
+
+    Raises ValueError where they name a lipsync engine that is none.
+    """
     espeak = EspeakEngine()
-    engines: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
-    return Studio(
-        settings, AvatarStore(settings.precomputed), {engine.name: engine for engine in engines}, espeak, MeshEngine()
-    )
+    voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
+    tts = {engine.name: engine for engine in voices}
+    return Studio(settings, AvatarStore(settings.precomputed), tts, espeak, lipsync_engines(settings))
 
 
 def warm_up(studio: Studio) -> None:
@@ -100,7 +108,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     with saying(speak, avatar, request, task, studio) as speaker:
         told = False
         first_byte = 0.0
-        for frames in render_video(avatar, speaker, task, studio):
+        for frames in render_video(avatar, speaker, task, studio.engines[request.engine]):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
@@ -168,9 +176,9 @@ def saying(
             speaker.close()
 
 
-def render_video(avatar: Avatar, speaker: Speaker, task: Task, studio: Studio) -> Iterator[int]:
+def render_video(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine) -> Iterator[int]:
     """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second."""
-    frames = ahead(studio.engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD, task.cancel)
+    frames = ahead(engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD, task.cancel)
     count = heard = 0
     told = -PROGRESS_SECONDS
 

@@ -24,7 +24,8 @@ class GenerateRequest:
     """A request that can be fulfilled.
 
     text: what to say, trimmed; pack: the avatar's file, inside ``precomputed/``; frame_skip: the mouth is solved
-    every n-th frame, 1-10; tts_engine: a key of ``Studio.tts``; tts_voice: one of that engine's voices or "Custom".
+    every n-th frame, 1-10; engine: who moves the mouth, a key of ``Studio.engines``; tts_engine: a key of
+    ``Studio.tts``; tts_voice: one of that engine's voices or "Custom".
     recording: a file with the speech itself; then text is what is said in it, or empty where nobody knows, and no
     engine speaks (tts_engine is empty).
     """
@@ -32,6 +33,7 @@ class GenerateRequest:
     text: str
     pack: Path
     frame_skip: int
+    engine: str
     tts_engine: str
     tts_voice: str
     recording: Path | None = None
@@ -62,14 +64,15 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     text = "" if wordless else _text(body, studio.settings.max_text)
     frame_skip = _frame_skip(body)
     resolution = _choice(body, "resolution", RESOLUTIONS)
+    lipsync = _lipsync(body, studio)
     if recording is not None:
-        return GenerateRequest(text, _pack(body, resolution, studio), frame_skip, "", CUSTOM_VOICE, recording)
+        return GenerateRequest(text, _pack(body, resolution, studio), frame_skip, lipsync, "", CUSTOM_VOICE, recording)
     engine = _engine(body, studio)
     voice = _string(body, "tts_voice") or CUSTOM_VOICE
     pack = _pack(body, resolution, studio)
     if voice != CUSTOM_VOICE:
         engine.check_voice(voice)
-    return GenerateRequest(text, pack, frame_skip, engine.name, voice)
+    return GenerateRequest(text, pack, frame_skip, lipsync, engine.name, voice)
 
 
 def default_engine(studio: Studio) -> TTSEngine:
@@ -118,6 +121,13 @@ def _frame_skip(body: dict[str, Any]) -> int:
             f"frame_skip: must be an integer from 1 to {MAX_FRAME_SKIP} (1 skips nothing).",
         )
     return value
+
+
+def _lipsync(body: dict[str, Any], studio: Studio) -> str:
+    name = _choice(body, "engine", tuple(studio.engines))
+    engine = studio.engine if name is None else studio.engines[name]
+    engine.check()
+    return engine.name
 
 
 def _engine(body: dict[str, Any], studio: Studio) -> TTSEngine:

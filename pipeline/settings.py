@@ -25,6 +25,8 @@ class Settings:
     """Characters."""
     max_audio: float = 600.0
     """Seconds of an uploaded recording."""
+    max_upload: int = 128
+    """MiB of a recording, clip or photo that is uploaded."""
     max_queue: int = 32
     """Tasks that may wait."""
     max_seconds: float = 1200.0
@@ -37,8 +39,6 @@ class Settings:
     """Web sites that may use REST from a browser, separated by commas (https://example.com)."""
     lipsync_engine: str = "auto"
     """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
-    models_dir: Path = ROOT / "models"
-    """Where weights of networks lie."""
     models_dir: Path = ROOT / "models"
     """Where weights of networks lie."""
     elevenlabs_api_key: str = field(default="", repr=False)

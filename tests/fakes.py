@@ -87,9 +87,11 @@ class FakeEngine:
     """
 
     name = "fake"
+    concurrency = 1
+    notes = ()
 
-    def available(self) -> bool:
-        return True
+    def check(self) -> None:
+        pass
 
     def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
         logger.info("render starts")
@@ -134,7 +136,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
     tts, espeak = FakeTTS(), EspeakEngine()
-    serve(Studio(settings, AvatarStore(settings.precomputed), {tts.name: tts}, espeak, FakeEngine()), generate)
+    engines = {FakeEngine.name: FakeEngine()}
+    serve(Studio(settings, AvatarStore(settings.precomputed), {tts.name: tts}, espeak, engines), generate)
 
 
 if __name__ == "__main__":

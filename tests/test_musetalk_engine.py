@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatar.encode import encode
-from pipeline.avatar.pack import Avatar, load
+from pipeline.avatar.pack import Avatar
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
 from pipeline.engines.musetalk.engine import MuseTalkEngine
@@ -23,12 +22,11 @@ from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.plan import plan
 from pipeline.engines.musetalk.weights import load_vae
 from pipeline.errors import Cancelled, Unavailable
-from pipeline.settings import Settings
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
-from tests.tiny_musetalk import make_unet, make_vae, save_models
+from tests.tiny_musetalk import make_unet, make_vae, save_models, short_man
 
 RATE = 16_000
 
@@ -49,17 +47,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def avatar(models: Path) -> Avatar:
     """Most of a second of the bundled man, prepared for the network; in frames 3 and 4 his face cannot be used."""
-    man = _man()
+    man = short_man()
     man.usable[3:5] = False
     return replace(man, inpainting=inpainting_of(man, load_vae(models)))
-
-
-def _man() -> Avatar:
-    man, count = load(Settings().precomputed / "360p" / "talk_short_360p_precomputed.pkl"), 20
-    clip = ClipReader(man.video)
-    video = encode(islice(clip.once(), count), man.width, man.height, man.fps, clip.colors)
-    points, rest, usable = (values[:count].copy() for values in (man.landmarks, man.rest, man.usable))
-    return replace(man, video=video, landmarks=points, rest=rest, usable=usable)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +174,7 @@ def test_broken_weights_are_told_once_loaded_and_again_only_if_they_change(model
     torch.save(make_vae().state_dict(), unet)
     engine = MuseTalkEngine(broken)
     engine.check()  # nothing is loaded yet
-    man = _man()
+    man = short_man()
     with pytest.raises(Unavailable, match="does not fit"):
         list(engine.render(man, [_stretch(3, slice(0, 3))], CancelToken()))
     with pytest.raises(Unavailable, match="does not fit"):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from pipeline.avatar.encode import encode
+from pipeline.avatar.pack import Avatar, load
+from pipeline.settings import Settings
+from pipeline.video.reader import ClipReader
 
 diffusers = pytest.importorskip("diffusers", reason="pip install -r requirements-gpu.txt")
 transformers = pytest.importorskip("transformers", reason="pip install -r requirements-gpu.txt")
@@ -85,3 +92,12 @@ def save_models(folder: Path) -> Path:
     )
     (folder / "whisper" / "preprocessor_config.json").write_text(json.dumps(make_extractor().to_dict()))
     return folder
+
+
+def short_man() -> Avatar:
+    """Most of a second of the bundled man."""
+    man, count = load(Settings().precomputed / "360p" / "talk_short_360p_precomputed.pkl"), 20
+    clip = ClipReader(man.video)
+    video = encode(islice(clip.once(), count), man.width, man.height, man.fps, clip.colors)
+    points, rest, usable = (values[:count].copy() for values in (man.landmarks, man.rest, man.usable))
+    return replace(man, video=video, landmarks=points, rest=rest, usable=usable)

@@ -31,8 +31,18 @@ class LipsyncEngine(Protocol):
 
     name: str
 
-    def available(self) -> bool:
-        """Whether it can render now (its device and weights are there)."""
+    @property
+    def concurrency(self) -> int:
+        """How many renders may go on at a time, each as fast as if it were alone."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever runs it should know of how it runs, in English; may be empty."""
+        ...
+
+    def check(self) -> None:
+        """Raise Unavailable, saying what to do, when it cannot render now (its device or weights are missing)."""
         ...
 
     def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:

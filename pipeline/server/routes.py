@@ -20,6 +20,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from pipeline.avatar.uploads import Uploads
+from pipeline.engines.choose import problem_of
 from pipeline.errors import (
     BadRequest,
     Cancelled,
@@ -29,7 +31,6 @@ from pipeline.errors import (
     NotFound,
     PipelineError,
     QueueFull,
-    Unavailable,
 )
 from pipeline.events import Done, Failed, to_json
 from pipeline.generate import Studio
@@ -38,6 +39,7 @@ from pipeline.history import Told
 from pipeline.request import parse
 from pipeline.server import schema
 from pipeline.server.access import OURS, check_key
+from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import file_response, growing_response
 from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
@@ -71,6 +73,8 @@ class Api:
     gpu: Gpu
     metrics: Metrics
     repeats: Repeats
+    uploads: Uploads
+    making: AvatarApi
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess."""
@@ -88,6 +92,9 @@ class Api:
         rest.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
         rest.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
         rest.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
+        rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
+        rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
+        rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
         rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
         rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/metrics", self.measured, **schema.METRICS)
@@ -103,21 +110,33 @@ class Api:
         rest.add_api_route("/api/openapi.json", lambda: description, include_in_schema=False)
         return [*rest.routes, *results.routes]
 
-    def status(self) -> dict[str, Any]:
-        """Tell whether videos can be made, with which avatars and voices."""
+    def status(self, request: Request) -> dict[str, Any]:
+        """Tell whether videos can be made, with which avatars, voices and engines."""
         avatars = [pack.id for pack in self.studio.avatars.list()]
-        engines = [engine.name for engine in self.studio.tts.values() if engine.available()]
+        voices = [engine.name for engine in self.studio.tts.values() if engine.available()]
+        engine = self.studio.engine
+        problem = problem_of(engine)
         return {
             "status": "ok",
-            "models_loaded": bool(avatars and engines and self.studio.engine.available()),
+            "models_loaded": bool(avatars and voices and problem is None),
             "available_avatars": avatars,
-            "tts_engines": engines,
+            "tts_engines": voices,
+            "lipsync": {
+                "engine": engine.name,
+                "engines": [one.name for one in self.studio.engines.values() if problem_of(one) is None],
+                "problem": problem and problem.in_language(_language(request)),
+                "notes": list(engine.notes),
+            },
         }
 
     def avatars(self) -> dict[str, Any]:
         """List every avatar in every resolution."""
-        packs = self.studio.avatars.list()
-        return {"avatars": [{"id": pack.id, "name": pack.id, "path": pack.path} for pack in packs]}
+        ours, packs = self.uploads.names(), self.studio.avatars.list()
+        return {
+            "avatars": [
+                {"id": pack.id, "name": pack.id, "path": pack.path, "uploaded": pack.name in ours} for pack in packs
+            ]
+        }
 
     def queue_status(self) -> dict[str, Any]:
         """Tell how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
@@ -184,7 +203,9 @@ class Api:
         return self._sse(task, int(after), _language(request))
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
-        """Stop a task that waits or runs."""
+        """Stop a task, or the making of an avatar, that waits or runs."""
+        if self.making.cancel(task_id):
+            return {"success": True, "task_id": task_id, "state": "running"}
         state = await self.line.cancel(task_id)
         return {"success": True, "task_id": task_id, "state": state}
 
@@ -227,10 +248,6 @@ class Api:
 
         async def join() -> Task:
             asked = await run_in_threadpool(parse, body, self.studio)
-            if not self.studio.engine.available():
-                raise Unavailable(
-                    "립싱크 엔진이 준비되지 않았습니다. 서버 로그를 확인하세요.", "The lipsync engine is not ready."
-                )
             grace = 0.0 if key is None else self.studio.settings.resume_seconds
             return await self.line.join(asked, grace, request)
 

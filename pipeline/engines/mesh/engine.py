@@ -32,10 +32,11 @@ class MeshEngine:
     """Lipsync by moving a face mesh; see ``LipsyncEngine``."""
 
     name = "mesh"
+    concurrency = 1
+    notes: tuple[str, ...] = ()
 
-    def available(self) -> bool:
-        """Return True: it needs nothing but the CPU."""
-        return True
+    def check(self) -> None:
+        """Do nothing: it needs nothing but the CPU."""
 
     def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
         """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""

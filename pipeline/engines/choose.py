@@ -1,0 +1,44 @@
+"""Which lipsync engine a request gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.engines.base import LipsyncEngine
+from pipeline.engines.mesh.engine import MeshEngine
+from pipeline.engines.musetalk.engine import MuseTalkEngine, on_gpu
+from pipeline.errors import Message, Unavailable
+from pipeline.settings import Settings
+
+AUTO = "auto"
+
+
+def lipsync_engines(settings: Settings) -> dict[str, LipsyncEngine]:
+    """Return all engines by name; nothing heavy is loaded. Raises ValueError for a LIPSYNC_ENGINE that is none."""
+    engines: list[LipsyncEngine] = [MeshEngine(), MuseTalkEngine(settings.models_dir)]
+    names = [engine.name for engine in engines]
+    if settings.lipsync_engine not in (*names, AUTO):
+        raise ValueError(f"LIPSYNC_ENGINE={settings.lipsync_engine!r}: expected {', '.join(names)} or {AUTO}")
+    return {engine.name: engine for engine in engines}
+
+
+def preferred(engines: Mapping[str, LipsyncEngine], setting: str) -> LipsyncEngine:
+    """Return the one of ENGINES that a request gets which names none; SETTING is ``LIPSYNC_ENGINE``.
+
+    With "auto" MuseTalk where its weights and a CUDA device are there, else the first of ENGINES.
+    """
+    if setting in engines:
+        return engines[setting]
+    musetalk = engines.get(MuseTalkEngine.name)
+    if musetalk is not None and problem_of(musetalk) is None and on_gpu():
+        return musetalk
+    return next(iter(engines.values()))
+
+
+def problem_of(engine: LipsyncEngine) -> Message | None:
+    """Return why ENGINE cannot render now; None where it can."""
+    try:
+        engine.check()
+    except Unavailable as error:
+        return error.message
+    return None
