@@ -11,7 +11,8 @@ import logging
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -54,15 +55,18 @@ def prepare(
     out: Path | None = None,
     report: Path | None = None,
     progress: Progress = lambda share, doing: None,
+    musetalk: Path | None = None,
 ) -> list[Path]:
     """Make packs called NAME of the part of CLIP from START to END (s) under OUT (by default ``precomputed``).
 
-    REPORT is a folder for what is good and bad about the clip (see ``write_report``); None writes none. Returns one
+    REPORT is a folder for what is good and bad about the clip (see ``write_report``); None writes none. MUSETALK is the
+    folder of that engine's weights, to prepare the packs for it, too; raises Unavailable. Returns one
     path per resolution. Raises BadRequest (name, resolutions) and BadClip; packs are written whole, and only when all
     of them could be made.
     """
     _check(name, resolutions)
     out = Settings().precomputed if out is None else out
+    encode_faces = None if musetalk is None else _face_encoder(musetalk)
     film_one = _film_photo if clip.suffix.lower() in SUFFIXES else partial(_film, start=start, end=end)
     with tempfile.TemporaryFile() as store:
         footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
@@ -79,6 +83,8 @@ def prepare(
         for number, resolution in enumerate(resolutions):
             progress(_FACES_SHARE + (1 - _FACES_SHARE) * number / len(resolutions), f"encoding {resolution}")
             avatars.append(_avatar(name, resolution, footage, person, order, kept, found.teeth))
+            if encode_faces is not None:
+                avatars[-1] = encode_faces(avatars[-1])
     paths = []
     for avatar in avatars:
         paths.append(out / avatar.resolution / f"{avatar.id}{SUFFIX}")
@@ -167,6 +173,17 @@ def _avatar(
     return Avatar(name, resolution, across, down, footage.fps, video, landmarks, rest, usable, teeth)
 
 
+def _face_encoder(models: Path) -> Callable[[Avatar], Avatar]:
+    """Return what adds to an avatar what MuseTalk needs, with the weights in the folder MODELS. Raises Unavailable."""
+    import torch  # heavy, and only needed here
+
+    from pipeline.engines.musetalk.inpainting import inpainting_of
+    from pipeline.engines.musetalk.weights import load_vae
+
+    vae = load_vae(models).to("cuda" if torch.cuda.is_available() else "cpu")
+    return lambda avatar: replace(avatar, inpainting=inpainting_of(avatar, vae))
+
+
 def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:
     for number in order:
         yield footage.frame(number)
@@ -209,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
+    parser.add_argument("--engine", choices=["mesh", "musetalk"], default="mesh", help="musetalk: for either engine")
     given = parser.parse_args(arguments)
     if given.face not in ("center", "largest") and not given.face.isdecimal():
         parser.error("--face: center, largest, or a number from the left")
@@ -221,7 +239,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         with _ProgressBar() as bar:
             part = given.start, given.end
-            paths = prepare(given.clip, given.name, list(wanted), face, *part, given.out, given.report, bar.tell)
+            models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
+            told = given.out, given.report, bar.tell, models
+            paths = prepare(given.clip, given.name, list(wanted), face, *part, *told)
     except PipelineError as error:
         print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
         return 1
