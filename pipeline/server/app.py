@@ -32,6 +32,8 @@ MAX_UPLOAD = "128mb"
 """Enough for ten minutes of uncompressed stereo."""
 SWEEP_SECONDS = 30.0
 """How often results are looked at for ones that have been kept long enough."""
+SPARE_WORKERS = 40
+"""Gradio's workers beside those of tasks that wait: one renders, the others answer whatever else is asked."""
 GOODBYE_SECONDS = 10.0
 """How long the end of the program waits for running tasks to remove their half-made files."""
 
@@ -67,6 +69,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     _, url, _ = page.launch(
         server_name=settings.host,
         server_port=settings.port,
+        max_threads=settings.max_queue + SPARE_WORKERS,  # everybody who waits on the page has a worker of Gradio's
         prevent_thread_lock=True,
         quiet=True,
         show_error=False,  # texts of unforeseen exceptions stay in the log
