@@ -6,8 +6,9 @@
     │   └── BadPack              400  an avatar pack is cut short, not ours, or carries code
     ├── BadClip                  400  a clip or photo cannot become an avatar
     ├── NotAllowed               401  the server asks for a key, and none of its keys came with the request
+    ├── Forbidden                403  an avatar that belongs to the program is not deleted by anybody
     ├── NotFound                 404  no such avatar, resolution, task or file
-    ├── Conflict                 409  an Idempotency-Key came before, with another request
+    ├── Conflict                 409  an Idempotency-Key came before, with another request; an avatar's name is taken
     ├── Unavailable              503  a speech or lipsync engine cannot work now (no key, no weights, busy)
     │   └── QueueFull            503  too many tasks wait already
     ├── SpeechFailed             500  the speech engine answered with something that cannot be used
@@ -81,8 +82,14 @@ class NotAllowed(PipelineError):
         )
 
 
+class Forbidden(PipelineError):
+    """An avatar that came with the program, or that its owner put there, is not deleted by anybody."""
+
+    status = 403
+
+
 class Conflict(PipelineError):
-    """An Idempotency-Key came before, with another request."""
+    """An Idempotency-Key came before, with another request; or there is an avatar of that name already."""
 
     status = 409
 
@@ -123,10 +130,10 @@ class TookTooLong(PipelineError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"작업이 제한 시간 {seconds:g}초를 넘어 중단되었습니다. 글을 나누어 요청하거나 서버의 MAX_SECONDS를 "
-            "늘리세요.",
-            f"The task took longer than {seconds:g} s and was stopped. Split the text up, or raise MAX_SECONDS on the "
-            "server.",
+            f"작업이 제한 시간 {seconds:g}초를 넘어 중단되었습니다. 글이나 영상을 나누어 요청하거나 서버의 "
+            "MAX_SECONDS를 늘리세요.",
+            f"The task took longer than {seconds:g} s and was stopped. Split the text or clip up, or raise MAX_SECONDS "
+            "on the server.",
         )
 
 

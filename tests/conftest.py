@@ -65,6 +65,9 @@ class Server:
     def post(self, path: str, body: object = None, **more: Any) -> requests.Response:
         return requests.post(self.url + path, timeout=120, **({"json": body} if body is not None else {}), **more)
 
+    def delete(self, path: str) -> requests.Response:
+        return requests.delete(self.url + path, timeout=60)
+
     @contextmanager
     def stream(self, body: object, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
         """Ask for a video; gives its events as they come. Leaving the ``with`` block is a client that leaves."""

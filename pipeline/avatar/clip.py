@@ -32,6 +32,8 @@ BT601 = ColorTags(1, 6, 6, 6)
 _RGB, _SAID_NOTHING = 0, 2
 _PQ, _HLG = 16, 18
 _BT2020 = 9
+_LISTS = ("hls", "dash", "concat", "image2")
+"""Formats that name other files, which whoever sends one need not be allowed to read."""
 _PACKETS_READ = 40_000
 """Enough for a minute at 600 frames a second: a longer film is not read to its end to find that out."""
 
@@ -83,6 +85,8 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
     """
     try:
         with av.open(str(path), mode="r") as container:
+            if container.format.name in _LISTS:
+                raise unreadable(path, "a list of other files")
             if not container.streams.video:
                 raise BadClip(
                     f"{path.name}: 영상이 없는 파일입니다. 얼굴이 나오는 동영상을 넣으세요.",
@@ -155,8 +159,8 @@ def _check_part(path: Path, seconds: float | None, start: float | None, end: flo
         )
     if stop - begin > LONGEST:
         raise BadClip(
-            f"{path.name}: 너무 깁니다 ({stop - begin:.0f}초). --start와 --end로 {LONGEST:.0f}초 이하를 고르세요.",
-            f"{path.name} is too long ({stop - begin:.0f} s). Choose {LONGEST:.0f} s or less with --start and --end.",
+            f"{path.name}: 너무 깁니다 ({stop - begin:.0f}초). start와 end로 {LONGEST:.0f}초 이하를 고르세요.",
+            f"{path.name} is too long ({stop - begin:.0f} s). Choose {LONGEST:.0f} s or less with start and end.",
         )
     return begin, stop
 

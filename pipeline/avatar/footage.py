@@ -88,7 +88,7 @@ def film(
             patches.append(_patch(frame, found))
             sharpness.append(_sharpness(frame, found))
             size = frame.height, frame.width
-            progress(min(1.0, number / expected), "finding the face")
+            progress(min(1.0, number / expected), "faces")
     store.flush()
     if follower.box is None:
         raise no_face()

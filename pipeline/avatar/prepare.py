@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import logging
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +30,9 @@ from pipeline.avatar.measure import Person, measure
 from pipeline.avatar.pack import Avatar, Teeth, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
 from pipeline.avatar.report import numbered, write_report
-from pipeline.avatar.store import RESOLUTIONS, SUFFIX
+from pipeline.avatar.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.avatar.teeth import find_teeth
-from pipeline.errors import BadRequest, PipelineError, RenderFailed
+from pipeline.errors import PipelineError, RenderFailed
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 
 _WORK_SIDE = 720
 """Short side (pixels) at which faces are measured, whatever sizes are asked for."""
-_FACES_SHARE = 0.7
-"""Share of the work that reading and measuring take, for the progress bar."""
+_FACES_SHARE, _MEASURED_SHARE, _CLOSED_SHARE = 0.6, 0.65, 0.7
+"""How much of the work is done, for the progress bar, once faces are found, measured, and have a closed mouth."""
 
 
 def prepare(
@@ -62,18 +62,23 @@ def prepare(
     REPORT is a folder for what is good and bad about the clip (see ``write_report``); None writes none. MUSETALK is the
     folder of that engine's weights, to prepare the packs for it, too; raises Unavailable. Returns one
     path per resolution. Raises BadRequest (name, resolutions) and BadClip; packs are written whole, and only when all
-    of them could be made.
+    of them could be made. PROGRESS is told the stages "reading", "faces", "measuring", "mouth" (closing it), "writing
+    720p" for each resolution, and "done".
     """
-    _check(name, resolutions)
+    check_name(name)
+    check_resolutions(resolutions)
     out = Settings().precomputed if out is None else out
     encode_faces = None if musetalk is None else _face_encoder(musetalk)
     film_one = _film_photo if clip.suffix.lower() in SUFFIXES else partial(_film, start=start, end=end)
+    progress(0.0, "reading")
     with tempfile.TemporaryFile() as store:
         footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
+        progress(_FACES_SHARE, "measuring")
         person = measure(footage)
         found = find_teeth(footage, person)
         if report is not None:
             write_report(report, clip, footage, person.findings, found)
+        progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
             person, kept = hush(footage, person), None
         order = np.arange(len(person.landmarks))
@@ -81,7 +86,7 @@ def prepare(
             order, kept = np.concatenate([order, order[-2:0:-1]]), None
         avatars = []
         for number, resolution in enumerate(resolutions):
-            progress(_FACES_SHARE + (1 - _FACES_SHARE) * number / len(resolutions), f"encoding {resolution}")
+            progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * number / len(resolutions), f"writing {resolution}")
             avatars.append(_avatar(name, resolution, footage, person, order, kept, found.teeth))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
@@ -91,20 +96,6 @@ def prepare(
         save(avatar, paths[-1])
     progress(1.0, "done")
     return paths
-
-
-def _check(name: str, resolutions: Sequence[str]) -> None:
-    if not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
-        raise BadRequest(
-            f"name '{name:.60}': 글자, 숫자, '-', '_'만 쓸 수 있고 '_720p' 같은 해상도로 끝날 수 없습니다.",
-            f"name '{name:.60}': use letters, digits, '-' and '_', and do not end in a resolution such as '_720p'.",
-        )
-    unknown = [resolution for resolution in resolutions if resolution not in RESOLUTIONS]
-    if unknown or not resolutions:
-        raise BadRequest(
-            f"resolution {', '.join(unknown)}: {', '.join(RESOLUTIONS)} 중에서 고르세요.",
-            f"resolution {', '.join(unknown)}: choose from {', '.join(RESOLUTIONS)}.",
-        )
 
 
 def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -226,46 +217,81 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
+    parser.add_argument("--json", action="store_true", help="tell what happens as lines of JSON, for programs")
     parser.add_argument("--engine", choices=["mesh", "musetalk"], default="mesh", help="musetalk: for either engine")
     given = parser.parse_args(arguments)
     if given.face not in ("center", "largest") and not given.face.isdecimal():
         parser.error("--face: center, largest, or a number from the left")
     face = int(given.face) if given.face.isdecimal() else given.face
     wanted = RESOLUTIONS if not given.resolution or "all" in given.resolution else dict.fromkeys(given.resolution)
+    teller = _JsonLines() if given.json else _Terminal()
+    part = given.start, given.end
     try:
         if given.preview is not None:
-            picture, _ = preview_faces(given.clip, given.start, given.end)
+            picture, boxes = preview_faces(given.clip, *part)
             Image.fromarray(picture).save(given.preview)
+            teller.faces(boxes)
             return 0
-        with _ProgressBar() as bar:
-            part = given.start, given.end
-            models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
-            told = given.out, given.report, bar.tell, models
-            paths = prepare(given.clip, given.name, list(wanted), face, *part, *told)
+        models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
+        told = given.out, given.report, teller.progress, models
+        paths = prepare(given.clip, given.name, list(wanted), face, *part, *told)
     except PipelineError as error:
-        print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+        teller.failed(error)
         return 1
-    for path in paths:
-        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    teller.made(paths)
     return 0
 
 
-class _ProgressBar:
-    """Shows on a terminal what ``prepare`` tells."""
+class _Terminal:
+    """Tells people what happens."""
 
-    def __enter__(self) -> _ProgressBar:
+    def __init__(self) -> None:
         from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
-        self._bar = tqdm(total=100, bar_format="{desc:<20} {percentage:3.0f}%|{bar}| {elapsed}")
-        return self
+        self._bar = tqdm(total=100, bar_format="{desc:<20} {percentage:3.0f}%|{bar}| {elapsed}", delay=0.01)
 
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def tell(self, share: float, doing: str) -> None:
+    def progress(self, share: float, doing: str) -> None:
         """Show that SHARE (0..1) is done, and what is being done."""
         self._bar.set_description_str(doing, refresh=False)
         self._bar.update(round(share * 100, 1) - self._bar.n)
+
+    def faces(self, boxes: Sequence[Box]) -> None:
+        """Tell how many there are; the picture shows where."""
+        print(len(boxes))
+
+    def made(self, paths: Sequence[Path]) -> None:
+        """List the packs at PATHS."""
+        self._bar.close()
+        for path in paths:
+            print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+    def failed(self, error: PipelineError) -> None:
+        """Say what went wrong."""
+        self._bar.close()
+        print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+
+
+class _JsonLines:
+    """Tells a program what happens, a JSON object a line."""
+
+    def progress(self, share: float, doing: str) -> None:
+        """Tell that SHARE (0..1) is done, and what is being done."""
+        self._tell(progress=round(share, 3), stage=doing)
+
+    def faces(self, boxes: Sequence[Box]) -> None:
+        """Tell where in the picture faces are, in pixels."""
+        self._tell(faces=[{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in boxes])
+
+    def made(self, paths: Sequence[Path]) -> None:
+        """Tell where packs were written."""
+        self._tell(made=[str(path) for path in paths])
+
+    def failed(self, error: PipelineError) -> None:
+        """Tell what went wrong."""
+        self._tell(error={"ko": error.message.ko, "en": error.message.en}, status=error.status)
+
+    def _tell(self, **what: object) -> None:
+        print(json.dumps(what, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

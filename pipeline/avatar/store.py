@@ -6,11 +6,12 @@ import logging
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.avatar.pack import Avatar, load
-from pipeline.errors import NotFound
+from pipeline.errors import BadRequest, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,25 @@ class PackInfo:
     name: str
     resolution: str
     path: str
+
+
+def check_name(name: str) -> None:
+    """Raise BadRequest unless NAME can be an avatar's: letters of any script, digits, "-" and "_", 64 at most."""
+    if not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
+        raise BadRequest(
+            f"name '{name:.60}': 글자, 숫자, '-', '_'만 쓸 수 있고 '_720p' 같은 해상도로 끝날 수 없습니다.",
+            f"name '{name:.60}': use letters, digits, '-' and '_', and do not end in a resolution such as '_720p'.",
+        )
+
+
+def check_resolutions(resolutions: Sequence[str]) -> None:
+    """Raise BadRequest unless RESOLUTIONS are some of those that packs come in."""
+    unknown = [resolution for resolution in resolutions if resolution not in RESOLUTIONS]
+    if unknown or not resolutions:
+        raise BadRequest(
+            f"resolution {', '.join(unknown)}: {', '.join(RESOLUTIONS)} 중에서 고르세요.",
+            f"resolution {', '.join(unknown)}: choose from {', '.join(RESOLUTIONS)}.",
+        )
 
 
 class AvatarStore:

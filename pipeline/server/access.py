@@ -12,7 +12,7 @@ from pipeline.errors import NotAllowed
 
 OURS = ("/api/", "/video/", "/assets/audio/", "/metrics")
 """Addresses that are not Gradio's."""
-METHODS = ("GET", "HEAD", "POST")
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range")
 """What a browser may send from another site, beside what it may always."""
 ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges")

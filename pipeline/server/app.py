@@ -13,10 +13,12 @@ from types import FrameType
 
 from fastapi import FastAPI
 
+from pipeline.avatar.uploads import Uploads
 from pipeline.errors import PipelineError
 from pipeline.generate import Studio, warm_up
 from pipeline.gpu import Gpu
 from pipeline.server.access import Origins
+from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import BrokenOffFilter
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
@@ -28,8 +30,6 @@ from pipeline.tasks import TaskBook
 
 logger = logging.getLogger(__name__)
 
-MAX_UPLOAD = "128mb"
-"""Enough for ten minutes of uncompressed stereo."""
 SWEEP_SECONDS = 30.0
 """How often results are looked at for ones that have been kept long enough."""
 SPARE_WORKERS = 40
@@ -53,11 +53,13 @@ def serve(studio: Studio, generate: Generate) -> None:
     check_address(settings)
     book = TaskBook(settings.results, settings.result_ttl)
     book.sweep()
+    uploads = Uploads(studio.avatars, settings.max_seconds)
+    uploads.clean()
     metrics, gpu = Metrics(), Gpu()
     line = RenderQueue(studio, book, generate, metrics)
     page = build_page(studio, line)
     metrics.watch(line.waiting, line.busy, gpu)
-    api = Api(studio, line, book, gpu, metrics, Repeats(book))
+    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, AvatarApi(uploads, settings.max_upload))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     told_to_end = threading.Event()
 
@@ -77,7 +79,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         run_history=False,
         footer_links=["api"],
         allowed_paths=[str(settings.results.resolve())],  # the page copies finished videos from there
-        max_file_size=MAX_UPLOAD,
+        max_file_size=f"{settings.max_upload}mb",
         theme=make_theme(),
         css=CSS,
         app_kwargs={

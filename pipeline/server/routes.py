@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from pipeline.avatar.uploads import Uploads
 from pipeline.engines.choose import problem_of
 from pipeline.errors import (
     BadRequest,
@@ -38,6 +39,7 @@ from pipeline.history import Told
 from pipeline.request import parse
 from pipeline.server import schema
 from pipeline.server.access import OURS, check_key
+from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import file_response, growing_response
 from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
@@ -71,6 +73,8 @@ class Api:
     gpu: Gpu
     metrics: Metrics
     repeats: Repeats
+    uploads: Uploads
+    making: AvatarApi
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess."""
@@ -88,6 +92,9 @@ class Api:
         rest.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
         rest.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
         rest.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
+        rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
+        rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
+        rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
         rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
         rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/metrics", self.measured, **schema.METRICS)
@@ -124,8 +131,12 @@ class Api:
 
     def avatars(self) -> dict[str, Any]:
         """List every avatar in every resolution."""
-        packs = self.studio.avatars.list()
-        return {"avatars": [{"id": pack.id, "name": pack.id, "path": pack.path} for pack in packs]}
+        ours, packs = self.uploads.names(), self.studio.avatars.list()
+        return {
+            "avatars": [
+                {"id": pack.id, "name": pack.id, "path": pack.path, "uploaded": pack.name in ours} for pack in packs
+            ]
+        }
 
     def queue_status(self) -> dict[str, Any]:
         """Tell how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
@@ -192,7 +203,9 @@ class Api:
         return self._sse(task, int(after), _language(request))
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
-        """Stop a task that waits or runs."""
+        """Stop a task, or the making of an avatar, that waits or runs."""
+        if self.making.cancel(task_id):
+            return {"success": True, "task_id": task_id, "state": "running"}
         state = await self.line.cancel(task_id)
         return {"success": True, "task_id": task_id, "state": state}
 

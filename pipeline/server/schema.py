@@ -76,12 +76,95 @@ class AvatarFile(_Shape):
     id: str
     name: str
     path: str
+    uploaded: bool = Field(description="Whether it was made from an upload, so that it can be deleted.")
 
 
 class Avatars(_Shape):
     """Every avatar in every resolution."""
 
     avatars: list[AvatarFile]
+
+
+class AvatarForm(_Shape):
+    """A clip or photo, and what is to be made of it."""
+
+    file: bytes = Field(description="A video or photo, up to MAX_UPLOAD MiB.")
+    name: str = Field(description="What it is to be called: letters, digits, - and _, 64 at most; not taken yet.")
+    consent: Literal["true"] = Field(description="That the person shown agreed to be made to speak.")
+    face: str = Field("center", description="center, largest, or a number counted from the left.")
+    start: Seconds | None = Field(None, description="Where the part to use begins.")
+    end: Seconds | None = Field(None, description="Where it ends.")
+    resolutions: str = Field("all", description=f"{', '.join(RESOLUTIONS)}; separated by commas.")
+
+
+class FacesForm(_Shape):
+    """A clip or photo, and the part of it to look at."""
+
+    file: bytes = Field(description="A video or photo, up to MAX_UPLOAD MiB.")
+    start: Seconds | None = None
+    end: Seconds | None = None
+
+
+class Face(_Shape):
+    """Where a face is, in pixels of the picture."""
+
+    number: Annotated[int, Field(ge=1)]
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class FoundFaces(_Shape):
+    """The faces that a clip shows, left to right."""
+
+    success: Literal[True]
+    faces: list[Face]
+    picture: str = Field(pattern="^data:image/jpeg;base64,", description="Where they are, with their numbers.")
+
+
+class Deleted(_Shape):
+    """What was deleted."""
+
+    success: Literal[True]
+    deleted: list[str]
+
+
+class AvatarStage(_Shape):
+    """How far the making of an avatar is; position where it waits, progress (0..1) where it does not."""
+
+    type: Literal["status"]
+    task_id: TaskId
+    stage: Literal["queued", "reading", "faces", "measuring", "mouth", "writing"]
+    message: str
+
+
+class AvatarDone(_Shape):
+    """An avatar that is there, in every resolution of ids; report: what its clip is like, in sentences."""
+
+    type: Literal["done"]
+    task_id: TaskId
+    message: str
+    avatar: str
+    ids: list[str]
+    report: list[str]
+
+
+class AvatarFailed(_Shape):
+    """An avatar that could not be made."""
+
+    type: Literal["error"]
+    task_id: TaskId
+    success: Literal[False]
+    error: str
+    message: str
+    status: int
+    retryable: bool
+    cancelled: bool
+
+
+AvatarEvent = AvatarStage | AvatarDone | AvatarFailed
+"""What the data of a server-sent event holds while an avatar is made."""
 
 
 class DeviceMemory(_Shape):
@@ -193,8 +276,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     why = {
         400: "Something in the request is wrong; the message names it.",
         401: "No key came with the request.",
+        403: "It came with the program, and is not deleted.",
         404: "There is no such thing.",
-        409: "The Idempotency-Key came before with another body.",
+        409: "The Idempotency-Key came before with another body, or the name is taken.",
         500: "Something inside went wrong.",
         503: "An engine cannot work now, the queue is full (then with Retry-After), or the task was cancelled.",
     }
@@ -210,7 +294,7 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for model in (LipsyncBody, *get_args(TaskEvent)):
+    for model in (LipsyncBody, AvatarForm, FacesForm, *get_args(TaskEvent), *get_args(AvatarEvent)):
         schemas[model.__name__] = model.model_json_schema()
     return description
 
@@ -234,24 +318,31 @@ _ASKED: dict[str, Any] = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LipsyncBody"}}},
     },
 }
-_EVENT = {
-    "type": "object",
-    "required": ["id", "data"],
-    "properties": {
-        "id": {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "To be sent back as Last-Event-ID."},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {
-                "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(TaskEvent)],
-            },
-        },
-    },
-}
-_SSE = {
-    "description": "Server-sent events, each of this shape; the last is a DoneEvent or an ErrorEvent.",
-    "content": {"text/event-stream": {"schema": _EVENT}},
-}
+
+
+def _sse(events: Any, last: str, **more: Any) -> dict[str, Any]:
+    """Describe a stream of EVENTS (a union of shapes), and what each carries beside its data."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(events)]},
+    }
+    event = {"type": "object", "required": [*more, "data"], "properties": {**more, "data": data}}
+    return {
+        "description": f"Server-sent events, each of this shape; the last is {last}.",
+        "content": {"text/event-stream": {"schema": event}},
+    }
+
+
+def _form(shape: type[_Shape]) -> dict[str, Any]:
+    """Describe a request that brings a form of SHAPE."""
+    content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
+    language = _header("Accept-Language", "en gives messages in English.")
+    return {"parameters": [language], "requestBody": {"required": True, "content": content}}
+
+
+_NUMBER = {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "To be sent back as Last-Event-ID."}
+_SSE = _sse(TaskEvent, "a DoneEvent or an ErrorEvent", id=_NUMBER)
 _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part of it that Range asked for."},
     416: {"description": "It has no such part."},
@@ -275,6 +366,20 @@ EVENTS: dict[str, Any] = {
     "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
 }
 CANCEL: dict[str, Any] = {"response_model": Stopped, "responses": problems(404)}
+MAKE_AVATAR: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {
+        200: _sse(AvatarEvent, "an AvatarDone or an AvatarFailed"),
+        **problems(400, 409, 500, 503),
+    },
+    "openapi_extra": _form(AvatarForm),
+}
+FACES: dict[str, Any] = {
+    "response_model": FoundFaces,
+    "responses": problems(400, 500, 503),
+    "openapi_extra": _form(FacesForm),
+}
+DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}
 METRICS: dict[str, Any] = {
     "response_class": PlainTextResponse,
     "responses": {200: _content("text/plain", "Prometheus' text format.")},

@@ -1,0 +1,305 @@
+"""Avatars of clips and photos that people send: made one at a time, and the only ones that can be deleted.
+
+Each is prepared by a process of its own, ``python -m pipeline.avatar.prepare``: it may be stopped at any moment, videos
+are slow while it takes the time of neither core from them, and a file that brings a decoder down brings down no server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.avatar.faces import FaceChoice
+from pipeline.avatar.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
+from pipeline.cancel import CancelToken
+from pipeline.errors import (
+    BadClip,
+    Conflict,
+    Forbidden,
+    Message,
+    NotFound,
+    QueueFull,
+    RenderFailed,
+    TookTooLong,
+    Unavailable,
+)
+from pipeline.settings import ROOT
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "uploads"
+"""Of the store: one JSON for each avatar that was uploaded, its report; and a folder for each that is being made."""
+MAX_WAITING = 4
+"""Preparations that may wait; each has its clip on the disk."""
+NICENESS = 10
+"""Preparations step back where a video is being rendered."""
+LOOK_SECONDS = 0.1
+"""How often a preparation looks whether it is its turn, or was told to stop."""
+RETRY_SECONDS = 30
+"""When to come back where too many wait."""
+_MAX_LINE = 1 << 20
+"""Bytes of a line in which the process tells something."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of a clip: an avatar called NAME, from START to END (s) of it. See ``prepare``."""
+
+    name: str
+    face: FaceChoice = "center"
+    start: float | None = None
+    end: float | None = None
+    resolutions: tuple[str, ...] = RESOLUTIONS
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Others are being made first; POSITION 1 is next."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """NAME: "reading", "faces", "measuring", "mouth" or "writing" (a RESOLUTION); progress: of the whole, 0..1."""
+
+    name: str
+    progress: float
+    resolution: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The avatar is there. ids: one for each resolution; report: as ``write_report`` has it."""
+
+    name: str
+    ids: tuple[str, ...]
+    report: dict[str, Any]
+
+
+Step = Waiting | Stage | Made
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of a clip, left to right (left, top, width, height in pixels), and a JPEG of it with their numbers."""
+
+    boxes: tuple[tuple[float, float, float, float], ...]
+    picture: bytes
+
+
+class Uploads:
+    """What people add to STORE. SECONDS is how long a preparation may take, 0 sets no limit."""
+
+    def __init__(self, store: AvatarStore, seconds: float) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._folder = store.root / FOLDER
+        self._line: list[object] = []
+
+    def clean(self) -> None:
+        """Remove what preparations of a program that was killed have left behind."""
+        for left in self._folder.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def names(self) -> set[str]:
+        """Return the names of all avatars that were uploaded."""
+        return {path.stem for path in self._folder.glob("*.json")}
+
+    def check(self, order: Order) -> None:
+        """Raise BadRequest or Conflict where ORDER cannot be carried out whatever the clip shows, QueueFull if busy."""
+        check_name(order.name)
+        check_resolutions(order.resolutions)
+        self._check_free(order.name)
+        self._check_room()
+
+    def _check_free(self, name: str) -> None:
+        # by letters alone, since there are disks that do not tell large from small ones
+        if name.casefold() in {pack.name.casefold() for pack in self._store.list()}:
+            raise Conflict(
+                f"name '{name:.60}': 같은 이름의 아바타가 이미 있습니다. 다른 이름을 고르세요.",
+                f"name '{name:.60}': there is an avatar of that name already. Choose another.",
+            )
+
+    def _check_room(self) -> None:
+        if len(self._line) > MAX_WAITING:
+            raise QueueFull(
+                "아바타 만들기를 기다리는 사람이 너무 많습니다. 잠시 후에 다시 시도하세요.",
+                "Too many avatars are waiting to be made. Try again later.",
+                RETRY_SECONDS,
+            )
+
+    async def make(self, clip: Path, order: Order, cancel: CancelToken) -> AsyncGenerator[Step]:
+        """Make an avatar of the CLIP or photo, and tell each step; the last is Made.
+
+        Raises BadRequest, BadClip, Conflict, QueueFull, TookTooLong, Unavailable where nothing can be written, and
+        whatever CANCEL is set with. Then, or closed early, it leaves nothing behind.
+        """
+        self.check(order)
+        async with aclosing(self._turn(cancel)) as positions:
+            async for waiting in positions:
+                if waiting is not None:
+                    yield waiting
+                    continue
+                with self._workplace() as folder:
+                    packs, report = folder / "packs", folder / "report"
+                    command = [str(clip), f"--name={order.name}", f"--out={packs}", f"--report={report}"]
+                    command += [f"--resolution={one}" for one in order.resolutions]
+                    async with aclosing(self._run([*command, *_part(order)], cancel)) as lines:
+                        async for line in lines:
+                            if "stage" in line:
+                                name, _, resolution = line["stage"].partition(" ")
+                                if name != "done":
+                                    yield Stage(name, line["progress"], resolution)
+                    yield self._keep(order, packs, json.loads((report / "report.json").read_text("utf-8")))
+
+    async def faces(self, clip: Path, order: Order, cancel: CancelToken) -> Faces:
+        """Look which faces CLIP shows from ORDER's start to its end. Raises as ``make`` does."""
+        self._check_room()
+        async with aclosing(self._turn(cancel)) as positions:
+            async for waiting in positions:
+                if waiting is None:
+                    with self._workplace() as folder:
+                        picture = folder / "faces.jpg"
+                        command = [str(clip), f"--preview={picture}", *_part(order)]
+                        async with aclosing(self._run(command, cancel)) as lines:
+                            told = [line async for line in lines]
+                        boxes = (tuple(box[key] for key in ("x", "y", "width", "height")) for box in told[-1]["faces"])
+                        return Faces(tuple(boxes), picture.read_bytes())
+        raise RuntimeError("a turn never came")
+
+    def delete(self, avatar: str) -> list[str]:
+        """Delete AVATAR, a name (in every resolution) or an id (in that one); return the ids that are gone.
+
+        Raises NotFound, and Forbidden for one that was not uploaded.
+        """
+        packs = [pack for pack in self._store.list() if avatar in (pack.id, pack.name)]
+        if not packs:
+            raise NotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
+        name = packs[0].name
+        if name not in self.names():
+            raise Forbidden(
+                f"'{name:.60}'은(는) 올려서 만든 아바타가 아니므로 지울 수 없습니다.",
+                f"'{name:.60}' was not made from an upload, so it cannot be deleted.",
+            )
+        for pack in packs:
+            self._store.find(name, pack.resolution).unlink(missing_ok=True)
+        if all(pack.name != name for pack in self._store.list()):
+            (self._folder / f"{name}.json").unlink(missing_ok=True)
+        return [pack.id for pack in packs]
+
+    async def _turn(self, cancel: CancelToken) -> AsyncGenerator[Waiting | None]:
+        """Yield the place in the line as it changes, then None, during which it is the caller's turn."""
+        place, told = object(), 0
+        self._line.append(place)
+        try:
+            while position := self._line.index(place):
+                cancel.check()
+                if position != told:
+                    told = position
+                    yield Waiting(position)
+                await asyncio.sleep(LOOK_SECONDS)
+            yield None
+        finally:
+            self._line.remove(place)
+
+    @contextlib.contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        """Give a folder on the store's own disk while the block lasts."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=self._folder, ignore_cleanup_errors=True) as folder:
+                yield Path(folder)
+        except OSError as error:
+            logger.warning("cannot write avatars: %s", error)
+            raise Unavailable(
+                "서버가 아바타를 저장할 수 없습니다. 디스크 공간과 precomputed 폴더의 쓰기 권한을 확인하세요.",
+                "The server cannot store avatars. Check the space on its disk, and that it may write to precomputed.",
+            ) from error
+
+    def _keep(self, order: Order, packs: Path, report: dict[str, Any]) -> Made:
+        """Move the finished PACKS into the store."""
+        self._check_free(order.name)  # somebody may have been faster
+        note = self._folder / f"{order.name}.json"
+        homes = [self._store.root / pack.relative_to(packs) for pack in packs.glob("*/*")]
+        try:
+            note.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            for home in homes:
+                home.parent.mkdir(exist_ok=True)
+                (packs / home.relative_to(self._store.root)).replace(home)
+        except OSError:
+            for path in (note, *homes):
+                path.unlink(missing_ok=True)
+            raise
+        ids = [pack.id for pack in self._store.list() if pack.name == order.name]
+        return Made(order.name, tuple(ids), report)
+
+    async def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
+        """Yield what the process tells, which ends with this. Raises what it fails with."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "pipeline.avatar.prepare", "--json", *arguments),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_MAX_LINE,
+        )
+        assert process.stdout is not None
+        try:
+            if hasattr(os, "setpriority"):
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            started = time.monotonic()
+            while True:
+                cancel.check()
+                if self._seconds and time.monotonic() - started > self._seconds:
+                    raise TookTooLong(self._seconds)
+                with contextlib.suppress(TimeoutError):
+                    line = await asyncio.wait_for(process.stdout.readline(), LOOK_SECONDS)
+                    if not line:
+                        break
+                    told = json.loads(line)
+                    if "error" in told:
+                        kind = BadClip if told["status"] == BadClip.status else RenderFailed
+                        raise kind(**told["error"])
+                    yield told
+            if await process.wait():
+                raise RenderFailed(
+                    "파일을 처리하던 프로그램이 죽었습니다. mp4나 JPEG로 다시 저장해 보세요.",
+                    "The program died of this file. Try saving it again as mp4 or JPEG.",
+                )
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+
+
+def _part(order: Order) -> list[str]:
+    """Return the arguments that choose a face and a part of the clip."""
+    given = {"face": order.face, "start": order.start, "end": order.end}
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]
+
+
+def said(report: dict[str, Any]) -> list[Message]:
+    """Return REPORT in sentences: what the clip is like, its teeth, and what is wrong with it."""
+    seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
+    return [
+        Message(
+            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입이 움직이고, 얼굴 너비는 {width:.0f}픽셀입니다.",
+            f"The mouth moves in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
+        ),
+        Message(report["teeth_ko"], report["teeth"]),
+        *(Message(problem["message_ko"], problem["message"]) for problem in report["problems"]),
+    ]

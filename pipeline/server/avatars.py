@@ -1,0 +1,258 @@
+"""Avatars through REST: a clip or photo is uploaded, prepared while its stages are told, and can be deleted again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import math
+import re
+import shutil
+import tempfile
+import unicodedata
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message as Received
+
+from pipeline.avatar.faces import FaceChoice
+from pipeline.avatar.photo import SUFFIXES
+from pipeline.avatar.store import RESOLUTIONS
+from pipeline.avatar.uploads import Made, Order, Stage, Step, Uploads, Waiting, said
+from pipeline.cancel import CancelToken
+from pipeline.errors import BadRequest, Cancelled, Language, Message, PipelineError
+from pipeline.server.language import language_of
+
+PING_SECONDS = 15.0
+"""A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
+LOOK_SECONDS = 0.1
+"""How often it is looked whether a client that asked for faces is still there."""
+CONSENT = Message(
+    "consent: 이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했음을 consent=true로 확인해 주세요.",
+    "consent: confirm with consent=true that the person shown agreed to be made to speak as an avatar.",
+)
+STAGES = {
+    "reading": Message("파일을 읽는 중...", "Reading the file..."),
+    "faces": Message("얼굴을 찾는 중...", "Finding the face..."),
+    "measuring": Message("얼굴을 재는 중...", "Measuring the face..."),
+    "mouth": Message("입을 다무는 중...", "Closing the mouth..."),
+    "writing": Message("아바타를 쓰는 중...", "Writing the avatar..."),
+}
+_FORM_FIELDS = 16
+_MIB = 1 << 20
+
+
+def describe(step: Step) -> Message:
+    """Return the sentence that tells people about STEP."""
+    match step:
+        case Waiting(position):
+            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in line)")
+        case Stage(name, _, resolution):
+            message = STAGES[name]
+            return Message(f"{message.ko} {resolution}".rstrip(), f"{message.en} {resolution}".rstrip())
+        case Made(name):
+            return Message(f"아바타 '{name}'을(를) 만들었습니다.", f"The avatar '{name}' is ready.")
+
+
+def to_json(step: Step, language: Language) -> dict[str, Any]:
+    """Return STEP as clients get it, in the shape of a task's events."""
+    message = describe(step).in_language(language)
+    match step:
+        case Waiting(position):
+            return {"type": "status", "stage": "queued", "message": message, "position": position}
+        case Stage(name, progress):
+            return {"type": "status", "stage": name, "message": message, "progress": progress}
+        case Made(name, ids, report):
+            words = [one.in_language(language) for one in said(report)]
+            return {"type": "done", "message": message, "avatar": name, "ids": list(ids), "report": words}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A form that came with a file."""
+
+    form: FormData
+    file: UploadFile
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called here: of what the client calls it, nothing but the kind of photo is kept."""
+        suffix = Path(self.file.filename or "").suffix.lower()
+        if suffix in SUFFIXES:
+            return f"photo{suffix}"
+        return "photo.png" if (self.file.content_type or "").startswith("image/") else "clip.mp4"
+
+    def text(self, field: str) -> str | None:
+        """Return the text in FIELD, without blanks around it; None where there is none. Raises BadRequest."""
+        values = [value for value in self.form.getlist(field) if value != ""]
+        if len(values) > 1 or any(not isinstance(value, str) for value in values):
+            raise BadRequest(f"{field}: 글자 값 하나만 보내 주세요.", f"{field}: send one text.")
+        return str(values[0]).strip() if values else None
+
+    def seconds(self, field: str) -> float | None:
+        """Return the seconds in FIELD. Raises BadRequest."""
+        text = self.text(field)
+        try:
+            value = None if text is None else float(text)
+        except ValueError:
+            value = math.nan
+        if value is not None and not 0 <= value < math.inf:
+            raise BadRequest(f"{field}: 0 이상의 초를 보내 주세요.", f"{field}: send seconds, 0 or more.")
+        return value
+
+    def face(self) -> FaceChoice:
+        """Return which face speaks. Raises BadRequest."""
+        text = self.text("face") or "center"
+        if text == "center" or text == "largest":
+            return text  # type: ignore[return-value]  # mypy does not narrow to a Literal here
+        if not re.fullmatch("[1-9][0-9]?", text):
+            raise BadRequest(
+                "face: center, largest, 또는 왼쪽부터 센 번호를 보내 주세요.",
+                "face: send center, largest, or a number counted from the left.",
+            )
+        return int(text)
+
+    def order(self) -> Order:
+        """Return what is asked for. Raises BadRequest."""
+        name = unicodedata.normalize("NFC", self.text("name") or "")
+        listed = re.split("[, ]+", self.text("resolutions") or "all")
+        resolutions = RESOLUTIONS if "all" in listed else tuple(dict.fromkeys(listed))
+        return Order(name, self.face(), self.seconds("start"), self.seconds("end"), resolutions)
+
+    def save(self, folder: Path) -> Path:
+        """Write the file into FOLDER; return its path."""
+        path = folder / self.file_name
+        with path.open("wb") as out:
+            shutil.copyfileobj(self.file.file, out)
+        return path
+
+
+class AvatarApi:
+    """The endpoints that make and delete avatars. LIMIT: MiB that a request may bring."""
+
+    def __init__(self, uploads: Uploads, limit: int) -> None:
+        self._uploads = uploads
+        self._limit = limit
+        self._open: dict[str, CancelToken] = {}
+
+    async def make(self, request: Request) -> Response:
+        """Make an avatar of a clip or photo, telling each stage as a server-sent event."""
+        sent = await self._form(request)
+        if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
+            raise BadRequest(CONSENT.ko, CONSENT.en)
+        order = sent.order()
+        await run_in_threadpool(self._uploads.check, order)
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        text = self._tell(sent, order, language_of(request.headers.get("accept-language")))
+        return StreamingResponse(text, media_type="text/event-stream", headers=headers)
+
+    async def faces(self, request: Request) -> dict[str, Any]:
+        """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
+        sent = await self._form(request)
+        order = Order("", start=sent.seconds("start"), end=sent.seconds("end"))
+        cancel = CancelToken()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            clip = await run_in_threadpool(sent.save, Path(folder))
+            looking = asyncio.create_task(self._uploads.faces(clip, order, cancel))
+            try:
+                while not (await asyncio.wait([looking], timeout=LOOK_SECONDS))[0]:
+                    if await request.is_disconnected():
+                        raise ClientDisconnect
+                found = looking.result()
+            finally:
+                cancel.cancel()
+                await asyncio.wait([looking])
+        boxes = [dict(zip(("x", "y", "width", "height"), map(round, box), strict=True)) for box in found.boxes]
+        return {
+            "success": True,
+            "faces": [{"number": number, **box} for number, box in enumerate(boxes, 1)],
+            "picture": f"data:image/jpeg;base64,{base64.b64encode(found.picture).decode()}",
+        }
+
+    def delete(self, avatar: str) -> dict[str, Any]:
+        """Delete an avatar that was uploaded: by its name in every resolution, by an id in one."""
+        return {"success": True, "deleted": self._uploads.delete(unicodedata.normalize("NFC", avatar))}
+
+    def cancel(self, task_id: str) -> bool:
+        """Stop a preparation; return whether there was such a one."""
+        cancel = self._open.get(task_id)
+        if cancel is not None:
+            cancel.cancel()
+        return cancel is not None
+
+    async def _form(self, request: Request) -> Sent:
+        """Return the form that REQUEST brings. Raises BadRequest; too large a one is not read to its end."""
+        limit = self._limit * _MIB
+        length = request.headers.get("content-length", "0")
+        received = int(length) if length.isdecimal() and int(length) > limit else 0
+
+        async def receive() -> Received:
+            nonlocal received
+            if received > limit:
+                raise BadRequest(
+                    f"파일이 너무 큽니다 (최대 {self._limit} MiB).",
+                    f"The file is too large (at most {self._limit} MiB).",
+                )
+            message = await request.receive()
+            received += len(message.get("body", b""))
+            return message
+
+        try:
+            form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
+        except (HTTPException, ValueError, LookupError):  # the latter: of letters, where a charset is none
+            raise BadRequest(
+                "요청 본문이 올바른 multipart/form-data가 아닙니다.", "The body is not valid multipart/form-data."
+            ) from None
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise BadRequest("file: 영상이나 사진 파일을 보내 주세요.", "file: send a clip or a photo.")
+        return Sent(form, file)
+
+    async def _tell(self, sent: Sent, order: Order, language: Language) -> AsyncIterator[str]:
+        """Yield the text of a server-sent stream; closed early it stops the preparation."""
+        task_id = uuid.uuid4().hex
+        cancel = self._open[task_id] = CancelToken()
+        event: dict[str, Any]
+        try:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                clip = await run_in_threadpool(sent.save, Path(folder))
+                steps = self._uploads.make(clip, order, cancel)
+                async with aclosing(steps), aclosing(with_pings(steps)) as told:
+                    async for step in told:
+                        event = {**to_json(step, language), "task_id": task_id} if step else {}
+                        yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n" if step else ": ping\n\n"
+        except PipelineError as error:
+            message = error.message.in_language(language)
+            event = {"type": "error", "success": False, "error": message, "message": message, "status": error.status}
+            event |= {"retryable": error.retryable, "cancelled": isinstance(error, Cancelled), "task_id": task_id}
+            yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
+        finally:
+            del self._open[task_id]
+
+
+async def with_pings(steps: AsyncGenerator[Step]) -> AsyncGenerator[Step | None]:
+    """Yield STEPS, and None where none came for PING_SECONDS."""
+    coming = asyncio.ensure_future(anext(steps, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait([coming], timeout=PING_SECONDS)
+            if not done:
+                yield None
+            elif (step := coming.result()) is not None:
+                yield step
+                coming = asyncio.ensure_future(anext(steps, None))
+            else:
+                return
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])

@@ -1,0 +1,232 @@
+"""Avatars through REST: a clip is uploaded, becomes an avatar that speaks, and is deleted; what is wrong is refused."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.server.schema import AvatarEvent
+from tests.conftest import ROOT, Server, events_of, running, wait_for
+
+CLIP_SECONDS = 1.2
+MAX_UPLOAD = 2
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A second of the bundled clip, in 360p."""
+    path = tmp_path_factory.mktemp("clip") / "short.mp4"
+    with av.open(str(ROOT / "examples" / "talk_short.mp4")) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for number, frame in enumerate(source.decode(video=0)):
+            if number == round(CLIP_SECONDS * 25):
+                break
+            picture = frame.reformat(640, 360, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def store(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(fake_packs, tmp_path_factory.mktemp("uploading") / "precomputed"))
+
+
+@pytest.fixture(scope="module")
+def uploading(store: Path) -> Iterator[Server]:
+    left = store / "uploads" / ".killed"
+    left.mkdir(parents=True)
+    with running(["-m", "tests.fakes", str(store)], store.parent, MAX_UPLOAD=str(MAX_UPLOAD)) as server:
+        assert not left.exists()  # of a program that was killed
+        yield server
+
+
+def send(server: Server, content: bytes, file_name: str = "me.mp4", **fields: str) -> Any:
+    """Ask for an avatar; gives the answer, which may be a stream."""
+    form = {"consent": "true", "resolutions": "360p", **fields}
+    files = {"file": (file_name, content)}
+    return server.post("/api/avatars", data=form, files=files, stream=True, headers={"Accept-Language": "en"})
+
+
+def made(server: Server, content: bytes, file_name: str = "me.mp4", **fields: str) -> list[dict[str, Any]]:
+    """Ask for an avatar; return all that was told."""
+    with send(server, content, file_name, **fields) as answer:
+        assert answer.status_code == 200, answer.text
+        events = list(events_of(answer))
+    for event in events:
+        TypeAdapter(AvatarEvent).validate_python(event, strict=True)
+    return events
+
+
+def listed(server: Server) -> dict[str, bool]:
+    return {avatar["id"]: avatar["uploaded"] for avatar in server.get("/api/avatars").json()["avatars"]}
+
+
+def working(store: Path) -> list[Path]:
+    """Return what preparations keep on the disk while they are at work."""
+    return list((store / "uploads").glob(".*"))
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, store: Path, clip: bytes) -> None:
+    before = listed(uploading)
+    events = made(uploading, clip, name="민수", resolutions="480p,360p")
+    stages = list(dict.fromkeys(event.get("stage", event["type"]) for event in events))
+    assert stages == ["reading", "faces", "measuring", "mouth", "writing", "done"]
+    progress = [event["progress"] for event in events[:-1]]
+    assert progress == sorted(progress) and 0 <= progress[0] < progress[-1] < 1
+    done = events[-1]
+    assert done["avatar"] == "민수" and done["ids"] == ["민수_480p", "민수_360p"]
+    assert (
+        done["report"][0].startswith(f"The mouth moves in 100 % of {CLIP_SECONDS} s") and "teeth" in done["report"][1]
+    )
+    assert listed(uploading) == {**before, "민수_480p": True, "민수_360p": True} and not any(before.values())
+    assert working(store) == []
+
+    again = send(uploading, clip, name="민수")
+    assert again.status_code == 409 and "Choose another" in again.json()["error"]
+    said = uploading.post("/api/v2/lipsync", {"text": "one two", "avatar": "민수", "resolution": "360p"}).json()
+    assert said["success"] is True
+
+    assert uploading.delete("/api/avatars/민수_480p").json()["deleted"] == ["민수_480p"]
+    assert listed(uploading) == {**before, "민수_360p": True}
+    assert uploading.delete("/api/avatars/민수").json()["deleted"] == ["민수_360p"]
+    assert listed(uploading) == before and list((store / "uploads").iterdir()) == []
+    assert uploading.delete("/api/avatars/민수").status_code == 404
+    gone = uploading.post("/api/v2/lipsync", {"text": "one two", "avatar": "민수", "resolution": "360p"})
+    assert gone.status_code == 404
+
+
+def test_what_came_with_the_program_is_not_deleted(uploading: Server) -> None:
+    before = listed(uploading)
+    for avatar in ("solo", "solo_720p"):
+        answer = uploading.delete(f"/api/avatars/{avatar}")
+        assert answer.status_code == 403 and "지울 수 없습니다" in answer.json()["error"]
+    assert uploading.delete("/api/avatars/..%2Fsolo").status_code == 404
+    assert listed(uploading) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "word"),
+    [
+        ({"name": "x" * 65}, 400, "name"),
+        ({"name": "../x"}, 400, "name"),
+        ({"name": "x_720p"}, 400, "name"),
+        ({"name": ""}, 400, "name"),
+        ({"name": "SOLO"}, 409, "name"),
+        ({"consent": "false"}, 400, "consent"),
+        ({"consent": ""}, 400, "consent"),
+        ({"face": "left"}, 400, "face"),
+        ({"start": "soon"}, 400, "start"),
+        ({"end": "inf"}, 400, "end"),
+        ({"resolutions": "360p,1080p"}, 400, "1080p"),
+    ],
+)
+def test_wrong_fields_are_refused(
+    uploading: Server, clip: bytes, fields: dict[str, str], status: int, word: str
+) -> None:
+    answer = send(uploading, clip, **{"name": "x", **fields})
+    assert (answer.status_code, answer.json()["success"]) == (status, False)
+    assert word in answer.json()["error"]
+
+
+def test_bodies_that_are_no_form_are_refused(uploading: Server) -> None:
+    for more in (
+        {"json": {"name": "x"}},
+        {"data": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=y"}},
+        {"data": b"--x", "headers": {"Content-Type": "multipart/form-data; charset=nonsense; boundary=x"}},
+        {"data": {"name": "x", "consent": "true", "file": "text"}},
+    ):
+        answer = uploading.post("/api/avatars", **more)
+        assert (answer.status_code, answer.json()["success"]) == (400, False)
+
+
+def test_too_large_a_file_is_refused(uploading: Server, store: Path) -> None:
+    large = bytes(MAX_UPLOAD + 1 << 20)
+    said = send(uploading, large, name="x")
+    assert said.status_code == 400 and f"at most {MAX_UPLOAD} MiB" in said.json()["error"]
+
+    def unsaid() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(MAX_UPLOAD + 1):
+            yield large[: 1 << 20]
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert uploading.post("/api/avatars", data=unsaid(), headers=headers).status_code == 400
+    assert working(store) == []
+
+
+PLAYLIST = f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{ROOT}/examples/talk_short.mp4\n#EXT-X-ENDLIST\n".encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "file_name", "why"),
+    [
+        (b"hello", "me.mp4", "cannot be read"),
+        (jpeg(np.random.default_rng(1).integers(0, 255, (300, 300, 3), np.uint8)), "cat.jpg", "No person's face"),
+        (PLAYLIST, "../../list.m3u8", "cannot be read"),
+    ],
+)
+def test_files_that_show_nobody_leave_nothing(
+    uploading: Server, store: Path, content: bytes, file_name: str, why: str
+) -> None:
+    before = listed(uploading)
+    last = made(uploading, content, file_name, name="x")[-1]
+    assert last["type"] == "error" and last["status"] == 400 and why in last["error"]
+    assert str(store) not in last["error"]
+    assert working(store) == [] and listed(uploading) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["leaves", "cancels"])
+def test_a_client_that_stops_leaves_nothing(uploading: Server, store: Path, clip: bytes, how: str) -> None:
+    before = listed(uploading)
+    with send(uploading, clip, name="left") as answer:
+        events = events_of(answer)
+        task_id = next(events)["task_id"]
+        assert working(store)
+        if how == "cancels":
+            assert uploading.post(f"/api/cancel/{task_id}").json()["success"] is True
+            assert list(events)[-1]["cancelled"] is True
+    wait_for(lambda: not working(store))
+    assert listed(uploading) == before
+
+
+@pytest.mark.slow
+def test_the_faces_of_a_photo_are_numbered(uploading: Server, store: Path, clip: bytes, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(clip)
+    with av.open(str(tmp_path / "clip.mp4")) as source:
+        picture = next(source.decode(video=0)).to_ndarray(format="bgr24")
+    two = jpeg(np.hstack([picture, picture]))
+    found = uploading.post("/api/avatars/faces", files={"file": ("two.jpg", two)}).json()
+    assert [face["number"] for face in found["faces"]] == [1, 2]
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(found["picture"].split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+    assert found["faces"][0]["x"] < shown.shape[1] / 2 < found["faces"][1]["x"]
+    nobody = uploading.post("/api/avatars/faces", files={"file": ("text.mp4", b"hello")})
+    assert (nobody.status_code, nobody.json()["success"]) == (400, False)
+    assert working(store) == []
+
+
+@pytest.mark.slow
+def test_those_who_wait_are_told_their_place(uploading: Server, store: Path, clip: bytes) -> None:
+    with send(uploading, clip, name="first") as first, send(uploading, clip, name="second") as second:
+        next(events_of(first))
+        waiting = next(events_of(second))
+        assert (waiting["stage"], waiting["position"]) == ("queued", 1)
+    wait_for(lambda: not working(store))
