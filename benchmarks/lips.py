@@ -15,7 +15,6 @@ import importlib
 import logging
 import math
 import sys
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
 from pipeline.generate import Studio, make_studio, render_video, saying
 from pipeline.settings import Settings
-from pipeline.tasks import Task
+from pipeline.tasks import TaskBook
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 
@@ -83,6 +82,7 @@ def main() -> None:
     options.add_argument("--clip", action="append", default=[], metavar="NAME=FILE")
     options.add_argument("--photo", action="append", default=[], metavar="NAME=FILE")
     options.add_argument("--only", help="one avatar of the matrix")
+    options.add_argument("--sentence", help="one sentence of the matrix")
     options.add_argument("--frame-skip", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("results/lips"))
     given = options.parse_args()
@@ -96,7 +96,7 @@ def main() -> None:
     for avatar in avatars:
         base = given.out / f"{avatar.id}_base.mp4"
         base.write_bytes(avatar.video)
-        for sentence in SENTENCES:
+        for sentence in (s for s in SENTENCES if given.sentence in (None, s.label)):
             for aligned in (False, True):
                 found = _measure(judge, studio, avatar, base, sentence, aligned, given)
                 lines.append((avatar.id, sentence.label, "aligned" if aligned else "espeak", found))
@@ -123,7 +123,7 @@ def _measure(
     speech = _say(sentence, EspeakEngine(variant=HIDDEN_VOICE) if aligned else studio.espeak)
     known = replace(speech, marks=()) if aligned else speech
     name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
-    task = Task(uuid.uuid4().hex, given.out / f"{name}.mp4", given.out / f"{name}.wav")
+    task = TaskBook(given.out, 0).files_of(name)
     with saying(lambda _: (piece for piece in [known]), avatar, given.frame_skip, task, studio) as speaker:
         for _ in render_video(avatar, speaker, task, studio.engine):
             pass

@@ -12,7 +12,6 @@ import argparse
 import multiprocessing
 import tempfile
 import time
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from benchmarks.machine import describe_machine, peak_memory
 from pipeline.cancel import CancelToken
 from pipeline.generate import make_studio, render_video, saying
 from pipeline.settings import Settings
-from pipeline.tasks import Task
+from pipeline.tasks import TaskBook
 from pipeline.tts.base import Mark, Speech
 
 SENTENCE = "먼저 자기소개를 부탁드립니다. 어떤 프로젝트를 맡으셨나요?"
@@ -48,8 +47,7 @@ def _measure(minutes: float, resolution: str) -> str:
         studio = make_studio(replace(Settings(), results=Path(folder)))
         avatar = studio.avatars.load(studio.avatars.find("talk_long", resolution))
         speech = _repeat(studio.espeak.synthesize(SENTENCE, "ko", CancelToken()), minutes * 60)
-        name = uuid.uuid4().hex
-        task = Task(name, Path(folder) / f"{name}.mp4", Path(folder) / f"{name}.wav")
+        task = TaskBook(Path(folder), 0).files_of("speech")
         start = time.perf_counter()
         with saying(lambda _: (piece for piece in [speech]), avatar, 1, task, studio) as speaker:
             for _ in render_video(avatar, speaker, task, studio.engine):

@@ -27,7 +27,7 @@ from pipeline.request import parse
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
 from pipeline.speech.phonemes import phonemes_of
-from pipeline.tasks import Task
+from pipeline.tasks import Task, TaskBook
 from pipeline.video.reader import ClipReader
 from pipeline.video.writer import Mp4Writer
 
@@ -96,8 +96,7 @@ def _round(studio: Studio, body: dict[str, object], folder: Path) -> dict[str, f
 
 
 def _task(folder: Path) -> Task:
-    name = uuid.uuid4().hex
-    return Task(name, folder / f"{name}.mp4", folder / f"{name}.wav")
+    return TaskBook(folder, 0).files_of(uuid.uuid4().hex)
 
 
 def _timed(work: Callable[[], object]) -> float:
