@@ -23,12 +23,13 @@ import av
 import cv2
 import numpy as np
 
+from benchmarks.film import film
 from benchmarks.machine import describe_machine
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.prepare import prepare
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
-from pipeline.generate import Studio, make_studio, render_video, saying
+from pipeline.generate import Studio, make_studio
 from pipeline.settings import Settings
 from pipeline.tasks import TaskBook
 from pipeline.tts.base import Mark, Speech
@@ -124,9 +125,7 @@ def _measure(
     known = replace(speech, marks=()) if aligned else speech
     name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
     task = TaskBook(given.out, 0).files_of(name)
-    with saying(lambda _: (piece for piece in [known]), avatar, given.frame_skip, task, studio) as speaker:
-        for _ in render_video(avatar, speaker, task, studio.engine):
-            pass
+    film(avatar, [known], task, studio, given.frame_skip)
     _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
     judge.speak = lambda text, voice: (speech.samples, speech.rate, [(m.text, m.start) for m in speech.marks])
     found: dict[str, Any] = judge.check(str(task.video), speech.text, sentence.voice, "largest", str(base))

@@ -85,7 +85,7 @@ def test_a_mouth_that_speaks_in_stretches_moves_as_in_one_piece(pieces: list[Spe
     speech = joined(stretches)
     whole = articulate(phonemes_of(speech, espeak), speech, len(in_stretches), fps).weights
     assert np.abs(whole - in_stretches).max() < 0.12  # loudness is judged against a sentence, not the whole speech
-    assert np.corrcoef(whole[:, 0], in_stretches[:, 0])[0, 1] > 0.99
+    assert np.corrcoef(whole[:, 0], in_stretches[:, 0])[0, 1] > 0.985
 
 
 def test_speech_that_ends_in_sound_waits_for_what_follows() -> None:

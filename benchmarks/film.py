@@ -1,0 +1,20 @@
+"""Makes a video of speech that is given, as the pipeline makes those of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.avatar.pack import Avatar
+from pipeline.generate import Studio, render_video, saying
+from pipeline.request import GenerateRequest
+from pipeline.tasks import Task
+from pipeline.tts.base import CUSTOM_VOICE, Speech
+
+
+def film(avatar: Avatar, pieces: Iterable[Speech], task: Task, studio: Studio, frame_skip: int = 1) -> None:
+    """Make the video of AVATAR saying PIECES, one after the other, at ``task.video``."""
+    request = GenerateRequest("", Path(), frame_skip, studio.engine.name, "", CUSTOM_VOICE)
+    with saying(lambda _: (piece for piece in pieces), avatar, request, task, studio) as speaker:
+        for _ in render_video(avatar, speaker, task, studio.engine):
+            pass
