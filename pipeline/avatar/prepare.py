@@ -233,8 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             teller.faces(boxes)
             return 0
         models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
-        told = given.out, given.report, teller.progress, models
-        paths = prepare(given.clip, given.name, list(wanted), face, *part, *told)
+        to = given.out, given.report
+        paths = prepare(given.clip, given.name, list(wanted), face, *part, *to, teller.progress, models)
     except PipelineError as error:
         teller.failed(error)
         return 1

@@ -44,8 +44,8 @@ class Step:
 
 def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
     def apply(network: Network) -> Drawer:
-        network.unet.to(number_format)
-        network.vae.to(number_format)
+        for model in (network.unet, network.vae):
+            torch.nn.Module.to(model, number_format)  # the models' own warns of layers that it does not have
         return network
 
     return apply

@@ -62,13 +62,13 @@ class Worker:
         self._device = device
         with self._on_device():
             self._features = models.features(device)
-            self._network: Accepted = accept(lambda: models.network(device), steps)
+            self.network: Accepted = accept(lambda: models.network(device), steps)
         self._prepared: OrderedDict[bytes, Inpainting] = OrderedDict()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What came of the steps that were tried."""
-        return self._network.notes
+        return self.network.notes
 
     def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
         """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
@@ -105,7 +105,7 @@ class Worker:
                 waiting = ()
             assert states is not None
             features = features_of(states, scene.fps, solved[first:stop].tolist())
-            drawn = self._network.draw(scene.latents(first, stop), features)
+            drawn = self.network.draw(scene.latents(first, stop), features)
             pictures = drawn if last is None else torch.cat([last, drawn])
             shown = scene.until(solved[stop - 1] + 1)
             numbers = scene.drawn(len(shown))
@@ -124,7 +124,7 @@ class Worker:
             return avatar.inpainting
         if avatar.video not in self._prepared:
             logger.info("musetalk: %s is prepared now; prepare --engine musetalk saves this time", avatar.id)
-            vae = self._network.network.vae
+            vae = self.network.network.vae
             self._prepared[avatar.video] = inpainting_of(avatar, vae, lambda share: cancel.check())
         self._prepared.move_to_end(avatar.video)
         while len(self._prepared) > KEPT:
