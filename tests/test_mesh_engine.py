@@ -13,7 +13,7 @@ from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.engines.mesh.engine import MeshEngine
 from pipeline.engines.mesh.geometry import FaceGeometry
-from pipeline.engines.mesh.warp import warp
+from pipeline.engines.mesh.warp import _move, warp
 from pipeline.errors import Cancelled
 from pipeline.settings import Settings
 from pipeline.speech.track import MouthTrack
@@ -141,3 +141,16 @@ def test_a_mesh_that_shifts_shifts_the_picture(avatar: Avatar) -> None:
     half = inside[::2, ::2] & inside[1::2, 1::2]
     for moved, still in zip(frame.uv, before.uv, strict=True):
         np.testing.assert_array_equal(moved[half], np.roll(still, (1, 2), (0, 1))[half])
+
+
+def test_code_is_compiled_once_whatever_the_picture_looks_like(avatar: Avatar) -> None:
+    """A second variant would be compiled while somebody waits, for seconds."""
+    geometry, frame = FaceGeometry(avatar, load_basis()), base(avatar, 1)[0]
+    target = geometry.moved(0, load_basis().delta["jawOpen"] * 0.6)
+    left, right = (int(v) // 2 * 2 for v in (target[:, 0].min() + 8, target[:, 0].max() - 8))
+    u, v = (plane[:, left // 2 : right // 2] for plane in frame.uv)
+    narrow = np.concatenate([part.ravel() for part in (frame.y[:, left:right], u, v)])
+    shift = np.float32([left, 0])
+    for shown in (frame, Frame(narrow.reshape(-1, right - left))):
+        warp(shown, geometry.source[0] - shift, target - shift, geometry.triangles())
+    assert len(_move.signatures) == 1

@@ -18,8 +18,8 @@ import os
 import numpy as np
 from pipeline.engines.mesh.warp import _reach
 points = np.zeros((3, 2), np.float32)
-low, high = _reach(points, points + 1, np.array([[0, 1, 2]], np.int32))
-print(high[0], os.environ.get("{VARIABLE}"))
+left, top, right, bottom = _reach(points, points + 1, np.array([[0, 1, 2]], np.int32))
+print(right, os.environ.get("{VARIABLE}"))
 """
 
 

@@ -107,12 +107,10 @@ class MouthInterior:
         # where no colour is known, teeth take on a part of the light's
         tints = np.where(self._tinted, self._tints, 0.42 * (skin[1:] - 128))
         cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
-        half = np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
-        u, v = out.uv
-        planes = out.y[top:bottom, left:right], u[half], v[half]
         shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
         _darken(shade, low - (left, top), high - (left, top), lit)
-        _paint(planes, mask, shade, cavity, self._pictures, spots, whites, tints, 0.6 * red)
+        planes = out.y, *out.uv
+        _paint(planes, left, top, mask, shade, cavity, self._pictures, spots, whites, tints, 0.6 * red)
 
     def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
         """Draw the dark line between lips that were open in the clip and are shut now; STRENGTH: 0..1."""
@@ -149,9 +147,11 @@ def _bordered(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(picture, ((1, 1), (1, 1), (0, 0))), np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _paint(
     planes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    left: int,
+    top: int,
     mask: np.ndarray,
     shade: np.ndarray,
     cavity: np.ndarray,
@@ -161,14 +161,17 @@ def _paint(
     tints: np.ndarray,
     red: np.ndarray,
 ) -> None:
-    """Draw the mouth's inside over PLANES (Y, U, V views) by MASK, its luma darkened by SHADE (both (h, w), 0..1).
+    """Draw the mouth's inside over PLANES (Y, U, V) by MASK, its luma darkened by SHADE (both (h, w) 0..1, even sizes).
 
-    CAVITY: Y, U, V of its depth. Over that lie PICTURES ((h, w, 4): luma, chroma u and v, alpha), the hindmost first;
-    SPOTS: (n, 3, 2) px, where they begin, and their steps right and down; WHITES: (n,) Y of their brightest parts over
-    black; TINTS: (n, 2) U, V of white things in this light; RED: (2,) added where a picture itself is red, since gums
-    and tongue have the colour of the person's lips.
+    LEFT, TOP: even px, where the mask begins; CAVITY: Y, U, V of the mouth's depth. Over that lie PICTURES ((h, w, 4):
+    luma, chroma u and v, alpha), the hindmost first; SPOTS: (n, 3, 2) px in the mask, where they begin, and their steps
+    right and down; WHITES: (n,) Y of their brightest parts over black; TINTS: (n, 2) U, V of white things in this
+    light; RED: (2,) added where a picture itself is red, since gums and tongue have the colour of the person's lips.
     """
-    luma, chroma_u, chroma_v = planes
+    height, width = mask.shape
+    luma, half_left, half_top = planes[0][top : top + height, left : left + width], left // 2, top // 2
+    chroma_u = planes[1][half_top : half_top + height // 2, half_left : half_left + width // 2]
+    chroma_v = planes[2][half_top : half_top + height // 2, half_left : half_left + width // 2]
     for row in range(chroma_u.shape[0]):
         for column in range(chroma_u.shape[1]):
             sum_u, sum_v, cover = 0.0, 0.0, 0.0
@@ -202,7 +205,7 @@ def _paint(
                 chroma_v[row, column] = _byte((chroma_v[row, column] * rest + sum_v) / 4)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _mixed(picture: np.ndarray, x: float, y: float) -> tuple[float, float, float, float]:
     """Return the four channels of PICTURE between the four pixels around X, Y."""
     left, top = int(x), int(y)
@@ -218,7 +221,7 @@ def _mixed(picture: np.ndarray, x: float, y: float) -> tuple[float, float, float
     )
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _byte(value: float) -> np.uint8:
     return np.uint8(min(max(value + 0.5, 0.0), 255.0))
 
@@ -246,7 +249,7 @@ def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.7))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) -> None:
     """Turn INNER ((h, w) float32), which falls from 1 to 0 across the rim, into 0..1, in place: darker towards
     the rim and the corners, where lips and cheeks keep the light away.

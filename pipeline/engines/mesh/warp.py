@@ -33,7 +33,7 @@ def _cubic_weights() -> np.ndarray:
 _WEIGHTS = _cubic_weights()
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool:
     """Return whether some corner of TRIANGLE moves so far that it can be seen."""
     for corner in triangle:
@@ -43,20 +43,20 @@ def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool
     return False
 
 
-@numba.njit(cache=True, nogil=True)
-def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and the highest x and y, (2,) each, that triangles move from or to; inf, -inf if none does."""
-    low, high = np.full(2, np.inf), np.full(2, -np.inf)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of what triangles move from or to; the right left of the left if none does."""
+    left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
     for t in range(len(triangles)):
         if _moves(source, target, triangles[t]):
             for corner in triangles[t]:
-                for axis in range(2):
-                    low[axis] = min(low[axis], source[corner, axis], target[corner, axis])
-                    high[axis] = max(high[axis], source[corner, axis], target[corner, axis])
-    return low, high
+                (ax, ay), (bx, by) = source[corner], target[corner]
+                left, right = min(left, ax, bx), max(right, ax, bx)
+                top, bottom = min(top, ay, by), max(bottom, ay, by)
+    return left, top, right, bottom
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
     """Return what PLANE, as ``_padded`` returns it, shows at X, Y (fixed-point px) inside of it."""
     # masks tell the compiler that no index is negative; to count some of them from the end costs a third of the time
@@ -71,13 +71,13 @@ def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
     return np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 def _fixed(place: float) -> int:
     """Return PLACE, not negative, as a fixed-point number, rounded to the nearest phase."""
     return int((place + 0.5 / (1 << PHASE)) * (1 << POINT))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_y: int, inside: bool) -> None:
     """Fill ROW with what PLANE shows at X, Y and on, in steps (fixed-point px); what is not INSIDE shows its edge."""
     right, bottom = (plane.shape[1] - 4) << POINT, (plane.shape[0] - 4) << POINT
@@ -89,19 +89,24 @@ def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_
             row[i] = _sample(plane, min(max(x + i * step_x, 0), right), min(max(y + i * step_y, 0), bottom))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _move(
     target: np.ndarray,
     source: np.ndarray,
     triangles: np.ndarray,
     before: tuple[np.ndarray, np.ndarray, np.ndarray],
-    after: tuple[np.ndarray, np.ndarray, np.ndarray],
+    planes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    left: int,
+    top: int,
 ) -> None:
-    """Draw into AFTER's Y, U and V each triangle that moves, as BEFORE shows it at SOURCE; later ones cover earlier.
+    """Draw into PLANES (Y, U, V) each triangle that moves, as BEFORE shows it at SOURCE; later ones cover earlier.
 
-    TARGET, SOURCE: (n, 2) float64 px: rounding must not lead out of the planes.
+    BEFORE: the planes' part that begins at LEFT, TOP (even px), padded; what lies outside of it is left alone. TARGET,
+    SOURCE: (n, 2) px in it, float64, lest rounding lead out of it.
     """
-    height, width = after[0].shape
+    height, width = before[0].shape[0] - 3, before[0].shape[1] - 3
+    rows, columns = slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2)
+    after = planes[0][top : top + height, left : left + width], planes[1][rows, columns], planes[2][rows, columns]
     for t in range(len(triangles)):
         if not _moves(source, target, triangles[t]):
             continue
@@ -110,7 +115,7 @@ def _move(
         sax, say, sbx, sby = source[a, 0], source[a, 1], source[b, 0], source[b, 1]
         scx, scy = source[c, 0], source[c, 1]
         area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
-        if abs(area) < 1e-6:
+        if not abs(area) > 1e-6:  # or not a number
             continue
         x0, x1 = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))) + 1, width)
         y0, y1 = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))) + 1, height)
@@ -144,12 +149,12 @@ def _move(
             from_y = u * say + v * sby + w * scy + first * right_y
             _fill(after[0][y, begin:end], before[0], _fixed(from_x), _fixed(from_y), step_x, step_y, inside)
             if y % 2 == 0:  # a pixel of chroma lies in the middle of four of luma, the first of them at even x and y
-                right = begin % 2 + 0.5
-                half_x = _fixed((from_x + right * right_x + 0.5 * down_x) / 2 - 0.25)
-                half_y = _fixed((from_y + right * right_y + 0.5 * down_y) / 2 - 0.25)
+                middle = begin % 2 + 0.5
+                half_x = _fixed((from_x + middle * right_x + 0.5 * down_x) / 2 - 0.25)
+                half_y = _fixed((from_y + middle * right_y + 0.5 * down_y) / 2 - 0.25)
                 half = slice((begin + 1) // 2, (end + 1) // 2)
-                _fill(after[1][y // 2, half], before[1], half_x, half_y, step_x, step_y, False)
-                _fill(after[2][y // 2, half], before[2], half_x, half_y, step_x, step_y, False)
+                for plane in (1, 2):
+                    _fill(after[plane][y // 2, half], before[plane], half_x, half_y, step_x, step_y, False)
 
 
 def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> None:
@@ -157,19 +162,28 @@ def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.nda
 
     TRIANGLES: (m, 3) int32 indices; nothing outside of those that move is touched.
     """
-    low, high = _reach(source, target, triangles)
-    if (low > high).any():
+    reach = _reach(source, target, triangles)
+    if reach[0] > reach[2]:
         return
-    size = frame.width, frame.height
-    # room for the pixels that a sample needs; even, so that chroma falls in step
-    low = np.clip(np.floor(low / 2) * 2 - 2, 0, np.subtract(size, 2)).astype(int)
-    high = np.clip(np.ceil(high / 2) * 2 + 2, low + 2, size).astype(int)
-    (left, top), (right, bottom) = low, high
-    whole, half = np.s_[top:bottom, left:right], np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
-    u, v = frame.uv
-    after = frame.y[whole], u[half], v[half]
-    before = _padded(after[0]), _padded(after[1]), _padded(after[2])
-    _move(target - low, source - low, triangles, before, after)
+    left, right = _even(reach[0], reach[2], frame.width)
+    top, bottom = _even(reach[1], reach[3], frame.height)
+    planes = frame.y, *frame.uv
+    before = (
+        _padded(planes[0][top:bottom, left:right]),
+        _padded(planes[1][top // 2 : bottom // 2, left // 2 : right // 2]),
+        _padded(planes[2][top // 2 : bottom // 2, left // 2 : right // 2]),
+    )
+    corner = np.array([left, top], np.float64)
+    _move(target - corner, source - corner, triangles, before, planes, left, top)
+
+
+def _even(low: float, high: float, size: int) -> tuple[int, int]:
+    """Return the first pixel and the one after the last that samples between LOW and HIGH need, within SIZE.
+
+    Both are even, so that chroma falls in step.
+    """
+    first = min(max(int(low) // 2 * 2 - 2, 0), size - 2)
+    return first, max(min(int(high) // 2 * 2 + 4, size), first + 2)
 
 
 def _padded(plane: np.ndarray) -> np.ndarray:
