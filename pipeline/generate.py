@@ -26,6 +26,7 @@ from pipeline.speech.articulate import articulate
 from pipeline.speech.language import language_of
 from pipeline.speech.listen import listen
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.record import SpeechRecord, write_record
 from pipeline.speech.recording import load_audio
 from pipeline.speech.spool import SpeechSpool
 from pipeline.tasks import Task
@@ -117,7 +118,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
                 yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds)
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()
-    yield Done(
+    done = Done(
         text=request.text,
         video_url=task.video_url,
         video_path=task.video_path,
@@ -129,6 +130,17 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
         total=finished - started,
         first_byte=first_byte,
     )
+    _note(done, speaker, task)
+    yield done
+
+
+def _note(done: Done, speaker: Speaker, task: Task) -> None:
+    """Write down what was said and how long the stages took, for whoever looks closer (``pipeline.inspect``)."""
+    seconds = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
+    try:
+        write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds), task.record)
+    except OSError as error:  # the video is there all the same
+        logger.warning("task %s: no record: %s", task.id, error)
 
 
 def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:

@@ -20,7 +20,7 @@ from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech.track import MouthTrack
 from pipeline.speech.words import words_of
-from pipeline.tts.base import Speech
+from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
 
@@ -39,7 +39,7 @@ class Speaker:
     """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
 
     CAPTIONS are written meanwhile; None where nobody knows the words. done: whether all is said; seconds: how long that
-    took.
+    took; phonemes, words: what was said, in s from the beginning, words only where there are captions.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class Speaker:
     ) -> None:
         self.done = False
         self.seconds = 0.0
+        self.phonemes: list[Mark] = []
+        self.words: list[Mark] = []
         self._pieces = pieces
         self._spool = spool
         self._fps = fps
@@ -95,10 +97,12 @@ class Speaker:
                 frames = round(len(piece.samples) * self._fps / piece.rate)
                 phonemes = phonemes_of(piece, self._espeak, self._cancel)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
+                self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 yield _Said(replace(piece, samples=np.zeros(0, np.float32)), mouth, first, self._spool.length)
                 if self._captions is not None:  # after the pictures, which are waited for
                     words = words_of(piece, phonemes, self._espeak, self._cancel)
                     self._captions.add(words, first / piece.rate, self.duration)
+                    self.words += [word.later(first / piece.rate) for word in words]
         if self._captions is not None:
             self._captions.finish()
         self._spool.finish()

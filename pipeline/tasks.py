@@ -22,7 +22,7 @@ ABANDONED_SECONDS = 60.0
 KEPT_TASKS = 1000
 """How many finished tasks are remembered at most, however long results are kept."""
 _ID = "[0-9a-f]{32}"
-_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|wav|vtt)(?P<part>\.part)?")
+_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|wav|vtt|json|png)(?P<part>\.part)?")
 
 
 def is_task_id(text: str) -> bool:
@@ -50,6 +50,16 @@ class Task:
     def video_part(self) -> Path:
         """Where the video grows while it is being made."""
         return part_of(self.video)
+
+    @property
+    def record(self) -> Path:
+        """Where it is noted down what was said, once the video is finished."""
+        return self.video.with_suffix(".json")
+
+    @property
+    def inspection(self) -> Path:
+        """Where the picture lies that ``pipeline.inspect`` draws, once somebody has asked for it."""
+        return self.video.with_suffix(".png")
 
     @property
     def video_url(self) -> str:

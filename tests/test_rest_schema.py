@@ -36,6 +36,7 @@ SHAPES = (
     ("POST", "/api/v2/lipsync"),
     ("GET", "/api/v2/tasks/{task_id}"),
     ("GET", "/api/v2/tasks/{task_id}/events"),
+    ("GET", "/api/v2/tasks/{task_id}/inspect.png"),
     ("GET", "/api/avatars"),
     ("POST", "/api/avatars"),
     ("POST", "/api/avatars/faces"),

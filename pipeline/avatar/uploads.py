@@ -1,7 +1,6 @@
 """Avatars of clips and photos that people send: made one at a time, and the only ones that can be deleted.
 
-Each is prepared by a process of its own, ``python -m pipeline.avatar.prepare``: it may be stopped at any moment, videos
-are slow while it takes the time of neither core from them, and a file that brings a decoder down brings down no server.
+Each is prepared by a process of its own, ``python -m pipeline.avatar.prepare``; see ``pipeline.process`` for why.
 """
 
 from __future__ import annotations
@@ -10,11 +9,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -24,18 +20,8 @@ from typing import Any
 from pipeline.avatar.faces import FaceChoice
 from pipeline.avatar.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
 from pipeline.cancel import CancelToken
-from pipeline.errors import (
-    BadClip,
-    Conflict,
-    Forbidden,
-    Message,
-    NotFound,
-    QueueFull,
-    RenderFailed,
-    TookTooLong,
-    Unavailable,
-)
-from pipeline.settings import ROOT
+from pipeline.errors import Conflict, Forbidden, Message, NotFound, QueueFull, Unavailable
+from pipeline.process import run
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +29,10 @@ FOLDER = "uploads"
 """Of the store: one JSON for each avatar that was uploaded, its report; and a folder for each that is being made."""
 MAX_WAITING = 4
 """Preparations that may wait; each has its clip on the disk."""
-NICENESS = 10
-"""Preparations step back where a video is being rendered."""
 LOOK_SECONDS = 0.1
-"""How often a preparation looks whether it is its turn, or was told to stop."""
+"""How often a preparation looks whether it is its turn."""
 RETRY_SECONDS = 30
 """When to come back where too many wait."""
-_MAX_LINE = 1 << 20
-"""Bytes of a line in which the process tells something."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +211,9 @@ class Uploads:
                 "The server cannot store avatars. Check the space on its disk, and that it may write to precomputed.",
             ) from error
 
+    def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
+        return run("pipeline.avatar.prepare", ["--json", *arguments], cancel, self._seconds)
+
     def _keep(self, order: Order, packs: Path, report: dict[str, Any]) -> Made:
         """Move the finished PACKS into the store."""
         self._check_free(order.name)  # somebody may have been faster
@@ -245,45 +230,6 @@ class Uploads:
             raise
         ids = [pack.id for pack in self._store.list() if pack.name == order.name]
         return Made(order.name, tuple(ids), report)
-
-    async def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
-        """Yield what the process tells, which ends with this. Raises what it fails with."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "pipeline.avatar.prepare", "--json", *arguments),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=_MAX_LINE,
-        )
-        assert process.stdout is not None
-        try:
-            if hasattr(os, "setpriority"):
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-            started = time.monotonic()
-            while True:
-                cancel.check()
-                if self._seconds and time.monotonic() - started > self._seconds:
-                    raise TookTooLong(self._seconds)
-                with contextlib.suppress(TimeoutError):
-                    line = await asyncio.wait_for(process.stdout.readline(), LOOK_SECONDS)
-                    if not line:
-                        break
-                    told = json.loads(line)
-                    if "error" in told:
-                        kind = BadClip if told["status"] == BadClip.status else RenderFailed
-                        raise kind(**told["error"])
-                    yield told
-            if await process.wait():
-                raise RenderFailed(
-                    "파일을 처리하던 프로그램이 죽었습니다. mp4나 JPEG로 다시 저장해 보세요.",
-                    "The program died of this file. Try saving it again as mp4 or JPEG.",
-                )
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
 
 
 def _part(order: Order) -> list[str]:

@@ -20,6 +20,7 @@ from pipeline.gpu import Gpu
 from pipeline.server.access import Origins
 from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import BrokenOffFilter
+from pipeline.server.inspector import Inspector
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
 from pipeline.server.repeats import Repeats
@@ -59,7 +60,8 @@ def serve(studio: Studio, generate: Generate) -> None:
     line = RenderQueue(studio, book, generate, metrics)
     page = build_page(studio, line)
     metrics.watch(line.waiting, line.busy, gpu)
-    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, AvatarApi(uploads, settings.max_upload))
+    making, inspector = AvatarApi(uploads, settings.max_upload), Inspector(book, settings.max_seconds)
+    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, making, inspector)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     told_to_end = threading.Event()
 

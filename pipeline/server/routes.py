@@ -41,6 +41,7 @@ from pipeline.server import schema
 from pipeline.server.access import OURS, check_key
 from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import file_response, growing_response
+from pipeline.server.inspector import Inspector
 from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import RenderQueue
@@ -75,6 +76,7 @@ class Api:
     repeats: Repeats
     uploads: Uploads
     making: AvatarApi
+    inspector: Inspector
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess."""
@@ -91,6 +93,7 @@ class Api:
         rest.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"], **schema.LIPSYNC)
         rest.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
         rest.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
+        rest.add_api_route("/api/v2/tasks/{task_id}/inspect.png", self.inspection, **schema.INSPECTION)
         rest.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
         rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
@@ -201,6 +204,10 @@ class Api:
         if task.history.ended and last is not None and int(after) >= last.number:
             return Response(status_code=204)  # the answer that keeps an EventSource from asking again
         return self._sse(task, int(after), _language(request))
+
+    async def inspection(self, task_id: str) -> Response:
+        """Draw what was said in a finished video and what its mouth did: waveform, phonemes, opening, mouths, times."""
+        return file_response(await self.inspector.picture_of(task_id), "image/png")
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
         """Stop a task, or the making of an avatar, that waits or runs."""

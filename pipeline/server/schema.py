@@ -365,6 +365,14 @@ EVENTS: dict[str, Any] = {
     "responses": {200: _SSE, 204: {"description": "Nothing is left to tell."}, **problems(400, 404)},
     "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
 }
+INSPECTION: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {
+        200: _content("image/png", "The picture.", binary=True),
+        **_FILE_ANSWERS,
+        **problems(400, 404, 500),
+    },
+}
 CANCEL: dict[str, Any] = {"response_model": Stopped, "responses": problems(404)}
 MAKE_AVATAR: dict[str, Any] = {
     "response_class": StreamingResponse,

@@ -1,0 +1,37 @@
+"""Draws the pictures of finished tasks that ``pipeline.inspect`` makes, when somebody asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import NotFound
+from pipeline.process import run
+from pipeline.tasks import TaskBook, is_task_id
+
+
+class Inspector:
+    """Draws one picture at a time, beside the results in BOOK; SECONDS is how long one may take, 0 sets no limit."""
+
+    def __init__(self, book: TaskBook, seconds: float) -> None:
+        self._book = book
+        self._seconds = seconds
+        self._drawing = asyncio.Lock()
+
+    async def picture_of(self, task_id: str) -> Path:
+        """Return the PNG of a finished task. Raises NotFound, BadClip, RenderFailed, TookTooLong."""
+        if not is_task_id(task_id) or not self._book.files_of(task_id).video.is_file():
+            raise NotFound(
+                f"끝난 작업이 아니거나 결과가 지워졌습니다: {task_id:.40}",
+                f"There is no such finished task, or its results are gone: {task_id:.40}",
+            )
+        task = self._book.files_of(task_id)
+        async with self._drawing:
+            if not task.inspection.is_file():
+                arguments = [str(task.video.resolve()), f"--out={task.inspection.resolve()}", "--json"]
+                async with aclosing(run("pipeline.inspect", arguments, CancelToken(), self._seconds)) as told:
+                    async for _ in told:
+                        pass
+        return task.inspection

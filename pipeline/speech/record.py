@@ -1,0 +1,49 @@
+"""What a task notes down of its speech beside its video: phonemes, words, and how long the stages took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.tts.base import Mark
+from pipeline.video.writer import part_of
+
+
+@dataclass(frozen=True)
+class SpeechRecord:
+    """phonemes, words: marks in s from the beginning of the video; seconds: by stage ("tts", "first_byte", "lipsync",
+    "total"), empty where nobody took the time; known: whether this was said, or is only what can be heard."""
+
+    phonemes: tuple[Mark, ...]
+    words: tuple[Mark, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    known: bool = False
+
+
+def write_record(record: SpeechRecord, path: Path) -> None:
+    """Write RECORD to PATH, whole or not at all. Raises OSError."""
+    content = {
+        "phonemes": [[mark.text, round(mark.start, 4), round(mark.end, 4)] for mark in record.phonemes],
+        "words": [[mark.text, round(mark.start, 4), round(mark.end, 4)] for mark in record.words],
+        "seconds": {stage: round(seconds, 4) for stage, seconds in record.seconds.items()},
+    }
+    part = part_of(path)
+    try:
+        part.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def read_record(path: Path) -> SpeechRecord | None:
+    """Return the record at PATH; None where there is none, or something else."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        phonemes = tuple(Mark("phoneme", *mark) for mark in content["phonemes"])
+        words = tuple(Mark("word", *mark) for mark in content["words"])
+        return SpeechRecord(phonemes, words, content["seconds"], known=True)
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
