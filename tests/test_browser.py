@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import QUEUE_LIMIT, ROOT, Server, wait_for
+from tests.conftest import QUEUE_LIMIT, ROOT, Server, running, wait_for
 from tests.fakes import seconds_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -114,6 +114,7 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
     page.wait_for_function(MOVED)
     assert page.evaluate(f"{VIDEO}.currentSrc").startswith("blob:")
     assert "완료" not in page.locator("#status .message").inner_text()
+    page.click("#generate")  # of no effect
     page.wait_for_function(FINISHED)  # at its end
     assert page.evaluate("told") == ["playing", "ended"]
     duration = seconds_of("word " * 20)
@@ -165,6 +166,7 @@ def test_a_second_press_shows_the_second_video(fake_server: Server, page: Any) -
     page.wait_for_function(MOVED)
     first = page.evaluate(f"{VIDEO}.querySelector('track').src")
     page.click("#stop")
+    page.get_by_text("중지됨").wait_for()
     write(page, "two words")
     page.wait_for_function(FINISHED)
     assert page.evaluate(f"{VIDEO}.duration") == pytest.approx(seconds_of("two words"), abs=0.1)
@@ -241,15 +243,18 @@ def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
     assert fake_server.half_made() == []
 
 
-def test_the_javascript_client_watches_a_video_while_it_is_made(server: Server, page: Any) -> None:
+def test_the_javascript_client_watches_a_video_while_it_is_made(page: Any, tmp_path: Path) -> None:
     examples = partial(SimpleHTTPRequestHandler, directory=str(ROOT / "examples"))
     with ThreadingHTTPServer(("127.0.0.1", 0), examples) as pages:
         threading.Thread(target=pages.serve_forever, daemon=True).start()
-        page.goto(f"http://127.0.0.1:{pages.server_port}/client_javascript.html?server={server.url}")
-        page.click("#go")
-        page.wait_for_function("() => document.querySelector('#video').currentTime > 0.3")
-        page.wait_for_function("() => document.querySelector('#stage').innerText.endsWith(' s')")
-        assert page.locator("#stop").is_disabled()
+        site = f"http://127.0.0.1:{pages.server_port}"
+        with running(["app.py"], tmp_path, ALLOWED_ORIGINS=site) as server:
+            page.goto(f"{site}/client_javascript.html?server={server.url}")
+            page.click("#go")
+            page.wait_for_function("() => document.querySelector('#video').currentTime > 0.3")
+            page.wait_for_function("() => document.querySelector('#stage').innerText.endsWith(' s')")
+            assert page.locator("#stop").is_disabled()
+            page.wait_for_function("() => document.querySelector('#video').textTracks[0]?.cues?.length === 1")
         pages.shutdown()
     assert page.faults == []
 
@@ -267,7 +272,7 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
     page.click("#generate")
     page.wait_for_function(FINISHED)
-    assert page.locator("#video video").evaluate("video => video.duration") == pytest.approx(2.0, abs=0.1)
+    assert page.locator("#video video").evaluate("video => video.duration") == pytest.approx(2.26, abs=0.1)
     assert page.locator("#video .captions").is_hidden()  # nobody knows the words
     assert page.faults == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 
 from pipeline.cancel import CancelToken
 from pipeline.errors import RenderFailed
@@ -17,6 +18,7 @@ from pipeline.speech.words import place_words, words_of
 from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, joined, silence
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import MAX_WIDTH, CaptionWriter, cues_of
+from tests.conftest import Server, wait_for
 
 KOREAN = "먼저 자기소개를 부탁드립니다. 3.5초 안에 하실 수 있나요? 네, 2024년 10월 KBS에서 뵙겠습니다."
 ENGLISH = 'In the end, it\'s 3.5 seconds (or so). I said "yes" & <no>.'
@@ -155,3 +157,27 @@ def test_captions_that_fail_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RenderFailed), CaptionWriter(tmp_path / "file" / "x.vtt"):
         pass
+
+
+def test_captions_lie_beside_the_video(fake_server: Server) -> None:
+    done = fake_server.events({"text": "one, two. three", "avatar": "solo"})[-1]
+    answer = fake_server.get(done["captions_url"])
+    assert answer.headers["content-type"].startswith("text/vtt")
+    assert done["captions_url"] == f"/video/{done['task_id']}.vtt"
+    cues = answer.content.decode().split("\n\n")
+    assert cues[0] == "WEBVTT" and [text_of(cue) for cue in cues[1:-1]] == ["one, two.", "three"]
+    assert cues[1].startswith("00:00:00.100 --> ") and "<00:00:00.500>two." in cues[1]
+    assert requests.head(fake_server.url + done["captions_url"]).status_code == 200
+    unknown = fake_server.get("/video/" + "0" * 32 + ".vtt")
+    assert unknown.status_code == 404 and unknown.json()["success"] is False
+
+
+def test_captions_grow_with_the_video_and_go_with_a_cancelled_task(fake_server: Server) -> None:
+    with fake_server.stream({"text": "slow " + "word " * 20, "avatar": "solo"}) as events:
+        started = next(event for event in events if event.get("stage") == "tts")
+        assert fake_server.get(started["captions_url"]).text.startswith("WEBVTT\n\n00:00:00.100 --> ")
+        fake_server.post(f"/api/cancel/{started['task_id']}")
+        assert list(events)[-1]["type"] == "error"
+    fake_server.wait_idle()
+    wait_for(lambda: not list(fake_server.results.glob(f"{started['task_id']}*")))
+    assert fake_server.get(started["captions_url"]).status_code == 404

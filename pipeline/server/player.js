@@ -6,8 +6,10 @@
 
 const MIME = 'video/mp4; codecs="avc1.42C01F, mp4a.40.2"';
 const Source = [window.MediaSource, window.ManagedMediaSource].find((known) => known?.isTypeSupported(MIME));
-const FRAGMENT = 0.5; // seconds; how long the next one lasts
+const FRAGMENT = 0.5; // seconds that every fragment but the first, which is shorter, lasts
+const DECODING = 0.1; // seconds from the command to play to the first picture
 const FIRST_HOLD = 1; // seconds to have in hand when the video ran dry; twice as many each time it does so again
+const MOST_HOLD = 4; // seconds in hand that are enough for a start, however slowly the video is made
 const FAR_AHEAD = 60; // seconds in hand with which nothing more is fetched for now
 const KEPT_BEHIND = 10; // seconds that stay where the browser's memory for the video is full
 
@@ -111,7 +113,8 @@ class Live {
     #whole = false; // whether everything has been fetched
     #stop = new AbortController();
     #hold = 0;
-    #since = 0;
+    #since = 0; // when the speed began to be measured (ms), and up to where the video was there then (s)
+    #from = 0;
 
     constructor(url) {
         this.url = url;
@@ -149,28 +152,43 @@ class Live {
         this.#goOn();
     }
 
-    // Play, where the next fragment will be there before what is in hand has been shown.
+    // Play, where what is in hand lasts until the next fragment is there, and to the end, as far as can be foreseen.
     #goOn() {
-        const speed = inHand() / ((performance.now() - this.#since) / 1000); // seconds made in a second
-        const enough = this.#whole || inHand() > Math.max(this.#hold, FRAGMENT / speed);
-        if (!this.held || !enough || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
+        if (!this.held) return;
+        const ready = video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // before that it would only wait
+        if (!this.#whole && !(ready && inHand() + DECODING > Math.max(this.#hold, this.#needed()))) return;
         this.held = false;
         begin();
     }
 
+    // Seconds to have in hand.
+    #needed() {
+        const taken = (performance.now() - this.#since) / 1000;
+        if (madeUntil() < FRAGMENT) return taken; // the first takes as long as the longer second: everything starts up
+        const speed = (madeUntil() - this.#from) / taken; // seconds made in a second
+        const rest = this.seconds ? this.seconds - video.currentTime : 0;
+        const missing = rest * (1 - speed); // by the end, if it goes on like this
+        return Math.max(FRAGMENT / speed, Math.min(missing, MOST_HOLD));
+    }
+
     #ranDry() {
-        if (this.held || this.#whole || video.seeking) return;
+        if (this.held || this.#whole || video.seeking || inHand() > FRAGMENT) return; // the browser itself was late
         this.held = true;
         this.#hold = Math.max(FIRST_HOLD, 2 * this.#hold);
-        this.#since = performance.now();
+        [this.#since, this.#from] = [performance.now(), madeUntil()];
         video.pause();
     }
 }
 
+// Up to where the video can be played (s).
+function madeUntil() {
+    const { buffered } = video;
+    return buffered.length ? buffered.end(buffered.length - 1) : 0;
+}
+
 // Seconds that can be played on from here.
 function inHand() {
-    const { buffered, currentTime } = video;
-    return buffered.length ? Math.max(0, buffered.end(buffered.length - 1) - currentTime) : 0;
+    return Math.max(0, madeUntil() - video.currentTime);
 }
 
 async function append(buffer, bytes, signal) {

@@ -36,6 +36,8 @@ EXAMPLES = (
 AUTOMATIC = ("자동 / Automatic", CUSTOM_VOICE)
 IDLE = {"message": "준비됨 / Ready", "percent": 0, "state": "idle"}
 WAITING = {"message": "대기 중... / Waiting...", "percent": 0, "state": "queued"}
+PRESSED = f"stage => ['queued', 'running', 'stopping'].includes(stage.state) ? stage : {json.dumps(WAITING)}"
+"""While a task waits, runs or ends, Gradio passes another press of its button over, and so does the page."""
 STOPPING = {"message": "중지 중... / Stopping...", "percent": 0, "state": "stopping"}
 STOPPED = {"message": "중지됨 / Stopped", "percent": 0, "state": "idle"}
 SETTLE_SECONDS = 0.3
@@ -105,7 +107,7 @@ def build_page(studio: Studio, line: RenderQueue) -> gr.Blocks:
         form.avatar.change(actions.on_avatar, form.avatar, form.resolution, **unqueued)
         form.engine.change(actions.on_engine, form.engine, form.voice, **unqueued)
         # in the browser itself, so that the press of a button is answered at once and in the right order
-        go.click(None, None, status, js=f"() => ({json.dumps(WAITING)})", api_visibility="private")
+        go.click(None, status, status, js=PRESSED, api_visibility="private")
         stop.click(None, None, status, js=f"() => ({json.dumps(STOPPING)})", api_visibility="private")
         status.change(None, status, player, js="stage => stage", api_visibility="private")
         making = go.click(
