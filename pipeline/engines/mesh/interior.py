@@ -95,8 +95,7 @@ class MouthInterior:
             return
         left, top, right, bottom = box
         mask = _coverage(outline - (left, top), (right - left, bottom - top))
-        # little light falls through a narrow gap
-        lit = min(0.6 + gap / (0.20 * eyes) * 0.4, 1.0)
+        lit = min(NARROW_LIGHT + (1 - NARROW_LIGHT) * gap / (WIDE_GAP * eyes), 1.0)
         skin, red = light.skin, light.lips[1:] - 128
         white = teeth_white(light)
         spots = self._axes @ carry
