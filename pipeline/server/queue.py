@@ -1,12 +1,12 @@
 """One line for everybody: the page, REST and gradio_client wait in Gradio's own queue.
 
 The only module that touches the insides of Gradio's queue; ``tests/test_gradio_contract.py`` fails on a Gradio whose
-insides differ. Gradio gives a place in the line, starts one task at a time (``concurrency_limit`` 1) and carries what
-tasks tell to whoever waits for it. What it does not do is added here:
+insides differ. Gradio gives a place in the line, starts one task at a time (or one for each graphics card:
+``concurrency_limit``) and carries what tasks tell to whoever waits for it. What it does not do is added here:
 
 - Gradio keeps the messages of a task for one listener, who must be there. What a task tells goes into its history
   instead, which any number of clients follow, also later.
-- Gradio calls a cancelled task finished while its current step is still at work, and starts the next one. A lock,
+- Gradio calls a cancelled task finished while its current step is still at work, and starts the next one. A semaphore,
   held by the thread that renders from the first step to the last, keeps the two apart.
 - Gradio tells a generator that its client has left only when it yields next. Tasks run on a thread of their own, so
   that the generator is free to notice and to tell the task to stop.
@@ -73,7 +73,7 @@ class _Asked:
 
 
 class RenderQueue:
-    """The line of tasks in front of one renderer."""
+    """The line of tasks in front of the renderer, or of as many as there are graphics cards."""
 
     def __init__(self, studio: Studio, book: TaskBook, generate: Generate, metrics: Metrics) -> None:
         self._studio = studio
@@ -81,16 +81,18 @@ class RenderQueue:
         self._generate = generate
         self._metrics = metrics
         self._pace = Pace()
-        self._rendering = threading.Lock()  # not an RLock: whichever thread comes second must wait
-        self._running: tuple[float | None, float] | None = None
-        """Work and start of the task that renders."""
+        self._renderers = max(engine.concurrency for engine in studio.engines.values())
+        self._rendering = threading.Semaphore(self._renderers)
+        self._running: dict[str, tuple[float | None, float]] = {}
+        """Work and start of each task that renders."""
         self._asked: dict[str, _Asked] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._demo: gr.Blocks | None = None
 
     def register(self, demo: gr.Blocks) -> None:
         """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
-        api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=1)
+        limit = self._renderers
+        api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
         demo.queue(max_size=None)  # ``join`` refuses, in words of our own
         self._demo = demo
 
@@ -113,7 +115,7 @@ class RenderQueue:
     def busy(self) -> bool:
         """Return whether a task is running."""
         line = self._queue.event_queue_per_concurrency_id.get(LINE)
-        return self._rendering.locked() or bool(line and line.current_concurrency)
+        return bool(self._running or (line and line.current_concurrency))
 
     def place(self, task_id: str) -> Queued | None:
         """Return where a waiting task stands, and in how many seconds it is going to be done; None for any other."""
@@ -125,27 +127,28 @@ class RenderQueue:
         seconds = [self._pace.seconds(one.work if one else None) for one in asked]
         if any(one is None for one in seconds):
             return Queued(position)
-        return Queued(position, self._rest() + sum(filter(None, seconds)))
+        *before, own = filter(None, seconds)
+        return Queued(position, self._rest() + sum(before) / self._renderers + own)
 
     def _line(self) -> list[str]:
         line = self._queue.event_queue_per_concurrency_id.get(LINE)
         return [event._id for event in line.queue] if line else []
 
     def _rest(self) -> float:
-        """Return in how many seconds the running task is going to be done."""
-        running = self._running
-        if running is None:
+        """Return in how many seconds the next one of the running tasks is going to be done."""
+        running = list(self._running.values())
+        if len(running) < self._renderers:
             return 0.0
-        work, started = running
-        return max(0.0, (self._pace.seconds(work) or 0.0) - (time.monotonic() - started))
+        now = time.monotonic()
+        return max(0.0, min((self._pace.seconds(work) or 0.0) - (now - started) for work, started in running))
 
     def close(self, seconds: float) -> None:
-        """Stop every task, and wait up to SECONDS for the running one to remove its half-made files."""
+        """Stop every task, and wait up to SECONDS for the running ones to remove their half-made files."""
         self._book.cancel_all()
-        if self._rendering.acquire(timeout=seconds):
-            self._rendering.release()
-        else:
-            logger.warning("a task did not end within %.0f s", seconds)
+        until = time.monotonic() + seconds
+        for _ in range(self._renderers):
+            if not self._rendering.acquire(timeout=max(0.0, until - time.monotonic())):
+                logger.warning("a task did not end within %.0f s", seconds)
 
     # --- running a task, inside the queue
 
@@ -175,7 +178,7 @@ class RenderQueue:
             task.cancel.cancel()  # of no effect on a finished task
 
     def _work(self, task: Task, asked: _Asked) -> None:
-        """Run one task to its end on this thread, alone."""
+        """Run one task to its end on this thread, alone on its renderer."""
         last: Event
         limit = self._studio.settings.max_seconds
         with self._rendering:
@@ -193,7 +196,7 @@ class RenderQueue:
                 last = Failed(_internal_error())
             finally:
                 stopper.cancel()
-                self._running = None
+                self._running.pop(task.id, None)
         # closed before its end is told: a client that knows of the end finds nothing left to cancel
         self._close(task)
         self._tell(task, last)
@@ -201,7 +204,7 @@ class RenderQueue:
     def _render(self, task: Task, asked: _Asked) -> Done:
         """Tell every event but the last, which is returned."""
         started = time.monotonic()
-        self._running = asked.work, started
+        self._running[task.id] = asked.work, started
         task.cancel.check()
         avatar = self._studio.avatars.load(asked.request.pack)
         done = None

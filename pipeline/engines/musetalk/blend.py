@@ -51,7 +51,7 @@ class Blender:
         """
         corners = [self._corner(place.box) for place in places]
         share = torch.tensor([place.strength for place in places], device=self._device)[:, None, None]
-        masks = torch.from_numpy(np.stack([place.mask for place in places])).to(self._device).float() / 255
+        masks = to_device(np.stack([place.mask for place in places]), self._device).float() / 255
         grid, inside = self._grids(places, corners)
         mask = functional.grid_sample(masks[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
         mask = mask * inside * share
@@ -111,7 +111,7 @@ class Blender:
             plane[y // step : y // step + down, x // step : x // step + across]
             for plane, (x, y) in zip(planes, corners, strict=True)
         ]
-        filmed = _to_device(np.stack(views), self._device).float()
+        filmed = to_device(np.stack(views), self._device).float()
         mixed = (filmed + (drawn - filmed) * mask).round().clamp(0, 255).to(torch.uint8)
         if self._device.type != "cuda":
             return mixed.cpu(), views
@@ -143,7 +143,8 @@ def _halved(planes: torch.Tensor) -> torch.Tensor:
     return functional.avg_pool2d(planes[:, None], 2)[:, 0]
 
 
-def _to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return ARRAY on DEVICE, without waiting for what that has to do before."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 

@@ -45,7 +45,11 @@ class MuseTalkEngine:
 
     @property
     def concurrency(self) -> int:
-        """How many renders go on at a time: one per card of this machine."""
+        """How many renders go on at a time: one per card of this machine, where there are weights for them."""
+        try:
+            self.check()
+        except Unavailable:
+            return 1
         return max(1, cards())
 
     @property
@@ -94,6 +98,13 @@ class MuseTalkEngine:
             except Unavailable as error:
                 self._broken = stamp(self._models), error
                 raise
+            except torch.OutOfMemoryError as error:
+                raise Unavailable(
+                    "musetalk: 그래픽 카드의 남은 메모리가 부족합니다. 6GB가 필요합니다. 카드를 쓰는 다른 프로그램을 "
+                    "끝내거나 LIPSYNC_ENGINE=mesh로 설정하세요.",
+                    "musetalk: the graphics card has too little memory left; it takes 6 GB. End what else uses the "
+                    "card, or set LIPSYNC_ENGINE=mesh.",
+                ) from error
             for worker in workers:
                 self._idle.put(worker)
             self._workers = workers

@@ -144,6 +144,8 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
             network = drawer = make()
             for known in taken:
                 drawer = known.apply(network)
+    if network.device.type == "cuda":
+        torch.cuda.empty_cache()  # the plain network took twice the memory
     return Accepted(network, drawer, tuple(notes))
 
 

@@ -19,7 +19,7 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.engine import fade
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
-from pipeline.engines.musetalk.blend import Blender, Place
+from pipeline.engines.musetalk.blend import Blender, Place, to_device
 from pipeline.engines.musetalk.fast import BATCHES, Accepted, Step, accept
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
@@ -105,7 +105,7 @@ class Worker:
                 waiting = ()
             assert states is not None
             features = features_of(states, scene.fps, solved[first:stop].tolist())
-            drawn = self.network.draw(scene.latents(first, stop), features)
+            drawn = self.network.draw(to_device(scene.latents(first, stop), self._device), features)
             pictures = drawn if last is None else torch.cat([last, drawn])
             shown = scene.until(solved[stop - 1] + 1)
             numbers = scene.drawn(len(shown))
@@ -158,9 +158,10 @@ class _Scene:
         """Return the next frames that were not taken yet as far as they are not to be drawn."""
         return self.until(self._taken + int((self.plan.strength[self._taken :] > 0).argmax()))
 
-    def latents(self, first: int, stop: int) -> torch.Tensor:
-        """Return the latents of solved frames FIRST to STOP."""
-        return torch.from_numpy(self._inpainting.latents[self._numbers[self.plan.solved[first:stop]]])
+    def latents(self, first: int, stop: int) -> np.ndarray:
+        """Return the latents of solved frames FIRST to STOP, (n, 8, 32, 32)."""
+        rows: np.ndarray = self._inpainting.latents[self._numbers[self.plan.solved[first:stop]]]
+        return rows
 
     def drawn(self, count: int) -> np.ndarray:
         """Return which of the COUNT frames taken last are to be drawn, by their numbers."""
