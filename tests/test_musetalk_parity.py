@@ -80,8 +80,8 @@ def test_the_crop_is_the_box_at_256_pixels(face: np.ndarray, picture: np.ndarray
 
 
 def test_colours_survive_the_way_to_rgb_and_back(picture: np.ndarray) -> None:
-    for colors in (BT709, ColorTags(1, 6, 6, 6), ColorTags(2, 1, 1, 1)):
-        matrix, offset = yuv_matrix(colors, HEIGHT)
+    for colors in (BT709, ColorTags(1, 6, 6, 6), ColorTags(1, 9, 9, 1), ColorTags(2, 1, 1, 1), ColorTags()):
+        matrix, offset = yuv_matrix(colors, 12 * 2 // 3)
         flat = np.full((8, 8, 3), (200, 90, 40), np.float32) / 255
         yuv = np.rint(flat @ matrix.T + offset).astype(np.uint8)
         planes = np.concatenate([yuv[..., 0].ravel(), yuv[::2, ::2, 1].ravel(), yuv[::2, ::2, 2].ravel()])
@@ -302,6 +302,7 @@ def test_the_mask_is_the_lower_face_with_a_soft_edge(face: np.ndarray) -> None:
     assert 100 < mask[y[152], x[152]] < 256  # the chin, which will move
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     assert edge.max() < 32
+    assert mask[110, 8] == mask[110, 119] == 0  # beside the chin lies no face
     assert np.abs(np.diff(mask, axis=0)).max() < 60 and np.abs(np.diff(mask, axis=1)).max() < 60
 
 

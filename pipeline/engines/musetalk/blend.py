@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pipeline.engines.musetalk.crop import Box
+from pipeline.engines.musetalk.crop import KNOWN_MATRICES, Box, matrix_of
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
-_BT2020 = 9, 10
-_BT601 = 5, 6
 _FULL = 2
 
 
@@ -122,15 +120,9 @@ class Blender:
 def yuv_matrix(colors: ColorTags, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (3, 3) and (3,) float32 that carry RGB in 0..1 to Y, U, V in 0..255: matrix @ rgb + offset.
 
-    By the luma weights and ranges of ITU-R BT.601, BT.709 or BT.2020, as COLORS say; where they say nothing, BT.709
-    from 720 lines up, which is what players take it for.
+    By the matrix and range that COLORS name; see ``matrix_of``.
     """
-    if colors.space in _BT2020:
-        red, blue = 0.2627, 0.0593
-    elif colors.space in _BT601 or (colors.space != 1 and height < 720):
-        red, blue = 0.299, 0.114
-    else:
-        red, blue = 0.2126, 0.0722
+    red, blue = KNOWN_MATRICES[matrix_of(colors, height)]
     luma = np.array([red, 1 - red - blue, blue])
     rgb = np.eye(3)
     matrix = np.stack([luma, (rgb[2] - luma) / (2 - 2 * blue), (rgb[0] - luma) / (2 - 2 * red)])

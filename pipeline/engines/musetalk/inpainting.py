@@ -13,7 +13,7 @@ from pipeline.engines.musetalk.latents import face_latents
 from pipeline.engines.musetalk.mask import face_mask
 from pipeline.video.reader import ClipReader
 
-_BATCH = 8
+_BATCH = 4
 """Faces encoded at a time."""
 
 

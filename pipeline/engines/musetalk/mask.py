@@ -24,8 +24,8 @@ _INSET = 1.5
 def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
     """Return how much of each place in BOX is to be replaced, (128, 128) uint8: 0 nothing, 255 all.
 
-    POINTS ((478, 3) pixels) is the face. It is the face's lower half, from the nose bridge down, grown to the box's
-    lower edge, since the jaw will open; the upper half of the box stays as it is but for the blur.
+    POINTS ((478, 3) pixels) is the face. It is the face's lower half, from the nose bridge down, its jaw lengthened to
+    the box's lower edge, since it will open; the upper half of the box stays as it is but for the blur.
     """
     left, top, right, bottom = box
     size = np.array([right - left, bottom - top])
@@ -34,7 +34,7 @@ def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
     sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8  # OpenCV's own choice for a kernel
     softness = sigma * SIDE / size
     outline = (points[list(OVAL), :2] - (left, top)) * SIDE / size
-    below = outline[outline[:, 1] > SIDE / 2] + (0, SIDE)
+    below = outline[outline[:, 1] > SIDE / 2] + (0, SIDE - outline[:, 1].max())
     mask = np.zeros((SIDE, SIDE), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.round(np.concatenate([outline, below])).astype(np.int32)), 255)
     across, down = np.ceil(_INSET * softness).astype(int)
