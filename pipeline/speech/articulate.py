@@ -44,7 +44,7 @@ CLOSING_SIGMA = 0.028
 """Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
 CLOSING_SHORTER = 0.025
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
-MIN_CLOSURE = 0.05
+MIN_CLOSURE = 0.055
 """Seconds that a closure lasts at least, however short the sound."""
 USUAL_OPENING = 0.35
 """How far the jaw of somebody who speaks is open in a tenth of the time."""
