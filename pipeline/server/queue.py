@@ -53,6 +53,8 @@ STUBBORN_SECONDS = 0.5
 """A step that has not seen its token for this long keeps the client of its task no longer."""
 UNHEARD_SECONDS = 5.0
 """How long a new task waits for the client that asked for it to listen."""
+LAST_WORD_SECONDS = 5.0
+"""How long Gradio may take to close a task that has told its end."""
 USHER_SECONDS = 1.0
 """How often those who wait are told a better time, where it is one."""
 ETA_CHANGE = 1.0
@@ -315,10 +317,18 @@ class RenderQueue:
             if isinstance(message, ProcessCompletedMessage):  # of no effect where the task told its own end
                 self._close(task)
                 self._tell(task, Failed(task.cancel.reason if task.cancel.cancelled else _internal_error()))
-            elif message is None or isinstance(message, EstimationMessage):
+                break
+            if message is None or isinstance(message, EstimationMessage):
                 place, told = self.place(task.id), task.history.last
                 if place is not None and told is not None and _is_news(place, told, task.history.asked):
                     self._tell(task, place)
+        else:
+            event = queue.event_ids_to_events.get(task.id)
+            with contextlib.suppress(TimeoutError):  # Gradio has a last word, and complains where it cannot place it
+                while event is not None and event.alive:
+                    last = await asyncio.wait_for(messages.get(), LAST_WORD_SECONDS)
+                    if isinstance(last, ProcessCompletedMessage):
+                        break
         queue.pending_event_ids_session.pop(session, None)
         queue.pending_messages_per_session.pop(session, None)
 

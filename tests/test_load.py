@@ -1,0 +1,81 @@
+"""Fifty clients at once, a third of whom leave or change their mind."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import Server, events_of, running, wait_for
+from tests.fakes import seconds_of
+
+CLIENTS, REQUESTS = 50, 200
+WORDS = (1, 3, 8)
+
+
+@pytest.mark.slow
+def test_under_load_every_answer_is_right_or_a_clean_refusal(fake_packs: Path, tmp_path: Path) -> None:
+    chances = random.Random(20261123)
+    plans = [
+        (chances.choice(WORDS), chances.choice(("wait", "wait", "wait", "wait", "cancel", "cut")))
+        for _ in range(REQUESTS)
+    ]
+    delays = [chances.uniform(0, 2) for _ in plans]
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_QUEUE="45") as server:
+        assert server.post("/api/v2/lipsync", {"text": "one", "avatar": "solo"}).status_code == 200
+        before = _held(server)
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            outcomes = Counter(pool.map(lambda plan: _client(server, *plan), zip(plans, delays, strict=True)))
+        server.wait_idle()
+        assert set(outcomes) <= {"done", "refused", "cancelled", "cut"}
+        assert outcomes["done"] >= REQUESTS / 5 and outcomes["cancelled"] and outcomes["cut"]
+        assert sum(outcomes.values()) == REQUESTS
+        assert not server.half_made()
+
+        marks = re.findall("render (starts|ends)", server.log)
+        assert marks == ["starts", "ends"] * (len(marks) // 2)  # never two at once
+        assert "Traceback" not in server.log
+        # what is kept of a task goes with its results; open files and threads go at once
+        wait_for(lambda: _held(server)[0] <= before[0] + 5, 20)
+        assert _held(server)[1] <= before[1] + 60
+        assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
+
+
+def _client(server: Server, plan: tuple[int, str], delay: float) -> str:
+    words, ending = plan
+    body = {"text": "word " * words, "avatar": "solo"}
+    url = server.url + "/api/v2/lipsync/stream"
+    with requests.post(url, json=body, stream=True, timeout=120) as response:
+        if response.status_code == 503:
+            assert int(response.headers["Retry-After"]) >= 1 and response.json()["success"] is False
+            return "refused"
+        assert response.status_code == 200, response.text
+        last = {}
+        until = time.monotonic() + delay
+        for event in events_of(response):
+            last = event
+            if ending == "cut" and time.monotonic() >= until:
+                return "cut"
+            if ending == "cancel" and time.monotonic() >= until:
+                ending = "cancelled"
+                server.post(f"/api/cancel/{event['task_id']}")
+    if last["type"] == "error":
+        assert last["cancelled"] and ending == "cancelled", last
+        return "cancelled"
+    assert last["type"] == "done" and last["audio_duration"] == pytest.approx(seconds_of(body["text"]))
+    assert server.get(last["video_url"]).content[4:8] == b"ftyp"
+    return "done"
+
+
+def _held(server: Server) -> tuple[int, float]:
+    """Return how many files SERVER has open, and the memory it holds (MiB)."""
+    process = Path("/proc") / str(server.process.pid)
+    resident = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text())
+    assert resident is not None
+    return len(list((process / "fd").iterdir())), int(resident[1]) / 1024
