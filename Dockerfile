@@ -1,0 +1,32 @@
+# The server in a container: docker compose up   (a GPU: see compose.gpu.yaml)
+FROM python:3.11-slim-bookworm
+
+# mediapipe's OpenCV wants libGL and GLib; everything else comes as Python packages
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 avatar
+
+WORKDIR /app
+
+# requirements-voices.txt adds a better local voice, requirements-gpu.txt the network for CUDA
+ARG REQUIREMENTS=requirements.txt
+COPY requirements*.txt ./
+RUN pip install --no-cache-dir -r "${REQUIREMENTS}"
+
+COPY --chown=avatar app.py pyproject.toml ./
+COPY --chown=avatar pipeline pipeline
+COPY --chown=avatar precomputed precomputed
+COPY --chown=avatar examples examples
+RUN mkdir -p results models && chown avatar results models
+
+USER 1000
+ENV GRADIO_SERVER_NAME=0.0.0.0 \
+    GRADIO_SERVER_PORT=5000 \
+    MODELS_DIR=/app/models \
+    PYTHONUNBUFFERED=1
+EXPOSE 5000
+VOLUME ["/app/results", "/app/models"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/api/v2/status', timeout=4)"]
+CMD ["python", "app.py"]
