@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from pipeline.avatar.pack import Avatar
+from pipeline.avatar.pack import Avatar, load
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
+from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
+from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.engines.musetalk.fast import BFLOAT, Accepted, Step, accept, random_input
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.plan import plan
-from pipeline.engines.musetalk.weights import load_vae
+from pipeline.engines.musetalk.weights import load_vae, load_whisper
 from pipeline.errors import Cancelled, Unavailable
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
@@ -107,15 +112,12 @@ def test_frames_without_a_usable_face_pass_and_keep_the_others_in_place(
     )
 
 
-def test_what_is_drawn_follows_the_network(engine: MuseTalkEngine, avatar: Avatar) -> None:
+def test_what_is_drawn_follows_the_network(engine: MuseTalkEngine, avatar: Avatar, models: Path) -> None:
     """The mouth's pixels are those that the plain network draws for that frame alone."""
     stretch = _stretch(20, slice(0, 20))
     frames = _rendered(engine, avatar, stretch)
-    worker = engine._workers[0]
-    from pipeline.engines.musetalk.audio import features_of
-    from pipeline.engines.musetalk.blend import Blender, Place
-
-    states = worker._features.states(stretch.speech.samples, RATE)
+    encoder, extractor = load_whisper(models)
+    states = SpeechFeatures(encoder, extractor).states(stretch.speech.samples, RATE)
     network = Network(make_unet(), make_vae())
     for number in (8, 15, 19):
         latents = torch.from_numpy(avatar.inpainting.latents[number : number + 1].copy())
@@ -153,6 +155,20 @@ def test_a_pack_that_was_not_prepared_for_it_plays(engine: MuseTalkEngine, avata
     assert max(np.abs(a.planes.astype(int) - b.planes).max() for a, b in zip(frames, prepared, strict=True)) <= 1
 
 
+@pytest.mark.slow
+def test_a_pack_of_the_original_system_plays(engine: MuseTalkEngine, tmp_path: Path) -> None:
+    man = short_man()
+    pictures = [cv2.cvtColor(frame.planes, cv2.COLOR_YUV2BGR_I420) for frame in _base(man, 6)]
+    boxes = [(1, 2, 3, 4)] * 6
+    latents = [torch.zeros(1, 8, 32, 32)] * 5 + [None]
+    content = {"frames": pictures, "coords_list": boxes, "input_latent_list": latents, "fps": 25.0}
+    path = tmp_path / "old_360p_precomputed.pkl"
+    path.write_bytes(pickle.dumps(content))
+    old = load(path)
+    frames = _rendered(engine, old, _stretch(9, slice(2, 8)))
+    assert len(frames) == 9 and _changed(frames, _base(old, 9)) == list(range(2, 8))
+
+
 def test_cancelled_it_stops_and_its_worker_is_free(engine: MuseTalkEngine, avatar: Avatar) -> None:
     cancel = CancelToken()
     frames = engine.render(avatar, [_stretch(20, slice(0, 20))], cancel)
@@ -167,8 +183,6 @@ def test_cancelled_it_stops_and_its_worker_is_free(engine: MuseTalkEngine, avata
 
 
 def test_broken_weights_are_told_once_loaded_and_again_only_if_they_change(models: Path, tmp_path: Path) -> None:
-    import shutil
-
     broken = Path(shutil.copytree(models, tmp_path / "broken"))
     unet = broken / "musetalkV15" / "unet.pth"
     torch.save(make_vae().state_dict(), unet)
