@@ -116,7 +116,7 @@ def test_a_pause_of_two_seconds_in_the_middle_of_a_sentence(espeak: EspeakEngine
     moved = tuple(
         Mark("phoneme", m.text, m.start + 2 * (m.start >= cut), m.end + 2 * (m.end > cut)) for m in said.phonemes
     )
-    speech = heard(Rendering(samples, said.rate, moved, ()), text, "ko", noise)
+    speech = heard(Rendering(0, len(text), samples, said.rate, moved, ()), text, "ko", noise)
     marks = align(speech, espeak, CancelToken())
     off = errors(marks, moved)
     assert np.median(off) < 0.020
