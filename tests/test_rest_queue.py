@@ -18,6 +18,7 @@ QUICK = {"text": "one two", "avatar": "solo"}
 
 
 def test_ten_requests_at_once_give_ten_videos_one_after_the_other(fake_server: Server) -> None:
+    wait_for(lambda: "warm after" in fake_server.log)  # the warm-up renders, too
     fake_server.wait_idle()
     before = len(fake_server.log)
     bodies = [{"text": "word " * count, "avatar": "solo"} for count in range(1, 11)]
