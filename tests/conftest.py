@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,10 @@ import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
+BROWSER_ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
 QUEUE_LIMIT = 12
 SETTINGS_OF_OURS = (
     "ELEVENLABS_API_KEY",
@@ -163,3 +168,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The program itself, as ``python app.py`` starts it, without an ElevenLabs key."""
     with running(["app.py"], tmp_path_factory.mktemp("real")) as s:
         yield s
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as p:
+        installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        try:
+            browser = p.chromium.launch(executable_path=installed, args=BROWSER_ARGUMENTS.split())
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import wave
 from collections.abc import Iterator
@@ -18,29 +17,11 @@ import pytest
 from tests.conftest import QUEUE_LIMIT, ROOT, Server, running, wait_for
 from tests.fakes import seconds_of
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 VIDEO = "document.querySelector('#video video')"
 MOVED = f"() => {VIDEO}.currentTime > 0.3"
 FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {VIDEO}.querySelector('track') === null"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as p:
-        installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            browser = p.chromium.launch(executable_path=installed, args=ARGUMENTS.split())
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -267,10 +248,10 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
         file.writeframes(buzz.astype("<i2").tobytes())
     fake_server.wait_idle()
     page.goto(fake_server.url)
-    page.click("#recording > button")
+    page.get_by_role("tab", name="녹음").click()
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
-    page.click("#generate")
+    page.click("#say")
     page.wait_for_function(FINISHED)
     assert page.locator("#video video").evaluate("video => video.duration") == pytest.approx(2.26, abs=0.1)
     assert page.locator("#video .captions").is_hidden()  # nobody knows the words
@@ -278,12 +259,11 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
 
 
 def test_an_avatar_offers_the_resolutions_that_it_has(fake_server: Server, page: Any) -> None:
-    with page.expect_response(lambda response: "/run/predict" in response.url):
-        page.goto(fake_server.url)
+    page.goto(fake_server.url)
+    page.click("#settings > button")
     for avatar, resolutions in (("solo", ["720p", "480p"]), ("duet", ["720p"])):
         with page.expect_response(lambda response: "/run/predict" in response.url):
-            page.click("#avatar input")
-            page.locator("#avatar [role=option]").get_by_text(avatar).click()
+            page.click(f"#portraits label[title={avatar}]")
         count = len(resolutions)
         page.click("#title")  # the list must be closed to be opened afresh
         page.click("#resolution input")

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import ast
+import base64
+import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.avatar.pack import load
+from pipeline.avatar.prepare import preview_faces
 from pipeline.errors import Unavailable
 from pipeline.events import Done, Failed, Lipsync, Queued, TtsDone, TtsStarted
-from pipeline.server.ui import EXAMPLES, _bar
-from tests.conftest import Server
+from pipeline.server.language import language_of
+from pipeline.server.ui import words
+from pipeline.server.ui.bar import at_event
+from pipeline.server.ui.portraits import portrait
+from pipeline.server.ui.snippets import snippets
+from pipeline.server.ui.speak import EXAMPLES
+from tests.conftest import ROOT, Server
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +36,49 @@ def parts(config: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [part["props"] for part in config["components"] if part["type"] == kind]
 
 
-def test_every_field_has_a_label_in_both_languages(config: dict[str, Any]) -> None:
-    kinds = ("textbox", "dropdown", "slider", "video", "html", "audio", "accordion")
-    labels = [props["label"] for kind in kinds for props in parts(config, kind)]
-    assert len(labels) == 12
+def test_every_text_comes_in_both_languages(config: dict[str, Any]) -> None:
+    ko, en = (config["i18n_translations"][language] for language in ("ko", "en"))
+    assert ko.keys() == en.keys()
+    for key, text in en.items():
+        assert text.isascii() and (re.search("[가-힣]", ko[key]) or ko[key] == text == "API"), key
+    kinds = (
+        "textbox",
+        "dropdown",
+        "slider",
+        "radio",
+        "checkbox",
+        "image",
+        "file",
+        "html",
+        "audio",
+        "accordion",
+        "tabitem",
+    )
+    labels = [props["label"] for kind in kinds for props in parts(config, kind) if props.get("visible") is not False]
+    assert len(labels) > 20
     for label in labels:
-        assert re.fullmatch(r"[가-힣 ]+ / [A-Za-z ]+", label), label
+        assert json.loads(label.removeprefix("__i18n__"))["key"] in en, label
+
+
+def test_every_text_is_used() -> None:
+    folder = Path(words.__file__).parent
+    code = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    assert [key for key in words.WORDS if f'shown("{key}")' not in code] == []
 
 
 def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
     lists = parts(config, "dropdown")
-    assert {props["label"].split(" / ")[1]: [value for _, value in props["choices"]] for props in lists} == {
-        "Avatar": ["duet", "solo"],
-        "Resolution": ["720p", "480p", "360p"],
-        "Speech": ["fake"],
-        "Voice": ["Custom"],
+    assert {props["elem_id"]: [value for _, value in props["choices"]] for props in lists} == {
+        "uploaded": [],
+        "avatar": ["duet", "solo"],
+        "resolution": ["720p", "480p", "360p"],
+        "engine": ["fake"],
+        "voice": ["Custom"],
     }
 
 
 def test_there_are_examples_in_korean_and_english(config: dict[str, Any]) -> None:
-    (examples,) = parts(config, "dataset")
-    assert [sample for (sample,) in examples["samples"]] == list(EXAMPLES)
+    assert set(EXAMPLES) <= {props["value"] for props in parts(config, "button")}
     assert any(re.search("[가-힣]", text) for text in EXAMPLES) and any(text.isascii() for text in EXAMPLES)
 
 
@@ -60,11 +95,50 @@ DONE = Done("text", "/v", "v", "/a", "/c", 1.0, 0.1, 0.2, 0.3, 0.2)
 
 def test_the_bar_moves_forward_only() -> None:
     speech = [Queued(2), TtsStarted("/v", "/c"), TtsDone("/a", "/c", 1.0, 0.1)]
-    percents = [_bar(event)["percent"] for event in [*speech, Lipsync("/v", 0.0), Lipsync("/v", 0.5), DONE]]
+    percents = [at_event(event, "ko")["percent"] for event in [*speech, Lipsync("/v", 0.0), Lipsync("/v", 0.5), DONE]]
     assert percents == sorted(percents) and percents[-1] == 100
 
 
-def test_the_bar_tells_the_end_in_both_languages() -> None:
-    assert _bar(DONE)["message"] == "완료 (0.3초) / Done (0.3 s)"
-    failed = _bar(Failed(Unavailable("바쁩니다.", "Busy.")))
-    assert failed["state"] == "failed" and failed["message"] == "바쁩니다. / Busy."
+def test_the_bar_tells_the_end_in_the_visitors_language() -> None:
+    assert at_event(DONE, "ko")["message"] == "완료 (0.3초)"
+    failed = at_event(Failed(Unavailable("바쁩니다.", "Busy.")), "en")
+    assert failed["state"] == "failed" and failed["message"] == "Busy."
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [(None, "en"), ("ko-KR,ko;q=0.9", "ko"), ("en-US,ko;q=0.5", "en"), ("fr", "en"), ("fr,ko", "ko")],
+)
+def test_other_languages_are_shown_english(header: str | None, language: str) -> None:
+    assert language_of(header, "en") == language
+
+
+BODY = {"text": 'it\'s "said"\n안녕', "avatar": "solo", "frame_skip": 1}
+
+
+def test_the_python_snippet_is_python_that_asks_for_the_same() -> None:
+    _, _, code = snippets("http://here:1", BODY, "secret")
+    call = next(node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    assert ast.literal_eval(given["json"]) == BODY and "Authorization" in ast.unparse(given["headers"])
+    assert "secret" not in code
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_the_curl_snippet_asks_for_the_same() -> None:
+    curl, _, _ = snippets("http://here:1", BODY, "")
+    shown = subprocess.run(
+        ["bash", "-c", "curl() { printf '%s\\0' \"$@\"; }; " + curl], capture_output=True, check=True
+    )
+    sent = shown.stdout.decode().split("\0")
+    assert json.loads(sent[sent.index("-d") + 1]) == BODY and "http://here:1/api/v2/lipsync/stream" in sent
+    assert "Authorization" not in curl
+
+
+def test_a_portrait_shows_the_face(tmp_path: Path) -> None:
+    avatar = load(ROOT / "precomputed" / "360p" / "talk_short_360p_precomputed.pkl")
+    picture = base64.b64decode(portrait(avatar).removeprefix("data:image/jpeg;base64,"))
+    (tmp_path / "portrait.jpg").write_bytes(picture)
+    _, (face,) = preview_faces(tmp_path / "portrait.jpg")
+    across, down = face.center
+    assert 0.4 < across / 720 < 0.6 and 0.35 < down / 720 < 0.7  # as large as preparing shows it

@@ -25,7 +25,8 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
 from pipeline.server.repeats import Repeats
 from pipeline.server.routes import Api, exception_handlers
-from pipeline.server.ui import CSS, build_page, make_theme
+from pipeline.server.ui.page import CSS, build_page, make_theme
+from pipeline.server.ui.words import I18N
 from pipeline.settings import Settings, listed
 from pipeline.tasks import TaskBook
 
@@ -58,9 +59,10 @@ def serve(studio: Studio, generate: Generate) -> None:
     uploads.clean()
     metrics, gpu = Metrics(), Gpu()
     line = RenderQueue(studio, book, generate, metrics)
-    page = build_page(studio, line)
+    inspector = Inspector(book, settings.max_seconds)
+    page = build_page(studio, line, uploads, inspector)
     metrics.watch(line.waiting, line.busy, gpu)
-    making, inspector = AvatarApi(uploads, settings.max_upload), Inspector(book, settings.max_seconds)
+    making = AvatarApi(uploads, settings.max_upload)
     api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, making, inspector)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     told_to_end = threading.Event()
@@ -84,6 +86,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         max_file_size=f"{settings.max_upload}mb",
         theme=make_theme(),
         css=CSS,
+        i18n=I18N,
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pipeline.errors import Language
 
 
-def language_of(accept_language: str | None) -> Language:
+def language_of(accept_language: str | None, otherwise: Language = "ko") -> Language:
     """Return the language that an ``Accept-Language`` header prefers: English when it outranks Korean, else Korean.
 
-    Other languages and ``*`` count for neither, so a header that names only those, or none, gives Korean, the
+    Other languages and ``*`` count for neither; a header that names only those, or none, gives OTHERWISE: Korean is the
     language of the documented messages.
     """
     ranks = {"ko": 0.0, "en": 0.0}
@@ -17,6 +17,8 @@ def language_of(accept_language: str | None) -> Language:
         primary = tag.split("-")[0].strip()
         if primary in ranks:
             ranks[primary] = max(ranks[primary], _quality(parameters) - order * 1e-6)  # first named wins a draw
+    if ranks["en"] == ranks["ko"]:
+        return otherwise
     return "en" if ranks["en"] > ranks["ko"] else "ko"
 
 

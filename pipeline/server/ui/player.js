@@ -19,6 +19,10 @@ const play = element.querySelector('.play');
 const captions = element.querySelector('.captions');
 const download = element.querySelector('.download');
 
+if (!navigator.language.startsWith('ko')) {
+    for (const part of element.querySelectorAll('[data-en]')) part.innerText = part.dataset.en;
+}
+
 let task = null; // id of the task that is shown, or was until it was stopped
 let live = null; // what feeds the video while it is being made
 let file = null; // address of the finished video

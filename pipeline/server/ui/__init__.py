@@ -1,0 +1,1 @@
+"""The page: texts, recordings, avatars and requests, each on a tab of its own, beside one player."""

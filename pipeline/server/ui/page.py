@@ -1,0 +1,253 @@
+"""Puts the page together: what is on it, and what happens when something is pressed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from pipeline.avatar.store import RESOLUTIONS
+from pipeline.avatar.uploads import Uploads
+from pipeline.errors import PipelineError
+from pipeline.generate import Studio
+from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.server.inspector import Inspector
+from pipeline.server.queue import RenderQueue
+from pipeline.server.ui import bar, making
+from pipeline.server.ui.portraits import Portraits, make_picker
+from pipeline.server.ui.speak import EXAMPLES, Speaking
+from pipeline.server.ui.words import AUTOMATIC, STOPPING, TITLE, WAITING, shown, visitors_language
+from pipeline.tts.base import CUSTOM_VOICE
+
+UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.pressed(WAITING, 'queued')}"
+"""While a task waits or runs, Gradio passes another press of its button over, and so does the page."""
+STOPPED = f"() => {bar.pressed(STOPPING, 'stopping')}"
+WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -1), null]"
+"""What is said on the tab for texts is not the recording that lies on another."""
+PLAYER, PLAYER_CSS, PLAYER_JS = (
+    Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+)
+CSS = """
+.gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+#title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
+#examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
+"""
+
+
+def make_theme() -> gr.themes.Base:
+    """Return the look of the page; its fonts are those of the visitor's own system, so nothing is fetched."""
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
+    mono = ["ui-monospace", "Consolas", "monospace"]
+    return gr.themes.Soft(primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The fields that every tab shares. avatar is not shown: it is chosen by its portrait, and named by clients."""
+
+    avatar: gr.Dropdown
+    resolution: gr.Dropdown
+    engine: gr.Dropdown
+    voice: gr.Dropdown
+    frame_skip: gr.Slider
+
+    @property
+    def fields(self) -> list[Any]:
+        """All of them, in the order of the public function."""
+        return [self.avatar, self.resolution, self.engine, self.voice, self.frame_skip]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What shows a task: the player, the bar, and what clients get."""
+
+    player: gr.HTML
+    status: gr.HTML
+    stop: gr.Button
+    video: gr.Video
+    task_id: gr.Textbox
+    details: gr.Accordion
+    picture: gr.Image
+
+
+def build_page(studio: Studio, line: RenderQueue, uploads: Uploads, inspector: Inspector) -> gr.Blocks:
+    """Build the page, with REST's entry to the queue beside it."""
+    speaking, maker = Speaking(studio, line), making.Maker(uploads)
+    portraits = Portraits(studio.avatars)
+    page: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
+        gr.Markdown(shown("title"), elem_id="title")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                with gr.Tabs():
+                    with gr.Tab(shown("speak"), id="speak"):
+                        text = gr.Textbox(label=shown("text"), lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
+                        go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
+                        with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
+                            examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
+                    with gr.Tab(shown("audio"), id="audio"):
+                        gr.Markdown(shown("recording_help"))
+                        audio = gr.Audio(
+                            label=shown("recording"),
+                            sources=["upload", "microphone"],
+                            type="filepath",
+                            editable=False,
+                            buttons=[],
+                            elem_id="audio",
+                        )
+                        words = gr.Textbox(label=shown("said"), lines=3, elem_id="said")
+                        say = gr.Button(shown("generate"), variant="primary", elem_id="say")
+                    with gr.Tab(shown("avatars"), id="avatars"):
+                        studio_tab = making.lay_out()
+                    with gr.Tab(shown("api"), id="api") as api:
+                        gr.Markdown(shown("api_help"))
+                        plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
+                        codes = [
+                            gr.Code(label="curl", language="shell", elem_id="curl", **plain),
+                            gr.Code(label="JavaScript", language="javascript", elem_id="javascript", **plain),
+                            gr.Code(label="Python", language="python", elem_id="python", **plain),
+                        ]
+                gr.Markdown(shown("choose"))
+                picker = make_picker()
+                settings = _lay_out_settings(speaking)
+            with gr.Column(scale=6, min_width=320):
+                result = _lay_out_result()
+
+        # --- who speaks
+        page.load(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        page.load(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
+        page.load(speaking.on_engine, settings.engine, settings.voice, **UNQUEUED)
+        page.load(speaking.on_load, None, text, **UNQUEUED)
+        page.load(maker.on_load, None, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
+        picker.input(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
+        settings.avatar.change(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
+        settings.engine.change(speaking.on_engine, settings.engine, settings.voice, **UNQUEUED)
+        api.select(speaking.on_api, [text, *settings.fields], codes, **UNQUEUED)
+        for button, example in zip(examples, EXAMPLES, strict=True):
+            button.click(None, None, text, js=f"() => {json.dumps(example)}", api_visibility="private")
+
+        # --- speaking; the bar is set in the browser itself, so that a press is answered at once and in the right order
+        outputs = [result.video, result.status, result.task_id]
+        queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the line itself
+        for button in (go, say):
+            button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
+        result.stop.click(None, None, result.status, js=STOPPED, api_visibility="private")
+        result.status.change(None, result.status, result.player, js="stage => stage", api_visibility="private")
+        fields = [text, *settings.fields, audio]
+        speaks = go.click(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, api_name="generate", **queued)
+        private = {"api_visibility": "private", **queued}
+        says = say.click(speaking.generate, [words, *settings.fields, audio], outputs, **private)
+
+        # --- making avatars
+        sources = (studio_tab.file, studio_tab.webcam)
+        for chosen, other in (sources, sources[::-1]):
+            chosen.change(maker.look, chosen, [other, studio_tab.faces, studio_tab.face], **private)
+        made = studio_tab.make.click(
+            maker.make,
+            [*sources, studio_tab.face, studio_tab.name, studio_tab.consent],
+            [studio_tab.status, studio_tab.report, settings.avatar],
+            **private,
+        )
+        shows = made.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        shows = shows.then(maker.uploaded, settings.avatar, studio_tab.uploaded, **UNQUEUED)
+        shows = shows.then(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
+        tries = shows.then(speaking.generate, [studio_tab.sentence, *settings.fields], outputs, **private)
+        deleted = studio_tab.delete.click(maker.delete, studio_tab.uploaded, studio_tab.uploaded, **UNQUEUED)
+        deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        deleted.then(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
+
+        stopping = result.stop.click(lambda: None, cancels=[speaks, says, made, tries], **UNQUEUED)
+        stopping.then(speaking.on_stopped, None, result.status, **UNQUEUED)
+
+        # --- looking closer
+        async def inspect(request: gr.Request, task_id: str) -> str | None:
+            try:
+                return str(await inspector.picture_of(task_id)) if task_id else None
+            except PipelineError as error:
+                raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
+
+        result.details.expand(inspect, result.task_id, result.picture, queue=False, api_visibility="private")
+        result.task_id.change(lambda: (gr.update(open=False), None), None, [result.details, result.picture], **UNQUEUED)
+        line.register(page)
+    return page
+
+
+def _lay_out_settings(speaking: Speaking) -> _Settings:
+    """Lay out the settings. Gradio refuses what a list does not hold, so those that change later take other values."""
+    names, engines = speaking.avatars(), speaking.engines()
+    avatar = gr.Dropdown(
+        names,
+        value=names[0] if names else None,
+        label="avatar",
+        allow_custom_value=True,
+        visible=False,
+        elem_id="avatar",
+    )
+    with gr.Accordion(shown("settings"), open=False, elem_id="settings"):
+        with gr.Row():
+            resolution = gr.Dropdown(
+                list(RESOLUTIONS),
+                value=DEFAULT_RESOLUTION,
+                label=shown("resolution"),
+                allow_custom_value=True,
+                min_width=140,
+                elem_id="resolution",
+            )
+            engine = gr.Dropdown(
+                engines,
+                value=engines[0] if engines else None,
+                label=shown("engine"),
+                min_width=140,
+                elem_id="engine",
+            )
+        with gr.Row():
+            voice = gr.Dropdown(
+                [(AUTOMATIC.en, CUSTOM_VOICE)],
+                value=CUSTOM_VOICE,
+                label=shown("voice"),
+                allow_custom_value=True,
+                min_width=140,
+                elem_id="voice",
+            )
+            frame_skip = gr.Slider(
+                1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
+            )
+    return _Settings(avatar, resolution, engine, voice, frame_skip)
+
+
+def _lay_out_result() -> _Result:
+    player = gr.HTML(
+        bar.IDLE,
+        label=shown("player"),
+        html_template=PLAYER,
+        css_template=PLAYER_CSS,
+        js_on_load=PLAYER_JS,
+        apply_default_css=False,
+        elem_id="video",
+    )
+    status = bar.make_bar("status")
+    stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
+    # for gradio_client; the page plays the video while it grows
+    video = gr.Video(label="video", interactive=False, visible=False)
+    video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
+    task_id = gr.Textbox(label="task", visible=False)
+    with gr.Accordion(shown("details"), open=False, elem_id="details") as details:
+        picture = gr.Image(
+            label=shown("inspection"),
+            show_label=False,
+            type="filepath",
+            interactive=False,
+            buttons=["fullscreen", "download"],
+            format="png",
+        )
+    return _Result(player, status, stop, video, task_id, details, picture)
+
+
+def _as_it_is(path: str | Path | None) -> FileData | None:
+    """Show the mp4 at PATH as it is: Gradio's own way asks ffprobe, and fails where there is an ffmpeg without one."""
+    return None if path is None else FileData(path=str(path))

@@ -1,0 +1,51 @@
+"""Requests that do what the page does, to be copied."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline.settings import listed
+
+CURL = """curl -N -X POST {url}/api/v2/lipsync/stream \\
+  -H 'Content-Type: application/json' \\{key}
+  -d '{body}'
+"""
+CURL_KEY = """
+  -H "Authorization: Bearer $API_KEY" \\"""
+JAVASCRIPT = """const answer = await fetch('{url}/api/v2/lipsync', {{
+  method: 'POST',
+  headers: {{ 'Content-Type': 'application/json'{key} }},
+  body: JSON.stringify({body}),
+}});
+const done = await answer.json();
+if (!done.success) throw new Error(done.error);
+document.querySelector('video').src = '{url}' + done.video_url;
+"""
+JAVASCRIPT_KEY = ", Authorization: `Bearer ${apiKey}`"
+PYTHON = """import requests
+
+answer = requests.post(
+    "{url}/api/v2/lipsync",
+    json={body},{key}
+)
+done = answer.json()
+if not done["success"]:
+    raise RuntimeError(done["error"])
+with open("avatar.mp4", "wb") as file:
+    file.write(requests.get("{url}" + done["video_url"]).content)
+"""
+PYTHON_KEY = """
+    headers={"Authorization": f"Bearer {api_key}"},"""
+
+
+def snippets(url: str, body: dict[str, Any], api_keys: str) -> tuple[str, str, str]:
+    """Return the request with BODY to the server at URL for curl, JavaScript and Python, with a key if need be."""
+    asked = bool(listed(api_keys))
+    plain = json.dumps(body, ensure_ascii=False)
+    shell = plain.replace("'", "'\\''")
+    return (
+        CURL.format(url=url, body=shell, key=CURL_KEY if asked else ""),
+        JAVASCRIPT.format(url=url, body=plain, key=JAVASCRIPT_KEY if asked else ""),
+        PYTHON.format(url=url, body=repr(body), key=PYTHON_KEY if asked else ""),
+    )

@@ -1,0 +1,142 @@
+"""What the page does for the tabs on which an avatar speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.errors import PipelineError
+from pipeline.events import Done, Failed, to_json
+from pipeline.generate import Studio
+from pipeline.request import parse
+from pipeline.server.queue import RenderQueue
+from pipeline.server.ui import bar
+from pipeline.server.ui.snippets import snippets
+from pipeline.server.ui.words import AUTOMATIC, STOPPED, visitors_language
+from pipeline.tts.base import CUSTOM_VOICE
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = (
+    "안녕하세요, 면접에 오신 것을 환영합니다.",
+    "먼저 간단한 자기소개를 부탁드립니다. 지원 동기도 함께 말씀해 주세요.",
+    "지금까지 맡은 일 가운데 가장 어려웠던 문제는 무엇이었고, 어떻게 해결하셨나요?",
+    "Hello, and welcome to the interview. Please tell me a little about yourself.",
+    "What was the most difficult problem you have solved, and how did you solve it?",
+)
+SETTLE_SECONDS = 0.3
+"""How long stages of a stopped task may still be on their way to the page."""
+
+
+class Speaking:
+    """Has avatars speak."""
+
+    def __init__(self, studio: Studio, line: RenderQueue) -> None:
+        self._studio = studio
+        self._line = line
+
+    def avatars(self) -> list[str]:
+        """Return the names of all avatars."""
+        return sorted({pack.name for pack in self._studio.avatars.list()})
+
+    def engines(self) -> list[str]:
+        """Return the speech engines that can speak now."""
+        return [engine.name for engine in self._studio.tts.values() if engine.available()]
+
+    def on_load(self, request: gr.Request) -> Any:
+        """Give visitors who do not speak Korean a text that they can read."""
+        return gr.skip() if visitors_language(request) == "ko" else next(one for one in EXAMPLES if one.isascii())
+
+    def on_avatar(self, avatar: str | None) -> Any:
+        """Offer the resolutions of AVATAR, the largest first."""
+        found = [pack.resolution for pack in self._studio.avatars.list() if pack.name == avatar]
+        return gr.update(choices=found, value=found[0]) if found else gr.skip()
+
+    def on_engine(self, request: gr.Request, engine: str | None) -> Any:
+        """Offer the voices of ENGINE."""
+        voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
+        if engine is not None:
+            try:
+                voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
+            except PipelineError as error:  # the service cannot be asked; its default voice stays
+                logger.warning("no voices of %s: %s", engine, error)
+        return gr.update(choices=voices, value=CUSTOM_VOICE)
+
+    async def on_stopped(self, request: gr.Request) -> dict[str, Any]:
+        """Tell that nothing runs any more, once the last that the task told has surely reached the page."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        return bar.at(STOPPED.in_language(visitors_language(request)), 0.0, "idle")
+
+    def on_api(
+        self,
+        request: gr.Request,
+        text: str,
+        avatar: str | None,
+        resolution: str | None,
+        tts_engine: str | None,
+        tts_voice: str | None,
+        frame_skip: float,
+    ) -> tuple[str, str, str]:
+        """Return the request that makes the same video, for curl, JavaScript and Python."""
+        url = str(request.request.base_url).rstrip("/") if request.request else ""
+        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip)
+        return snippets(url, body, self._studio.settings.api_keys)
+
+    async def generate(
+        self,
+        request: gr.Request,
+        text: str,
+        avatar: str | None,
+        resolution: str | None,
+        tts_engine: str | None,
+        tts_voice: str | None,
+        frame_skip: float,
+        audio: str | None = None,
+    ) -> AsyncIterator[tuple[str | None, dict[str, Any], str]]:
+        """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
+
+        With a recording, a text that is still one of the examples is not taken for what it says.
+        """
+        said = "" if audio and text in EXAMPLES else text
+        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip)
+        language = visitors_language(request)
+        task_id = ""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        try:
+            asked = await asyncio.to_thread(parse, body, self._studio, Path(audio) if audio else None)
+            async with aclosing(self._line.watch(asked, request.request)) as events:
+                async for task, event in events:
+                    if isinstance(event, Failed):
+                        raise event.error
+                    task_id = task.id
+                    video = str(task.video) if isinstance(event, Done) else None
+                    yield video, {**to_json(event, task_id, language), **bar.at_event(event, language)}, task_id
+        except PipelineError as error:
+            failed = Failed(error)
+            yield None, {**to_json(failed, task_id, language), **bar.at_event(failed, language)}, task_id
+            raise gr.Error(error.message.in_language(language), print_exception=False) from None
+
+
+def _body(
+    text: str,
+    avatar: str | None,
+    resolution: str | None,
+    tts_engine: str | None,
+    tts_voice: str | None,
+    frame_skip: float,
+) -> dict[str, Any]:
+    """Return a request as REST takes it."""
+    return {
+        "text": text,
+        "avatar": avatar,
+        "resolution": resolution,
+        "tts_engine": tts_engine,
+        "tts_voice": tts_voice,
+        "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
+    }

@@ -1,0 +1,112 @@
+"""A real browser on every tab, in both languages, sizes and lights; an avatar is made, tried out and deleted.
+
+Pictures of the tabs are left in ``tests/screenshots``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Server, running
+from tests.test_browser import FINISHED, MOVED
+
+SCREENSHOTS = Path(__file__).with_name("screenshots")
+TABS = {"ko": ("말하기", "녹음", "아바타", "API"), "en": ("Speak", "Audio", "Avatars", "API")}
+NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select')]
+    .filter((one) => one.offsetParent && !one.labels?.length && !one.ariaLabel && !one.title && !one.placeholder)
+    .filter((one) => !one.innerText.trim() && !one.hasAttribute('aria-labelledby'))
+    .map((one) => one.outerHTML.slice(0, 120))"""
+"""What can be reached with the keyboard and tells nobody what it is."""
+NAMES = ("speak", "audio", "avatars", "api")
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The program itself, on avatars of its own."""
+    folder = tmp_path_factory.mktemp("studio")
+    small = folder / "precomputed" / "360p"
+    shutil.copytree(ROOT / "precomputed" / "360p", small)
+    with running(["app.py"], folder, PRECOMPUTED=str(small.parent)) as server:
+        yield server
+
+
+def opened(browser: Any, server: Server, language: str, width: int = 1280, light: str = "light") -> Any:
+    context = browser.new_context(
+        locale={"ko": "ko-KR", "en": "en-US"}[language], viewport={"width": width, "height": 900}, color_scheme=light
+    )
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.goto(server.url)
+    page.wait_for_selector("#portraits img")
+    return page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("language", "width", "light"),
+    [("ko", 1280, "light"), ("ko", 390, "dark"), ("en", 1280, "dark"), ("en", 390, "light")],
+)
+def test_every_tab_fits_and_speaks_one_language(
+    browser: Any, studio: Server, language: str, width: int, light: str
+) -> None:
+    page = opened(browser, studio, language, width, light)
+    foreign = re.compile("[가-힣]" if language == "en" else r"\b(Generate|Settings|Avatar|Recording|Ready|Delete)\b")
+    for tab, name in zip(TABS[language], NAMES, strict=True):
+        page.get_by_role("tab", name=tab).click()
+        page.locator(f"#{dict(zip(NAMES, ('generate', 'say', 'make', 'python'), strict=True))[name]}").wait_for()
+        page.wait_for_timeout(500)  # what fades in
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        player = page.locator("#video").bounding_box()
+        assert player["y"] < 200 if width > 1000 else player["x"] < 50, "beside the form, on a phone below it"
+        assert not foreign.search(page.inner_text("body")), name
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}_{language}_{width}.jpg", type="jpeg", quality=50, full_page=True)
+    nameless = page.evaluate(NAMELESS)
+    assert nameless == [] and page.faults == []
+    page.context.close()
+
+
+@pytest.mark.slow
+def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> None:
+    page = opened(browser, studio, "en")
+    page.focus("#portraits input:checked")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('#portraits label[title=talk_short] input').checked")
+    page.get_by_role("tab", name="API").click()
+    page.wait_for_function("() => document.querySelector('#curl').innerText.includes('talk_short')")
+    assert page.evaluate("() => document.querySelectorAll('#portraits input:checked').length") == 1
+    page.context.close()
+
+
+@pytest.mark.slow
+def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, tmp_path: Path) -> None:
+    page = opened(browser, studio, "ko")
+    page.get_by_role("tab", name="아바타").click()
+    page.set_input_files("#clip input[type=file]", ROOT / "examples" / "talk_short.mp4")
+    page.wait_for_selector("#faces img")
+    assert page.locator("#face").is_hidden()  # there is one only
+    page.fill("#name textarea, #name input", "새얼굴")
+    page.click("#make")
+    page.get_by_text("동의했는지 확인하고").first.wait_for()
+    page.check("#consent input")
+    page.click("#make")
+    page.wait_for_selector("#making .done")
+    assert "픽셀" in page.inner_text("#report")
+    page.wait_for_function("() => document.querySelector('#portraits label[title=새얼굴] input')?.checked")
+    page.wait_for_function(MOVED)
+    page.wait_for_function(FINISHED)
+    page.click("#details > button")
+    page.wait_for_selector("#details img")
+    page.screenshot(path=SCREENSHOTS / "made_ko_1280.jpg", type="jpeg", quality=50, full_page=True)
+    page.click("#delete")
+    page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 2")
+    assert "새얼굴" not in studio.get("/api/avatars").text and page.faults == []
+    page.context.close()
