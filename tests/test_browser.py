@@ -83,7 +83,7 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
 def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
-    page.wait_for_selector("#generate")
+    page.wait_for_selector("#video video", state="attached")
     page.evaluate(
         f"""() => {{
             window.told = [];
@@ -110,7 +110,7 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
 def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
-    page.wait_for_selector("#generate")
+    page.wait_for_selector("#video video", state="attached")
     page.evaluate(f"() => {{ window.dry = 0; {VIDEO}.addEventListener('waiting', () => dry++); }}")
     write(page, "slow " + "word " * 9)
     page.wait_for_function(MOVED)
