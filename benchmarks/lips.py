@@ -31,6 +31,7 @@ from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
 from pipeline.generate import Studio, make_studio
 from pipeline.settings import Settings
+from pipeline.speech.framed import LEAD_IN
 from pipeline.tasks import TaskBook
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
@@ -157,7 +158,7 @@ def _sheet(video: Path, avatar: Avatar, speech: Speech, path: Path) -> None:
     for sound in SHOWN:
         marks = [m for m in speech.marks if sound in m.text or (sound == "a" and "ɐ" in m.text)]
         for mark in marks[:3]:
-            wanted[round((mark.start + mark.end) / 2 * float(avatar.fps))] = mark.text
+            wanted[round((LEAD_IN + (mark.start + mark.end) / 2) * float(avatar.fps))] = mark.text
     tiles = []
     with av.open(str(video)) as container:
         for i, frame in enumerate(container.decode(video=0)):
