@@ -1,10 +1,11 @@
 """A real browser on every tab, in both languages, sizes and lights; an avatar is made, tried out and deleted.
 
-Pictures of the tabs are left in ``tests/screenshots``.
+With KEEP_SCREENSHOTS set, pictures of the tabs are left in ``tests/screenshots``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ def opened(browser: Any, server: Server, language: str, width: int = 1280, light
     return page
 
 
+def keep(page: Any, name: str) -> None:
+    if os.environ.get("KEEP_SCREENSHOTS"):
+        page.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg", quality=50, full_page=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "width", "light"),
@@ -67,8 +73,7 @@ def test_every_tab_fits_and_speaks_one_language(
         player = page.locator("#video").bounding_box()
         assert player["y"] < 200 if width > 1000 else player["x"] < 50, "beside the form, on a phone below it"
         assert not foreign.search(page.inner_text("body")), name
-        SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"{name}_{language}_{width}.jpg", type="jpeg", quality=50, full_page=True)
+        keep(page, f"{name}_{language}_{width}")
     nameless = page.evaluate(NAMELESS)
     assert nameless == [] and page.faults == []
     page.context.close()
@@ -105,7 +110,7 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.wait_for_function(FINISHED)
     page.click("#details > button")
     page.wait_for_selector("#details img")
-    page.screenshot(path=SCREENSHOTS / "made_ko_1280.jpg", type="jpeg", quality=50, full_page=True)
+    keep(page, "made_ko_1280")
     page.click("#delete")
     page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 2")
     assert "새얼굴" not in studio.get("/api/avatars").text and page.faults == []
