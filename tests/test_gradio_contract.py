@@ -54,6 +54,7 @@ def test_the_queue_holds_what_the_line_reads(demo: gr.Blocks) -> None:
     queue = demo._queue
     assert queue.max_size == 3
     entry = next(fn for fn in demo.fns.values() if fn.api_name == "echo")
+    assert queue.sleep_when_free > 0
     queue.create_event_queue_for_fn(entry)
     line = queue.event_queue_per_concurrency_id["line"]
     assert line.queue == [] and line.current_concurrency == 0

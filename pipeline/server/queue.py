@@ -53,6 +53,8 @@ STUBBORN_SECONDS = 0.5
 """A step that has not seen its token for this long keeps the client of its task no longer."""
 UNHEARD_SECONDS = 5.0
 """How long a new task waits for the client that asked for it to listen."""
+IDLE_SECONDS = 0.01
+"""How often Gradio's queue looks for work. Its own millisecond keeps a tenth of a core busy with nothing to do."""
 LAST_WORD_SECONDS = 5.0
 """How long Gradio may take to close a task that has told its end."""
 USHER_SECONDS = 1.0
@@ -97,6 +99,7 @@ class RenderQueue:
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
         demo.queue(max_size=None)  # ``join`` refuses, in words of our own
         self._demo = demo
+        self._queue.sleep_when_free = IDLE_SECONDS
 
     @property
     def _queue(self) -> Any:
