@@ -92,7 +92,8 @@ def test_bad_input_says_what_is_wrong(client: Client) -> None:
 def test_more_may_wait_than_gradio_has_workers_by_itself(fake_packs: Path, tmp_path: Path) -> None:
     visitors = 45
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_QUEUE="60") as server:
-        client = Client(server.url, verbose=False, download_files=False, max_workers=visitors, httpx_kwargs={"timeout": 100})
+        patient = {"timeout": 100}
+        client = Client(server.url, verbose=False, download_files=False, max_workers=visitors, httpx_kwargs=patient)
         jobs = [client.submit(text="slow one", avatar="solo", api_name="/generate")]
         jobs += [client.submit(text="one", avatar="solo", api_name="/generate") for _ in range(visitors - 1)]
         assert all(job.result(timeout=120)[1]["type"] == "done" for job in jobs)
