@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,11 +32,12 @@ def test_under_load_every_answer_is_right_or_a_clean_refusal(fake_packs: Path, t
         wait_for(lambda: "warm after" in server.log)
         before, warm = _held(server), len(server.log)
         with ThreadPoolExecutor(CLIENTS) as pool:
-            outcomes = Counter(pool.map(lambda plan: _client(server, *plan), zip(plans, delays, strict=True)))
+            told = list(pool.map(partial(_client, server), plans, delays))
         server.wait_idle()
-        assert set(outcomes) <= {"done", "refused", "cancelled", "cut"}
-        assert outcomes["done"] >= REQUESTS / 5 and outcomes["cancelled"] and outcomes["cut"]
-        assert sum(outcomes.values()) == REQUESTS
+        for (_, ending), (outcome, _) in zip(plans, told, strict=True):
+            assert outcome == "done" or (ending, outcome) in {("cancel", "cancelled"), ("cut", "cut")}
+        assert {outcome for outcome, _ in told} == {"done", "cancelled", "cut"}
+        assert sum(refusals for _, refusals in told)
         assert not server.half_made()
 
         marks = re.findall("render (starts|ends)", server.log[warm:])
@@ -48,8 +49,16 @@ def test_under_load_every_answer_is_right_or_a_clean_refusal(fake_packs: Path, t
         assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
 
 
-def _client(server: Server, plan: tuple[int, str], delay: float) -> str:
-    words, ending = plan
+def _client(server: Server, plan: tuple[int, str], delay: float) -> tuple[str, int]:
+    """Ask until it is let in; return how that ended, and how often it was refused before."""
+    refusals = 0
+    while (outcome := _request(server, *plan, delay)) == "refused":
+        refusals += 1
+        time.sleep(0.5)
+    return outcome, refusals
+
+
+def _request(server: Server, words: int, ending: str, delay: float) -> str:
     body = {"text": "word " * words, "avatar": "solo"}
     url = server.url + "/api/v2/lipsync/stream"
     with requests.post(url, json=body, stream=True, timeout=120) as response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,8 +25,9 @@ AUDIO_BITS = 96_000
 """Bits per second: plenty for one voice, also for FFmpeg's fast coder (its default takes as long as the pictures)."""
 FRAGMENT_SECONDS = 0.5
 """Length of one fragment (and GOP): how far the stream runs behind the encoder."""
-FIRST_FRAGMENT_SECONDS = 0.2
-"""The first fragment is shorter: the sooner it is complete, the sooner somebody sees it."""
+FIRST_FRAGMENTS_SECONDS = (0.12, 0.12, 0.2, 0.3)
+"""Lengths of the first fragments: the sooner one is complete, the sooner somebody sees it. None is longer than all
+before it, so that what is made faster than it plays can be played from the first one on without running dry."""
 SOUND_AHEAD = Fraction(1, 2)
 """Seconds by which sound is handed to the muxer before its picture."""
 X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0", "forced-idr": "1"}
@@ -55,6 +57,7 @@ class Mp4Writer:
             self._video = self._container.add_stream("libx264", rate=fps)
             gop = max(1, round(fps * Fraction(FRAGMENT_SECONDS)))
             self._video.options = {**X264_OPTIONS, "g": str(gop), "keyint_min": str(gop)}
+            self._early_keys = {round(fps * Fraction(end)) for end in accumulate(FIRST_FRAGMENTS_SECONDS)}
             self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
             self._video.codec_context.thread_count = 2
             colors.apply(self._video.codec_context)
@@ -92,7 +95,7 @@ class Mp4Writer:
             self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
             picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
             picture.pts, picture.time_base = self._frames, 1 / self._fps
-            if self._frames == round(self._fps * Fraction(FIRST_FRAGMENT_SECONDS)):
+            if self._frames in self._early_keys:
                 picture.pict_type = PictureType.I
             self._frames += 1
             self._container.mux(self._video.encode(picture))

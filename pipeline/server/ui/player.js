@@ -6,7 +6,7 @@
 
 const MIME = 'video/mp4; codecs="avc1.42C01F, mp4a.40.2"';
 const Source = [window.MediaSource, window.ManagedMediaSource].find((known) => known?.isTypeSupported(MIME));
-const FRAGMENT = 0.5; // seconds that every fragment but the first, which is shorter, lasts
+const FRAGMENT = 0.5; // seconds that a fragment lasts; of the first, shorter ones none is longer than all before it
 const DECODING = 0.1; // seconds from the command to play to the first picture
 const FIRST_HOLD = 1; // seconds to have in hand when the video ran dry; twice as many each time it does so again
 const MOST_HOLD = 4; // seconds in hand that are enough for a start, however slowly the video is made
@@ -168,7 +168,7 @@ class Live {
     // Seconds to have in hand.
     #needed() {
         const taken = (performance.now() - this.#since) / 1000;
-        if (madeUntil() < FRAGMENT) return taken; // the first takes as long as the longer second: everything starts up
+        if (madeUntil() < FRAGMENT) return taken; // the next takes no longer than all before it
         const speed = (madeUntil() - this.#from) / taken; // seconds made in a second
         const rest = this.seconds ? this.seconds - video.currentTime : 0;
         const missing = rest * (1 - speed); // by the end, if it goes on like this
