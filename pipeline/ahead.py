@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.cancel import CancelToken
 
@@ -60,17 +60,7 @@ def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = 
     worker = threading.Thread(target=work, name="ahead", daemon=True)
     worker.start()
     try:
-        while True:
-            try:
-                item = waiting.get(timeout=LOOK_SECONDS)
-            except queue.Empty:
-                cancel.check()
-                continue
-            if item is _END:
-                return
-            if isinstance(item, _Failed):
-                raise item.error
-            yield item  # type: ignore[misc]  # what is left is a T
+        yield from _items(lambda: waiting.get(timeout=LOOK_SECONDS), cancel.check)
     finally:
         stop.set()
         if not leave:
@@ -99,10 +89,22 @@ def pushed(
     worker = threading.Thread(target=run, name="pushed", daemon=True)
     worker.start()
     try:
-        while (item := waiting.get()) is not _END:
-            if isinstance(item, _Failed):
-                raise item.error
-            yield item  # type: ignore[misc]  # what is left is a T
+        yield from _items(waiting.get)
     finally:
         stop.cancel()
         worker.join()
+
+
+def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None) -> Iterator[Any]:
+    """Yield what GET takes from a worker until its end, or raise what the worker raised; LOOK when nothing is there."""
+    while True:
+        try:
+            item = get()
+        except queue.Empty:
+            look()
+            continue
+        if item is _END:
+            return
+        if isinstance(item, _Failed):
+            raise item.error
+        yield item

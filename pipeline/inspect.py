@@ -21,12 +21,12 @@ import numpy as np
 from pipeline.avatar.faces import FaceFinder, box_of, choose
 from pipeline.avatar.judge import mouth_gap
 from pipeline.errors import BadClip, PipelineError, RenderFailed
+from pipeline.parts import part_of
 from pipeline.settings import Settings
 from pipeline.speech.listen import listen
 from pipeline.speech.record import SpeechRecord, read_record
 from pipeline.speech.recording import load_audio
 from pipeline.tasks import is_task_id
-from pipeline.video.writer import part_of
 
 LONGEST = 60.0
 """Seconds of a video that are drawn."""

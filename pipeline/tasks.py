@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.cancel import CancelToken
 from pipeline.history import History
-from pipeline.video.writer import part_of
+from pipeline.parts import part_of
 
 logger = logging.getLogger(__name__)
 

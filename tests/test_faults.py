@@ -17,13 +17,13 @@ from pipeline.engines.base import Stretch
 from pipeline.errors import NotFound, RenderFailed, SpeechFailed
 from pipeline.events import Done
 from pipeline.generate import Studio, generate
+from pipeline.parts import part_of
 from pipeline.request import GenerateRequest, parse
 from pipeline.settings import Settings
 from pipeline.tasks import Task, TaskBook
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
-from pipeline.video.writer import part_of
 from tests.conftest import running, wait_for
 from tests.fakes import RATE, FakeEngine, FakeTTS, make_pack
 

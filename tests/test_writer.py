@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import RenderFailed
+from pipeline.parts import part_of
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
-from pipeline.video.writer import Mp4Writer, part_of
+from pipeline.video.writer import Mp4Writer
 
 WIDTH, HEIGHT = 320, 180
 RATE = 22_050

@@ -11,8 +11,8 @@ from typing import BinaryIO
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from pipeline.errors import NotFound
+from pipeline.parts import part_of
 from pipeline.tasks import Task, TaskBook
-from pipeline.video.writer import part_of
 
 LOOK_SECONDS = 0.02
 """How often a growing file is looked at for more."""

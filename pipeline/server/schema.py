@@ -150,8 +150,8 @@ class AvatarDone(_Shape):
     report: list[str]
 
 
-class AvatarFailed(_Shape):
-    """An avatar that could not be made."""
+class _Failure(_Shape):
+    """What every event of something that failed carries."""
 
     type: Literal["error"]
     task_id: TaskId
@@ -161,6 +161,10 @@ class AvatarFailed(_Shape):
     status: int
     retryable: bool
     cancelled: bool
+
+
+class AvatarFailed(_Failure):
+    """An avatar that could not be made."""
 
 
 AvatarEvent = AvatarStage | AvatarDone | AvatarFailed
@@ -247,16 +251,8 @@ class DoneEvent(_Event):
     elapsed: dict[Literal["tts", "lipsync", "total"], Seconds]
 
 
-class ErrorEvent(_Event):
+class ErrorEvent(_Event, _Failure):
     """The end of a task that failed or was cancelled."""
-
-    type: Literal["error"]
-    success: Literal[False]
-    error: str
-    message: str
-    status: int
-    retryable: bool
-    cancelled: bool
 
 
 TaskEvent = StatusEvent | DoneEvent | ErrorEvent

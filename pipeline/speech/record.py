@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.parts import part_of
 from pipeline.tts.base import Mark
-from pipeline.video.writer import part_of
 
 
 @dataclass(frozen=True)

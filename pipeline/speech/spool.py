@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import wave
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 
-from pipeline.errors import RenderFailed
+from pipeline.parts import part_of, saving
 
 _HEADER = 44
 """Bytes before the samples of a WAV file."""
@@ -28,18 +29,16 @@ class SpeechSpool:
         self.rate = 0
         self.length = 0
         """Samples that can be read."""
-        self._part = path.with_name(path.name + ".part")
+        self._part = part_of(path)
         self._file: BinaryIO | None = None
         self._wave: wave.Wave_write | None = None
         self._reader: BinaryIO | None = None
 
     def __enter__(self) -> SpeechSpool:
-        try:
+        with _saving():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("wb")
             self._reader = self._part.open("rb")
-        except OSError as error:
-            raise _cannot_save(error) from error
         return self
 
     def __exit__(
@@ -58,7 +57,7 @@ class SpeechSpool:
     def append(self, samples: np.ndarray, rate: int) -> int:
         """Write SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz) and return the number of the first of them."""
         begin = self.length
-        try:
+        with _saving():
             if self._wave is None:
                 self._wave = wave.open(self._file, "wb")  # type: ignore[arg-type]  # noqa: SIM115  # finish() closes it
                 self._wave.setnchannels(1)
@@ -71,8 +70,6 @@ class SpeechSpool:
                 second = np.clip(samples[start : start + rate], -1, 1)
                 self._wave.writeframesraw((second * 32767).round().astype("<i2").tobytes())
             self._file.flush()  # type: ignore[union-attr]  # entered
-        except OSError as error:
-            raise _cannot_save(error) from error
         self.length += len(samples)
         return begin
 
@@ -85,17 +82,12 @@ class SpeechSpool:
 
     def finish(self) -> None:
         """Complete the file: nothing is appended any more. What was written can still be read."""
-        try:
+        with _saving():
             if self._wave is not None:
                 self._wave.close()  # writes the length into the header
             self._file.close()  # type: ignore[union-attr]  # entered
             self._part.replace(self.path)
-        except OSError as error:
-            raise _cannot_save(error) from error
 
 
-def _cannot_save(error: OSError) -> RenderFailed:
-    return RenderFailed(
-        f"음성 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
-        f"The speech could not be saved ({error}). Check for free disk space.",
-    )
+def _saving() -> AbstractContextManager[None]:
+    return saving("음성", "speech")

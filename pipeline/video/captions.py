@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import TextIO
 
 from pipeline.errors import RenderFailed
+from pipeline.parts import part_of, saving
 from pipeline.tts.base import Mark
-from pipeline.video.writer import part_of
 
 MAX_WIDTH = 42
 """Columns of a cue, the usual length of a subtitle's line; Hangul, kana and Han take two each."""
@@ -78,7 +78,7 @@ class CaptionWriter:
         self._file: TextIO | None = None
 
     def __enter__(self) -> CaptionWriter:
-        with _saving():
+        with saving("자막", "captions"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = part_of(self.path).open("w", encoding="utf-8")
         try:
@@ -105,13 +105,13 @@ class CaptionWriter:
     def finish(self) -> None:
         """Complete the file: nothing is appended any more."""
         assert self._file is not None
-        with _saving():
+        with saving("자막", "captions"):
             self._file.close()
             part_of(self.path).replace(self.path)
 
     def _write(self, text: str) -> None:
         assert self._file is not None
-        with _saving():
+        with saving("자막", "captions"):
             self._file.write(text)
             self._file.flush()
 
@@ -171,15 +171,3 @@ def _timestamp(seconds: float) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-@contextlib.contextmanager
-def _saving() -> Iterator[None]:
-    """Turn what the disk raises into RenderFailed."""
-    try:
-        yield
-    except OSError as error:
-        raise RenderFailed(
-            f"자막 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
-            f"The captions could not be saved ({error}). Check for free disk space.",
-        ) from error

@@ -16,6 +16,7 @@ from av.audio.resampler import AudioResampler
 from av.video.frame import PictureType
 
 from pipeline.errors import RenderFailed
+from pipeline.parts import part_of
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -139,11 +140,6 @@ class Mp4Writer:
             pass
         finally:
             self.part.unlink(missing_ok=True)
-
-
-def part_of(path: Path) -> Path:
-    """Return where the video that will be PATH grows while it is being made."""
-    return path.with_name(path.name + ".part")
 
 
 class _as_render_failure:
