@@ -28,7 +28,6 @@ from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.tasks import Task, TaskBook
-from pipeline.video.reader import ClipReader
 from pipeline.video.writer import Mp4Writer
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
@@ -75,8 +74,8 @@ def _round(studio: Studio, body: dict[str, object], folder: Path) -> dict[str, f
     }
     avatar = studio.avatars.load(request.pack)
     speech = studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, CancelToken())
-    fps, clip = float(avatar.fps), ClipReader(avatar.video)
-    count = round(speech.duration * avatar.fps)
+    fps, clip = float(avatar.fps), avatar.clip
+    count = round(done.audio_duration * avatar.fps)
     mouth = articulate(phonemes_of(speech, studio.espeak), speech, count, fps, request.frame_skip)
     times["alone: mouth movement"] = _timed(
         lambda: articulate(phonemes_of(speech, studio.espeak), speech, count, fps, request.frame_skip)

@@ -35,7 +35,6 @@ from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.captions import CaptionWriter
-from pipeline.video.reader import ClipReader
 from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
 
 logger = logging.getLogger(__name__)
@@ -200,7 +199,7 @@ def render_video(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEn
         heard += len(samples)
         return samples
 
-    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, ClipReader(avatar.video).colors) as writer:
+    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, avatar.clip.colors) as writer:
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()

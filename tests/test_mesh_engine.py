@@ -1,5 +1,6 @@
 """The mesh engine on the bundled avatar: what moves, what must not, and where the lips go."""
 
+from dataclasses import replace
 from itertools import islice
 
 import cv2
@@ -94,7 +95,7 @@ def test_the_clip_loops_when_speech_is_longer(avatar: Avatar) -> None:
 def test_frames_without_a_usable_face_pass_unchanged_and_the_mouth_fades_around_them(avatar: Avatar) -> None:
     usable = np.ones(len(avatar.landmarks), bool)
     usable[20:40] = False
-    blind = Avatar(**{**vars(avatar), "usable": usable})
+    blind = replace(avatar, usable=usable)
     shown, original = render(blind, 50, jawOpen=0.5), base(avatar, 50)
     change = [float(np.abs(s.y.astype(int) - o.y).mean()) for s, o in zip(shown, original, strict=True)]
     assert not any(change[20:40])

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Inpainting:
     masks: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Avatar:
     """A person on video, ready to speak.
 
@@ -99,6 +100,11 @@ class Avatar:
     def id(self) -> str:
         """The name that API.md lists: ``talk_long_720p``."""
         return f"{self.name}_{self.resolution}"
+
+    @cached_property
+    def clip(self) -> ClipReader:
+        """Its video, ready to be decoded."""
+        return ClipReader(self.video)
 
 
 def save(avatar: Avatar, path: Path) -> None:

@@ -15,7 +15,6 @@ from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.errors import PipelineError
 from pipeline.server.ui.words import shown
-from pipeline.video.reader import ClipReader
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ class Portraits:
 def portrait(avatar: Avatar) -> str:
     """Return the face of AVATAR as a JPEG in a data URL."""
     number = int(avatar.usable.argmax())
-    for frame, _ in zip(ClipReader(avatar.video).once(), range(number + 1), strict=False):
+    for frame, _ in zip(avatar.clip.once(), range(number + 1), strict=False):
         planes = frame.planes
     picture = cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)
     box = box_of(avatar.landmarks[number])
