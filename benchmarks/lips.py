@@ -109,7 +109,8 @@ def main() -> None:
 
 
 def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
-    found = [bundled.load(bundled.find("talk_long", r)) for r in ("720p", "480p", "360p")]
+    names = (("talk_long", "720p"), ("talk_long", "480p"), ("talk_long", "360p"), ("woman", "720p"))
+    found = [bundled.load(bundled.find(name, resolution)) for name, resolution in names]
     packs = given.out / "packs"
     for entry in (*given.clip, *given.photo):
         name, file = entry.split("=", 1)

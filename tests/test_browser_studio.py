@@ -112,6 +112,6 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.wait_for_selector("#details img")
     keep(page, "made_ko_1280")
     page.click("#delete")
-    page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 3")
     assert "새얼굴" not in studio.get("/api/avatars").text and page.faults == []
     page.context.close()

@@ -9,21 +9,24 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline.avatar.pack import load
 from pipeline.avatar.prepare import preview_faces
+from pipeline.avatar.store import AvatarStore
 from pipeline.errors import Unavailable
 from pipeline.events import Done, Failed, Lipsync, Queued, TtsDone, TtsStarted
 from pipeline.server.language import language_of
 from pipeline.server.ui import words
 from pipeline.server.ui.bar import at_event
-from pipeline.server.ui.portraits import portrait
+from pipeline.server.ui.portraits import Portraits, portrait
 from pipeline.server.ui.snippets import snippets
 from pipeline.server.ui.speak import EXAMPLES
 from tests.conftest import ROOT, Server
+from tests.fakes import make_pack
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +136,14 @@ def test_the_curl_snippet_asks_for_the_same() -> None:
     sent = shown.stdout.decode().split("\0")
     assert json.loads(sent[sent.index("-d") + 1]) == BODY and "http://here:1/api/v2/lipsync/stream" in sent
     assert "Authorization" not in curl
+
+
+@pytest.mark.parametrize(("language", "label"), [("ko", "여성"), ("en", "Woman")])
+def test_avatars_that_ship_have_labels_and_others_their_names(tmp_path: Path, language: str, label: str) -> None:
+    for name in ("woman", "나"):
+        make_pack(tmp_path, name, "360p")
+    gallery = Portraits(AvatarStore(tmp_path)).gallery(SimpleNamespace(headers={"accept-language": language}), None)
+    assert {one["name"]: one["label"] for one in gallery["avatars"]} == {"woman": label, "나": "나"}
 
 
 def test_a_portrait_shows_the_face(tmp_path: Path) -> None:

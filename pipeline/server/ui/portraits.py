@@ -14,7 +14,7 @@ from pipeline.avatar.faces import box_of
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.errors import PipelineError
-from pipeline.server.ui.words import shown
+from pipeline.server.ui.words import BUNDLED, shown, visitors_language
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ ${(value.avatars || []).map((one, number) => `
   <label title="${one.name}">
     <input type="radio" name="avatar" value="${number}" ${one.name === value.chosen ? 'checked' : ''}>
     <img src="${one.portrait}" alt="" width="84" height="84">
-    <span>${one.name}</span>
+    <span>${one.label}</span>
   </label>`).join('')}
 </div>
 """
@@ -79,13 +79,16 @@ class Portraits:
         self._store = store
         self._portrait = lru_cache(maxsize=256)(self._drawn)
 
-    def gallery(self, chosen: str | None) -> dict[str, Any]:
-        """Return all avatars with their portraits (data URLs), and the CHOSEN one, or the first."""
+    def gallery(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
+        """Return all avatars, labelled for the visitor, with portraits (data URLs), and the CHOSEN one, or the first."""
+        language = visitors_language(request)
         smallest = {pack.name: pack for pack in self._store.list()}  # the last of each is the smallest
         avatars = []
         for name, pack in sorted(smallest.items()):
             path = self._store.find(name, pack.resolution)
-            avatars.append({"name": name, "portrait": self._portrait(name, pack.resolution, path.stat().st_mtime_ns)})
+            label = BUNDLED[name].in_language(language) if name in BUNDLED else name
+            picture = self._portrait(name, pack.resolution, path.stat().st_mtime_ns)
+            avatars.append({"name": name, "label": label, "portrait": picture})
         return {"avatars": avatars, "chosen": chosen if chosen in smallest else next(iter(sorted(smallest)), None)}
 
     def _drawn(self, name: str, resolution: str, _written: int) -> str:

@@ -75,6 +75,12 @@ READY = Message("준비됨", "Ready")
 WAITING = Message("대기 중...", "Waiting...")
 STOPPING = Message("중지 중...", "Stopping...")
 STOPPED = Message("중지됨", "Stopped")
+BUNDLED = {
+    "talk_long": Message("남성 · 긴 클립", "Man, long clip"),
+    "talk_short": Message("남성 · 짧은 클립", "Man, short clip"),
+    "woman": Message("여성", "Woman"),
+}
+"""What the avatars that ship are called beside their portraits; others go by the name that they were given."""
 TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, it is a pleasure to meet you.")
 
 
