@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from pipeline.cancel import CancelToken
@@ -57,7 +58,7 @@ def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = 
             if close is not None:
                 close()
 
-    worker = threading.Thread(target=work, name="ahead", daemon=True)
+    worker = threading.Thread(target=copy_context().run, args=(work,), name="ahead", daemon=True)
     worker.start()
     try:
         yield from _items(lambda: waiting.get(timeout=LOOK_SECONDS), cancel.check)

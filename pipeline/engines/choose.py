@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pipeline.engines.base import LipsyncEngine
 from pipeline.engines.mesh.engine import MeshEngine
 from pipeline.engines.musetalk.engine import MuseTalkEngine, on_gpu
+from pipeline.engines.musetalk.zerogpu import ZeroGpuEngine, lends_cards
 from pipeline.errors import Message, Unavailable
 from pipeline.settings import Settings
 
@@ -15,7 +16,8 @@ AUTO = "auto"
 
 def lipsync_engines(settings: Settings) -> dict[str, LipsyncEngine]:
     """Return all engines by name; nothing heavy is loaded. Raises ValueError for a LIPSYNC_ENGINE that is none."""
-    engines: list[LipsyncEngine] = [MeshEngine(), MuseTalkEngine(settings.models_dir)]
+    musetalk = ZeroGpuEngine if lends_cards() else MuseTalkEngine
+    engines: list[LipsyncEngine] = [MeshEngine(), musetalk(settings.models_dir)]
     names = [engine.name for engine in engines]
     if settings.lipsync_engine not in (*names, AUTO):
         raise ValueError(f"LIPSYNC_ENGINE={settings.lipsync_engine!r}: expected {', '.join(names)} or {AUTO}")
@@ -30,7 +32,7 @@ def preferred(engines: Mapping[str, LipsyncEngine], setting: str) -> LipsyncEngi
     if setting in engines:
         return engines[setting]
     musetalk = engines.get(MuseTalkEngine.name)
-    if musetalk is not None and problem_of(musetalk) is None and on_gpu():
+    if musetalk is not None and problem_of(musetalk) is None and (lends_cards() or on_gpu()):
         return musetalk
     return next(iter(engines.values()))
 

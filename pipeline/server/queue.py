@@ -22,6 +22,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +172,8 @@ class RenderQueue:
 
     async def _perform(self, task: Task, asked: _Asked) -> None:
         """Run a task on a thread of its own, to its end; cancelling this stops it."""
-        threading.Thread(target=self._work, args=(task, asked), name=f"task-{task.id[:8]}", daemon=True).start()
+        run = copy_context().run  # of a context that knows whose request it is, which ZeroGPU asks
+        threading.Thread(target=run, args=(self._work, task, asked), name=f"task-{task.id[:8]}", daemon=True).start()
         beats = 0
         try:
             async for told in task.history.follow(0, LOOK_SECONDS):

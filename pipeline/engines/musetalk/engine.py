@@ -53,6 +53,11 @@ class MuseTalkEngine:
         return max(1, cards())
 
     @property
+    def draws_on_gpu(self) -> bool:
+        """Whether torch sees a card; else the CPU draws."""
+        return on_gpu()
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What came of each attempt to be faster, once the models are loaded."""
         return self._workers[0].notes if self._workers else ()
@@ -72,11 +77,16 @@ class MuseTalkEngine:
         if self._broken is not None and self._broken[0] == stamp(self._models):
             raise self._broken[1]
 
-    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``. Raises Unavailable."""
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Iterator[Frame]:
+        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``.
+
+        Raises Unavailable.
+        """
         self._load()
         with self._worker(cancel) as worker:
-            yield from worker.render(avatar, stretches, cancel)
+            yield from worker.render(avatar, stretches, cancel, first)
 
     def _load(self) -> None:
         with self._lock:

@@ -70,8 +70,10 @@ class Worker:
         """What came of the steps that were tried."""
         return self.network.notes
 
-    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Iterator[Frame]:
+        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
         with self._on_device():
             clip = ClipReader(avatar.video)
             inpainting = self._inpainting(avatar, cancel)
@@ -79,13 +81,13 @@ class Worker:
             size = avatar.width, avatar.height
             blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self._device)
             gain = fade(inpainting.boxes.any(axis=1))
-            frames, done = clip.frames(), 0
+            frames, done = clip.frames(first), first
             for stretch in stretches:
                 mouth = stretch.mouth.weights
                 numbers = (done + np.arange(len(mouth))) % len(gain)
                 planned = plan(mouth, gain[numbers], float(avatar.fps), stretch.frame_skip)
                 scene = _Scene(islice(frames, len(mouth)), avatar.fps, planned, inpainting, numbers)
-                yield from self._play(scene, stretch, blender, cancel, soon=done == 0)
+                yield from self._play(scene, stretch, blender, cancel, soon=done == first)
                 done += len(mouth)
 
     def _play(
