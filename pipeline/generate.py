@@ -35,6 +35,7 @@ from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.captions import CaptionWriter
+from pipeline.video.encoder import X264, Encoder, check_setting, encoder_for
 from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
 
 logger = logging.getLogger(__name__)
@@ -64,12 +65,17 @@ class Studio:
         """The lipsync engine of a request that names none."""
         return preferred(self.engines, self.settings.lipsync_engine)
 
+    def encoder(self, engine: LipsyncEngine, width: int, height: int) -> Encoder:
+        """Return what encodes pictures of WIDTH x HEIGHT that ENGINE draws."""
+        return encoder_for(self.settings.video_encoder, engine.draws_on_gpu, width, height)
+
 
 def make_studio(settings: Settings) -> Studio:
     """Put together what SETTINGS ask for; nothing heavy is loaded before the first request.
 
-    Raises ValueError where they name a lipsync engine that is none.
+    Raises ValueError where they name a lipsync engine or an encoder that is none.
     """
+    check_setting(settings.video_encoder)
     espeak = EspeakEngine()
     voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
     tts = {engine.name: engine for engine in voices}
@@ -77,7 +83,7 @@ def make_studio(settings: Settings) -> Studio:
 
 
 def warm_up(studio: Studio) -> None:
-    """Load what the first request would otherwise wait for: an avatar, the engine's compiled code, the voice."""
+    """Load what the first request would otherwise wait for: an avatar, the engine's compiled code, the encoder, the voice."""
     started = time.perf_counter()
     packs = studio.avatars.list()
     if not packs:
@@ -88,6 +94,7 @@ def warm_up(studio: Studio) -> None:
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
         for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
             pass
+        studio.encoder(studio.engine, avatar.width, avatar.height)
     except PipelineError as error:  # the request that needs it will say so itself
         logger.warning("warm-up: %s", error)
     logger.info("warm after %.1f s", time.perf_counter() - started)
@@ -105,10 +112,12 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     yield TtsStarted(task.video_url, captions_url)
     avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
     speak = partial(speech_of, request, studio)
+    engine = studio.engines[request.engine]
+    encoder = studio.encoder(engine, avatar.width, avatar.height)
     with saying(speak, avatar, request, task, studio) as speaker:
         told = False
         first_byte = 0.0
-        for frames in render_video(avatar, speaker, task, studio.engines[request.engine]):
+        for frames in render_video(avatar, speaker, task, engine, encoder):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
@@ -187,7 +196,9 @@ def saying(
             speaker.close()
 
 
-def render_video(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine) -> Iterator[int]:
+def render_video(
+    avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder = X264
+) -> Iterator[int]:
     """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second."""
     frames = ahead(engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD, task.cancel)
     count = heard = 0
@@ -199,7 +210,8 @@ def render_video(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEn
         heard += len(samples)
         return samples
 
-    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, avatar.clip.colors) as writer:
+    colors = avatar.clip.colors
+    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, colors, encoder) as writer:
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()

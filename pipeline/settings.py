@@ -39,6 +39,8 @@ class Settings:
     """Web sites that may use REST from a browser, separated by commas (https://example.com)."""
     lipsync_engine: str = "auto"
     """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
+    video_encoder: str = "auto"
+    """Who encodes the videos: x264, nvenc (an NVIDIA card's own encoder), or auto (nvenc where a card also draws)."""
     models_dir: Path = ROOT / "models"
     """Where weights of networks lie."""
     elevenlabs_api_key: str = field(default="", repr=False)

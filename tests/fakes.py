@@ -89,6 +89,7 @@ class FakeEngine:
 
     name = "fake"
     concurrency = int(os.environ.get("FAKE_CARDS", "1"))
+    draws_on_gpu = False
     notes = ()
 
     def check(self) -> None:

@@ -53,7 +53,13 @@ def _pictures(path: Path) -> list[np.ndarray]:
 def test_text_becomes_a_video_with_either_engine(models: Path, packs: Path, tmp_path: Path) -> None:
     with _musetalk(tmp_path, models, packs) as server:
         status = server.get("/api/v2/status").json()
-        expected = {"engine": "musetalk", "engines": ["mesh", "musetalk"], "problem": None, "notes": []}
+        expected = {
+            "engine": "musetalk",
+            "engines": ["mesh", "musetalk"],
+            "problem": None,
+            "notes": [],
+            "encoder": "x264",
+        }
         assert status["models_loaded"] is True and status["lipsync"] == expected
         replies = [server.post("/api/v2/lipsync", body).json() for body in (BODY, {**BODY, "engine": "mesh"})]
         drawn, moved = (_pictures(server.results / f"{reply['task_id']}.mp4") for reply in replies)

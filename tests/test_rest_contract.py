@@ -28,7 +28,7 @@ def test_status(fake_server: Server) -> None:
         "models_loaded": True,
         "available_avatars": ["duet_720p", "solo_720p", "solo_480p"],
         "tts_engines": ["fake"],
-        "lipsync": {"engine": "fake", "engines": ["fake"], "problem": None, "notes": []},
+        "lipsync": {"engine": "fake", "engines": ["fake"], "problem": None, "notes": [], "encoder": "x264"},
     }
 
 

@@ -37,6 +37,11 @@ class LipsyncEngine(Protocol):
         ...
 
     @property
+    def draws_on_gpu(self) -> bool:
+        """Whether pictures come from a graphics card of this machine: then one CPU core can be too slow to encode."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What whoever runs it should know of how it runs, in English; may be empty."""
         ...

@@ -129,6 +129,7 @@ class Api:
                 "engines": [one.name for one in self.studio.engines.values() if problem_of(one) is None],
                 "problem": problem and problem.in_language(_language(request)),
                 "notes": list(engine.notes),
+                "encoder": self.studio.encoder(engine, 1280, 720).name,
             },
         }
 

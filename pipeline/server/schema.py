@@ -58,6 +58,7 @@ class Lipsync(_Shape):
     engines: list[str] = Field(description="Who can, now.")
     problem: str | None = Field(description="Why ``engine`` cannot now; null where it can.")
     notes: list[str] = Field(description="How ``engine`` runs: what was tried to be faster, and what came of it.")
+    encoder: str = Field(description="Who encodes its 720p videos: x264, or nvenc, an NVIDIA card's own encoder.")
 
 
 class Status(_Shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,8 +18,11 @@ from av.video.frame import PictureType
 
 from pipeline.errors import RenderFailed
 from pipeline.parts import part_of
+from pipeline.video.encoder import X264, Encoder
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
+
+logger = logging.getLogger(__name__)
 
 AUDIO_RATE = 48_000
 """Hz; every AAC decoder and browser plays it, and its encoder delay (1,024 samples) is the shortest in seconds."""
@@ -31,40 +35,46 @@ FIRST_FRAGMENTS_SECONDS = (0.12, 0.12, 0.2, 0.3)
 before it, so that what is made faster than it plays can be played from the first one on without running dry."""
 SOUND_AHEAD = Fraction(1, 2)
 """Seconds by which sound is handed to the muxer before its picture."""
-X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0", "forced-idr": "1"}
-"""ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
 MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 """Fragments can be played before the file is finished; each reaches the disk as soon as it is complete."""
 
 
 class Mp4Writer:
-    """Encodes frames and sound into one fragmented mp4 (H.264 + AAC) at PATH; use as a context manager.
+    """Encodes frames and sound into one fragmented mp4 (H.264 by ENCODER, AAC) at PATH; use as a context manager.
 
     The file grows at PATH + ".part" and takes its own name when it is complete. Left by an exception, nothing remains.
+    Where ENCODER does not open (a card encodes so many videos at a time and no more), x264 takes its place.
     Raises RenderFailed when the disk is full or the encoder fails.
     """
 
-    def __init__(self, path: Path, width: int, height: int, fps: Fraction, colors: ColorTags) -> None:
+    def __init__(
+        self, path: Path, width: int, height: int, fps: Fraction, colors: ColorTags, encoder: Encoder = X264
+    ) -> None:
         self.path = path
         self.part = part_of(path)
         self._fps = fps
+        self._gop = max(1, round(fps * Fraction(FRAGMENT_SECONDS)))
+        self._early_keys = [round(fps * Fraction(end)) for end in accumulate(FIRST_FRAGMENTS_SECONDS, initial=0)]
         self._frames = 0
         self._samples = 0
         self._sound: deque[np.ndarray] = deque()
         self._sound_rate = 0
         with _as_render_failure():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
-            self._video = self._container.add_stream("libx264", rate=fps)
-            gop = max(1, round(fps * Fraction(FRAGMENT_SECONDS)))
-            self._video.options = {**X264_OPTIONS, "g": str(gop), "keyint_min": str(gop)}
-            self._early_keys = {round(fps * Fraction(end)) for end in accumulate(FIRST_FRAGMENTS_SECONDS)}
-            self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
-            self._video.codec_context.thread_count = 2
-            colors.apply(self._video.codec_context)
+            try:
+                self._open(encoder, width, height, colors)
+            except av.error.FFmpegError as error:
+                if encoder is X264:
+                    raise
+                logger.warning("%s cannot encode one more video now (%s): x264 does", encoder.name, error.strerror)
+                self._open(X264, width, height, colors)
             self._audio: Any = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
             self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
             self._resampler: AudioResampler | None = None
+
+    def _open(self, encoder: Encoder, width: int, height: int, colors: ColorTags) -> None:
+        self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
+        self._video = encoder.add_stream(self._container, width, height, self._fps, self._gop, colors)
 
     def __enter__(self) -> Mp4Writer:
         return self
@@ -96,10 +106,15 @@ class Mp4Writer:
             self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
             picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
             picture.pts, picture.time_base = self._frames, 1 / self._fps
-            if self._frames in self._early_keys:
+            if self._is_key(self._frames):
                 picture.pict_type = PictureType.I
             self._frames += 1
             self._container.mux(self._video.encode(picture))
+
+    def _is_key(self, number: int) -> bool:
+        """Whether picture NUMBER begins a fragment. Encoders are told of all, since not all count from the last one."""
+        last = self._early_keys[-1]
+        return number in self._early_keys if number < last else (number - last) % self._gop == 0
 
     def _write_sound(self, until: Fraction | None) -> None:
         """Encode waiting sound up to UNTIL (s), or all of it."""

@@ -33,6 +33,7 @@ class MeshEngine:
 
     name = "mesh"
     concurrency = 1
+    draws_on_gpu = False
     notes: tuple[str, ...] = ()
 
     def check(self) -> None:
