@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import wave
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.conftest import QUEUE_LIMIT, ROOT, Server, running, wait_for
+from tests.conftest import QUEUE_LIMIT, Server, wait_for
 from tests.fakes import seconds_of
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
@@ -224,22 +221,6 @@ def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
     wait_for(lambda: "ends: Failed" in fake_server.log[before:])
     fake_server.wait_idle()
     assert fake_server.half_made() == []
-
-
-def test_the_javascript_client_watches_a_video_while_it_is_made(page: Any, tmp_path: Path) -> None:
-    examples = partial(SimpleHTTPRequestHandler, directory=str(ROOT / "examples"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), examples) as pages:
-        threading.Thread(target=pages.serve_forever, daemon=True).start()
-        site = f"http://127.0.0.1:{pages.server_port}"
-        with running(["app.py"], tmp_path, ALLOWED_ORIGINS=site) as server:
-            page.goto(f"{site}/client_javascript.html?server={server.url}")
-            page.click("#go")
-            page.wait_for_function("() => document.querySelector('#video').currentTime > 0.3")
-            page.wait_for_function("() => document.querySelector('#stage').innerText.endsWith(' s')")
-            assert page.locator("#stop").is_disabled()
-            page.wait_for_function("() => document.querySelector('#video').textTracks[0]?.cues?.length === 1")
-        pages.shutdown()
-    assert page.faults == []
 
 
 def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page: Any, tmp_path: Path) -> None:
