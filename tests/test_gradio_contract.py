@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 
 import gradio as gr
 import pytest
@@ -14,6 +16,8 @@ from gradio.context import LocalContext
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessGeneratingMessage
+
+from tests.conftest import ROOT
 
 
 async def echo(text: str) -> str:
@@ -103,3 +107,20 @@ def test_launch_takes_what_the_server_gives_it() -> None:
         "theme",
         "css",
     } <= taken.keys()
+
+
+def test_gradio_starts_without_looking_for_its_stub_files() -> None:
+    code = """if True:
+        import inspect
+        from pathlib import Path
+        file_of, read, stubs = inspect.getfile, Path.read_text, []
+        def note(path, *arguments, **options):
+            stubs.extend([path] if path.suffix == ".pyi" else [])
+            return read(path, *arguments, **options)
+        Path.read_text = note
+        import pipeline.server
+        import gradio
+        assert inspect.getfile is file_of and not stubs, stubs
+        assert gradio.Button.click and inspect.getfile(gradio.Button)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
