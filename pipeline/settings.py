@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860}
+"""Where a Hugging Face Space looks for its server."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Settings:
         """Read the settings from ENVIRON (by default the process's own, after loading ``.env``).
 
         The variable of a setting is its name in capitals (``MAX_TEXT``); host and port are Gradio's
-        ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``. Raises ValueError naming a variable that cannot be read.
+        ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``. A Hugging Face Space (``SYSTEM``) looks for its server where
+        Gradio's own would be. Raises ValueError naming a variable that cannot be read.
         """
         if environ is None:
             from dotenv import load_dotenv
@@ -64,7 +67,7 @@ class Settings:
             load_dotenv(ROOT / ".env")
             environ = os.environ
         names = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
-        given: dict[str, object] = {}
+        given: dict[str, object] = SPACE if environ.get("SYSTEM") == "spaces" else {}
         for f in fields(cls):
             variable = names.get(f.name, f.name.upper())
             text = environ.get(variable, "").strip()
@@ -79,7 +82,7 @@ class Settings:
                 raise ValueError(f"{variable}={text!r}: expected {kind.__name__}") from None
             if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{variable}={text!r}: must not be negative")
-            given[f.name] = value
+            given = {**given, f.name: value}
         return cls(**given)  # type: ignore[arg-type]  # built from the fields' own types
 
 
