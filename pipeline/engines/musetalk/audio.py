@@ -11,6 +11,8 @@ import numpy as np
 import soxr
 import torch
 
+from pipeline.engines.musetalk.device import to_device
+
 RATE = 16_000
 """Hz that Whisper hears."""
 SEGMENT_SECONDS = 30
@@ -58,21 +60,21 @@ def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> t
     Ten of STATES ((time, depths, channels), 50 a second) around each, with the encoding of their positions added.
     """
     heard = windows(states, fps, frames).flatten(1, 2)
-    return heard + positions(*heard.shape[1:]).to(heard)
+    return heard + positions(*heard.shape[1:], device=states.device).to(heard.dtype)
 
 
 def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
     """Return those of STATES that each of FRAMES hears: (n, WINDOW, depths, channels); zeros lie before and after."""
     step = Fraction(STATES_PER_SECOND) / fps
     before = BESIDE * math.ceil(step)
-    first = torch.tensor([math.floor(number * step) - before for number in frames])
-    moments = (first[:, None] + torch.arange(WINDOW)).to(states.device)
+    first = np.array([math.floor(number * step) - before for number in frames])
+    moments = to_device(first[:, None] + np.arange(WINDOW), states.device)
     inside = (moments >= 0) & (moments < len(states))
     return states[moments.clamp(0, len(states) - 1)] * inside[..., None, None]
 
 
-def positions(length: int, channels: int) -> torch.Tensor:
+def positions(length: int, channels: int, device: torch.device | None = None) -> torch.Tensor:
     """Return the sinusoidal encoding of LENGTH positions, (length, channels) float32 (Vaswani et al. 2017, 3.5)."""
-    rates = torch.exp(torch.arange(0, channels, 2) * (-math.log(10_000) / channels))
-    angles = torch.arange(length)[:, None] * rates
+    rates = torch.exp(torch.arange(0, channels, 2, device=device) * (-math.log(10_000) / channels))
+    angles = torch.arange(length, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

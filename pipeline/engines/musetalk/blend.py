@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.engines.musetalk.crop import KNOWN_MATRICES, Box, matrix_of
+from pipeline.engines.musetalk.device import to_device, to_host
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -48,27 +49,27 @@ class Blender:
         The device works on it while others do something else: FRAMES are changed once the returned function was called.
         """
         corners = [self._corner(place.box) for place in places]
-        share = torch.tensor([place.strength for place in places], device=self._device)[:, None, None]
+        windows = [self._planes(frame, corner) for frame, corner in zip(frames, corners, strict=True)]
         masks = to_device(np.stack([place.mask for place in places]), self._device).float() / 255
-        grid, inside = self._grids(places, corners)
+        told = [(*place.box, *corner, place.strength) for place, corner in zip(places, corners, strict=True)]
+        boxes, corner, strength = torch.split(to_device(np.array(told, np.float32), self._device), [4, 2, 1], dim=1)
+        grid, inside = self._grids(boxes, corner)
         mask = functional.grid_sample(masks[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
-        mask = mask * inside * share
+        mask = mask * inside * strength[:, :, None]
         drawn = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
-        yuv = torch.einsum("yc,nchw->nyhw", self._matrix, drawn) + self._offset[:, None, None]
-        mixed = [
-            self._mix([frame.y for frame in frames], corners, yuv[:, 0], mask, 1),
-            *(
-                self._mix([frame.uv[i] for frame in frames], corners, _halved(yuv[:, 1 + i]), _halved(mask), 2)
-                for i in (0, 1)
-            ),
-        ]
-        done = _event(self._device)
+        y, u, v = (torch.einsum("yc,nchw->nyhw", self._matrix, drawn) + self._offset[:, None, None]).unbind(1)
+        whole, half = mask.flatten(1), _halved(mask)
+        shown = torch.cat([y.flatten(1), _halved(u), _halved(v)], dim=1)
+        share = torch.cat([whole, half, half], dim=1)
+        filmed = to_device(np.stack([_packed(planes) for planes in windows]), self._device).float()
+        fetch = to_host((filmed + (shown - filmed) * share).round().clamp(0, 255).to(torch.uint8))
 
         def finish() -> None:
-            done()
-            for planes, views in mixed:
-                for plane, view in zip(planes.numpy(), views, strict=True):
-                    view[:] = plane
+            for mixed, planes in zip(fetch(), windows, strict=True):
+                start = 0
+                for plane in planes:
+                    plane[:] = mixed[start : start + plane.size].reshape(plane.shape)
+                    start += plane.size
 
         return finish
 
@@ -80,13 +81,20 @@ class Blender:
         )
         return x, y
 
-    def _grids(self, places: Sequence[Place], corners: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _planes(self, frame: Frame, corner: tuple[int, int]) -> list[np.ndarray]:
+        """Return the window of FRAME at CORNER in Y, U and V, as views."""
+        (x, y), (across, down) = corner, self._size
+        return [
+            plane[y // step : (y + down) // step, x // step : (x + across) // step]
+            for plane, step in zip((frame.y, *frame.uv), (1, 2, 2), strict=True)
+        ]
+
+    def _grids(self, boxes: torch.Tensor, corner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return for every pixel of each window its place in the box, (n, h, w, 2) in -1..1, and whether it is in it.
 
-        Pixels are areas: the middle of the box's first pixel is half a pixel from its edge.
+        BOXES (n, 4) and the windows' CORNER (n, 2) are in pixels of the frame. Pixels are areas: the middle of the
+        box's first pixel is half a pixel from its edge.
         """
-        boxes = torch.tensor([place.box for place in places], dtype=torch.float32, device=self._device)
-        corner = torch.tensor(corners, dtype=torch.float32, device=self._device)
         axes = []
         for axis in (0, 1):
             middles = torch.arange(self._size[axis], device=self._device) + 0.5 + corner[:, axis, None]
@@ -94,27 +102,6 @@ class Blender:
             axes.append((middles - start) / (stop - start) * 2 - 1)
         across, down = axes[0][:, None].expand(-1, self._size[1], -1), axes[1][:, :, None].expand(-1, -1, self._size[0])
         return torch.stack([across, down], dim=3), (across.abs() < 1) & (down.abs() < 1)
-
-    def _mix(
-        self,
-        planes: Sequence[np.ndarray],
-        corners: Sequence[tuple[int, int]],
-        drawn: torch.Tensor,
-        mask: torch.Tensor,
-        step: int,
-    ) -> tuple[torch.Tensor, list[np.ndarray]]:
-        """Return DRAWN over the windows of PLANES by MASK, on its way to the host, and where it belongs."""
-        across, down = (side // step for side in self._size)
-        views = [
-            plane[y // step : y // step + down, x // step : x // step + across]
-            for plane, (x, y) in zip(planes, corners, strict=True)
-        ]
-        filmed = to_device(np.stack(views), self._device).float()
-        mixed = (filmed + (drawn - filmed) * mask).round().clamp(0, 255).to(torch.uint8)
-        if self._device.type != "cuda":
-            return mixed.cpu(), views
-        host = torch.empty(mixed.shape, dtype=torch.uint8, pin_memory=True)
-        return host.copy_(mixed, non_blocking=True), views
 
 
 def yuv_matrix(colors: ColorTags, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,20 +118,10 @@ def yuv_matrix(colors: ColorTags, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _halved(planes: torch.Tensor) -> torch.Tensor:
-    """Return PLANES (n, h, w) at half the size, each place the mean of four."""
-    return functional.avg_pool2d(planes[:, None], 2)[:, 0]
+    """Return PLANES (n, h, w) at half the size, each place the mean of four, as (n, h / 2 * w / 2)."""
+    return functional.avg_pool2d(planes[:, None], 2).flatten(1)
 
 
-def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return ARRAY on DEVICE, without waiting for what that has to do before."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
-def _event(device: torch.device) -> Callable[[], None]:
-    """Return what waits until DEVICE has done all that it was given so far."""
-    if device.type != "cuda":
-        return lambda: None
-    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record(torch.cuda.current_stream(device))
-    return event.synchronize
+def _packed(planes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return all pixels of PLANES one after the other: one way to the device for all is quicker than three."""
+    return np.concatenate([plane.ravel() for plane in planes])

@@ -19,14 +19,14 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.engine import fade
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
-from pipeline.engines.musetalk.blend import Blender, Place, to_device
+from pipeline.engines.musetalk.blend import Blender, Place
+from pipeline.engines.musetalk.device import to_device
 from pipeline.engines.musetalk.fast import BATCHES, Accepted, Step, accept
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.plan import Plan, plan
 from pipeline.engines.musetalk.weights import load_unet, load_vae, load_whisper
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ClipReader
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Worker:
     ) -> Iterator[Frame]:
         """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
         with self._on_device():
-            clip = ClipReader(avatar.video)
+            clip = avatar.clip
             inpainting = self._inpainting(avatar, cancel)
             sides = (inpainting.boxes[:, 2:] - inpainting.boxes[:, :2]).max(0)
             size = avatar.width, avatar.height
@@ -173,8 +173,9 @@ class _Scene:
     def pictures(self, numbers: np.ndarray, solved: torch.Tensor, stop: int) -> torch.Tensor:
         """Return the pictures of frames NUMBERS, made of those of SOLVED ones, which end at solved frame STOP."""
         offset = len(solved) - stop
-        before, after = solved[self.plan.before[numbers] + offset], solved[self.plan.after[numbers] + offset]
-        share = torch.from_numpy(self.plan.share[numbers]).to(solved.device)
+        rows = np.stack([self.plan.before[numbers], self.plan.after[numbers]]) + offset
+        before, after = solved[to_device(rows, solved.device)]
+        share = to_device(self.plan.share[numbers], solved.device)
         return torch.lerp(before, after, share[:, None, None, None])
 
     def places(self, numbers: np.ndarray) -> list[Place]:
