@@ -83,7 +83,7 @@ def make_studio(settings: Settings) -> Studio:
 
 
 def warm_up(studio: Studio) -> None:
-    """Load what the first request would otherwise wait for: an avatar, the engine's compiled code, the encoder, the voice."""
+    """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voice."""
     started = time.perf_counter()
     packs = studio.avatars.list()
     if not packs:

@@ -60,7 +60,8 @@ def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> t
     Ten of STATES ((time, depths, channels), 50 a second) around each, with the encoding of their positions added.
     """
     heard = windows(states, fps, frames).flatten(1, 2)
-    return heard + positions(*heard.shape[1:], device=states.device).to(heard.dtype)
+    _, length, channels = heard.shape
+    return heard + positions(length, channels, states.device).to(heard.dtype)
 
 
 def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
