@@ -35,7 +35,7 @@ PORT = 5987
 URL = f"http://127.0.0.1:{PORT}"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
 WATCH = """() => {
-    const video = document.querySelector('#video video');
+    const video = document.querySelector('#video .answer');
     window.pressed = null;
     window.shown = null;
     document.querySelector('#generate').addEventListener('click', () => { window.pressed = performance.now(); }, true);

@@ -15,7 +15,7 @@ from tests.conftest import QUEUE_LIMIT, Server, wait_for
 from tests.fakes import seconds_of
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
-VIDEO = "document.querySelector('#video video')"
+VIDEO = "document.querySelector('#video .answer')"
 MOVED = f"() => {VIDEO}.currentTime > 0.3"
 FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {VIDEO}.querySelector('track') === null"
@@ -44,7 +44,7 @@ def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) ->
     write(page, SENTENCE)
     page.wait_for_function(MOVED)  # by itself
     page.wait_for_function(FINISHED)
-    video = page.locator("#video video")
+    video = page.locator("#video .answer")
     video.evaluate("video => { video.currentTime = 0; video.play(); }")
     page.wait_for_function(MOVED)  # and again, on demand
     size = video.evaluate("video => [video.videoWidth, video.videoHeight, video.duration, video.muted]")
@@ -80,7 +80,7 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
 def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
-    page.wait_for_selector("#video video", state="attached")
+    page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(
         f"""() => {{
             window.told = [];
@@ -109,7 +109,7 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
 def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
-    page.wait_for_selector("#video video", state="attached")
+    page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(f"() => {{ window.dry = 0; {VIDEO}.addEventListener('waiting', () => dry++); }}")
     write(page, "slow " + "word " * 9)
     page.wait_for_function(MOVED)
@@ -236,7 +236,7 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
     page.click("#say")
     page.wait_for_function(FINISHED)
-    assert page.locator("#video video").evaluate("video => video.duration") == pytest.approx(2.26, abs=0.1)
+    assert page.locator("#video .answer").evaluate("video => video.duration") == pytest.approx(2.26, abs=0.1)
     assert page.locator("#video .captions").is_hidden()  # nobody knows the words
     assert page.faults == []
 

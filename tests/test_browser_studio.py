@@ -37,9 +37,19 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def opened(browser: Any, server: Server, language: str, width: int = 1280, light: str = "light") -> Any:
+def opened(
+    browser: Any,
+    server: Server,
+    language: str,
+    width: int = 1280,
+    light: str = "light",
+    motion: str = "no-preference",
+) -> Any:
     context = browser.new_context(
-        locale={"ko": "ko-KR", "en": "en-US"}[language], viewport={"width": width, "height": 900}, color_scheme=light
+        locale={"ko": "ko-KR", "en": "en-US"}[language],
+        viewport={"width": width, "height": 900},
+        color_scheme=light,
+        reduced_motion=motion,
     )
     page = context.new_page()
     page.set_default_timeout(120_000)

@@ -47,6 +47,7 @@ SHAPES = (
     ("GET", "/video/{task_id}.mp4"),
     ("GET", "/video/{task_id}.vtt"),
     ("GET", "/assets/audio/{task_id}.wav"),
+    ("GET", "/assets/idle/{avatar}.mp4"),
 )
 
 

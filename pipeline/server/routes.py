@@ -79,7 +79,9 @@ class Api:
     inspector: Inspector
 
     def routes(self) -> list[BaseRoute]:
-        """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess."""
+        """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess,
+        and of what the page shows of the avatars.
+        """
         keys = listed(self.studio.settings.api_keys)
 
         def has_key(request: Request) -> None:
@@ -106,6 +108,7 @@ class Api:
             ("/video/{task_id}.mp4", self.video, schema.VIDEO),
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
+            ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
         ):
             results.add_api_route(path, endpoint, **described)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -234,6 +237,15 @@ class Api:
     def audio(self, task_id: str) -> Response:
         """Send the speech of a video."""
         return file_response(self._results_of(task_id).audio, "audio/wav")
+
+    def idle(self, avatar: str) -> Response:
+        """Send the clip of an avatar ("talk_long_720p"), silent and with its mouth closed, to be shown between videos.
+
+        A video shows it from its first picture on, round and round; where one ends, the clip can go on.
+        """
+        name, _, resolution = avatar.rpartition("_")
+        pack = self.studio.avatars.load(self.studio.avatars.find(name, resolution))
+        return Response(pack.video, media_type="video/mp4")
 
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):

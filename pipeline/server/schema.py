@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
 from pipeline.avatar.store import RESOLUTIONS
@@ -392,6 +392,10 @@ METRICS: dict[str, Any] = {
 VIDEO: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("video/mp4", "The video.", binary=True), **_FILE_ANSWERS, **problems(404)},
+}
+IDLE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: _content("video/mp4", "The clip.", binary=True), **problems(400, 404)},
 }
 CAPTIONS: dict[str, Any] = {
     "response_class": FileResponse,

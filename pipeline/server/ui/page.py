@@ -29,9 +29,11 @@ PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.
 STOPPED = f"() => {bar.pressed(STOPPING, 'stopping')}"
 WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -1), null]"
 """What is said on the tab for texts is not the recording that lies on another."""
-PLAYER, PLAYER_CSS, PLAYER_JS = (
-    Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+PLAYER, PLAYER_CSS, IDLE_JS, PLAYER_JS = (
+    Path(__file__).with_name(name).read_text("utf-8") for name in ("player.html", "player.css", "idle.js", "player.js")
 )
+STAGE = "(stage, avatar, resolution) => ({...stage, idle: `/assets/idle/${avatar}_${resolution}.mp4`})"
+"""What the player shows: the stage of the page's task, and the chosen avatar while nobody speaks."""
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
@@ -137,7 +139,10 @@ def build_page(studio: Studio, line: RenderQueue, uploads: Uploads, inspector: I
         for button in (go, say):
             button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
         result.stop.click(None, None, result.status, js=STOPPED, api_visibility="private")
-        result.status.change(None, result.status, result.player, js="stage => stage", api_visibility="private")
+        shown_now = [result.status, settings.avatar, settings.resolution]
+        for changed in (result.status, settings.avatar, settings.resolution):
+            changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
+        page.load(None, shown_now, result.player, js=STAGE, api_visibility="private")
         fields = [text, *settings.fields, audio]
         speaks = go.click(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, api_name="generate", **queued)
         private = {"api_visibility": "private", **queued}
@@ -226,7 +231,7 @@ def _lay_out_result() -> _Result:
         label=shown("player"),
         html_template=PLAYER,
         css_template=PLAYER_CSS,
-        js_on_load=PLAYER_JS,
+        js_on_load=IDLE_JS + PLAYER_JS,
         apply_default_css=False,
         elem_id="video",
     )

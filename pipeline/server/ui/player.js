@@ -13,9 +13,9 @@ const MOST_HOLD = 4; // seconds in hand that are enough for a start, however slo
 const FAR_AHEAD = 60; // seconds in hand with which nothing more is fetched for now
 const KEPT_BEHIND = 10; // seconds that stay where the browser's memory for the video is full
 
-const video = element.querySelector('video');
-const screen = element.querySelector('.screen');
+const video = element.querySelector('.answer');
 const play = element.querySelector('.play');
+const replay = element.querySelector('.replay');
 const captions = element.querySelector('.captions');
 const download = element.querySelector('.download');
 
@@ -26,6 +26,7 @@ if (!navigator.language.startsWith('ko')) {
 let task = null; // id of the task that is shown, or was until it was stopped
 let live = null; // what feeds the video while it is being made
 let file = null; // address of the finished video
+let ends = 0; // how long it is (s), once it is finished
 let captioned = true; // whether the visitor wants captions
 
 function show(stage) {
@@ -53,6 +54,7 @@ function start(stage) {
         live.run().catch(() => live?.close()); // stopped, or broken off: the finished file will do
     } else {
         video.src = stage.video_url;
+        idle.rewind();
         begin();
     }
 }
@@ -60,6 +62,8 @@ function start(stage) {
 function finish(stage) {
     file = download.href = stage.video_url;
     download.hidden = false;
+    ends = stage.audio_duration;
+    idle.standBy(ends);
     if (video.error || !video.currentSrc || (live && live.closed)) {
         video.src = file;
         begin();
@@ -88,14 +92,16 @@ function picture() {
 }
 
 function letGo() {
+    idle.takeOver(video);
     live?.close();
     live = file = null;
+    ends = 0;
     video.querySelector('track')?.remove();
     video.removeAttribute('src');
     video.removeAttribute('poster');
     video.load(); // only this frees what is buffered
     screen.classList.remove('filled');
-    captions.hidden = download.hidden = play.hidden = true;
+    captions.hidden = download.hidden = replay.hidden = play.hidden = true;
 }
 
 function begin() {
@@ -141,6 +147,7 @@ class Live {
         const buffer = source.addSourceBuffer(MIME);
         const response = await fetching;
         if (!response.ok) throw new Error(response.statusText);
+        idle.rewind(); // the first pictures are there in a moment
         video.addEventListener('waiting', () => this.#ranDry(), { signal });
         video.addEventListener('canplay', () => this.#goOn(), { signal });
         const reader = response.body.getReader();
@@ -215,11 +222,27 @@ function happening(target, event, signal) {
 }
 
 video.addEventListener('pause', () => live?.held || video.ended || takeFile());
-video.addEventListener('ended', takeFile);
-video.addEventListener('play', () => (play.hidden = true));
+video.addEventListener('ended', () => {
+    takeFile();
+    idle.comeBack();
+    replay.hidden = false;
+});
+video.addEventListener('play', () => (play.hidden = replay.hidden = true));
+video.addEventListener('playing', () => {
+    idle.leave();
+    idle.standBy(ends);
+});
 play.addEventListener('click', begin);
+replay.addEventListener('click', () => {
+    idle.rewind();
+    video.currentTime = 0;
+    begin();
+});
 captions.addEventListener('click', () => {
     captioned = !captioned;
     showCaptions();
 });
-watch('value', () => show(props.value));
+watch('value', () => {
+    idle.load(props.value.idle);
+    show(props.value);
+});

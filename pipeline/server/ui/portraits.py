@@ -80,7 +80,7 @@ class Portraits:
         self._portrait = lru_cache(maxsize=256)(self._drawn)
 
     def gallery(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
-        """Return all avatars, labelled for the visitor, with portraits (data URLs), and the CHOSEN one, or the first."""
+        """Return all avatars, with labels for the visitor and portraits (data URLs), and CHOSEN, or else the first."""
         language = visitors_language(request)
         smallest = {pack.name: pack for pack in self._store.list()}  # the last of each is the smallest
         avatars = []

@@ -1,0 +1,104 @@
+// Shows the avatar before, between and after answers: its own clip, silent, round and round. An answer begins with the
+// clip's first picture and shows one after the other, so after SECONDS of it the clip goes on from SECONDS.
+//
+// Comes before player.js, in the same function.
+
+const screen = element.querySelector('.screen');
+const stillness = matchMedia('(prefers-reduced-motion: reduce)');
+const FADE = 300; // milliseconds in which one picture gives way to another one
+
+class Idle {
+    #clip = element.querySelector('.idle');
+    #cover = element.querySelector('.cover'); // holds what was seen until now while something else begins under it
+    #address = null;
+    #seen = true; // whether it is what can be seen, and not an answer
+
+    // Show the avatar whose clip is at ADDRESS.
+    async load(address) {
+        if (!address || address === this.#address) return;
+        this.#address = address;
+        const response = await fetch(address).catch(() => null);
+        const clip = response?.ok ? await response.blob() : null; // in memory: the browser may go anywhere in it at once
+        if (address !== this.#address) return; // another one was chosen meanwhile
+        if (this.#seen) this.#hold(this.#clip);
+        URL.revokeObjectURL(this.#clip.src);
+        if (clip) this.#clip.src = URL.createObjectURL(clip);
+        else this.#clip.removeAttribute('src');
+        screen.classList.toggle('alive', clip !== null);
+        this.#clip.addEventListener('loadeddata', () => this.#yield(), { once: true });
+        this.#play();
+    }
+
+    // Go back to the first picture, and wait there for an answer.
+    async rewind() {
+        this.#clip.pause();
+        if (!this.#seen || !this.#clip.currentTime) return;
+        this.#hold(this.#clip);
+        await this.#goTo(0);
+        this.#yield();
+    }
+
+    // An answer can be seen from now on.
+    leave() {
+        this.#seen = false;
+        screen.classList.remove('idling');
+        this.#clip.pause();
+        this.#yield();
+    }
+
+    // Be ready to go on after SECONDS of the answer that can be seen.
+    standBy(seconds) {
+        if (!this.#seen) this.#goTo(seconds);
+    }
+
+    // Go on where the answer ended.
+    async comeBack() {
+        if (this.#seen) return this.#play();
+        this.#seen = true;
+        await this.#arrived();
+        if (!this.#seen) return;
+        screen.classList.add('idling');
+        this.#play();
+    }
+
+    // Go on although the ANSWER, a video, has not ended, with what it shows now.
+    async takeOver(answer) {
+        if (!this.#seen) {
+            this.#hold(answer);
+            this.#goTo(answer.currentTime);
+        }
+        await this.comeBack();
+        this.#yield();
+    }
+
+    #play() {
+        if (this.#seen && !stillness.matches) this.#clip.play().catch(() => {}); // a newer call came in between
+    }
+
+    async #goTo(seconds) {
+        if (this.#clip.duration) this.#clip.currentTime = seconds % this.#clip.duration;
+        await this.#arrived();
+    }
+
+    async #arrived() {
+        const clip = this.#clip;
+        if (clip.seeking) await new Promise((resolve) => clip.addEventListener('seeked', resolve, { once: true }));
+    }
+
+    #hold(shown) {
+        const { videoWidth, videoHeight } = shown;
+        if (!videoWidth) return;
+        [this.#cover.width, this.#cover.height] = [videoWidth, videoHeight];
+        this.#cover.getContext('2d').drawImage(shown, 0, 0);
+        this.#cover.hidden = false;
+    }
+
+    async #yield() {
+        if (this.#cover.hidden || this.#cover.getAnimations().length) return;
+        await this.#cover.animate({ opacity: [1, 0] }, FADE).finished;
+        this.#cover.hidden = true;
+    }
+}
+
+const idle = new Idle();
+

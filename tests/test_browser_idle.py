@@ -1,0 +1,91 @@
+"""A real browser before, between and after answers: the avatar is there, and neither begins nor ends with a jump."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Server
+from tests.test_browser import MOVED, write
+from tests.test_browser_studio import opened
+
+IDLE = "document.querySelector('#video .idle')"
+ALIVE = f"() => document.querySelector('#video .alive.idling') && {IDLE}.currentTime > 0.3"
+LOOK = """() => {
+    const [idle, answer] = ['idle', 'answer'].map((name) => document.querySelector(`#video .${name}`));
+    const screen = document.querySelector('#video .screen');
+    const context = new OffscreenCanvas(160, 90).getContext('2d', { willReadFrequently: true });
+    const seen = (video) => {
+        context.drawImage(video, 0, 0, 160, 90);
+        return context.getImageData(0, 0, 160, 90).data.filter((_, i) => i % 4 !== 3);
+    };
+    const change = (one, other) => one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0) / one.length;
+    window.usual = [];
+    let before = null;
+    const watch = () => {
+        const now = seen(idle);
+        if (before && !idle.paused) usual.push(change(before, now));
+        before = now;
+        idle.requestVideoFrameCallback(watch);
+    };
+    watch();
+    answer.addEventListener('playing', () => { window.begun = change(seen(idle), seen(answer)); }, { once: true });
+    answer.addEventListener('ended', () => {
+        const last = seen(answer);
+        const look = () => screen.matches('.idling') ? (window.ended = change(last, seen(idle))) : setTimeout(look, 1);
+        look();
+    }, { capture: true, once: true });
+}"""
+"""Notes how much the picture changes (of 255, a mean) from one of the clip to the next, and where an answer takes over
+and gives back."""
+
+
+def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) -> None:
+    page = opened(browser, server, "ko")
+    page.wait_for_function(ALIVE)
+    page.evaluate(LOOK)
+    page.wait_for_function(f"() => {IDLE}.currentTime > 2")  # far away from the first picture
+    far = page.evaluate("usual.reduce((sum, one) => sum + one, 0)")
+    page.click("#generate")
+    page.wait_for_function("() => window.ended !== undefined")
+    begun, ended, most = page.evaluate("[begun, ended, Math.max(...usual)]")
+    assert 0 < begun < 1.5 * most and 0 < ended < 1.5 * most and far > 10 * most
+    at = page.evaluate(f"{IDLE}.currentTime")
+    page.wait_for_function(f"() => {IDLE}.currentTime > {at + 0.3}")  # and on it goes
+    assert 3.5 < at < 5 and page.faults == []
+    page.context.close()
+
+
+def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_server: Server, browser: Any) -> None:
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, "en")
+    page.wait_for_selector("#video .alive.idling")
+    assert page.evaluate(f"[{IDLE}.muted, {IDLE}.loop, {IDLE}.paused]") == [True, True, False]
+    shown = page.evaluate(f"{IDLE}.src")
+    page.click("#portraits label[title=solo]")
+    page.wait_for_function(f"() => {IDLE}.src !== '{shown}' && !{IDLE}.paused")
+    write(page, "slow " + "word " * 30)
+    page.wait_for_function(MOVED)
+    assert page.evaluate(f"{IDLE}.paused") and page.locator("#video .idling").count() == 0
+    page.click("#stop")
+    page.wait_for_function(f"() => document.querySelector('#video .idling') && !{IDLE}.paused")
+    write(page, "two words")
+    page.click("#video .replay")
+    page.wait_for_selector("#video .screen:not(.idling)")
+    page.wait_for_selector("#video .idling")
+    page.wait_for_function("() => document.querySelector('#video .cover').hidden")
+    assert page.faults == []
+    page.context.close()
+
+
+def test_whoever_wants_less_motion_sees_a_picture(fake_server: Server, browser: Any) -> None:
+    page = opened(browser, fake_server, "en", motion="reduce")
+    page.wait_for_function(f"() => document.querySelector('#video .alive') && {IDLE}.readyState > 1")
+    assert page.evaluate(f"[{IDLE}.paused, {IDLE}.currentTime]") == [True, 0]
+    page.context.close()
+
+
+@pytest.mark.parametrize("avatar", ["solo_360p", "nobody_720p", "solo", "..", "solo_480p.mp4"])
+def test_an_avatar_that_is_not_there_has_no_clip(fake_server: Server, avatar: str) -> None:
+    assert fake_server.get(f"/assets/idle/{avatar}.mp4").status_code == 404
