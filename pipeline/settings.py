@@ -43,6 +43,8 @@ class Settings:
     """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
     video_encoder: str = "auto"
     """Who encodes the videos: x264, nvenc (an NVIDIA card's own encoder), or auto (nvenc where a card also draws)."""
+    musetalk_compile: int = 0
+    """1 tries torch.compile when MuseTalk is loaded, too; that takes minutes, and the quicker way is taken."""
     models_dir: Path = ROOT / "models"
     """Where weights of networks lie."""
     elevenlabs_api_key: str = field(default="", repr=False)

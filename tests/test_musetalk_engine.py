@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -21,7 +22,7 @@ from pipeline.engines.base import Stretch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.engine import MuseTalkEngine
-from pipeline.engines.musetalk.fast import BFLOAT, Accepted, Step, accept, random_input
+from pipeline.engines.musetalk.fast import BFLOAT, Accepted, Quickest, Step, accept, fused, random_input
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.plan import plan
@@ -275,6 +276,48 @@ def test_steps_that_change_what_is_drawn_are_undone_and_said() -> None:
     assert "out of memory" in accepted.notes[3] and "nan" in accepted.notes[1]
     assert accepted.network.unet.dtype == torch.bfloat16
     assert 0 < _error(accepted) < 0.01
+
+
+def _network_of(label: str, seconds: float) -> Step:
+    """A step that changes nothing, and whose drawing takes SECONDS."""
+
+    class Sleeper:
+        def __init__(self, network: Network) -> None:
+            self._network = network
+
+        def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+            time.sleep(seconds)
+            return self._network.draw(latents, features)
+
+    return Step(label, Sleeper)
+
+
+def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:
+    swift, slow, grey = _network_of("swift", 0), _network_of("slow", 0.2), Step("grey", _grey)
+    for rivals in (Quickest((swift, slow)), Quickest((grey, slow, swift))):
+        accepted = accept(_make, (rivals,))
+        said = {note.partition(": ")[0]: note for note in accepted.notes}
+        assert list(said) == [step.name for step in rivals]
+        assert "swift: used, mean error 0.0000" in said["swift"] and "ms for 8 frames" in said["swift"]
+        assert all("not used" in note for name, note in said.items() if name != "swift")
+        assert accepted.drawer.__class__.__name__ == "Sleeper" and _error(accepted) < 1e-6
+
+
+@pytest.mark.slow
+def test_compiled_it_draws_the_same() -> None:
+    """Traced and rewritten as for a card, but for the last step: to make code for a CPU takes minutes."""
+    accepted = accept(_make, ((Step("compiled", lambda network: fused(network, backend="aot_eager")),),))
+    assert accepted.notes[0].startswith("compiled: used, mean error 0.0000")
+    assert accepted.network.unet._compiled_call_impl is not None and _error(accepted) < 1e-5
+
+
+def test_where_nothing_can_be_compiled_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        raise RuntimeError("no C++ compiler")
+
+    accepted = accept(_make, (Quickest((Step("compiled", lambda network: fused(network, without_compiler)),)),))
+    assert accepted.notes == ("compiled: not used, RuntimeError: no C++ compiler",)
+    assert _error(accepted) < 1e-6
 
 
 def test_without_steps_it_is_the_plain_network() -> None:

@@ -16,8 +16,9 @@ AUTO = "auto"
 
 def lipsync_engines(settings: Settings) -> dict[str, LipsyncEngine]:
     """Return all engines by name; nothing heavy is loaded. Raises ValueError for a LIPSYNC_ENGINE that is none."""
-    musetalk = ZeroGpuEngine if lends_cards() else MuseTalkEngine
-    engines: list[LipsyncEngine] = [MeshEngine(), musetalk(settings.models_dir)]
+    models, compiles = settings.models_dir, bool(settings.musetalk_compile)
+    musetalk = ZeroGpuEngine(models) if lends_cards() else MuseTalkEngine(models, compiles)
+    engines: list[LipsyncEngine] = [MeshEngine(), musetalk]
     names = [engine.name for engine in engines]
     if settings.lipsync_engine not in (*names, AUTO):
         raise ValueError(f"LIPSYNC_ENGINE={settings.lipsync_engine!r}: expected {', '.join(names)} or {AUTO}")

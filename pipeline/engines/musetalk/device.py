@@ -33,3 +33,9 @@ def to_host(tensor: torch.Tensor) -> Callable[[], np.ndarray]:
         return host.numpy()
 
     return fetch
+
+
+def wait(device: torch.device) -> None:
+    """Wait until DEVICE has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

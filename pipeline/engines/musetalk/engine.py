@@ -32,12 +32,14 @@ class MuseTalkEngine:
     """Lipsync by MuseTalk 1.5 with the weights in the folder MODELS, on every CUDA device, or else on the CPU.
 
     Models are loaded at the first use, one copy per device; as many renders as there are devices go on at a time.
+    With COMPILES torch.compile is tried, too, when they are.
     """
 
     name = "musetalk"
 
-    def __init__(self, models: Path) -> None:
+    def __init__(self, models: Path, compiles: bool = False) -> None:
         self._models = models
+        self._compiles = compiles
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._idle: queue.Queue[Worker] = queue.Queue()
@@ -95,14 +97,15 @@ class MuseTalkEngine:
             self.check()
             import torch
 
-            from pipeline.engines.musetalk.fast import STEPS
+            from pipeline.engines.musetalk.fast import STEPS, STEPS_WITH_COMPILED
             from pipeline.engines.musetalk.worker import Worker, models_in
 
             torch.backends.cudnn.benchmark = True  # batches are of few fixed sizes
             devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
             models = models_in(self._models)
+            steps = STEPS_WITH_COMPILED if self._compiles else STEPS
             try:
-                workers = [Worker(device, models, STEPS) for device in devices] or [
+                workers = [Worker(device, models, steps) for device in devices] or [
                     Worker(torch.device("cpu"), models, ())
                 ]
             except Unavailable as error:

@@ -7,6 +7,7 @@ is loaded, and kept only where what it draws stays near what the plain network d
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 import torch
 
 from pipeline.engines.musetalk.audio import WINDOW
+from pipeline.engines.musetalk.device import wait
 from pipeline.engines.musetalk.network import Network
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ TOLERANCE = 0.01
 """Mean error, of pictures in 0..1, up to which a step is accepted."""
 BATCHES = (2, 4, 8)
 """Frames that are drawn at a time; fewer are padded. The first batch of a video is the smallest: it starts soon."""
+ROUNDS = 5
+"""Batches that alternatives are timed over."""
 _DEPTHS = 5
 """Hidden states of whisper-tiny per moment: its input and its four layers."""
 
@@ -42,6 +46,10 @@ class Step:
     apply: Callable[[Network], Drawer]
 
 
+class Quickest(tuple[Step, ...]):
+    """Alternatives of which the quickest is taken, not the first that is accepted."""
+
+
 def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
     def apply(network: Network) -> Drawer:
         for model in (network.unet, network.vae):
@@ -54,6 +62,17 @@ def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
 def _channels_last(network: Network) -> Drawer:
     network.unet.to(memory_format=torch.channels_last)
     network.vae.to(memory_format=torch.channels_last)
+    return network
+
+
+def fused(network: Network, backend: str = "inductor") -> Network:
+    """Return NETWORK translated by torch.compile with BACKEND, once for every size of BATCHES.
+
+    Its mode "reduce-overhead" has CUDA graphs of its own, which break when another thread than the first one draws
+    (github.com/pytorch/pytorch/issues/123177): here every video has its thread. So ``Graphs`` are laid around it.
+    """
+    for model in (network.unet, network.vae.decoder):
+        model.compile(dynamic=False, backend=backend)
     return network
 
 
@@ -92,8 +111,11 @@ HALF = Step("float16", _in_format(torch.float16))
 BFLOAT = Step("bfloat16", _in_format(torch.bfloat16))
 CHANNELS_LAST = Step("channels last", _channels_last)
 GRAPHS = Step("CUDA graphs", Graphs)
-STEPS = ((HALF, BFLOAT), (CHANNELS_LAST,), (GRAPHS,))
+COMPILED = Step("torch.compile in CUDA graphs", lambda network: Graphs(fused(network)))
+STEPS: tuple[tuple[Step, ...], ...] = ((HALF, BFLOAT), (CHANNELS_LAST,), (GRAPHS,))
 """What is tried on a GPU, in order; of the alternatives in brackets the first that is accepted."""
+STEPS_WITH_COMPILED: tuple[tuple[Step, ...], ...] = (*STEPS[:-1], Quickest((GRAPHS, COMPILED)))
+"""With what takes minutes to try: networks of this size are translated for as long."""
 
 
 @dataclass(frozen=True)
@@ -114,39 +136,65 @@ class Accepted:
         return self.drawer.draw(latents, features)[:count]
 
 
-def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Accepted:
-    """Return the network that MAKE makes, made faster by those of STEPS that change nothing.
+class _Trial:
+    """The network that MAKE makes, with the steps that were taken so far."""
 
-    MAKE is called again after a step that did: such a step may have rounded the weights.
-    """
-    network = make()
-    sample = random_input(network, BATCHES[-1])
+    def __init__(self, make: Callable[[], Network]) -> None:
+        self._make = make
+        self.taken: list[Step] = []
+        self.network = make()
+        self.drawer: Drawer = self.network
+
+    def apply(self, step: Step) -> None:
+        self.drawer = step.apply(self.network)
+
+    def renew(self) -> None:
+        """Make the network again, without a step that was tried: it may have rounded the weights."""
+        del self.network, self.drawer  # before others take their memory
+        self.network = self.drawer = self._make()
+        for step in self.taken:
+            self.apply(step)
+
+
+def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Accepted:
+    """Return the network that MAKE makes, made faster by those of STEPS that change nothing."""
+    trial = _Trial(make)
+    sample = random_input(trial.network, BATCHES[-1])
     pairs = zip(*(torch.split(rows, BATCHES[0]) for rows in sample), strict=True)  # all at once would fill a small card
-    plain = torch.cat([network.draw(*pair) for pair in pairs])
-    taken: list[Step] = []
+    plain = torch.cat([trial.network.draw(*pair) for pair in pairs])
     notes: list[str] = []
-    drawer: Drawer = network
     for alternatives in steps:
+        said: dict[Step, str] = {}
+        times: dict[Step, float] = {}
         for step in alternatives:
-            error, reason = float("inf"), ""
+            if said:
+                trial.renew()
             try:
-                drawer = step.apply(network)
-                error = float((drawer.draw(*sample) - plain).abs().mean())
+                trial.apply(step)
+                error = float((trial.drawer.draw(*sample) - plain).abs().mean())
+                said[step] = f"mean error {error:.4f}"
             except (RuntimeError, ValueError, NotImplementedError) as failure:
-                reason = f"{type(failure).__name__}: {failure}".splitlines()[0]
+                error = float("inf")
+                met = getattr(failure, "inner_exception", failure)  # torch.compile wraps what it met
+                said[step] = f"{type(met).__name__}: {met}".splitlines()[0]
             if error <= TOLERANCE:
-                taken.append(step)
-                notes.append(f"{step.name}: used, mean error {error:.4f}")
-                break
-            notes.append(f"{step.name}: not used, {reason or f'mean error {error:.4f}'}")
-            logger.warning("musetalk: %s", notes[-1])
-            del network, drawer
-            network = drawer = make()
-            for known in taken:
-                drawer = known.apply(network)
-    if network.device.type == "cuda":
+                times[step] = 0.0
+                if not isinstance(alternatives, Quickest):
+                    break
+                times[step] = _seconds(trial.drawer, sample)
+                said[step] += f", {times[step] * 1000:.1f} ms for {BATCHES[-1]} frames"
+        chosen = min(times, key=times.__getitem__, default=None)
+        if chosen is not None:
+            trial.taken.append(chosen)
+        if chosen is not step:
+            trial.renew()
+        for tried, outcome in said.items():
+            notes.append(f"{tried.name}: {'used' if tried is chosen else 'not used'}, {outcome}")
+            if tried is not chosen:
+                logger.warning("musetalk: %s", notes[-1])
+    if trial.network.device.type == "cuda":
         torch.cuda.empty_cache()  # the plain network took twice the memory
-    return Accepted(network, drawer, tuple(notes))
+    return Accepted(trial.network, trial.drawer, tuple(notes))
 
 
 def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,3 +204,14 @@ def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tenso
     latents = torch.randn(size, unet.in_channels, 32, 32, generator=generator)
     features = torch.randn(size, WINDOW * _DEPTHS, unet.cross_attention_dim, generator=generator)
     return latents.to(network.device), features.to(network.device)
+
+
+def _seconds(drawer: Drawer, sample: tuple[torch.Tensor, torch.Tensor]) -> float:
+    """Return how long DRAWER, which is warm, takes to draw SAMPLE."""
+    latents, features = sample
+    wait(latents.device)
+    start = time.perf_counter()
+    for _ in range(ROUNDS):
+        drawer.draw(latents, features)
+    wait(latents.device)
+    return (time.perf_counter() - start) / ROUNDS
