@@ -1,0 +1,183 @@
+"""What the documents say is so: settings, endpoints, commands and links."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import ROOT, Settings
+from tests.conftest import Server, running
+
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+LANGUAGES = ("docs", "docs/ko")
+OTHERS_SETTINGS = {"SYSTEM", "NUMBA_CACHE_DIR", "HF_ENDPOINT", "OMP_NUM_THREADS"}
+BODY = {"text": "안녕하세요.", "avatar": "talk_long", "resolution": "360p"}
+ADDRESS = "http://localhost:5000"
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the blocks of code in PAGE that are marked as LANGUAGE."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link can name in PAGE after "#", as GitHub makes it of headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link}: there is no {target}"
+        assert target.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(target), f"{link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_lines_are_short(page: Path) -> None:
+    code = False
+    for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
+        code ^= line.lstrip().startswith("```")
+        # a table's row cannot be broken, neither can an event or an address
+        assert len(line) <= 120 or code or line.startswith("|") or "](" in line, f"line {number}"
+
+
+def test_every_page_has_its_translation() -> None:
+    english, korean = ({page.name for page in (ROOT / folder).glob("*.md")} for folder in LANGUAGES)
+    assert english == korean
+    for name in english:
+        there, here = ((ROOT / folder / name).read_text("utf-8") for folder in LANGUAGES)
+        assert [len(marks) for marks in re.findall("^#+", there, re.M)] == [
+            len(marks) for marks in re.findall("^#+", here, re.M)
+        ], f"{name}: the chapters differ"
+        assert f"](ko/{name})" in there and f"](../{name})" in here
+
+
+@pytest.mark.parametrize("folder", LANGUAGES)
+def test_every_setting_is_described_with_its_default(folder: str) -> None:
+    variables = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+    expected = {variables.get(one.name, one.name.upper()): one.default for one in fields(Settings)}
+    text = (ROOT / folder / "settings.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
+    assert rows.keys() == expected.keys()
+    for variable, default in expected.items():
+        told = re.match("`(.*?)`", rows[variable])
+        if default == "":
+            assert told is None, variable
+        elif isinstance(default, Path):
+            assert told is not None and ROOT / told[1] == default, variable
+        else:
+            assert told is not None and told[1] == (f"{default:g}" if isinstance(default, float) else str(default))
+    assert set(re.findall(r"`([A-Z]{2,}_[A-Z_]+)", text)) <= expected.keys() | OTHERS_SETTINGS
+
+
+@pytest.mark.parametrize("folder", LANGUAGES)
+def test_every_route_is_described(fake_server: Server, folder: str) -> None:
+    text = (ROOT / folder / "api.md").read_text("utf-8")
+    told = set(re.findall(r"`(GET|POST|DELETE) (/[^`]*)`", text))
+    described = fake_server.get("/api/openapi.json").json()["paths"]
+    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    assert told == routes | {("GET", "/api/openapi.json")}
+    asked = re.findall(r"curl\b(?:[^\n]|\\\n)*?http://localhost:5000(/\S*)", text)
+    for _, path in told:
+        pattern = re.sub(r"\\\{\w+\\\}", r"[^/\\s]+", re.escape(path))
+        assert any(re.fullmatch(pattern, one) for one in asked), f"{path}: no example"
+
+
+@pytest.mark.parametrize("folder", LANGUAGES)
+def test_every_json_of_the_api_is_json(folder: str) -> None:
+    page = ROOT / folder / "api.md"
+    replies = [json.loads(block) for block in blocks(page, "json")]
+    events = [json.loads(line) for line in re.findall(r"^data: (.*)$", page.read_text("utf-8"), re.MULTILINE)]
+    assert len(replies) >= 9 and len(events) >= 10
+    assert all("task_id" in event for event in events)
+
+
+def test_both_languages_have_the_same_code() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for language in ("bash", "json", "python", "javascript"):
+            assert blocks(page, language) == blocks(page.parent / "ko" / page.name, language), page.name
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The program itself, on packs that may be added to."""
+    packs = tmp_path_factory.mktemp("store") / "precomputed"
+    shutil.copytree(ROOT / "precomputed", packs)
+    with running(["app.py"], tmp_path_factory.mktemp("docs"), PRECOMPUTED=str(packs)) as started:
+        yield started
+
+
+def run(command: str, server: Server, folder: Path, task_id: str) -> None:
+    """Run COMMAND as a reader would, except that an error of the server is one of curl's, too."""
+    failing = 'curl() { command curl -sS --fail-with-body -m 200 "$@"; }\n'
+    script = failing + command.replace(ADDRESS, server.url)
+    environ = {**os.environ, "TASK": task_id}
+    done = subprocess.run(["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert '"type": "error"' not in done.stdout and '"success": false' not in done.stdout, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("name", ["docs/api.md", "README.md"])
+def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples" / "talk_short.mp4", tmp_path / "my_clip.mp4")
+    finished = server.post("/api/v2/lipsync", BODY).json()["task_id"]
+    ran = 0
+    for command in blocks(ROOT / name, "bash"):
+        if not command.startswith("curl"):
+            continue
+        if "/api/cancel/" in command:
+            with server.stream({**BODY, "text": "하나 둘 셋 넷 다섯. " * 50}) as events:
+                run(command, server, tmp_path, next(events)["task_id"])
+                assert list(events)[-1]["cancelled"] is True
+        else:
+            run(command, server, tmp_path, finished)
+        ran += 1
+    assert ran >= (15 if name == "docs/api.md" else 2)
+    server.delete("/api/avatars/me")
+
+
+@pytest.mark.slow
+def test_every_python_snippet_works(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "speech.wav").write_bytes(speech_of(server))
+    for snippet in [*blocks(ROOT / "docs" / "api.md", "python")]:
+        code = snippet.replace(ADDRESS, server.url)
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_every_javascript_snippet_works(server: Server, tmp_path: Path) -> None:
+    for number, snippet in enumerate(blocks(ROOT / "docs" / "api.md", "javascript")):
+        file = tmp_path / f"{number}.mjs"
+        file.write_text(snippet.replace(ADDRESS, server.url))
+        done = subprocess.run(["node", file], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and "done" in done.stdout, done.stderr
+
+
+def speech_of(server: Server) -> bytes:
+    reply = server.post("/api/v2/lipsync", BODY).json()
+    return server.get(reply["audio_url"]).content
