@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +22,7 @@ from pipeline.errors import BadRequest, PipelineError
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
 from pipeline.settings import Settings
-from pipeline.speak import Speaker
-from pipeline.speech.articulate import articulate
 from pipeline.speech.language import language_of
-from pipeline.speech.listen import listen
-from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.record import SpeechRecord, write_record
 from pipeline.speech.recording import load_audio
 from pipeline.speech.spool import SpeechSpool
@@ -37,6 +34,9 @@ from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.captions import CaptionWriter
 from pipeline.video.encoder import X264, Encoder, check_setting, encoder_for
 from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
+
+if TYPE_CHECKING:
+    from pipeline.speak import Speaker
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,9 @@ def make_studio(settings: Settings) -> Studio:
 
 def warm_up(studio: Studio) -> None:
     """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voice."""
+    from pipeline.speech.articulate import articulate  # scipy and what it brings are loaded while the page is there
+    from pipeline.speech.phonemes import phonemes_of
+
     started = time.perf_counter()
     packs = studio.avatars.list()
     if not packs:
@@ -157,6 +160,8 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
     A recording whose words are known comes without marks, since it is going to be aligned with them; the marks of any
     other are what can be heard. Raises BadRequest for a recording without speech, and whatever the engine raises.
     """
+    from pipeline.speech.listen import listen
+
     if request.recording is None:
         yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel)
         return
@@ -186,6 +191,8 @@ def saying(
 
     If the block fails, they are removed; either way SPEAK's token is set at the end.
     """
+    from pipeline.speak import Speaker
+
     stop = task.cancel.child()
     with SpeechSpool(task.audio) as spool, CaptionWriter(task.captions) if request.text else nullcontext() as captions:
         speaker = Speaker(speak(stop), spool, avatar.fps, request.frame_skip, studio.espeak, stop, captions)

@@ -38,6 +38,10 @@ logger = logging.getLogger("tests.fakes")
 WIDTH, HEIGHT, FPS = 64, 48, 25
 CLIP_FRAMES = 5
 SECONDS_PER_WORD = 0.4
+WARM_UP = "아"
+"""What the warm-up says."""
+COLD_UNTIL = os.environ.get("FAKE_COLD_UNTIL", "")
+"""The warm-up lasts until this file is there."""
 RATE = 16_000
 
 
@@ -100,6 +104,8 @@ class FakeEngine:
         texts = (stretch.speech.text for stretch in stretches for _ in stretch.mouth.weights)
         try:
             for number, text in enumerate(texts):
+                while text == WARM_UP and COLD_UNTIL and not Path(COLD_UNTIL).exists():
+                    cancel.wait(0.05)
                 if "slow" in text:
                     cancel.wait(0.1)
                 if "brisk" in text:

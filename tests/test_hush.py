@@ -14,8 +14,8 @@ from pipeline.avatar.measure import Person
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.engines.mesh.basis import load_basis
-from pipeline.engines.mesh.engine import FaceMover
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.mover import FaceMover
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags

@@ -22,8 +22,8 @@ from pipeline.avatar.report import write_report
 from pipeline.avatar.store import AvatarStore
 from pipeline.avatar.teeth import LEFT, RIGHT, TOP, find_teeth
 from pipeline.engines.mesh.basis import LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER, load_basis
-from pipeline.engines.mesh.engine import FaceMover
 from pipeline.engines.mesh.interior import TEETH_DEPTH, light_of, teeth_white
+from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.errors import BadPack
 from pipeline.settings import Settings

@@ -19,8 +19,8 @@ from pipeline.avatar.measure import Person
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.rest import CLOSED_GAP
 from pipeline.engines.mesh.basis import LOWER_OUTER, UPPER_OUTER, load_basis
-from pipeline.engines.mesh.engine import FaceMover, fade
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.mover import FaceMover, fade
 from pipeline.engines.mesh.warp import warp
 from pipeline.video.frame import Frame
 

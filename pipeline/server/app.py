@@ -60,12 +60,19 @@ def serve(studio: Studio, generate: Generate) -> None:
     metrics, gpu = Metrics(), Gpu()
     line = RenderQueue(studio, book, generate, metrics)
     inspector = Inspector(book, settings.max_seconds)
-    page = build_page(studio, line, uploads, inspector)
+    warm = threading.Event()
+    page = build_page(studio, line, uploads, inspector, warm)
     metrics.watch(line.waiting, line.busy, gpu)
     making = AvatarApi(uploads, settings.max_upload)
     api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, making, inspector)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     told_to_end = threading.Event()
+
+    def get_ready() -> None:
+        try:
+            warm_up(studio)
+        finally:
+            warm.set()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         told_to_end.set()
@@ -94,7 +101,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         },
     )
     logger.info("ready: %s", url)
-    threading.Thread(target=warm_up, args=(studio,), name="warm-up", daemon=True).start()
+    threading.Thread(target=get_ready, name="warm-up", daemon=True).start()
     told_to_end.wait()
     logger.info("ending")
     line.close(GOODBYE_SECONDS)

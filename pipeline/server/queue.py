@@ -98,8 +98,8 @@ class RenderQueue:
         """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
         limit = self._renderers
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
-        demo.queue(max_size=None)  # ``join`` refuses, in words of our own
         self._demo = demo
+        self._queue.max_size = None  # ``join`` refuses, in words of our own
         self._queue.sleep_when_free = IDLE_SECONDS
 
     @property

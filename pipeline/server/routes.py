@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Security
@@ -104,16 +105,16 @@ class Api:
         rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/metrics", self.measured, **schema.METRICS)
         results = APIRouter()
-        for path, endpoint, described in (
+        for path, endpoint, shape in (
             ("/video/{task_id}.mp4", self.video, schema.VIDEO),
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
         ):
-            results.add_api_route(path, endpoint, **described)
+            results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        description = schema.described([*rest.routes, *results.routes])
-        rest.add_api_route("/api/openapi.json", lambda: description, include_in_schema=False)
+        described = cache(lambda: schema.described([*rest.routes, *results.routes]))
+        rest.add_api_route("/api/openapi.json", described, include_in_schema=False)
         return [*rest.routes, *results.routes]
 
     def status(self, request: Request) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from pipeline.avatar.pack import Avatar, Inpainting
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
-from pipeline.engines.mesh.engine import fade
+from pipeline.engines.mesh.mover import fade
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.device import to_device

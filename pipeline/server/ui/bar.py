@@ -34,7 +34,8 @@ def make_bar(elem_id: str, visible: bool = True) -> gr.HTML:
 
 
 def at(message: str, share: float, state: str) -> dict[str, Any]:
-    """Return what the bar shows: MESSAGE, SHARE (0..1), and "queued", "running", "done", "failed" or "idle"."""
+    """Return what the bar shows: MESSAGE, SHARE (0..1), and "queued", "running", "done", "failed",
+    "warming" or "idle"."""
     return {"message": message, "percent": round(100 * share), "state": state}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visi
 PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.pressed(WAITING, 'queued')}"
 """While a task waits or runs, Gradio passes another press of its button over, and so does the page."""
 STOPPED = f"() => {bar.pressed(STOPPING, 'stopping')}"
+WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
 WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -1), null]"
 """What is said on the tab for texts is not the recording that lies on another."""
 PLAYER, PLAYER_CSS, IDLE_JS, PLAYER_JS = (
@@ -77,9 +79,11 @@ class _Result:
     picture: gr.Image
 
 
-def build_page(studio: Studio, line: RenderQueue, uploads: Uploads, inspector: Inspector) -> gr.Blocks:
-    """Build the page, with REST's entry to the queue beside it."""
-    speaking, maker = Speaking(studio, line), making.Maker(uploads)
+def build_page(
+    studio: Studio, line: RenderQueue, uploads: Uploads, inspector: Inspector, warm: threading.Event
+) -> gr.Blocks:
+    """Build the page, with REST's entry to the queue beside it; it says so until WARM is set."""
+    speaking, maker = Speaking(studio, line, warm), making.Maker(uploads)
     portraits = Portraits(studio.avatars)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
@@ -138,6 +142,9 @@ def build_page(studio: Studio, line: RenderQueue, uploads: Uploads, inspector: I
         queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the line itself
         for button in (go, say):
             button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
+        warming = page.load(speaking.on_start, None, result.status, **UNQUEUED)
+        warming = warming.then(speaking.until_warm, None, None, **UNQUEUED)
+        warming.then(None, result.status, result.status, js=WARM, api_visibility="private")
         result.stop.click(None, None, result.status, js=STOPPED, api_visibility="private")
         shown_now = [result.status, settings.avatar, settings.resolution]
         for changed in (result.status, settings.avatar, settings.resolution):

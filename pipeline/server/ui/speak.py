@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.request import parse
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar
 from pipeline.server.ui.snippets import snippets
-from pipeline.server.ui.words import AUTOMATIC, STOPPED, visitors_language
+from pipeline.server.ui.words import AUTOMATIC, STOPPED, WARMING, visitors_language
 from pipeline.tts.base import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ EXAMPLES = (
     "Hello, and welcome to the interview. Please tell me a little about yourself.",
     "What was the most difficult problem you have solved, and how did you solve it?",
 )
+LOOK_SECONDS = 0.1
+"""How often a page that came early looks whether everything is loaded."""
 SETTLE_SECONDS = 0.3
 """How long stages of a stopped task may still be on their way to the page."""
 
@@ -37,9 +40,11 @@ SETTLE_SECONDS = 0.3
 class Speaking:
     """Has avatars speak."""
 
-    def __init__(self, studio: Studio, line: RenderQueue) -> None:
+    def __init__(self, studio: Studio, line: RenderQueue, warm: threading.Event) -> None:
+        """WARM is set once everything is loaded; before that, requests take longer."""
         self._studio = studio
         self._line = line
+        self._warm = warm
 
     def avatars(self) -> list[str]:
         """Return the names of all avatars."""
@@ -52,6 +57,17 @@ class Speaking:
     def on_load(self, request: gr.Request) -> Any:
         """Give visitors who do not speak Korean a text that they can read."""
         return gr.skip() if visitors_language(request) == "ko" else next(one for one in EXAMPLES if one.isascii())
+
+    def on_start(self, request: gr.Request) -> Any:
+        """Tell visitors who come early that models are being loaded."""
+        return (
+            gr.skip() if self._warm.is_set() else bar.at(WARMING.in_language(visitors_language(request)), 0, "warming")
+        )
+
+    async def until_warm(self) -> None:
+        """Return once everything is loaded."""
+        while not self._warm.is_set():
+            await asyncio.sleep(LOOK_SECONDS)
 
     def on_avatar(self, avatar: str | None) -> Any:
         """Offer the resolutions of AVATAR, the largest first."""

@@ -72,6 +72,7 @@ I18N = gr.I18n(
 )
 AUTOMATIC = Message("자동", "Automatic")
 READY = Message("준비됨", "Ready")
+WARMING = Message("준비 중... 지금 시작해도 됩니다", "Getting ready... you can start already")
 WAITING = Message("대기 중...", "Waiting...")
 STOPPING = Message("중지 중...", "Stopping...")
 STOPPED = Message("중지됨", "Stopped")
