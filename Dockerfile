@@ -27,6 +27,7 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
     PYTHONUNBUFFERED=1
 EXPOSE 5000
 VOLUME ["/app/results", "/app/models"]
+# with API_KEYS set, 401 is the answer of a server that is well
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/api/v2/status', timeout=4)"]
+    CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['GRADIO_SERVER_PORT']), timeout=4); c.request('GET', '/api/v2/status'); raise SystemExit(c.getresponse().status not in (200, 401))"]
 CMD ["python", "app.py"]

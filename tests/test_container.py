@@ -65,7 +65,7 @@ def test_what_is_copied_is_enough_to_serve_and_to_be_found_healthy(tmp_path: Pat
             case "ENV":
                 environ |= dict(pair.split("=", 1) for pair in shlex.split(value))
     port = str(free_port())
-    environ |= {"GRADIO_SERVER_PORT": port, "MODELS_DIR": str(app / "models")}
+    environ |= {"GRADIO_SERVER_PORT": port, "MODELS_DIR": str(app / "models"), "API_KEYS": "secret"}
     said = {name: value for name, value in steps() if name in ("CMD", "HEALTHCHECK")}
     check = json.loads(said["HEALTHCHECK"].split("CMD", 1)[1])
     with (tmp_path / "log").open("wb") as log:
@@ -75,7 +75,8 @@ def test_what_is_copied_is_enough_to_serve_and_to_be_found_healthy(tmp_path: Pat
         healthy = [sys.executable, *check[1:]]
         wait_for(lambda: server.poll() or subprocess.run(healthy, env=environ, capture_output=True).returncode == 0, 90)
         body = {"text": "안녕", "avatar": "talk_long", "resolution": "360p", "tts_engine": "espeak"}
-        reply = requests.post(f"http://127.0.0.1:{port}/api/v2/lipsync", json=body, timeout=120)
+        key = {"Authorization": "Bearer secret"}
+        reply = requests.post(f"http://127.0.0.1:{port}/api/v2/lipsync", json=body, headers=key, timeout=120)
         assert reply.status_code == 200, reply.text
         assert (app / reply.json()["video_path"]).is_file()
     finally:
