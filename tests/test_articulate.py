@@ -43,6 +43,16 @@ def test_lips_meet_at_every_bilabial_however_short(bilabial: str, seconds: float
     assert mouth["jawOpen"][near].min() < 0.03 * mouth["jawOpen"].max()
 
 
+@pytest.mark.parametrize("fps", [25.0, 30.0])
+@pytest.mark.parametrize("late", [0.0, 0.008, 0.016, 0.024, 0.032])
+def test_a_short_closure_is_left_as_fast_as_it_is_reached_wherever_it_lies_between_frames(
+    late: float, fps: float
+) -> None:
+    jaw = track(("a", 0.25 + late), ("p", 0.033), ("a", 0.25), fps=fps)["jawOpen"]
+    shut = 5 + int(jaw[5:-5].argmin())
+    assert jaw[shut - 1] == pytest.approx(jaw[shut + 1], abs=0.1 * jaw.max())
+
+
 def test_rounding_begins_before_its_vowel_and_reaches_across_consonants() -> None:
     mouth = track(("s", 0.1), ("t", 0.1), ("u", 0.25), fps=50.0)
     assert mouth["mouthPucker"][8] > 0.3 * mouth["mouthPucker"].max()  # at 0.16 s, inside the t

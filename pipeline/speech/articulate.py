@@ -42,18 +42,21 @@ FADE_IN, FADE_OUT = 0.08, 0.10
 """Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
 CLOSING_SIGMA = 0.028
 """Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
-CLOSING_SHORTER = 0.025
+CLOSING_SHORTER = 0.04
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
-MIN_CLOSURE = 0.055
+MIN_CLOSURE = 0.05
 """Seconds that a closure lasts at least, however short the sound."""
+PRESSING = 1.3
+"""How far lips aim when they meet, 1 being where they touch: they are still fast when they do, and then stay pressed
+(Löfqvist & Gracco, "Lip and jaw kinematics in bilabial stop consonant production", 1997)."""
 USUAL_OPENING = 0.35
 """How far the jaw of somebody who speaks is open in a tenth of the time."""
 EFFORT = (0.9, 1.25)
 """Speech with few open vowels is said with more effort, with many with less, within this range: the mouth's movement
 differs less between sentences than their vowels do."""
 
-STEADINESS = 0.07
-"""Share of each neighbouring frame in a frame."""
+STEADINESS = 0.02
+"""Seconds (sigma) by which all movement is softened at last: no jaw can turn around between two frames."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ _define("w ʍ", _vowel(jawOpen=0.06, mouthPucker=0.76, mouthFunnel=0.20))
 _define("ø œ", _vowel(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
     "p b m ɓ",
-    Viseme({"mouthPress": 0.30, "mouthRollUpper": 0.18, "mouthRollLower": 0.18}, closing=1.0, rounding_pull=0.25),
+    Viseme({"mouthPress": 0.30, "mouthRollUpper": 0.18, "mouthRollLower": 0.18}, 1.0, pull=0.5, rounding_pull=0.25),
 )
 _define("ɸ β", Viseme({"mouthFunnel": 0.1, "mouthPucker": 0.1}, closing=0.7, rounding_pull=0.25))
 _define(
@@ -153,9 +156,9 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     weights *= _activity(sounds, times)[:, None]
     weights[:, _OPENERS] *= _effort(weights[:, UNITS.index("jawOpen")])
     closing = _closing(sounds, times)
-    weights[:, _OPENERS] *= 1 - closing[:, None]
+    weights[:, _OPENERS] *= 1 - PRESSING * closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
-    weights = _steadied(weights, closing)
+    weights = gaussian_filter1d(weights, STEADINESS * fps, axis=0, mode="nearest")
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -205,16 +208,17 @@ def _target(viseme: Viseme, unit: str) -> float:
 def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
     """Return how far the lips are held together, 0..1, at TIMES (s).
 
-    However short the sound, the frame nearest to its middle shows it whole: a closure between two frames would be lost.
+    A closure is placed so that a frame shows its very middle, and there it is whole: a short one between two frames
+    would be lost, or be left on the one side in a jerk.
     """
     closing = np.zeros(len(times))
     for viseme, start, end in sounds:
         if viseme.closing:
-            middle, half = (start + end) / 2, max(end - start - CLOSING_SHORTER, MIN_CLOSURE) / 2
+            nearest = int(np.abs(times - (start + end) / 2).argmin())
+            middle, half = times[nearest], max(end - start - CLOSING_SHORTER, MIN_CLOSURE) / 2
             near = slice(*np.searchsorted(times, (middle - half - 0.1, middle + half + 0.1)))
             held = _soft_box(times[near], middle - half, middle + half, CLOSING_SIGMA)
             closing[near] = np.maximum(closing[near], held * viseme.closing)
-            nearest = int(np.abs(times - middle).argmin())
             closing[nearest] = max(closing[nearest], viseme.closing)
     return closing
 
@@ -246,14 +250,6 @@ def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> n
         fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
         gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * gate))
-
-
-def _steadied(weights: np.ndarray, closing: np.ndarray) -> np.ndarray:
-    """Take the edge off movement from one frame to the very next, which no jaw can follow; shut lips stay shut."""
-    before, after = np.vstack([weights[:1], weights[:-1]]), np.vstack([weights[1:], weights[-1:]])
-    steadied = weights + STEADINESS * (before + after - 2 * weights)
-    steadied[:, _OPENERS] = np.minimum(steadied[:, _OPENERS], weights[:, _OPENERS] + (1 - closing[:, None]))
-    return np.asarray(steadied)
 
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:
