@@ -39,6 +39,9 @@ STAGE = "(stage, avatar, resolution) => ({...stage, idle: `/assets/idle/${avatar
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
+.dark { --color-accent: var(--primary-400); }
+:root:not(.dark) .cm-line span { color: inherit !important; } /* Gradio's colours for code are made for the dark */
+.cm-gutterElement { color: var(--body-text-color-subdued) !important; }
 #examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
 """
 
@@ -47,7 +50,19 @@ def make_theme() -> gr.themes.Base:
     """Return the look of the page; its fonts are those of the visitor's own system, so nothing is fetched."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
     mono = ["ui-monospace", "Consolas", "monospace"]
-    return gr.themes.Soft(primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
+    theme = gr.themes.Soft(primary_hue="blue", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
+    return theme.set(  # where Soft's own colours are too pale to be read by everybody (WCAG 2 asks for 4.5:1)
+        color_accent="*primary_600",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_title_text_color="*primary_800",
+        block_label_text_color="*primary_800",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        link_text_color_visited="*link_text_color",
+        link_text_color_dark="*secondary_400",
+        link_text_color_visited_dark="*link_text_color",
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""A real browser asks axe-core who could not use the page: https://dequeuniversity.com/rules/axe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Server
+from tests.test_browser import FINISHED, write
+from tests.test_browser_studio import TABS, opened
+
+GRAVE = ("serious", "critical")
+OF_GRADIO = {
+    ("button-name", ".image-container > .svelte-"): "a picture of gr.Image is a button, and takes no alternative text",
+    ("nested-interactive", ".toast-header"): "the button that closes a message lies in another that folds it",
+}
+"""Rule and selector of what cannot be mended from outside of Gradio's own components, and why it is so."""
+
+
+def findings(page: Any) -> list[str]:
+    """Return what axe-core finds grave on the page as it is: rule, place, what to do."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page.wait_for_timeout(500)  # what fades in is pale until then
+    violations = axe.Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']} {node['target']} {node['failureSummary']}"
+        for rule in violations
+        if rule["impact"] in GRAVE
+        for node in rule["nodes"]
+        if not any(rule["id"] == known and node["target"][0].startswith(place) for known, place in OF_GRADIO)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("light", ["light", "dark"])
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_everybody_can_use_every_tab(browser: Any, fake_server: Server, language: str, light: str) -> None:
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, language, light=light)
+    for part in ("settings", "examples"):
+        page.click(f"#{part} > button")
+    assert findings(page) == []
+    write(page, "two words")
+    page.wait_for_function(FINISHED)
+    page.click("#details > button")
+    page.wait_for_selector("#details img")
+    assert findings(page) == []  # with a video, and what belongs to it
+    for tab in TABS[language][1:]:
+        page.get_by_role("tab", name=tab).click()
+        assert findings(page) == [], tab
+    page.context.close()
+
+
+def test_an_error_can_be_read_by_everybody(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", 390)
+    write(page, "...")
+    page.wait_for_selector("#status .failed")
+    assert findings(page) == []
+    page.context.close()
