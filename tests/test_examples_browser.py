@@ -69,7 +69,8 @@ def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     page.wait_for_function(f"() => {VIDEO}.currentTime > 0.3")
     page.click("#stop")
     wait_for(lambda: "ends: Failed (Cancelled)" in server.log[before:])
-    assert page.locator("#stage").inner_text() == "" and page.faults == []
+    assert page.locator("#stage").inner_text() == "" and page.evaluate(f"() => {VIDEO}.paused")
+    assert page.faults == []
     wait_for(lambda: not server.half_made())
 
 

@@ -58,7 +58,7 @@ def server(models: Path, man: Avatar, tmp_path_factory: pytest.TempPathFactory) 
     save(man, root / "360p" / "man_360p_precomputed.pkl")
     environ = {**SPACE, "PYTHONPATH": MODULES, "MODELS_DIR": str(models), "PRECOMPUTED": str(root)}
     with running(["app.py"], tmp_path_factory.mktemp("zero"), OMP_NUM_THREADS="1", **environ) as started:
-        wait_for(lambda: "warm after" in started.log)
+        wait_for(lambda: "warm after" in started.log, 150)  # the process that draws loads torch first
         yield started
 
 
@@ -91,10 +91,10 @@ def test_a_cancelled_task_gives_the_card_back(server: Server) -> None:
     before = len(server.log)
     with server.stream({**BODY, "text": "하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉 열. " * 4}) as events:
         task_id = next(events)["task_id"]
-        wait_for(lambda: "lent to" in server.log[before:])
+        wait_for(lambda: "lent to" in server.log[before:], 90)
         server.post(f"/api/cancel/{task_id}")
         assert list(events)[-1]["cancelled"] is True
-    wait_for(lambda: server.log[before:].count("given back") == server.log[before:].count("lent to") == 1)
+    wait_for(lambda: server.log[before:].count("given back") == server.log[before:].count("lent to") == 1, 90)
     server.wait_idle()
     assert server.half_made() == []
 

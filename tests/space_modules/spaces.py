@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
+import torch  # noqa: F401  as the real one does, in the process that is forked
 from gradio.context import LocalContext
 
 logger = logging.getLogger("spaces")
