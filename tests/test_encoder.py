@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.video.encoder import NVENC, X264, Encoder, check_setting, encoder_for, works
+from pipeline.generate import make_studio
+from pipeline.settings import Settings
+from pipeline.video.encoder import NVENC, X264, Encoder, encoder_for, works
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer
+from tests.fakes import FakeEngine
 
 WIDTH, HEIGHT = 320, 180
 
@@ -65,15 +68,23 @@ def test_auto_takes_the_card_only_where_a_card_draws(monkeypatch: pytest.MonkeyP
     assert {encoder_for(setting, True, *size) for setting in ("auto", "nvenc")} == {X264}
 
 
+def test_a_video_is_encoded_by_the_card_that_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.video.encoder.NVENC", STAND_IN)
+    studio, engine = make_studio(Settings()), FakeEngine()
+    assert studio.encoder(engine, WIDTH, HEIGHT) is X264
+    engine.draws_on_gpu = True
+    assert studio.encoder(engine, WIDTH, HEIGHT) is STAND_IN
+
+
 def test_what_is_chosen_works_on_this_machine_whatever_it_has() -> None:
     chosen = encoder_for("nvenc", False, 640, 360)
     assert chosen in (NVENC, X264) and works(chosen, 640, 360)
 
 
 def test_a_setting_that_names_no_encoder_is_refused() -> None:
-    check_setting("auto")
+    make_studio(Settings(video_encoder="nvenc"))
     with pytest.raises(ValueError, match=r"VIDEO_ENCODER='h265': expected auto, x264 or nvenc"):
-        check_setting("h265")
+        make_studio(Settings(video_encoder="h265"))
 
 
 def test_where_the_encoder_does_not_open_the_video_is_x264s_to_the_byte(
