@@ -5,7 +5,8 @@
 One run, one table. The first row is the loop as it was published: float32, batches of 8, the pictures brought to the
 host, resized and blended there. Each further row adds one step to the rows above it. "network" is UNet and decoder
 alone, with latents and features ready; "finished mp4" is the whole lipsync stage, speech in memory to a file on disk,
-as the server does it. Random weights draw noise: only times, memory and errors mean anything.
+as the server does it. Random weights draw noise: only times, memory and errors mean anything. The last column tells
+the encoder that was really used: not every card has NVENC. torch.compile takes minutes the first time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import gc
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -34,7 +36,8 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.crop import rgb_of
-from pipeline.engines.musetalk.fast import BATCHES, CHANNELS_LAST, GRAPHS, HALF, Step, random_input
+from pipeline.engines.musetalk.device import wait
+from pipeline.engines.musetalk.fast import BATCHES, CHANNELS_LAST, COMPILED, GRAPHS, HALF, Step, random_input
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.worker import Models, Worker
@@ -43,6 +46,7 @@ from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS
 from pipeline.speech.track import MouthTrack
 from pipeline.tts.base import Speech
+from pipeline.video.encoder import NVENC, X264, Encoder, encoder_for
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 from pipeline.video.writer import Mp4Writer
@@ -81,26 +85,34 @@ TINY: dict[str, dict[str, Any]] = {
     "vae": {"layers_per_block": 1, "block_out_channels": [4, 4, 8, 8], "norm_num_groups": 2},
 }
 """Changes that make the models small: the script can be tried on a CPU."""
-ROWS: tuple[tuple[str, tuple[tuple[Step, ...], ...]], ...] = (
-    ("fixed batches, blended on the GPU, ahead of the encoder", ()),
-    ("float16", ((HALF,),)),
-    ("channels last", ((HALF,), (CHANNELS_LAST,))),
-    ("CUDA graphs (as the server runs)", ((HALF,), (CHANNELS_LAST,), (GRAPHS,))),
+ROWS: tuple[tuple[str, tuple[tuple[Step, ...], ...], str], ...] = (
+    ("fixed batches, blended on the GPU, ahead of the encoder", (), X264.name),
+    ("float16", ((HALF,),), X264.name),
+    ("channels last", ((HALF,), (CHANNELS_LAST,)), X264.name),
+    ("CUDA graphs", ((HALF,), (CHANNELS_LAST,), (GRAPHS,)), X264.name),
+    ("encoded by NVENC (as the server runs)", ((HALF,), (CHANNELS_LAST,), (GRAPHS,)), NVENC.name),
+    ("torch.compile (MUSETALK_COMPILE=1)", ((HALF,), (CHANNELS_LAST,), (COMPILED,)), NVENC.name),
 )
+"""Name, steps and VIDEO_ENCODER of each."""
 ROUNDS = 20
-"""Batches that the network's speed is measured over."""
+"""Batches that the network's speed is measured over; one with small models, which are only tried."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row. fps: frames a second; first: seconds to the first frame; memory: MiB at the most; error: mean, 0..1."""
+    """One row. fps: frames a second; first: seconds to the first frame; memory: MiB at the most; error: mean, 0..1.
+
+    start: seconds that the network takes to be ready; encoder: which one was used.
+    """
 
     name: str
     network_fps: float
     file_fps: float
     first: float
     memory: float
+    start: float
     error: str
+    encoder: str
 
 
 def main() -> None:
@@ -113,7 +125,7 @@ def main() -> None:
     given = options.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not given.tiny:
-        options.error("torch finds no CUDA device here; --tiny tries the script on the CPU")
+        raise SystemExit("torch finds no CUDA device here, so there is nothing to measure; --tiny tries the script.")
     torch.backends.cudnn.benchmark = True
     models = _models(given.tiny)
     avatar = _prepared(given.avatar, given.resolution, models, device)
@@ -121,17 +133,21 @@ def main() -> None:
 
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     print(f"machine: {describe_machine()}; load {load():.1f}")
-    print(f"{card}, torch {torch.__version__}; {avatar.id}, {given.seconds:.0f} s of speech, random weights\n")
-    print("| step | network, fps | finished mp4, fps | first frame, s | GPU memory, MiB | mean error |")
-    print("|---|---|---|---|---|---|")
-    _show(_published(models, avatar, stretch, device))
-    for name, steps in ROWS:
-        _show(_with_steps(name, steps, models, avatar, stretch, device))
+    print(f"{card}, torch {torch.__version__}; {avatar.id}, {given.seconds:g} s of speech, random weights\n")
+    print("| step | network, fps | finished mp4, fps | first frame, s | GPU memory, MiB | ready, s | error | encoder |")
+    print("|---|---|---|---|---|---|---|---|")
+    rounds = 1 if given.tiny else ROUNDS
+    _show(_published(models, avatar, stretch, device, rounds))
+    for name, steps, encoder in ROWS:
+        _show(_with_steps(name, steps, encoder, models, avatar, stretch, device, rounds))
+    if device.type == "cuda":
+        waits = _waits(models, avatar, stretch)
+        print(f"\nwaits for the card while {len(stretch.mouth.weights)} frames are drawn: {waits}")
 
 
 def _show(row: Row) -> None:
-    numbers = f"{row.network_fps:.0f} | {row.file_fps:.0f} | {row.first:.2f} | {row.memory:.0f} | {row.error}"
-    print(f"| {row.name} | {numbers} |", flush=True)
+    numbers = f"{row.network_fps:.0f} | {row.file_fps:.0f} | {row.first:.2f} | {row.memory:.0f} | {row.start:.1f}"
+    print(f"| {row.name} | {numbers} | {row.error} | {row.encoder} |", flush=True)
 
 
 # --- what it runs on
@@ -178,10 +194,12 @@ def _stretch(seconds: float, fps: Fraction) -> Stretch:
 # --- the rows
 
 
-def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.device) -> Row:
+def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.device, rounds: int) -> Row:
     """Measure the published loop: one picture after the other, all of a batch waiting for its last."""
     _forget(device)
+    start = time.perf_counter()
     network, listener = models.network(device), models.features(device)
+    ready = time.perf_counter() - start
     size = BATCHES[-1]
     latents, features = random_input(network, size)
 
@@ -189,7 +207,7 @@ def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.d
         pictures = network.draw(latents, features)
         return (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
 
-    network_fps = _rate(draw, size, device)
+    network_fps = _rate(draw, size, device, rounds)
     first: list[float] = []
 
     def frames() -> Iterator[Frame]:
@@ -213,52 +231,76 @@ def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.d
                 face[:] = (drawn * soft + face * (1 - soft)).astype(np.uint8)
                 yield Frame(cv2.cvtColor(body, cv2.COLOR_RGB2YUV_I420))
 
-    file_fps = _to_file(frames(), avatar, first)
-    return Row("published loop, float32", network_fps, file_fps, first[0], _memory(device), "0")
+    file_fps = _to_file(frames(), avatar, X264, first)
+    return Row("published loop, float32", network_fps, file_fps, first[0], _memory(device), ready, "0", X264.name)
 
 
 def _with_steps(
     name: str,
     steps: Sequence[Sequence[Step]],
+    encoder_setting: str,
     models: Models,
     avatar: Avatar,
     stretch: Stretch,
     device: torch.device,
+    rounds: int,
 ) -> Row:
-    """Measure the engine's own worker with STEPS."""
+    """Measure the engine's own worker with STEPS, and what ENCODER_SETTING chooses."""
     _forget(device)
+    encoder = encoder_for(encoder_setting, True, avatar.width, avatar.height)
+    start = time.perf_counter()
     worker = Worker(device, models, steps)
+    ready = time.perf_counter() - start
     memory_to_start = _memory(device)
     _forget(device)
     latents, features = random_input(worker.network.network, BATCHES[-1])
-    network_fps = _rate(lambda: worker.network.draw(latents, features), BATCHES[-1], device)
-    for _ in worker.render(avatar, [_stretch(1.0, avatar.fps)], CancelToken()):  # warm
+    network_fps = _rate(lambda: worker.network.draw(latents, features), BATCHES[-1], device, rounds)
+    for _ in worker.render(avatar, [_stretch(0.4, avatar.fps)], CancelToken()):  # warm
         pass
     first: list[float] = []
-    file_fps = _to_file(worker.render(avatar, [stretch], CancelToken()), avatar, first)
+    file_fps = _to_file(worker.render(avatar, [stretch], CancelToken()), avatar, encoder, first)
     error = worker.notes[-1].partition(": ")[2] if worker.notes else "0"
-    return Row(name, network_fps, file_fps, first[0], max(memory_to_start, _memory(device)), error)
+    memory = max(memory_to_start, _memory(device))
+    return Row(name, network_fps, file_fps, first[0], memory, ready, error, encoder.name)
 
 
-def _rate(draw: Callable[[], object], size: int, device: torch.device) -> float:
-    """Return how many frames a second DRAW makes, SIZE at a time, once it is warm."""
-    for _ in range(3):
+def _waits(models: Models, avatar: Avatar, stretch: Stretch) -> int:
+    """Return how often the host waits for the card where it need not, by PyTorch's own count; see ``device.py``.
+
+    Hearing the speech counts, once or twice; more than that would be a fault.
+    """
+    worker = Worker(torch.device("cuda"), models, ((HALF,),))
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        for _ in worker.render(avatar, [stretch], CancelToken()):
+            pass
+        torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing" in str(warning.message) for warning in met)
+
+
+def _rate(draw: Callable[[], object], size: int, device: torch.device, rounds: int) -> float:
+    """Return how many frames a second DRAW makes, SIZE at a time, in so many ROUNDS once it is warm."""
+    for _ in range(min(3, rounds)):
         draw()
-    _wait(device)
+    wait(device)
     start = time.perf_counter()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         draw()
-    _wait(device)
-    return ROUNDS * size / (time.perf_counter() - start)
+    wait(device)
+    return rounds * size / (time.perf_counter() - start)
 
 
-def _to_file(frames: Iterator[Frame], avatar: Avatar, first: list[float]) -> float:
-    """Encode FRAMES as the server does; return how many a second, and add to FIRST when the first one was there (s)."""
+def _to_file(frames: Iterator[Frame], avatar: Avatar, encoder: Encoder, first: list[float]) -> float:
+    """Encode FRAMES with ENCODER as the server does; return how many a second.
+
+    When the first one was there (s) is added to FIRST.
+    """
     start = time.perf_counter()
     count = 0
     with tempfile.TemporaryDirectory() as folder:
         path, colors = Path(folder) / "out.mp4", ClipReader(avatar.video).colors
-        with Mp4Writer(path, avatar.width, avatar.height, avatar.fps, colors) as writer:
+        with Mp4Writer(path, avatar.width, avatar.height, avatar.fps, colors, encoder) as writer:
             for count, frame in enumerate(ahead(frames, FRAMES_AHEAD, CancelToken()), 1):
                 if count == 1:
                     first.append(time.perf_counter() - start)
@@ -276,11 +318,6 @@ def _forget(device: torch.device) -> None:
 def _memory(device: torch.device) -> float:
     """Return the most memory that was reserved on DEVICE, MiB; without what CUDA itself takes, some 500."""
     return torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else 0.0
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":
