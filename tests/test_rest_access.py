@@ -117,6 +117,22 @@ def test_no_site_is_allowed_unless_one_is_named(fake_server: Server) -> None:
         assert answer.status_code == 200 and "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_what_another_site_sends_blindly_is_refused(guarded: Server) -> None:
+    for origin, site, allowed in (
+        (STRANGER, "cross-site", False),
+        ("null", "cross-site", False),
+        (SITE, "cross-site", True),
+        (STRANGER, "same-origin", True),  # what a proxy calls the server is not what the browser calls it
+    ):
+        headers = {"Origin": origin, "Sec-Fetch-Site": site, "Authorization": f"Bearer {KEY}"}
+        for method, path in (("POST", "/api/v2/lipsync"), ("POST", "/api/avatars"), ("DELETE", "/api/avatars/nobody")):
+            answer = requests.request(method, guarded.url + path, json={}, headers=headers, timeout=30)
+            assert (answer.status_code == 403) is not allowed, (origin, site, path)
+            assert answer.json()["success"] is False and ("ALLOWED_ORIGINS" in answer.json()["error"]) is not allowed
+        answer = requests.get(guarded.url + "/api/avatars", headers=headers, timeout=30)
+        assert answer.status_code == 200
+
+
 def test_results_are_not_listed(guarded: Server) -> None:
     for path in ("/video", "/video/", "/assets/audio", "/assets/audio/", "/video/*.mp4", "/video/.mp4"):
         assert guarded.get(path).status_code in (404, 405), path

@@ -90,7 +90,7 @@ class Api:
 
         # the second only describes what the first asks for
         locks = [Depends(has_key), Security(HTTPBearer(auto_error=False))] if keys else []
-        rest = APIRouter(dependencies=locks, responses=schema.problems(401) if keys else {})
+        rest = APIRouter(dependencies=locks, responses=schema.problems(*([401] if keys else []), 403))
         rest.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
         rest.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"], **schema.STREAM)
         rest.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"], **schema.LIPSYNC)

@@ -273,7 +273,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     why = {
         400: "Something in the request is wrong; the message names it.",
         401: "No key came with the request.",
-        403: "It came with the program, and is not deleted.",
+        403: "A web site asks that is not allowed to; or what came with the program is to be deleted.",
         404: "There is no such thing.",
         409: "The Idempotency-Key came before with another body, or the name is taken.",
         500: "Something inside went wrong.",
