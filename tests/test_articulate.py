@@ -35,7 +35,7 @@ def test_open_vowels_open_further_than_close_ones() -> None:
 
 @pytest.mark.parametrize("bilabial", ["p", "b", "m", "pʰ"])
 @pytest.mark.parametrize("seconds", [0.03, 0.06, 0.12])
-@pytest.mark.parametrize("fps", [15.0, 25.0, 30.0])
+@pytest.mark.parametrize("fps", [15.0, 25.0, 30.0, 60.0])
 def test_lips_meet_at_every_bilabial_however_short(bilabial: str, seconds: float, fps: float) -> None:
     mouth = track(("a", 0.25), (bilabial, seconds), ("a", 0.25), fps=fps)
     times = np.arange(len(mouth["jawOpen"])) / fps

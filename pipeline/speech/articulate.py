@@ -40,23 +40,23 @@ LEAD = 0.004
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.08, 0.10
 """Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
-CLOSING_SIGMA = 0.028
+CLOSING_SIGMA = 0.022
 """Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
-CLOSING_SHORTER = 0.04
+CLOSING_SHORTER = 0.05
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
-MIN_CLOSURE = 0.05
+MIN_CLOSURE = 0.03
 """Seconds that a closure lasts at least, however short the sound."""
-PRESSING = 1.3
+PRESSING = 1.35
 """How far lips aim when they meet, 1 being where they touch: they are still fast when they do, and then stay pressed
 (Löfqvist & Gracco, "Lip and jaw kinematics in bilabial stop consonant production", 1997)."""
-USUAL_OPENING = 0.35
+USUAL_OPENING = 0.38
 """How far the jaw of somebody who speaks is open in a tenth of the time."""
 EFFORT = (0.9, 1.25)
 """Speech with few open vowels is said with more effort, with many with less, within this range: the mouth's movement
 differs less between sentences than their vowels do."""
 
-STEADINESS = 0.02
-"""Seconds (sigma) by which all movement is softened at last: no jaw can turn around between two frames."""
+STEADINESS = 0.021
+"""Seconds (sigma) by which opening and closing are softened at last: no jaw can turn around between two frames."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ _define("ɛ", _vowel(jawOpen=0.27, mouthStretch=0.25, mouthLowerDown=0.26, mouth
 _define("e ᴇ", _vowel(jawOpen=0.23, mouthStretch=0.25, mouthLowerDown=0.23, mouthUpperUp=0.10))
 _define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
 _define("ɯ ɨ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.22, mouthLowerDown=0.17))
-_define("ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.42))
-_define("o", _vowel(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.42))
+_define("ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.47))
+_define("o", _vowel(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.47))
 _define("u ʊ y ʏ", _vowel(jawOpen=0.08, mouthPucker=0.76, mouthFunnel=0.20))
 _define("w ʍ", _vowel(jawOpen=0.06, mouthPucker=0.76, mouthFunnel=0.20))
 _define("ø œ", _vowel(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
@@ -158,7 +158,7 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     closing = _closing(sounds, times)
     weights[:, _OPENERS] *= 1 - PRESSING * closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
-    weights = gaussian_filter1d(weights, STEADINESS * fps, axis=0, mode="nearest")
+    weights[:, _OPENERS] = gaussian_filter1d(weights[:, _OPENERS], STEADINESS * fps, axis=0, mode="nearest")
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -208,18 +208,17 @@ def _target(viseme: Viseme, unit: str) -> float:
 def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
     """Return how far the lips are held together, 0..1, at TIMES (s).
 
-    A closure is placed so that a frame shows its very middle, and there it is whole: a short one between two frames
-    would be lost, or be left on the one side in a jerk.
+    A closure is whole in its middle, and lies so that a frame shows just that: a short one between two frames would be
+    lost.
     """
     closing = np.zeros(len(times))
     for viseme, start, end in sounds:
         if viseme.closing:
-            nearest = int(np.abs(times - (start + end) / 2).argmin())
-            middle, half = times[nearest], max(end - start - CLOSING_SHORTER, MIN_CLOSURE) / 2
+            middle = times[np.abs(times - (start + end) / 2).argmin()]
+            half = max(end - start - CLOSING_SHORTER, MIN_CLOSURE) / 2
             near = slice(*np.searchsorted(times, (middle - half - 0.1, middle + half + 0.1)))
             held = _soft_box(times[near], middle - half, middle + half, CLOSING_SIGMA)
-            closing[near] = np.maximum(closing[near], held * viseme.closing)
-            closing[nearest] = max(closing[nearest], viseme.closing)
+            closing[near] = np.maximum(closing[near], held / held.max() * viseme.closing)
     return closing
 
 
