@@ -123,6 +123,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Has torch use one thread: the order of sums, and with it their last digits, depends on how many there are."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def fake_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two tiny avatars: "solo" in 720p and 480p, "duet" in 720p only."""
