@@ -49,7 +49,7 @@ MIN_CLOSURE = 0.03
 PRESSING = 1.35
 """How far lips aim when they meet, 1 being where they touch: they are still fast when they do, and then stay pressed
 (Löfqvist & Gracco, "Lip and jaw kinematics in bilabial stop consonant production", 1997)."""
-USUAL_OPENING = 0.36
+USUAL_OPENING = 0.38
 """How far the jaw of somebody who speaks is open in a tenth of the time."""
 EFFORT = (0.9, 1.25)
 """Speech with few open vowels is said with more effort, with many with less, within this range: the mouth's movement
