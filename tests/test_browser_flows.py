@@ -1,0 +1,147 @@
+"""A real browser does all that visitors do, in both languages, on a desk and on a phone, by light and dark."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.errors import Message
+from tests.conftest import ROOT, Server
+from tests.test_browser import FINISHED, MOVED, VIDEO, write
+from tests.test_browser_studio import TABS, opened
+
+STATUS = "#status .message"
+WITH = [("ko", 1280, "light"), ("ko", 390, "dark"), ("en", 1280, "dark"), ("en", 390, "light")]
+"""Language, width and light: each of them with each of the others' halves."""
+
+
+class Visitor:
+    """Somebody on the page of a server, who reads one language."""
+
+    def __init__(self, page: Any, language: str, width: int) -> None:
+        self.page = page
+        self.language = language
+        self.width = width
+
+    def reads(self, ko: str, en: str) -> str:
+        return Message(ko, en).in_language("ko" if self.language == "ko" else "en")
+
+    def goes_to(self, number: int) -> None:
+        self.page.get_by_role("tab", name=TABS[self.language][number]).click()
+
+    def is_told(self, ko: str, en: str, where: str = STATUS) -> None:
+        self.page.locator(where).filter(has_text=self.reads(ko, en)).first.wait_for()
+
+
+@pytest.fixture(params=WITH, ids=lambda way: "-".join(map(str, way)))
+def visitor(request: pytest.FixtureRequest, browser: Any, fake_server: Server) -> Iterator[Visitor]:
+    language, width, light = request.param
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, language, width, light)
+    yield Visitor(page, language, width)
+    assert page.faults == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
+    page.context.close()
+
+
+def test_a_text_is_said_watched_inspected_and_said_again(visitor: Visitor) -> None:
+    page = visitor.page
+    write(page, "brisk " + "word " * 5)
+    page.wait_for_function(MOVED)
+    box = page.locator("#video .screen").bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 900  # a phone has scrolled to it
+    captions = page.locator("#video .captions")
+    assert captions.inner_text() == visitor.reads("자막", "Captions")
+    captions.click()
+    assert captions.get_attribute("aria-pressed") == "false"
+    assert page.evaluate(f"{VIDEO}.textTracks[0].mode") == "hidden"
+    page.wait_for_function(FINISHED)
+    visitor.is_told("완료", "Done")
+    page.click("#details > button")
+    page.wait_for_selector("#details img")
+    page.click("#video .replay")
+    page.wait_for_function(f"() => !{VIDEO}.paused && {VIDEO}.currentTime > 0")
+
+
+def test_a_running_video_is_stopped_and_another_one_made(visitor: Visitor) -> None:
+    page = visitor.page
+    write(page, "slow " + "word " * 20)
+    page.wait_for_function(MOVED)
+    page.click("#stop")
+    visitor.is_told("중지됨", "Stopped")
+    write(page, "two words")
+    visitor.is_told("완료", "Done")
+
+
+def test_an_error_says_what_to_do_and_leaves_the_page_usable(visitor: Visitor) -> None:
+    write(visitor.page, "...")
+    visitor.is_told("글자나 숫자를 입력하세요", "Write letters or numbers", "#status .failed .message")
+    write(visitor.page, "two words")
+    visitor.is_told("완료", "Done")
+
+
+def test_a_recording_is_uploaded_and_said(visitor: Visitor, tmp_path: Path) -> None:
+    page, recording = visitor.page, tmp_path / "speech.wav"
+    with wave.open(str(recording), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        buzz = 8000 * np.sign(np.sin(2 * np.pi * 120 * np.arange(16000) / 16000))
+        file.writeframes(buzz.astype("<i2").tobytes())
+    visitor.goes_to(1)
+    page.set_input_files("#audio input[type=file]", recording)
+    page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
+    page.click("#say")
+    visitor.is_told("완료", "Done")
+    page.wait_for_function(FINISHED)
+
+
+def test_the_request_to_copy_is_the_one_that_the_page_would_send(visitor: Visitor) -> None:
+    page = visitor.page
+    page.fill("#text textarea", "one two")
+    page.focus("#portraits input:checked")
+    with page.expect_response(lambda response: "/run/predict" in response.url):
+        page.keyboard.press("ArrowRight")  # from duet to solo, which has two resolutions
+    page.click("#settings > button")
+    page.click("#resolution input")
+    page.get_by_role("option", name="480p").click()
+    visitor.goes_to(3)
+    page.wait_for_function("() => document.querySelector('#curl').innerText.includes('480p')")
+    shell = page.locator("#curl .cm-content").inner_text()
+    body = json.loads(shell[shell.index("{") : shell.rindex("}") + 1])
+    assert (body["text"], body["avatar"], body["resolution"]) == ("one two", "solo", "480p")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#curl").get_by_role("button").first.click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).includes('480p')")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("visitor", WITH[3:], indirect=True, ids=lambda way: "-".join(map(str, way)))
+def test_an_avatar_of_one_of_two_faces_is_made_tried_out_and_deleted(
+    visitor: Visitor, fake_server: Server, tmp_path: Path
+) -> None:
+    page, photo = visitor.page, tmp_path / "two.jpg"
+    people = [cv2.VideoCapture(str(ROOT / "examples" / f"{name}.mp4")).read()[1] for name in ("talk_long", "woman")]
+    cv2.imwrite(str(photo), np.hstack([person[:, 320:960] for person in people]))
+    visitor.goes_to(2)
+    page.set_input_files("#clip input[type=file]", photo)
+    page.wait_for_selector("#faces img")
+    page.locator("#face label").nth(1).click()
+    page.fill("#name textarea, #name input", "second")
+    page.click("#make")
+    visitor.is_told("동의했는지 확인하고", "Tick the box", "#making .failed .message")
+    page.check("#consent input")
+    page.fill("#sentence textarea, #sentence input", "two words")
+    page.click("#make")
+    page.wait_for_selector("#making .done")
+    assert visitor.reads("픽셀", "pixels") in page.inner_text("#report")
+    page.wait_for_function("() => document.querySelector('#portraits label[title=second] input')?.checked")
+    visitor.is_told("완료", "Done")
+    page.click("#delete")
+    page.wait_for_function("() => !document.querySelector('#portraits label[title=second]')")
+    assert "second" not in fake_server.get("/api/avatars").text
