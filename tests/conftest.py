@@ -123,6 +123,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what runs in a browser a second chance: on a shared machine it may once come too late."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Has torch use one thread: the order of sums, and with it their last digits, depends on how many there are."""
