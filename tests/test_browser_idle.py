@@ -13,7 +13,7 @@ from tests.test_browser_studio import opened
 IDLE = "document.querySelector('#video .idle')"
 ALIVE = f"() => document.querySelector('#video .alive.idling') && {IDLE}.currentTime > 0.3"
 LOOK = """() => {
-    const [idle, answer] = ['idle', 'answer'].map((name) => document.querySelector(`#video .${name}`));
+    const [idle, answer, cover] = ['idle', 'answer', 'cover'].map((name) => document.querySelector(`#video .${name}`));
     const screen = document.querySelector('#video .screen');
     const context = new OffscreenCanvas(160, 90).getContext('2d', { willReadFrequently: true });
     const seen = (video) => {
@@ -30,7 +30,11 @@ LOOK = """() => {
         idle.requestVideoFrameCallback(watch);
     };
     watch();
-    answer.addEventListener('playing', () => { window.begun = change(seen(idle), seen(answer)); }, { once: true });
+    const begin = () => {
+        window.begun = cover.hidden ? Infinity : change(seen(idle), seen(cover));
+        window.fades = cover.getAnimations().map((fade) => fade.effect.getKeyframes().map((key) => key.opacity));
+    };
+    answer.addEventListener('playing', begin, { once: true });
     answer.addEventListener('ended', () => {
         const last = seen(answer);
         const look = () => screen.matches('.idling') ? (window.ended = change(last, seen(idle))) : setTimeout(look, 1);
@@ -50,7 +54,8 @@ def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) 
     page.click("#generate")
     page.wait_for_function("() => window.ended !== undefined")
     begun, ended, most = page.evaluate("[begun, ended, Math.max(...usual)]")
-    assert 0 < begun < 1.5 * most and 0 < ended < 1.5 * most
+    assert begun < 1.5 * most and 0 < ended < 1.5 * most
+    assert page.evaluate("fades") == [["1", "0"]]  # out of that picture into the answer
     assert far > 5 * max(begun, ended)  # of all the way that it had gone
     at = page.evaluate(f"{IDLE}.currentTime")
     page.wait_for_function(f"() => {IDLE}.currentTime > {at + 0.3}")  # and on it goes

@@ -1,5 +1,6 @@
 // Shows the avatar before, between and after answers: its own clip, silent, round and round. An answer begins with the
-// clip's first picture and shows one after the other, so after SECONDS of it the clip goes on from SECONDS.
+// clip's first picture, into which what was seen fades, and shows one after the other: so after SECONDS of it the clip
+// goes on from SECONDS.
 //
 // Comes before player.js, in the same function.
 
@@ -29,13 +30,10 @@ class Idle {
         this.#play();
     }
 
-    // Go back to the first picture, and wait there for an answer.
-    async rewind() {
+    // Stand still for an answer, whose first pictures need the browser's whole strength; they come out of this one.
+    standStill() {
         this.#clip.pause();
-        if (!this.#seen || !this.#clip.currentTime) return;
-        this.#hold(this.#clip);
-        await this.#goTo(0);
-        this.#yield();
+        if (this.#seen) this.#hold(this.#clip);
     }
 
     // An answer can be seen from now on.

@@ -54,7 +54,7 @@ function start(stage) {
         live.run().catch(() => live?.close()); // stopped, or broken off: the finished file will do
     } else {
         video.src = stage.video_url;
-        idle.rewind();
+        idle.standStill();
         begin();
     }
 }
@@ -147,7 +147,7 @@ class Live {
         const buffer = source.addSourceBuffer(MIME);
         const response = await fetching;
         if (!response.ok) throw new Error(response.statusText);
-        idle.rewind(); // the first pictures are there in a moment
+        idle.standStill(); // the first pictures are there in a moment
         video.addEventListener('waiting', () => this.#ranDry(), { signal });
         video.addEventListener('canplay', () => this.#goOn(), { signal });
         const reader = response.body.getReader();
@@ -234,7 +234,7 @@ video.addEventListener('playing', () => {
 });
 play.addEventListener('click', begin);
 replay.addEventListener('click', () => {
-    idle.rewind();
+    idle.standStill();
     video.currentTime = 0;
     begin();
 });
