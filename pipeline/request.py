@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.avatar.store import RESOLUTIONS
+from pipeline.engines.choose import AUTO, preferred
 from pipeline.errors import BadRequest, NotFound, NothingToSay, Unavailable
 from pipeline.speech.language import speakable
 from pipeline.tts.base import CUSTOM_VOICE, TTSEngine
@@ -124,8 +125,8 @@ def _frame_skip(body: dict[str, Any]) -> int:
 
 
 def _lipsync(body: dict[str, Any], studio: Studio) -> str:
-    name = _choice(body, "engine", tuple(studio.engines))
-    engine = studio.engine if name is None else studio.engines[name]
+    name = _choice(body, "engine", (*studio.engines, AUTO))
+    engine = studio.engine if name is None else preferred(studio.engines, name)
     engine.check()
     return engine.name
 

@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.avatar.pack import POINTS, Avatar, save
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.engines.base import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
 from pipeline.generate import Studio, generate
 from pipeline.server.app import serve
@@ -99,6 +99,9 @@ class FakeEngine:
     def check(self) -> None:
         pass
 
+    def shade(self, number: int) -> int:
+        return 16 + number % 200
+
     def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
         logger.info("render starts")
         texts = (stretch.speech.text for stretch in stretches for _ in stretch.mouth.weights)
@@ -114,10 +117,32 @@ class FakeEngine:
                 if "torn" in text and number == 10:
                     raise ZeroDivisionError("secret detail")
                 planes = np.full((avatar.height * 3 // 2, avatar.width), 128, np.uint8)
-                planes[: avatar.height] = 16 + number % 200
+                planes[: avatar.height] = self.shade(number)
                 yield Frame(planes)
         finally:
             logger.info("render ends")
+
+
+class BrightEngine(FakeEngine):
+    """Draws as the other does, all in white."""
+
+    name = "bright"
+
+    def shade(self, number: int) -> int:
+        return 235
+
+
+class BrokenEngine(FakeEngine):
+    """Cannot draw."""
+
+    name = "broken"
+
+    def check(self) -> None:
+        raise Unavailable("broken: 고장났습니다.", "broken: it is out of order.")
+
+
+ENGINES = os.environ.get("FAKE_ENGINES", FakeEngine.name).split(",")
+"""Those that there are."""
 
 
 def make_pack(root: Path, name: str, resolution: str) -> Path:
@@ -144,7 +169,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
     tts, espeak = FakeTTS(), EspeakEngine()
-    engines = {FakeEngine.name: FakeEngine()}
+    all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]
+    engines: dict[str, LipsyncEngine] = {engine.name: engine for engine in all_engines if engine.name in ENGINES}
     serve(Studio(settings, AvatarStore(settings.precomputed), {tts.name: tts}, espeak, engines), generate)
 
 

@@ -75,8 +75,9 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "uploaded": [],
         "avatar": ["duet", "solo"],
         "resolution": ["720p", "480p", "360p"],
-        "engine": ["fake"],
+        "tts_engine": ["fake"],
         "voice": ["Custom"],
+        "engine": ["auto"],
     }
 
 
@@ -89,7 +90,7 @@ def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Serve
     endpoints = fake_server.get("/gradio_api/info").json()["named_endpoints"]
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
-    assert names == ["text", "avatar", "resolution", "tts_engine", "tts_voice", "frame_skip", "audio"]
+    assert names == ["text", "avatar", "resolution", "tts_engine", "tts_voice", "frame_skip", "audio", "engine"]
     assert len(endpoints["/generate"]["returns"]) == 3
 
 

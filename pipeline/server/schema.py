@@ -39,7 +39,9 @@ class LipsyncBody(_Shape):
     avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
     resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
     frame_skip: int | None = Field(None, ge=1, le=MAX_FRAME_SKIP, description="The mouth is solved every n-th frame.")
-    engine: str | None = Field(None, description="Who moves the mouth: mesh or musetalk; LIPSYNC_ENGINE if left out.")
+    engine: str | None = Field(
+        None, description="Who moves the mouth: mesh, musetalk or auto, the best that can; LIPSYNC_ENGINE if left out."
+    )
     tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
     tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
 

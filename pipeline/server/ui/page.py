@@ -29,7 +29,7 @@ PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.
 """While a task waits or runs, Gradio passes another press of its button over, and so does the page."""
 STOPPED = f"() => {bar.pressed(STOPPING, 'stopping')}"
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
-WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -1), null]"
+WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -2), null, fields.at(-1)]"
 """What is said on the tab for texts is not the recording that lies on another."""
 PLAYER, PLAYER_CSS, IDLE_JS, PLAYER_JS = (
     Path(__file__).with_name(name).read_text("utf-8") for name in ("player.html", "player.css", "idle.js", "player.js")
@@ -71,14 +71,22 @@ class _Settings:
 
     avatar: gr.Dropdown
     resolution: gr.Dropdown
-    engine: gr.Dropdown
+    tts_engine: gr.Dropdown
     voice: gr.Dropdown
     frame_skip: gr.Slider
+    engine: gr.Dropdown
+
+    def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
+        """Return what the public function takes, in its order."""
+        return [text, *self._before_audio, audio, self.engine]
+
+    def asked(self, text: gr.Textbox) -> list[Any]:
+        """Return what a request in JSON holds."""
+        return [text, *self._before_audio, self.engine]
 
     @property
-    def fields(self) -> list[Any]:
-        """All of them, in the order of the public function."""
-        return [self.avatar, self.resolution, self.engine, self.voice, self.frame_skip]
+    def _before_audio(self) -> list[Any]:
+        return [self.avatar, self.resolution, self.tts_engine, self.voice, self.frame_skip]
 
 
 @dataclass(frozen=True)
@@ -135,20 +143,20 @@ def build_page(
                         ]
                 gr.Markdown(shown("choose"))
                 picker = make_picker()
-                settings = _lay_out_settings(speaking)
+                settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
             with gr.Column(scale=6, min_width=320):
                 result = _lay_out_result()
 
         # --- who speaks
         page.load(portraits.gallery, settings.avatar, picker, **UNQUEUED)
         page.load(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
-        page.load(speaking.on_engine, settings.engine, settings.voice, **UNQUEUED)
-        page.load(speaking.on_load, None, text, **UNQUEUED)
+        page.load(speaking.on_tts_engine, settings.tts_engine, settings.voice, **UNQUEUED)
+        page.load(speaking.on_load, None, [text, settings.engine], **UNQUEUED)
         page.load(maker.on_load, None, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
         picker.input(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
         settings.avatar.change(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
-        settings.engine.change(speaking.on_engine, settings.engine, settings.voice, **UNQUEUED)
-        api.select(speaking.on_api, [text, *settings.fields], codes, **UNQUEUED)
+        settings.tts_engine.change(speaking.on_tts_engine, settings.tts_engine, settings.voice, **UNQUEUED)
+        api.select(speaking.on_api, settings.asked(text), codes, **UNQUEUED)
         for button, example in zip(examples, EXAMPLES, strict=True):
             button.click(None, None, text, js=f"() => {json.dumps(example)}", api_visibility="private")
 
@@ -165,10 +173,10 @@ def build_page(
         for changed in (result.status, settings.avatar, settings.resolution):
             changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
         page.load(None, shown_now, result.player, js=STAGE, api_visibility="private")
-        fields = [text, *settings.fields, audio]
+        fields = settings.inputs(text, audio)
         speaks = go.click(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, api_name="generate", **queued)
         private = {"api_visibility": "private", **queued}
-        says = say.click(speaking.generate, [words, *settings.fields, audio], outputs, **private)
+        says = say.click(speaking.generate, settings.inputs(words, audio), outputs, **private)
 
         # --- making avatars
         sources = (studio_tab.file, studio_tab.webcam)
@@ -183,7 +191,8 @@ def build_page(
         shows = made.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
         shows = shows.then(maker.uploaded, settings.avatar, studio_tab.uploaded, **UNQUEUED)
         shows = shows.then(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
-        tries = shows.then(speaking.generate, [studio_tab.sentence, *settings.fields], outputs, **private)
+        fields = settings.inputs(studio_tab.sentence, audio)
+        tries = shows.then(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, **private)
         deleted = studio_tab.delete.click(maker.delete, studio_tab.uploaded, studio_tab.uploaded, **UNQUEUED)
         deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
         deleted.then(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
@@ -204,9 +213,9 @@ def build_page(
     return page
 
 
-def _lay_out_settings(speaking: Speaking) -> _Settings:
+def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     """Lay out the settings. Gradio refuses what a list does not hold, so those that change later take other values."""
-    names, engines = speaking.avatars(), speaking.engines()
+    names, voices = speaking.avatars(), speaking.tts_engines()
     avatar = gr.Dropdown(
         names,
         value=names[0] if names else None,
@@ -225,12 +234,12 @@ def _lay_out_settings(speaking: Speaking) -> _Settings:
                 min_width=140,
                 elem_id="resolution",
             )
-            engine = gr.Dropdown(
-                engines,
-                value=engines[0] if engines else None,
-                label=shown("engine"),
+            tts_engine = gr.Dropdown(
+                voices,
+                value=voices[0] if voices else None,
+                label=shown("tts_engine"),
                 min_width=140,
-                elem_id="engine",
+                elem_id="tts_engine",
             )
         with gr.Row():
             voice = gr.Dropdown(
@@ -244,7 +253,15 @@ def _lay_out_settings(speaking: Speaking) -> _Settings:
             frame_skip = gr.Slider(
                 1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
             )
-    return _Settings(avatar, resolution, engine, voice, frame_skip)
+        engine = gr.Dropdown(
+            [lipsync_engine],
+            value=lipsync_engine,
+            label=shown("engine"),
+            allow_custom_value=True,
+            visible=False,
+            elem_id="engine",
+        )
+    return _Settings(avatar, resolution, tts_engine, voice, frame_skip, engine)
 
 
 def _lay_out_result() -> _Result:

@@ -12,14 +12,15 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.errors import PipelineError
+from pipeline.engines.choose import AUTO, problem_of
+from pipeline.errors import Language, PipelineError
 from pipeline.events import Done, Failed, to_json
 from pipeline.generate import Studio
 from pipeline.request import parse
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar
 from pipeline.server.ui.snippets import snippets
-from pipeline.server.ui.words import AUTOMATIC, STOPPED, WARMING, visitors_language
+from pipeline.server.ui.words import AUTOMATIC, ENGINES, STOPPED, WARMING, visitors_language
 from pipeline.tts.base import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -50,13 +51,32 @@ class Speaking:
         """Return the names of all avatars."""
         return sorted({pack.name for pack in self._studio.avatars.list()})
 
-    def engines(self) -> list[str]:
+    def tts_engines(self) -> list[str]:
         """Return the speech engines that can speak now."""
         return [engine.name for engine in self._studio.tts.values() if engine.available()]
 
-    def on_load(self, request: gr.Request) -> Any:
-        """Give visitors who do not speak Korean a text that they can read."""
-        return gr.skip() if visitors_language(request) == "ko" else next(one for one in EXAMPLES if one.isascii())
+    def on_load(self, request: gr.Request) -> tuple[Any, Any]:
+        """Give visitors who do not speak Korean a text that they can read, and all a choice of lipsync engines."""
+        language = visitors_language(request)
+        text = gr.skip() if language == "ko" else next(one for one in EXAMPLES if one.isascii())
+        return text, self._engines(language)
+
+    def _engines(self, language: Language) -> Any:
+        """Offer the lipsync engines that can draw now, where there are several.
+
+        The one that is set is offered even if it cannot: then the reason is shown, and visitors may take another.
+        """
+        setting = self._studio.settings.lipsync_engine
+        problems = {name: problem_of(engine) for name, engine in self._studio.engines.items()}
+        offered = [name for name, problem in problems.items() if problem is None or name == setting]
+        labels = [(ENGINES[name].in_language(language) if name in ENGINES else name) for name in (AUTO, *offered)]
+        problem = problems.get(setting)
+        return gr.update(
+            choices=list(zip(labels, (AUTO, *offered), strict=True)),
+            value=setting,
+            info=problem and problem.in_language(language),
+            visible=len(offered) > 1,
+        )
 
     def on_start(self, request: gr.Request) -> Any:
         """Tell visitors who come early that models are being loaded."""
@@ -74,7 +94,7 @@ class Speaking:
         found = [pack.resolution for pack in self._studio.avatars.list() if pack.name == avatar]
         return gr.update(choices=found, value=found[0]) if found else gr.skip()
 
-    def on_engine(self, request: gr.Request, engine: str | None) -> Any:
+    def on_tts_engine(self, request: gr.Request, engine: str | None) -> Any:
         """Offer the voices of ENGINE."""
         voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
         if engine is not None:
@@ -98,10 +118,11 @@ class Speaking:
         tts_engine: str | None,
         tts_voice: str | None,
         frame_skip: float,
+        engine: str | None,
     ) -> tuple[str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript and Python."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
-        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip)
+        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip, engine)
         return snippets(url, body, self._studio.settings.api_keys)
 
     async def generate(
@@ -114,13 +135,14 @@ class Speaking:
         tts_voice: str | None,
         frame_skip: float,
         audio: str | None = None,
+        engine: str | None = None,
     ) -> AsyncIterator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
         With a recording, a text that is still one of the examples is not taken for what it says.
         """
         said = "" if audio and text in EXAMPLES else text
-        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip)
+        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip, engine)
         language = visitors_language(request)
         task_id = ""
         assert request.request is not None, "Gradio gives it to whatever it runs"
@@ -146,6 +168,7 @@ def _body(
     tts_engine: str | None,
     tts_voice: str | None,
     frame_skip: float,
+    engine: str | None,
 ) -> dict[str, Any]:
     """Return a request as REST takes it."""
     return {
@@ -155,4 +178,5 @@ def _body(
         "tts_engine": tts_engine,
         "tts_voice": tts_voice,
         "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
+        "engine": engine,
     }

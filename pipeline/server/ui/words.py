@@ -7,6 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.engines.choose import AUTO
+from pipeline.engines.mesh.engine import MeshEngine
+from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.errors import Language, Message
 from pipeline.server.language import language_of
 
@@ -31,10 +34,11 @@ WORDS = {
     "choose": Message("아바타 고르기", "Choose an avatar"),
     "settings": Message("설정", "Settings"),
     "resolution": Message("해상도", "Resolution"),
-    "engine": Message("음성 엔진", "Speech engine"),
+    "tts_engine": Message("음성 엔진", "Speech engine"),
     "voice": Message("음성", "Voice"),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
+    "engine": Message("입을 움직이는 방식", "How the mouth is moved"),
     "player": Message("재생", "Player"),
     "status": Message("진행 상태", "Status"),
     "details": Message("자세히: 소리, 음소, 입 모양", "Details: sound, phonemes, mouths"),
@@ -76,6 +80,12 @@ WARMING = Message("준비 중... 지금 시작해도 됩니다", "Getting ready.
 WAITING = Message("대기 중...", "Waiting...")
 STOPPING = Message("중지 중...", "Stopping...")
 STOPPED = Message("중지됨", "Stopped")
+ENGINES = {
+    AUTO: AUTOMATIC,
+    MeshEngine.name: Message("영상 속 입을 그대로 움직임", "The filmed mouth itself is moved"),
+    MuseTalkEngine.name: Message("신경망이 입을 새로 그림 (MuseTalk)", "A network draws a new mouth (MuseTalk)"),
+}
+"""What lipsync engines are called on the page."""
 BUNDLED = {
     "talk_long": Message("남성 · 긴 클립", "Man, long clip"),
     "talk_short": Message("남성 · 짧은 클립", "Man, short clip"),
