@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,9 +20,10 @@ import torch
 from pipeline.avatar.pack import Avatar, load
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
+from pipeline.engines.musetalk import worker
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
-from pipeline.engines.musetalk.engine import MuseTalkEngine
+from pipeline.engines.musetalk.engine import MuseTalkEngine, on_gpu
 from pipeline.engines.musetalk.fast import BFLOAT, Accepted, Quickest, Step, accept, fused, random_input
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
@@ -193,6 +195,62 @@ def test_broken_weights_are_told_once_loaded_and_again_only_if_they_change(model
     engine.check()
     with pytest.raises(Unavailable, match="is missing"):
         MuseTalkEngine(tmp_path / "none").check()
+
+
+def test_all_networks_run_on_one_thread_whoever_asks(
+    models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(work: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            threads.append(threading.get_ident())
+            return work(*given)
+
+        return call
+
+    for owner, name in ((Network, "draw"), (SpeechFeatures, "states")):
+        monkeypatch.setattr(owner, name, noted(getattr(owner, name)))
+    monkeypatch.setattr(worker, "inpainting_of", noted(worker.inpainting_of))
+    fresh = MuseTalkEngine(models)
+    visitors = [
+        threading.Thread(target=_rendered, args=(fresh, one, _stretch(5, slice(0, 5))))
+        for one in (avatar, replace(avatar, inpainting=None))
+    ]
+    for visitor in visitors:
+        visitor.start()
+        visitor.join()
+    asked = {visitor.ident for visitor in visitors} | {threading.get_ident()}
+    assert len(threads) > 6 and len(set(threads)) == 1 and not asked & set(threads)
+
+
+def test_a_card_that_fills_up_while_it_draws_is_told(
+    models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = MuseTalkEngine(models)
+    assert len(_rendered(fresh, avatar, _stretch(3, slice(0, 3)))) == 3
+
+    def full(*given: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Network, "draw", full)
+    with pytest.raises(Unavailable, match="too little memory"):
+        _rendered(fresh, avatar, _stretch(3, slice(0, 3)))
+    monkeypatch.undo()
+    assert len(_rendered(fresh, avatar, _stretch(3, slice(0, 3)))) == 3  # its worker is free again
+
+
+@pytest.mark.parametrize(("visible", "renders"), [(0, 1), (1, 1), (3, 3)])
+def test_as_many_renders_go_on_as_torch_sees_cards(
+    models: Path, monkeypatch: pytest.MonkeyPatch, visible: int, renders: int
+) -> None:
+    """Of a machine's eight; CUDA_VISIBLE_DEVICES, or a torch for the CPU alone, hides the others."""
+    monkeypatch.setattr("pynvml.nvmlInit", lambda: None)
+    monkeypatch.setattr("pynvml.nvmlDeviceGetCount", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: visible > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
+    assert MuseTalkEngine(models).concurrency == renders and on_gpu() == (visible > 0)
+    assert MuseTalkEngine(models / "none").concurrency == 1
 
 
 # --- which frames are drawn

@@ -47,7 +47,7 @@ class MuseTalkEngine:
 
     @property
     def concurrency(self) -> int:
-        """How many renders go on at a time: one per card of this machine, where there are weights for them."""
+        """How many renders go on at a time: one per card, where there are weights for them."""
         try:
             self.check()
         except Unavailable:
@@ -87,7 +87,7 @@ class MuseTalkEngine:
         Raises Unavailable.
         """
         self._load()
-        with self._worker(cancel) as worker:
+        with self._worker(cancel) as worker, _memory_told():
             yield from worker.render(avatar, stretches, cancel, first)
 
     def _load(self) -> None:
@@ -104,20 +104,13 @@ class MuseTalkEngine:
             devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
             models = models_in(self._models)
             steps = STEPS_WITH_COMPILED if self._compiles else STEPS
-            try:
-                workers = [Worker(device, models, steps) for device in devices] or [
-                    Worker(torch.device("cpu"), models, ())
-                ]
-            except Unavailable as error:
-                self._broken = stamp(self._models), error
-                raise
-            except torch.OutOfMemoryError as error:
-                raise Unavailable(
-                    "musetalk: 그래픽 카드의 남은 메모리가 부족합니다. 6GB가 필요합니다. 카드를 쓰는 다른 프로그램을 "
-                    "끝내거나 LIPSYNC_ENGINE=mesh로 설정하세요.",
-                    "musetalk: the graphics card has too little memory left; it takes 6 GB. End what else uses the "
-                    "card, or set LIPSYNC_ENGINE=mesh.",
-                ) from error
+            with _memory_told():
+                try:
+                    workers = [Worker(device, models, steps) for device in devices]
+                    workers = workers or [Worker(torch.device("cpu"), models, ())]
+                except Unavailable as error:
+                    self._broken = stamp(self._models), error
+                    raise
             for worker in workers:
                 self._idle.put(worker)
             self._workers = workers
@@ -139,18 +132,37 @@ class MuseTalkEngine:
 
 
 def cards() -> int:
-    """Return how many NVIDIA cards this machine has, without loading anything onto them."""
+    """Return how many CUDA devices torch can use (CUDA_VISIBLE_DEVICES may hide some), loading nothing onto them.
+
+    torch is imported only where the machine has a card.
+    """
     try:
         pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetCount())
+        if not pynvml.nvmlDeviceGetCount():
+            return 0
     except pynvml.NVMLError:
         return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def on_gpu() -> bool:
-    """Whether torch can use a CUDA device; it is imported only where there is a card."""
-    if not cards():
-        return False
+    """Whether torch can use a CUDA device."""
+    return cards() > 0
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Turn what torch raises where a card is full into Unavailable, which says what to do."""
     import torch
 
-    return torch.cuda.is_available()
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise Unavailable(
+            "musetalk: 그래픽 카드의 남은 메모리가 부족합니다. 6GB가 필요합니다. 카드를 쓰는 다른 프로그램을 "
+            "끝내거나 LIPSYNC_ENGINE=mesh로 설정하세요.",
+            "musetalk: the graphics card has too little memory left; it takes 6 GB. End what else uses the "
+            "card, or set LIPSYNC_ENGINE=mesh.",
+        ) from error

@@ -6,10 +6,12 @@ import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +31,9 @@ from pipeline.engines.musetalk.weights import load_unet, load_vae, load_whisper
 from pipeline.video.frame import Frame
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEPT = 6
 """Clips whose latents are kept that were not in their pack."""
@@ -56,13 +61,18 @@ def models_in(folder: Path) -> Models:
 
 
 class Worker:
-    """Renders on DEVICE with MODELS, made faster by those of STEPS that change nothing; from one thread at a time."""
+    """Renders on DEVICE with MODELS, made faster by those of STEPS that change nothing; from one thread at a time.
+
+    Every video has a thread of its own, but all networks run on one that stays: what cuDNN found to be the quickest way
+    for a layer PyTorch remembers for the thread that asked (github.com/pytorch/pytorch/pull/103939), so a new thread
+    would look for it again.
+    """
 
     def __init__(self, device: torch.device, models: Models, steps: Sequence[Sequence[Step]]) -> None:
         self._device = device
-        with self._on_device():
-            self._features = models.features(device)
-            self.network: Accepted = accept(lambda: models.network(device), steps)
+        self._thread = ThreadPoolExecutor(1, f"musetalk-{device}")
+        self._features = self._run(models.features, device)
+        self.network: Accepted = self._run(accept, lambda: models.network(device), steps)
         self._prepared: OrderedDict[bytes, Inpainting] = OrderedDict()
 
     @property
@@ -95,7 +105,8 @@ class Worker:
     ) -> Iterator[Frame]:
         """Yield the frames of STRETCH. While whoever takes them works on a batch, the device draws the next one."""
         solved = scene.plan.solved
-        states = self._features.states(stretch.speech.samples, stretch.speech.rate) if len(solved) else None
+        sound = stretch.speech.samples, stretch.speech.rate
+        states = self._run(self._features.states, *sound) if len(solved) else None
         waiting: Iterable[Frame] = ()
         last: torch.Tensor | None = None
         for first, stop in _batches(len(solved), stretch.frame_skip, soon):
@@ -107,7 +118,8 @@ class Worker:
                 waiting = ()
             assert states is not None
             features = features_of(states, scene.fps, solved[first:stop].tolist())
-            drawn = self.network.draw(to_device(scene.latents(first, stop), self._device), features)
+            latents = to_device(scene.latents(first, stop), self._device)
+            drawn = self._run(self.network.draw, latents, features)
             pictures = drawn if last is None else torch.cat([last, drawn])
             shown = scene.until(solved[stop - 1] + 1)
             numbers = scene.drawn(len(shown))
@@ -127,11 +139,20 @@ class Worker:
         if avatar.video not in self._prepared:
             logger.info("musetalk: %s is prepared now; prepare --engine musetalk saves this time", avatar.id)
             vae = self.network.network.vae
-            self._prepared[avatar.video] = inpainting_of(avatar, vae, lambda share: cancel.check())
+            self._prepared[avatar.video] = self._run(inpainting_of, avatar, vae, lambda share: cancel.check())
         self._prepared.move_to_end(avatar.video)
         while len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
         return self._prepared[avatar.video]
+
+    def _run(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Return what WORK gives for what is GIVEN, or raise what it raises, on the thread of the networks."""
+
+        def run() -> T:
+            with self._on_device():
+                return work(*given, **named)
+
+        return self._thread.submit(run).result()
 
     def _on_device(self) -> contextlib.AbstractContextManager[object]:
         return torch.cuda.device(self._device) if self._device.type == "cuda" else contextlib.nullcontext()
