@@ -24,7 +24,17 @@ from pipeline.engines.musetalk import worker
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.engine import MuseTalkEngine, on_gpu
-from pipeline.engines.musetalk.fast import BFLOAT, Accepted, Quickest, Step, accept, fused, random_input
+from pipeline.engines.musetalk.fast import (
+    BFLOAT,
+    CHANNELS_LAST,
+    Accepted,
+    Quickest,
+    Step,
+    _seconds,
+    accept,
+    fused,
+    random_input,
+)
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.plan import plan
@@ -332,28 +342,49 @@ def test_steps_that_change_what_is_drawn_are_undone_and_said() -> None:
 
 
 def _network_of(label: str, seconds: float) -> Step:
-    """A step that changes nothing, and whose drawing takes SECONDS."""
+    """A step that changes nothing, and whose drawing takes SECONDS, but for the first time."""
 
     class Sleeper:
         def __init__(self, network: Network) -> None:
             self._network = network
+            self._drawn: dict[int, torch.Tensor] = {}
 
         def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+            if len(latents) not in self._drawn:
+                self._drawn[len(latents)] = self._network.draw(latents, features)
             time.sleep(seconds)
-            return self._network.draw(latents, features)
+            return self._drawn[len(latents)]
 
     return Step(label, Sleeper)
 
 
 def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:
-    swift, slow, grey = _network_of("swift", 0), _network_of("slow", 0.2), Step("grey", _grey)
+    slower, slow, swift = (_network_of(name, s) for name, s in (("slower", 0.2), ("slow", 0.1), ("swift", 0)))
+    grey = Step("grey", _grey)
     for rivals in (Quickest((swift, slow)), Quickest((grey, slow, swift))):
-        accepted = accept(_make, (rivals,))
-        said = {note.partition(": ")[0]: note for note in accepted.notes}
+        accepted = accept(_make, ((slower,), rivals))
+        said = {note.partition(": ")[0]: note for note in accepted.notes[1:]}
         assert list(said) == [step.name for step in rivals]
         assert "swift: used, mean error 0.0000" in said["swift"] and "ms for 8 frames" in said["swift"]
         assert all("not used" in note for name, note in said.items() if name != "swift")
         assert accepted.drawer.__class__.__name__ == "Sleeper" and _error(accepted) < 1e-6
+
+
+def test_what_is_no_quicker_than_before_is_undone() -> None:
+    made: list[Network] = []
+
+    def make() -> Network:
+        made.append(_make())
+        return made[-1]
+
+    swift, slow = _network_of("swift", 0), _network_of("slow", 0.1)
+    lazy = replace(CHANNELS_LAST, apply=lambda network: slow.apply(CHANNELS_LAST.apply(network)))
+    accepted = accept(make, ((swift,), Quickest((lazy,))))
+    assert accepted.notes[0].startswith("swift: used")
+    assert accepted.notes[1].startswith("channels last: not used, mean error 0.0000") and "before" in accepted.notes[1]
+    assert _seconds(accepted.drawer, random_input(accepted.network, 2)) < 0.1
+    assert len(made) == 1  # nothing had to be loaded again
+    assert all(parameter.is_contiguous() for parameter in made[0].unet.parameters())
 
 
 @pytest.mark.slow

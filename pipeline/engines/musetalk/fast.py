@@ -40,14 +40,18 @@ class Drawer(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A way to be faster. apply: returns a network, which may be the one it was given, changed, and what draws."""
+    """A way to be faster. apply: returns what draws, which may be the network it was given, changed.
+
+    undo: puts that network back as it was before; without it the network has to be made anew.
+    """
 
     name: str
     apply: Callable[[Network], Drawer]
+    undo: Callable[[Network], object] | None = None
 
 
 class Quickest(tuple[Step, ...]):
-    """Alternatives of which the quickest is taken, not the first that is accepted."""
+    """Alternatives of which the quickest is taken, not the first that is accepted; none where none is quicker."""
 
 
 def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
@@ -59,10 +63,13 @@ def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
     return apply
 
 
-def _channels_last(network: Network) -> Drawer:
-    network.unet.to(memory_format=torch.channels_last)
-    network.vae.to(memory_format=torch.channels_last)
-    return network
+def _in_layout(layout: torch.memory_format) -> Callable[[Network], Drawer]:
+    def apply(network: Network) -> Drawer:
+        for model in (network.unet, network.vae):
+            model.to(memory_format=layout)
+        return network
+
+    return apply
 
 
 def fused(network: Network, backend: str = "inductor") -> Network:
@@ -109,10 +116,11 @@ class Graphs:
 
 HALF = Step("float16", _in_format(torch.float16))
 BFLOAT = Step("bfloat16", _in_format(torch.bfloat16))
-CHANNELS_LAST = Step("channels last", _channels_last)
-GRAPHS = Step("CUDA graphs", Graphs)
+CHANNELS_LAST = Step("channels last", _in_layout(torch.channels_last), _in_layout(torch.contiguous_format))
+"""Layers of convolution want it, group norms do not (github.com/pytorch/pytorch/issues/111824): it may be slower."""
+GRAPHS = Step("CUDA graphs", Graphs, undo=lambda network: network)
 COMPILED = Step("torch.compile in CUDA graphs", lambda network: Graphs(fused(network)))
-STEPS: tuple[tuple[Step, ...], ...] = ((HALF, BFLOAT), (CHANNELS_LAST,), (GRAPHS,))
+STEPS: tuple[tuple[Step, ...], ...] = ((HALF, BFLOAT), Quickest((CHANNELS_LAST,)), (GRAPHS,))
 """What is tried on a GPU, in order; of the alternatives in brackets the first that is accepted."""
 STEPS_WITH_COMPILED: tuple[tuple[Step, ...], ...] = (*STEPS[:-1], Quickest((GRAPHS, COMPILED)))
 """With what takes minutes to try: networks of this size are translated for as long."""
@@ -141,19 +149,41 @@ class _Trial:
 
     def __init__(self, make: Callable[[], Network]) -> None:
         self._make = make
-        self.taken: list[Step] = []
+        self._taken: list[Step] = []
+        self._tried: Step | None = None
         self.network = make()
         self.drawer: Drawer = self.network
+        self._before: Drawer = self.network
 
-    def apply(self, step: Step) -> None:
+    def try_out(self, step: Step) -> None:
+        """Take STEP for now, in place of the one that was tried before."""
+        self._undo()
+        self._tried = step
         self.drawer = step.apply(self.network)
 
-    def renew(self) -> None:
-        """Make the network again, without a step that was tried: it may have rounded the weights."""
-        del self.network, self.drawer  # before others take their memory
-        self.network = self.drawer = self._make()
-        for step in self.taken:
-            self.apply(step)
+    def take(self, step: Step | None) -> None:
+        """Take STEP, or none, in place of the one that was tried last."""
+        if step is not self._tried:
+            self._undo()
+            if step is not None:
+                self.drawer = step.apply(self.network)
+        if step is not None:
+            self._taken.append(step)
+        self._tried, self._before = None, self.drawer
+
+    def _undo(self) -> None:
+        if self._tried is None:
+            return
+        if self._tried.undo is not None:
+            self._tried.undo(self.network)
+            self.drawer = self._before
+        else:  # it may have rounded the weights
+            del self.network, self.drawer, self._before  # before others take their memory
+            self.network = self.drawer = self._make()
+            for step in self._taken:
+                self.drawer = step.apply(self.network)
+            self._before = self.drawer
+        self._tried = None
 
 
 def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Accepted:
@@ -165,12 +195,13 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
     notes: list[str] = []
     for alternatives in steps:
         said: dict[Step, str] = {}
-        times: dict[Step, float] = {}
+        times: dict[Step | None, float] = {}
+        timed = isinstance(alternatives, Quickest)
+        if timed:
+            times[None] = _seconds(trial.drawer, sample)
         for step in alternatives:
-            if said:
-                trial.renew()
             try:
-                trial.apply(step)
+                trial.try_out(step)
                 error = float((trial.drawer.draw(*sample) - plain).abs().mean())
                 said[step] = f"mean error {error:.4f}"
             except (RuntimeError, ValueError, NotImplementedError) as failure:
@@ -178,16 +209,13 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
                 met = getattr(failure, "inner_exception", failure)  # torch.compile wraps what it met
                 said[step] = f"{type(met).__name__}: {met}".splitlines()[0]
             if error <= TOLERANCE:
-                times[step] = 0.0
-                if not isinstance(alternatives, Quickest):
+                times[step] = _seconds(trial.drawer, sample) if timed else 0.0
+                if not timed:
                     break
-                times[step] = _seconds(trial.drawer, sample)
-                said[step] += f", {times[step] * 1000:.1f} ms for {BATCHES[-1]} frames"
+                now, before = (f"{times[one] * 1000:.1f} ms" for one in (step, None))
+                said[step] += f", {now} for {BATCHES[-1]} frames, {before} before"
         chosen = min(times, key=times.__getitem__, default=None)
-        if chosen is not None:
-            trial.taken.append(chosen)
-        if chosen is not step:
-            trial.renew()
+        trial.take(chosen)
         for tried, outcome in said.items():
             notes.append(f"{tried.name}: {'used' if tried is chosen else 'not used'}, {outcome}")
             if tried is not chosen:
@@ -207,8 +235,9 @@ def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _seconds(drawer: Drawer, sample: tuple[torch.Tensor, torch.Tensor]) -> float:
-    """Return how long DRAWER, which is warm, takes to draw SAMPLE."""
+    """Return how long DRAWER takes to draw SAMPLE, once it is warm."""
     latents, features = sample
+    drawer.draw(latents, features)
     wait(latents.device)
     start = time.perf_counter()
     for _ in range(ROUNDS):
