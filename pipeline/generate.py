@@ -44,6 +44,8 @@ PROGRESS_SECONDS = 0.25
 """Progress is told at most this often."""
 FRAMES_AHEAD = 4
 """How far rendering runs ahead of encoding: enough to keep two cores busy, little enough to stop at once."""
+FRAMES_AHEAD_ON_CARD = 16
+"""The same where a card draws several frames at a time: while it is given the next ones, the last ones are encoded."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ def render_video(
     avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder = X264
 ) -> Iterator[int]:
     """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second."""
-    frames = ahead(engine.render(avatar, speaker.stretches(), task.cancel), FRAMES_AHEAD, task.cancel)
+    depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
+    frames = ahead(engine.render(avatar, speaker.stretches(), task.cancel), depth, task.cancel)
     count = heard = 0
     told = -PROGRESS_SECONDS
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.generate import make_studio
 from pipeline.settings import Settings
-from pipeline.video.encoder import NVENC, X264, Encoder, encoder_for, works
+from pipeline.video.encoder import NVENC, X264, X264_BESIDE_CARD, Encoder, encoder_for, works
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer
@@ -22,7 +22,7 @@ SLOW = Encoder("slow", "libx264", {"preset": "medium"})
 COARSE = Encoder("coarse", "libx264", {**X264.options, "crf": "51"})
 OWN_KEYS = Encoder("own keys", "libx264", {**X264.options, "x264-params": "keyint=1"})
 ABSENT = Encoder("absent", "h264_of_nobody", {})
-SHUT = Encoder("shut", "libx264", {"preset": "no such preset"})
+SHUT = Encoder("shut", "libx264rgb", {"preset": "no such preset"})
 STAND_IN = Encoder("nvenc", "libx264", {**X264.options, "preset": "superfast", "profile": "baseline"})
 """What NVENC is where there is one."""
 
@@ -56,16 +56,22 @@ def test_an_encoder_that_does_not_do_what_is_asked_is_found_out_and_said_once(
 
 
 def test_x264_does_all_that_is_asked(caplog: pytest.LogCaptureFixture) -> None:
-    assert works(X264, WIDTH, HEIGHT) and works(STAND_IN, WIDTH, HEIGHT) and not caplog.messages
+    assert (
+        works(X264, WIDTH, HEIGHT)
+        and works(X264_BESIDE_CARD, WIDTH, HEIGHT)
+        and works(STAND_IN, WIDTH, HEIGHT)
+        and not caplog.messages
+    )
 
 
 def test_auto_takes_the_card_only_where_a_card_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.video.encoder.NVENC", STAND_IN)
     size = WIDTH, HEIGHT
     chosen = [encoder_for(setting, on_gpu, *size) for setting in ("auto", "x264", "nvenc") for on_gpu in (False, True)]
-    assert chosen == [X264, STAND_IN, X264, X264, STAND_IN, STAND_IN]
+    assert chosen == [X264, STAND_IN, X264, X264_BESIDE_CARD, STAND_IN, STAND_IN]
     monkeypatch.setattr("pipeline.video.encoder.NVENC", SHUT)
-    assert {encoder_for(setting, True, *size) for setting in ("auto", "nvenc")} == {X264}
+    assert {encoder_for(setting, True, *size) for setting in ("auto", "nvenc")} == {X264_BESIDE_CARD}
+    assert encoder_for("nvenc", False, *size) is X264
 
 
 def test_a_video_is_encoded_by_the_card_that_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,4 +98,4 @@ def test_where_the_encoder_does_not_open_the_video_is_x264s_to_the_byte(
 ) -> None:
     fallen = _written(tmp_path / "a.mp4", SHUT)
     assert "shut cannot encode one more video now (Invalid argument): x264 does" in caplog.text
-    assert fallen == _written(tmp_path / "b.mp4", X264) != _written(tmp_path / "c.mp4", STAND_IN)
+    assert fallen == _written(tmp_path / "b.mp4", X264_BESIDE_CARD) != _written(tmp_path / "c.mp4", STAND_IN)

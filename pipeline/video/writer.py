@@ -18,7 +18,7 @@ from av.video.frame import PictureType
 
 from pipeline.errors import RenderFailed
 from pipeline.parts import part_of
-from pipeline.video.encoder import X264, Encoder
+from pipeline.video.encoder import X264, X264_BESIDE_CARD, Encoder
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -64,10 +64,10 @@ class Mp4Writer:
             try:
                 self._open(encoder, width, height, colors)
             except av.error.FFmpegError as error:
-                if encoder is X264:
+                if encoder.codec == X264.codec:
                     raise
                 logger.warning("%s cannot encode one more video now (%s): x264 does", encoder.name, error.strerror)
-                self._open(X264, width, height, colors)
+                self._open(X264_BESIDE_CARD, width, height, colors)
             self._audio: Any = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
             self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
             self._resampler: AudioResampler | None = None
