@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -10,17 +11,23 @@ import numpy as np
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
+from benchmarks.musetalk import UNET, VAE
 from pipeline.engines.musetalk.audio import features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.device import to_device, to_host
+from pipeline.engines.musetalk.fast import BATCHES, HALF
 from pipeline.engines.musetalk.network import Network
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
-from tests.tiny_musetalk import CHANNELS, make_unet, make_vae
+from tests.tiny_musetalk import CHANNELS, diffusers, make_unet, make_vae
 
 META = torch.device("meta")
 """PyTorch's device of tensors without content: what would read one raises."""
+ROOM = 4.5e9
+"""Bytes of 6 GB that are left beside CUDA itself, its libraries' workspaces, Whisper and the blending."""
 
 
 class Transfers(TorchFunctionMode):
@@ -56,6 +63,51 @@ def test_a_batch_is_given_to_the_device_without_waiting_for_it() -> None:
     assert all((frame.planes == before).all() for frame in frames)
     with pytest.raises(TypeError, match="meta"):
         finish()  # only here somebody waits
+
+
+class Memory(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive at a time. peak: at the most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alive: dict[int, int] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: object, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                if storage._cdata not in self._alive:
+                    self._alive[storage._cdata] = storage.nbytes()
+                    weakref.finalize(storage, self._alive.pop, storage._cdata)
+        self.peak = max(self.peak, sum(self._alive.values()))
+        return result
+
+
+def _drawing(network: Network, size: int) -> int:
+    """Bytes that NETWORK takes on top of its weights to draw SIZE frames."""
+    latents, features = torch.empty(size, 8, 32, 32, device=META), torch.empty(size, 50, 384, device=META)
+    with Memory() as memory:
+        network.draw(latents, features)
+    return memory.peak
+
+
+def _weights(network: Network) -> int:
+    return sum(one.nbytes for model in (network.unet, network.vae) for one in model.parameters())
+
+
+def test_the_network_of_full_size_fits_on_a_card_of_6_gb() -> None:
+    with META:
+        network = Network(diffusers.UNet2DConditionModel(**UNET), diffusers.AutoencoderKL(**VAE))
+    assert sum(one.numel() for one in network.unet.parameters()) == pytest.approx(849.9e6, rel=1e-3)
+    assert _weights(network) + _drawing(network, BATCHES[0]) < ROOM  # as it is loaded, before it is made faster
+    HALF.apply(network)
+    largest = _drawing(network, BATCHES[-1])
+    assert largest > 256 * 65_536 * 2 * BATCHES[-1]  # its last layers' pictures alone
+    assert _weights(network) + 2 * largest < ROOM  # outside of CUDA graphs, and again for them
 
 
 def test_what_goes_to_the_device_comes_back() -> None:

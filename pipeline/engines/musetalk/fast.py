@@ -24,7 +24,7 @@ TOLERANCE = 0.01
 """Mean error, of pictures in 0..1, up to which a step is accepted."""
 BATCHES = (2, 4, 8)
 """Frames that are drawn at a time; fewer are padded. The first batch of a video is the smallest: it starts soon."""
-ROUNDS = 5
+ROUNDS = 3
 """Batches that alternatives are timed over."""
 _DEPTHS = 5
 """Hidden states of whisper-tiny per moment: its input and its four layers."""
