@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
@@ -186,7 +185,8 @@ def pictures(clip: Clip, width: int, height: int) -> Iterator[Frame]:
     breaks off early.
     """
     # FFmpeg reads what says nothing as BT.601, so only BT.601 brings its YUV back unchanged
-    matrix = Colorspace.ITU601 if clip.colors.space in (_RGB, _SAID_NOTHING, 5, 6) else Colorspace.ITU709
+    spaces = av.video.reformatter.Colorspace
+    matrix = spaces.ITU601 if clip.colors.space in (_RGB, _SAID_NOTHING, 5, 6) else spaces.ITU709
     fps, count = clip.wanted_fps, 0
     expected = round((clip.end - clip.start) * fps)
     # half a frame in: the middle of a picture's time, safe from rounding on either side
@@ -241,11 +241,12 @@ def _decoded(clip: Clip, width: int, height: int, times: list[float]) -> Iterato
     MoviePy would read a wandering rate as its clock's, for browsers' recordings a thousand pictures a second, and HDR
     as if it were none, grey and dull.
     """
+    reformat = av.video.reformatter
     colors = (
         {
-            "dst_colorspace": Colorspace.ITU709,
-            "dst_color_trc": ColorTrc.BT709,
-            "dst_color_primaries": ColorPrimaries.BT709,
+            "dst_colorspace": reformat.Colorspace.ITU709,
+            "dst_color_trc": reformat.ColorTrc.BT709,
+            "dst_color_primaries": reformat.ColorPrimaries.BT709,
         }
         if clip.wide
         else {}
@@ -254,7 +255,7 @@ def _decoded(clip: Clip, width: int, height: int, times: list[float]) -> Iterato
     with av.open(str(clip.path), mode="r") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        reformatter = VideoReformatter()  # one for all: mapping HDR costs seconds of preparation
+        reformatter = reformat.VideoReformatter()  # one for all: mapping HDR costs seconds of preparation
         waiting, shown, begin = iter(times), None, None
         time = next(waiting, None)
         for frame in container.decode(stream):

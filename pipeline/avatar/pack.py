@@ -36,6 +36,8 @@ MAX_TEETH_SIDE = 1024
 """Pixels."""
 LATENTS = (8, 32, 32)
 """Shape of a frame's latents for MuseTalk."""
+OPENING = (0.5, 2.0)
+"""What a mouth's opening may be multiplied by."""
 MASK_SIDE = 128
 """Pixels of a frame's mask, both ways, whatever the size of its box."""
 
@@ -81,7 +83,8 @@ class Avatar:
     usable: (frames,) bool, False where the face is missing, covered or turned too far: those frames pass unchanged;
     rest: (frames, 478, 3) float32, the same points as they would be with this person's mouth closed; equal to
     landmarks where the mouth is closed anyway; teeth: None where the clip does not show them; inpainting: None where
-    the pack was not prepared for MuseTalk.
+    the pack was not prepared for MuseTalk; opening: what the movement that parts the lips is multiplied by, so that it
+    looks as wide as on other faces (see ``pipeline.avatar.opening``).
     """
 
     name: str
@@ -95,6 +98,7 @@ class Avatar:
     usable: np.ndarray
     teeth: Teeth | None = None
     inpainting: Inpainting | None = None
+    opening: float = 1.0
 
     @property
     def id(self) -> str:
@@ -124,6 +128,7 @@ def save(avatar: Avatar, path: Path) -> None:
         "usable": np.ascontiguousarray(avatar.usable, bool),
         "teeth": _parts(avatar.teeth),
         "inpainting": _parts(avatar.inpainting),
+        "opening": avatar.opening,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -197,7 +202,11 @@ def _avatar(content: object) -> Avatar:
     usable = _array(content, "usable", np.dtype(bool), (reader.count,))
     name, resolution = _value(content, "name", str), _value(content, "resolution", str)
     inpainting = _inpainting(content, reader.count, (width, height))
-    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, _teeth(content), inpainting)
+    opening = _value(content, "opening", float) if "opening" in content else 1.0  # packs older than this entry
+    if not OPENING[0] <= opening <= OPENING[1]:
+        raise _Wrong(f"opening: {opening}")
+    teeth = _teeth(content)
+    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, teeth, inpainting, opening)
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

@@ -27,6 +27,7 @@ from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
 from pipeline.avatar.footage import Footage, Progress, film, no_face
 from pipeline.avatar.hush import hush
 from pipeline.avatar.measure import Person, measure
+from pipeline.avatar.opening import opening_of
 from pipeline.avatar.pack import Avatar, Teeth, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
 from pipeline.avatar.report import numbered, write_report
@@ -81,13 +82,14 @@ def prepare(
         progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
             person, kept = hush(footage, person), None
+        opening = opening_of(footage, person)
         order = np.arange(len(person.landmarks))
         if not _loops(footage, person.landmarks):
             order, kept = np.concatenate([order, order[-2:0:-1]]), None
         avatars = []
         for number, resolution in enumerate(resolutions):
             progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * number / len(resolutions), f"writing {resolution}")
-            avatars.append(_avatar(name, resolution, footage, person, order, kept, found.teeth))
+            avatars.append(_avatar(name, resolution, footage, person, order, kept, found.teeth, opening))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
     paths = []
@@ -151,6 +153,7 @@ def _avatar(
     order: np.ndarray,
     kept: bytes | None,
     teeth: Teeth | None,
+    opening: float,
 ) -> Avatar:
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
     across, down = size_at(width, height, int(resolution[:-1]))
@@ -161,7 +164,8 @@ def _avatar(
     scale = np.array([across / width, down / height, across / width], np.float32)
     landmarks, rest = person.landmarks[order] * scale, person.rest[order] * scale
     usable = person.findings.usable[order]
-    return Avatar(name, resolution, across, down, footage.fps, video, landmarks, rest, usable, teeth)
+    fps = footage.fps
+    return Avatar(name, resolution, across, down, fps, video, landmarks, rest, usable, teeth, opening=opening)
 
 
 def _face_encoder(models: Path) -> Callable[[Avatar], Avatar]:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
-from pipeline.speech.track import MouthTrack
+from pipeline.speech.track import PARTING, MouthTrack
 from pipeline.tts.base import Mark, Speech
 
 UNITS = (
@@ -49,11 +49,11 @@ MIN_CLOSURE = 0.03
 PRESSING = 1.35
 """How far lips aim when they meet, 1 being where they touch: they are still fast when they do, and then stay pressed
 (Löfqvist & Gracco, "Lip and jaw kinematics in bilabial stop consonant production", 1997)."""
-USUAL_OPENING = 0.38
-"""How far the jaw of somebody who speaks is open in a tenth of the time."""
-EFFORT = (0.9, 1.25)
-"""Speech with few open vowels is said with more effort, with many with less, within this range: the mouth's movement
-differs less between sentences than their vowels do."""
+USUAL_OPENING = 0.39
+"""How far the jaw of somebody who speaks is open but for its widest moments."""
+EFFORT, EVENING = (0.85, 1.3), 0.75
+"""Speech that opens the mouth little is said with more effort, and the other way round, within this range: openings
+differ less between sentences than their sounds do. EVENING is the power of the difference that is made up for."""
 
 STEADINESS = 0.021
 """Seconds (sigma) by which opening and closing are softened at last: no jaw can turn around between two frames."""
@@ -119,7 +119,7 @@ _define("θ ð", _consonant(jawOpen=0.09, mouthLowerDown=0.13, tongueOut=1.0))
 _define("k ɡ g ŋ q ɢ x ɣ χ ʁ c ɟ ç ʝ", _consonant(jawOpen=0.14, mouthLowerDown=0.11))
 _define("h ɦ ʔ ħ ʕ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
 
-_OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(("jawOpen", "mouthLowerDown", "mouthUpperUp"))]
+_OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(PARTING)]
 _ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
 _SIGMA = np.full(len(UNITS), 0.034)
 _SIGMA[_ROUNDERS] = 0.060
@@ -153,12 +153,13 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     weights[:, _OPENERS] *= _loudness(speech, solved)[:, None]
     if frame_skip > 1:
         weights = _between(weights, solved, times)
-    weights *= _activity(sounds, times)[:, None]
-    weights[:, _OPENERS] *= _effort(weights[:, UNITS.index("jawOpen")])
+    activity = _activity(sounds, times)
+    weights *= activity[:, None]
     closing = _closing(sounds, times)
     weights[:, _OPENERS] *= 1 - PRESSING * closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
     weights[:, _OPENERS] = gaussian_filter1d(weights[:, _OPENERS], STEADINESS * fps, axis=0, mode="nearest")
+    weights[:, _OPENERS] *= _effort(weights[activity == 1, UNITS.index("jawOpen")])
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -234,9 +235,9 @@ def _loudness(speech: Speech, times: np.ndarray) -> np.ndarray:
 
 
 def _effort(jaw: np.ndarray) -> float:
-    """Return a factor for the opening that brings speech with this movement of the JAW half way to the usual."""
-    widest = np.percentile(jaw[jaw > 0], 90) if jaw.any() else USUAL_OPENING
-    return float(np.clip(np.sqrt(USUAL_OPENING / widest), *EFFORT))
+    """Return a factor for the opening that brings speech with this movement of the JAW nearer to the usual."""
+    widest = float(np.percentile(jaw, 92)) if len(jaw) else USUAL_OPENING
+    return float(np.clip((USUAL_OPENING / max(widest, 0.01)) ** EVENING, *EFFORT))
 
 
 def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PARTING = ("jawOpen", "mouthLowerDown", "mouthUpperUp")
+"""What the names of the units that part the lips begin with."""
+
 
 @dataclass(frozen=True)
 class MouthTrack:

@@ -13,6 +13,7 @@ from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import warp
+from pipeline.speech.track import PARTING
 from pipeline.video.frame import Frame
 
 LOWER_TEETH = 0.9
@@ -47,7 +48,9 @@ class FaceMover:
 
     def __init__(self, avatar: Avatar, units: tuple[str, ...]) -> None:
         basis = load_basis()
-        self._delta = np.stack([np.zeros((478, 3), np.float32) if u == TONGUE else basis.delta[u] for u in units])
+        opens = np.array([avatar.opening if u.startswith(PARTING) else 1 for u in units], np.float32)
+        delta = np.stack([np.zeros((478, 3), np.float32) if u == TONGUE else basis.delta[u] for u in units])
+        self._delta = opens[:, None, None] * delta
         jaw = np.array([[u.startswith("jaw")] for u in units])
         self._teeth_travel = LOWER_TEETH * jaw * self._delta[:, list(CHIN)].mean(1)
         self._tongue = units.index(TONGUE) if TONGUE in units else None
@@ -64,8 +67,7 @@ class FaceMover:
             return
         geometry = face.geometry
         source = geometry.source[index]
-        movement = _movement(weights, self._delta)
-        target = geometry.moved(index, movement)
+        target = self.target(index, weights)
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
         warp(frame, source, target, face.triangles)
@@ -82,6 +84,10 @@ class FaceMover:
             eyes=eyes,
             light=light,
         )
+
+    def target(self, index: int, weights: np.ndarray) -> np.ndarray:
+        """Return where the points of frame INDEX go ((514, 2) px, see ``FaceGeometry``) at WEIGHTS ((units,))."""
+        return self._face.geometry.moved(index, _movement(weights, self._delta))
 
     def _light_of(self, frame: Frame, index: int) -> Light:
         """Return how the face is lit around FRAME, number INDEX; light changes slowly."""
