@@ -6,11 +6,14 @@ import pickle
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +30,7 @@ from pipeline.engines.musetalk.engine import MuseTalkEngine, on_gpu
 from pipeline.engines.musetalk.fast import (
     BFLOAT,
     CHANNELS_LAST,
+    GRAPHS,
     Accepted,
     Quickest,
     Step,
@@ -261,6 +265,36 @@ def test_as_many_renders_go_on_as_torch_sees_cards(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
     assert MuseTalkEngine(models).concurrency == renders and on_gpu() == (visible > 0)
     assert MuseTalkEngine(models / "none").concurrency == 1
+    monkeypatch.setattr("pynvml.nvmlDeviceGetCount", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("of one card torch need not be asked"))
+    assert MuseTalkEngine(models).concurrency == 1
+
+
+class OneDevice:
+    """Stands in for a worker: it yields its device for every stretch, and notes it."""
+
+    def __init__(self, device: torch.device, models: object, steps: object) -> None:
+        self.device = device
+        self.notes = ("float16: used",)
+
+    def render(self, avatar: object, stretches: Iterable[Any], cancel: CancelToken, first: int) -> Iterator[Any]:
+        for _ in stretches:
+            yield self.device
+
+
+def test_every_card_has_a_worker_and_who_comes_last_waits(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "Worker", OneDevice)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    engine = MuseTalkEngine(models)
+    visitors = [engine.render(None, [1, 2], CancelToken()) for _ in range(2)]
+    assert {str(next(visitor)) for visitor in visitors} == {"cuda:0", "cuda:1"}
+    assert engine.notes == ("cuda:0: float16: used", "cuda:1: float16: used")
+    cancelled = CancelToken()
+    cancelled.cancel()
+    with pytest.raises(Cancelled):
+        next(engine.render(None, [1], cancelled))
+    visitors[1].close()
+    assert str(next(engine.render(None, [1], CancelToken()))) == "cuda:1"
 
 
 # --- which frames are drawn
@@ -339,6 +373,60 @@ def test_steps_that_change_what_is_drawn_are_undone_and_said() -> None:
     assert "out of memory" in accepted.notes[3] and "nan" in accepted.notes[1]
     assert accepted.network.unet.dtype == torch.bfloat16
     assert 0 < _error(accepted) < 0.01
+
+
+class Recording:
+    """Stands in for ``torch.cuda.CUDAGraph``: replayed, it draws again what was drawn then, into the same memory."""
+
+    now: Recording | None = None
+
+    def __init__(self) -> None:
+        self.drawn: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def pool(self) -> str:
+        return "pool"
+
+    def replay(self) -> None:
+        for latents, features, pictures in self.drawn:
+            pictures.copy_(_make().draw(latents, features))
+
+
+class Recorded(Network):
+    """Draws, and leaves a record where one is made."""
+
+    def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        pictures = super().draw(latents, features)
+        if Recording.now is not None:
+            Recording.now.drawn.append((latents, features, pictures))
+        return pictures
+
+
+def test_graphs_draw_what_they_are_given_and_keep_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded on a stream of the network's own device: PyTorch's own stream belongs to the first one that recorded."""
+    current, asked = SimpleNamespace(wait_stream=lambda other: None), []
+
+    @contextmanager
+    def device(of: torch.device) -> Iterator[None]:
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: SimpleNamespace(device=of, wait_stream=lambda other: None))
+        yield
+
+    @contextmanager
+    def graph(one: Recording, pool: object, stream: Any, capture_error_mode: str) -> Iterator[None]:
+        asked.append((pool, stream.device, capture_error_mode))
+        monkeypatch.setattr(Recording, "now", one)
+        yield
+        monkeypatch.setattr(Recording, "now", None)
+
+    stand_ins = {"device": device, "graph": graph, "CUDAGraph": Recording, "current_stream": lambda: current}
+    for name, stand_in in {**stand_ins, "stream": lambda one: nullcontext()}.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    accepted = accept(lambda: Recorded(make_unet(), make_vae()), ((GRAPHS,),))
+    assert accepted.notes == ("CUDA graphs: used, mean error 0.0000",)
+    assert asked == [(None, torch.device("cpu"), "thread_local")] + [("pool", torch.device("cpu"), "thread_local")] * 2
+    inputs = [tuple(torch.rand_like(rows) for rows in random_input(accepted.network, size)) for size in (8, 3, 3, 1)]
+    drawn = [accepted.draw(*one) for one in inputs]  # none of them is changed by the next
+    for one, pictures in zip(inputs, drawn, strict=True):
+        torch.testing.assert_close(pictures, _make().draw(*one), atol=1e-4, rtol=0)
 
 
 def _network_of(label: str, seconds: float) -> Step:

@@ -52,7 +52,7 @@ class MuseTalkEngine:
             self.check()
         except Unavailable:
             return 1
-        return max(1, cards())
+        return max(1, devices()) if cards() > 1 else 1  # of one card torch, which takes seconds, need not be asked
 
     @property
     def draws_on_gpu(self) -> bool:
@@ -61,8 +61,10 @@ class MuseTalkEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What came of each attempt to be faster, once the models are loaded."""
-        return self._workers[0].notes if self._workers else ()
+        """What came of each attempt to be faster, once the models are loaded; with several devices, on each."""
+        if len(self._workers) < 2:
+            return self._workers[0].notes if self._workers else ()
+        return tuple(f"{worker.device}: {note}" for worker in self._workers for note in worker.notes)
 
     def check(self) -> None:
         """Raise Unavailable, saying what to do, when libraries or weights are missing or broken; cheap."""
@@ -101,12 +103,12 @@ class MuseTalkEngine:
             from pipeline.engines.musetalk.worker import Worker, models_in
 
             torch.backends.cudnn.benchmark = True  # batches are of few fixed sizes
-            devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+            found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
             models = models_in(self._models)
             steps = STEPS_WITH_COMPILED if self._compiles else STEPS
             with _memory_told():
                 try:
-                    workers = [Worker(device, models, steps) for device in devices]
+                    workers = [Worker(device, models, steps) for device in found]
                     workers = workers or [Worker(torch.device("cpu"), models, ())]
                 except Unavailable as error:
                     self._broken = stamp(self._models), error
@@ -114,7 +116,7 @@ class MuseTalkEngine:
             for worker in workers:
                 self._idle.put(worker)
             self._workers = workers
-            logger.info("musetalk: ready on %s", ", ".join(map(str, devices)) or "the CPU")
+            logger.info("musetalk: ready on %s", ", ".join(map(str, found)) or "the CPU")
 
     @contextmanager
     def _worker(self, cancel: CancelToken) -> Iterator[Worker]:
@@ -132,15 +134,20 @@ class MuseTalkEngine:
 
 
 def cards() -> int:
-    """Return how many CUDA devices torch can use (CUDA_VISIBLE_DEVICES may hide some), loading nothing onto them.
-
-    torch is imported only where the machine has a card.
-    """
+    """Return how many NVIDIA cards this machine has, without loading anything onto them."""
     try:
         pynvml.nvmlInit()
-        if not pynvml.nvmlDeviceGetCount():
-            return 0
+        return int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError:
+        return 0
+
+
+def devices() -> int:
+    """Return how many of the cards torch can use: CUDA_VISIBLE_DEVICES may hide some. Nothing is loaded onto them.
+
+    torch is imported only where there are any.
+    """
+    if not cards():
         return 0
     import torch
 
@@ -149,7 +156,7 @@ def cards() -> int:
 
 def on_gpu() -> bool:
     """Whether torch can use a CUDA device."""
-    return cards() > 0
+    return devices() > 0
 
 
 @contextmanager

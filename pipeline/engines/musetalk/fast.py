@@ -90,16 +90,16 @@ class Graphs:
         self._graphs = {}
         pool = None
         with torch.cuda.device(network.device), torch.inference_mode():
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch's own for this is of one device only
             for size in sorted(BATCHES, reverse=True):  # the others find room in the memory of the largest
                 latents, features = random_input(network, size)
-                side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
                     for _ in range(3):  # libraries choose their ways and reserve memory
                         network.draw(latents, features)
                 torch.cuda.current_stream().wait_stream(side)
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                with torch.cuda.graph(graph, pool, side, capture_error_mode="thread_local"):
                     pictures = network.draw(latents, features)
                 pool = graph.pool()
                 self._graphs[size] = graph, latents, features, pictures

@@ -69,7 +69,7 @@ class Worker:
     """
 
     def __init__(self, device: torch.device, models: Models, steps: Sequence[Sequence[Step]]) -> None:
-        self._device = device
+        self.device = device
         self._thread = ThreadPoolExecutor(1, f"musetalk-{device}")
         self._features = self._run(models.features, device)
         self.network: Accepted = self._run(accept, lambda: models.network(device), steps)
@@ -89,7 +89,7 @@ class Worker:
             inpainting = self._inpainting(avatar, cancel)
             sides = (inpainting.boxes[:, 2:] - inpainting.boxes[:, :2]).max(0)
             size = avatar.width, avatar.height
-            blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self._device)
+            blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self.device)
             gain = fade(inpainting.boxes.any(axis=1))
             frames, done = clip.frames(first), first
             for stretch in stretches:
@@ -118,7 +118,7 @@ class Worker:
                 waiting = ()
             assert states is not None
             features = features_of(states, scene.fps, solved[first:stop].tolist())
-            latents = to_device(scene.latents(first, stop), self._device)
+            latents = to_device(scene.latents(first, stop), self.device)
             drawn = self._run(self.network.draw, latents, features)
             pictures = drawn if last is None else torch.cat([last, drawn])
             shown = scene.until(solved[stop - 1] + 1)
@@ -155,7 +155,7 @@ class Worker:
         return self._thread.submit(run).result()
 
     def _on_device(self) -> contextlib.AbstractContextManager[object]:
-        return torch.cuda.device(self._device) if self._device.type == "cuda" else contextlib.nullcontext()
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
 
 
 class _Scene:
