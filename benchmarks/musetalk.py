@@ -138,7 +138,6 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     rounds = 1 if given.tiny else ROUNDS
     _show(_published(models, avatar, stretch, device, rounds))
-    torch.backends.cudnn.benchmark = True  # as the engine has it
     for name, steps, encoder in ROWS:
         _show(_with_steps(name, steps, encoder, models, avatar, stretch, device, rounds))
     if device.type == "cuda":

@@ -365,6 +365,18 @@ def _error(accepted: Accepted) -> float:
     return float((accepted.draw(*sample) - _make().draw(*sample)).abs().mean())
 
 
+def test_cudnn_looks_for_the_quickest_ways_but_not_of_the_network_that_is_only_compared_with() -> None:
+    looked: list[bool] = []
+
+    class Looking(Network):
+        def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+            looked.append(torch.backends.cudnn.benchmark)
+            return super().draw(latents, features)
+
+    accept(lambda: Looking(make_unet(), make_vae()), ((Step("none", lambda network: network),),))
+    assert looked == [False] * 4 + [True]
+
+
 def test_steps_that_change_what_is_drawn_are_undone_and_said() -> None:
     steps = ((Step("grey", _grey), Step("nan", _not_a_number), BFLOAT), (Step("large", _no_memory),))
     accepted = accept(_make, steps)

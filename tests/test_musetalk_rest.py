@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,14 +11,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from pipeline.avatar.pack import save
 from pipeline.engines.choose import lipsync_engines, preferred
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.weights import load_vae
 from pipeline.settings import Settings
-from tests.conftest import Server, running
-from tests.tiny_musetalk import save_models, short_man
+from tests.conftest import Server, running, wait_for
+from tests.tiny_musetalk import make_vae, save_models, short_man
 
 BODY = {"text": "안녕.", "avatar": "man", "resolution": "360p", "tts_engine": "espeak"}
 
@@ -72,14 +74,23 @@ def test_text_becomes_a_video_with_either_engine(models: Path, packs: Path, tmp_
 @pytest.mark.slow
 def test_without_weights_this_engine_refuses_and_the_other_works(packs: Path, tmp_path: Path) -> None:
     with _musetalk(tmp_path, tmp_path / "none", packs) as server:
-        _refuses(server)
+        _refuses(server, "musetalkV15/musetalk.json", "is missing")
 
 
-def _refuses(server: Server) -> None:
+@pytest.mark.slow
+def test_weights_of_another_model_are_told_once_they_were_loaded(models: Path, packs: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(models, tmp_path / "broken"))
+    torch.save(make_vae().state_dict(), broken / "musetalkV15" / "unet.pth")
+    with _musetalk(tmp_path, broken, packs) as server:
+        wait_for(lambda: "warm after" in server.log, 150)
+        _refuses(server, "musetalkV15/unet.pth", "does not fit")
+
+
+def _refuses(server: Server, file: str, reason: str) -> None:
     status = server.get("/api/v2/status", headers={"Accept-Language": "en"}).json()
     assert status["models_loaded"] is False and status["lipsync"]["engines"] == ["mesh"]
-    assert "musetalkV15/musetalk.json is missing" in status["lipsync"]["problem"]
-    assert "musetalkV15/musetalk.json" in server.get("/api/v2/status").json()["lipsync"]["problem"]
+    assert f"{file} {reason}" in status["lipsync"]["problem"]
+    assert file in server.get("/api/v2/status").json()["lipsync"]["problem"]
     for body in (BODY, {**BODY, "engine": "musetalk"}):
         refused = server.post("/api/v2/lipsync", body)
         assert refused.status_code == 503 and "musetalk.download" in refused.json()["error"]

@@ -102,7 +102,6 @@ class MuseTalkEngine:
             from pipeline.engines.musetalk.fast import STEPS, STEPS_WITH_COMPILED
             from pipeline.engines.musetalk.worker import Worker, models_in
 
-            torch.backends.cudnn.benchmark = True  # batches are of few fixed sizes
             found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
             models = models_in(self._models)
             steps = STEPS_WITH_COMPILED if self._compiles else STEPS

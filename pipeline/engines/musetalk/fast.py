@@ -191,7 +191,9 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
     trial = _Trial(make)
     sample = random_input(trial.network, BATCHES[-1])
     pairs = zip(*(torch.split(rows, BATCHES[0]) for rows in sample), strict=True)  # all at once would fill a small card
+    torch.backends.cudnn.benchmark = False
     plain = torch.cat([trial.network.draw(*pair) for pair in pairs])
+    torch.backends.cudnn.benchmark = True  # batches are of few sizes: the quickest way is looked for once
     notes: list[str] = []
     for alternatives in steps:
         said: dict[Step, str] = {}
