@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.avatar.basis import LOWER_LIP, UPPER_LIP
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
@@ -14,6 +15,7 @@ from pipeline.engines.base import Stretch
 from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.engines.mesh.engine import MeshEngine
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.warp import _move, warp
 from pipeline.errors import Cancelled
 from pipeline.settings import Settings
@@ -155,3 +157,22 @@ def test_code_is_compiled_once_whatever_the_picture_looks_like(avatar: Avatar) -
     for shown in (frame, Frame(narrow.reshape(-1, right - left))):
         warp(shown, geometry.source[0] - shift, target - shift, geometry.triangles())
     assert len(_move.signatures) == 1
+
+
+@pytest.mark.parametrize("opening", [0.1, 0.3, 0.5])
+def test_the_lips_do_not_fold_over_themselves(avatar: Avatar, opening: float) -> None:
+    mover = FaceMover(avatar, ("jawOpen", "mouthUpperUpLeft", "mouthUpperUpRight"))
+    geometry = FaceGeometry(avatar, load_basis())
+    lips = np.unique(np.concatenate([UPPER_LIP.ravel(), LOWER_LIP.ravel(), UPPER_INNER]))
+    triangles = geometry.triangles()[2 * (len(UPPER_INNER) - 1) :]  # without the mouth's inside
+    triangles = triangles[np.isin(triangles, lips).all(1)]
+    moved = mover.target(0, np.float32([opening, opening / 4, opening / 4]))
+
+    def areas(points: np.ndarray) -> np.ndarray:
+        a, b, c = (points[triangles[:, i]] for i in range(3))
+        return np.cross(b - a, c - a)
+
+    before, after = areas(geometry.source[0]), areas(moved)
+    seen = np.abs(before) > 0.002 * geometry.eyes[0] ** 2 / 10
+    assert seen.sum() > 40
+    assert (before[seen] * after[seen] > 0).all()

@@ -16,6 +16,16 @@ STILL = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 33, 133, 362, 263, 70, 300, 105,
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
         150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
 """The face's outline, clockwise from the top."""
+UPPER_LIP = np.array([
+    [191, 80, 81, 82, 13, 312, 311, 310, 415], [183, 42, 41, 38, 12, 268, 271, 272, 407],
+    [184, 74, 73, 72, 11, 302, 303, 304, 408], [185, 40, 39, 37, 0, 267, 269, 270, 409],
+])  # fmt: skip
+"""The upper lip's rings of points, the innermost first, each from the picture's left to right, without the corners."""
+LOWER_LIP = np.array([
+    [95, 88, 178, 87, 14, 317, 402, 318, 324], [96, 89, 179, 86, 15, 316, 403, 319, 325],
+    [77, 90, 180, 85, 16, 315, 404, 320, 307], [146, 91, 181, 84, 17, 314, 405, 321, 375],
+])  # fmt: skip
+"""The lower lip's, each point below the upper lip's of the same place."""
 
 
 @dataclass(frozen=True)

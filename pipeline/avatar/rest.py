@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
-from pipeline.avatar.basis import head_pose, mouth_reach, unit
+from pipeline.avatar.basis import LOWER_LIP, UPPER_LIP, head_pose, mouth_reach, unit
 from pipeline.avatar.judge import mouth_gap
 
 CLOSED_GAP = 0.02
@@ -18,16 +18,6 @@ _PARTING = ("mouthLowerDown", "mouthUpperUp")
 """What parts lips, besides the jaw."""
 _SHARED = 0.3
 """How much closing is shared among jaw and lips, rather than left to the one that fits best."""
-_UPPER = (
-    [191, 80, 81, 82, 13, 312, 311, 310, 415], [183, 42, 41, 38, 12, 268, 271, 272, 407],
-    [184, 74, 73, 72, 11, 302, 303, 304, 408], [185, 40, 39, 37, 0, 267, 269, 270, 409],
-)  # fmt: skip
-"""The upper lip's rings of points, the innermost first, each from the picture's left to right."""
-_LOWER = (
-    [95, 88, 178, 87, 14, 317, 402, 318, 324], [96, 89, 179, 86, 15, 316, 403, 319, 325],
-    [77, 90, 180, 85, 16, 315, 404, 320, 307], [146, 91, 181, 84, 17, 314, 405, 321, 375],
-)  # fmt: skip
-"""The lower lip's, each point below the upper lip's of the same place."""
 
 
 def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
@@ -59,8 +49,8 @@ def _shut(shape: np.ndarray) -> np.ndarray:
     if float(mouth_gap(shape[None])[0]) <= CLOSED_GAP:
         return shape
     movements = [unit("jawOpen"), *(unit(f"{name}Left") + unit(f"{name}Right") for name in _PARTING)]
-    opens = np.stack([(move[_LOWER[0]] - move[_UPPER[0]])[:, 1] for move in movements], axis=1)
-    gaps = (shape[_LOWER[0]] - shape[_UPPER[0]])[:, 1]
+    opens = np.stack([(move[LOWER_LIP[0]] - move[UPPER_LIP[0]])[:, 1] for move in movements], axis=1)
+    gaps = (shape[LOWER_LIP[0]] - shape[UPPER_LIP[0]])[:, 1]
     size = float(np.linalg.norm(opens)) * _SHARED
     system = np.vstack([opens, size * np.eye(len(movements))])
     weights, _ = nnls(system, np.concatenate([gaps, np.zeros(len(movements))]))
@@ -70,8 +60,8 @@ def _shut(shape: np.ndarray) -> np.ndarray:
 def _touching(shape: np.ndarray) -> np.ndarray:
     """Bring the lips of SHAPE together along their whole length: a sliver between them would show teeth."""
     shape = shape.copy()
-    left = (shape[_LOWER[0]] - shape[_UPPER[0]])[:, 1] / 2
-    for upper, lower, share in zip(_UPPER, _LOWER, (1.0, 0.9, 0.7, 0.5), strict=True):
+    left = (shape[LOWER_LIP[0]] - shape[UPPER_LIP[0]])[:, 1] / 2
+    for upper, lower, share in zip(UPPER_LIP, LOWER_LIP, (1.0, 0.9, 0.7, 0.5), strict=True):
         shape[upper, 1] += share * left
         shape[lower, 1] -= share * left
     return shape

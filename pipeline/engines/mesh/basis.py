@@ -17,6 +17,9 @@ UPPER_INNER = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
 LOWER_INNER = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
 UPPER_OUTER = np.array([61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291])
 LOWER_OUTER = np.array([61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291])
+_LAGGING = {183: (191, 184), 407: (415, 408)}
+"""Points of the upper lip beside its corners that the basis moves half as far as their neighbours, on whose line they
+lie: the mesh would fold over there."""
 LEFT_EYE, RIGHT_EYE = (362, 263), (33, 133)
 CHIN = (14, 17, 18, 200)
 """Points that ride on the jaw just below the lower teeth."""
@@ -51,6 +54,8 @@ def load_basis() -> FaceBasis:
 def _even_lips(delta: np.ndarray) -> np.ndarray:
     """Smooth a unit's movement along the lips, whose measured points else overtake each other at round shapes."""
     smooth = delta.copy()
+    for point, neighbours in _LAGGING.items():
+        smooth[point] = delta[list(neighbours)].mean(0)
     for line in (UPPER_INNER, LOWER_INNER, UPPER_OUTER, LOWER_OUTER):
         for _ in range(2):
             d = smooth[line]

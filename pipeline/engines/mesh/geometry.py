@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.avatar.basis import OVAL, head_pose
+from pipeline.avatar.basis import LOWER_LIP, OVAL, UPPER_LIP, head_pose
 from pipeline.avatar.pack import Avatar
 from pipeline.engines.mesh.basis import (
     LEFT_EYE,
@@ -24,10 +24,10 @@ SHUT_GAP, OPEN_GAP = 0.025, 0.055
 Face Mesh leaves a small gap between shut lips; the seam is drawn through its middle."""
 INSET = 0.15
 """Share of an open lip that is left out at its inner rim: it borders on teeth, which must not ride along."""
-
-
 CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
 """How much of the measured gap is kept along the inner lips: a mouth opens like a lens, not like a letter box."""
+FOLLOWING = (1.0, 0.67, 0.33, 0.0)
+"""Share in which the lips' rings of points, the innermost first, follow when their inner edges are brought to place."""
 
 
 class FaceGeometry:
@@ -76,8 +76,9 @@ class FaceGeometry:
         gap = (lower - upper) @ self.down[index]
         # lips meet, they do not pass through each other; and they part less towards the corners
         change = np.where(gap < 0, -gap, (CORNER_TAPER - 1) * gap)[:, None] / 2 * self.down[index]
-        target[UPPER_INNER] -= change
-        target[LOWER_INNER] += change
+        for upper_ring, lower_ring, share in zip(UPPER_LIP, LOWER_LIP, FOLLOWING, strict=True):
+            target[upper_ring] -= share * change[1:-1]
+            target[lower_ring] += share * change[1:-1]
         return target
 
 
