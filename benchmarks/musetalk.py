@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,17 @@ from pipeline.engines.base import Stretch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.crop import rgb_of
 from pipeline.engines.musetalk.device import wait
-from pipeline.engines.musetalk.fast import BATCHES, CHANNELS_LAST, COMPILED, GRAPHS, HALF, STEPS, Step, random_input
+from pipeline.engines.musetalk.fast import (
+    BATCHES,
+    CHANNELS_LAST,
+    COMPILED,
+    GRAPHS,
+    HALF,
+    STEPS,
+    Graphs,
+    Step,
+    random_input,
+)
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.worker import Models, Worker
@@ -95,6 +106,8 @@ ROWS: tuple[tuple[str, tuple[tuple[Step, ...], ...], str], ...] = (
     ("the same with torch.compile (MUSETALK_COMPILE=1)", (*STEPS[:-1], (COMPILED,)), AUTO),
 )
 """Name, steps and VIDEO_ENCODER of each."""
+SIZES = (1, 2, 4, 8, 16, 32)
+"""Batches that the network's speed is compared for."""
 ROUNDS = 20
 """Batches that the network's speed is measured over; one with small models, which are only tried."""
 
@@ -141,6 +154,7 @@ def main() -> None:
     for name, steps, encoder in ROWS:
         _show(_with_steps(name, steps, encoder, models, avatar, stretch, device, rounds))
     if device.type == "cuda":
+        print(f"\nnetwork in float16 and CUDA graphs, fps by frames at a time: {_by_batch(models, device)}")
         waits = _waits(models, avatar, stretch)
         print(f"\nwaits for the card while {len(stretch.mouth.weights)} frames are drawn: {waits}")
 
@@ -264,6 +278,19 @@ def _with_steps(
     error = "; ".join([note for note in worker.notes if ": not used" in note] or worker.notes[-1:]) or "0"
     memory = max(memory_to_start, _memory(device))
     return Row(name, network_fps, file_fps, first[0], memory, ready, error, encoder.name)
+
+
+def _by_batch(models: Models, device: torch.device) -> str:
+    """Return how fast the network is for batches of other sizes: whether BATCHES are well chosen for this card."""
+    _forget(device)
+    network = models.network(device)
+    HALF.apply(network)
+    told = []
+    for size in SIZES:
+        sample = random_input(network, size)
+        graphs = Graphs(network, (size,))
+        told.append(f"{size}: {_rate(partial(graphs.draw, *sample), size, device, ROUNDS):.0f}")
+    return ", ".join(told)
 
 
 def _waits(models: Models, avatar: Avatar, stretch: Stretch) -> int:

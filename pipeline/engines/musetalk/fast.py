@@ -84,14 +84,14 @@ def fused(network: Network, backend: str = "inductor") -> Network:
 
 
 class Graphs:
-    """NETWORK as CUDA graphs, one per size of BATCHES: the device is told once what to do, not for every kernel."""
+    """NETWORK as CUDA graphs, one per batch of SIZES: the device is told once what to do, not for every kernel."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, sizes: Sequence[int] = BATCHES) -> None:
         self._graphs = {}
         pool = None
         with torch.cuda.device(network.device), torch.inference_mode():
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch's own for this is of one device only
-            for size in sorted(BATCHES, reverse=True):  # the others find room in the memory of the largest
+            for size in sorted(sizes, reverse=True):  # the others find room in the memory of the largest
                 latents, features = random_input(network, size)
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
@@ -106,7 +106,7 @@ class Graphs:
 
     @torch.inference_mode()
     def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Return pictures as the network does, for as many rows as one of BATCHES."""
+        """Return pictures as the network does, for as many rows as one of the sizes."""
         graph, given, heard, pictures = self._graphs[len(latents)]
         given.copy_(latents, non_blocking=True)
         heard.copy_(features, non_blocking=True)
