@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from pipeline.errors import PipelineError
-from pipeline.generate import generate, make_studio
-from pipeline.server.app import serve
-from pipeline.settings import Settings
+from pipeline.lazy_import import lazily
+
+with lazily({"av": (), "cv2": ()}):  # the page comes first
+    from pipeline.errors import PipelineError
+    from pipeline.generate import generate, make_studio
+    from pipeline.server.app import serve
+    from pipeline.settings import Settings
 
 
 def main() -> int:

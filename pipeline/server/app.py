@@ -36,6 +36,8 @@ SWEEP_SECONDS = 30.0
 """How often results are looked at for ones that have been kept long enough."""
 SPARE_WORKERS = 40
 """Gradio's workers beside those of tasks that wait: one renders, the others answer whatever else is asked."""
+VISIT_SECONDS = 2.0
+"""How long the server, once it is there, leaves the processor to a first visitor's page before it loads models."""
 GOODBYE_SECONDS = 10.0
 """How long the end of the program waits for running tasks to remove their half-made files."""
 
@@ -60,8 +62,8 @@ def serve(studio: Studio, generate: Generate) -> None:
     metrics, gpu = Metrics(), Gpu()
     line = RenderQueue(studio, book, generate, metrics)
     inspector = Inspector(book, settings.max_seconds)
-    warm = threading.Event()
-    page = build_page(studio, line, uploads, inspector, warm)
+    visited, warm = threading.Event(), threading.Event()
+    page = build_page(studio, line, uploads, inspector, visited, warm)
     metrics.watch(line.waiting, line.busy, gpu)
     making = AvatarApi(uploads, settings.max_upload)
     api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, making, inspector)
@@ -69,6 +71,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     told_to_end = threading.Event()
 
     def get_ready() -> None:
+        visited.wait(VISIT_SECONDS)
         try:
             warm_up(studio)
         finally:
@@ -85,6 +88,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         max_threads=settings.max_queue + SPARE_WORKERS,  # everybody who waits on the page has a worker of Gradio's
         prevent_thread_lock=True,
         quiet=True,
+        ssl_verify=False,  # it asks itself whether it is there, over http
         show_error=False,  # texts of unforeseen exceptions stay in the log
         ssr_mode=False,  # a Node server in front would answer /api/* with a page
         run_history=False,

@@ -6,8 +6,6 @@ from itertools import chain
 from pathlib import Path
 
 import av
-import av.container
-import av.error
 import numpy as np
 
 from pipeline.errors import BadRequest

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
-from av.video.frame import PictureType
 
 from pipeline.video.reader import ColorTags
 
@@ -119,7 +118,7 @@ def _try(encoder: Encoder, width: int, height: int) -> str:
     """Return what is wrong with a short video that ENCODER makes, in English; "" where it is right."""
     ramp = np.linspace(40, 160, width, dtype=np.uint8)
     shown = [np.tile(ramp + 10 * number, (height, 1)) for number in range(TRIAL_FRAMES)]
-    keys = [0, TRIAL_FRAMES - 2]
+    keys, types = [0, TRIAL_FRAMES - 2], av.video.frame.PictureType
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = encoder.add_stream(container, width, height, Fraction(25), TRIAL_FRAMES, ColorTags())
@@ -127,7 +126,7 @@ def _try(encoder: Encoder, width: int, height: int) -> str:
             chroma = np.full((height // 2, width), 128, np.uint8)
             picture = av.VideoFrame.from_ndarray(np.concatenate([luma, chroma]), format="yuv420p")
             picture.pts = number
-            picture.pict_type = PictureType.I if number in keys else PictureType.NONE
+            picture.pict_type = types.I if number in keys else types.NONE
             packets = stream.encode(picture)
             if len(packets) != 1:
                 return "it keeps pictures back"

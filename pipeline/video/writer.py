@@ -13,8 +13,6 @@ from typing import Any
 
 import av
 import numpy as np
-from av.audio.resampler import AudioResampler
-from av.video.frame import PictureType
 
 from pipeline.errors import RenderFailed
 from pipeline.parts import part_of
@@ -70,7 +68,7 @@ class Mp4Writer:
                 self._open(X264_BESIDE_CARD, width, height, colors)
             self._audio: Any = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
             self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
-            self._resampler: AudioResampler | None = None
+            self._resampler: av.AudioResampler | None = None
 
     def _open(self, encoder: Encoder, width: int, height: int, colors: ColorTags) -> None:
         self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
@@ -94,7 +92,7 @@ class Mp4Writer:
     def add_sound(self, samples: np.ndarray, rate: int) -> None:
         """Append SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz); encoded in step with the pictures."""
         if self._resampler is None:
-            self._resampler, self._sound_rate = AudioResampler("fltp", "mono", AUDIO_RATE), rate
+            self._resampler, self._sound_rate = av.AudioResampler("fltp", "mono", AUDIO_RATE), rate
         elif rate != self._sound_rate:
             raise ValueError(f"sound at {rate} Hz after sound at {self._sound_rate} Hz")
         step = rate // 4
@@ -107,7 +105,7 @@ class Mp4Writer:
             picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
             picture.pts, picture.time_base = self._frames, 1 / self._fps
             if self._is_key(self._frames):
-                picture.pict_type = PictureType.I
+                picture.pict_type = av.video.frame.PictureType.I
             self._frames += 1
             self._container.mux(self._video.encode(picture))
 

@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.generate import Studio
 from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.server.inspector import Inspector
+from pipeline.server.lean_gradio import without_spare_apps
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar, making
 from pipeline.server.ui.portraits import Portraits, make_picker
@@ -103,13 +104,24 @@ class _Result:
 
 
 def build_page(
-    studio: Studio, line: RenderQueue, uploads: Uploads, inspector: Inspector, warm: threading.Event
+    studio: Studio,
+    line: RenderQueue,
+    uploads: Uploads,
+    inspector: Inspector,
+    visited: threading.Event,
+    warm: threading.Event,
 ) -> gr.Blocks:
-    """Build the page, with REST's entry to the queue beside it; it says so until WARM is set."""
-    speaking, maker = Speaking(studio, line, warm), making.Maker(uploads)
+    """Build the page, with REST's entry to the queue beside it.
+
+    VISITED is set as soon as somebody has it before them; until WARM is set, it says that models are being loaded.
+    """
+    speaking, maker = Speaking(studio, line, visited, warm), making.Maker(uploads)
     portraits = Portraits(studio.avatars)
     page: gr.Blocks
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
+    with (
+        without_spare_apps(),
+        gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page,
+    ):
         gr.Markdown(shown("title"), elem_id="title")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):

@@ -41,10 +41,11 @@ SETTLE_SECONDS = 0.3
 class Speaking:
     """Has avatars speak."""
 
-    def __init__(self, studio: Studio, line: RenderQueue, warm: threading.Event) -> None:
-        """WARM is set once everything is loaded; before that, requests take longer."""
+    def __init__(self, studio: Studio, line: RenderQueue, visited: threading.Event, warm: threading.Event) -> None:
+        """VISITED is to be set when somebody comes; WARM is set once everything is loaded: until then all is slower."""
         self._studio = studio
         self._line = line
+        self._visited = visited
         self._warm = warm
 
     def avatars(self) -> list[str]:
@@ -80,6 +81,7 @@ class Speaking:
 
     def on_start(self, request: gr.Request) -> Any:
         """Tell visitors who come early that models are being loaded."""
+        self._visited.set()
         return (
             gr.skip() if self._warm.is_set() else bar.at(WARMING.in_language(visitors_language(request)), 0, "warming")
         )
