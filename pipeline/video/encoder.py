@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -62,7 +63,7 @@ X264 = Encoder(
     {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0", "forced-idr": "1"},
 )
 """ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
-X264_BESIDE_CARD = replace(X264, threads=4)
+X264_BESIDE_CARD = replace(X264, threads=max(2, min(4, os.cpu_count() or 2)))
 """For pictures that a card draws faster than two threads encode; each is cut in four, which adds 1 % to the file."""
 NVENC = Encoder(
     "nvenc",
