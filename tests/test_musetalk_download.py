@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,12 +19,16 @@ CONTENT = bytes(range(256)) * 4096
 
 
 class _Hub(ThreadingHTTPServer):
-    """Answers as the hub does for one file. breaks_at: bytes after which it hangs up; sends: what it sends."""
+    """Answers as the hub does for one file. breaks_at: bytes after which it hangs up; sends: what it sends.
+
+    goes_on: whether it sends only the rest to who asks for it.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.sends = CONTENT
         self.breaks_at: int | None = None
+        self.goes_on = True
         self.ranges: list[str | None] = []
 
     @property
@@ -43,8 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
         assert self.path == "/cdn/somebody/something/resolve/" + "0" * 40 + "/a.bin"
         sends, given = self.server.sends, self.headers.get("Range")
         self.server.ranges.append(given)
-        start = int(given.removeprefix("bytes=").split("-")[0]) if given else 0
-        self._head(206 if given else 200, len(sends) - start, start)
+        start = int(given.removeprefix("bytes=").split("-")[0]) if given and self.server.goes_on else 0
+        self._head(206 if start else 200, len(sends) - start, start)
         stop = self.server.breaks_at
         self.wfile.write(sends[start:stop])
         self.close_connection = True
@@ -75,8 +80,9 @@ def hub() -> Iterator[_Hub]:
 FILE = WeightFile("sd-vae", "somebody/something", "0" * 40, "a.bin", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
-def test_a_file_is_fetched_once(hub: _Hub, tmp_path: Path) -> None:
+def test_a_file_is_fetched_once(hub: _Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     download(tmp_path, (FILE,), hub.url)
+    assert re.search(r"a\.bin: 100%.* 1\.05M/1\.05M", capsys.readouterr().err)
     assert (tmp_path / "sd-vae" / "a.bin").read_bytes() == CONTENT
     assert len(hub.ranges) == 1
     download(tmp_path, (FILE,), hub.url)
@@ -99,7 +105,9 @@ def test_something_else_than_the_file_is_removed(hub: _Hub, tmp_path: Path) -> N
     assert not (tmp_path / "sd-vae" / "a.bin").exists()
 
 
-def test_a_download_that_broke_off_goes_on_where_it_stopped(hub: _Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("goes_on", [True, False], ids=["the rest", "all again"])
+def test_a_download_that_broke_off_goes_on_where_it_stopped(hub: _Hub, tmp_path: Path, goes_on: bool) -> None:
+    hub.goes_on = goes_on
     hub.breaks_at = 700_000
     with pytest.raises(Unavailable, match="goes on"):
         download(tmp_path, (FILE,), hub.url)
