@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from benchmarks.musetalk import UNET, VAE
-from pipeline.engines.musetalk.audio import features_of
+from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.device import to_device, to_host
 from pipeline.engines.musetalk.fast import BATCHES, HALF
@@ -63,6 +64,24 @@ def test_a_batch_is_given_to_the_device_without_waiting_for_it() -> None:
     assert all((frame.planes == before).all() for frame in frames)
     with pytest.raises(TypeError, match="meta"):
         finish()  # only here somebody waits
+
+
+def test_sound_is_heard_on_the_device_and_stays_there() -> None:
+    asked: list[str] = []
+
+    class Encoder:
+        device, dtype = META, torch.float16
+
+        def __call__(self, mel: torch.Tensor, output_hidden_states: bool) -> SimpleNamespace:
+            assert output_hidden_states and mel.device == META and mel.dtype == torch.float16
+            return SimpleNamespace(hidden_states=[torch.empty(1, 1500, CHANNELS, device=META)] * 5)
+
+    def extractor(samples: np.ndarray, sampling_rate: int, return_tensors: str, device: str) -> SimpleNamespace:
+        asked.append(device)
+        return SimpleNamespace(input_features=torch.zeros(1, 80, 3000))
+
+    states = SpeechFeatures(Encoder(), extractor).states(np.zeros(44_100 * 31, np.float32), 44_100)
+    assert asked == ["meta", "meta"] and states.device == META and states.shape == (1550, 5, CHANNELS)
 
 
 class Memory(TorchDispatchMode):
