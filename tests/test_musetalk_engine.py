@@ -6,6 +6,7 @@ import pickle
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -456,6 +457,20 @@ def _network_of(label: str, seconds: float) -> Step:
             return self._drawn[len(latents)]
 
     return Step(label, Sleeper)
+
+
+def test_a_network_is_let_go_before_it_is_made_again() -> None:
+    """Also where a step failed: a card has no room for two."""
+    alive: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
+
+    def make() -> Network:
+        assert len(alive) == 0
+        network = _make()
+        alive.update((network.unet, network.vae))
+        return network
+
+    failing = [Step(name, _no_memory) for name in ("one", "two")]
+    assert len(accept(make, (failing, failing[:1], (BFLOAT,))).notes) == 4 and len(alive) == 2
 
 
 def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:

@@ -208,8 +208,7 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
                 said[step] = f"mean error {error:.4f}"
             except (RuntimeError, ValueError, NotImplementedError) as failure:
                 error = float("inf")
-                met = getattr(failure, "inner_exception", failure)  # torch.compile wraps what it met
-                said[step] = f"{type(met).__name__}: {met}".splitlines()[0]
+                said[step] = _told(failure)  # kept itself, it would keep all that was in memory when it was raised
             if error <= TOLERANCE:
                 times[step] = _seconds(trial.drawer, sample) if timed else 0.0
                 if not timed:
@@ -234,6 +233,11 @@ def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tenso
     latents = torch.randn(size, unet.in_channels, 32, 32, generator=generator)
     features = torch.randn(size, WINDOW * _DEPTHS, unet.cross_attention_dim, generator=generator)
     return latents.to(network.device), features.to(network.device)
+
+
+def _told(failure: Exception) -> str:
+    met = getattr(failure, "inner_exception", failure)  # torch.compile wraps what it met
+    return f"{type(met).__name__}: {met}".splitlines()[0]
 
 
 def _seconds(drawer: Drawer, sample: tuple[torch.Tensor, torch.Tensor]) -> float:
