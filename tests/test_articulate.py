@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.signal import butter, filtfilt
 
 from pipeline.speech.articulate import UNITS, articulate
 from pipeline.tts.base import Mark, Speech
@@ -51,6 +52,20 @@ def test_a_short_closure_is_left_as_fast_as_it_is_reached_wherever_it_lies_betwe
     jaw = track(("a", 0.25 + late), ("p", 0.033), ("a", 0.25), fps=fps)["jawOpen"]
     shut = 5 + int(jaw[5:-5].argmin())
     assert jaw[shut - 1] == pytest.approx(jaw[shut + 1], abs=0.1 * jaw.max())
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0, 60.0])
+def test_lips_meet_and_part_without_a_jerk(fps: float) -> None:
+    sounds = [("a", 0.2), ("p", 0.05)] * 6
+    jaw = track(*sounds, fps=fps)["jawOpen"]
+    trembling = filtfilt(*butter(3, 10 / (fps / 2), "high"), jaw)
+    assert trembling.std() < 0.021 * np.ptp(jaw)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_a_track_may_be_a_few_frames_short(frames: int) -> None:
+    marks, speech = speak(("a", 0.3))
+    assert articulate(marks, speech, frames, 25.0).weights[:, UNITS.index("jawOpen")].any()
 
 
 def test_rounding_begins_before_its_vowel_and_reaches_across_consonants() -> None:

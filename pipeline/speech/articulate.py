@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
@@ -46,17 +47,16 @@ CLOSING_SHORTER = 0.05
 """Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
 MIN_CLOSURE = 0.03
 """Seconds that a closure lasts at least, however short the sound."""
-PRESSING = 1.35
-"""How far lips aim when they meet, 1 being where they touch: they are still fast when they do, and then stay pressed
-(Löfqvist & Gracco, "Lip and jaw kinematics in bilabial stop consonant production", 1997)."""
 USUAL_OPENING = 0.39
 """How far the jaw of somebody who speaks is open but for its widest moments."""
 EFFORT, EVENING = (0.85, 1.3), 0.75
 """Speech that opens the mouth little is said with more effort, and the other way round, within this range: openings
 differ less between sentences than their sounds do. EVENING is the power of the difference that is made up for."""
 
-STEADINESS = 0.021
-"""Seconds (sigma) by which opening and closing are softened at last: no jaw can turn around between two frames."""
+STEADINESS = 0.0245
+"""Seconds over which opening and closing are freed of jerk: no jaw can turn around between two frames."""
+FIRMNESS = 1e6
+"""How much more than an opening it counts that lips meet, or rest: they do."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,9 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     activity = _activity(sounds, times)
     weights *= activity[:, None]
     closing = _closing(sounds, times)
-    weights[:, _OPENERS] *= 1 - PRESSING * closing[:, None]
+    weights[:, _OPENERS] *= 1 - closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
-    weights[:, _OPENERS] = gaussian_filter1d(weights[:, _OPENERS], STEADINESS * fps, axis=0, mode="nearest")
+    weights[:, _OPENERS] = _steady(weights[:, _OPENERS], (closing > 0.95) | (activity == 0), fps)
     weights[:, _OPENERS] *= _effort(weights[activity == 1, UNITS.index("jawOpen")])
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
@@ -250,6 +250,24 @@ def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> n
         fall = np.clip(((end + FADE_OUT) - t) / FADE_OUT, 0, 1)
         gate[near] = np.maximum(gate[near], np.minimum(rise, fall))
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * gate))
+
+
+def _steady(openings: np.ndarray, shut: np.ndarray, fps: float) -> np.ndarray:
+    """Return OPENINGS ((frames, units) at FPS) moved with as little jerk as may be, and still shut where SHUT says so.
+
+    Skilled movement, the jaw's in speech too, spends little jerk (Nelson, "Physical principles for economies of skilled
+    movements", 1983). Squared third differences are weighed against the squared distance from what is asked (Whittaker,
+    "On a new method of graduation", 1923): one banded system of equations. Lips that must be shut begin to close as
+    early as they have to, so they need not be cut off where they meet.
+    """
+    weight = np.where(shut, FIRMNESS, 1.0)
+    third = np.array([-1.0, 3.0, -3.0, 1.0])
+    bands = np.zeros((len(third), len(weight)))
+    bands[-1] = weight
+    terms = max(0, len(weight) - len(third) + 1)
+    for i, j in zip(*np.triu_indices(len(third)), strict=True):
+        bands[len(third) - 1 - (j - i), j : j + terms] += third[i] * third[j] * (STEADINESS * fps) ** 6
+    return np.asarray(solveh_banded(bands, weight[:, None] * np.where(shut[:, None], 0, openings)))
 
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:
