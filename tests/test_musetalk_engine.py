@@ -35,7 +35,6 @@ from pipeline.engines.musetalk.fast import (
     Accepted,
     Quickest,
     Step,
-    _seconds,
     accept,
     fused,
     random_input,
@@ -447,6 +446,7 @@ def _network_of(label: str, seconds: float) -> Step:
 
     class Sleeper:
         def __init__(self, network: Network) -> None:
+            self.name = label
             self._network = network
             self._drawn: dict[int, torch.Tensor] = {}
 
@@ -482,7 +482,7 @@ def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:
         assert list(said) == [step.name for step in rivals]
         assert "swift: used, mean error 0.0000" in said["swift"] and "ms for 8 frames" in said["swift"]
         assert all("not used" in note for name, note in said.items() if name != "swift")
-        assert accepted.drawer.__class__.__name__ == "Sleeper" and _error(accepted) < 1e-6
+        assert accepted.drawer.name == "swift" and _error(accepted) < 1e-6
 
 
 def test_what_is_no_quicker_than_before_is_undone() -> None:
@@ -497,7 +497,7 @@ def test_what_is_no_quicker_than_before_is_undone() -> None:
     accepted = accept(make, ((swift,), Quickest((lazy,))))
     assert accepted.notes[0].startswith("swift: used")
     assert accepted.notes[1].startswith("channels last: not used, mean error 0.0000") and "before" in accepted.notes[1]
-    assert _seconds(accepted.drawer, random_input(accepted.network, 2)) < 0.1
+    assert accepted.drawer.name == "swift"
     assert len(made) == 1  # nothing had to be loaded again
     assert all(parameter.is_contiguous() for parameter in made[0].unet.parameters())
 
