@@ -73,6 +73,11 @@ def test_rounding_begins_before_its_vowel_and_reaches_across_consonants() -> Non
     assert mouth["mouthPucker"][8] > 0.3 * mouth["mouthPucker"].max()  # at 0.16 s, inside the t
 
 
+def test_a_short_rounded_sound_stays_round_between_spread_ones() -> None:
+    mouth = track(("i", 0.2), ("w", 0.07), ("i", 0.2), fps=50.0)
+    assert mouth["mouthPucker"].max() > 0.5 * track(("u", 0.4), fps=50.0)["mouthPucker"].max()
+
+
 def test_silence_returns_to_rest_within_150_ms_and_stays_there() -> None:
     mouth = track(("a", 0.3), ("", 1.0), ("a", 0.3), fps=50.0)
     weights = np.stack(list(mouth.values()))

@@ -85,6 +85,10 @@ def _vowel(**shape: float) -> Viseme:
     return Viseme(shape)
 
 
+def _rounded(**shape: float) -> Viseme:
+    return Viseme(shape, rounding_pull=1.5)  # lips that are spread before or after give way to round ones
+
+
 def _consonant(**shape: float) -> Viseme:
     return Viseme(shape, pull=0.8, rounding_pull=0.25)
 
@@ -97,11 +101,11 @@ _define("ɛ", _vowel(jawOpen=0.27, mouthStretch=0.25, mouthLowerDown=0.26, mouth
 _define("e ᴇ", _vowel(jawOpen=0.23, mouthStretch=0.25, mouthLowerDown=0.23, mouthUpperUp=0.10))
 _define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
 _define("ɯ ɨ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.22, mouthLowerDown=0.17))
-_define("ɔ", _vowel(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.47))
-_define("o", _vowel(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.47))
-_define("u ʊ y ʏ", _vowel(jawOpen=0.08, mouthPucker=0.76, mouthFunnel=0.20))
-_define("w ʍ", _vowel(jawOpen=0.06, mouthPucker=0.76, mouthFunnel=0.20))
-_define("ø œ", _vowel(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
+_define("ɔ", _rounded(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.47))
+_define("o", _rounded(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.47))
+_define("u ʊ y ʏ", _rounded(jawOpen=0.08, mouthPucker=0.76, mouthFunnel=0.20))
+_define("w ʍ", _rounded(jawOpen=0.06, mouthPucker=0.76, mouthFunnel=0.20))
+_define("ø œ", _rounded(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
     "p b m ɓ",
     Viseme({"mouthPress": 0.30, "mouthRollUpper": 0.18, "mouthRollLower": 0.18}, 1.0, pull=0.5, rounding_pull=0.25),
