@@ -77,6 +77,29 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
     assert page.evaluate(EMPTY)
 
 
+def test_whoever_presses_again_at_once_after_stop_gets_the_next_video(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    write(page, "slow " + "word " * 30)
+    page.wait_for_function(MOVED)
+    page.click("#stop")
+    write(page, "two words")
+    page.wait_for_function(FINISHED)
+    assert "완료" in page.locator("#status .message").inner_text()
+
+
+def test_a_task_is_stopped_that_has_hardly_begun(fake_server: Server, page: Any) -> None:
+    fake_server.wait_idle()
+    page.goto(fake_server.url)
+    before = len(fake_server.log)
+    write(page, "slow " + "word " * 30)
+    page.click("#stop")
+    page.get_by_text("중지됨").wait_for()
+    fake_server.wait_idle()
+    assert "ends: Done" not in fake_server.log[before:]
+    assert "중지됨" in page.locator("#status .message").inner_text()
+
+
 def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)

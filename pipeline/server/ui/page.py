@@ -22,13 +22,43 @@ from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar, making
 from pipeline.server.ui.portraits import Portraits, make_picker
 from pipeline.server.ui.speak import EXAMPLES, Speaking
-from pipeline.server.ui.words import AUTOMATIC, STOPPING, TITLE, WAITING, shown, visitors_language
+from pipeline.server.ui.words import AUTOMATIC, STOPPED, STOPPING, TITLE, WAITING, shown, visitors_language
 from pipeline.tts.base import CUSTOM_VOICE
 
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.pressed(WAITING, 'queued')}"
 """While a task waits or runs, Gradio passes another press of its button over, and so does the page."""
-STOPPED = f"() => {bar.pressed(STOPPING, 'stopping')}"
+HOLD = """() => document.addEventListener('click', (event) => {
+    const button = event.target.closest('#generate, #say');
+    if (button && window.stopping) {
+        window.stopping.pressed = button;
+        event.stopImmediatePropagation();
+    }
+}, true)"""
+"""While a task is being stopped, Gradio would pass another press over: it is kept."""
+STOP = f"""(stage) => {{
+    window.stopping ??= {{}};
+    const runs = ['queued', 'running'].includes(stage.state);
+    window.stopping.over = new Promise((over) => runs ? window.stopping.end = over : over());
+    return {bar.pressed(STOPPING, "stopping")};
+}}"""
+ENDED = "() => window.stopping?.end?.()"
+"""Gradio takes a task that it has cancelled, and only then forgotten, for one that failed."""
+SETTLE = """() => {
+    const after = (milliseconds) => new Promise((over) => setTimeout(over, milliseconds));
+    return Promise.race([Promise.all([window.stopping.over, after(300)]), after(1000)]);
+}"""
+"""Stages of the stopped task may still be on their way through the page."""
+SETTLED = f"""(stage) => {{
+    if (['queued', 'running'].includes(stage.state)) {{
+        setTimeout(() => document.querySelector('#stop').click()); // the task began only now
+        return stage;
+    }}
+    const pressed = window.stopping?.pressed;
+    window.stopping = null;
+    if (pressed) setTimeout(() => pressed.click());
+    return stage.state === 'stopping' ? {bar.pressed(STOPPED, "idle")} : stage;
+}}"""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
 WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -2), null, fields.at(-1)]"
 """What is said on the tab for texts is not the recording that lies on another."""
@@ -180,7 +210,8 @@ def build_page(
         warming = page.load(speaking.on_start, None, result.status, **UNQUEUED)
         warming = warming.then(speaking.until_warm, None, None, **UNQUEUED)
         warming.then(None, result.status, result.status, js=WARM, api_visibility="private")
-        result.stop.click(None, None, result.status, js=STOPPED, api_visibility="private")
+        page.load(None, None, None, js=HOLD, api_visibility="private")
+        result.stop.click(None, result.status, result.status, js=STOP, api_visibility="private")
         shown_now = [result.status, settings.avatar, settings.resolution]
         for changed in (result.status, settings.avatar, settings.resolution):
             changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
@@ -210,7 +241,10 @@ def build_page(
         deleted.then(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
 
         stopping = result.stop.click(lambda: None, cancels=[speaks, says, made, tries], **UNQUEUED)
-        stopping.then(speaking.on_stopped, None, result.status, **UNQUEUED)
+        for stopped in (speaks, says, tries):
+            stopped.failure(None, None, None, js=ENDED, api_visibility="private")
+        stopping = stopping.then(None, None, None, js=SETTLE, api_visibility="private")
+        stopping.then(None, result.status, result.status, js=SETTLED, api_visibility="private")
 
         # --- looking closer
         async def inspect(request: gr.Request, task_id: str) -> str | None:

@@ -20,7 +20,7 @@ from pipeline.request import parse
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar
 from pipeline.server.ui.snippets import snippets
-from pipeline.server.ui.words import AUTOMATIC, ENGINES, STOPPED, WARMING, visitors_language
+from pipeline.server.ui.words import AUTOMATIC, ENGINES, WARMING, visitors_language
 from pipeline.tts.base import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ EXAMPLES = (
 )
 LOOK_SECONDS = 0.1
 """How often a page that came early looks whether everything is loaded."""
-SETTLE_SECONDS = 0.3
-"""How long stages of a stopped task may still be on their way to the page."""
 
 
 class Speaking:
@@ -105,11 +103,6 @@ class Speaking:
             except PipelineError as error:  # the service cannot be asked; its default voice stays
                 logger.warning("no voices of %s: %s", engine, error)
         return gr.update(choices=voices, value=CUSTOM_VOICE)
-
-    async def on_stopped(self, request: gr.Request) -> dict[str, Any]:
-        """Tell that nothing runs any more, once the last that the task told has surely reached the page."""
-        await asyncio.sleep(SETTLE_SECONDS)
-        return bar.at(STOPPED.in_language(visitors_language(request)), 0.0, "idle")
 
     def on_api(
         self,
