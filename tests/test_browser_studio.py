@@ -108,14 +108,14 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.set_input_files("#clip input[type=file]", ROOT / "examples" / "talk_short.mp4")
     page.wait_for_selector("#faces img")
     assert page.locator("#face").is_hidden()  # there is one only
-    page.fill("#name textarea, #name input", "새얼굴")
+    page.fill("#name textarea, #name input", "새 얼굴")
     page.click("#make")
     page.get_by_text("동의했는지 확인하고").first.wait_for()
     page.check("#consent input")
     page.click("#make")
     page.wait_for_selector("#making .done")
     assert "픽셀" in page.inner_text("#report")
-    page.wait_for_function("() => document.querySelector('#portraits label[title=새얼굴] input')?.checked")
+    page.wait_for_function("() => document.querySelector('#portraits label[title=새_얼굴] input')?.checked")
     page.wait_for_function(MOVED)
     page.wait_for_function(FINISHED)
     page.click("#details > button")
@@ -123,5 +123,5 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     keep(page, "made_ko_1280")
     page.click("#delete")
     page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 3")
-    assert "새얼굴" not in studio.get("/api/avatars").text and page.faults == []
+    assert "새_얼굴" not in studio.get("/api/avatars").text and page.faults == []
     page.context.close()

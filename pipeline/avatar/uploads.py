@@ -243,8 +243,8 @@ def said(report: dict[str, Any]) -> list[Message]:
     seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
     return [
         Message(
-            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입이 움직이고, 얼굴 너비는 {width:.0f}픽셀입니다.",
-            f"The mouth moves in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
+            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입을 움직일 수 있고, 얼굴 너비는 {width:.0f}픽셀입니다.",
+            f"The mouth can be moved in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
         ),
         Message(report["teeth_ko"], report["teeth"]),
         *(Message(problem["message_ko"], problem["message"]) for problem in report["problems"]),

@@ -111,10 +111,10 @@ class Maker:
     async def make(
         self, request: gr.Request, file: str | None, film: str | None, face: str | None, name: str, consent: bool
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
-        """Make an avatar called NAME of a FILE or FILM; give the bar, the report and the avatar for each step."""
+        """Make an avatar NAME (with _ for spaces) of a FILE or FILM; give bar, report and avatar for each step."""
         language = visitors_language(request)
         cancel = CancelToken()
-        name = unicodedata.normalize("NFC", name.strip())
+        name = "_".join(unicodedata.normalize("NFC", name).split())
         try:
             path = file or film
             if path is None:

@@ -72,6 +72,7 @@ CSS = """
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
 .dark { --color-accent: var(--primary-400); }
 :root:not(.dark) .cm-line span { color: inherit !important; } /* Gradio's colours for code are made for the dark */
+footer .divider { display: none; } /* parts the one link that is there from none */
 .cm-gutterElement { color: var(--body-text-color-subdued) !important; }
 #examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
 """
@@ -88,6 +89,8 @@ def make_theme() -> gr.themes.Base:
         body_text_color_subdued_dark="*neutral_300",
         block_title_text_color="*primary_800",
         block_label_text_color="*primary_800",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         link_text_color_visited="*link_text_color",
