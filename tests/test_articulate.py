@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import butter, filtfilt
 
-from pipeline.speech.articulate import UNITS, articulate
+from pipeline.speech.articulate import BEYOND, UNITS, WIDE, articulate
 from pipeline.tts.base import Mark, Speech
 
 RATE = 16_000
@@ -132,3 +132,9 @@ def test_speech_with_few_open_vowels_still_moves_the_mouth() -> None:
     within_one = both[11:].max() / both[:9].max()
     assert within_one < 0.9 * between_sentences
     assert between_sentences < 0.9
+
+
+def test_no_effort_makes_speech_a_shout() -> None:
+    closed = (("p", 0.08), ("i", 0.1), ("m", 0.08), ("ɯ", 0.1)) * 3
+    jaw = track(*closed, ("a", 0.25), *closed)["jawOpen"]
+    assert WIDE < jaw.max() < WIDE + BEYOND

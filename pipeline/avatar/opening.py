@@ -19,8 +19,8 @@ from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.video.frame import Frame
 
-USUAL = 1.17
-"""How wide a drawn opening looks, as a share of its width, on the face by which the mouth's shapes were made."""
+USUAL = 1.15
+"""About how wide a drawn opening looks, as a share of its width, on the face by which the mouth's shapes were made."""
 LIMITS = (0.85, 1.3)
 """What a mouth's movement is multiplied by, at least and at most."""
 FRAMES = 6

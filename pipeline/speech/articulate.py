@@ -52,6 +52,8 @@ USUAL_OPENING = 0.39
 EFFORT, EVENING = (0.85, 1.3), 0.75
 """Speech that opens the mouth little is said with more effort, and the other way round, within this range: openings
 differ less between sentences than their sounds do. EVENING is the power of the difference that is made up for."""
+WIDE, BEYOND = 0.47, 0.12
+"""How far the jaw opens for a full vowel, and how much further at the very most: wider is shouting."""
 
 STEADINESS = 0.0245
 """Seconds over which opening and closing are freed of jerk: no jaw can turn around between two frames."""
@@ -162,8 +164,10 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     closing = _closing(sounds, times)
     weights[:, _OPENERS] *= 1 - closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
-    weights[:, _OPENERS] = _steady(weights[:, _OPENERS], (closing > 0.95) | (activity == 0), fps)
-    weights[:, _OPENERS] *= _effort(weights[activity == 1, UNITS.index("jawOpen")])
+    shut, jaw = (closing > 0.95) | (activity == 0), [UNITS.index("jawOpen")]
+    weights[:, _OPENERS] *= _effort(_steady(weights[:, jaw], shut, fps)[activity == 1])
+    weights[:, _OPENERS] *= _not_too_wide(weights[:, jaw])
+    weights[:, _OPENERS] = _steady(weights[:, _OPENERS], shut, fps)
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -242,6 +246,12 @@ def _effort(jaw: np.ndarray) -> float:
     """Return a factor for the opening that brings speech with this movement of the JAW nearer to the usual."""
     widest = float(np.percentile(jaw, 92)) if len(jaw) else USUAL_OPENING
     return float(np.clip((USUAL_OPENING / max(widest, 0.01)) ** EVENING, *EFFORT))
+
+
+def _not_too_wide(jaw: np.ndarray) -> np.ndarray:
+    """Return a factor for the opening, 1 up to WIDE, that lets the JAW go beyond it less and less."""
+    over = np.clip(jaw - WIDE, 0, None)
+    return np.asarray(np.where(over > 0, (WIDE + over / (1 + over / BEYOND)) / np.maximum(jaw, WIDE), 1))
 
 
 def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
