@@ -138,7 +138,7 @@ def test_an_avatar_of_one_of_two_faces_is_made_tried_out_and_deleted(
     page.check("#consent input")
     page.fill("#sentence textarea, #sentence input", "two words")
     page.click("#make")
-    page.wait_for_selector("#making .done")
+    page.wait_for_selector("#making .done", timeout=240_000)
     assert visitor.reads("픽셀", "pixels") in page.inner_text("#report")
     page.wait_for_function("() => document.querySelector('#portraits label[title=second] input')?.checked")
     visitor.is_told("완료", "Done")
