@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.avatar.basis import head_pose, mouth_reach
 from pipeline.avatar.footage import Footage
 from pipeline.avatar.judge import mouth_gap
-from pipeline.avatar.measure import Person
+from pipeline.avatar.measure import Person, as_filmed
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.rest import CLOSED_GAP
 from pipeline.engines.mesh.basis import LOWER_OUTER, UPPER_OUTER, load_basis
@@ -49,8 +49,7 @@ def hush(footage: Footage, person: Person) -> Person:
     """
     usable = person.findings.usable
     gain = fade(usable)
-    height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
-    talking = Avatar("", "", width, height, footage.fps, b"", person.landmarks, person.rest, usable)
+    talking = as_filmed(footage, person)
     frames = [Frame(planes) for planes in footage.frames]
     lender = _lender(footage, person, gain == gain.max())
     mover, still = FaceMover(talking, ("jawOpen",)), np.zeros(1, np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.avatar.footage import Footage
 from pipeline.avatar.judge import Findings, judge, runs
+from pipeline.avatar.pack import Avatar
 from pipeline.avatar.rest import closed_mouth
 from pipeline.avatar.steady import steady
 
@@ -19,6 +20,12 @@ class Person:
     landmarks: np.ndarray
     rest: np.ndarray
     findings: Findings
+
+
+def as_filmed(footage: Footage, person: Person) -> Avatar:
+    """Return the PERSON of FOOTAGE as an avatar that has no video yet: enough to move the mouth in its frames."""
+    height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
+    return Avatar("", "", width, height, footage.fps, b"", person.landmarks, person.rest, person.findings.usable)
 
 
 def measure(footage: Footage) -> Person:

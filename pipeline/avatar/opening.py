@@ -13,8 +13,7 @@ import numpy as np
 from pipeline.avatar.basis import head_pose
 from pipeline.avatar.faces import FaceFinder, box_of
 from pipeline.avatar.footage import Footage
-from pipeline.avatar.measure import Person
-from pipeline.avatar.pack import Avatar
+from pipeline.avatar.measure import Person, as_filmed
 from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.video.frame import Frame
@@ -41,9 +40,7 @@ def opening_of(footage: Footage, person: Person) -> float:
 
     1 where Face Mesh does not see the mouth open at all.
     """
-    height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
-    avatar = Avatar("", "", width, height, footage.fps, b"", person.landmarks, person.rest, person.findings.usable)
-    mover = FaceMover(avatar, _UNITS)
+    mover = FaceMover(as_filmed(footage, person), _UNITS)
     drawn, seen = [], []
     with FaceFinder() as finder:
         for number in _straight(person):

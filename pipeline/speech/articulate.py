@@ -251,7 +251,7 @@ def _effort(jaw: np.ndarray) -> float:
 def _not_too_wide(jaw: np.ndarray) -> np.ndarray:
     """Return a factor for the opening, 1 up to WIDE, that lets the JAW go beyond it less and less."""
     over = np.clip(jaw - WIDE, 0, None)
-    return np.asarray(np.where(over > 0, (WIDE + over / (1 + over / BEYOND)) / np.maximum(jaw, WIDE), 1))
+    return np.asarray((WIDE + over / (1 + over / BEYOND)) / np.maximum(jaw, WIDE))
 
 
 def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:

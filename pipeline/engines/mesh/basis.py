@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.avatar.basis import neutral, unit, unit_names
+from pipeline.avatar.basis import LOWER_LIP, UPPER_LIP, neutral, unit, unit_names
 
 ASSETS = Path(__file__).with_name("assets")
 
-UPPER_INNER = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
+UPPER_INNER = np.array([78, *UPPER_LIP[0], 308])
 """The upper lip's inner edge from corner to corner; LOWER_INNER lies below it, point for point."""
-LOWER_INNER = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
-UPPER_OUTER = np.array([61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291])
-LOWER_OUTER = np.array([61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291])
+LOWER_INNER = np.array([78, *LOWER_LIP[0], 308])
+UPPER_OUTER = np.array([61, *UPPER_LIP[-1], 291])
+LOWER_OUTER = np.array([61, *LOWER_LIP[-1], 291])
 _LAGGING = {183: (191, 184), 407: (415, 408)}
 """Points of the upper lip beside its corners that the basis moves half as far as their neighbours, on whose line they
 lie: the mesh would fold over there."""
