@@ -6,6 +6,9 @@ JUDGE_FOLDER holds ``lipcheck.py``, whose ``check(video, text, voice, face, base
 pixels and its sound alone. The bundled man is always part of the matrix, in three resolutions. Every clip and photo is
 prepared anew. Each sentence is spoken twice: by espeak-ng, whose phoneme times are exact, and by another of its voices
 whose times are hidden from the program, so that they must be found by alignment.
+
+The column ``clip_alone`` is what ``silence_motion`` is compared with: the same measure, in the same moments, of the
+avatar's clip as it lies in the pack, in which nobody says anything.
 """
 
 from __future__ import annotations
@@ -49,6 +52,10 @@ MEASURES = {
     "motion": (0.14, 0.28),
 }
 """What is measured, and the range that is asked of it."""
+CONTROL = "clip_alone"
+"""The measure of a clip in which nothing was drawn."""
+AROUND_SPEECH = 0.12, 0.15
+"""Seconds before and after each sound that are not silence to the judge."""
 HIDDEN_VOICE = "f3"
 """The espeak-ng variant (another speaker) whose phoneme times the program is not told."""
 PAUSE = 2.0
@@ -98,9 +105,10 @@ def main() -> None:
     for avatar in avatars:
         base = given.out / f"{avatar.id}_base.mp4"
         base.write_bytes(avatar.video)
+        idle = judge.lip_curves(judge.landmarks(str(base), "largest"))[0]
         for sentence in (s for s in SENTENCES if given.sentence in (None, s.label)):
             for aligned in (False, True):
-                found = _measure(judge, studio, avatar, base, sentence, aligned, given)
+                found = _measure(judge, studio, avatar, base, idle, sentence, aligned, given)
                 lines.append((avatar.id, sentence.label, "aligned" if aligned else "espeak", found))
                 print(_row(*lines[-1]), flush=True)
     table = _table(lines)
@@ -120,9 +128,19 @@ def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
 
 
 def _measure(
-    judge: Any, studio: Studio, avatar: Avatar, base: Path, sentence: Sentence, aligned: bool, given: argparse.Namespace
+    judge: Any,
+    studio: Studio,
+    avatar: Avatar,
+    base: Path,
+    idle: np.ndarray,
+    sentence: Sentence,
+    aligned: bool,
+    given: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Make the video, keep its contact sheet, and return what the judge says of it."""
+    """Make the video, keep its contact sheet, and return what the judge says of it.
+
+    idle: (frames of BASE,) how far the judge sees the lips apart in AVATAR's own clip, eye distances.
+    """
     speech = _say(sentence, EspeakEngine(variant=HIDDEN_VOICE) if aligned else studio.espeak)
     known = replace(speech, marks=()) if aligned else speech
     name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
@@ -131,7 +149,19 @@ def _measure(
     _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
     judge.speak = lambda text, voice: (speech.samples, speech.rate, [(m.text, m.start) for m in speech.marks])
     found: dict[str, Any] = judge.check(str(task.video), speech.text, sentence.voice, "largest", str(base))
+    if found.get("silence_motion") is not None:
+        silent = _silent(speech, found["frames"], found["fps"])
+        found[CONTROL] = round(float(np.ptp(idle[silent % len(idle)]) / found["motion"]), 3)
     return found
+
+
+def _silent(speech: Speech, frames: int, fps: float) -> np.ndarray:
+    """Return the numbers of the FRAMES in which the judge takes the mouth for silent."""
+    times, (before, after) = np.arange(frames) / fps - LEAD_IN, AROUND_SPEECH
+    silent = np.ones(frames, bool)
+    for mark in (m for m in speech.marks if m.text):
+        silent &= (times < mark.start - before) | (times > mark.end + after)
+    return np.flatnonzero(silent)
 
 
 def _say(sentence: Sentence, espeak: EspeakEngine) -> Speech:
@@ -187,21 +217,22 @@ def _holds(measure: str, value: float | None) -> bool:
 
 def _row(avatar: str, sentence: str, voice: str, found: dict[str, Any]) -> str:
     cells = [f"{found.get(m)}" + ("" if _holds(m, found.get(m)) else " **!**") for m in MEASURES]
+    cells.append(str(found.get(CONTROL)))
     return f"| {avatar} | {sentence} | {voice} | " + " | ".join(cells) + " |" + str(found.get("error", ""))
 
 
 def _table(lines: list[tuple[str, str, str, dict[str, Any]]]) -> str:
-    head = "| avatar | sentence | voice | " + " | ".join(MEASURES) + " |"
-    rule = "|---" * (3 + len(MEASURES)) + "|"
+    head = "| avatar | sentence | voice | " + " | ".join((*MEASURES, CONTROL)) + " |"
+    rule = "|---" * (4 + len(MEASURES)) + "|"
     worst = []
-    for measure in MEASURES:
+    for measure in (*MEASURES, CONTROL):
         values = [found[measure] for *_, found in lines if found.get(measure) is not None]
         worst.append(f"{min(values)} .. {max(values)}" if values else "-")
     asked = " | ".join(f"{low} .. {high}" for low, high in MEASURES.values())
     body = "\n".join(_row(*line) for line in lines)
     return (
         f"machine: {describe_machine()}\n\n{head}\n{rule}\n{body}\n"
-        f"| **range** | | | {' | '.join(worst)} |\n| asked | | | {asked} |\n"
+        f"| **range** | | | {' | '.join(worst)} |\n| asked | | | {asked} | |\n"
     )
 
 
