@@ -244,7 +244,7 @@ def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:
     (folder / "text.png").write_bytes(b"hello")
     yield folder / "text.png", "cannot be read as a photo"
     (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    yield folder / "phone.HEIC", "Save it as JPEG"
+    yield folder / "phone.HEIC", "cannot be read as a photo"
     Image.fromarray(rng.integers(0, 255, (300, 300, 3), np.uint8)).save(folder / "cat.jpg")
     yield folder / "cat.jpg", "No person's face"
 

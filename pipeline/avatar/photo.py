@@ -6,6 +6,7 @@ most a few pixels. All movements repeat with the loop, so its end meets its star
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,14 +14,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from pipeline.avatar.faces import FaceChoice, FaceFinder, box_of, choose
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".heic", ".heif")
-"""Files taken for photos. Pillow opens HEIC only where a plugin for it is installed."""
+"""Files taken for photos."""
 FPS = Fraction(25)
 SECONDS = 8
 BLINKS = (1.9, 4.4, 7.0)
@@ -38,7 +39,10 @@ _EYES = (
 
 
 def open_photo(path: Path) -> np.ndarray:
-    """Return the photo at PATH, upright, (height, width, 3) uint8 RGB. Raises BadClip when it is none."""
+    """Return the photo at PATH, upright, (height, width, 3) uint8 sRGB. Raises BadClip when it is none."""
+    from pi_heif import register_heif_opener  # here, since few who start the server have a photo
+
+    register_heif_opener()
     try:
         with Image.open(path) as image:
             if image.width * image.height > _MAX_PIXELS:
@@ -46,19 +50,26 @@ def open_photo(path: Path) -> np.ndarray:
                     f"{path.name}: 사진이 너무 큽니다 ({image.width}x{image.height}). 1억 픽셀 이하로 줄이세요.",
                     f"{path.name} is too large ({image.width}x{image.height}). Make it 100 million pixels or fewer.",
                 )
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.array(_srgb(ImageOps.exif_transpose(image)))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        if path.suffix.lower() in (".heic", ".heif"):
-            raise BadClip(
-                f"{path.name}: HEIC 사진은 열 수 없습니다. JPEG로 저장해 주세요 "
-                "(iPhone: 설정 > 카메라 > 포맷 > 높은 호환성).",
-                f"{path.name} is a HEIC photo, which cannot be opened here. Save it as JPEG "
-                "(iPhone: Settings > Camera > Formats > Most Compatible).",
-            ) from error
         raise BadClip(
             f"{path.name}: 사진을 읽을 수 없습니다. JPEG나 PNG로 다시 저장해 보세요.",
             f"{path.name} cannot be read as a photo. Try saving it again as JPEG or PNG.",
         ) from error
+
+
+def _srgb(image: Image.Image) -> Image.Image:
+    """Return IMAGE in the colours that videos have: phones take photos in wider ones (Display P3)."""
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            own, wanted = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(image, own, wanted, outputMode="RGB") or image
+        except (ImageCms.PyCMSError, OSError):  # a profile that is broken, or of another kind of picture, says nothing
+            pass
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def face_of_photo(photo: np.ndarray, face: FaceChoice) -> np.ndarray:
