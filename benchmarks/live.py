@@ -121,7 +121,7 @@ def _watch(given: argparse.Namespace, times: int) -> dict[str, list[float]]:
         browser = p.chromium.launch(executable_path=given.browser, args=list(ARGUMENTS))
         page = browser.new_page(locale="ko-KR")
         page.goto(URL)
-        page.wait_for_selector("#generate")
+        page.wait_for_selector("#video .answer", state="attached")
         page.fill("#text textarea", given.text)
         page.evaluate(WATCH)
         for _ in range(times + 1):
