@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.signal import butter, filtfilt
 
-from pipeline.speech.articulate import BEYOND, UNITS, WIDE, articulate
+from pipeline.cancel import CancelToken
+from pipeline.speech.articulate import BEYOND, UNITS, WIDE, Viseme, articulate, viseme_of
 from pipeline.tts.base import Mark, Speech
+from pipeline.tts.espeak import EspeakEngine
 
 RATE = 16_000
 
@@ -87,6 +89,30 @@ def test_silence_returns_to_rest_within_150_ms_and_stays_there() -> None:
 
 def test_nothing_spoken_is_a_still_mouth() -> None:
     assert not np.stack(list(track(("", 0.5)).values())).any()
+
+
+@pytest.mark.parametrize("vowel", ["ä", "ˈä", "ɑ̃", "ã", "ɒ", "ɚ", "ɝ", "ᵻ", "ᵿ", "ˈʉ", "ɥ", "ɨ", "ø", "ε"])
+def test_no_vowel_of_any_language_leaves_the_mouth_at_rest(vowel: str) -> None:
+    mouth = track(("n", 0.1), (vowel, 0.3), ("n", 0.1))
+    at = slice(7, 9)  # the middle of the vowel
+    assert mouth["jawOpen"][at].min() > 0.03
+    assert (mouth["mouthPucker"][at].min() > 0.15) == (vowel in ("ɒ", "ᵿ", "ˈʉ", "ɥ", "ø"))
+
+
+def test_every_sound_of_these_languages_has_a_mouth() -> None:
+    espeak = EspeakEngine()
+    for language, text in {
+        "ja": "さくらのはな、りょこう、しんぶん",
+        "en-us": "The brothers' roses are near the beautiful houses.",
+        "en-gb": "What did you want on Monday?",
+        "fr-fr": "Un bon vin blanc, huit lunes, peu de montagne.",
+        "cmn": "你好，女儿去学习，吃饭，四月。",
+        "sv": "Hus, sju stjärnor.",
+        "ru": "Здравствуйте, щука, жизнь, ещё рыба",
+    }.items():
+        said = espeak.render(text, language, CancelToken())
+        unknown = {mark.text for mark in said.phonemes if mark.text and viseme_of(mark.text) == Viseme()}
+        assert not unknown, language
 
 
 def test_unknown_symbols_are_no_error() -> None:

@@ -9,6 +9,7 @@ Closing (p b m) is laid over everything else: lips that do not meet are the faul
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,35 +96,37 @@ def _consonant(**shape: float) -> Viseme:
     return Viseme(shape, pull=0.8, rounding_pull=0.25)
 
 
-_define("a ɐ ɑ ɒ", _vowel(jawOpen=0.47, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
+_define("a ɐ ɑ ɶ", _vowel(jawOpen=0.47, mouthLowerDown=0.22, mouthUpperUp=0.12, mouthStretch=0.05))
 _define("æ", _vowel(jawOpen=0.42, mouthLowerDown=0.20, mouthUpperUp=0.11, mouthStretch=0.08))
 _define("ʌ", _vowel(jawOpen=0.28, mouthFunnel=0.08, mouthLowerDown=0.16, mouthUpperUp=0.05))
-_define("ə ɘ ɵ ɜ ɞ", _vowel(jawOpen=0.20, mouthFunnel=0.06, mouthLowerDown=0.13))
-_define("ɛ", _vowel(jawOpen=0.27, mouthStretch=0.25, mouthLowerDown=0.26, mouthUpperUp=0.11))
-_define("e ᴇ", _vowel(jawOpen=0.23, mouthStretch=0.25, mouthLowerDown=0.23, mouthUpperUp=0.10))
-_define("i ɪ j ɥ", _vowel(jawOpen=0.10, mouthStretch=0.36, mouthLowerDown=0.20, mouthUpperUp=0.10))
-_define("ɯ ɨ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.22, mouthLowerDown=0.17))
+_define("ə ɘ ɜ ɞ", _vowel(jawOpen=0.20, mouthFunnel=0.06, mouthLowerDown=0.13))
+_define("ɚ ɝ", _vowel(jawOpen=0.09, mouthFunnel=0.16, mouthLowerDown=0.10))
+_define("ɛ ε", _vowel(jawOpen=0.27, mouthStretch=0.28, mouthLowerDown=0.26, mouthUpperUp=0.11))
+_define("e ᴇ", _vowel(jawOpen=0.23, mouthStretch=0.28, mouthLowerDown=0.23, mouthUpperUp=0.10))
+_define("i ɪ j ʲ", _vowel(jawOpen=0.10, mouthStretch=0.40, mouthLowerDown=0.20, mouthUpperUp=0.10))
+_define("ɯ ɨ ᵻ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.25, mouthLowerDown=0.17))
+_define("ɒ", _rounded(jawOpen=0.36, mouthFunnel=0.30, mouthPucker=0.25))
 _define("ɔ", _rounded(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.47))
 _define("o", _rounded(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.47))
-_define("u ʊ y ʏ", _rounded(jawOpen=0.08, mouthPucker=0.76, mouthFunnel=0.20))
-_define("w ʍ", _rounded(jawOpen=0.06, mouthPucker=0.76, mouthFunnel=0.20))
-_define("ø œ", _rounded(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
+_define("u ʊ ᵿ ʉ y ʏ ɥ", _rounded(jawOpen=0.08, mouthPucker=0.82, mouthFunnel=0.20))
+_define("w ʍ ʷ", _rounded(jawOpen=0.06, mouthPucker=0.82, mouthFunnel=0.20))
+_define("ø œ ɵ", _rounded(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
-    "p b m ɓ",
+    "p b m ɓ ʙ",
     Viseme({"mouthPress": 0.30, "mouthRollUpper": 0.18, "mouthRollLower": 0.18}, 1.0, pull=0.5, rounding_pull=0.25),
 )
 _define("ɸ β", Viseme({"mouthFunnel": 0.1, "mouthPucker": 0.1}, closing=0.7, rounding_pull=0.25))
 _define(
-    "f v ʋ ɱ",
+    "f v ʋ ɱ ⱱ",
     Viseme({"jawOpen": 0.05, "mouthRollLower": 0.42, "mouthUpperUp": 0.16}, closing=0.45, rounding_pull=0.25),
 )
-_define("s z ɕ ʑ", _consonant(jawOpen=0.05, mouthStretch=0.20, mouthLowerDown=0.20, mouthUpperUp=0.08, tongueOut=0.6))
-_define("ʃ ʒ ʂ ʐ", _consonant(jawOpen=0.04, mouthFunnel=0.30, mouthLowerDown=0.07, tongueOut=0.5))
-_define("t d ɖ ʈ", _consonant(jawOpen=0.09, mouthLowerDown=0.12, tongueOut=0.9))
-_define("n l ɫ ɾ r ɹ ɳ ɭ ɽ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueOut=0.9))
+_define("s z ɕ ʑ ʦ ʣ ʨ ʥ", _consonant(jawOpen=0.05, mouthStretch=0.20, mouthLowerDown=0.20, mouthUpperUp=0.08, tongueOut=0.6))
+_define("ʃ ʒ ʂ ʐ ʧ ʤ ɧ", _consonant(jawOpen=0.04, mouthFunnel=0.30, mouthLowerDown=0.07, tongueOut=0.5))
+_define("t d ɖ ʈ ɗ", _consonant(jawOpen=0.09, mouthLowerDown=0.12, tongueOut=0.9))
+_define("n l ɫ ɾ r ɹ ɳ ɭ ɽ ɺ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueOut=0.9))
 _define("θ ð", _consonant(jawOpen=0.09, mouthLowerDown=0.13, tongueOut=1.0))
-_define("k ɡ g ŋ q ɢ x ɣ χ ʁ c ɟ ç ʝ", _consonant(jawOpen=0.14, mouthLowerDown=0.11))
-_define("h ɦ ʔ ħ ʕ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
+_define("k ɡ g ɠ ŋ ɴ q ɢ ʛ x ɣ ɰ χ ʁ ʀ ʟ c ɟ ʄ ç ʝ", _consonant(jawOpen=0.14, mouthLowerDown=0.11))
+_define("h ʰ ɦ ʔ ? ħ ʕ ʜ ʢ ʡ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
 
 _OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(PARTING)]
 _ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
@@ -137,9 +140,10 @@ def viseme_of(phoneme: str) -> Viseme:
     """Return the mouth shape of an IPA phoneme as espeak-ng writes it ("tɕʰ", "aː"); rest for a pause.
 
     The first letter that is known decides, except that the second half of an affricate or a diphthong is left to its
-    neighbours: the mouth has no time for it.
+    neighbours: the mouth has no time for it. A letter with its accent ("ä", "ã") is known by the letter alone.
     """
-    return next((_VISEMES[letter] for letter in phoneme if letter in _VISEMES), _REST)
+    letters = phoneme + unicodedata.normalize("NFD", phoneme).lower()
+    return next((_VISEMES[letter] for letter in letters if letter in _VISEMES), _REST)
 
 
 def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: float, frame_skip: int = 1) -> MouthTrack:
