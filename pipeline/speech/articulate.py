@@ -120,7 +120,10 @@ _define(
     "f v ʋ ɱ ⱱ",
     Viseme({"jawOpen": 0.05, "mouthRollLower": 0.42, "mouthUpperUp": 0.16}, closing=0.45, rounding_pull=0.25),
 )
-_define("s z ɕ ʑ ʦ ʣ ʨ ʥ", _consonant(jawOpen=0.05, mouthStretch=0.20, mouthLowerDown=0.20, mouthUpperUp=0.08, tongueOut=0.6))
+_define(
+    "s z ɕ ʑ ʦ ʣ ʨ ʥ",
+    _consonant(jawOpen=0.05, mouthStretch=0.20, mouthLowerDown=0.20, mouthUpperUp=0.08, tongueOut=0.6),
+)
 _define("ʃ ʒ ʂ ʐ ʧ ʤ ɧ", _consonant(jawOpen=0.04, mouthFunnel=0.30, mouthLowerDown=0.07, tongueOut=0.5))
 _define("t d ɖ ʈ ɗ", _consonant(jawOpen=0.09, mouthLowerDown=0.12, tongueOut=0.9))
 _define("n l ɫ ɾ r ɹ ɳ ɭ ɽ ɺ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueOut=0.9))
