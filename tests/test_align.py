@@ -125,6 +125,19 @@ def test_a_pause_of_two_seconds_in_the_middle_of_a_sentence(espeak: EspeakEngine
     assert (rest.start, rest.end) == pytest.approx((cut, cut + 2), abs=0.12)
 
 
+def test_the_short_pauses_of_quick_speech_are_found(espeak: EspeakEngine) -> None:
+    text = "우유와 오이, 고구마, 수프, 두부, 포도주 모두 좋아요."
+    said = EspeakEngine(220, 50, "m7").render(text, "ko", CancelToken())
+    meant, found = (
+        [mark for mark in marks[1:-1] if not mark.text]
+        for marks in (said.phonemes, align(heard(said, text, "ko"), espeak, CancelToken()))
+    )
+    assert max(pause.end - pause.start for pause in meant) < 0.15
+    missed = [p for p in meant if not any(p.start < q.end and q.start < p.end for q in found)]
+    assert len(meant) == text.count(",")
+    assert not missed
+
+
 def test_marks_are_gapless_and_cover_the_recording(espeak: EspeakEngine) -> None:
     said = EspeakEngine(140, 60, "f1").render(TEXTS["ko"], "ko", CancelToken())
     speech = heard(said, TEXTS["ko"], "ko")

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from pipeline.tts.base import Mark
 
-MIN_PAUSE = 0.12
-"""Seconds of gap between two sounds from which it is a pause; a shorter one belongs to the sound before it."""
+MIN_PAUSE = 0.06
+"""Seconds of gap between two sounds from which it is a pause, as short as at a comma of quick speech; a shorter one
+belongs to the sound before it."""
 
 
 def gapless(sounds: Iterable[Mark], duration: float) -> tuple[Mark, ...]:
