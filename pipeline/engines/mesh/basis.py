@@ -17,9 +17,14 @@ UPPER_INNER = np.array([78, *UPPER_LIP[0], 308])
 LOWER_INNER = np.array([78, *LOWER_LIP[0], 308])
 UPPER_OUTER = np.array([61, *UPPER_LIP[-1], 291])
 LOWER_OUTER = np.array([61, *LOWER_LIP[-1], 291])
-_LAGGING = {183: (191, 184), 407: (415, 408)}
-"""Points of the upper lip beside its corners that the basis moves half as far as their neighbours, on whose line they
-lie: the mesh would fold over there."""
+_LAGGING = {
+    183: (191, 184), 407: (415, 408),
+    176: (140, 171), 149: (140, 170), 150: (170, 169), 136: (169, 135),
+    400: (369, 396), 378: (369, 395), 379: (395, 394), 365: (394, 364),
+}  # fmt: skip
+"""Points that the basis moves half as far as their neighbours, whose movement they take on: two of the upper lip beside
+its corners, and the jaw's edge beside the chin, which was measured on the neck behind it. The mesh would fold over
+there, and cut the jaw to straight lines."""
 LEFT_EYE, RIGHT_EYE = (362, 263), (33, 133)
 CHIN = (14, 17, 18, 200)
 """Points that ride on the jaw just below the lower teeth."""
@@ -42,17 +47,17 @@ class FaceBasis:
 
 @cache
 def load_basis() -> FaceBasis:
-    """Return the face basis as the mesh uses it: lips evened, everything above the nose still."""
+    """Return the face basis as the mesh uses it: lips and jaw evened, everything above the nose still."""
     rest = neutral().astype(np.float32)
     below = np.clip((rest[:, 1:2] - STILL_FROM) / (MOVES_UP_TO - STILL_FROM), 0, 1)
     below = below * below * (3 - 2 * below)
     names = (name for name in unit_names() if name.startswith(("jaw", "mouth")))
-    delta = {name: _even_lips(unit(name).astype(np.float32)) * below for name in names}
+    delta = {name: _evened(unit(name).astype(np.float32)) * below for name in names}
     return FaceBasis(rest, delta, np.load(ASSETS / "triangles.npy").astype(np.int32))
 
 
-def _even_lips(delta: np.ndarray) -> np.ndarray:
-    """Smooth a unit's movement along the lips, whose measured points else overtake each other at round shapes."""
+def _evened(delta: np.ndarray) -> np.ndarray:
+    """Smooth a unit's movement along the jaw and the lips, whose measured points else overtake each other."""
     smooth = delta.copy()
     for point, neighbours in _LAGGING.items():
         smooth[point] = delta[list(neighbours)].mean(0)
