@@ -58,15 +58,23 @@ class _Syllable:
 def pronounce(text: str) -> str:
     """Return TEXT as it sounds, letter for letter: "합니다" -> "함니다", "같이" -> "가치". Only Hangul words change."""
     letters = list(text)
-    for i, (one, two) in enumerate(pairwise(text)):
+    for i, (one, two) in enumerate(pairwise(f"{text} ")):
         if _is_syllable(one) and _is_syllable(two):
             first, second = _join(_Syllable.of(letters[i]), _Syllable.of(two))
             letters[i], letters[i + 1] = str(first), str(second)
+        elif _is_syllable(one) and (last := _Syllable.of(letters[i])).coda == "ㄼ":  # espeak-ng says a [p]
+            letters[i] = str(replace(last, coda=_heard(last)))
     return "".join(letters)
 
 
 def _is_syllable(letter: str) -> bool:
     return _FIRST <= ord(letter) <= _LAST
+
+
+def _heard(syllable: _Syllable) -> str:
+    """Return the final of SYLLABLE that is heard where no vowel follows; 밟 alone of all in ㄼ keeps its ㅂ."""
+    treads = (syllable.onset, syllable.vowel, syllable.coda) == ("ㅂ", "ㅏ", "ㄼ")
+    return "ㅂ" if treads else _HEARD.get(syllable.coda, syllable.coda)
 
 
 def _join(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
@@ -83,16 +91,18 @@ def _join(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
         return replace(first, coda=stays), replace(second, onset=onset)
     if moves == "ㅎ" and second.onset in _BREATHED:
         return replace(first, coda=stays), replace(second, onset=_BREATHED[second.onset])
+    if moves == "ㅎ" and second.onset == "ㅅ":
+        return replace(first, coda=stays), replace(second, onset="ㅆ")
     if second.onset == "ㅎ":
         return _before_h(first, second, stays, moves)
-    return _meet(replace(first, coda=_HEARD.get(first.coda, first.coda)), second)
+    return _meet(replace(first, coda=_heard(first)), second)
 
 
 def _before_h(first: _Syllable, second: _Syllable, stays: str, moves: str) -> tuple[_Syllable, _Syllable]:
     """ㅎ makes the stop before it breathy: 입학 -> 이팍, 못하다 -> 모타다, 앉히다 -> 안치다, 닫히다 -> 다치다."""
     stop = moves if moves in _BREATHED else _HEARD.get(moves, moves)
     if stop not in _BREATHED:
-        return replace(first, coda=_HEARD.get(first.coda, first.coda)), second
+        return replace(first, coda=_heard(first)), second
     breathed = "ㅊ" if stop == "ㄷ" and moves in _PALATAL and second.vowel in _Y_VOWELS else _BREATHED[stop]
     return replace(first, coda=stays), replace(second, onset=breathed)
 
