@@ -24,7 +24,7 @@ from pipeline.avatar.teeth import LEFT, RIGHT, TOP, find_teeth
 from pipeline.engines.mesh.basis import LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER, load_basis
 from pipeline.engines.mesh.interior import TEETH_DEPTH, light_of, teeth_white
 from pipeline.engines.mesh.mover import FaceMover
-from pipeline.engines.mesh.sprites import load_sprites
+from pipeline.engines.mesh.sprites import GUM, SHOWN, load_sprites
 from pipeline.errors import BadPack
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
@@ -33,6 +33,7 @@ from pipeline.video.reader import ClipReader, ColorTags
 FRAMES = 8
 EDGE = 0.09
 """Where the painted row ends, in basis units below the middle of the closed upper lip."""
+LIP_LINE = float(load_basis().neutral[13, 1])
 TOOTH = (150, 118, 142)
 DEPTH = (30, 127, 131)
 LIPS = (110, 118, 155)
@@ -211,7 +212,7 @@ def test_own_teeth_take_the_place_of_drawn_ones_and_these_go_on_beside_them() ->
     middle = load_basis().neutral[[0, 13], :2].mean(0)
     corners = np.array([[-0.34, -0.12], [0.34, -0.12], [-0.34, 0.18]], np.float32) + middle
     teeth = Teeth(0.5, np.array([-10, 14], np.float32), picture, corners)
-    plain, mixed = load_sprites(300.0), load_sprites(300.0, teeth)
+    plain, mixed = load_sprites(300.0, LIP_LINE), load_sprites(300.0, LIP_LINE, teeth)
     upper = mixed["upper"].picture
     height, width = upper.shape[:2]
 
@@ -229,8 +230,23 @@ def test_own_teeth_take_the_place_of_drawn_ones_and_these_go_on_beside_them() ->
     np.testing.assert_array_equal(mixed["tongue"].picture, plain["tongue"].picture)
 
 
+def _incisors_end(lip_line: float) -> float:
+    """Return how far below LIP_LINE the drawn upper incisors end, basis units."""
+    upper = load_sprites(300.0, lip_line)["upper"]
+    teeth = (upper.picture[..., 3] > 0.5) & (upper.picture[..., 2] < GUM)
+    rows = np.flatnonzero(teeth[:, teeth.shape[1] // 2 - 10 : teeth.shape[1] // 2 + 10].any(1))
+    top, bottom = upper.corners[[0, 2], 1]
+    return float(top + (rows[-1] + 1) / len(teeth) * (bottom - top) - lip_line)
+
+
+def test_upper_teeth_are_seen_below_a_full_lip_as_well_as_below_a_thin_one() -> None:
+    for fuller in (0.0, 0.01, 0.03):
+        assert _incisors_end(LIP_LINE + fuller) == pytest.approx(SHOWN, abs=0.006)  # the longest of them
+    assert _incisors_end(LIP_LINE - 0.03) > SHOWN + 0.01
+
+
 def test_only_a_known_colour_changes_no_shape(own: Teeth) -> None:
-    plain, colored = load_sprites(200.0), load_sprites(200.0, replace(own, picture=None))
+    plain, colored = load_sprites(200.0, LIP_LINE), load_sprites(200.0, LIP_LINE, replace(own, picture=None))
     for name in ("upper", "lower"):
         np.testing.assert_array_equal(colored[name].picture[..., 1:], plain[name].picture[..., 1:])
         np.testing.assert_array_equal(colored[name].tint, own.tint)

@@ -24,6 +24,11 @@ TONGUE_LIFT = 0.05
 NARROW_LIGHT, WIDE_GAP = 0.2, 0.20
 """Share of the light that falls through the narrowest gap; the gap, in eye distances, from which all of it does. Teeth
 as bright as the lips would make a mouth that opens a little look shut."""
+BRIGHTEST_WHITE = 228.0
+"""The Y (16..235) that teeth have at most."""
+OWN_RED, COLORED = 110.0, 0.15
+"""How strongly gums and tongue show the chroma of their picture; the chroma of lips, as a share of their luma, from
+which they do in full: in a grey clip nothing is red."""
 CHEEKS = (205, 425, 50, 280, 36, 266)
 """Points on plain skin, lit as the mouth is."""
 LIPS = (0, 17, 37, 267, 84, 314)
@@ -55,7 +60,7 @@ def light_of(frame: Frame, points: np.ndarray) -> Light:
 
 def teeth_white(light: Light) -> float:
     """Return the Y (16..235) of a sprite's white where teeth are lit by LIGHT."""
-    return float(min(1.12 * light.skin[0] + 12, 228.0))
+    return float(min(1.12 * light.skin[0] + 12, BRIGHTEST_WHITE))
 
 
 class MouthInterior:
@@ -97,6 +102,8 @@ class MouthInterior:
         mask = _coverage(outline - (left, top), (right - left, bottom - top))
         lit = min(NARROW_LIGHT + (1 - NARROW_LIGHT) * gap / (WIDE_GAP * eyes), 1.0)
         skin, red = light.skin, light.lips[1:] - 128
+        colored = min(float(np.hypot(*red)) / max(float(light.lips[0]) - 16, 1) / COLORED, 1.0)
+        reds = 0.6 * red, OWN_RED * colored
         white = teeth_white(light)
         spots = self._axes @ carry
         spots[:, 0] += anchor - (left, top)
@@ -109,7 +116,7 @@ class MouthInterior:
         shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
         _darken(shade, low - (left, top), high - (left, top), lit)
         planes = out.y, *out.uv
-        _paint(planes, left, top, mask, shade, cavity, self._pictures, spots, whites, tints, 0.6 * red)
+        _paint(planes, left, top, mask, shade, cavity, self._pictures, spots, whites, tints, *reds)
 
     def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
         """Draw the dark line between lips that were open in the clip and are shut now; STRENGTH: 0..1."""
@@ -159,13 +166,15 @@ def _paint(
     whites: np.ndarray,
     tints: np.ndarray,
     red: np.ndarray,
+    own_red: float,
 ) -> None:
     """Draw the mouth's inside over PLANES (Y, U, V) by MASK, its luma darkened by SHADE (both (h, w) 0..1, even sizes).
 
     LEFT, TOP: even px, where the mask begins; CAVITY: Y, U, V of the mouth's depth. Over that lie PICTURES ((h, w, 4):
     luma, chroma u and v, alpha), the hindmost first; SPOTS: (n, 3, 2) px in the mask, where they begin, and their steps
     right and down; WHITES: (n,) Y of their brightest parts over black; TINTS: (n, 2) U, V of white things in this
-    light; RED: (2,) added where a picture itself is red, since gums and tongue have the colour of the person's lips.
+    light; RED: (2,) added where a picture itself is red, since gums and tongue have the colour of the person's lips;
+    OWN_RED: by what the picture's own chroma there is multiplied.
     """
     height, width = mask.shape
     luma, half_left, half_top = planes[0][top : top + height, left : left + width], left // 2, top // 2
@@ -191,8 +200,8 @@ def _paint(
                             white, u, v, alpha = _mixed(picture, from_x, from_y)
                             gum = min(max(v / 0.12, 0), 1)
                             color_y += (16 + whites[k] * white - color_y) * alpha
-                            color_u += (128 + (110 * u + red[0]) * gum + tints[k, 0] * (1 - gum) - color_u) * alpha
-                            color_v += (128 + (110 * v + red[1]) * gum + tints[k, 1] * (1 - gum) - color_v) * alpha
+                            color_u += (128 + (own_red * u + red[0]) * gum + tints[k, 0] * (1 - gum) - color_u) * alpha
+                            color_v += (128 + (own_red * v + red[1]) * gum + tints[k, 1] * (1 - gum) - color_v) * alpha
                     color_y = 16 + (color_y - 16) * shade[y, x]
                     luma[y, x] = _byte(luma[y, x] + (color_y - luma[y, x]) * weight)
                     sum_u += color_u * weight

@@ -35,8 +35,10 @@ class _Face:
         self.triangles = self.geometry.triangles()
         self.speaks_in_clip = np.abs(self.geometry.source - self.geometry.rest).max((1, 2)) > 0.05
         self.gain = fade(avatar.usable)
-        unit = float(np.median(np.linalg.norm(self.geometry.carry[:, 0], axis=1)))
-        self.interior = MouthInterior(basis, load_sprites(unit, avatar.teeth))
+        rest, units = self.geometry.rest, np.linalg.norm(self.geometry.carry[:, 0], axis=1)
+        lip = float(np.median(np.linalg.norm(rest[:, UPPER_INNER[5]] - rest[:, 0], axis=1) / units))
+        lip_line = float(basis.neutral[[0, 13], 1].mean()) + lip / 2  # as the sprites hang from the lip's middle
+        self.interior = MouthInterior(basis, load_sprites(float(np.median(units)), lip_line, avatar.teeth))
 
 
 _faces: WeakKeyDictionary[Avatar, _Face] = WeakKeyDictionary()

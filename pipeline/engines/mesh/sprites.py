@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ BRIGHTEST = 95
 """Percentile of the teeth's luma that counts as their white."""
 FRONT = 0.12
 """Half the width, in basis units, of the four upper incisors, less their outer rims."""
+SHOWN = 0.018
+"""How far the upper incisors reach below the line at which the lips meet, at least, in basis units: the 1.9 mm of them
+that men show where lips just part; women show 3.4 (Vig & Brundo, "The kinetics of anterior tooth display", 1978)."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,16 @@ class Sprite:
         return Sprite(picture, self.corners, self.tint)
 
 
-def load_sprites(pixels_per_unit: float, own: Teeth | None = None) -> dict[str, Sprite]:
+def load_sprites(pixels_per_unit: float, lip_line: float, own: Teeth | None = None) -> dict[str, Sprite]:
     """Read teeth and tongue, shrunk to about the size at which they will be seen.
 
-    Where the person's OWN teeth are known, they take the place of the drawn ones; these go on where nothing is known,
-    as bright and of the same colour.
+    lip_line: basis y (down) at which the person's closed lips meet. Where the person's OWN teeth are known, they take
+    the place of the drawn ones; these go on where nothing is known, as bright and of the same colour.
     """
     places = json.loads((ASSETS / "mouth.json").read_text())
     density = DENSITY * pixels_per_unit
     upper, lower = (_read(name, places[name], density) for name in ("upper", "lower"))
+    upper = _lowered(upper, lip_line + SHOWN)
     tongue = _tongue_mask(lower)
     sprites = {"upper": upper, "lower": lower.only(1 - tongue), "tongue": lower.only(tongue)}
     if own is None:
@@ -60,6 +64,15 @@ def load_sprites(pixels_per_unit: float, own: Teeth | None = None) -> dict[str, 
     if own.picture is not None:
         sprites["upper"] = _completed(own, own.picture, sprites["upper"], density)
     return sprites
+
+
+def _lowered(upper: Sprite, end: float) -> Sprite:
+    """Return the UPPER teeth, moved down where the incisors would not reach basis y END."""
+    height, width = upper.picture.shape[:2]
+    (left, top), (right, _), (_, bottom) = upper.corners
+    front = slice(*((np.array([-FRONT, FRONT]) - left) / (right - left) * width).round().astype(int))
+    drop = end - (top + _edge(upper.picture[:, front]) / height * (bottom - top))
+    return replace(upper, corners=upper.corners + np.array([0, max(drop, 0)], np.float32))
 
 
 def _completed(own: Teeth, picture: np.ndarray, drawn: Sprite, density: float) -> Sprite:
