@@ -87,10 +87,13 @@ def main() -> None:
     parser.add_argument("--server", default="http://localhost:5000")
     parser.add_argument("--avatar", default="talk_long")
     parser.add_argument("--resolution", default="720p")
+    parser.add_argument("--engine", choices=["auto", "mesh", "musetalk"], help="who moves the mouth")
     parser.add_argument("--client", choices=["requests", "gradio"], default="requests")
     given = parser.parse_args()
     make = with_gradio_client if given.client == "gradio" else with_requests
     asked = {"text": given.text, "avatar": given.avatar, "resolution": given.resolution}
+    if given.engine:
+        asked["engine"] = given.engine
     try:
         make(given.server.rstrip("/"), asked)
     except (requests.RequestException, ConnectionError, ValueError):  # the last where something else answers

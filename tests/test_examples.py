@@ -54,6 +54,17 @@ def test_a_text_becomes_a_video(client: Any, server: Server, tmp_path: Path) -> 
         assert sum(1 for _ in container.decode(video=0)) > 10 and (stream.width, stream.height) == (1280, 720)
 
 
+@pytest.mark.parametrize("client", ["requests", "gradio"])
+def test_another_engine_can_be_asked_for(client: str, server: Server, tmp_path: Path) -> None:
+    command = [*python_client(client, server.url, TEXT, "talk_short"), "--engine"]
+    made, refused = (
+        subprocess.run([*command, engine], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        for engine in ("mesh", "musetalk")
+    )
+    assert made.returncode == 0, made.stderr
+    assert refused.returncode == 1 and "musetalk" in refused.stderr  # its weights are not there
+
+
 def test_stages_are_told(server: Server, tmp_path: Path) -> None:
     command = python_client("requests", server.url, TEXT, "talk_long")
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
