@@ -23,6 +23,7 @@ from PIL import Image
 
 from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
+from pipeline.avatar.eyes import teeth_by_eyes
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
 from pipeline.avatar.footage import Footage, Progress, film, no_face
 from pipeline.avatar.hush import hush
@@ -79,6 +80,7 @@ def prepare(
         found = find_teeth(footage, person)
         if report is not None:
             write_report(report, clip, footage, person.findings, found)
+        teeth = teeth_by_eyes(footage, person) if found.teeth is None else found.teeth
         progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
             person, kept = hush(footage, person), None
@@ -89,7 +91,7 @@ def prepare(
         avatars = []
         for number, resolution in enumerate(resolutions):
             progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * number / len(resolutions), f"writing {resolution}")
-            avatars.append(_avatar(name, resolution, footage, person, order, kept, found.teeth, opening))
+            avatars.append(_avatar(name, resolution, footage, person, order, kept, teeth, opening))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
     paths = []

@@ -240,8 +240,7 @@ def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
         return _nothing("앞니가 충분히 보이지 않습니다.", "Too little of the front teeth is seen.")
     white = float(np.percentile(row.luma[:, front][core], BRIGHTEST))
     seen = _edged(row, front, density)
-    corners = neutral()[[0, UPPER_INNER[5]], :2].mean(0) + _CORNERS
-    teeth = Teeth(white, row.tint, None, corners.astype(np.float32))
+    teeth = Teeth(white, row.tint, None, place_of_teeth())
     if seen < WHOLE:
         return FoundTeeth(
             teeth,
@@ -257,6 +256,11 @@ def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
         teeth,
         Message(f"{frames}개 프레임에서 본인의 치아를 찾았습니다.", f"Their own teeth were found in {frames} frames."),
     )
+
+
+def place_of_teeth() -> np.ndarray:
+    """Return where upper teeth are looked for, as in ``Teeth.corners``."""
+    return np.asarray(neutral()[[0, UPPER_INNER[5]], :2].mean(0) + _CORNERS, np.float32)
 
 
 def _edged(row: _Row, front: slice, density: float) -> float:
