@@ -16,7 +16,7 @@ SMALLEST_FACE = 60
 """Pixels across at the working size."""
 TURNED = 45.0
 """Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
-COVERED = 0.5
+COVERED = 0.62
 """A face whose nose and mouth resemble the clip's usual one less than this (correlation) is covered..."""
 _TURNING = 0.01
 """...or is turned: each degree away from the clip's usual direction explains so much of the difference."""
