@@ -199,6 +199,8 @@ def test_object_arrays_are_refused(content: dict[str, object], tmp_path: Path) -
         {"opening": 0.1},
         {"opening": float("nan")},
         {"opening": "wide"},
+        {"softness": -0.1},
+        {"softness": float("nan")},
         {"fps": (25, 0)},
         {"fps": (10, 1)},
         {"fps": 25.0},

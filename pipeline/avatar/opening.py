@@ -7,6 +7,8 @@ how far open it takes them to be. What the movement lacks, or has too much, is m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -35,12 +37,12 @@ _SETTLED = 3
 """Times that a picture is shown to Face Mesh: it starts from the face of the picture before."""
 
 
-def opening_of(footage: Footage, person: Person) -> float:
+def opening_of(footage: Footage, person: Person, softness: float = 0.0) -> float:
     """Return what this PERSON's mouth movement is to be multiplied by, in FOOTAGE whose mouth is closed: LIMITS.
 
-    1 where Face Mesh does not see the mouth open at all.
+    softness: as in ``Avatar``. 1 where Face Mesh does not see the mouth open at all.
     """
-    mover = FaceMover(as_filmed(footage, person), _UNITS)
+    mover = FaceMover(replace(as_filmed(footage, person), softness=softness), _UNITS)
     drawn, seen = [], []
     with FaceFinder() as finder:
         for number in _straight(person):

@@ -38,6 +38,8 @@ LATENTS = (8, 32, 32)
 """Shape of a frame's latents for MuseTalk."""
 OPENING = (0.5, 2.0)
 """What a mouth's opening may be multiplied by."""
+SOFTEST = 0.1
+"""What a face's softness may be, units of the face basis."""
 MASK_SIDE = 128
 """Pixels of a frame's mask, both ways, whatever the size of its box."""
 
@@ -84,7 +86,8 @@ class Avatar:
     rest: (frames, 478, 3) float32, the same points as they would be with this person's mouth closed; equal to
     landmarks where the mouth is closed anyway; teeth: None where the clip does not show them; inpainting: None where
     the pack was not prepared for MuseTalk; opening: what the movement that parts the lips is multiplied by, so that it
-    looks as wide as on other faces (see ``pipeline.avatar.opening``).
+    looks as wide as on other faces (see ``pipeline.avatar.opening``); softness: by how much (sigma, units of the face
+    basis) the face is softer than a crisp picture (see ``pipeline.avatar.softness``).
     """
 
     name: str
@@ -99,6 +102,7 @@ class Avatar:
     teeth: Teeth | None = None
     inpainting: Inpainting | None = None
     opening: float = 1.0
+    softness: float = 0.0
 
     @property
     def id(self) -> str:
@@ -129,6 +133,7 @@ def save(avatar: Avatar, path: Path) -> None:
         "teeth": _parts(avatar.teeth),
         "inpainting": _parts(avatar.inpainting),
         "opening": avatar.opening,
+        "softness": avatar.softness,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -205,8 +210,11 @@ def _avatar(content: object) -> Avatar:
     opening = _value(content, "opening", float) if "opening" in content else 1.0  # packs older than this entry
     if not OPENING[0] <= opening <= OPENING[1]:
         raise _Wrong(f"opening: {opening}")
-    teeth = _teeth(content)
-    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, teeth, inpainting, opening)
+    softness = _value(content, "softness", float) if "softness" in content else 0.0
+    if not 0 <= softness <= SOFTEST:
+        raise _Wrong(f"softness: {softness}")
+    measured = _teeth(content), inpainting, opening, softness
+    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, *measured)
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

@@ -32,6 +32,7 @@ from pipeline.avatar.opening import opening_of
 from pipeline.avatar.pack import Avatar, Teeth, save
 from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
 from pipeline.avatar.report import numbered, write_report
+from pipeline.avatar.softness import softness_of
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.avatar.teeth import find_teeth
 from pipeline.errors import PipelineError, RenderFailed
@@ -81,17 +82,18 @@ def prepare(
         if report is not None:
             write_report(report, clip, footage, person.findings, found)
         teeth = teeth_by_eyes(footage, person) if found.teeth is None else found.teeth
+        softness = softness_of(footage, person)
         progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
             person, kept = hush(footage, person), None
-        opening = opening_of(footage, person)
+        opening = opening_of(footage, person, softness)
         order = np.arange(len(person.landmarks))
         if not _loops(footage, person.landmarks):
             order, kept = np.concatenate([order, order[-2:0:-1]]), None
         avatars = []
         for number, resolution in enumerate(resolutions):
             progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * number / len(resolutions), f"writing {resolution}")
-            avatars.append(_avatar(name, resolution, footage, person, order, kept, teeth, opening))
+            avatars.append(_avatar(name, resolution, footage, person, order, kept, teeth, opening, softness))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
     paths = []
@@ -156,6 +158,7 @@ def _avatar(
     kept: bytes | None,
     teeth: Teeth | None,
     opening: float,
+    softness: float,
 ) -> Avatar:
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
     across, down = size_at(width, height, int(resolution[:-1]))
@@ -167,7 +170,7 @@ def _avatar(
     landmarks, rest = person.landmarks[order] * scale, person.rest[order] * scale
     usable = person.findings.usable[order]
     fps = footage.fps
-    return Avatar(name, resolution, across, down, fps, video, landmarks, rest, usable, teeth, opening=opening)
+    return Avatar(name, resolution, across, down, fps, video, landmarks, rest, usable, teeth, None, opening, softness)
 
 
 def _face_encoder(models: Path) -> Callable[[Avatar], Avatar]:

@@ -66,7 +66,9 @@ def teeth_white(light: Light) -> float:
 class MouthInterior:
     """Draws the inside of a mouth in one avatar's light."""
 
-    def __init__(self, basis: FaceBasis, sprites: dict[str, Sprite]) -> None:
+    def __init__(self, basis: FaceBasis, sprites: dict[str, Sprite], softness: float = 0.0) -> None:
+        """SOFTNESS: by how much (sigma, px) the opening's edge is blurred beyond a crisp one."""
+        self._softness = softness
         tints = [sprites[name].tint for name in LAYERS]
         self._tinted = np.array([[tint is not None] for tint in tints])
         self._tints = np.array([(0, 0) if tint is None else tint for tint in tints], np.float64)
@@ -95,11 +97,12 @@ class MouthInterior:
         if gap < 0.4:
             return
         low, high = outline.min(0), outline.max(0)
-        box = _box(low, high, out)
+        room = 2 * self._softness
+        box = _box(low - room, high + room, out)
         if box is None:
             return
         left, top, right, bottom = box
-        mask = _coverage(outline - (left, top), (right - left, bottom - top))
+        mask = _coverage(outline - (left, top), (right - left, bottom - top), self._softness)
         lit = min(NARROW_LIGHT + (1 - NARROW_LIGHT) * gap / (WIDE_GAP * eyes), 1.0)
         skin, red = light.skin, light.lips[1:] - 128
         colored = min(float(np.hypot(*red)) / max(float(light.lips[0]) - 16, 1) / COLORED, 1.0)
@@ -247,14 +250,14 @@ def _spline(n: int, pieces: int) -> np.ndarray:
     return np.asarray(fine.reshape(-1, n))
 
 
-def _coverage(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (h, w) float32 0..1: how much of each pixel lies in OUTLINE, softened by under a pixel."""
+def _coverage(outline: np.ndarray, size: tuple[int, int], softness: float) -> np.ndarray:
+    """Return (h, w) float32 0..1: how much of each pixel lies in OUTLINE, softened by under a pixel and SOFTNESS."""
     large = np.zeros((size[1] * SUPERSAMPLE, size[0] * SUPERSAMPLE), np.uint8)
     shift = 4  # fractional bits of fillPoly
     points = np.round((outline + 0.5) * SUPERSAMPLE * 2**shift - 0.5 * 2**shift).astype(np.int32)
     cv2.fillPoly(large, [points], 255, shift=shift)
     small = cv2.resize(large, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.7))
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), float(np.hypot(0.7, softness))))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -38,7 +38,9 @@ class _Face:
         rest, units = self.geometry.rest, np.linalg.norm(self.geometry.carry[:, 0], axis=1)
         lip = float(np.median(np.linalg.norm(rest[:, UPPER_INNER[5]] - rest[:, 0], axis=1) / units))
         lip_line = float(basis.neutral[[0, 13], 1].mean()) + lip / 2  # as the sprites hang from the lip's middle
-        self.interior = MouthInterior(basis, load_sprites(float(np.median(units)), lip_line, avatar.teeth))
+        unit = float(np.median(units))
+        sprites = load_sprites(unit, lip_line, avatar.teeth, avatar.softness)
+        self.interior = MouthInterior(basis, sprites, avatar.softness * unit)
 
 
 _faces: WeakKeyDictionary[Avatar, _Face] = WeakKeyDictionary()

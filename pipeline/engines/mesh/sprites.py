@@ -41,18 +41,22 @@ class Sprite:
         return Sprite(picture, self.corners, self.tint)
 
 
-def load_sprites(pixels_per_unit: float, lip_line: float, own: Teeth | None = None) -> dict[str, Sprite]:
+def load_sprites(
+    pixels_per_unit: float, lip_line: float, own: Teeth | None = None, softness: float = 0.0
+) -> dict[str, Sprite]:
     """Read teeth and tongue, shrunk to about the size at which they will be seen.
 
     lip_line: basis y (down) at which the person's closed lips meet. Where the person's OWN teeth are known, they take
-    the place of the drawn ones; these go on where nothing is known, as bright and of the same colour.
+    the place of the drawn ones; these go on where nothing is known, as bright and of the same colour. What is drawn is
+    blurred by SOFTNESS (sigma, basis units); their own come blurred from the clip.
     """
     places = json.loads((ASSETS / "mouth.json").read_text())
     density = DENSITY * pixels_per_unit
     upper, lower = (_read(name, places[name], density) for name in ("upper", "lower"))
     upper = _lowered(upper, lip_line + SHOWN)
     tongue = _tongue_mask(lower)
-    sprites = {"upper": upper, "lower": lower.only(1 - tongue), "tongue": lower.only(tongue)}
+    crisp = {"upper": upper, "lower": lower.only(1 - tongue), "tongue": lower.only(tongue)}
+    sprites = {name: _softened(sprite, softness) for name, sprite in crisp.items()}
     if own is None:
         return sprites
     teeth = (upper.picture[..., 3] > 0.9) & (upper.picture[..., 2] < GUM)
@@ -120,6 +124,22 @@ def _read(name: str, place: dict[str, float], density: float) -> Sprite:
     blue, green, red, alpha = cv2.split(small)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return Sprite(np.dstack([luma, (blue - luma) * 0.564, (red - luma) * 0.713, alpha]), corners)
+
+
+def _softened(sprite: Sprite, softness: float) -> Sprite:
+    """Return SPRITE blurred by SOFTNESS (sigma, basis units)."""
+    height, width = sprite.picture.shape[:2]
+    corner, right, down = sprite.corners
+    sigma = softness * width / float(right[0] - corner[0])
+    if sigma < 0.1:
+        return sprite
+    room = int(np.ceil(3 * sigma))
+    wide = np.pad(sprite.picture, ((room, room), (room, room), (0, 0)))
+    solid = cv2.GaussianBlur(wide[..., :3] * wide[..., 3:], (0, 0), sigma)
+    alpha = cv2.GaussianBlur(wide[..., 3], (0, 0), sigma)
+    across, along = room / width * (right - corner), room / height * (down - corner)
+    corners = np.stack([corner - across - along, right + across - along, down - across + along])
+    return replace(sprite, picture=np.dstack([solid / np.maximum(alpha, 1e-3)[..., None], alpha]), corners=corners)
 
 
 def _tongue_mask(lower: Sprite) -> np.ndarray:
