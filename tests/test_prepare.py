@@ -249,6 +249,21 @@ def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:
     yield folder / "cat.jpg", "No person's face"
 
 
+def test_a_song_with_a_cover_is_no_clip(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1, options={"strict": "unofficial"})
+        cover.width, cover.height, cover.pix_fmt = 320, 240, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        grey = av.VideoFrame.from_ndarray(np.full((360, 320), 128, np.uint8), format="yuv420p").reformat(
+            format="yuvj420p"
+        )
+        container.mux(cover.encode(grey))
+        container.mux(cover.encode(None))
+    with pytest.raises(BadClip, match="has no picture"):
+        open_clip(path)
+
+
 def test_bad_clips_are_refused_and_leave_nothing(source: list[Frame], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for clip, message in _bad_clips(tmp_path / "in", source):

@@ -86,7 +86,8 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
         with av.open(str(path), mode="r") as container:
             if container.format.name in _LISTS:
                 raise unreadable(path, "a list of other files")
-            if not container.streams.video:
+            covers = av.stream.Disposition.attached_pic
+            if all(covers in stream.disposition for stream in container.streams.video):
                 raise BadClip(
                     f"{path.name}: 영상이 없는 파일입니다. 얼굴이 나오는 동영상을 넣으세요.",
                     f"{path.name} has no picture. Give a video that shows a face.",
