@@ -146,6 +146,37 @@ def test_marks_are_gapless_and_cover_the_recording(espeak: EspeakEngine) -> None
     assert all(one.end == two.start for one, two in pairwise(marks))
 
 
+@pytest.mark.parametrize("lacks", [slice(0, 1), slice(2, 3), slice(3, 5)])
+def test_words_that_the_text_lacks_do_not_push_the_others_aside(espeak: EspeakEngine, lacks: slice) -> None:
+    words = [
+        "먼저",
+        "자기소개를",
+        "부탁드립니다.",
+        "그리고",
+        "어떤",
+        "프로젝트를",
+        "맡으셨나요?",
+        "오늘",
+        "정말",
+        "고맙습니다.",
+    ]
+    said = EspeakEngine(160, 60, "f3").render(" ".join(words), "ko", CancelToken())
+    del words[lacks]
+    text = " ".join(words)
+    off = errors(align(heard(said, text, "ko"), espeak, CancelToken()), said.phonemes)
+    assert np.median(off) < 0.020
+    assert np.percentile(off, 90) < 0.060
+
+
+def test_one_short_word_in_a_long_silence_is_found(espeak: EspeakEngine) -> None:
+    said = EspeakEngine(200, 40, "m7").render("네.", "ko", CancelToken())
+    samples = np.pad(said.samples, (3 * said.rate, 2 * said.rate))
+    marks = align(heard(Rendering(0, 2, samples, said.rate, (), ()), "네.", "ko"), espeak, CancelToken())
+    sounds = [mark for mark in marks if mark.text]
+    assert [mark.start for mark in sounds] == pytest.approx([3 + m.start for m in said.phonemes[:2]], abs=0.04)
+    assert sounds[-1].end == pytest.approx(3 + said.phonemes[1].end, abs=0.1)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.01])
 def test_a_recording_without_the_words_does_not_fall_apart(espeak: EspeakEngine, level: float) -> None:
     samples = level * np.random.default_rng(1).standard_normal(24000).astype(np.float32)

@@ -73,6 +73,16 @@ def test_vowels_are_told_apart() -> None:
         assert max(seconds, key=lambda symbol: seconds[symbol]) in expected, vowel
 
 
+@pytest.mark.parametrize("level", [0.001, 0.1])
+def test_a_steady_noise_moves_no_mouth(level: float) -> None:
+    rng = np.random.default_rng(0)
+    hiss = rng.standard_normal(4 * 22050) * level
+    low = np.fft.irfft(np.fft.rfft(hiss) / np.sqrt(np.arange(len(hiss) // 2 + 1) + 1), len(hiss))
+    fan = low / low.std() * level
+    for noise in (hiss, fan, np.sin(np.arange(4 * 22050) * 0.1) * level):
+        assert [mark.text for mark in listen(noise.astype(np.float32), 22050)] == [""]
+
+
 def test_silence_is_a_pause() -> None:
     speech = say("안녕하세요", "ko")
     gap = np.zeros(speech.rate, np.float32)

@@ -3,8 +3,9 @@
 espeak-ng says the same text, with known phoneme times, and dynamic time warping finds which moment of the recording
 sounds like which moment of that rendering (Sakoe & Chiba, "Dynamic programming algorithm optimization for spoken word
 recognition", 1978: slopes held between 1/2 and 2). The rendering is used without its pauses; the search may rest in
-silence before, between and after the words instead, for as long as the recording is quiet. Both are heard as mel bands
-and energy in dB, brought to the same mean and spread over speech, which takes most of the voice out of them.
+silence before, between and after the words instead, for as long as the recording is quiet, or, at a price, says
+something else. Both are heard as mel bands and energy in dB, brought to the same mean and spread over speech, which
+takes most of the voice out of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import soxr
 
 from pipeline.cancel import CancelToken
-from pipeline.speech.mel import mel_power
+from pipeline.speech.mel import loud_level, mel_power
 from pipeline.speech.reading import as_it_sounds, read_aloud
 from pipeline.speech.timeline import gapless
 from pipeline.speech.warp import warp
@@ -38,6 +39,11 @@ SILENCE_COST = 1.8
 """Cost of resting in silence for one quiet frame; a fair match of two speech frames costs less, a poor one more."""
 LOUD_COST = 0.15
 """What each dB above the threshold of speech adds to the cost of calling a frame silent."""
+DEEP, DEEP_GAIN = 10.0, 0.06
+"""dB below that threshold where there is surely nothing, and what each dB more takes off the cost: the first sound of a
+word does not reach far back into silence."""
+OTHER_COST = 3.2
+"""Cost of a frame in which something else is said than the text: words that it lacks do not push the others aside."""
 ABOVE_FLOOR = 12.0
 """dB above the noise (10th percentile) up to which a frame may be silent."""
 MIN_RANGE, MAX_RANGE = 20.0, 35.0
@@ -87,7 +93,8 @@ def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
 
     if not len(kept):
         return []
-    silence = SILENCE_COST + LOUD_COST * np.maximum(recording.sound, 0)
+    above, below = np.maximum(recording.sound, 0), np.minimum(recording.sound + DEEP, 0)
+    silence = np.minimum(SILENCE_COST + LOUD_COST * above + DEEP_GAIN * below, OTHER_COST)
     path = warp(recording.features, reference.features[kept], silence, rests, cancel)
     # each sound's own span on the axis of kept frames, to a fraction of a frame
     firsts = np.minimum(np.searchsorted(kept, starts / HOP), len(kept) - 1)
@@ -102,7 +109,7 @@ def _hear(samples: np.ndarray, rate: int) -> _Heard:
         samples = soxr.resample(samples, rate, RATE, quality="LQ")
     power = mel_power(samples, RATE, HOP, BANDS)
     energy = 10 * np.log10(power.sum(axis=1) + 1e-10)
-    top = np.percentile(energy, 95)
+    top = loud_level(energy)
     energy = np.maximum(energy, top - DEPTH)
     bands = np.maximum(10 * np.log10(power + 1e-10), top - DEPTH - 10)
     floor = np.percentile(energy, 10)

@@ -25,6 +25,8 @@ SPEECH_RANGE = 32.0
 """dB below the loud parts (95th percentile) down to which sound counts as speech."""
 ABOVE_FLOOR = 10.0
 """dB above the noise (10th percentile) from which sound counts as speech."""
+STEADY = 5.0
+"""dB between the noise and the loud parts up to which a sound is a fan, a hum or hiss, and nobody speaks."""
 MIN_PAUSE = 0.15
 """Seconds without speech that are a pause; a shorter hole is the closure of a stop."""
 SMOOTHING = 5
@@ -62,6 +64,8 @@ def _speech(power: np.ndarray) -> np.ndarray:
     """Return in which frames of POWER (frames, bands) something is said, (frames,) bool."""
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
     top, floor = np.percentile(level, 95), np.percentile(level, 10)
+    if top - floor < STEADY:
+        return np.zeros(len(level), bool)
     return np.asarray(level > max(top - SPEECH_RANGE, min(floor + ABOVE_FLOOR, top - 15), -45))
 
 

@@ -10,6 +10,10 @@ WINDOW = 512
 """Samples of one spectrum."""
 LOWEST, HIGHEST = 80.0, 7000.0
 """Hz that the bands span."""
+LOUDEST = 10
+"""Frames that say what is loud."""
+QUIET = 30.0
+"""dB below them from which sound does not count."""
 _BLOCK = 4096
 """Spectra that are computed at once; keeps memory small for long sound."""
 
@@ -38,3 +42,13 @@ def _filters(rate: int, bands: int) -> np.ndarray:
 
     bank = mel(sr=rate, n_fft=WINDOW, n_mels=bands, fmin=LOWEST, fmax=HIGHEST, htk=True, dtype=np.float32)
     return np.asarray(bank.T)
+
+
+def loud_level(level: np.ndarray) -> float:
+    """Return how loud the loud parts are of sound whose LEVEL (dB) is known every HOP: (frames,).
+
+    That is the 95th percentile of the frames that are not far below the loudest ones, so that one short word in a long
+    silence is heard like any other; a click of less than LOUDEST frames is no part of it.
+    """
+    loudest = np.partition(level, -min(LOUDEST, len(level)))[-min(LOUDEST, len(level))]
+    return float(np.percentile(level[level >= loudest - QUIET], 95))
