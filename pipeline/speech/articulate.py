@@ -100,7 +100,7 @@ _define("a ɐ ɑ ɶ", _vowel(jawOpen=0.47, mouthLowerDown=0.22, mouthUpperUp=0.1
 _define("æ", _vowel(jawOpen=0.42, mouthLowerDown=0.20, mouthUpperUp=0.11, mouthStretch=0.08))
 _define("ʌ", _vowel(jawOpen=0.28, mouthFunnel=0.08, mouthLowerDown=0.16, mouthUpperUp=0.05))
 _define("ə ɘ ɜ ɞ", _vowel(jawOpen=0.20, mouthFunnel=0.06, mouthLowerDown=0.13))
-_define("ɚ ɝ", _vowel(jawOpen=0.09, mouthFunnel=0.16, mouthLowerDown=0.10))
+_define("ɚ ɝ", _vowel(jawOpen=0.07, mouthFunnel=0.16, mouthLowerDown=0.08))
 _define("ɛ ε", _vowel(jawOpen=0.27, mouthStretch=0.28, mouthLowerDown=0.26, mouthUpperUp=0.11))
 _define("e ᴇ", _vowel(jawOpen=0.23, mouthStretch=0.28, mouthLowerDown=0.23, mouthUpperUp=0.10))
 _define("i ɪ j ʲ", _vowel(jawOpen=0.10, mouthStretch=0.40, mouthLowerDown=0.20, mouthUpperUp=0.10))
