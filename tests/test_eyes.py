@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from itertools import islice
 
 import numpy as np
@@ -18,7 +17,7 @@ from pipeline.engines.mesh.interior import light_of, teeth_white
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ColorTags
+from tests.footage import as_footage
 
 FRAMES = 4
 Change = Callable[[Frame, np.ndarray], None]
@@ -36,17 +35,7 @@ def filmed(man: Avatar, change: Change) -> tuple[Footage, Person]:
     points, nothing = man.landmarks[:FRAMES], np.zeros(FRAMES, bool)
     for frame, row in zip(frames, points, strict=True):
         change(frame, row[:, :2])
-    footage = Footage(
-        frames=np.array([frame.planes for frame in frames]),
-        points=points,
-        motion=np.zeros((FRAMES, 2, 3)),
-        patches=np.zeros((FRAMES, 48, 48), np.uint8),
-        sharpness=np.full(FRAMES, 0.2),
-        fps=Fraction(25),
-        colors=ColorTags(),
-        seen=(),
-        chosen=0,
-    )
+    footage = as_footage([frame.planes for frame in frames], points)
     zeros = np.zeros(FRAMES)
     return footage, Person(points, points, Findings(~nothing, nothing, nothing, nothing, zeros, zeros, 250.0))
 

@@ -18,7 +18,8 @@ from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ClipReader, ColorTags
+from pipeline.video.reader import ClipReader
+from tests.footage import as_footage
 
 FRAMES = 24
 BRIDGE = 6
@@ -45,17 +46,7 @@ def _talking(avatar: Avatar, silent: np.ndarray, jaw: np.ndarray, usable: np.nda
         moved = geometry.moved(number, opened * load_basis().delta["jawOpen"])
         landmarks[number, :, :2] += (moved - geometry.rest[number])[:478]
     nowhere = np.zeros(FRAMES, bool)
-    footage = Footage(
-        frames=frames,
-        points=landmarks,
-        motion=np.tile(np.eye(2, 3), (FRAMES, 1, 1)),
-        patches=np.zeros((FRAMES, 48, 48), np.uint8),
-        sharpness=np.ones(FRAMES),
-        fps=avatar.fps,
-        colors=ColorTags(),
-        seen=(),
-        chosen=0,
-    )
+    footage = as_footage(frames, landmarks, fps=avatar.fps)
     findings = Findings(usable, nowhere, nowhere, ~usable, mouth_gap(landmarks), np.zeros(FRAMES), 100.0)
     return footage, Person(landmarks, rest, findings)
 

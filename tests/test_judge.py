@@ -1,6 +1,5 @@
 """What hides a face, and what does not."""
 
-from fractions import Fraction
 from itertools import islice
 
 import numpy as np
@@ -11,7 +10,7 @@ from pipeline.avatar.judge import judge
 from pipeline.avatar.store import AvatarStore
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ColorTags
+from tests.footage import as_footage
 
 FRAMES, HIDDEN = 40, slice(15, 25)
 
@@ -33,17 +32,8 @@ def filmed(left: float, top: float, right: float, bottom: float) -> Footage:
             )
             shown.y[rows, columns] = 150
         patches.append(_patch(shown, points))
-    return Footage(
-        frames=np.array([frame.planes for frame in frames]),
-        points=man.landmarks[:FRAMES],
-        motion=np.zeros((FRAMES, 2, 3)),
-        patches=np.array(patches),
-        sharpness=np.full(FRAMES, 0.2),
-        fps=Fraction(25),
-        colors=ColorTags(),
-        seen=(),
-        chosen=0,
-    )
+    planes = [frame.planes for frame in frames]
+    return as_footage(planes, man.landmarks[:FRAMES], patches=np.array(patches))
 
 
 @pytest.mark.parametrize("place", [(-0.4, 0.1, 0.4, 0.6), (-0.2, -0.4, 0.8, 0.5)], ids=["mouth", "half"])

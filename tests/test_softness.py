@@ -1,7 +1,6 @@
 """What is drawn into a soft picture is as soft."""
 
 from dataclasses import replace
-from fractions import Fraction
 from itertools import islice
 
 import cv2
@@ -19,7 +18,7 @@ from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ColorTags
+from tests.footage import as_footage
 
 FRAMES = 3
 
@@ -37,17 +36,7 @@ def filmed(man: Avatar, sigma: float) -> tuple[Footage, Person]:
         luma = Frame(planes).y
         luma[:] = cv2.GaussianBlur(luma, (0, 0), sigma) if sigma else luma
     points, nothing, zeros = man.landmarks[:FRAMES], np.zeros(FRAMES, bool), np.zeros(FRAMES)
-    footage = Footage(
-        frames=np.array(frames),
-        points=points,
-        motion=np.zeros((FRAMES, 2, 3)),
-        patches=np.zeros((FRAMES, 48, 48), np.uint8),
-        sharpness=zeros,
-        fps=Fraction(25),
-        colors=ColorTags(),
-        seen=(),
-        chosen=0,
-    )
+    footage = as_footage(frames, points)
     return footage, Person(points, points, Findings(~nothing, nothing, nothing, nothing, zeros, zeros, 250.0))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
-from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -28,7 +27,8 @@ from pipeline.engines.mesh.sprites import GUM, SHOWN, load_sprites
 from pipeline.errors import BadPack
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ClipReader, ColorTags
+from pipeline.video.reader import ClipReader
+from tests.footage import as_footage
 
 FRAMES = 8
 EDGE = 0.09
@@ -97,17 +97,7 @@ def _talking(man: Avatar, teeth: list[np.ndarray], scale: float = 1.0, yaw: floa
     gap = mouth_gap(points)
     nothing = np.zeros(FRAMES, bool)
     findings = Findings(~nothing, nothing, nothing, nothing, gap, np.full(FRAMES, yaw), 250.0 * scale)
-    footage = Footage(
-        frames=np.array(frames),
-        points=points * np.float32(scale),
-        motion=np.zeros((FRAMES, 2, 3)),
-        patches=np.zeros((FRAMES, 48, 48), np.uint8),
-        sharpness=np.full(FRAMES, 0.2),
-        fps=Fraction(25),
-        colors=ColorTags(),
-        seen=(),
-        chosen=0,
-    )
+    footage = as_footage(frames, points * np.float32(scale))
     return footage, Person(points * np.float32(scale), man.rest[:FRAMES] * np.float32(scale), findings)
 
 
