@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from tests.conftest import QUEUE_LIMIT, Server, wait_for
 from tests.fakes import seconds_of
+from tests.recordings import record
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 VIDEO = "document.querySelector('#video .answer')"
@@ -248,10 +248,7 @@ def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
 
 def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page: Any, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
-    with wave.open(str(recording), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        buzz = 8000 * np.sign(np.sin(2 * np.pi * 120 * np.arange(2 * 16000) / 16000))
-        file.writeframes(buzz.astype("<i2").tobytes())
+    seconds = record(recording, "만나서 반갑습니다.")
     fake_server.wait_idle()
     page.goto(fake_server.url)
     page.get_by_role("tab", name="녹음").click()
@@ -259,7 +256,9 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
     page.click("#say")
     page.wait_for_function(FINISHED)
-    assert page.locator("#video .answer").evaluate("video => video.duration") == pytest.approx(2.26, abs=0.1)
+    assert page.locator("#video .answer").evaluate("video => video.duration") == pytest.approx(
+        seconds + LEAD_IN + LEAD_OUT, abs=0.1
+    )
     assert page.locator("#video .captions").is_hidden()  # nobody knows the words
     assert page.faults == []
 

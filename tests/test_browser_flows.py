@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from pipeline.errors import Message
 from tests.conftest import ROOT, Server
+from tests.recordings import record
 from tests.test_browser import FINISHED, MOVED, VIDEO, write
 from tests.test_browser_studio import TABS, opened
 
@@ -89,10 +89,7 @@ def test_an_error_says_what_to_do_and_leaves_the_page_usable(visitor: Visitor) -
 
 def test_a_recording_is_uploaded_and_said(visitor: Visitor, tmp_path: Path) -> None:
     page, recording = visitor.page, tmp_path / "speech.wav"
-    with wave.open(str(recording), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        buzz = 8000 * np.sign(np.sin(2 * np.pi * 120 * np.arange(16000) / 16000))
-        file.writeframes(buzz.astype("<i2").tobytes())
+    record(recording, "반갑습니다.")
     visitor.goes_to(1)
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")

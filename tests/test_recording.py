@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +11,10 @@ import pytest
 import requests
 from gradio_client import Client, handle_file
 
-from pipeline.cancel import CancelToken
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from pipeline.speech.recording import load_audio
-from pipeline.tts.base import CUSTOM_VOICE
-from pipeline.tts.espeak import EspeakEngine
 from tests.conftest import Server, running
+from tests.recordings import record, write_wav
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 ENCODERS = {"ogg": "libopus", "mp3": "libmp3lame", "m4a": "aac", "webm": "libopus"}
@@ -27,8 +24,9 @@ LOUDNESS_HZ = 50  # divides every usual rate: two envelopes must not drift apart
 
 @pytest.fixture(scope="module")
 def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    speech = EspeakEngine().synthesize(SENTENCE, CUSTOM_VOICE, CancelToken())
-    return write_wav(tmp_path_factory.mktemp("recordings") / "speech.wav", speech.samples, speech.rate)
+    path = tmp_path_factory.mktemp("recordings") / "speech.wav"
+    record(path, SENTENCE)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +34,6 @@ def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     client = Client(server.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
     yield client
     client.close()
-
-
-def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return path
 
 
 def encoded(wav: Path, kind: str) -> Path:
