@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from difflib import SequenceMatcher
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from pipeline.settings import ROOT
 from pipeline.speech.align import align
 from pipeline.speech.korean import read_aloud
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.reading import as_it_sounds
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine, Rendering
 
@@ -104,6 +106,18 @@ def test_numbers_and_english_in_korean(espeak: EspeakEngine, text: str) -> None:
     off = errors(align(heard(said, text, "ko", 0.001), espeak, CancelToken()), said.phonemes)
     assert np.median(off) < 0.020
     assert off.max() < 0.25
+
+
+@pytest.mark.parametrize("says", [lambda text: text, lambda text: as_it_sounds(text, "ko")], ids=["letters", "sounds"])
+@pytest.mark.parametrize("variant", ["f3", "m7", "Annie"])
+def test_sounds_change_across_syllables_where_the_voice_changes_them(
+    espeak: EspeakEngine, variant: str, says: Callable[[str], str]
+) -> None:
+    text = "독립문 앞에서 백만 원을 받았습니다."
+    said = EspeakEngine(variant=variant).render(says(text), "ko", CancelToken())
+    marks = align(heard(said, text, "ko"), espeak, CancelToken())
+    assert [mark.text for mark in marks if mark.text] == [mark.text for mark in said.phonemes if mark.text]
+    assert errors(marks, said.phonemes).max() < 0.08
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.002])

@@ -2,7 +2,9 @@
 
 espeak-ng says the same text, with known phoneme times, and dynamic time warping finds which moment of the recording
 sounds like which moment of that rendering (Sakoe & Chiba, "Dynamic programming algorithm optimization for spoken word
-recognition", 1978: slopes held between 1/2 and 2). The rendering is used without its pauses; the search may rest in
+recognition", 1978: slopes held between 1/2 and 2). Where sounds change across syllables, voices differ in whether they
+make the change (밥을 as [babɯl] or letter for letter, with a [p]): both are tried, and the one that is heard is taken.
+The rendering is used without its pauses; the search may rest in
 silence before, between and after the words instead, for as long as the recording is quiet, or, at a price, says
 something else. Both are heard as mel bands and energy in dB, brought to the same mean and spread over speech, which
 takes most of the voice out of them.
@@ -66,21 +68,33 @@ class _Heard:
 
 def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
     """Return the phonemes of SPEECH as gapless marks from 0 to its end. Raises Unavailable (espeak-ng), Cancelled."""
-    text = as_it_sounds(read_aloud(speech.text, speech.language), speech.language)
-    said = espeak.render(text, speech.language, cancel)
+    written = read_aloud(speech.text, speech.language)
     recording = _hear(speech.samples, speech.rate)
+    fits = [
+        _fit(text, speech.language, recording, espeak, cancel)
+        for text in dict.fromkeys((as_it_sounds(written, speech.language), written))
+    ]
+    sounds, _ = min(fits, key=lambda fit: fit[1])
+    return gapless(sounds, speech.duration)
+
+
+def _fit(
+    text: str, language: str, recording: _Heard, espeak: EspeakEngine, cancel: CancelToken
+) -> tuple[list[Mark], float]:
+    """Return the phonemes of TEXT at their times in RECORDING, and how little they sound like it (a path's cost)."""
+    said = espeak.render(text, language, cancel)
     spoken = sum(mark.end - mark.start for mark in said.phonemes if mark.text)
     heard = HOP * np.count_nonzero(recording.loud > 0)
     if spoken <= 0 or heard <= 0:
-        return gapless([], speech.duration)
+        return [], np.inf
     if not 0.8 < spoken / heard < 1.25:
         words_per_minute = int(np.clip(DEFAULT_RATE * spoken / heard, *RATES))
-        said = espeak.render(text, speech.language, cancel, words_per_minute)
-    return gapless(_lay(said, recording, cancel), speech.duration)
+        said = espeak.render(text, language, cancel, words_per_minute)
+    return _lay(said, recording, cancel)
 
 
-def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
-    """Return the phonemes of SAID at their times in RECORDING."""
+def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> tuple[list[Mark], float]:
+    """Return the phonemes of SAID at their times in RECORDING, and what the path through it costs."""
     sounds = [mark for mark in said.phonemes if mark.text]
     reference = _hear(said.samples.astype(np.float32) / 32768, said.rate)
     times = np.arange(len(reference.loud)) * HOP
@@ -92,7 +106,7 @@ def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
     rests = np.unique(np.searchsorted(kept * HOP, np.concatenate([[0.0], words, after_pause, [np.inf]])))
 
     if not len(kept):
-        return []
+        return [], np.inf
     above, below = np.maximum(recording.sound, 0), np.minimum(recording.sound + DEEP, 0)
     silence = np.minimum(SILENCE_COST + LOUD_COST * above + DEEP_GAIN * below, OTHER_COST)
     path = warp(recording.features, reference.features[kept], silence, rests, cancel)
@@ -101,7 +115,8 @@ def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> list[Mark]:
     lasts = np.maximum(np.searchsorted(kept, ends / HOP) - 1, firsts)
     begins = (path.first[firsts] + np.clip(starts / HOP - kept[firsts], -0.5, 0.5)) * HOP
     finishes = (path.last[lasts] + np.clip(ends / HOP - kept[lasts], 0, 1)) * HOP
-    return [Mark("phoneme", m.text, float(b), float(f)) for m, b, f in zip(sounds, begins, finishes, strict=True)]
+    spans = zip(sounds, begins, finishes, strict=True)
+    return [Mark("phoneme", mark.text, float(begin), float(finish)) for mark, begin, finish in spans], path.cost
 
 
 def _hear(samples: np.ndarray, rate: int) -> _Heard:

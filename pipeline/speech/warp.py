@@ -23,10 +23,12 @@ class Path:
     """Which frames of a recording belong to each frame of a reference: FIRST to LAST, both (reference frames,) float.
 
     Where the recording rests between two neighbouring frames, a gap is between LAST of the one and FIRST of the other.
+    cost: of all the recording's frames together; infinite where no path leads through.
     """
 
     first: np.ndarray
     last: np.ndarray
+    cost: float
 
 
 def warp(
@@ -109,10 +111,11 @@ class _Search:
                 self._advance(i, rows, rests, own, costs[1][low:high])
             rows, rests, costs = [rows[2], *rows[:2]], rests[::-1], costs[::-1]
         resting = bool(rests[1][m] < rows[1][m + 1])
-        if not np.isfinite(rests[1][m] if resting else rows[1][m + 1]):
+        cost = float(rests[1][m] if resting else rows[1][m + 1])
+        if not np.isfinite(cost):
             line = np.linspace(0, n - 1, m)
-            return Path(line, line)
-        return self._trace(resting)
+            return Path(line, line, cost)
+        return Path(*self._trace(resting), cost)
 
     def _advance(
         self, i: int, rows: list[np.ndarray], rests: list[np.ndarray], own: np.ndarray, before: np.ndarray
@@ -136,7 +139,7 @@ class _Search:
         self._fell_silent[i] = from_speech < stay
         rests[0][low : high + 1] = np.minimum(from_speech, stay) + self._silence[i] + self._may_rest[low : high + 1]
 
-    def _trace(self, resting: bool) -> Path:
+    def _trace(self, resting: bool) -> tuple[np.ndarray, np.ndarray]:
         m = len(self._reference)
         first, last = np.full(m, -1.0), np.full(m, -1.0)
         i, j = len(self._recording) - 1, m if resting else m - 1
@@ -160,4 +163,4 @@ class _Search:
                 resting, i = True, i - 1
             else:
                 i, j = i - 1, j - 1
-        return Path(first, last)
+        return first, last
