@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,17 @@ def test_words_of_aligned_speech_are_those_of_its_voice(espeak: EspeakEngine) ->
     truth = {word.text: word.start for word in other.words}
     errors = [abs(word.start - truth[word.text]) for word in found if word.text in truth]
     assert len(errors) >= len(found) - 2 and np.median(errors) < 0.05 and max(errors) < 0.3
+
+
+def test_words_of_a_voice_that_says_every_letter_begin_with_their_own_sounds(espeak: EspeakEngine) -> None:
+    text = "한국말을 못하는 사람이 많습니다. " * 4 + "우리 나라 노래를 모두 부르네. " * 4
+    said = EspeakEngine(variant="m7").render(text, "ko", CancelToken())
+    speech = Speech(said.samples.astype(np.float32) / 32768, said.rate, text, "ko")
+    found = words_of(speech, phonemes_of(speech, espeak), espeak, CancelToken())
+    begins = dict(zip(accumulate((len(word.text) for word in found), initial=0), found, strict=False))
+    off = [abs(begins[offset].start - start) for offset, start in said.words if offset in begins]
+    assert len(off) == 16  # espeak-ng joins the others to the word before
+    assert max(off) < 0.04
 
 
 def test_words_of_character_times(espeak: EspeakEngine) -> None:

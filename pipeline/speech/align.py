@@ -4,10 +4,9 @@ espeak-ng says the same text, with known phoneme times, and dynamic time warping
 sounds like which moment of that rendering (Sakoe & Chiba, "Dynamic programming algorithm optimization for spoken word
 recognition", 1978: slopes held between 1/2 and 2). Where sounds change across syllables, voices differ in whether they
 make the change (밥을 as [babɯl] or letter for letter, with a [p]): both are tried, and the one that is heard is taken.
-The rendering is used without its pauses; the search may rest in
-silence before, between and after the words instead, for as long as the recording is quiet, or, at a price, says
-something else. Both are heard as mel bands and energy in dB, brought to the same mean and spread over speech, which
-takes most of the voice out of them.
+The rendering is used without its pauses; the search may rest in silence before, between and after the words instead,
+for as long as the recording is quiet, or, at a price, says something else. Both are heard as mel bands and energy in
+dB, brought to the same mean and spread over speech, which takes most of the voice out of them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import soxr
 
 from pipeline.cancel import CancelToken
 from pipeline.speech.mel import loud_level, mel_power
-from pipeline.speech.reading import as_it_sounds, read_aloud
+from pipeline.speech.reading import as_it_may_sound, read_aloud
 from pipeline.speech.timeline import gapless
 from pipeline.speech.warp import warp
 from pipeline.tts.base import Mark, Speech
@@ -68,12 +67,9 @@ class _Heard:
 
 def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
     """Return the phonemes of SPEECH as gapless marks from 0 to its end. Raises Unavailable (espeak-ng), Cancelled."""
-    written = read_aloud(speech.text, speech.language)
+    texts = as_it_may_sound(read_aloud(speech.text, speech.language), speech.language)
     recording = _hear(speech.samples, speech.rate)
-    fits = [
-        _fit(text, speech.language, recording, espeak, cancel)
-        for text in dict.fromkeys((as_it_sounds(written, speech.language), written))
-    ]
+    fits = [_fit(text, speech.language, recording, espeak, cancel) for text in texts]
     sounds, _ = min(fits, key=lambda fit: fit[1])
     return gapless(sounds, speech.duration)
 

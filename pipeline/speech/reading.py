@@ -26,3 +26,11 @@ def read_aloud(text: str, language: str) -> str:
 def as_it_sounds(spoken: str, language: str) -> str:
     """Return SPOKEN, what is read aloud, letter for letter as people pronounce it in LANGUAGE."""
     return pronounce(spoken) if language == "ko" else spoken
+
+
+def as_it_may_sound(spoken: str, language: str) -> tuple[str, ...]:
+    """Return how voices may pronounce SPOKEN, letter for letter: as people do, and, if that differs, as it is written.
+
+    Not every voice changes sounds across syllables: 밥을 is [babɯl] to one, and has a [p] to another.
+    """
+    return tuple(dict.fromkeys((as_it_sounds(spoken, language), spoken)))

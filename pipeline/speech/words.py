@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.cancel import CancelToken
 from pipeline.speech.language import speakable, unspaced
 from pipeline.speech.piece import source_offset
-from pipeline.speech.reading import as_it_sounds, reading
+from pipeline.speech.reading import as_it_may_sound, reading
 from pipeline.tts.base import Mark, Speech
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ def words_of(speech: Speech, phonemes: tuple[Mark, ...], espeak: EspeakEngine, c
         return ()
     # the phonemes are those that espeak-ng has for this text: a word begins with the phoneme of the same number
     pieces = reading(speech.text, speech.language)
-    spoken = as_it_sounds("".join(piece.spoken for piece in pieces), speech.language)
-    said = espeak.render(spoken, speech.language, cancel)
+    ways = as_it_may_sound("".join(piece.spoken for piece in pieces), speech.language)
+    renderings = [espeak.render(way, speech.language, cancel) for way in ways]
+    names = [mark.text for mark in sounds]
+    said = next((r for r in renderings if [m.text for m in r.phonemes if m.text] == names), renderings[0])
     starts = [mark.start for mark in said.phonemes if mark.text]
     heard = []
     for offset, time in said.words:
