@@ -41,9 +41,10 @@ def words_of(speech: Speech, phonemes: tuple[Mark, ...], espeak: EspeakEngine, c
     # the phonemes are those that espeak-ng has for this text: a word begins with the phoneme of the same number
     pieces = reading(speech.text, speech.language)
     ways = as_it_may_sound("".join(piece.spoken for piece in pieces), speech.language)
-    renderings = [espeak.render(way, speech.language, cancel) for way in ways]
     names = [mark.text for mark in sounds]
-    said = next((r for r in renderings if [m.text for m in r.phonemes if m.text] == names), renderings[0])
+    renderings = (espeak.render(way, speech.language, cancel) for way in ways)  # seldom more than the first is needed
+    fitting = (said for said in renderings if [mark.text for mark in said.phonemes if mark.text] == names)
+    said = next(fitting, None) or espeak.render(ways[0], speech.language, cancel)
     starts = [mark.start for mark in said.phonemes if mark.text]
     heard = []
     for offset, time in said.words:
