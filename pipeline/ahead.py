@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -57,6 +58,8 @@ def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = 
             close = getattr(items, "close", None)
             if close is not None:
                 close()
+            if stop.is_set():
+                _clear(waiting)
 
     worker = threading.Thread(target=copy_context().run, args=(work,), name="ahead", daemon=True)
     worker.start()
@@ -66,6 +69,7 @@ def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = 
         stop.set()
         if not leave:
             worker.join()
+        _clear(waiting)
 
 
 def pushed(
@@ -94,6 +98,14 @@ def pushed(
     finally:
         stop.cancel()
         worker.join()
+        _clear(waiting)
+
+
+def _clear(waiting: queue.Queue[object] | queue.SimpleQueue[object]) -> None:
+    """Let go of what nobody is going to take, on whichever side ends last."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
 
 
 def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None) -> Iterator[Any]:
@@ -107,5 +119,8 @@ def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None)
         if item is _END:
             return
         if isinstance(item, _Failed):
-            raise item.error
+            try:
+                raise item.error
+            finally:
+                del item  # an error holds the frames that it passes: this one must not hold it in turn
         yield item

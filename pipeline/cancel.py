@@ -40,7 +40,7 @@ class CancelToken:
         """Tell the task to stop, failing with REASON, by default Cancelled. Of no effect on one told so before."""
         with self._lock:
             if reason is not None and not self._event.is_set():
-                self._reason = reason
+                self._reason = reason.afresh()
             self._event.set()
             children, self._children = self._children, []
         for child in children:
@@ -49,7 +49,7 @@ class CancelToken:
     def check(self) -> None:
         """Raise the reason, mostly Cancelled, if the task was told to stop; called between frames and chunks."""
         if self._event.is_set():
-            raise self._reason
+            raise self._reason.afresh()
 
     def wait(self, seconds: float) -> bool:
         """Sleep for SECONDS or until cancelled; return whether it was cancelled."""

@@ -22,7 +22,7 @@ Messages come in Korean and English, since the people who read them do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 Language = Literal["ko", "en"]
 
@@ -48,6 +48,15 @@ class PipelineError(Exception):
     def __init__(self, ko: str, en: str) -> None:
         super().__init__(en)
         self.message = Message(ko, en)
+
+    def afresh(self) -> Self:
+        """Return the same error as if nobody had raised it yet: to be kept, or raised again.
+
+        One that was raised holds all frames that it passed, with the encoders, decoders and pictures in them.
+        """
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class BadRequest(PipelineError):

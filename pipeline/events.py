@@ -64,9 +64,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The task ended without a video."""
+    """The task ended without a video. Of ERROR that is kept which people are told, not where it came from."""
 
     error: PipelineError
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error", self.error.afresh())
 
 
 Event = Queued | TtsStarted | TtsDone | Lipsync | Done | Failed

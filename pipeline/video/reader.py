@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -61,7 +62,7 @@ class ClipReader:
         except (av.error.FFmpegError, OSError, IndexError, ValueError) as error:
             raise _broken(str(error)) from error
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    def frames(self, start: int = 0) -> Generator[Frame, None, None]:
         """Yield the clip's pictures for ever, beginning with number START (which may lie beyond the first round).
 
         Only the frames that the decoder works on are in memory. Raises RenderFailed where the stream is broken, or
@@ -69,19 +70,19 @@ class ClipReader:
         """
         skip = start % max(1, self.count)
         while True:
-            for number, frame in enumerate(self.once()):
-                if number >= skip:
-                    yield frame
+            with closing(self.once()) as pictures:
+                for number, frame in enumerate(pictures):
+                    if number >= skip:
+                        yield frame
             skip = 0
 
-    def once(self) -> Iterator[Frame]:
+    def once(self) -> Generator[Frame, None, None]:
         """Yield the clip's pictures one time, in order. Raises RenderFailed as ``frames`` does."""
         number = 0
         try:
             with av.open(io.BytesIO(self._video), mode="r") as container:
-                stream = container.streams.video[0]
-                stream.thread_type = "AUTO"
-                for picture in container.decode(stream):
+                container.streams.video[0].thread_type = "AUTO"
+                for picture in container.decode(video=0):
                     number += 1
                     yield Frame(self._planes(picture))
         except (av.error.FFmpegError, OSError) as error:

@@ -57,6 +57,10 @@ class Mp4Writer:
         self._samples = 0
         self._sound: deque[np.ndarray] = deque()
         self._sound_rate = 0
+        self._container: Any = None
+        self._video: Any = None
+        self._audio: Any = None
+        self._resampler: av.AudioResampler | None = None
         with _as_render_failure():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -66,13 +70,16 @@ class Mp4Writer:
                     raise
                 logger.warning("%s cannot encode one more video now (%s): x264 does", encoder.name, error.strerror)
                 self._open(X264_BESIDE_CARD, width, height, colors)
-            self._audio: Any = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
-            self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
-            self._resampler: av.AudioResampler | None = None
 
     def _open(self, encoder: Encoder, width: int, height: int, colors: ColorTags) -> None:
-        self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
-        self._video = encoder.add_stream(self._container, width, height, self._fps, self._gop, colors)
+        try:
+            self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
+            self._video = encoder.add_stream(self._container, width, height, self._fps, self._gop, colors)
+            self._audio = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+            self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
+        except BaseException:
+            self._discard()
+            raise
 
     def __enter__(self) -> Mp4Writer:
         return self
@@ -143,16 +150,23 @@ class Mp4Writer:
             if self._resampler is not None:
                 self._mux_sound([*self._resampler.resample(None), None])
             self._container.mux(self._video.encode(None))
-            self._container.close()
+            self._close()
             self.part.replace(self.path)
 
     def _discard(self) -> None:
         try:
-            self._container.close()
+            self._close()
         except (av.error.FFmpegError, OSError):  # the disk may be full: the file goes anyway
             pass
         finally:
             self.part.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        """Close the file, the encoders and the resampler: the latter two, with their threads, by letting go of them."""
+        container, self._container = self._container, None
+        self._video = self._audio = self._resampler = None
+        if container is not None:
+            container.close()
 
 
 class _as_render_failure:

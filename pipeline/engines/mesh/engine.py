@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from pipeline.avatar.pack import Avatar
 from pipeline.cancel import CancelToken
@@ -26,11 +27,12 @@ class MeshEngine:
         from pipeline.engines.mesh.mover import FaceMover  # takes half a second, for which no page should wait
 
         mover: FaceMover | None = None
-        frames = enumerate(avatar.clip.frames())
-        for stretch in stretches:
-            mover = mover or FaceMover(avatar, stretch.mouth.units)
-            for weights in stretch.mouth.weights:
-                cancel.check()
-                number, frame = next(frames)
-                mover.move(frame, number % len(avatar.landmarks), weights)
-                yield frame
+        with closing(avatar.clip.frames()) as frames:
+            numbered = enumerate(frames)
+            for stretch in stretches:
+                mover = mover or FaceMover(avatar, stretch.mouth.units)
+                for weights in stretch.mouth.weights:
+                    cancel.check()
+                    number, frame = next(numbered)
+                    mover.move(frame, number % len(avatar.landmarks), weights)
+                    yield frame

@@ -79,7 +79,7 @@ class MuseTalkEngine:
             )
         check_weights(self._models)
         if self._broken is not None and self._broken[0] == stamp(self._models):
-            raise self._broken[1]
+            raise self._broken[1].afresh()
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
@@ -110,7 +110,7 @@ class MuseTalkEngine:
                     workers = [Worker(device, models, steps) for device in found]
                     workers = workers or [Worker(torch.device("cpu"), models, ())]
                 except Unavailable as error:
-                    self._broken = stamp(self._models), error
+                    self._broken = stamp(self._models), error.afresh()
                     raise
             for worker in workers:
                 self._idle.put(worker)

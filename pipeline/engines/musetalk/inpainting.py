@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,16 @@ def inpainting_of(avatar: Avatar, vae: Any, progress: Callable[[float], object] 
             waiting.clear()
 
     clip = ClipReader(avatar.video)
-    for number, frame in enumerate(clip.once()):
-        box = usable_box(avatar, number)
-        if box is not None:
-            boxes[number] = box
-            masks[number] = face_mask(avatar.landmarks[number], box)
-            waiting.append((number, face_crop(rgb_of(frame, clip.colors), box)))
-        if len(waiting) == _BATCH:
-            encode()
-            progress(number / count)
+    with closing(clip.once()) as frames:
+        for number, frame in enumerate(frames):
+            box = usable_box(avatar, number)
+            if box is not None:
+                boxes[number] = box
+                masks[number] = face_mask(avatar.landmarks[number], box)
+                waiting.append((number, face_crop(rgb_of(frame, clip.colors), box)))
+            if len(waiting) == _BATCH:
+                encode()
+                progress(number / count)
     encode()
     return Inpainting(boxes, latents, masks)
 

@@ -91,14 +91,15 @@ class Worker:
             size = avatar.width, avatar.height
             blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self.device)
             gain = fade(inpainting.boxes.any(axis=1))
-            frames, done = clip.frames(first), first
-            for stretch in stretches:
-                mouth = stretch.mouth.weights
-                numbers = (done + np.arange(len(mouth))) % len(gain)
-                planned = plan(mouth, gain[numbers], float(avatar.fps), stretch.frame_skip)
-                scene = _Scene(islice(frames, len(mouth)), avatar.fps, planned, inpainting, numbers)
-                yield from self._play(scene, stretch, blender, cancel, soon=done == first)
-                done += len(mouth)
+            done = first
+            with contextlib.closing(clip.frames(first)) as frames:
+                for stretch in stretches:
+                    mouth = stretch.mouth.weights
+                    numbers = (done + np.arange(len(mouth))) % len(gain)
+                    planned = plan(mouth, gain[numbers], float(avatar.fps), stretch.frame_skip)
+                    scene = _Scene(islice(frames, len(mouth)), avatar.fps, planned, inpainting, numbers)
+                    yield from self._play(scene, stretch, blender, cancel, soon=done == first)
+                    done += len(mouth)
 
     def _play(
         self, scene: _Scene, stretch: Stretch, blender: Blender, cancel: CancelToken, soon: bool

@@ -146,7 +146,7 @@ class Speaking:
             async with aclosing(self._line.watch(asked, request.request)) as events:
                 async for task, event in events:
                     if isinstance(event, Failed):
-                        raise event.error
+                        raise event.error.afresh()
                     task_id = task.id
                     video = str(task.video) if isinstance(event, Done) else None
                     yield video, {**to_json(event, task_id, language), **bar.at_event(event, language)}, task_id
