@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.ahead import ahead
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
+from pipeline.best_effort import best_effort
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import LipsyncEngine, Stretch
 from pipeline.engines.choose import lipsync_engines, preferred
@@ -107,14 +108,13 @@ def warm_up(studio: Studio) -> None:
 
 def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
     """Make the video of REQUEST at ``task.video``, its sound at ``task.audio`` and, where its text is known, captions
-    at ``task.captions``, telling each stage as it happens.
+    at ``task.captions``, telling each stage as it happens. Captions that fail are missing, and the video is made.
 
     The first sentence is on its way to the video while the next one is spoken. Raises any PipelineError, Cancelled
     among them; then no file is left behind. Closing the generator early has the same effect.
     """
     started = time.perf_counter()
-    captions_url = task.captions_url if request.text else None
-    yield TtsStarted(task.video_url, captions_url)
+    yield TtsStarted(task.video_url, task.captions_url if request.text else None)
     avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
     speak = partial(speech_of, request, studio)
     engine = studio.engines[request.engine]
@@ -128,6 +128,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
                 continue
             if not told:
                 told = True
+                captions_url = task.captions_url if speaker.captioned else None
                 yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds)
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()
@@ -136,24 +137,22 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
         video_url=task.video_url,
         video_path=task.video_path,
         audio_url=task.audio_url,
-        captions_url=captions_url,
+        captions_url=task.captions_url if speaker.captioned else None,
         audio_duration=speaker.duration,
         tts=speaker.seconds,
         lipsync=finished - started - speaker.seconds,
         total=finished - started,
         first_byte=first_byte,
     )
-    _note(done, speaker, task)
+    with best_effort(f"record of task {task.id}"):
+        _note(done, speaker, task)
     yield done
 
 
 def _note(done: Done, speaker: Speaker, task: Task) -> None:
     """Write down what was said and how long the stages took, for whoever looks closer (``pipeline.inspect``)."""
     seconds = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
-    try:
-        write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds), task.record)
-    except OSError as error:  # the video is there all the same
-        logger.warning("task %s: no record: %s", task.id, error)
+    write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds), task.record)
 
 
 def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:
@@ -196,7 +195,11 @@ def saying(
     from pipeline.speak import Speaker
 
     stop = task.cancel.child()
-    with SpeechSpool(task.audio) as spool, CaptionWriter(task.captions) if request.text else nullcontext() as captions:
+    with SpeechSpool(task.audio) as spool, ExitStack() as stack:
+        captions = None
+        if request.text:
+            with best_effort("captions"):
+                captions = stack.enter_context(CaptionWriter(task.captions))
         speaker = Speaker(speak(stop), spool, avatar.fps, request.frame_skip, studio.espeak, stop, captions)
         try:
             yield speaker

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from pipeline.ahead import ahead
+from pipeline.best_effort import best_effort
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
 from pipeline.errors import SpeechFailed
@@ -39,7 +40,8 @@ class Speaker:
     """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
 
     CAPTIONS are written meanwhile; None where nobody knows the words. done: whether all is said; seconds: how long that
-    took; phonemes, words: what was said, in s from the beginning, words only where there are captions.
+    took; phonemes, words: what was said, in s from the beginning, words only where there are captions; captioned:
+    whether there are any: where they fail, the speech goes on without them.
     """
 
     def __init__(
@@ -64,6 +66,11 @@ class Speaker:
         self._cancel = cancel
         self._captions = captions
         self._said = ahead(self._say(), 0, cancel, leave=True)  # a service may hang
+
+    @property
+    def captioned(self) -> bool:
+        """Whether captions are being written, or are there once all is said."""
+        return self._captions is not None
 
     @property
     def duration(self) -> float:
@@ -99,15 +106,36 @@ class Speaker:
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 yield _Said(replace(piece, samples=np.zeros(0, np.float32)), mouth, first, self._spool.length)
-                if self._captions is not None:  # after the pictures, which are waited for
-                    words = words_of(piece, phonemes, self._espeak, self._cancel)
-                    self._captions.add(words, first / piece.rate, self.duration)
-                    self.words += [word.later(first / piece.rate) for word in words]
-        if self._captions is not None:
-            self._captions.finish()
+                self._caption(piece, phonemes, first / piece.rate)  # after the pictures, which are waited for
+        self._finish_captions()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
         self.done = True
+
+    def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], begin: float) -> None:
+        """Write what PIECE says, whose sound begins at BEGIN (s); where that fails, there are no captions at all."""
+        if self._captions is None:
+            return
+        with best_effort("captions"):
+            words = words_of(piece, phonemes, self._espeak, self._cancel)
+            self._captions.add(words, begin, self.duration)
+            self.words += [word.later(begin) for word in words]
+            return
+        self._drop_captions()
+
+    def _finish_captions(self) -> None:
+        if self._captions is None:
+            return
+        with best_effort("captions"):
+            self._captions.finish()
+            return
+        self._drop_captions()
+
+    def _drop_captions(self) -> None:
+        captions, self._captions = self._captions, None
+        with best_effort("end of captions"):
+            assert captions is not None
+            captions.drop()
 
 
 def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:

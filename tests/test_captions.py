@@ -53,6 +53,29 @@ def test_words_are_the_written_ones_when_they_sound(espeak: EspeakEngine, text: 
     assert words_of(speech, speech.marks, espeak, CancelToken()) is speech.words
 
 
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["안녕하세요. ", "Hello."],
+        ["감사합니다. ", "Thank you very much. ", "다음 질문입니다."],
+        ["Thank you very much. ", "다음 질문입니다. ", "Hello."],
+        ["첫째. ", '"Yes." ', "둘째."],
+        ["네. ", "(Hello) ", "안녕."],
+        ["그는 갔다. ", "「世界」 ", "Next one."],
+        ["가. ", "A. ", "나."],
+        ["감사합니다. ", "Привет. ", "안녕."],
+    ],
+    ids=lambda sentences: "".join(sentences),
+)
+def test_a_sentence_in_another_script_is_a_sentence_of_its_own(espeak: EspeakEngine, sentences: list[str]) -> None:
+    pieces = [piece for piece in espeak.stream("".join(sentences), CUSTOM_VOICE, CancelToken()) if piece.text.strip()]
+    said = "|".join(piece.text for piece in pieces)
+    assert said.replace("|", "") == "".join(sentences) and set(said.split("|")) >= set(sentences[:1])
+    for piece in pieces:
+        assert "".join(word.text for word in piece.words) == piece.text
+        assert all(0 <= word.start < word.end <= piece.duration for word in piece.words), piece.words
+
+
 def test_words_of_aligned_speech_are_those_of_its_voice(espeak: EspeakEngine) -> None:
     other = EspeakEngine(rate=140, variant="f3").synthesize(KOREAN, "ko", CancelToken())
     plain = Speech(other.samples, other.rate, KOREAN, "ko")
@@ -133,6 +156,16 @@ def test_a_long_clause_is_cut_into_even_parts() -> None:
     assert all(len(text) <= MAX_WIDTH / 2 for text in korean)
     (whole,) = cues_of(words("가" * 60), 100.0)  # nowhere to cut
     assert len(whole.words) == 1
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\u200b", "\u0301", '"', "」", "...", "a", "\ufeff"])
+def test_words_of_no_width_have_cues_all_the_same(text: str) -> None:
+    for marks in (
+        [Mark("word", text, 0.0, 0.5)],
+        [*words("one two. "), Mark("word", text, 2.0, 2.5), *words("end", 3)],
+    ):
+        assert sum(len(cue.words) for cue in cues_of(marks, 9.0)) == len(marks)
+    assert cues_of([], 9.0) == []
 
 
 def test_a_cue_is_valid_webvtt(espeak: EspeakEngine) -> None:

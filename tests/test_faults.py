@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from gradio.context import LocalContext
 
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
-from pipeline.errors import NotFound, RenderFailed, SpeechFailed
-from pipeline.events import Done
+from pipeline.errors import Cancelled, NotFound, RenderFailed, SpeechFailed
+from pipeline.events import Done, TtsDone
 from pipeline.generate import Studio, generate
 from pipeline.parts import part_of
 from pipeline.request import GenerateRequest, parse
+from pipeline.server.metrics import Metrics
+from pipeline.server.queue import RenderQueue, _Asked
 from pipeline.settings import Settings
 from pipeline.tasks import Task, TaskBook
 from pipeline.tts.base import Mark, Speech
@@ -86,9 +91,9 @@ def left_by(task: Task) -> list[str]:
     ids=["nothing", "empty", "no numbers", "endless", "two channels", "no rate", "two rates", "no time"],
 )
 def test_a_voice_that_answers_garbage_is_a_clear_error(studio: Studio, task: Task, pieces: list[Speech]) -> None:
-    broken = replace(studio, tts={"fake": Saying(pieces)})
+    garbled = replace(studio, tts={"fake": Saying(pieces)})
     with pytest.raises(SpeechFailed, match="no sound"):
-        list(generate(asked(broken), task, broken))
+        list(generate(asked(garbled), task, garbled))
     assert left_by(task) == []
 
 
@@ -109,7 +114,7 @@ def test_times_that_cannot_be_still_give_a_video(studio: Studio, task: Task, mar
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("kind", ["audio", "video", "captions"])
+@pytest.mark.parametrize("kind", ["audio", "video"])
 def test_a_full_disk_is_a_clear_error_whichever_file_it_hits(studio: Studio, task: Task, kind: str) -> None:
     task.video.parent.mkdir()
     part_of(getattr(task, kind)).symlink_to(FULL)
@@ -118,10 +123,89 @@ def test_a_full_disk_is_a_clear_error_whichever_file_it_hits(studio: Studio, tas
     assert left_by(task) == []
 
 
+def broken(*_: object, **__: object) -> NoReturn:
+    raise ZeroDivisionError("secret detail")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "pipeline.video.captions.CaptionWriter.__enter__",
+        "pipeline.video.captions.CaptionWriter.add",
+        "pipeline.video.captions.CaptionWriter.finish",
+        "pipeline.video.captions.cues_of",
+        "pipeline.video.captions.Cue.to_vtt",
+        "pipeline.speak.words_of",
+    ],
+)
+def test_captions_that_fail_are_missing_and_the_video_is_made(
+    studio: Studio, task: Task, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(where, broken)
+    events = list(generate(asked(studio), task, studio))
+    assert isinstance(events[-1], Done) and events[-1].captions_url is None
+    assert [event.captions_url for event in events if isinstance(event, TtsDone)] == [None]
+    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mp4", f"{ID}.wav"]
+    assert "no captions" in caplog.text and "secret detail" in caplog.text
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_captions_for_which_the_disk_has_no_room_are_missing(studio: Studio, task: Task) -> None:
+    task.video.parent.mkdir()
+    part_of(task.captions).symlink_to(FULL)
+    done = list(generate(asked(studio), task, studio))[-1]
+    assert isinstance(done, Done) and done.captions_url is None
+    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mp4", f"{ID}.wav"]
+
+
+def test_a_task_that_is_stopped_at_its_captions_stops(
+    studio: Studio, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> NoReturn:
+        task.cancel.cancel()
+        raise Cancelled
+
+    monkeypatch.setattr("pipeline.speak.words_of", stopped)
+    with pytest.raises(Cancelled):
+        list(generate(asked(studio), task, studio))
+    assert left_by(task) == []
+
+
+@pytest.mark.parametrize("where", ["pipeline.generate.write_record", "pipeline.speech.record.json.dumps"])
+def test_a_record_that_fails_is_missing_and_the_video_is_made(
+    studio: Studio, task: Task, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(where, broken)
+    done = list(generate(asked(studio), task, studio))[-1]
+    assert isinstance(done, Done) and done.captions_url == task.captions_url
+    assert sorted(left_by(task)) == [f"{ID}.mp4", f"{ID}.vtt", f"{ID}.wav"]
+    assert f"no record of task {ID}" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["waited", "made", "ended"])
+def test_metrics_that_fail_keep_no_task_from_its_end(
+    studio: Studio, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+    monkeypatch.setattr(metrics, method, broken)
+    book = TaskBook(tmp_path / "results", 0)
+    line, task = RenderQueue(studio, book, generate, metrics), book.open(ID)
+    line._asked[ID] = _Asked(asked(studio), None)
+
+    async def perform() -> None:
+        LocalContext.event_id.set(ID)
+        await line._entry()
+
+    asyncio.run(perform())
+    assert task.history.last is not None and isinstance(task.history.last.event, Done)
+    assert task.video.exists()
+    wait_for(lambda: "no metrics" in caplog.text)
+
+
 def test_a_picture_that_cannot_be_encoded_ends_the_task_alone(studio: Studio, task: Task) -> None:
-    broken = replace(studio, engines={"fake": Misshapen()})
+    misshapen = replace(studio, engines={"fake": Misshapen()})
     with pytest.raises((ValueError, RenderFailed)):
-        list(generate(asked(broken), task, broken))
+        list(generate(asked(misshapen), task, misshapen))
     assert left_by(task) == []
     assert isinstance(list(generate(asked(studio), task, studio))[-1], Done)
 

@@ -33,6 +33,7 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
+from pipeline.best_effort import best_effort
 from pipeline.errors import Cancelled, NotFound, PipelineError, QueueFull, TookTooLong
 from pipeline.events import Done, Event, Failed, Queued, TtsDone
 from pipeline.generate import Studio
@@ -166,7 +167,8 @@ class RenderQueue:
         task_id = LocalContext.event_id.get(None) or ""
         task, asked = self._book.get(task_id), self._asked.get(task_id)
         if task is not None and asked is not None:
-            self._metrics.waited(time.monotonic() - task.history.asked)
+            with best_effort("metrics"):
+                self._metrics.waited(time.monotonic() - task.history.asked)
             await self._perform(task, asked)
         return ""
 
@@ -223,7 +225,8 @@ class RenderQueue:
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
         self._pace.note(asked.work, time.monotonic() - started)
-        self._metrics.made(done, float(avatar.fps))
+        with best_effort("metrics"):
+            self._metrics.made(done, float(avatar.fps))
         return done
 
     def _tell(self, task: Task, event: Event) -> None:
@@ -234,7 +237,8 @@ class RenderQueue:
         if before is None or type(before.event) is not type(event):
             logger.info("task %s %s", task.id, _logged(event))
         if isinstance(event, Done | Failed):
-            self._metrics.ended(event)
+            with best_effort("metrics"):
+                self._metrics.ended(event)
 
     def _close(self, task: Task) -> None:
         self._asked.pop(task.id, None)

@@ -58,12 +58,12 @@ def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterabl
 
     What does not begin a written word (the digits of a number) is passed over; words that were not heard to begin
     share the mark of the one before. The first begins with the first sound of PHONEMES, and each ends with the last of
-    its own sounds. Without a sound there are no words.
+    its own sounds. Without a sound, or without a text, there are no words.
     """
-    sounds = [mark for mark in phonemes if mark.text]
+    sounds = [mark for mark in phonemes if mark.text and text.strip()]
     begins: list[tuple[int, float]] = [(0, sounds[0].start)] if sounds else []
     for offset, time in heard:
-        start = _word_start(text, offset)
+        start = word_start(text, offset)
         if start is not None and begins and time >= begins[-1][1] and speakable(text[begins[-1][0] : start]):
             begins.append((start, time))
     offsets = [*(offset for offset, _ in begins), len(text)]
@@ -77,7 +77,7 @@ def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterabl
     return tuple(words)
 
 
-def _word_start(text: str, offset: int) -> int | None:
+def word_start(text: str, offset: int) -> int | None:
     """Return where the word begins whose first letter is at OFFSET of TEXT; None where no word begins."""
     if not 0 <= offset < len(text):
         return None

@@ -23,7 +23,7 @@ from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech.language import language_of, plain, speakable
 from pipeline.speech.piece import source_offset
 from pipeline.speech.reading import reading
-from pipeline.speech.words import place_words
+from pipeline.speech.words import place_words, word_start
 from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
@@ -211,7 +211,7 @@ class EspeakEngine(TTSEngine):
 
         for said in pushed(speak, cancel):
             sounded = sounded or any(mark.text for mark in said.phonemes)
-            start, end = (source_offset(offset, pieces) for offset in (said.start, said.end))
+            start, end = (_whole_words(text, source_offset(offset, pieces)) for offset in (said.start, said.end))
             samples = said.samples.astype(np.float32) / 32768
             heard = [(source_offset(offset, pieces) - start, time) for offset, time in said.words]
             words = place_words(text[start:end], heard, said.phonemes)
@@ -278,8 +278,8 @@ class _Heard:
         self._heard = 0  # samples
         self._phonemes: list[tuple[str, int]] = []
         self._words: list[tuple[int | None, int]] = []  # offset in the text or None, index of the phoneme that follows
-        self._pause: int | None = None  # where the pause began that lasts
-        self._cuts: list[tuple[int, int]] = []  # sample, index of the phoneme that follows
+        self._pause: tuple[int, int] | None = None  # sample and index of the phoneme that began the pause that lasts
+        self._cuts: list[tuple[int, int]] = []  # sample, index of the first phoneme that is no more before the cut
         self._given = (0, 0, 0)  # samples, phonemes, characters
 
     def listen(self, samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
@@ -309,10 +309,13 @@ class _Heard:
     def _look_for_break(self, name: str, sample: int) -> None:
         """Note a cut in the middle of a long pause, once the sound after it (NAME, at SAMPLE) is known."""
         if not name or name.startswith("_"):
-            self._pause = sample if self._pause is None else self._pause
+            self._pause = self._pause or (sample, len(self._phonemes))
         elif not name.startswith("("):
-            if self._pause and sample - self._pause >= BREAK * self._rate:
-                self._cuts.append(((self._pause + sample) // 2, len(self._phonemes)))
+            start, index = self._pause or (sample, 0)
+            if start and sample - start >= BREAK * self._rate:
+                # all that comes after the pause began is of the next sentence: its first word, told before its sound,
+                # and the switch to another language's sounds
+                self._cuts.append(((start + sample) // 2, index + 1))
             self._pause = None
 
     def _take(self, until: int, count: int) -> Rendering:
@@ -346,6 +349,12 @@ class _Heard:
                 passed += 1
             before = offset
             yield offset, index
+
+
+def _whole_words(text: str, offset: int) -> int:
+    """Return where to cut TEXT so that what opens before the letter at OFFSET, a bracket or a quote, goes with it."""
+    start = word_start(text, offset)
+    return offset if start is None else start
 
 
 def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mark, ...]:

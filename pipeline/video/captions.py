@@ -59,7 +59,7 @@ def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
     clause that is wider is cut into parts of about the same width.
     """
     groups = list(_groups(list(words)))
-    starts = [group[0].start for group in groups[1:]] + [until]
+    starts = [*(group[0].start for group in groups[1:]), until][: len(groups)]
     return [
         Cue(group[0].start, max(min(group[-1].end + LINGER, start), group[0].start + 0.001), tuple(group))
         for group, start in zip(groups, starts, strict=True)
@@ -91,12 +91,23 @@ class CaptionWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._remove_part()
+        if kind is not None:
+            self.drop()
+
+    def drop(self) -> None:
+        """Give the captions up: nothing of them remains."""
+        self._remove_part()
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _remove_part(self) -> None:
+        """Remove what has not become the file; whoever was left speaking must not rename it any more."""
         if self._file is not None:
             with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
                 self._file.close()
-        part_of(self.path).unlink(missing_ok=True)  # first: whoever was left speaking must not rename it any more
-        if kind is not None:
-            self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part_of(self.path).unlink(missing_ok=True)
 
     def add(self, words: Iterable[Mark], begin: float, until: float) -> None:
         """Append WORDS, whose times count from BEGIN; the last of them is shown until UNTIL (s) at the most."""
@@ -137,7 +148,7 @@ def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
     for word, after in pairwise([*words, None]):
         assert word is not None
         clause.append(word)
-        end = word.text.rstrip().rstrip(_CLOSING)[-1:]
+        end = word.text.rstrip().rstrip(_CLOSING)[-1:] or " "  # a word of blanks and quotes ends nothing
         ends_sentence = after is None or end in _SENTENCE_END or after.start - word.end >= PAUSE
         if ends_sentence or end in _CLAUSE_END:
             yield clause, first
@@ -146,7 +157,7 @@ def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
 
 def _in_parts(clause: list[Mark]) -> list[list[Mark]]:
     """Return CLAUSE in as few parts as fit, of about the same width."""
-    whole = _width(clause)
+    whole = max(1, _width(clause))  # of marks that take no place of their own it is 0
     for count in range(math.ceil(whole / MAX_WIDTH), len(clause)):
         parts: list[list[Mark]] = [[] for _ in range(count)]
         for number, word in enumerate(clause):
