@@ -37,7 +37,7 @@ from pipeline.avatar.store import AvatarStore
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import Stretch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
-from pipeline.engines.musetalk.crop import rgb_of
+from pipeline.engines.musetalk.colors import rgb_of
 from pipeline.engines.musetalk.device import wait
 from pipeline.engines.musetalk.fast import (
     BATCHES,
@@ -229,7 +229,7 @@ def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.d
         states = listener.states(stretch.speech.samples, stretch.speech.rate)
         clip = ClipReader(avatar.video)
         source = clip.frames()
-        box, mask = avatar.inpainting.boxes[0], avatar.inpainting.masks[0]  # the first frame's for all
+        box, mask = avatar.inpainting.boxes[0], avatar.inpainting.masks[0]  # one for all
         left, top, right, bottom = box.tolist()
         soft = cv2.resize(mask, (right - left, bottom - top)).astype(np.float32)[..., None] / 255
         count = len(stretch.mouth.weights)

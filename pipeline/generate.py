@@ -19,6 +19,7 @@ from pipeline.best_effort import best_effort
 from pipeline.cancel import CancelToken
 from pipeline.engines.base import LipsyncEngine, Stretch
 from pipeline.engines.choose import lipsync_engines, preferred
+from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
@@ -98,7 +99,8 @@ def warm_up(studio: Studio) -> None:
         avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
-        for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
+        slow = isinstance(studio.engine, MuseTalkEngine) and not studio.engine.draws_on_gpu  # minutes for five frames
+        for _ in () if slow else studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
             pass
         studio.encoder(studio.engine, avatar.width, avatar.height)
     except PipelineError as error:  # the request that needs it will say so itself

@@ -519,9 +519,18 @@ def test_where_nothing_can_be_compiled_it_says_why(monkeypatch: pytest.MonkeyPat
     assert _error(accepted) < 1e-6
 
 
-def test_without_steps_it_is_the_plain_network() -> None:
+def test_without_steps_it_is_the_plain_network_and_nothing_is_drawn_to_load_it(
+    models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    draw = Network.draw
+    monkeypatch.setattr(Network, "draw", lambda self, *given: drawn.append(len(given[0])) or draw(self, *given))
     accepted = accept(_make, ())
-    assert accepted.notes == () and _error(accepted) < 1e-6
+    assert accepted.notes == () and drawn == []
+    assert _error(accepted) < 1e-6
+    drawn.clear()
+    assert len(_rendered(MuseTalkEngine(models), avatar, _stretch(4, slice(0, 2)))) == 4
+    assert sum(drawn) == 2  # on a CPU, only what is asked for
 
 
 def test_fewer_frames_than_a_batch_are_padded() -> None:

@@ -13,8 +13,9 @@ import torch
 
 from pipeline.avatar.basis import OVAL, neutral
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of, positions, windows
-from pipeline.engines.musetalk.blend import Blender, Place, yuv_matrix
-from pipeline.engines.musetalk.crop import face_box, face_crop, rgb_of
+from pipeline.engines.musetalk.blend import Blender, Place
+from pipeline.engines.musetalk.colors import rgb_of, yuv_matrix
+from pipeline.engines.musetalk.crop import Box, face_box, face_crop
 from pipeline.engines.musetalk.latents import face_latents, pixels_of
 from pipeline.engines.musetalk.mask import face_mask
 from pipeline.engines.musetalk.network import Network
@@ -88,8 +89,7 @@ def test_colours_survive_the_way_to_rgb_and_back(picture: np.ndarray) -> None:
 
 def _published_pixels(crop: np.ndarray, half: bool) -> torch.Tensor:
     """A crop (256, 256, 3) BGR as the encoder gets it: RGB, 0..1, the mask multiplied, then (x - 0.5) / 0.5."""
-    image = np.transpose(crop[..., ::-1] / 255.0, (2, 0, 1))
-    tensor = torch.from_numpy(image).float()
+    tensor = torch.FloatTensor(np.transpose(crop[..., ::-1] / 255.0, (2, 0, 1)))  # as laid out there: by rows
     if half:
         mask = torch.zeros(256, 256)
         mask[:128] = 1
@@ -101,6 +101,7 @@ def test_the_lower_half_is_hidden_before_normalising(face: np.ndarray, picture: 
     crop = face_crop(picture, face_box(face, WIDTH, HEIGHT))
     for hidden in (True, False):
         ours = pixels_of(crop[None], hidden)
+        assert ours.is_contiguous()  # or a CPU's encoder rounds coarsely
         torch.testing.assert_close(ours, _published_pixels(crop[..., ::-1], hidden), atol=1e-6, rtol=0)
     assert (pixels_of(crop[None], True)[:, :, 128:] == -1).all()
 
@@ -117,7 +118,7 @@ def test_latents_are_scaled_samples_of_the_posterior_hidden_first(face: np.ndarr
     ours = face_latents(vae, np.stack([crop, crop]))
     assert ours.shape == (2, 8, 32, 32)
     for latents in ours:  # the same noise for every frame
-        torch.testing.assert_close(latents[None], published, atol=5e-4, rtol=0)
+        torch.testing.assert_close(latents[None], published, atol=2e-6, rtol=0)
 
 
 # --- the sound
@@ -158,7 +159,7 @@ def _speech(seconds: float, rate: int = 16_000) -> np.ndarray:
     return (0.3 * tone + 0.02 * rng.standard_normal(len(times))).astype(np.float32)
 
 
-@pytest.mark.parametrize("fps", [24, 25, 30, 48])  # from 50 on the published padding is too short
+@pytest.mark.parametrize("fps", [25, 30, 48])  # below and above, the published windows lie beside their frames
 def test_sound_features_are_the_published_ones_from_the_first_frame_to_the_last(fps: int) -> None:
     whisper, samples = make_whisper(), _speech(2.13)
     states = SpeechFeatures(whisper.encoder, make_extractor()).states(samples, 16_000)
@@ -180,13 +181,32 @@ def test_sound_over_30_seconds_goes_through_whisper_in_segments() -> None:
     )
 
 
-def test_any_frame_rate_hears_its_own_moment_and_zeros_beyond_the_end() -> None:
+@pytest.mark.parametrize("fps", [Fraction(24000, 1001), 24, 25, Fraction(30000, 1001), 30, 48, 50, 60, 120])
+def test_at_every_rate_four_states_before_a_frame_are_heard_and_four_after_its_own(fps: Fraction | int) -> None:
+    states = torch.arange(2000).float()[:, None, None]
+    frames = np.arange(10, 400)
+    heard = windows(states, Fraction(fps), frames.tolist())[:, :, 0, 0].numpy()
+    begins = np.array([math.floor(i * 50 / Fraction(fps)) for i in frames.tolist()])
+    np.testing.assert_array_equal(heard, begins[:, None] + np.arange(-4, 6))
+
+
+@pytest.mark.parametrize("fps", [1, 5, Fraction(25, 2), 15, 20, 24, 25, 30, 50, 60])
+def test_at_every_rate_the_window_lies_around_the_frame(fps: Fraction | int) -> None:
+    states = torch.arange(3000).float()[:, None, None]
+    frames = np.arange(10, 50)
+    middle = windows(states, Fraction(fps), frames.tolist())[:, :, 0, 0].numpy().mean(axis=1) + 0.5
+    late = middle / 50 - (frames + 0.5) / float(fps)
+    assert np.abs(late).max() <= 0.021  # a state lasts 20 ms
+    assert abs(late.mean()) <= 0.0125
+
+
+def test_zeros_lie_before_the_sound_and_beyond_its_end() -> None:
     states = torch.arange(1, 101).float()[:, None, None].expand(-1, 5, 2)
     heard = windows(states, Fraction(30000, 1001), [0, 30, 59])[:, :, 0, 0]
     assert heard[0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
     assert heard[1].tolist() == list(range(47, 57))  # 30 frames last 1.001 s: state 50 less the four before
     assert heard[2].tolist()[:3] == [95, 96, 97] and windows(states, Fraction(25), [49])[0, -1, 0, 0] == 0
-    assert windows(states, Fraction(60), [119])[0, :, 0, 0].tolist() == [98, 99, 100, 0, 0, 0, 0, 0, 0, 0]
+    assert windows(states, Fraction(60), [119])[0, :, 0, 0].tolist() == [96, 97, 98, 99, 100, 0, 0, 0, 0, 0]
 
 
 def test_speech_at_other_rates_is_heard_alike() -> None:
@@ -277,6 +297,44 @@ def test_the_drawn_face_is_blended_as_published(face: np.ndarray, picture: np.nd
     outside = np.ones((HEIGHT, WIDTH), bool)
     outside[top:bottom, left:right] = False
     np.testing.assert_array_equal(frame.y[outside], Frame(untouched).y[outside])
+
+
+def _filmed(colors: ColorTags, seed: int) -> Frame:
+    """A frame of skin and shadows that are smooth, with a little grain, in the planes of a video with COLORS."""
+    rng = np.random.default_rng(seed)
+    rough = rng.uniform((90, 70, 60), (210, 170, 150), (6, 8, 3)).astype(np.float32)
+    rgb = cv2.resize(rough, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    matrix, offset = yuv_matrix(colors, HEIGHT)
+    yuv = rgb / 255 @ matrix.T + offset
+    yuv[..., 0] += rng.normal(0, 0.5, (HEIGHT, WIDTH))
+    planes = np.empty((HEIGHT * 3 // 2, WIDTH), np.uint8)
+    frame = Frame(planes)
+    frame.y[:] = np.rint(yuv[..., 0])
+    for i, plane in enumerate(frame.uv):
+        plane[:] = np.rint(cv2.resize(yuv[..., 1 + i], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return frame
+
+
+@pytest.mark.parametrize("box", [(32, 0, 288, 240), (100, 50, 220, 190), (101, 51, 220, 190), (7, 3, 300, 238)])
+@pytest.mark.parametrize(
+    "colors",
+    [BT709, ColorTags(1, 6, 6, 6), ColorTags(1, 9, 9, 1), ColorTags(2, 1, 1, 1), ColorTags(2, 6, 6, 6), ColorTags()],
+    ids=["709", "601", "2020", "709 full", "601 full", "none"],
+)
+def test_a_network_that_returns_what_it_saw_changes_nothing(colors: ColorTags, box: Box) -> None:
+    frame = _filmed(colors, 5)
+    before = Frame(frame.planes.copy())
+    crop = face_crop(rgb_of(frame, colors), box)
+    seen = (pixels_of(crop[None], False) + 1) / 2
+    blender = Blender(WIDTH, HEIGHT, colors, (box[2] - box[0], box[3] - box[1]), torch.device("cpu"))
+    blender.blend(seen, [frame], [Place(box, np.full((128, 128), 255, np.uint8), 1.0)])()
+    left, top, right, bottom = box
+    inside = np.s_[top:bottom, left:right]
+    change = frame.y[inside].astype(int) - before.y[inside]
+    assert abs(change.mean()) < 0.05 and np.abs(change).mean() < 0.6 and np.abs(change).max() <= 3
+    for ours, theirs in zip(frame.uv, before.uv, strict=True):
+        change = ours.astype(int) - theirs
+        assert abs(change.mean()) < 0.05 and np.abs(change).max() <= 2
 
 
 def test_at_half_strength_half_of_it_shows(face: np.ndarray, picture: np.ndarray) -> None:

@@ -15,8 +15,10 @@ import torch
 
 from pipeline.avatar.pack import save
 from pipeline.engines.choose import lipsync_engines, preferred
+from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.weights import load_vae
+from pipeline.generate import make_studio, warm_up
 from pipeline.settings import Settings
 from tests.conftest import Server, running, wait_for
 from tests.tiny_musetalk import make_vae, save_models, short_man
@@ -112,3 +114,11 @@ def test_auto_takes_musetalk_only_with_weights_and_a_card(models: Path, monkeypa
 def test_an_engine_that_does_not_exist_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match=r"LIPSYNC_ENGINE='wav2lip': expected mesh, musetalk or auto"):
         lipsync_engines(Settings(lipsync_engine="wav2lip"))
+
+
+def test_warming_up_without_a_card_draws_nothing(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.engines.musetalk.engine.devices", lambda: 0)
+    monkeypatch.setattr(MuseTalkEngine, "render", lambda *given: pytest.fail("it would draw for a minute"))
+    studio = make_studio(Settings(models_dir=models, lipsync_engine="musetalk"))
+    assert studio.engine.name == "musetalk"
+    warm_up(studio)

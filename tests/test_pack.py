@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pickle
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -236,13 +237,39 @@ def test_a_missing_pack_is_not_found(tmp_path: Path) -> None:
         load(tmp_path / "none.pkl")
 
 
-def test_packs_of_the_original_system_open(tmp_path: Path) -> None:
+@pytest.fixture
+def pictures() -> list[np.ndarray]:
+    """Pictures of a man as packs of the original system hold them, of odd sides."""
+    clip = ClipReader(TALK_SHORT.read_bytes())
+    frames = [cv2.cvtColor(frame.planes, cv2.COLOR_YUV2BGR_I420) for frame in islice(clip.once(), 6)]
+    return [cv2.resize(frame, (641, 361), interpolation=cv2.INTER_AREA) for frame in frames]
+
+
+@pytest.mark.parametrize("key", ["frames", "frame_list", "frames_cycle", "frame_list_cycle"])
+def test_packs_of_the_original_system_open_whatever_their_keys(
+    pictures: list[np.ndarray], key: str, tmp_path: Path
+) -> None:
+    shown = pictures[:3] + pictures[2::-1] if key.endswith("cycle") else pictures
+    content = {key: shown, "coord_list_cycle": [(10, 20, 30, 40)] * 6, "mask_list_cycle": [shown[0][..., 0]] * 6}
+    avatar = load(_write(tmp_path / "old_360p_precomputed.pkl", content))
+    assert avatar.fps == 25 and avatar.landmarks.shape == (6, 478, 3) and avatar.usable.all()
+    back = [cv2.cvtColor(one.planes, cv2.COLOR_YUV2BGR_I420) for one in ClipReader(avatar.video).once()]
+    errors = [np.abs(ours.astype(int) - one[:360, :640]).mean() for ours, one in zip(back, shown, strict=True)]
+    assert max(errors) < 2.5
+
+
+def test_packs_of_the_original_system_without_a_rate_play_at_25(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    for rate, expected in ((None, 25), (30, 30), (np.float32(12.5), 12.5)):
+        content = {"frames": pictures[:2], "fps": rate}
+        assert load(_write(tmp_path / "old_360p_precomputed.pkl", content)).fps == expected
+    for rate in (0, -25, True, "25", float("nan"), 1e9):
+        with pytest.raises(BadPack, match="fps"):
+            load(_write(tmp_path / "bad_360p_precomputed.pkl", {"frames": pictures, "fps": rate}))
+
+
+def test_packs_of_the_original_system_open(pictures: list[np.ndarray], tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    frames = [
-        cv2.cvtColor(frame.planes, cv2.COLOR_YUV2BGR_I420)
-        for frame, _ in zip(ClipReader(TALK_SHORT.read_bytes()).once(), range(6), strict=False)
-    ]
-    frames = [cv2.resize(frame, (641, 361), interpolation=cv2.INTER_AREA) for frame in frames]
+    frames = pictures
     content = {
         "frames": frames,
         "coords_list": [(10, 20, 30, np.int64(40))] * 6,

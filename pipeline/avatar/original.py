@@ -14,22 +14,25 @@ from pipeline.avatar.encode import encode
 from pipeline.avatar.footage import film
 from pipeline.avatar.hush import hush
 from pipeline.avatar.measure import measure
-from pipeline.avatar.pack import Avatar
+from pipeline.avatar.pack import ORIGINAL_PICTURES, Avatar
 from pipeline.avatar.teeth import find_teeth
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
 _BT601 = ColorTags(1, 6, 6, 6)
 """What OpenCV's conversion to YUV makes."""
+_USUAL_RATE = 25
+"""Frames a second of packs that name no rate: that system's own."""
 
 
 def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
     """Return the avatar in CONTENT, an original pack: its pictures ((height, width, 3) uint8 BGR) and their rate.
 
-    Latents, masks and boxes are left aside: they belong to one network. Its loop is kept as it is. Raises ValueError
-    when the pictures or their rate are not what they should be, and BadClip when they show no face.
+    A pack that names no rate is played at 25 frames a second. Latents, masks and boxes are left aside: they belong to
+    one network. Its loop is kept as it is. Raises ValueError when the pictures or their rate are not what they should
+    be, and BadClip when they show no face.
     """
-    pictures = content.get("frames")
+    pictures = next((content[key] for key in ORIGINAL_PICTURES if content.get(key) is not None), None)
     if not isinstance(pictures, list | tuple | np.ndarray) or not len(pictures):
         raise ValueError("frames: no pictures")
     first = pictures[0]
@@ -37,7 +40,7 @@ def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
         raise ValueError("frames: not pictures")
     if any(not isinstance(one, np.ndarray) or one.shape != first.shape or one.dtype != np.uint8 for one in pictures):
         raise ValueError("frames: not pictures of one size")
-    rate = content.get("fps")
+    rate = _USUAL_RATE if content.get("fps") is None else content["fps"]
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 1 <= rate <= 120:
         raise ValueError(f"fps: {rate!r:.20}")
     fps = Fraction(rate).limit_denominator(1001)

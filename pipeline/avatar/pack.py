@@ -27,6 +27,8 @@ FORMAT = "avatar-pack"
 VERSION = 1
 POINTS = 478
 """MediaPipe Face Mesh with refined eyes and lips."""
+ORIGINAL_PICTURES = ("frames", "frame_list", "frames_cycle", "frame_cycle", "frame_list_cycle")
+"""Where packs of the original system keep their pictures; a cycle is a clip forward and back again."""
 MAX_BYTES = 4 << 30
 """Packs of the original system hold their pictures as they are: 1.5 GB for ten seconds of 1080p."""
 MAX_FRAMES = 20_000
@@ -173,7 +175,7 @@ def load(path: Path) -> Avatar:
     except Refused as error:
         raise _bad(path, f"읽을 수 없습니다 ({error})", f"cannot be read ({error})") from error
     try:
-        if isinstance(content, dict) and "frames" in content and "format" not in content:
+        if isinstance(content, dict) and "format" not in content and any(key in content for key in ORIGINAL_PICTURES):
             from pipeline.avatar.original import adopt  # finds faces: heavy, and only needed here
 
             name, _, resolution = path.name.removesuffix("_precomputed.pkl").rpartition("_")

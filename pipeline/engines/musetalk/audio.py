@@ -18,10 +18,10 @@ RATE = 16_000
 SEGMENT_SECONDS = 30
 """Whisper hears so much at a time."""
 STATES_PER_SECOND = 50
-BESIDE = 2
-"""Frames heard before a frame and after it, of two states each whatever the frame rate."""
-WINDOW = 2 * (BESIDE + 1 + BESIDE)
-"""States that a frame hears."""
+BESIDE = 4
+"""States heard before a frame and after it, whatever the frame rate: it was trained at 25, on two frames each way."""
+WINDOW = BESIDE + 2 + BESIDE
+"""States that a frame hears: its own two are in the middle."""
 
 
 class SpeechFeatures:
@@ -65,13 +65,17 @@ def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> t
 
 
 def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
-    """Return those of STATES that each of FRAMES hears: (n, WINDOW, depths, channels); zeros lie before and after."""
+    """Return those of STATES that each of FRAMES hears: (n, WINDOW, depths, channels); zeros lie before and after.
+
+    Its own two are those in which it begins and the next one, or the two in the middle of a frame that lasts longer.
+    (As published, more or fewer lie before than after at other rates than 25 to 49: at 24 it is two more, 40 ms.)
+    """
     step = Fraction(STATES_PER_SECOND) / fps
-    before = BESIDE * math.ceil(step)
-    first = np.array([math.floor(number * step) - before for number in frames])
+    inside = max(0, round(step / 2 - 1))
+    first = np.array([math.floor(number * step) + inside - BESIDE for number in frames])
     moments = to_device(first[:, None] + np.arange(WINDOW), states.device)
-    inside = (moments >= 0) & (moments < len(states))
-    return states[moments.clamp(0, len(states) - 1)] * inside[..., None, None]
+    known = (moments >= 0) & (moments < len(states))
+    return states[moments.clamp(0, len(states) - 1)] * known[..., None, None]
 
 
 def positions(length: int, channels: int, device: torch.device | None = None) -> torch.Tensor:

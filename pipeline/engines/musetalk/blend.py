@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pipeline.engines.musetalk.crop import KNOWN_MATRICES, Box, matrix_of
+from pipeline.engines.musetalk.colors import yuv_matrix
+from pipeline.engines.musetalk.crop import Box
 from pipeline.engines.musetalk.device import to_device, to_host
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
-
-_FULL = 2
 
 
 @dataclass(frozen=True)
@@ -102,19 +101,6 @@ class Blender:
             axes.append((middles - start) / (stop - start) * 2 - 1)
         across, down = axes[0][:, None].expand(-1, self._size[1], -1), axes[1][:, :, None].expand(-1, -1, self._size[0])
         return torch.stack([across, down], dim=3), (across.abs() < 1) & (down.abs() < 1)
-
-
-def yuv_matrix(colors: ColorTags, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (3, 3) and (3,) float32 that carry RGB in 0..1 to Y, U, V in 0..255: matrix @ rgb + offset.
-
-    By the matrix and range that COLORS name; see ``matrix_of``.
-    """
-    red, blue = KNOWN_MATRICES[matrix_of(colors, height)]
-    luma = np.array([red, 1 - red - blue, blue])
-    rgb = np.eye(3)
-    matrix = np.stack([luma, (rgb[2] - luma) / (2 - 2 * blue), (rgb[0] - luma) / (2 - 2 * red)])
-    scale, offset = ((255, 255, 255), (0, 128, 128)) if colors.range == _FULL else ((219, 224, 224), (16, 128, 128))
-    return (matrix * np.array(scale)[:, None]).astype(np.float32), np.array(offset, np.float32)
 
 
 def _halved(planes: torch.Tensor) -> torch.Tensor:

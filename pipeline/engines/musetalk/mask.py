@@ -1,7 +1,7 @@
 """Where the drawn face replaces the filmed one: the lower face, with a soft edge, frame by frame.
 
-The method as published finds this area once, in the first frame, with a face-parsing network. Here it follows the face
-points of every frame, so its edge stays on the face, and there is nothing more to download.
+The method as published finds this area in every frame with a face-parsing network. Here it follows the face points, so
+that there is nothing more to download, and its edge does not tremble with what such a network takes for skin.
 """
 
 from __future__ import annotations
