@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860}
-"""Where a Hugging Face Space looks for its server."""
+SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*"}
+"""Where a Hugging Face Space looks for its server, which nobody reaches but through the Space's own proxy."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,18 @@ class Settings:
     """Seconds that a task with an Idempotency-Key goes on after its client's line dropped."""
     api_keys: str = field(default="", repr=False)
     """Keys that REST asks for, separated by commas; without any it asks for none."""
+    page: str = "key"
+    """Whether the page asks for one of the keys, too ("key"), or is for everybody ("open")."""
     allowed_origins: str = ""
-    """Web sites that may use REST from a browser, separated by commas (https://example.com)."""
+    """Web sites that may use the server from a browser, separated by commas (https://example.com)."""
+    allowed_hosts: str = ""
+    """Names by which the server is reached, separated by commas (avatar.example); see ``pipeline.server.access``."""
+    forwarded_allow_ips: str = "127.0.0.1,::1"
+    """Addresses of proxies whose X-Forwarded-* headers are believed, separated by commas; * is any."""
+    root_path: str = ""
+    """The path under which people see the server, where a proxy puts it under one (/avatar)."""
+    space_host: str = ""
+    """The name of the Hugging Face Space that this is."""
     lipsync_engine: str = "auto"
     """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
     video_encoder: str = "auto"
@@ -59,16 +70,16 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from ENVIRON (by default the process's own, after loading ``.env``).
 
-        The variable of a setting is its name in capitals (``MAX_TEXT``); host and port are Gradio's
-        ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``. A Hugging Face Space (``SYSTEM``) looks for its server where
-        Gradio's own would be. Raises ValueError naming a variable that cannot be read.
+        The variable of a setting is its name in capitals (``MAX_TEXT``); host, port and path are Gradio's:
+        ``GRADIO_SERVER_NAME``, ``GRADIO_SERVER_PORT`` and ``GRADIO_ROOT_PATH``. A Hugging Face Space (``SYSTEM``) looks
+        for its server where Gradio's own would be. Raises ValueError naming a variable that cannot be read.
         """
         if environ is None:
             from dotenv import load_dotenv
 
             load_dotenv(ROOT / ".env")
             environ = os.environ
-        names = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+        names = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
         given: dict[str, object] = SPACE if environ.get("SYSTEM") == "spaces" else {}
         for f in fields(cls):
             variable = names.get(f.name, f.name.upper())
@@ -85,7 +96,24 @@ class Settings:
             if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{variable}={text!r}: must not be negative")
             given = {**given, f.name: value}
-        return cls(**given)  # type: ignore[arg-type]  # built from the fields' own types
+        settings = cls(**given)  # type: ignore[arg-type]  # built from the fields' own types
+        settings.check()
+        return settings
+
+    @property
+    def page_is_locked(self) -> bool:
+        """Whether the page asks for a key."""
+        return bool(listed(self.api_keys)) and self.page != "open"
+
+    def check(self) -> None:
+        """Raise ValueError naming a variable that is of the right type and still cannot be what is meant."""
+        if self.page not in ("key", "open"):
+            raise ValueError(f"PAGE={self.page!r}: expected key or open")
+        for origin in listed(self.allowed_origins):
+            if not re.fullmatch(r"https?://[^/?#\s*@]+|null", origin):
+                raise ValueError(f"ALLOWED_ORIGINS={origin!r}: expected scheme, host and port: https://example.com")
+        if self.root_path and not re.fullmatch(r"(https?://[^/?#\s]+)?(/[\w.~-]+)*/?", self.root_path, re.ASCII):
+            raise ValueError(f"GRADIO_ROOT_PATH={self.root_path!r}: expected a path (/avatar), or a whole address")
 
 
 def _type_of(setting: Field[Any]) -> type[str] | type[int] | type[float]:

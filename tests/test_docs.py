@@ -76,7 +76,7 @@ def test_every_page_has_its_translation() -> None:
 
 @pytest.mark.parametrize("folder", LANGUAGES)
 def test_every_setting_is_described_with_its_default(folder: str) -> None:
-    variables = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+    variables = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
     expected = {variables.get(one.name, one.name.upper()): one.default for one in fields(Settings)}
     text = (ROOT / folder / "settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))

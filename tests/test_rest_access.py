@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from gradio_client import Client
+from itsdangerous import TimestampSigner
 
 from pipeline.errors import NotAllowed
 from pipeline.server.access import check_key
@@ -29,8 +30,24 @@ GUARDED = (
     ("GET", "/api/queue_status"),
     ("POST", "/api/cancel/" + "0" * 32),
     ("GET", "/api/openapi.json"),
+    ("GET", "/openapi.json"),
     ("GET", "/metrics"),
 )
+GRADIOS_READ = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json", "/theme.css", "/gradio_api/app_id")
+GRADIOS = (
+    ("POST", "/gradio_api/upload"),
+    ("POST", "/gradio_api/queue/join"),
+    ("POST", "/gradio_api/run/predict"),
+    ("POST", "/gradio_api/run/generate"),
+    ("POST", "/gradio_api/call/generate"),
+    ("POST", "/gradio_api/call/rest"),
+    ("POST", "/gradio_api/cancel"),
+    ("POST", "/gradio_api/reset"),
+    ("POST", "/gradio_api/component_server"),
+)
+"""What Gradio itself answers."""
+READABLE = ("access-control-allow-origin", "access-control-allow-credentials")
+"""Headers by which a browser lets another site read an answer."""
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +80,66 @@ def test_with_any_of_the_keys_everything_works(guarded: Server, key: str) -> Non
     assert guarded.get(reply["video_url"]).status_code == 200  # nobody can guess its name
 
 
-def test_the_page_stays_open(guarded: Server) -> None:
-    assert guarded.get("/").status_code == 200
-    client = Client(guarded.url, verbose=False, download_files=False)
-    assert client.predict(text="one", avatar="solo", api_name="/generate")[1]["type"] == "done"
+def test_the_page_asks_for_a_key_once(guarded: Server) -> None:
+    with requests.Session() as visitor:
+        asked = visitor.get(guarded.url, headers={"Accept": "text/html", "Accept-Language": "ko"}, timeout=30)
+        assert asked.status_code == 401 and "API 키를 입력하세요" in asked.text and "gradio" not in asked.text
+        for wrong in ("", "wrong", KEY[:-1], KEY + "x", "k" * 10_000):
+            again = visitor.post(
+                guarded.url + "/key", data={"key": wrong}, headers={"Accept-Language": "en"}, timeout=30
+            )
+            assert again.status_code == 401 and "That is not one of its keys." in again.text and not visitor.cookies
+        entered = visitor.post(guarded.url + "/key", data={"key": f" {OTHER} "}, timeout=30, allow_redirects=False)
+        assert (entered.status_code, entered.headers["Location"]) == (303, "/")
+        attributes = entered.headers["Set-Cookie"].lower()
+        assert all(one in attributes for one in ("httponly", "samesite=lax", "path=/", "max-age="))
+        assert OTHER not in attributes and "secure" not in attributes  # it is http
+        page = visitor.get(guarded.url, headers={"Accept": "text/html"}, timeout=30)
+        assert page.status_code == 200 and "gradio" in page.text
+        for path in (*GRADIOS_READ, "/api/avatars"):
+            assert visitor.get(guarded.url + path, timeout=30).status_code == 200, path
+
+
+@pytest.mark.parametrize("path", GRADIOS_READ)
+def test_without_a_key_gradio_tells_nothing(guarded: Server, path: str) -> None:
+    signed = TimestampSigner("another-key", salt="the page's cookie").sign("page").decode()
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Cookie": f"avatar_key={signed}"},
+        {"Cookie": "avatar_key=page"},
+        {"Cookie": "avatar_key"},
+        {"Cookie": "avatar_key=\xff.\xff.\xff"},
+    ):
+        answer = guarded.get(path, headers=headers)
+        assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer", (path, headers)
+        assert answer.json().keys() == {"success", "error"}
+    assert guarded.get(path, headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), GRADIOS)
+def test_without_a_key_gradio_does_nothing(guarded: Server, method: str, path: str) -> None:
+    answer = requests.request(method, guarded.url + path, json={}, timeout=30)
+    assert answer.status_code == 401, path
+
+
+def test_gradio_client_brings_its_key_in_a_header(guarded: Server) -> None:
+    with pytest.raises(Exception, match="credentials"):
+        Client(guarded.url, verbose=False)
+    headers = {"Authorization": f"Bearer {KEY}"}
+    client = Client(guarded.url, headers=headers, verbose=False)
+    video, done, _ = client.predict(text="one", avatar="solo", api_name="/generate")
+    assert done["type"] == "done" and Path(video["video"] if isinstance(video, dict) else video).stat().st_size > 1000
     client.close()
+
+
+def test_the_page_may_stay_open(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS=KEY, PAGE="open") as server:
+        assert server.get("/").status_code == 200 and server.get("/api/avatars").status_code == 401
+        assert server.get("/openapi.json").status_code == 401
+        client = Client(server.url, verbose=False, download_files=False)
+        assert client.predict(text="one", avatar="solo", api_name="/generate")[1]["type"] == "done"
+        client.close()
 
 
 def test_the_description_names_the_key(guarded: Server) -> None:
@@ -116,6 +188,40 @@ def test_no_site_is_allowed_unless_one_is_named(fake_server: Server) -> None:
     for host in (f"127.0.0.1:{fake_server.port}", HOST):
         answer = fake_server.get("/api/avatars", headers={"Host": host, "Origin": SITE})
         assert answer.status_code == 200 and "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("host", [None, HOST])
+@pytest.mark.parametrize(("method", "path"), GRADIOS)
+def test_no_other_site_drives_the_page(
+    fake_server: Server, guarded: Server, host: str | None, method: str, path: str
+) -> None:
+    named = {"Host": host} if host else {}
+    for server, key in ((fake_server, {}), (guarded, {"Authorization": f"Bearer {KEY}"})):
+        for strange in (
+            {"Origin": STRANGER},
+            {"Origin": "null"},
+            {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+            {"Origin": STRANGER, "Sec-Fetch-Site": "same-site"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Origin": f"http://127.0.0.1:{server.port + 1}"},
+        ):
+            asked = {**named, **strange, "Access-Control-Request-Method": method}
+            preflight = requests.options(server.url + path, headers=asked, timeout=30)
+            answer = requests.request(
+                method, server.url + path, json={}, headers={**named, **key, **strange}, timeout=30
+            )
+            assert answer.status_code == 403 and "ALLOWED_ORIGINS" in answer.json()["error"], strange
+            for one in (preflight, answer):
+                assert not [name for name in one.headers if name.lower() in READABLE], (strange, one.headers)
+    answer = requests.request(method, guarded.url + path, json={}, headers={**named, **key, "Origin": SITE}, timeout=30)
+    assert answer.status_code != 403 and answer.headers["Access-Control-Allow-Origin"] == SITE
+
+
+@pytest.mark.parametrize("host", [None, HOST])
+@pytest.mark.parametrize("path", [*GRADIOS_READ, "/assets/idle/solo_720p.mp4"])
+def test_no_other_site_reads_the_page(fake_server: Server, host: str | None, path: str) -> None:
+    answer = fake_server.get(path, headers={"Origin": STRANGER, **({"Host": host} if host else {})})
+    assert answer.status_code == 200 and not [name for name in answer.headers if name.lower() in READABLE]
 
 
 def test_what_another_site_sends_blindly_is_refused(guarded: Server) -> None:

@@ -1,25 +1,47 @@
-"""Who may use the REST API: those with a key, where keys are set, and which web sites from a browser."""
+"""Who may talk to the server: through which proxies, under which names, from which web sites, and with which keys.
+
+``guarded`` puts all of it around the application, so that it holds for everything that is answered: REST, results, the
+page, and what Gradio adds to it.
+"""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, urlsplit
 
+from itsdangerous import BadSignature, TimestampSigner
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from pipeline.errors import Message, NotAllowed
 from pipeline.server.language import language_of
+from pipeline.settings import Settings, listed
 
-OURS = ("/api/", "/video/", "/assets/audio/", "/metrics")
-"""Addresses that are not Gradio's."""
+OURS = ("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/metrics", "/openapi.json")
+"""Addresses that are not Gradio's. Each sees to keys itself; see ``is_ours``."""
 METHODS = ("GET", "HEAD", "POST", "DELETE")
-HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range")
-"""What a browser may send from another site, beside what it may always."""
-ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges")
+ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges", "ETag", "Content-Disposition")
 """What a script of another site may read, beside what it may always."""
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods by which nothing is made or deleted."""
+
+KEY_ADDRESS = "/key"
+"""Where the page's form for a key is sent to."""
+UNLOCKED = (KEY_ADDRESS, "/gradio_api/startup-events")
+"""What needs no key beside OURS: the latter is asked for by Gradio itself, and only has it start once."""
+KEY_COOKIE = "avatar_key"
+KEY_COOKIE_SECONDS = 30 * 24 * 3600
+MAX_FORM = 4096
+"""Bytes of the form with a key."""
 
 STRANGE_SITE = Message(
     "다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",
@@ -27,55 +49,358 @@ STRANGE_SITE = Message(
 )
 
 
-def check_key(authorization: str | None, keys: Sequence[str]) -> None:
-    """Raise NotAllowed unless AUTHORIZATION is "Bearer" and one of KEYS, or there are none."""
-    scheme, _, given = (authorization or "").partition(" ")
-    sent = given.strip(" ").encode("latin-1")  # as it came: that is how headers are decoded
-    # every key is compared, in a time that tells nothing of how much of it was right
-    right = [hmac.compare_digest(sent, key.encode()) for key in keys]
-    if keys and not (scheme.lower() == "bearer" and any(right)):
-        raise NotAllowed
+# --- proxies
+
+
+class Forwarded:
+    """Takes over what trusted proxies say of a request (X-Forwarded-For, -Proto, -Host, -Prefix), and drops the rest.
+
+    TRUSTED: their addresses, as uvicorn reads FORWARDED_ALLOW_IPS. ROOT_PATH: the path under which people see the
+    server ("/avatar", or a whole address), where it is set and needs no proxy to say. APP is given the path with that
+    prefix and ``root_path``, whether the proxy has stripped it or not.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: str, root_path: str) -> None:
+        self._app = app
+        self._prefix = urlsplit(root_path).path.rstrip("/")
+        self._proxies = ProxyHeadersMiddleware(self._take_over, trusted)  # type: ignore[arg-type]  # another ASGI type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers, host, prefix = Headers(scope=scope), "", ""
+        if (scope.get("client") or ("",))[0] in self._proxies.trusted_hosts:
+            host = headers.get("x-forwarded-host", "").partition(",")[0].strip()
+            prefix = headers.get("x-forwarded-prefix", "").partition(",")[0].strip().rstrip("/")
+        # Gradio believes these whoever sends them
+        dropped = [b"x-forwarded-host", b"x-forwarded-prefix", b"x-gradio-server", *([b"host"] if host else [])]
+        kept = [(name, value) for name, value in scope["headers"] if name not in dropped]
+        scope["headers"] = [*([(b"host", host.encode("latin-1"))] if host else []), *kept]
+        _put_under(scope, self._prefix or (prefix if re.fullmatch(r"(/[\w.~-]+)+", prefix, re.ASCII) else ""))
+        await self._proxies(scope, receive, send)  # type: ignore[arg-type]
+
+    async def _take_over(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Go on with a request whose scheme and client are those that the proxy told, where it is trusted."""
+        scope["headers"] = [one for one in scope["headers"] if one[0] != b"x-forwarded-proto"]
+        await self._app(scope, receive, send)
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path that SCOPE asks for, without the prefix under which people see the server."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+def is_ours(path: str) -> bool:
+    """Return whether PATH is not Gradio's."""
+    return f"{path}/".startswith(OURS)
+
+
+def _put_under(scope: Scope, prefix: str) -> None:
+    """Have SCOPE say that its application lies under PREFIX."""
+    scope["root_path"] = prefix
+    path = scope["path"]
+    if prefix and path != prefix and not path.startswith(f"{prefix}/"):
+        scope["path"] = prefix + path
+        scope["raw_path"] = prefix.encode() + scope.get("raw_path", path.encode())
+
+
+# --- names and web sites
 
 
 class Origins:
-    """Lets web sites at ORIGINS use REST, and no others; put around the whole APP.
+    """Lets web sites at the ALLOWED_ORIGINS of SETTINGS use APP, those that it serves itself, and no others.
 
-    A browser keeps what REST answers from the scripts of other sites. What those ask for blindly, to have something
-    made or deleted, is refused: browsers say where such requests come from (w3.org/TR/fetch-metadata).
+    A browser keeps what is answered from the scripts of other sites. What those ask for blindly, to have something
+    made or deleted, is refused: browsers say where such requests come from (w3.org/TR/fetch-metadata), or at least
+    their Origin. Who sends neither is no browser.
+
+    A site can give its own name the address of this server, and so come from the same origin (DNS rebinding). So
+    names that are not known are refused; see ``_is_known``.
 
     Gradio lets every site read every address of a server that is reached by another name than localhost. So that it
-    does not for ours, it never sees where a request to one comes from.
+    does not, it never sees where a request comes from.
     """
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._origins = {origin.encode() for origin in origins}
-        self._rest = CORSMiddleware(
+        self._origins = listed(settings.allowed_origins)
+        self._hosts = [_name_in(host) for host in listed(settings.allowed_hosts)]
+        own = settings.host.strip("[]").lower(), settings.space_host.lower(), urlsplit(settings.root_path).hostname
+        self._own = set(filter(None, own))
+        self._guessed = not self._hosts
+        self._locked = settings.page_is_locked
+        self._cors = CORSMiddleware(
             self._without_origin,
-            allow_origins=origins,
+            allow_origins=self._origins,
             allow_methods=METHODS,
-            allow_headers=HEADERS,
+            allow_headers=["*"],
             expose_headers=ANSWERED,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not scope["path"].startswith(OURS):
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif self._comes_blindly(scope):
-            headers = dict(scope["headers"])
-            language = language_of(headers.get(b"accept-language", b"").decode("latin-1"))
-            body = {"success": False, "error": STRANGE_SITE.in_language(language)}
-            await JSONResponse(body, HTTPStatus.FORBIDDEN)(scope, receive, send)
+            return
+        strange = self._is_strange(scope)
+        changes = scope["type"] == "websocket" or scope["method"] not in SAFE
+        # what a rebound name serves is of the same origin, and so not strange
+        if not self._is_known(scope) and not (self._guessed and strange):
+            await _refuse(_unknown_name(_host(scope)), scope, receive, send)
+        elif strange and changes:
+            await _refuse(STRANGE_SITE, scope, receive, send)
         else:
-            await self._rest(scope, receive, send)
+            await self._cors(scope, receive, send)
 
-    def _comes_blindly(self, scope: Scope) -> bool:
-        """Whether another site, not one of those that are allowed, has a browser ask for a change."""
-        headers = dict(scope["headers"])
-        strange = headers.get(b"sec-fetch-site") == b"cross-site" and headers.get(b"origin") not in self._origins
-        return strange and scope["method"] not in ("GET", "HEAD", "OPTIONS")
+    def _is_known(self, scope: Scope) -> bool:
+        """Return whether the name under which SCOPE asks for the server is one that it goes by.
+
+        Always: localhost, what it listens on, and ALLOWED_HOSTS. Where that is not set: also addresses and names
+        without a dot, which no site can be given by its owner; and all, where nobody gets anything without a key.
+        """
+        name = _name_in(_host(scope))
+        address = _address(name)
+        local = name == "localhost" or name.endswith(".localhost") or (address is not None and address.is_loopback)
+        if local or name in self._own or (scope.get("server") and name == scope["server"][0]):
+            return True
+        if self._guessed:
+            return self._locked or address is not None or "." not in name
+        return any(_matches(name, host) for host in self._hosts)
+
+    def _is_strange(self, scope: Scope) -> bool:
+        """Return whether SCOPE is from another site, not one of those that are allowed, in a browser."""
+        headers = Headers(scope=scope)
+        origins, site = set(headers.getlist("origin")), headers.get("sec-fetch-site")
+        if len(origins) > 1 or "null" in origins - set(self._origins):
+            return True
+        origin = next(iter(origins), None)
+        if origin in self._origins:
+            return False
+        if site is not None:  # no script can write it, and no proxy changes it
+            return site not in ("same-origin", "none")
+        return origin is not None and not _is_same(origin, scope)
 
     async def _without_origin(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         await self._app({**scope, "headers": headers}, receive, send)
+
+
+def _host(scope: Scope) -> str:
+    return Headers(scope=scope).get("host", "")
+
+
+def _name_in(host: str) -> str:
+    """Return the name in HOST, without its port, brackets and case; "" where it is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Return whether NAME is PATTERN, where "*.example.com" stands for all names that end so, and "*" for any."""
+    return name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:]))
+
+
+def _is_same(origin: str, scope: Scope) -> bool:
+    """Return whether ORIGIN is the server's own, as its client calls it. http may be what a proxy made of https."""
+    scheme, _, host = origin.lower().partition("://")
+    port = ":443" if scheme == "https" else ":80"
+    ours = scope["scheme"].replace("ws", "http")
+    same = host.removesuffix(port) == _host(scope).lower().removesuffix(port)
+    return same and scheme in ({"https"} if ours == "https" else {"http", "https"})
+
+
+def _unknown_name(host: str) -> Message:
+    name = _name_in(host)[:120] or "-"
+    return Message(
+        f"서버가 모르는 이름입니다: {name}. 이 이름으로 쓰려면 서버의 ALLOWED_HOSTS에 적으세요.",
+        f"The server does not go by this name: {name}. To use it, add the name to ALLOWED_HOSTS on the server.",
+    )
+
+
+# --- keys
+
+
+def key_in(authorization: str | None, keys: Sequence[str]) -> str | None:
+    """Return the one of KEYS that AUTHORIZATION brings after "Bearer"; None where it brings none."""
+    scheme, _, given = (authorization or "").partition(" ")
+    sent = given.strip(" ").encode("latin-1")  # as it came: that is how headers are decoded
+    # every key is compared, in a time that tells nothing of how much of it was right
+    right = [key for key in keys if hmac.compare_digest(sent, key.encode())]
+    return right[0] if right and scheme.lower() == "bearer" else None
+
+
+def check_key(authorization: str | None, keys: Sequence[str]) -> None:
+    """Raise NotAllowed unless AUTHORIZATION is "Bearer" and one of KEYS, or there are none."""
+    if keys and key_in(authorization, keys) is None:
+        raise NotAllowed
+
+
+def key_of(headers: Headers, keys: Sequence[str]) -> str | None:
+    """Return the one of KEYS that a request with HEADERS brings, in Authorization or in the page's cookie."""
+    given = key_in(headers.get("authorization"), keys)
+    cookie = cookies_of(headers).get(KEY_COOKIE, "")
+    return given or next((key for key in keys if cookie and _is_signed_with(key, cookie)), None)
+
+
+def cookies_of(headers: Headers) -> dict[str, str]:
+    """Return the cookies in HEADERS; whatever is none is left out."""
+    found: dict[str, str] = {}
+    for line in headers.getlist("cookie"):
+        for part in line.split(";"):
+            name, _, value = part.strip().partition("=")
+            found.setdefault(name, value)
+    return found
+
+
+def cookie(name: str, value: str, seconds: int, scope: Scope) -> str:
+    """Return a Set-Cookie that no script reads and no other site sends.
+
+    Where the page is shown inside one of another site (a Space is), the browser takes no other cookie than one that is
+    kept apart for that site; ``Origins`` refuses what such a site would send by itself.
+    """
+    made: SimpleCookie = SimpleCookie()
+    made[name] = value
+    made[name]["path"] = scope.get("root_path") or "/"
+    made[name]["max-age"] = str(seconds)
+    made[name]["httponly"] = True
+    framed = Headers(scope=scope).get("sec-fetch-dest") == "iframe"
+    if scope["scheme"] == "https":
+        made[name]["secure"] = True
+        made[name]["samesite"] = "none" if framed else "lax"
+        return made[name].OutputString() + ("; Partitioned" if framed else "")
+    made[name]["samesite"] = "lax"
+    return made[name].OutputString()
+
+
+def _signer(key: str) -> TimestampSigner:
+    return TimestampSigner(key, salt="the page's cookie")
+
+
+def _is_signed_with(key: str, cookie: str) -> bool:
+    try:
+        return _signer(key).unsign(cookie, KEY_COOKIE_SECONDS) == b"page"
+    except BadSignature:
+        return False
+
+
+class PageKey:
+    """Asks for one of KEYS before APP answers anything that is Gradio's: in a header, or in a form, once.
+
+    The form is answered with a cookie that is signed with the key, so it ends with the key itself.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        path = path_of(scope)
+        if path == KEY_ADDRESS and scope["type"] == "http":
+            await (await self._take(Request(scope, receive)))(scope, receive, send)
+        elif is_ours(path) or path in UNLOCKED or key_of(Headers(scope=scope), self._keys):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
+            await _form(Request(scope), HTTPStatus.UNAUTHORIZED)(scope, receive, send)
+        else:
+            await _refuse(NotAllowed().message, scope, receive, send, HTTPStatus.UNAUTHORIZED)
+
+    async def _take(self, request: Request) -> Response:
+        """Answer the form: with the page, or with the form again where the key is none."""
+        home = f"{request.scope.get('root_path', '')}/"
+        if request.method != "POST":
+            return RedirectResponse(home, HTTPStatus.SEE_OTHER)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM:
+                break
+        fields = parse_qs(bytes(body[:MAX_FORM]).decode("utf-8", "replace"))
+        given = fields.get("key", [""])[0].strip()
+        key = key_in(f"Bearer {given.encode().decode('latin-1')}", self._keys)
+        if key is None:
+            return _form(request, HTTPStatus.UNAUTHORIZED, wrong=True)
+        answer = RedirectResponse(home, HTTPStatus.SEE_OTHER)
+        signed = _signer(key).sign("page").decode()
+        answer.headers.append("Set-Cookie", cookie(KEY_COOKIE, signed, KEY_COOKIE_SECONDS, request.scope))
+        return answer
+
+
+FORM = """<!doctype html>
+<html lang="{language}">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font-family: system-ui, "Noto Sans KR", "Malgun Gothic", sans-serif; }}
+form {{ max-width: 22rem; margin: 20vh auto 0; padding: 0 1rem; display: grid; gap: 0.75rem; }}
+input, button {{ font: inherit; padding: 0.6rem; }}
+p {{ margin: 0; color: light-dark(#b91c1c, #fca5a5); }}
+</style>
+<form method="post" action="{action}">
+<label for="key">{label}</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus{invalid}>
+<p id="wrong" role="alert">{wrong}</p>
+<button>{button}</button>
+</form>
+</html>
+"""
+FORM_WORDS = {
+    "title": Message("실시간 립싱크 아바타", "Real-time talking avatar"),
+    "label": Message("이 서버의 API 키를 입력하세요.", "Enter an API key of this server."),
+    "button": Message("들어가기", "Enter"),
+}
+WRONG_KEY = Message("맞는 키가 아닙니다.", "That is not one of its keys.")
+
+
+def _form(request: Request, status: int, wrong: bool = False) -> Response:
+    language = language_of(request.headers.get("accept-language"), "en")
+    words = {name: message.in_language(language) for name, message in FORM_WORDS.items()}
+    html = FORM.format(
+        language=language,
+        action=f"{request.scope.get('root_path', '')}{KEY_ADDRESS}",
+        wrong=WRONG_KEY.in_language(language) if wrong else "",
+        invalid=' aria-invalid="true" aria-describedby="wrong"' if wrong else "",
+        **words,
+    )
+    return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
+
+
+# --- all of it
+
+
+def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Return APP, answering only those who may talk to it by SETTINGS; see ``docs/security.md``."""
+    keys = listed(settings.api_keys)
+    if settings.page_is_locked:
+        app = PageKey(app, keys)
+    return Forwarded(Origins(app, settings), settings.forwarded_allow_ips, settings.root_path)
+
+
+async def _refuse(
+    why: Message, scope: Scope, receive: Receive, send: Send, status: HTTPStatus = HTTPStatus.FORBIDDEN
+) -> None:
+    """Answer with WHY; a websocket is closed before it opens."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": why.en[:120]})
+        return
+    language = language_of(Headers(scope=scope).get("accept-language"))
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    body = {"success": False, "error": why.in_language(language)}
+    await JSONResponse(body, status, headers=headers)(scope, receive, send)

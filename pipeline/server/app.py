@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from types import FrameType
 
 from fastapi import FastAPI
@@ -17,7 +18,7 @@ from pipeline.avatar.uploads import Uploads
 from pipeline.errors import PipelineError
 from pipeline.generate import Studio, warm_up
 from pipeline.gpu import Gpu
-from pipeline.server.access import Origins
+from pipeline.server.access import guarded
 from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import BrokenOffFilter
 from pipeline.server.inspector import Inspector
@@ -27,7 +28,7 @@ from pipeline.server.repeats import Repeats
 from pipeline.server.routes import Api, exception_handlers
 from pipeline.server.ui.page import CSS, build_page, make_theme
 from pipeline.server.ui.words import I18N
-from pipeline.settings import Settings, listed
+from pipeline.settings import Settings
 from pipeline.tasks import TaskBook
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     making = AvatarApi(uploads, settings.max_upload)
     api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, making, inspector)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide which proxy it was; see ``access.Forwarded``
     told_to_end = threading.Event()
 
     def get_ready() -> None:
@@ -85,6 +87,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     _, url, _ = page.launch(
         server_name=settings.host,
         server_port=settings.port,
+        root_path=settings.root_path,
         max_threads=settings.max_queue + SPARE_WORKERS,  # everybody who waits on the page has a worker of Gradio's
         prevent_thread_lock=True,
         quiet=True,
@@ -101,7 +104,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, listed(settings.allowed_origins)),
+            "lifespan": _lifespan(book, settings),
         },
     )
     logger.info("ready: %s", url)
@@ -130,7 +133,7 @@ def check_address(settings: Settings) -> None:
         ) from error
 
 
-def _lifespan(book: TaskBook, origins: Sequence[str]) -> object:
+def _lifespan(book: TaskBook, settings: Settings) -> object:
     """Return a FastAPI lifespan: it puts up who may come from where, and removes results that were kept long enough."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
@@ -142,7 +145,7 @@ def _lifespan(book: TaskBook, origins: Sequence[str]) -> object:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert app.middleware_stack is not None  # built before a lifespan begins
-        app.middleware_stack = Origins(app.middleware_stack, origins)  # outside of Gradio's own, which come last
+        app.middleware_stack = guarded(app.middleware_stack, settings)  # outside of Gradio's own, which come last
         sweeper = asyncio.create_task(sweep())
         try:
             yield

@@ -39,7 +39,7 @@ from pipeline.gpu import Gpu
 from pipeline.history import Told
 from pipeline.request import parse
 from pipeline.server import schema
-from pipeline.server.access import OURS, check_key
+from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.avatars import AvatarApi
 from pipeline.server.files import file_response, growing_response
 from pipeline.server.inspector import Inspector
@@ -86,7 +86,8 @@ class Api:
         keys = listed(self.studio.settings.api_keys)
 
         def has_key(request: Request) -> None:
-            check_key(request.headers.get("authorization"), keys)
+            if key_of(request.headers, keys) is None:
+                raise NotAllowed
 
         # the second only describes what the first asks for
         locks = [Depends(has_key), Security(HTTPBearer(auto_error=False))] if keys else []
@@ -114,7 +115,8 @@ class Api:
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
         described = cache(lambda: schema.described([*rest.routes, *results.routes]))
-        rest.add_api_route("/api/openapi.json", described, include_in_schema=False)
+        for path in ("/api/openapi.json", "/openapi.json"):  # the latter is where Gradio's framework would describe all
+            rest.add_api_route(path, described, include_in_schema=False)
         return [*rest.routes, *results.routes]
 
     def status(self, request: Request) -> dict[str, Any]:
@@ -334,14 +336,14 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if not request.url.path.startswith(OURS):
+        if not is_ours(path_of(request.scope)):
             return await http_exception_handler(request, error)
         message = _HTTP_MESSAGES.get(error.status_code, Message(str(error.detail), str(error.detail)))
         body = {"success": False, "error": message.in_language(_language(request))}
         return JSONResponse(body, error.status_code, headers=error.headers)
 
     async def on_bug(request: Request, error: Exception) -> Response:
-        if not request.url.path.startswith(OURS):
+        if not is_ours(path_of(request.scope)):
             return PlainTextResponse("Internal Server Error", 500)
         return _error(PipelineError("서버 내부 오류가 발생했습니다.", "Internal server error."), _language(request))
 
