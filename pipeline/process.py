@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
+import tempfile
 import time
+import uuid
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.cancel import CancelToken
 from pipeline.errors import BadClip, RenderFailed, TookTooLong
 from pipeline.settings import ROOT
+
+logger = logging.getLogger(__name__)
 
 NICENESS = 10
 """How far it steps back; see nice(1)."""
@@ -25,6 +30,8 @@ LOOK_SECONDS = 0.1
 """How often it is looked whether it was told to stop."""
 _MAX_LINE = 1 << 20
 """Bytes of a line in which it tells something."""
+_LAST_WORDS = 8192
+"""Bytes of what it wrote to its standard error stream that are logged where it dies."""
 
 
 async def run(
@@ -33,42 +40,53 @@ async def run(
     """Run ``python -m MODULE ARGUMENTS``, which tells what it does in lines of JSON, and yield those.
 
     A line with "error" (a sentence in "ko" and "en") and "status" is raised, as BadClip or RenderFailed; so is
-    RenderFailed where it dies, TookTooLong after SECONDS (0: never), and what CANCEL is set with. The process ends with
-    this, also where it is closed early.
+    RenderFailed where it dies, with a number under which the log has its last words; TookTooLong after SECONDS
+    (0: never); and what CANCEL is set with. The process ends with this, also where it is closed early.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", module, *arguments),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=_MAX_LINE,
+    with tempfile.TemporaryFile() as complaints:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", module, *arguments),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=complaints,
+            limit=_MAX_LINE,
+        )
+        assert process.stdout is not None
+        started = time.monotonic()
+        try:
+            if hasattr(os, "setpriority"):  # not on Windows
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            while True:
+                cancel.check()
+                if seconds and time.monotonic() - started > seconds:
+                    raise TookTooLong(seconds)
+                with contextlib.suppress(TimeoutError):
+                    line = await asyncio.wait_for(process.stdout.readline(), LOOK_SECONDS)
+                    if not line:
+                        break
+                    told = json.loads(line)
+                    if "error" in told:
+                        kind = BadClip if told["status"] == BadClip.status else RenderFailed
+                        raise kind(**told["error"])
+                    yield told
+            if await process.wait():
+                raise _died(module, process.returncode, complaints)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+
+
+def _died(module: str, status: int | None, complaints: BinaryIO) -> RenderFailed:
+    """Log what MODULE said last, before it ended with STATUS (negative: a signal's), and return the error for that."""
+    number = uuid.uuid4().hex[:8]
+    size = complaints.seek(0, os.SEEK_END)
+    complaints.seek(max(0, size - _LAST_WORDS))
+    said = complaints.read().decode("utf-8", "replace")
+    logger.error("failure %s: %s ended with status %s\n%s", number, module, status, said)
+    return RenderFailed(
+        f"서버에서 뜻하지 않은 오류가 났습니다. 파일 탓이 아닙니다. 서버 로그에서 {number}을(를) 찾아보세요.",
+        f"Something went wrong on the server; it is not your file's fault. Look for {number} in the server's log.",
     )
-    assert process.stdout is not None
-    started = time.monotonic()
-    try:
-        if hasattr(os, "setpriority"):  # not on Windows
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        while True:
-            cancel.check()
-            if seconds and time.monotonic() - started > seconds:
-                raise TookTooLong(seconds)
-            with contextlib.suppress(TimeoutError):
-                line = await asyncio.wait_for(process.stdout.readline(), LOOK_SECONDS)
-                if not line:
-                    break
-                told = json.loads(line)
-                if "error" in told:
-                    kind = BadClip if told["status"] == BadClip.status else RenderFailed
-                    raise kind(**told["error"])
-                yield told
-        if await process.wait():
-            raise RenderFailed(
-                "파일을 처리하던 프로그램이 죽었습니다. mp4나 JPEG로 다시 저장해 보세요.",
-                "The program died of this file. Try saving it again as mp4 or JPEG.",
-            )
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await asyncio.shield(process.wait())

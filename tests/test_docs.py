@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.avatar.kinds import PICTURES, VIDEOS
+from pipeline.avatar.prepare import main as prepare_main
 from pipeline.settings import ROOT, Settings
 from tests.conftest import Server, running
 
@@ -178,3 +180,21 @@ def test_every_javascript_snippet_works(server: Server, tmp_path: Path) -> None:
         file.write_text(snippet.replace(ADDRESS, server.url))
         done = subprocess.run(["node", file], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and "done" in done.stdout, done.stderr
+
+
+def test_the_page_rest_command_and_documents_list_the_same_kinds(
+    fake_server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        prepare_main(["--help"])
+    described = fake_server.get("/api/openapi.json").json()["components"]["schemas"]
+    told = {
+        "command": capsys.readouterr().out,
+        "rest": described["AvatarForm"]["properties"]["file"]["description"],
+        "page": str(fake_server.get("/").text),
+        **{folder: (ROOT / folder / "avatars.md").read_text("utf-8") for folder in LANGUAGES},
+    }
+    for where, text in told.items():
+        words = " ".join(text.split())
+        assert ", ".join(PICTURES) in words, where
+        assert ", ".join(VIDEOS) in words, where

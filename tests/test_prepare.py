@@ -242,7 +242,7 @@ def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:
     yield folder / "holes.mp4", "cannot be read"
     yield folder / "missing.mp4", "No such file"
     (folder / "text.png").write_bytes(b"hello")
-    yield folder / "text.png", "cannot be read as a photo"
+    yield folder / "text.png", "cannot be read"
     (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     yield folder / "phone.HEIC", "cannot be read as a photo"
     Image.fromarray(rng.integers(0, 255, (300, 300, 3), np.uint8)).save(folder / "cat.jpg")

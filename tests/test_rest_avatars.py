@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,6 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import TypeAdapter
 
 from pipeline.server.schema import AvatarEvent
@@ -134,6 +136,7 @@ def test_what_came_with_the_program_is_not_deleted(uploading: Server) -> None:
         ({"start": "soon"}, 400, "start"),
         ({"end": "inf"}, 400, "end"),
         ({"resolutions": "360p,1080p"}, 400, "1080p"),
+        ({"background": "grey"}, 400, "background"),
     ],
 )
 def test_wrong_fields_are_refused(
@@ -190,6 +193,25 @@ def test_files_that_show_nobody_leave_nothing(
     assert last["type"] == "error" and last["status"] == 400 and why in last["error"]
     assert str(store) not in last["error"]
     assert working(store) == [] and listed(uploading) == before
+
+
+def test_a_picture_is_known_by_its_content(uploading: Server, clip: bytes, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(clip)
+    with av.open(str(tmp_path / "clip.mp4")) as source:
+        pictures = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in source.decode(video=0)]
+    photo, animation = io.BytesIO(), io.BytesIO()
+    pictures[0].save(photo, "JPEG")
+    pictures[0].save(animation, "WEBP", save_all=True, append_images=pictures[1:15], duration=40)
+    for content, file_name, kind in (
+        (photo, "face.jfif", "application/octet-stream"),
+        (photo, "face", "text/plain"),
+        (animation, "me.mp4", "video/mp4"),
+    ):
+        files = {"file": (file_name, content.getvalue(), kind)}
+        assert len(uploading.post("/api/avatars/faces", files=files).json()["faces"]) == 1
+    done = made(uploading, animation.getvalue(), "me.webp", name="webp")[-1]
+    uploading.delete("/api/avatars/webp")
+    assert "of 0.6 s" in done["report"][0]  # a photo would have been given 8 s
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
+from pipeline.avatar.kinds import LONGEST, MAX_VIDEO, check_length, check_size
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
@@ -22,10 +23,6 @@ from pipeline.video.reader import ColorTags
 MAX_FPS = 30
 MIN_FPS = 24
 """Slower clips get each picture twice or more often: lips need the frames even where the base has none."""
-SHORTEST = 0.5
-"""Seconds."""
-LONGEST = 60.0
-"""Seconds of clip that an avatar is made from; more only costs memory, since the clip loops."""
 BT709 = ColorTags(1, 1, 1, 1)
 BT601 = ColorTags(1, 6, 6, 6)
 _RGB, _SAID_NOTHING = 0, 2
@@ -93,6 +90,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
                     f"{path.name} has no picture. Give a video that shows a face.",
                 )
             stream = container.streams.video[0]
+            check_size(path, stream.codec_context.width, stream.codec_context.height, MAX_VIDEO)
             seconds = _header_seconds(container, stream)
             _check_part(path, seconds, start, end)
             times = _packet_times(container, stream)
@@ -121,6 +119,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
     steady = Fraction(max(1, round(measured))) if constant else Fraction(25 if 24.5 <= measured <= 25.5 else MAX_FPS)
     fps = Fraction(said) if agrees and said else steady
     width, height, upright = _shown_size(stored, turn, aspect)
+    check_size(path, width, height, MAX_VIDEO)
     whole = begin == 0 and stop == length
     plain = codec == "h264" and pix_fmt == "yuv420p" and constant and upright and whole
     clip = Clip(path, width, height, turn, fps, begin, stop, colors, constant, plain)
@@ -151,17 +150,7 @@ def _check_part(path: Path, seconds: float | None, start: float | None, end: flo
     stop = seconds if end is None else end if seconds is None else min(end, seconds)
     if stop is None:
         return begin, LONGEST  # the header does not say: the packets will
-    if begin < 0 or stop - begin < SHORTEST:
-        length = max(0.0, stop - begin)
-        raise BadClip(
-            f"{path.name}: 사용할 부분이 {length:.2f}초입니다. {SHORTEST}초 이상이어야 하고, 5초 이상을 권합니다.",
-            f"{path.name}: the part to use is {length:.2f} s long. It must be {SHORTEST} s or more, better 5 s.",
-        )
-    if stop - begin > LONGEST:
-        raise BadClip(
-            f"{path.name}: 너무 깁니다 ({stop - begin:.0f}초). start와 end로 {LONGEST:.0f}초 이하를 고르세요.",
-            f"{path.name} is too long ({stop - begin:.0f} s). Choose {LONGEST:.0f} s or less with start and end.",
-        )
+    check_length(path, begin, stop)
     return begin, stop
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from pipeline.avatar.faces import FaceChoice, FaceFinder, box_of, choose
+from pipeline.avatar.kinds import opened
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".heic", ".heif")
-"""Files taken for photos."""
+Color = tuple[int, int, int]
+"""Red, green and blue, 0..255."""
+BACKGROUND: Color = (224, 224, 224)
+"""What is put behind pictures that are transparent, unless another colour is asked for."""
 FPS = Fraction(25)
 SECONDS = 8
 BLINKS = (1.9, 4.4, 7.0)
@@ -30,7 +34,6 @@ _CLOSE, _SHUT, _OPEN = 0.10, 0.04, 0.20
 """Seconds that lids take to close, stay shut and open."""
 _SWAY, _NOD, _TILT, _LEAN, _BREATH = 0.014, 0.010, 0.7, 0.005, 0.008
 """How far the head goes aside, up and down (face widths), tilts (degrees), comes closer; how far breathing lifts."""
-_MAX_PIXELS = 100_000_000
 _EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 105),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 334),
@@ -38,37 +41,70 @@ _EYES = (
 """Of each eye, in the picture's order: the upper lid's edge, the lower lid's, and a point of the brow."""
 
 
-def open_photo(path: Path) -> np.ndarray:
-    """Return the photo at PATH, upright, (height, width, 3) uint8 sRGB. Raises BadClip when it is none."""
-    from pi_heif import register_heif_opener  # here, since few who start the server have a photo
+def color_of(text: str) -> Color:
+    """Return the colour that TEXT, "rrggbb" with or without "#", stands for. Raises ValueError."""
+    digits = text.strip().removeprefix("#")
+    if not re.fullmatch("[0-9a-fA-F]{6}", digits):
+        raise ValueError(f"{text:.20} is no colour; say RRGGBB, such as ffffff")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
 
-    register_heif_opener()
+
+def open_photo(path: Path, background: Color = BACKGROUND) -> np.ndarray:
+    """Return the photo at PATH, upright, (height, width, 3) uint8 sRGB, before BACKGROUND where one can see through it.
+
+    Raises BadClip when it is none, or beyond the limits (see ``kinds``).
+    """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                raise BadClip(
-                    f"{path.name}: 사진이 너무 큽니다 ({image.width}x{image.height}). 1억 픽셀 이하로 줄이세요.",
-                    f"{path.name} is too large ({image.width}x{image.height}). Make it 100 million pixels or fewer.",
-                )
-            return np.array(_srgb(ImageOps.exif_transpose(image)))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise BadClip(
-            f"{path.name}: 사진을 읽을 수 없습니다. JPEG나 PNG로 다시 저장해 보세요.",
-            f"{path.name} cannot be read as a photo. Try saving it again as JPEG or PNG.",
-        ) from error
+        with opened(path) as image:
+            return flat(image, background)
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+        raise unreadable_picture(path) from error
+
+
+def unreadable_picture(path: Path) -> BadClip:
+    """Return the error for a picture that is broken."""
+    return BadClip(
+        f"{path.name}: 사진을 읽을 수 없습니다. JPEG나 PNG로 다시 저장해 보세요.",
+        f"{path.name} cannot be read as a photo. Try saving it again as JPEG or PNG.",
+    )
+
+
+def flat(image: Image.Image, background: Color) -> np.ndarray:
+    """Return IMAGE upright, in sRGB, (height, width, 3) uint8; BACKGROUND shows where it is transparent."""
+    image = ImageOps.exif_transpose(image)
+    picture = np.array(_srgb(image))
+    if not image.has_transparency_data:
+        return picture
+    seen = _opacity(image)[..., None].astype(np.uint16)
+    behind = np.array(background, np.uint16)
+    mixed: np.ndarray = ((picture * seen + behind * (255 - seen) + 127) // 255).astype(np.uint8)
+    return mixed
+
+
+def _opacity(image: Image.Image) -> np.ndarray:
+    """Return how much of IMAGE, which has transparent pixels, is to be seen, (height, width) uint8."""
+    hidden = image.info.get("transparency")
+    if image.mode.startswith("I") and hidden is not None:  # one of 65536 greys stands for nothing
+        return np.where(np.asarray(image) == hidden, 0, 255).astype(np.uint8)
+    return np.asarray(image.convert("RGBA").getchannel("A"))
 
 
 def _srgb(image: Image.Image) -> Image.Image:
     """Return IMAGE in the colours that videos have: phones take photos in wider ones (Display P3)."""
     profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "CMYK", "L"):
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    elif image.mode in ("LA", "La"):
+        image = image.convert("LA").convert("L")
+    elif image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGBA").convert("RGB")  # by way of RGBA, since a palette may hold it
+    if profile:
         try:
             own, wanted = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             return ImageCms.profileToProfile(image, own, wanted, outputMode="RGB") or image
         except (ImageCms.PyCMSError, OSError):  # a profile that is broken, or of another kind of picture, says nothing
             pass
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     return image.convert("RGB")
 
 

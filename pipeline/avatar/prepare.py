@@ -21,16 +21,18 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipeline.avatar.animation import Animation, animated_pictures, open_animation
 from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.eyes import teeth_by_eyes
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
 from pipeline.avatar.footage import Footage, Progress, film, no_face
 from pipeline.avatar.hush import hush
+from pipeline.avatar.kinds import PICTURES, VIDEOS, kind_of
 from pipeline.avatar.measure import Person, measure
 from pipeline.avatar.opening import opening_of
 from pipeline.avatar.pack import Avatar, Teeth, save
-from pipeline.avatar.photo import FPS, SECONDS, SUFFIXES, animate, face_of_photo, open_photo
+from pipeline.avatar.photo import BACKGROUND, FPS, SECONDS, Color, animate, color_of, face_of_photo, open_photo
 from pipeline.avatar.report import numbered, write_report
 from pipeline.avatar.softness import softness_of
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
@@ -44,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 _WORK_SIDE = 720
 """Short side (pixels) at which faces are measured, whatever sizes are asked for."""
+Filmed = tuple[Footage, bytes | None]
+"""A clip that was read, and its own stream where that can be kept as it is."""
 _FACES_SHARE, _MEASURED_SHARE, _CLOSED_SHARE = 0.6, 0.65, 0.7
 """How much of the work is done, for the progress bar, once faces are found, measured, and have a closed mouth."""
 
@@ -59,9 +63,11 @@ def prepare(
     report: Path | None = None,
     progress: Progress = lambda share, doing: None,
     musetalk: Path | None = None,
+    background: Color = BACKGROUND,
 ) -> list[Path]:
     """Make packs called NAME of the part of CLIP from START to END (s) under OUT (by default ``precomputed``).
 
+    CLIP is a video, a photo or an animated picture, whatever its name says; BACKGROUND shows where it is transparent.
     REPORT is a folder for what is good and bad about the clip (see ``write_report``); None writes none. MUSETALK is the
     folder of that engine's weights, to prepare the packs for it, too; raises Unavailable. Returns one
     path per resolution. Raises BadRequest (name, resolutions) and BadClip; packs are written whole, and only when all
@@ -72,8 +78,8 @@ def prepare(
     check_resolutions(resolutions)
     out = Settings().precomputed if out is None else out
     encode_faces = None if musetalk is None else _face_encoder(musetalk)
-    film_one = _film_photo if clip.suffix.lower() in SUFFIXES else partial(_film, start=start, end=end)
     progress(0.0, "reading")
+    film_one = _filmer(clip, start, end, background)
     with tempfile.TemporaryFile() as store:
         footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
         progress(_FACES_SHARE, "measuring")
@@ -110,9 +116,20 @@ def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
+def _filmer(path: Path, start: float | None, end: float | None, background: Color) -> Callable[..., Filmed]:
+    """Return what reads the file at PATH, by its kind."""
+    match kind_of(path):
+        case "photo":
+            return partial(_film_photo, background=background)
+        case "animation":
+            return partial(_film_animation, animation=open_animation(path, start, end, background))
+        case "video":
+            return partial(_film, start=start, end=end)
+
+
 def _film(
     path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, start: float | None, end: float | None
-) -> tuple[Footage, bytes | None]:
+) -> Filmed:
     """Read the clip at PATH into STORE and measure the face; also return its own stream where that can be kept."""
     clip = open_clip(path, start, end)
     width, height = size_at(clip.width, clip.height, _WORK_SIDE)
@@ -127,9 +144,16 @@ def _film(
         raise unreadable(clip.path, "its stream is broken") from error
 
 
-def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress) -> tuple[Footage, None]:
+def _film_animation(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, animation: Animation) -> Filmed:
+    """Read ANIMATION, which is at PATH, into STORE and measure the face."""
+    source = animated_pictures(animation, *size_at(animation.width, animation.height, _WORK_SIDE))
+    expected = round((animation.end - animation.start) * animation.fps)
+    return film(source, animation.fps, BT601, face, store, expected, progress), None
+
+
+def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, background: Color) -> Filmed:
     """Give the photo at PATH life, into STORE, and measure the face."""
-    photo = open_photo(path)
+    photo = open_photo(path, background)
     size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
     shrinks = size[0] < photo.shape[1]
     photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
@@ -189,26 +213,36 @@ def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:
         yield footage.frame(number)
 
 
-def preview_faces(clip: Path, start: float | None = None, end: float | None = None) -> tuple[np.ndarray, list[Box]]:
+def preview_faces(
+    clip: Path, start: float | None = None, end: float | None = None, background: Color = BACKGROUND
+) -> tuple[np.ndarray, list[Box]]:
     """Return the first picture of CLIP (a video or photo) that shows faces, with their numbers, and the faces.
 
     The picture is (height, width, 3) uint8 RGB; face 1 is the leftmost. Raises BadClip as ``prepare`` does.
     """
     with FaceFinder() as finder:
-        for picture in _glances(clip, start, end):
+        for picture in _glances(clip, start, end, background):
             boxes = finder.boxes(picture)
             if boxes:
                 return numbered(picture, boxes), boxes
     raise no_face()
 
 
-def _glances(path: Path, start: float | None, end: float | None) -> Iterator[np.ndarray]:
-    if path.suffix.lower() in SUFFIXES:
-        photo = open_photo(path)
-        yield cv2.resize(photo, size_at(photo.shape[1], photo.shape[0], _WORK_SIDE), interpolation=cv2.INTER_AREA)
-        return
-    clip = open_clip(path, start, end)
-    for frame in itertools.islice(pictures(clip, *size_at(clip.width, clip.height, _WORK_SIDE)), 0, None, 8):
+def _glances(path: Path, start: float | None, end: float | None, background: Color) -> Iterator[np.ndarray]:
+    source: Iterator[Frame]
+    match kind_of(path):
+        case "photo":
+            photo = open_photo(path, background)
+            size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
+            yield cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+            return
+        case "animation":
+            animation = open_animation(path, start, end, background)
+            source = animated_pictures(animation, *size_at(animation.width, animation.height, _WORK_SIDE))
+        case "video":
+            clip = open_clip(path, start, end)
+            source = pictures(clip, *size_at(clip.width, clip.height, _WORK_SIDE))
+    for frame in itertools.islice(source, 0, None, 8):
         yield cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
 
 
@@ -217,12 +251,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.avatar.prepare", description="Make avatar packs of a clip."
     )
-    parser.add_argument("clip", type=Path, metavar="CLIP", help="a video of one person, or a photo")
+    parser.add_argument(
+        "clip",
+        type=Path,
+        metavar="CLIP",
+        help=f"a video ({', '.join(VIDEOS)}...) or picture ({', '.join(PICTURES)}, also an animated one)",
+    )
     parser.add_argument("--name", default="", help="what the avatar is to be called")
     parser.add_argument("--resolution", action="append", choices=[*RESOLUTIONS, "all"], help="repeatable; default: all")
     parser.add_argument("--face", default="center", help="center (default), largest, or a number from the left")
     parser.add_argument("--start", type=float, help="seconds")
     parser.add_argument("--end", type=float, help="seconds")
+    parser.add_argument(
+        "--background",
+        type=color_of,
+        default=BACKGROUND,
+        metavar="RRGGBB",
+        help="what shows where a picture or video is transparent; default: light grey",
+    )
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
@@ -237,13 +283,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part = given.start, given.end
     try:
         if given.preview is not None:
-            picture, boxes = preview_faces(given.clip, *part)
+            picture, boxes = preview_faces(given.clip, *part, given.background)
             Image.fromarray(picture).save(given.preview)
             teller.faces(boxes)
             return 0
         models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
         to = given.out, given.report
-        paths = prepare(given.clip, given.name, list(wanted), face, *part, *to, teller.progress, models)
+        paths = prepare(
+            given.clip, given.name, list(wanted), face, *part, *to, teller.progress, models, given.background
+        )
     except PipelineError as error:
         teller.failed(error)
         return 1

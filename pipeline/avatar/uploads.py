@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.avatar.faces import FaceChoice
+from pipeline.avatar.photo import BACKGROUND, Color
 from pipeline.avatar.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
 from pipeline.cancel import CancelToken
 from pipeline.errors import Conflict, Forbidden, Message, NotFound, QueueFull, Unavailable
@@ -37,13 +38,15 @@ RETRY_SECONDS = 30
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made of a clip: an avatar called NAME, from START to END (s) of it. See ``prepare``."""
+    """What is to be made of a clip: an avatar called NAME, from START to END (s) of it, before BACKGROUND where one can
+    see through it. See ``prepare``."""
 
     name: str
     face: FaceChoice = "center"
     start: float | None = None
     end: float | None = None
     resolutions: tuple[str, ...] = RESOLUTIONS
+    background: Color = BACKGROUND
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,8 @@ class Uploads:
 
 
 def _part(order: Order) -> list[str]:
-    """Return the arguments that choose a face and a part of the clip."""
-    given = {"face": order.face, "start": order.start, "end": order.end}
+    """Return the arguments that choose a face and a part of the clip, and its background."""
+    given = {"face": order.face, "start": order.start, "end": order.end, "background": bytes(order.background).hex()}
     return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 

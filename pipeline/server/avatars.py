@@ -26,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message as Received
 
 from pipeline.avatar.faces import FaceChoice
-from pipeline.avatar.photo import SUFFIXES
+from pipeline.avatar.photo import BACKGROUND, Color, color_of
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.avatar.uploads import Made, Order, Stage, Step, Uploads, Waiting, said
 from pipeline.cancel import CancelToken
@@ -84,14 +84,6 @@ class Sent:
     form: FormData
     file: UploadFile
 
-    @property
-    def file_name(self) -> str:
-        """What the file is called here: of what the client calls it, nothing but the kind of photo is kept."""
-        suffix = Path(self.file.filename or "").suffix.lower()
-        if suffix in SUFFIXES:
-            return f"photo{suffix}"
-        return "photo.png" if (self.file.content_type or "").startswith("image/") else "clip.mp4"
-
     def text(self, field: str) -> str | None:
         """Return the text in FIELD, without blanks around it; None where there is none. Raises BadRequest."""
         values = [value for value in self.form.getlist(field) if value != ""]
@@ -122,16 +114,28 @@ class Sent:
             )
         return int(text)
 
+    def background(self) -> Color:
+        """Return what shows where the picture is transparent. Raises BadRequest."""
+        text = self.text("background")
+        try:
+            return BACKGROUND if text is None else color_of(text)
+        except ValueError:
+            raise BadRequest(
+                "background: ffffff와 같은 RRGGBB 색을 보내 주세요.",
+                "background: send a colour as RRGGBB, such as ffffff.",
+            ) from None
+
     def order(self) -> Order:
         """Return what is asked for. Raises BadRequest."""
         name = unicodedata.normalize("NFC", self.text("name") or "")
         listed = re.split("[, ]+", self.text("resolutions") or "all")
         resolutions = RESOLUTIONS if "all" in listed else tuple(dict.fromkeys(listed))
-        return Order(name, self.face(), self.seconds("start"), self.seconds("end"), resolutions)
+        part = self.seconds("start"), self.seconds("end")
+        return Order(name, self.face(), *part, resolutions, self.background())
 
     def save(self, folder: Path) -> Path:
-        """Write the file into FOLDER; return its path."""
-        path = folder / self.file_name
+        """Write the file into FOLDER; return its path. What it is its content says, not what the client calls it."""
+        path = folder / "file"
         with path.open("wb") as out:
             shutil.copyfileobj(self.file.file, out)
         return path
@@ -159,7 +163,7 @@ class AvatarApi:
     async def faces(self, request: Request) -> dict[str, Any]:
         """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
         sent = await self._form(request)
-        order = Order("", start=sent.seconds("start"), end=sent.seconds("end"))
+        order = Order("", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
         cancel = CancelToken()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from pipeline.avatar.kinds import PICTURES, VIDEOS
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.tts.base import CUSTOM_VOICE
@@ -88,24 +89,29 @@ class Avatars(_Shape):
     avatars: list[AvatarFile]
 
 
+_KINDS = f"A video ({', '.join(VIDEOS)}...) or picture ({', '.join(PICTURES)}), up to MAX_UPLOAD MiB."
+
+
 class AvatarForm(_Shape):
     """A clip or photo, and what is to be made of it."""
 
-    file: bytes = Field(description="A video or photo, up to MAX_UPLOAD MiB.")
+    file: bytes = Field(description=_KINDS)
     name: str = Field(description="What it is to be called: letters, digits, - and _, 64 at most; not taken yet.")
     consent: Literal["true"] = Field(description="That the person shown agreed to be made to speak.")
     face: str = Field("center", description="center, largest, or a number counted from the left.")
     start: Seconds | None = Field(None, description="Where the part to use begins.")
     end: Seconds | None = Field(None, description="Where it ends.")
     resolutions: str = Field("all", description=f"{', '.join(RESOLUTIONS)}; separated by commas.")
+    background: str = Field("e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="Behind what is transparent, RRGGBB.")
 
 
 class FacesForm(_Shape):
     """A clip or photo, and the part of it to look at."""
 
-    file: bytes = Field(description="A video or photo, up to MAX_UPLOAD MiB.")
+    file: bytes = Field(description=_KINDS)
     start: Seconds | None = None
     end: Seconds | None = None
+    background: str = Field("e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="Behind what is transparent, RRGGBB.")
 
 
 class Face(_Shape):

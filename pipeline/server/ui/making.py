@@ -14,7 +14,6 @@ import cv2
 import gradio as gr
 import numpy as np
 
-from pipeline.avatar.photo import SUFFIXES
 from pipeline.avatar.uploads import Made, Order, Stage, Uploads, said
 from pipeline.cancel import CancelToken
 from pipeline.errors import BadRequest, PipelineError
@@ -44,9 +43,8 @@ class Making:
 def lay_out() -> Making:
     """Lay out the tab."""
     gr.Markdown(shown("make_help"))
-    file = gr.File(
-        label=shown("clip"), file_types=["video", "image", *SUFFIXES], height=170, elem_id="clip", type="filepath"
-    )
+    # of any name: what a file is its content says
+    file = gr.File(label=shown("clip"), height=170, elem_id="clip", type="filepath")
     with gr.Accordion(shown("webcam"), open=False, elem_id="webcam"):
         # with sound and unmirrored it is kept as it comes, and nobody needs an ffmpeg
         webcam = gr.Video(

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.avatar.kinds import PICTURES, VIDEOS
 from pipeline.engines.choose import AUTO
 from pipeline.engines.mesh.engine import MeshEngine
 from pipeline.engines.musetalk.engine import MuseTalkEngine
@@ -44,9 +45,11 @@ WORDS = {
     "details": Message("자세히: 소리, 음소, 입 모양", "Details: sound, phonemes, mouths"),
     "inspection": Message("소리와 입 모양", "Sound and mouth"),
     "make_help": Message(
-        "5-15초 동안 카메라를 보고 입을 다문 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다.",
+        "5-15초 동안 카메라를 보고 입을 다문 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다. "
+        f"동영상({', '.join(VIDEOS)} 등)과 사진({', '.join(PICTURES)}, 움직이는 것도)을 받습니다.",
         "Best is a clip of 5 to 15 seconds, looking at the camera, mouth closed. A clip of somebody talking works too, "
-        "and so does a photo.",
+        "and so does a photo. "
+        f"Videos ({', '.join(VIDEOS)}...) and pictures ({', '.join(PICTURES)}, also animated ones) are taken.",
     ),
     "clip": Message("영상이나 사진 (끌어다 놓기)", "Clip or photo (drop it here)"),
     "webcam": Message("웹캠으로 찍기", "Film with the webcam"),

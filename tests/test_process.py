@@ -1,0 +1,51 @@
+"""Work done in a process of its own: what it tells, and what is told of it where it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import BadClip, RenderFailed
+from pipeline.process import run
+
+CRIES = "import os, sys; print('the decoder says: boom', file=sys.stderr, flush=True); "
+BODIES = {
+    "raises": "raise RuntimeError('boom')",
+    "aborts": CRIES + "os.abort()",
+    "exits": CRIES + "os._exit(3)",
+    "floods": "import sys; sys.stderr.write('x' * 5_000_000); sys.exit('boom')",
+}
+
+
+def _run(body: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    (folder / "some_module.py").write_text(body, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+    async def told() -> list[dict[str, Any]]:
+        return [line async for line in run("some_module", [], CancelToken(), 60)]
+
+    return asyncio.run(told())
+
+
+@pytest.mark.parametrize("how", BODIES)
+def test_a_death_is_our_fault_and_is_found_in_the_log_by_its_number(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RenderFailed, match="not your file's fault") as caught:
+        _run(BODIES[how], tmp_path, monkeypatch)
+    [number] = re.findall("Look for ([0-9a-f]{8}) in the server's log", caught.value.message.en)
+    assert number in caught.value.message.ko and "파일 탓이 아닙니다" in caught.value.message.ko
+    [line] = [record.getMessage() for record in caplog.records if number in record.getMessage()]
+    assert "boom" in line and "some_module" in line and len(line) < 10_000
+
+
+def test_what_it_refuses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = """print('{"error": {"ko": "아니요", "en": "no"}, "status": 400}')"""
+    with pytest.raises(BadClip, match="no"):
+        _run(body, tmp_path, monkeypatch)
+    assert _run("""print('{"a": 1}')""", tmp_path, monkeypatch) == [{"a": 1}]
