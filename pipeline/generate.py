@@ -99,6 +99,7 @@ def warm_up(studio: Studio) -> None:
         avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
+        language_of("the first text in Latin letters loads what tells languages apart")
         slow = isinstance(studio.engine, MuseTalkEngine) and not studio.engine.draws_on_gpu  # minutes for five frames
         for _ in () if slow else studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
             pass
@@ -166,12 +167,12 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
     from pipeline.speech.listen import listen
 
     if request.recording is None:
-        yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel)
+        yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel, request.language)
         return
     samples, rate = load_audio(request.recording, studio.settings.max_audio)
     cancel.check()
     if request.text:
-        yield Speech(samples, rate, request.text, language_of(request.text))
+        yield Speech(samples, rate, request.text, request.language or language_of(request.text))
         return
     heard = listen(samples, rate, cancel)
     if not any(mark.text for mark in heard):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.engines.choose import AUTO, preferred
 from pipeline.errors import BadRequest, NotFound, NothingToSay, Unavailable
-from pipeline.speech.language import speakable
+from pipeline.speech.language import LANGUAGES, language_of, speakable, voice_of
 from pipeline.tts.base import CUSTOM_VOICE, TTSEngine
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class GenerateRequest:
 
     text: what to say, trimmed; pack: the avatar's file, inside ``precomputed/``; frame_skip: the mouth is solved
     every n-th frame, 1-10; engine: who moves the mouth, a key of ``Studio.engines``; tts_engine: a key of
-    ``Studio.tts``; tts_voice: one of that engine's voices or "Custom".
+    ``Studio.tts``; tts_voice: one of that engine's voices or "Custom"; language: the one that text is in, as espeak-ng
+    calls it, empty without a text.
     recording: a file with the speech itself; then text is what is said in it, or empty where nobody knows, and no
     engine speaks (tts_engine is empty).
     """
@@ -38,6 +39,7 @@ class GenerateRequest:
     tts_engine: str
     tts_voice: str
     recording: Path | None = None
+    language: str = ""
 
 
 def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
@@ -66,14 +68,19 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     frame_skip = _frame_skip(body)
     resolution = _choice(body, "resolution", RESOLUTIONS)
     lipsync = _lipsync(body, studio)
+    asked = _language(body)
+    language = language_of(text, asked) if text else ""
     if recording is not None:
-        return GenerateRequest(text, _pack(body, resolution, studio), frame_skip, lipsync, "", CUSTOM_VOICE, recording)
+        pack = _pack(body, resolution, studio)
+        return GenerateRequest(text, pack, frame_skip, lipsync, "", CUSTOM_VOICE, recording, language)
     engine = _engine(body, studio)
     voice = _string(body, "tts_voice") or CUSTOM_VOICE
     pack = _pack(body, resolution, studio)
     if voice != CUSTOM_VOICE:
         engine.check_voice(voice)
-    return GenerateRequest(text, pack, frame_skip, lipsync, engine.name, voice)
+    else:
+        engine.check_language(language)
+    return GenerateRequest(text, pack, frame_skip, lipsync, engine.name, voice, language=language)
 
 
 def default_engine(studio: Studio) -> TTSEngine:
@@ -122,6 +129,19 @@ def _frame_skip(body: dict[str, Any]) -> int:
             f"frame_skip: must be an integer from 1 to {MAX_FRAME_SKIP} (1 skips nothing).",
         )
     return value
+
+
+def _language(body: dict[str, Any]) -> str | None:
+    """Return the espeak-ng voice for the language that BODY names; None when it is left out."""
+    value = _string(body, "language")
+    voice = voice_of(value) if value else None
+    if value and voice is None:
+        listed = ", ".join(LANGUAGES)
+        raise BadRequest(
+            f"language: {_shown(value)}은(는) 모르는 언어입니다. 가능한 값: {listed}",
+            f"language: {_shown(value)} is no language that is known. Choose one of: {listed}",
+        )
+    return voice
 
 
 def _lipsync(body: dict[str, Any], studio: Studio) -> str:

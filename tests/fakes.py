@@ -65,7 +65,7 @@ class FakeTTS(TTSEngine):
         if voice not in (CUSTOM_VOICE, "alto", "bass"):
             raise BadRequest("tts_voice: Custom, alto, bass", "tts_voice: choose one of: Custom, alto, bass")
 
-    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         words = text.split()
         if "hang" in words:
             time.sleep(3)  # on purpose: an engine that does not look at its token

@@ -65,7 +65,7 @@ def test_gradio_client_takes_an_engine(client: Client) -> None:
 
 def test_what_was_given_by_position_stays_where_it_was(client: Client) -> None:
     before = ("one", "solo", "480p", "fake", "Custom", 2, None)
-    for given, drawn in ((before, "fake"), ((*before, "bright"), "bright")):
+    for given, drawn in ((before, "fake"), ((*before, "bright"), "bright"), ((*before, "bright", "en"), "bright")):
         video, _, _ = client.predict(*given, api_name="/generate")
         assert drawn_by(Path(video["video"] if isinstance(video, dict) else video)) == drawn
 

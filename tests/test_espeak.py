@@ -12,11 +12,37 @@ import pytest
 from pipeline.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay
 from pipeline.settings import ROOT
-from pipeline.speech.language import language_of, speakable
+from pipeline.speech.language import LANGUAGES, language_of, speakable, voice_of
 from pipeline.tts.base import CUSTOM_VOICE, Speech
 from pipeline.tts.espeak import EspeakEngine
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
+
+
+LANGUAGES_OF_TEXTS = {
+    "en-us": [
+        "Vitamin C helps", "They'd left early", "C++ programming", "MIT graduates earn more", "Los Angeles",
+        "Las Vegas", "El Paso is in Texas", "Die hard fans", "déjà vu", "résumé", "café", "We met at the café.",
+        "He visited Rio de Janeiro last year", "L'Oréal shares rise", "Beyoncé", "A la carte", "AI", "SQL", "IKEA",
+        "El Niño", "über cool", "Login", "Et cetera", "Bon voyage!", "Hi", "The word 金 means gold",
+        "We watched Les Misérables in Paris last night", "Dear Mr. Müller", "I'd rather not say", "1234",
+    ],
+    "fr-fr": ["Bonjour", "Merci beaucoup", "Où est la gare ?", "C'est la vie", "Le café est bon", "Je suis étudiant"],
+    "de": ["Hallo", "Guten Morgen", "Ich heiße Anna", "Der Hund ist groß und braun", "Mein Name ist Max"],
+    "es": ["Hola", "Muchas gracias", "Me llamo Juan", "El perro come", "Vivo en Los Angeles con mi familia"],
+    "it": ["Ciao, come stai?", "Buongiorno, mi chiamo Marco", "Grazie mille", "Va bene", "Mi chiamo Anna"],
+    "tr": ["Merhaba", "Günaydın", "Teşekkür ederim", "Bugün hava güzel", "Türkiye'de yaşıyorum"],
+    "pt": ["Olá, tudo bem?", "Muito obrigado", "Bem-vindo à entrevista", "Eu moro em São Paulo", "Como vai você?"],
+    "vi": ["Xin chào", "Cảm ơn bạn rất nhiều", "Tôi là sinh viên", "Việt Nam", "Xin lỗi"],
+    "nl": ["Goedemorgen, hoe gaat het?"],
+    "pl": ["Dzień dobry, jak się masz?"],
+    "id": ["Selamat pagi, apa kabar?"],
+    "uk": ["Доброго дня, як ся маєте?"],
+    "fa": ["سلام، حال شما چطور است؟"],
+    "ja": ["OpenAIのChatGPT", "iPhone 15 Pro Max を買った"],
+    "cmn": ["我用 ChatGPT 工作"],
+    "ko": ["AI 서버", "Hello, 여러분"],
+}  # fmt: skip
 
 
 def say(text: str, voice: str = CUSTOM_VOICE) -> Speech:
@@ -93,6 +119,48 @@ def test_voice_follows_the_language_of_the_text(text: str, language: str) -> Non
     speech = say(text)
     assert speech.language == language
     assert speech.duration > 0.3
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(name, text) for name, texts in LANGUAGES_OF_TEXTS.items() for text in texts]
+)
+def test_languages_that_share_letters_are_told_apart(language: str, text: str) -> None:
+    assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "language"),
+    [
+        ("Angela Merkel", "de", "de"),
+        ("Roberto Carlos", "pt-BR", "pt-br"),
+        ("東京都", "ja", "ja"),
+        ("東京都", None, "cmn"),
+        ("Hello", "ko", "ko"),
+        ("안녕하세요", "en", "ko"),
+        ("Привет", "uk_UA", "uk"),
+        ("Привет", "en", "ru"),
+        ("こんにちは", "en", "ja"),
+        ("123", "fr", "fr-fr"),
+    ],
+)
+def test_a_language_that_is_asked_for_decides_where_letters_leave_it_open(
+    text: str, asked: str | None, language: str
+) -> None:
+    assert language_of(text, voice_of(asked) if asked else None) == language
+
+
+def test_every_language_that_may_be_asked_for_is_known() -> None:
+    assert all(voice_of(language) for language in LANGUAGES)
+    assert [voice_of(one) for one in ("EN", "zh-CN", "zh", "pt_BR", "fr-CA", "klingon", "")] == [
+        "en-us", "cmn", "cmn", "pt-br", "fr-fr", None, None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["မင်္ဂလာပါ ခင်ဗျာ", "សួស្តី អ្នក", "ສະບາຍດີ ທ່ານ", "བཀྲ་ཤིས་བདེ་ལེགས"])
+def test_a_language_that_no_voice_speaks_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="no voice that speaks") as refused:
+        say(text)
+    assert language_of(text) in str(refused.value)
 
 
 def test_a_voice_can_be_named() -> None:

@@ -45,7 +45,7 @@ class Saying(FakeTTS):
     def __init__(self, pieces: Sequence[Speech]) -> None:
         self._pieces = pieces
 
-    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         yield from self._pieces
 
 

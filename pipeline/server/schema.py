@@ -45,6 +45,7 @@ class LipsyncBody(_Shape):
     )
     tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
     tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
+    language: str | None = Field(None, description="The language of the text, such as ko, en or fr; seen if left out.")
 
 
 class Problem(_Shape):

@@ -35,13 +35,14 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
 
     Phoneme marks are taken as they are. Character and word marks fix the words, and the phonemes that espeak-ng gives
     for the same text are laid between their ends. Without marks, or where they hold no time, the sound itself is
-    aligned; without a text it is listened to. Raises Unavailable when espeak-ng cannot be loaded, Cancelled.
+    aligned; without a text, or in a language that espeak-ng does not speak, it is listened to. Raises Unavailable when
+    espeak-ng cannot be loaded, Cancelled.
     """
     cancel = cancel or CancelToken()
     if speech.marks and speech.marks[0].kind == "phoneme":
         return speech.marks
     text, words = _words(speech.marks)
-    if not speakable(text or speech.text):
+    if not speakable(text or speech.text) or not espeak.speaks(speech.language):
         return listen(speech.samples, speech.rate, cancel)
     if not any(word.finish > word.begin for word in words):
         return align(speech, espeak, cancel)

@@ -36,7 +36,7 @@ def words_of(speech: Speech, phonemes: tuple[Mark, ...], espeak: EspeakEngine, c
         heard = [(at, mark.start) for at, mark in zip(offsets, speech.marks, strict=False) if speakable(mark.text)]
         return place_words("".join(mark.text for mark in speech.marks), heard, phonemes)
     sounds = [mark for mark in phonemes if mark.text]
-    if not sounds or not speakable(speech.text):
+    if not sounds or not speakable(speech.text) or not espeak.speaks(speech.language):
         return ()
     # the phonemes are those that espeak-ng has for this text: a word begins with the phoneme of the same number
     pieces = reading(speech.text, speech.language)

@@ -124,14 +124,19 @@ class TTSEngine(Protocol):
         """Raise BadRequest, listing the choices, when VOICE is not one of this engine's."""
         ...
 
-    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+    def check_language(self, language: str) -> None:
+        """Raise BadRequest when no voice of this engine speaks LANGUAGE (an espeak-ng voice name)."""
+        return
+
+    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         """Say TEXT, yielding it in pieces as they come: cut in the pauses between sentences, where there are any.
 
-        The pieces' texts joined are TEXT. Raises NothingToSay, Unavailable (no key, quota, busy, unreachable),
-        SpeechFailed, Cancelled.
+        LANGUAGE is the one that TEXT is in; None has the engine find out. The pieces' texts joined are TEXT.
+
+        Raises NothingToSay, Unavailable (no key, quota, busy, unreachable), SpeechFailed, Cancelled.
         """
         ...
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken) -> Speech:
+    def synthesize(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Speech:
         """Say TEXT and return all of it; raises as ``stream`` does."""
-        return joined(self.stream(text, voice, cancel))
+        return joined(self.stream(text, voice, cancel, language))

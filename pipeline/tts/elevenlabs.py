@@ -85,7 +85,7 @@ class ElevenLabsEngine(TTSEngine):
         if voice not in [known.id for known in choices]:
             raise unknown_voice(self.name, voice, [CUSTOM_VOICE, *(f"{v.id} ({v.name})" for v in choices)])
 
-    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         """Say TEXT a sentence at a time, with a mark for every character where the service gives their times.
 
         Raises NothingToSay, Unavailable (no key, refused, quota, busy, unreachable, hanging, no such voice),
@@ -94,14 +94,15 @@ class ElevenLabsEngine(TTSEngine):
         if not speakable(text):
             raise nothing_to_say()
         said = plain(text)
+        spoken = language or language_of(text)
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
         async def speak(client: AsyncElevenLabs, push: Callable[[Speech], object]) -> None:
             options: dict[str, Any] = {}
-            model, language = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(language_of(said))
-            if language and model not in _WITHOUT_LANGUAGE_CODE:
-                options["language_code"] = language
-            answer = _Answer(text, said, language_of(text))
+            model, code = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(spoken)
+            if code and model not in _WITHOUT_LANGUAGE_CODE:
+                options["language_code"] = code
+            answer = _Answer(text, said, spoken)
             stream = client.text_to_speech.stream_with_timestamps(
                 voice_id,
                 text=said,

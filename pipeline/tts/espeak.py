@@ -25,7 +25,7 @@ from pipeline.speech.piece import source_offset
 from pipeline.speech.reading import reading
 from pipeline.speech.words import place_words, word_start
 from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
-from pipeline.tts.refusals import nothing_to_say, unknown_voice
+from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ DEFAULT_RATE = 175
 """Words per minute; the library's own default."""
 DEFAULT_PITCH = 50
 """0..100; the library's own default."""
+
+_SPELLS = ("my", "shn")
+"""Voices whose dictionaries do not read the letters of their language: they leave most of them out."""
 
 _CLAUSE_END = re.compile(r"[^\w\s]\s+")
 
@@ -136,7 +139,7 @@ class _Entry:
 
 @cache
 def _catalogue() -> dict[str, _Entry]:
-    """Return the voices by language, those without a dictionary left out. Raises Unavailable."""
+    """Return the voices by language, those that cannot read left out. Raises Unavailable."""
     library = _library()
     found: dict[str, _Entry] = {}
     with library.lock:
@@ -147,7 +150,7 @@ def _catalogue() -> dict[str, _Entry]:
             # languages: a priority byte and a name ended by NUL, over and over; the first is the voice's own
             language = c.string_at(voice.languages + 1).decode("ascii", "replace")
             name, file = voice.name.decode("utf-8", "replace"), voice.identifier.decode("utf-8", "replace")
-            if _has_dictionary(library.data, file, language):
+            if language not in _SPELLS and _has_dictionary(library.data, file, language):
                 found.setdefault(language, _Entry(Voice(language, name, language), file))
             index += 1
     return found
@@ -192,16 +195,27 @@ class EspeakEngine(TTSEngine):
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
-    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+    def speaks(self, language: str) -> bool:
+        """Return whether there is a voice for LANGUAGE. Raises Unavailable."""
+        return language in _catalogue()
+
+    def check_language(self, language: str) -> None:
+        """Raise BadRequest when eSpeak NG does not speak LANGUAGE. Raises Unavailable."""
+        if not self.speaks(language):
+            raise unspoken_language(self.name, language)
+
+    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         """Say TEXT a sentence at a time, with its words, and a phoneme mark for every sound and pause in it.
 
         Numbers, units and abbreviations in Korean are said as a Korean would say them.
 
-        Raises NothingToSay, BadRequest (voice), Unavailable (library), SpeechFailed, Cancelled.
+        Raises NothingToSay, BadRequest (voice, language), Unavailable (library), SpeechFailed, Cancelled.
         """
         if not speakable(text):
             raise nothing_to_say()
-        language = language_of(text) if voice == CUSTOM_VOICE else voice
+        language = (language or language_of(text)) if voice == CUSTOM_VOICE else voice
+        if voice == CUSTOM_VOICE:
+            self.check_language(language)
         pieces = reading(text, language)
         aloud = "".join(piece.spoken for piece in pieces)
         sounded = False

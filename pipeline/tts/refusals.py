@@ -15,6 +15,16 @@ def nothing_to_say() -> NothingToSay:
     )
 
 
+def unspoken_language(engine: str, language: str) -> BadRequest:
+    """Return the error for a text in a LANGUAGE that no voice of ENGINE speaks."""
+    return BadRequest(
+        f"text: {engine}에는 이 글의 언어({language})를 말하는 음성이 없습니다. 다른 언어로 쓰거나, 이 언어를 말하는 "
+        "tts_engine을 고르거나, 글의 언어가 다르면 language로 알려 주세요.",
+        f"text: {engine} has no voice that speaks the language of this text ({language}). Write it in another "
+        "language, choose a tts_engine that speaks this one, or name the right one in language if it is another.",
+    )
+
+
 def unknown_voice(engine: str, voice: str, choices: Iterable[str]) -> BadRequest:
     """Return the error for a VOICE that ENGINE does not have; it lists the CHOICES."""
     listed = ", ".join(choices)

@@ -25,8 +25,8 @@ import numpy as np
 
 from pipeline.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
-from pipeline.speech.korean import read_aloud
 from pipeline.speech.language import language_of, plain, speakable
+from pipeline.speech.reading import read_aloud
 from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine, Voice
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
@@ -104,7 +104,7 @@ class SupertonicEngine(TTSEngine):
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
-    def stream(self, text: str, voice: str, cancel: CancelToken) -> Iterator[Speech]:
+    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         """Say TEXT a sentence at a time, without marks.
 
         Raises NothingToSay, BadRequest (voice), Unavailable (not installed, no weights), SpeechFailed, Cancelled.
@@ -112,14 +112,14 @@ class SupertonicEngine(TTSEngine):
         if not speakable(text):
             raise nothing_to_say()
         self.check_voice(voice)
-        language = language_of(text)
+        language = language or language_of(text)
         style = self._style(voice)
         pause = 0.0
         for sentence in _sentences(plain(text)):
             parts = [np.zeros(0, np.float32)]
             with self._lock:
                 synthesizer = self._open()
-                for part in _parts(_without_pictures(read_aloud(sentence) if language == "ko" else sentence)):
+                for part in _parts(_without_pictures(read_aloud(sentence, language))):
                     cancel.check()
                     silence = np.zeros(round(pause * synthesizer.sample_rate), np.float32)
                     parts += [silence, _say(synthesizer, part, style, language)]

@@ -23,6 +23,7 @@ from pipeline.server.ui import bar, making
 from pipeline.server.ui.portraits import Portraits, make_picker
 from pipeline.server.ui.speak import EXAMPLES, Speaking
 from pipeline.server.ui.words import AUTOMATIC, STOPPED, STOPPING, TITLE, WAITING, shown, visitors_language
+from pipeline.speech.language import LANGUAGES
 from pipeline.tts.base import CUSTOM_VOICE
 
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -60,7 +61,7 @@ SETTLED = f"""(stage) => {{
     return stage.state === 'stopping' ? {bar.pressed(STOPPED, "idle")} : stage;
 }}"""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
-WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -2), null, fields.at(-1)]"
+WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -3), null, ...fields.slice(-2)]"
 """What is said on the tab for texts is not the recording that lies on another."""
 PLAYER, PLAYER_CSS, IDLE_JS, PLAYER_JS = (
     Path(__file__).with_name(name).read_text("utf-8") for name in ("player.html", "player.css", "idle.js", "player.js")
@@ -109,14 +110,15 @@ class _Settings:
     voice: gr.Dropdown
     frame_skip: gr.Slider
     engine: gr.Dropdown
+    language: gr.Dropdown
 
     def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
         """Return what the public function takes, in its order."""
-        return [text, *self._before_audio, audio, self.engine]
+        return [text, *self._before_audio, audio, self.engine, self.language]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
         """Return what a request in JSON holds."""
-        return [text, *self._before_audio, self.engine]
+        return [text, *self._before_audio, self.engine, self.language]
 
     @property
     def _before_audio(self) -> list[Any]:
@@ -310,7 +312,14 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             visible=False,
             elem_id="engine",
         )
-    return _Settings(avatar, resolution, tts_engine, voice, frame_skip, engine)
+        language = gr.Dropdown(
+            [(AUTOMATIC.en, ""), *LANGUAGES],
+            value="",
+            label=shown("language"),
+            allow_custom_value=True,
+            elem_id="language",
+        )
+    return _Settings(avatar, resolution, tts_engine, voice, frame_skip, engine, language)
 
 
 def _lay_out_result() -> _Result:

@@ -114,10 +114,11 @@ class Speaking:
         tts_voice: str | None,
         frame_skip: float,
         engine: str | None,
+        language: str | None,
     ) -> tuple[str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript and Python."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
-        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip, engine)
+        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip, engine, language)
         return snippets(url, body, self._studio.settings.api_keys)
 
     async def generate(
@@ -131,14 +132,15 @@ class Speaking:
         frame_skip: float,
         audio: str | None = None,
         engine: str | None = None,
+        language: str | None = None,
     ) -> AsyncIterator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
         With a recording, a text that is still one of the examples is not taken for what it says.
         """
         said = "" if audio and text in EXAMPLES else text
-        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip, engine)
-        language = visitors_language(request)
+        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip, engine, language)
+        reader = visitors_language(request)
         task_id = ""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         try:
@@ -149,11 +151,11 @@ class Speaking:
                         raise event.error.afresh()
                     task_id = task.id
                     video = str(task.video) if isinstance(event, Done) else None
-                    yield video, {**to_json(event, task_id, language), **bar.at_event(event, language)}, task_id
+                    yield video, {**to_json(event, task_id, reader), **bar.at_event(event, reader)}, task_id
         except PipelineError as error:
             failed = Failed(error)
-            yield None, {**to_json(failed, task_id, language), **bar.at_event(failed, language)}, task_id
-            raise gr.Error(error.message.in_language(language), print_exception=False) from None
+            yield None, {**to_json(failed, task_id, reader), **bar.at_event(failed, reader)}, task_id
+            raise gr.Error(error.message.in_language(reader), print_exception=False) from None
 
 
 def _body(
@@ -164,6 +166,7 @@ def _body(
     tts_voice: str | None,
     frame_skip: float,
     engine: str | None,
+    language: str | None,
 ) -> dict[str, Any]:
     """Return a request as REST takes it."""
     return {
@@ -174,4 +177,5 @@ def _body(
         "tts_voice": tts_voice,
         "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         "engine": engine,
+        "language": language or None,
     }

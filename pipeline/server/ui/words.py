@@ -40,6 +40,7 @@ WORDS = {
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),
+    "language": Message("글의 언어", "Language of the text"),
     "player": Message("재생", "Player"),
     "status": Message("진행 상태", "Status"),
     "details": Message("자세히: 소리, 음소, 입 모양", "Details: sound, phonemes, mouths"),
