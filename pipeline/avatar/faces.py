@@ -1,4 +1,4 @@
-"""Finds faces and their 478 points; the only module that imports MediaPipe.
+"""Finds faces and their 478 points.
 
 Face Mesh alone misses faces that are small in the picture. The full-range detector finds them from about 60 pixels of
 width; the mesh is then solved on an enlarged crop around one of them, which follows the face from frame to frame.
@@ -6,17 +6,15 @@ width; the mesh is then solved on an enlarged crop around one of them, which fol
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from pipeline.avatar.basis import OVAL
+from pipeline.avatar.face_net import FaceDetector, FaceMesh
 from pipeline.errors import BadClip
 
 FaceChoice = Literal["center", "largest"] | int
@@ -26,7 +24,8 @@ _CROP = 480
 """Pixels of the enlarged crop in which the mesh is solved."""
 _REACH = 1.1
 """Half the crop's side, in face heights or widths, whichever is larger."""
-_DETECTION = 0.5
+_DETECTION = 0.6
+"""The least score of a face, 0..1: what MediaPipe's own graph takes, whatever it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -69,38 +68,21 @@ def choose(boxes: list[Box], width: int, height: int, which: FaceChoice) -> Box:
 
 
 class FaceFinder:
-    """MediaPipe's detector and mesh; use as a context manager, from one thread."""
+    """The detector and the mesh; use as a context manager, from one thread."""
 
     def __enter__(self) -> FaceFinder:
-        with _quiet():
-            import mediapipe
-
-            solutions: Any = mediapipe.solutions
-            self._detector = solutions.face_detection.FaceDetection(
-                model_selection=1, min_detection_confidence=_DETECTION
-            )
-            self._mesh = solutions.face_mesh.FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
-            blank = np.zeros((_CROP, _CROP, 3), np.uint8)
-            self._detector.process(blank)  # the models load, and speak, at their first picture
-            self._mesh.process(blank)
-        self._heard = False
+        self._detector, self._mesh = FaceDetector(near=False, threshold=_DETECTION), FaceMesh()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._detector.close()
-        self._mesh.close()
+        del self._detector, self._mesh
 
     def boxes(self, picture: np.ndarray) -> list[Box]:
         """Return the faces of PICTURE ((height, width, 3) uint8 RGB), left to right."""
-        height, width = picture.shape[:2]
-        found = []
-        for detection in self._detector.process(picture).detections or ():
-            box = detection.location_data.relative_bounding_box
-            found.append(
-                Box(box.xmin * width, box.ymin * height, box.width * width, box.height * height, detection.score[0])
-            )
+        faces = self._detector.find(picture)[:, [0, 1, 2, 3, 16]].tolist()
+        found = [Box(left, top, right - left, bottom - top, score) for left, top, right, bottom, score in faces]
         return sorted(found, key=lambda box: box.x)
 
     def points(self, picture: np.ndarray, box: Box) -> np.ndarray | None:
@@ -110,12 +92,9 @@ class FaceFinder:
         carry = np.array([[scale, 0, _CROP / 2 - center[0] * scale], [0, scale, _CROP / 2 - center[1] * scale]])
         how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
         crop = cv2.warpAffine(picture, carry, (_CROP, _CROP), flags=how, borderMode=cv2.BORDER_REPLICATE)
-        with contextlib.nullcontext() if self._heard else _quiet():
-            found = self._mesh.process(crop).multi_face_landmarks
-        self._heard = self._heard or bool(found)  # the first face makes it speak once more
-        if not found:
+        points = self._mesh.find(crop)
+        if points is None:
             return None
-        points = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float32) * _CROP
         points[:, :2] -= _CROP / 2
         points /= scale
         points[:, :2] += center
@@ -127,17 +106,3 @@ def box_of(points: np.ndarray) -> Box:
     oval = points[list(OVAL), :2]
     (left, top), (right, bottom) = oval.min(0), oval.max(0)
     return Box(float(left), float(top), float(right - left), float(bottom - top))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep away what MediaPipe's C++ writes to the standard error stream past any logger while it starts."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
