@@ -263,4 +263,5 @@ def _sample(features: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.nd
 def _from_frame(points: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return points of a crop, (n, 2) quarters of a cell, in pixels of the mesh's square."""
     matrix, origin = frame
-    return points / 4 @ matrix + origin
+    placed: np.ndarray = points / 4 @ matrix + origin
+    return placed

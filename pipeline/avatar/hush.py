@@ -56,7 +56,7 @@ def hush(footage: Footage, person: Person) -> Person:
     for number, frame in enumerate(frames):
         mover.move(frame, number, still)
     mouth = _Mouth(replace(talking, landmarks=person.rest), frames, lender)
-    for number in np.flatnonzero(gain):
+    for number in np.flatnonzero(gain).tolist():
         mouth.lend(frames[number], number, float(gain[number]))
     share = gain[:, None, None]
     return replace(person, landmarks=person.landmarks * (1 - share) + person.rest * share)
@@ -75,7 +75,7 @@ def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
     pose = head_pose(landmarks)
     for angle in (pose.yaw, pose.pitch):
         badness += _DEGREE * np.abs(angle - np.median(angle[fit]))
-    detail = np.array([_detail(footage.frame(number), landmarks[number]) for number in closed])
+    detail = np.array([_detail(footage.frame(number), landmarks[number]) for number in closed.tolist()])
     return int(closed[(badness[closed] - _BLURRED * detail / detail.max()).argmin()])
 
 

@@ -45,4 +45,5 @@ def _nearest(flags: np.ndarray) -> np.ndarray:
     after = np.searchsorted(known, np.arange(len(flags))).clip(0, len(known) - 1)
     before = (after - 1).clip(0)
     closer = np.abs(known[before] - np.arange(len(flags))) <= np.abs(known[after] - np.arange(len(flags)))
-    return np.where(closer, known[before], known[after])
+    nearest: np.ndarray = np.where(closer, known[before], known[after])
+    return nearest

@@ -13,6 +13,7 @@ import argparse
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -80,7 +81,8 @@ def main() -> None:
     layers = learn(looks, mouths, rng)
     named = {f"weights{i}": weights for i, (weights, _) in enumerate(layers)}
     named |= {f"bias{i}": bias for i, (_, bias) in enumerate(layers)}
-    np.savez_compressed(out, usual=usual.astype(np.float16), **{k: v.astype(np.float16) for k, v in named.items()})
+    stored: dict[str, Any] = {name: values.astype(np.float16) for name, values in named.items()}
+    np.savez_compressed(out, usual=usual.astype(np.float16), **stored)
 
 
 def record(voice: str, rng: np.random.Generator) -> Recording:

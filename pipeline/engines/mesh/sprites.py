@@ -114,7 +114,9 @@ def _edge(picture: np.ndarray) -> float:
 
 
 def _read(name: str, place: dict[str, float], density: float) -> Sprite:
-    picture = cv2.imread(str(ASSETS / f"mouth_{name}.png"), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
+    stored = cv2.imread(str(ASSETS / f"mouth_{name}.png"), cv2.IMREAD_UNCHANGED)
+    assert stored is not None, f"mouth_{name}.png is missing"
+    picture = stored.astype(np.float32) / 255
     height, width = picture.shape[:2]
     unit = place["units_per_pixel"]
     left, top = place["left"], place["top"]

@@ -27,7 +27,8 @@ def _cubic_weights() -> np.ndarray:
     away = np.abs(place - (-1, 0, 1, 2))
     near = ((a + 2) * away - (a + 3)) * away**2 + 1
     far = ((away - 5) * away + 8) * a * away - 4 * a
-    return np.where(away <= 1, near, far).astype(np.float32)
+    weights: np.ndarray = np.where(away <= 1, near, far).astype(np.float32)
+    return weights
 
 
 _WEIGHTS = _cubic_weights()

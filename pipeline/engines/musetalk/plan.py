@@ -50,7 +50,7 @@ def plan(mouth: np.ndarray, faces: np.ndarray, fps: float, frame_skip: int = 1) 
 
 def _speaking(mouth: np.ndarray, fps: float) -> np.ndarray:
     """Return (frames,) float32: 0 where the mouth rests, 1 where it speaks, rising and falling within speech."""
-    moves = mouth.any(axis=1)
+    moves = np.asarray(mouth.any(axis=1))
     pause = max(1, round(PAUSE_SECONDS * fps))
     moves |= binary_closing(np.pad(moves, pause), np.ones(pause))[pause : len(moves) + pause]
     around = uniform_filter1d(moves.astype(np.float32), 2 * round(FADE_SECONDS * fps / 2) + 1, mode="nearest")

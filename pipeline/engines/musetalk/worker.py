@@ -90,7 +90,7 @@ class Worker:
             sides = (inpainting.boxes[:, 2:] - inpainting.boxes[:, :2]).max(0)
             size = avatar.width, avatar.height
             blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self.device)
-            gain = fade(inpainting.boxes.any(axis=1))
+            gain = fade(np.asarray(inpainting.boxes.any(axis=1)))
             done = first
             with contextlib.closing(clip.frames(first)) as frames:
                 for stretch in stretches:
