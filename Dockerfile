@@ -1,11 +1,7 @@
 # The server in a container: docker compose up   (a GPU: see compose.gpu.yaml)
 FROM python:3.11-slim-bookworm
 
-# mediapipe's OpenCV wants libGL and GLib; everything else comes as Python packages
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 avatar
+RUN useradd --create-home --uid 1000 avatar
 
 WORKDIR /app
 
