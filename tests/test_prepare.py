@@ -150,7 +150,7 @@ def test_a_wandering_rate_becomes_steady(tmp_path: Path) -> None:
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     clip = open_clip(path)
-    assert (clip.constant, clip.wanted_fps) in ((False, 25), (False, 30))
+    assert (clip.timeline.constant, clip.wanted_fps) in ((False, 25), (False, 30))
     for number, frame in enumerate(pictures(clip, 320, 180)):
         time = 1000 * (number + 0.5) / clip.wanted_fps
         expected = int(np.searchsorted(shown_at, float(time), side="right")) - 1

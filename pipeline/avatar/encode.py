@@ -10,20 +10,24 @@ from pathlib import Path
 import av
 
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ColorTags
+from pipeline.video.reader import ColorTags, open_file
 
 _X264 = {"preset": "medium", "crf": "16", "g": "250"}
 """Differences from the source stay below what can be seen; packs are read from their start, so key frames are few."""
 
 
-def keep_stream(path: Path) -> bytes:
-    """Return an mp4 with the first video stream of the clip at PATH, bit for bit, and nothing else."""
-    out = io.BytesIO()
-    with av.open(str(path), mode="r") as source, av.open(out, mode="w", format="mp4") as target:
-        stream = source.streams.video[0]
+def keep_stream(path: Path, number: int) -> bytes:
+    """Return an mp4 of stream NUMBER of those with pictures of the clip at PATH, bit for bit, from time 0 on."""
+    out, shift = io.BytesIO(), None
+    with open_file(path) as source, av.open(out, mode="w", format="mp4") as target:
+        stream = source.streams.video[number]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
             if packet.dts is not None:
+                # what lies before 0 would be hidden; packets come with the earliest picture first
+                shift = (packet.dts if packet.pts is None else packet.pts) if shift is None else shift
+                packet.dts -= shift
+                packet.pts = None if packet.pts is None else packet.pts - shift
                 packet.stream = copy
                 target.mux(packet)
     return out.getvalue()

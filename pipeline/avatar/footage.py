@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder, box_of, choose
 from pipeline.avatar.steady import HeadMotion
-from pipeline.errors import BadClip
+from pipeline.errors import BadClip, Message
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -39,7 +39,8 @@ class Footage:
     was found; motion: (n, 2, 3), each frame's head movement since the one before it; patches: (n, PATCH, PATCH) uint8,
     the face upright, from its eyes to its chin; sharpness: (n,), how strong the finest detail of the face is beside its
     contrast (0.1 is soft, 0.3 crisp); fps: frames per second; colors: tags for the videos made of it;
-    seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number.
+    seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number;
+    left_out: what of the clip is not among the frames, in sentences.
     """
 
     frames: np.ndarray
@@ -51,6 +52,7 @@ class Footage:
     colors: ColorTags
     seen: tuple[Box, ...]
     chosen: int
+    left_out: tuple[Message, ...] = ()
 
     @property
     def found(self) -> np.ndarray:

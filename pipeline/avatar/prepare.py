@@ -134,12 +134,13 @@ def _film(
     clip = open_clip(path, start, end)
     width, height = size_at(clip.width, clip.height, _WORK_SIDE)
     kept, source = None, pictures(clip, width, height)
-    if clip.plain and (width, height) == (clip.width, clip.height) and clip.wanted_fps == clip.fps:
-        kept = keep_stream(clip.path)
+    if clip.plain and (width, height) == (clip.width, clip.height):
+        kept = keep_stream(clip.path, clip.stream)
         source = ClipReader(kept).once()
     expected = round((clip.end - clip.start) * clip.wanted_fps)
     try:
-        return film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress), kept
+        footage = film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress)
+        return replace(footage, left_out=clip.left_out), kept
     except RenderFailed as error:
         raise unreadable(clip.path, "its stream is broken") from error
 

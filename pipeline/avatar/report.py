@@ -131,6 +131,7 @@ def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings,
         "teeth": found.message.en,
         "teeth_ko": found.message.ko,
         "problems": listed,
+        "left_out": [{"message": message.en, "message_ko": message.ko} for message in footage.left_out],
     }
     path = folder / "report.json"
     path.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -250,5 +250,5 @@ def said(report: dict[str, Any]) -> list[Message]:
             f"The mouth can be moved in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
         ),
         Message(report["teeth_ko"], report["teeth"]),
-        *(Message(problem["message_ko"], problem["message"]) for problem in report["problems"]),
+        *(Message(told["message_ko"], told["message"]) for told in (*report["problems"], *report.get("left_out", ()))),
     ]

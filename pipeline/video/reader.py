@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -34,6 +35,14 @@ class ColorTags:
         codec_context.colorspace = self.space
         codec_context.color_primaries = self.primaries
         codec_context.color_trc = self.trc
+
+
+def open_file(path: Path) -> av.container.InputContainer:
+    """Open the media file at PATH, whatever its name is: FFmpeg would take "10:30.mp4" for an address.
+
+    Raises OSError and av.error.FFmpegError.
+    """
+    return av.open(f"file:{path}", mode="r")
 
 
 class ClipReader:
