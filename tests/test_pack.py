@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import tracemalloc
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -175,12 +176,116 @@ def test_sizes_that_are_not_there_are_not_reserved() -> None:
     reconstruct = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
     for data in (
         b"}S'a'\n" + reconstruct + shape + b"s.",
-        b"\x80\x04N\x94r\xff\xff\xff\x7f.",  # a memo slot far away would be a table of gigabytes
         b"\x80\x05\x96" + huge.to_bytes(8, "little") + b"abc.",  # BYTEARRAY8
         b"\x80\x04\x8e" + huge.to_bytes(8, "little") + b"abc.",  # BINBYTES8
     ):
         with pytest.raises(Refused):
             restricted_loads(data)
+
+
+def _laughs(deepest: bytes, levels: int = 60) -> bytes:
+    """Return a tuple in so many levels, each of which refers to the one below twice: 2**LEVELS values in all."""
+    return deepest + b"".join(b"q%ch%c\x86" % (level, level) for level in range(levels))
+
+
+_DTYPE = b"cnumpy\ndtype\n"
+_BUFFER = b"cnumpy.core.numeric\n_frombuffer\n"
+_BYTES_OF_TEXT = b"c_codecs\nencode\n"
+_DEEP = b")" + b"\x85" * 300_000
+_HARM = {
+    "a deep tuple as a key": b"}" + _DEEP + b"Ns.",
+    "a tuple of tuples as a key": b"}" + _laughs(b")") + b"Ns.",
+    "a number as a key": b"}K\x01Ns.",
+    "numbers that collide as keys": b"}("
+    + b"".join(b"\x8a\x0a" + (n * (2**61 - 1)).to_bytes(10, "little") + b"N" for n in range(60_000))
+    + b"u.",
+    "bytes as a key": b"}C\x01aNs.",
+    "a deep tuple": b"}U\x01a" + _DEEP + b"s.",
+    "a deep list": b"}U\x01a" + b"]" * 200_000 + b"a" * 199_999 + b"s.",
+    "deep dicts": b"}" + b"U\x01a}" * 100_000 + b"s" * 100_000 + b".",
+    "a list in itself": b"}U\x01a]q\x00h\x00as.",
+    "a dict in itself": b"}q\x00U\x01ah\x00s.",
+    "tuples of tuples": b"}U\x01a" + _laughs(b")", 7) * 9 + b"s.",
+    "one list very often": b"}U\x01a](" + b"]q\x00(" + b"N" * 10_000 + b"e" + b"h\x00" * 10_000 + b"es.",
+    "tuples of tuples as a format": b"}U\x06format" + _laughs(b")") + b"s.",
+    "tuples of tuples as a version": b"}U\x06formatU\x0bavatar-packsU\x07version" + _laughs(b")") + b"s.",
+    "tuples of tuples as a dtype": _DTYPE + b"(" + _laughs(b")") + b"tR.",
+    "tuples of tuples as a shape": _BUFFER + b"(C\x00" + _DTYPE + b"(U\x02f4tR(" + _laughs(b")") + b"tU\x01CtR.",
+    "tuples of tuples as an encoding": _BYTES_OF_TEXT + b"(U\x01a" + _laughs(b")") + b"tR.",
+    "a memo slot far away": b"}r\xff\xff\xff\x7f.",
+    "a memo slot far away, in digits": b"}p2147483647\n.",
+    "a number of a million digits": b"}U\x01a\x8b\x40\x42\x0f\x00" + b"\x01" * 1_000_000 + b"s.",
+    "a number of many digits": b"}U\x01aL" + b"9" * 4000 + b"L\ns.",
+    "a text as arguments": _DTYPE + b"X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"R.",
+    "a list as arguments": _DTYPE + b"]R.",
+    "one text made bytes very often": b"}U\x01a](X\x40\x42\x0f\x00"
+    + b"a" * 1_000_000
+    + b"q\x000"
+    + (_BYTES_OF_TEXT + b"(h\x00U\x06latin1tR") * 1000
+    + b"es.",
+    "one array very often": b"}U\x01a](B\x40\x42\x0f\x00"
+    + b"\x00" * 1_000_000
+    + b"q\x000"
+    + (_BUFFER + b"(h\x00" + _DTYPE + b"(U\x02b1tR(J\x40\x42\x0f\x00tU\x01CtR") * 1000
+    + b"es.",
+    "an array larger than its bytes": b"}U\x01a" + _BUFFER + b"(C\x04abcd" + _DTYPE + b"(U\x02f4tR(K\x02tU\x01CtRs.",
+    "an array smaller than its bytes": b"}U\x01a"
+    + _BUFFER
+    + b"(C\x08abcdabcd"
+    + _DTYPE
+    + b"(U\x02f4tR(K\x01tU\x01CtRs.",
+    "an array of less than nothing": b"}U\x01a"
+    + _BUFFER
+    + b"(C\x04abcd"
+    + _DTYPE
+    + b"(U\x02f4tR(J\xff\xff\xff\xfftU\x01CtRs.",
+    "an endless side": b"}U\x01a"
+    + _BUFFER
+    + b"(C\x00"
+    + _DTYPE
+    + b"(U\x02f4tR(K\x00J\xff\xff\xff\x7fJ\xff\xff\xff\x7f"
+    + b"J\xff\xff\xff\x7ftU\x01CtRs.",
+    "too many opcodes": b"}" + b"N0" * 300_000 + b".",
+    "marks": b"}" + b"(" * 600_000 + b".",
+    "a name alone": b"}U\x01a" + _DTYPE + b"s.",
+    "a changed name": b"}U\x01a" + _DTYPE + b"}bs.",
+    "a changed list": b"}U\x01a]}bs.",
+    "items of a list": b"}U\x01a]K\x00Nss.",
+    "a key without a value": b"}(U\x01au.",
+    "more than there is": b"}s.",
+    "below a mark": b"}(U\x01as.",
+    "a memo slot that is empty": b"}h\x07.",
+    "nothing": b"\x80\x04.",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pickled", _HARM.values(), ids=_HARM.keys())
+def test_what_would_crash_hang_or_fill_the_memory_is_refused(pickled: bytes, tmp_path: Path) -> None:
+    with pytest.raises(BadPack):
+        load(_write(tmp_path / "x.pkl", pickled))
+
+
+@pytest.mark.parametrize("what", [name for name in _HARM if "often" in name or "far" in name])
+def test_what_is_refused_takes_no_memory(what: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused):
+            restricted_loads(_HARM[what])
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_opcodes_are_enough_for_any_pack() -> None:
+    content = {
+        "frames": [np.full((2, 2, 3), n, np.uint8) for n in range(2000)],
+        "boxes": [(1, 2, 3, np.int64(4))] * 2000,
+    }
+    for protocol in range(6):
+        back = restricted_loads(pickle.dumps(content, protocol=protocol))
+        assert isinstance(back, dict) and back["boxes"] == content["boxes"]
+        assert all((one == two).all() for one, two in zip(back["frames"], content["frames"], strict=True))
 
 
 def test_object_arrays_are_refused(content: dict[str, object], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,6 +98,34 @@ def test_shipped_packs_open_and_are_kept() -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 4 and all(avatar is found[0] for avatar in found)
+
+
+def test_a_pack_that_is_read_for_long_keeps_nobody_from_another(
+    store: AvatarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    read: list[str] = []
+
+    def load(path: Path) -> SimpleNamespace:
+        read.append(path.name)
+        if path.name.startswith("talk_long"):
+            begun.set()
+            assert go_on.wait(30)
+        return SimpleNamespace(id=path.name, landmarks=())
+
+    monkeypatch.setattr("pipeline.avatar.store.load", load)
+    stubborn, other = store.find("talk_long", "720p"), store.find("bob", "720p")
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(store.load(stubborn))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(30)
+    assert store.load(other) is store.load(other) and not found
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3 and all(avatar is found[0] for avatar in found)
+    assert sorted(read) == [other.name, stubborn.name]  # each once
 
 
 def test_a_changed_pack_is_read_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.avatar.encode import encode
 from pipeline.avatar.footage import film
 from pipeline.avatar.hush import hush
 from pipeline.avatar.measure import measure
-from pipeline.avatar.pack import ORIGINAL_PICTURES, Avatar
+from pipeline.avatar.pack import MAX_BYTES, MAX_FRAMES, MAX_SIDE, ORIGINAL_PICTURES, Avatar
 from pipeline.avatar.teeth import find_teeth
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
@@ -40,9 +40,11 @@ def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
         raise ValueError("frames: not pictures")
     if any(not isinstance(one, np.ndarray) or one.shape != first.shape or one.dtype != np.uint8 for one in pictures):
         raise ValueError("frames: not pictures of one size")
+    if len(pictures) > MAX_FRAMES or len(pictures) * first.nbytes > MAX_BYTES or max(first.shape[:2]) > MAX_SIDE:
+        raise ValueError("frames: too many or too large")  # a small file may refer to one picture many times
     rate = _USUAL_RATE if content.get("fps") is None else content["fps"]
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 1 <= rate <= 120:
-        raise ValueError(f"fps: {rate!r:.20}")
+        raise ValueError("fps: not a rate")
     fps = Fraction(rate).limit_denominator(1001)
     height, width = (side // 2 * 2 for side in first.shape[:2])
 

@@ -1,8 +1,8 @@
 """The avatar pack: what is known of a person on video, and the only place that unpickles.
 
 A pack is a pickle because API.md names avatars by ``.pkl`` paths, but a harmless one: a dict of builtins, bytes and
-arrays. Reading it runs nothing: the opcodes are checked first, then an unpickler with a short allow-list puts the
-values together, and even the allowed names (numpy's) are stand-ins of ``pipeline.avatar.unpickle``.
+arrays. Reading it runs nothing: ``pipeline.avatar.unpickle`` puts the values together, within bounds, and even the few
+names that it allows (numpy's) are stand-ins of its own.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _avatar(content: object) -> Avatar:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _Wrong(f"no {FORMAT}")
     if content.get("version") != VERSION:
-        raise _Wrong(f"version {content.get('version')!r}, known is {VERSION}")
+        raise _Wrong(f"another version than {VERSION}")
     width, height = (_integer(content, key, 16, MAX_SIDE) for key in ("width", "height"))
     video = _value(content, "video", bytes)
     reader = ClipReader(video)
@@ -236,7 +236,7 @@ def _integer(content: Mapping[str, Any], key: str, lowest: int, highest: int) ->
 def _fps(content: Mapping[str, Any]) -> Fraction:
     value = _value(content, "fps", tuple)
     if len(value) != 2 or any(type(part) is not int or not 0 < part < 10_000_000 for part in value):
-        raise _Wrong(f"fps: {value!r:.40}")
+        raise _Wrong("fps: expected two whole numbers")
     fps = Fraction(*value)
     if not 1 <= fps <= 120:
         raise _Wrong(f"fps: {fps}")

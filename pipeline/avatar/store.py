@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from weakref import WeakValueDictionary
 
 from pipeline.avatar.pack import Avatar, load
 from pipeline.errors import BadRequest, NotFound
@@ -62,6 +63,8 @@ class AvatarStore:
         self.root = root
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
+        self._loading: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
+        """A lock for each pack that is being read."""
 
     def list(self) -> list[PackInfo]:
         """Return all packs, by resolution (largest first) and name; no file is opened."""
@@ -131,15 +134,19 @@ class AvatarStore:
             return load(path)  # which knows what to say
         stamp = status.st_mtime_ns, status.st_size
         with self._lock:
-            if path in self._kept and self._kept[path][0] == stamp:
-                self._kept.move_to_end(path)
-                return self._kept[path][1]
+            loading = self._loading.setdefault(path, threading.Lock())
+        with loading:  # one pack is read once at a time, and keeps nobody from another one
+            with self._lock:
+                if path in self._kept and self._kept[path][0] == stamp:
+                    self._kept.move_to_end(path)
+                    return self._kept[path][1]
             avatar = load(path)
             logger.info("loaded avatar %s: %d frames", avatar.id, len(avatar.landmarks))
-            self._kept[path] = stamp, avatar
-            self._kept.move_to_end(path)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            with self._lock:
+                self._kept[path] = stamp, avatar
+                self._kept.move_to_end(path)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
             return avatar
 
     def _inside(self, path: Path) -> bool:

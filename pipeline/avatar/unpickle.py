@@ -1,33 +1,36 @@
 """Reads pickles of plain values without trusting them.
 
-Three walls, since a pickle is a program. First its opcodes are listed without running any: unknown ones, memo slots
-beyond the opcodes seen (which would make Python reserve gigabytes) and a cut-short end are refused. Then an unpickler
-resolves an allow-list of names and nothing else. Last, the allowed names do not reach numpy or torch: they stand for
-small constructors of this module, which take plain numbers from raw bytes and check every size (numpy's own
-reconstruction accepts object arrays and trusts the state it is given). Tensors are not built: nothing here needs them.
+A pickle is a program for a small machine, so this is that machine, and it can do little: it builds numbers, texts,
+bytes, lists, tuples, and dicts with texts as keys. Names resolve to small constructors of this module and to nothing
+else, which take plain numbers from raw bytes and check every size (numpy's own reconstruction accepts object arrays and
+trusts the state it is given); tensors are not built, since nothing here needs them. The length of the program, the
+bytes that its constructors may be given, and the depth and size of what it builds are bounded, also where it repeats
+references, so that a small pickle cannot cost much time or memory.
+
+https://github.com/python/cpython/blob/3.11/Lib/pickletools.py describes what each opcode does.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 import pickletools
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 _DTYPES = frozenset({"b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"})
-_OPCODE_NAMES = """
-    PROTO STOP FRAME MARK POP POP_MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
-    UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING SHORT_BINBYTES BINBYTES BINBYTES8
-    BYTEARRAY8 EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS
-    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD
-"""
-_OPCODES = frozenset(_OPCODE_NAMES.split())
-_MAX_OPCODES = 20_000_000
+_MAX_OPCODES = 500_000
+"""A pack of the original system has about 60 for each of its frames, of which 4 GiB hold 6,000 in 360p."""
+_MAX_DEPTH = 8
+"""Containers in containers."""
+_MAX_SIZE = 1_000_000
+"""Values in all containers together, counted as often as they are referred to."""
+_MAX_INTEGER = 1 << 64
+_MAX_COST, _FREE_COST = 4, 1 << 20
+"""Bytes that constructors may be given in all: so many times those of the pickle, and so many more."""
 
 
 class Refused(Exception):
@@ -40,35 +43,23 @@ class Placeholder:
     def __init__(self, *parts: object) -> None:
         pass
 
-    def __setstate__(self, state: object) -> None:
+    def build(self, state: object) -> None:
         """Take nothing from STATE."""
 
 
 def restricted_loads(data: bytes) -> object:
     """Return the value that DATA pickles, a dict of builtins, bytes and arrays. Raises Refused, having run nothing."""
-    _check_opcodes(data)
     try:
-        return _finished(_Unpickler(io.BytesIO(data), encoding="latin1").load())
+        value = _Machine(data).run()
     except Refused:
         raise
     except (
-        pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError, ImportError,
-        MemoryError, OverflowError, RecursionError,
+        AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError, OverflowError, RecursionError,
     ) as error:  # fmt: skip  # what a pickle that nobody wrote in good faith can raise
-        raise Refused(f"{type(error).__name__}: {error}") from error
-
-
-def _check_opcodes(data: bytes) -> None:
-    try:
-        for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
-            if opcode.name not in _OPCODES or count > _MAX_OPCODES:
-                raise Refused(f"{opcode.name} at byte {position}")
-            if "PUT" in opcode.name and not 0 <= int(argument or 0) <= count:
-                raise Refused(f"memo slot {argument} at byte {position}")
-            if opcode.name == "GLOBAL" and tuple(str(argument).split(" ", 1)) not in _ALLOWED:
-                raise Refused(f"{argument} at byte {position}")
-    except (ValueError, IndexError, UnicodeDecodeError, OverflowError) as error:
-        raise Refused(f"not a whole pickle: {error}"[:200]) from error
+        raise Refused(f"not a whole pickle: {type(error).__name__}: {error}"[:200]) from error
+    if not isinstance(value, dict):
+        raise Refused(f"a {type(value).__name__}, not a dict")
+    return _Finisher().finished(value)
 
 
 class _Dtype:
@@ -76,13 +67,13 @@ class _Dtype:
 
     def __init__(self, code: object, align: object = False, copy: object = True) -> None:
         if not isinstance(code, str) or code.lstrip("<|=") not in _DTYPES:
-            raise Refused(f"dtype {code!r:.40}")
+            raise Refused(f"dtype {_shown(code)}")
         self.value = np.dtype("<" + code.lstrip("<|="))
 
-    def __setstate__(self, state: object) -> None:
+    def build(self, state: object) -> None:
         """Check STATE: (version, byte order, no subtype, names, fields, ...)."""
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", "|", "=") or any(state[2:5]):
-            raise Refused(f"dtype state {state!r:.60}")
+            raise Refused("dtype of something other than plain numbers")
 
 
 class _Array:
@@ -90,7 +81,7 @@ class _Array:
 
     value: np.ndarray | None = None
 
-    def __setstate__(self, state: object) -> None:
+    def build(self, state: object) -> None:
         """Make the array of STATE: (version, shape, dtype, Fortran order, bytes)."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise Refused("array state")
@@ -102,7 +93,7 @@ def _from_bytes(raw: object, dtype: object, shape: object, order: object) -> np.
     if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _Dtype) or order not in ("C", "F"):
         raise Refused("array of something other than plain numbers")
     if not isinstance(shape, tuple) or len(shape) > 6 or any(type(n) is not int or n < 0 for n in shape):
-        raise Refused(f"array shape {shape!r:.60}")
+        raise Refused("array shape")
     if math.prod(shape) * dtype.value.itemsize != len(raw):
         raise Refused(f"array of shape {shape} in {len(raw)} bytes")
     if dtype.value.kind == "b" and raw.strip(b"\x00\x01"):
@@ -128,7 +119,7 @@ def _scalar(dtype: object, raw: object) -> int | float | bool:
 def _encode(text: object, encoding: object) -> bytes:
     """Stands for ``_codecs.encode``, with which old protocols write bytes."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise Refused(f"encoding {encoding!r:.40}")
+        raise Refused(f"encoding {_shown(encoding)}")
     return text.encode("latin1")
 
 
@@ -137,20 +128,11 @@ def _nothing(*arguments: object) -> None:
     return None
 
 
+@dataclass(frozen=True)
 class _Maker:
     """What an allowed name resolves to: it can be called, and nothing else can be done to it."""
 
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self._make = make
-
-    def __call__(self, *arguments: object) -> Any:
-        return self._make(*arguments)
-
-    def __setstate__(self, state: object) -> None:
-        """Refuse: a pickle may build what it made, not what made it."""
-        raise Refused("an attempt to change a name")
+    make: Callable[..., Any]
 
 
 _ALLOWED = MappingProxyType(
@@ -173,31 +155,187 @@ _ALLOWED = MappingProxyType(
 """The only names that resolve, and what they resolve to."""
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> _Maker:
-        """Return what stands for MODULE.NAME. Raises Refused for anything that is not on the list."""
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise Refused(f"{module}.{name}") from None
-
-    def persistent_load(self, pid: object) -> object:
-        """Refuse references to things outside the pickle."""
-        raise Refused("a reference to something outside")
+_BUILT = (_Array, _Dtype, Placeholder)
+"""What BUILD may be done to."""
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_VALUE_NAMES = """
+    INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE
+    SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8
+"""
+_VALUES = frozenset(_VALUE_NAMES.split())
+"""Opcodes whose argument is a value."""
 
 
-def _finished(value: object) -> object:
-    """Put the arrays in the place of what stood for them: in VALUE, a dict, and in the lists and tuples within it."""
-    if not isinstance(value, dict):
-        raise Refused(f"a {type(value).__name__}, not a dict")
-    return {key: _finished_item(item, depth=2) for key, item in value.items()}
+class _Machine:
+    """Runs the program DATA. Raises Refused, or what a program that makes no sense leads to."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        """How high the stack was at each mark."""
+        self._memo: dict[int, Any] = {}
+        self._cost = 0
+
+    def run(self) -> object:
+        """Return what is left on the stack at the end."""
+        argument: Any
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(self._data)):
+            if count > _MAX_OPCODES:
+                raise Refused(f"more than {_MAX_OPCODES} opcodes")
+            if "PUT" in opcode.name and not 0 <= argument <= count:
+                raise Refused(f"memo slot {argument} at byte {position}")
+            self._step(opcode.name, argument, position or 0)
+        return self._pop()
+
+    def _step(self, name: str, argument: Any, position: int) -> None:
+        match name:
+            case "PROTO" | "FRAME" | "STOP":
+                pass
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                self._stack.append(_CONSTANTS[name])
+            case "MARK":
+                self._marks.append(len(self._stack))
+            case "POP" if self._marks and self._marks[-1] == len(self._stack):
+                self._marks.pop()
+            case "POP":
+                self._pop()
+            case "POP_MARK":
+                self._pop_mark()
+            case "EMPTY_TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
+                parts = [self._pop() for _ in range(int(name[-1]) if name != "EMPTY_TUPLE" else 0)]
+                self._stack.append(tuple(reversed(parts)))
+            case "TUPLE":
+                self._stack.append(tuple(self._pop_mark()))
+            case "EMPTY_LIST":
+                self._stack.append([])
+            case "LIST":
+                self._stack.append(self._pop_mark())
+            case "APPEND":
+                value = self._pop()
+                self._top(list).append(value)
+            case "APPENDS":
+                values = self._pop_mark()
+                self._top(list).extend(values)
+            case "EMPTY_DICT":
+                self._stack.append({})
+            case "DICT":
+                values = self._pop_mark()
+                self._stack.append({})
+                self._set_items(values)
+            case "SETITEM":
+                value, key = self._pop(), self._pop()
+                self._set_items([key, value])
+            case "SETITEMS":
+                self._set_items(self._pop_mark())
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                self._memo[argument] = self._top(object)
+            case "MEMOIZE":
+                self._memo[len(self._memo)] = self._top(object)
+            case "GET" | "BINGET" | "LONG_BINGET":
+                self._stack.append(self._memo[argument])
+            case "GLOBAL":
+                self._stack.append(_named(*argument.split(" ", 1)))
+            case "STACK_GLOBAL":
+                attribute, module = self._pop(), self._pop()
+                self._stack.append(_named(module, attribute))
+            case "REDUCE":
+                arguments = self._pop()
+                maker = self._top(_Maker)
+                self._stack[-1] = maker.make(*self._paid(arguments))
+            case "BUILD":
+                state = self._pop()
+                if not isinstance(self._top(object), _BUILT):
+                    raise Refused(f"an attempt to change a {type(self._stack[-1]).__name__}")
+                self._stack[-1].build(self._paid(state) if isinstance(state, tuple) else state)
+            case _ if name in _VALUES:
+                if isinstance(argument, int) and abs(argument) >= _MAX_INTEGER:
+                    raise Refused(f"a number too large at byte {position}")
+                self._stack.append(argument)
+            case _:
+                raise Refused(f"{name} at byte {position}")
+
+    def _pop(self) -> Any:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise Refused("an empty stack")
+        return self._stack.pop()
+
+    def _pop_mark(self) -> list[Any]:
+        """Return what lies above the last mark."""
+        if not self._marks:
+            raise Refused("no mark")
+        height = self._marks.pop()
+        values = self._stack[height:]
+        del self._stack[height:]
+        return values
+
+    def _top(self, kind: type[Any]) -> Any:
+        """Return the topmost value, which must be of KIND."""
+        if not self._stack or not isinstance(self._stack[-1], kind):
+            raise Refused(f"something other than a {kind.__name__}")
+        return self._stack[-1]
+
+    def _set_items(self, values: list[Any]) -> None:
+        """Put VALUES, keys and values in turn, into the dict on top of the stack.
+
+        Only texts are keys: nobody can choose them so that they fall together, and none holds another one.
+        """
+        target = self._top(dict)
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            if type(key) is not str:
+                raise Refused(f"a {type(key).__name__} as a key")
+            target[key] = value
+
+    def _paid(self, arguments: Any) -> tuple[Any, ...]:
+        """Return ARGUMENTS, a tuple, once their bytes are counted: the same ones may be referred to many times."""
+        if type(arguments) is not tuple:
+            raise Refused("arguments that are no tuple")
+        self._cost += sum(len(one) for one in arguments if isinstance(one, str | bytes | bytearray))
+        if self._cost > _MAX_COST * len(self._data) + _FREE_COST:
+            raise Refused("the same bytes too many times")
+        return arguments
 
 
-def _finished_item(item: object, depth: int) -> object:
-    if isinstance(item, _Array):
-        if item.value is None:
-            raise Refused("an array without contents")
-        return item.value
-    if depth and isinstance(item, list | tuple):
-        return type(item)(_finished_item(part, depth - 1) for part in item)
-    return item
+def _named(module: object, name: object) -> _Maker:
+    """Return what stands for MODULE.NAME. Raises Refused for anything that is not on the list."""
+    if not isinstance(module, str) or not isinstance(name, str) or (module, name) not in _ALLOWED:
+        raise Refused(f"{_shown(module)}.{_shown(name)}")
+    return _ALLOWED[module, name]
+
+
+class _Finisher:
+    """Puts arrays in the place of what stood for them, in containers that are neither deep nor endless."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, int]] = {}
+        """By a container's identity: what it became, and how many values that holds, each as often as it is there."""
+
+    def finished(self, value: object) -> object:
+        """Return VALUE with its arrays. Raises Refused."""
+        return self._finished(value, 0)[0]
+
+    def _finished(self, value: object, depth: int) -> tuple[object, int]:
+        if isinstance(value, _Array):
+            if value.value is None:
+                raise Refused("an array without contents")
+            return value.value, 1
+        if isinstance(value, _Dtype | _Maker):
+            raise Refused(f"a loose {type(value).__name__.strip('_').lower()}")
+        if not isinstance(value, dict | list | tuple):
+            return value, 1
+        if depth >= _MAX_DEPTH:
+            raise Refused(f"more than {_MAX_DEPTH} containers in each other")
+        if id(value) not in self._known:
+            parts = [self._finished(part, depth + 1) for part in (value.values() if isinstance(value, dict) else value)]
+            size = 1 + sum(size for _, size in parts)
+            if size > _MAX_SIZE:
+                raise Refused(f"more than {_MAX_SIZE} values")
+            whole = (part for part, _ in parts)
+            made = dict(zip(value, whole, strict=True)) if isinstance(value, dict) else type(value)(whole)
+            self._known[id(value)] = made, size
+        return self._known[id(value)]
+
+
+def _shown(value: object) -> str:
+    """Return VALUE for a message; of what is no text, only its type, since it may hold itself a million times."""
+    return value[:80] if isinstance(value, str) else f"a {type(value).__name__}"
