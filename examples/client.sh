@@ -30,5 +30,6 @@ if [ -z "$url" ]; then
   echo "${reason:-No video came from $server}" >&2
   exit 1
 fi
-curl -sS --fail -o video.mp4 "$server$url"
-echo "video.mp4: $server$url"
+host=$(printf '%s' "$server" | sed -E 's,^([a-z]+://[^/]*).*,\1,')
+curl -sS --fail -o video.mp4 "$host$url"
+echo "video.mp4: $host$url"

@@ -18,6 +18,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 
@@ -37,7 +38,7 @@ def with_requests(server: str, asked: dict[str, Any]) -> None:
                 event = json.loads(line[6:])
                 show(event)
                 if event["type"] == "done":
-                    video = requests.get(server + event["video_url"], timeout=60)
+                    video = requests.get(urljoin(server, event["video_url"]), timeout=60)
                     video.raise_for_status()
                     VIDEO.write_bytes(video.content)
                     return

@@ -92,8 +92,11 @@ def describe(event: Event) -> Message:
             return error.message
 
 
-def to_json(event: Event, task_id: str, language: Language) -> dict[str, Any]:
-    """Return EVENT in the documented shape (API.md), with the task's id; LANGUAGE is that of its message."""
+def to_json(event: Event, task_id: str, language: Language, root: str = "") -> dict[str, Any]:
+    """Return EVENT in the documented shape (API.md), with the task's id.
+
+    LANGUAGE is that of its message, ROOT the path under which its client sees the server ("/avatar").
+    """
     message = describe(event).in_language(language)
     match event:
         case Queued(position, eta):
@@ -121,7 +124,8 @@ def to_json(event: Event, task_id: str, language: Language) -> dict[str, Any]:
             body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
             body |= {"success": False, "error": message}  # the shape of every other error
             body["cancelled"] = isinstance(error, Cancelled)
-    return {**body, "task_id": task_id}
+    addresses = {key: root + url for key, url in body.items() if key.endswith("_url") and url is not None}
+    return {**body, **addresses, "task_id": task_id}
 
 
 def _status(stage: str, message: str, **more: object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from itsdangerous import TimestampSigner
 
 from pipeline.errors import NotAllowed
 from pipeline.server.access import check_key
-from tests.conftest import Server, running
+from pipeline.server.app import CannotServe, check_address
+from pipeline.settings import Settings
+from tests.conftest import Server, free_port, running
 
 QUICK = {"text": "Zebra crossing", "avatar": "solo"}
 KEY, OTHER = "first-key", "second-key"
@@ -238,6 +241,27 @@ def test_what_another_site_sends_blindly_is_refused(guarded: Server) -> None:
             assert answer.json()["success"] is False and ("ALLOWED_ORIGINS" in answer.json()["error"]) is not allowed
         answer = requests.get(guarded.url + "/api/avatars", headers=headers, timeout=30)
         assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_it_listens_where_ipv6_addresses_say(fake_packs: Path, tmp_path: Path, host: str) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, GRADIO_SERVER_NAME=host) as server:
+        server.url = f"http://[::1]:{server.port}"
+        assert server.get("/").status_code == 200
+        assert f'"root":"{server.url}"' in server.get("/config").text
+        assert server.post("/api/v2/lipsync", QUICK, headers={"Origin": server.url}).json()["success"] is True
+        assert server.post("/api/v2/lipsync", QUICK, headers={"Origin": STRANGER}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["::1:5000", "2001:db8::1", "nowhere.invalid", "[::1", "::ffff:256.0.0.1"])
+def test_where_it_cannot_listen_it_says_so_in_one_sentence(host: str) -> None:
+    with pytest.raises(CannotServe, match="Cannot listen on"):
+        check_address(Settings(host=host, port=free_port()))
 
 
 def test_results_are_not_listed(guarded: Server) -> None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from types import FrameType
 
 from fastapi import FastAPI
+from gradio import http_server
 
 from pipeline.avatar.uploads import Uploads
 from pipeline.errors import PipelineError
@@ -39,6 +40,8 @@ SPARE_WORKERS = 40
 """Gradio's workers beside those of tasks that wait: one renders, the others answer whatever else is asked."""
 VISIT_SECONDS = 2.0
 """How long the server, once it is there, leaves the processor to a first visitor's page before it loads models."""
+ASKED_BY_GRADIO = "127.0.0.1"
+"""Where Gradio looks whether the port is free before it listens, wherever that is going to be."""
 GOODBYE_SECONDS = 10.0
 """How long the end of the program waits for running tasks to remove their half-made files."""
 
@@ -56,6 +59,8 @@ def serve(studio: Studio, generate: Generate) -> None:
     """
     settings = studio.settings
     check_address(settings)
+    host = settings.host.strip("[]")
+    http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # else GRADIO_SERVER_NAME, which must be no address of IPv6
     book = TaskBook(settings.results, settings.result_ttl)
     book.sweep()
     uploads = Uploads(studio.avatars, settings.max_seconds)
@@ -85,7 +90,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
     _, url, _ = page.launch(
-        server_name=settings.host,
+        server_name=f"[{host}]" if ":" in host else host,
         server_port=settings.port,
         root_path=settings.root_path,
         max_threads=settings.max_queue + SPARE_WORKERS,  # everybody who waits on the page has a worker of Gradio's
@@ -117,15 +122,19 @@ def serve(studio: Studio, generate: Generate) -> None:
 
 def check_address(settings: Settings) -> None:
     """Raise CannotServe when nothing can listen on the host and port of SETTINGS."""
+    host = settings.host.strip("[]")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        for one in (host, ASKED_BY_GRADIO) if ":" in host else (host,):
+            where = f"{one}:{settings.port}"
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                one, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server itself does
+                probe.bind(address)
     except (OSError, OverflowError) as error:
-        where = f"{settings.host}:{settings.port}"
         raise CannotServe(
             f"{where}에서 서버를 시작할 수 없습니다 ({error}). 이미 사용 중이면 GRADIO_SERVER_PORT로 다른 포트를 "
             "지정하세요.",

@@ -1,13 +1,17 @@
-"""Sends results: finished ones with Range, growing ones from their start until they are done."""
+"""Sends results: finished ones with Range, and unless a client has them; growing ones from their start to their end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import stat
 from collections.abc import AsyncIterator
+from email.utils import parsedate
 from pathlib import Path
 from typing import BinaryIO
 
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from pipeline.errors import NotFound
@@ -18,6 +22,10 @@ LOOK_SECONDS = 0.02
 """How often a growing file is looked at for more."""
 CHUNK = 1 << 16
 """Bytes."""
+_RANGE = re.compile("bytes=[ ]*(?=[0-9-]*[0-9])(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ ]*")
+_TAG = re.compile('"[^"]*"')
+_KEPT = ("etag", "last-modified", "cache-control", "accept-ranges")
+"""Headers that 304 has, too."""
 
 
 class BrokenOff(Exception):
@@ -32,31 +40,77 @@ class BrokenOffFilter(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
 
 
-async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, head: bool) -> Response:
-    """Answer with PATH, a file of TASK, finished or growing; HEAD asks for the headers alone. Raises NotFound.
+async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, request: Request) -> Response:
+    """Answer REQUEST with PATH, a file of TASK, finished or growing. Raises NotFound.
 
     A growing file has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
     finished file will have. Where not even its first byte is there, the answer waits for it.
     """
     while (growing := _open(part_of(path))) is None:
         if path.exists() or book.get(task.id) is None:
-            return file_response(path, media_type)
+            return file_response(path, media_type, request)
         await asyncio.sleep(LOOK_SECONDS)
     headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
-    if head:
+    if request.method == "HEAD":
         growing.close()
         return Response(media_type=media_type, headers=headers)
     return StreamingResponse(_follow(growing, path), media_type=media_type, headers=headers)
 
 
-def file_response(path: Path, media_type: str) -> Response:
-    """Answer with a finished file, whole or the ranges asked for. Raises NotFound."""
-    if not path.is_file():
+def file_response(path: Path, media_type: str, request: Request) -> Response:
+    """Answer REQUEST with a finished file: whole, the ranges asked for, or that it has not changed. Raises NotFound."""
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise NotFound(
             f"파일이 없습니다: {path.name}. 결과는 정해진 시간 동안만 보관됩니다. 다시 생성하세요.",
             f"There is no such file: {path.name}. Results are kept for a limited time; make it again.",
         )
-    return FileResponse(path, media_type=media_type)
+    return unless_known(FileResponse(path, media_type=media_type, stat_result=found), request)
+
+
+def bytes_response(content: bytes, media_type: str, source: Path, request: Request) -> Response:
+    """Answer REQUEST with CONTENT, which changes when SOURCE does, as ``file_response`` does with a file.
+
+    Of several ranges that are asked for at once it sends the whole, as a server may (RFC 9110, 14.2).
+    """
+    stamp = FileResponse(source, stat_result=source.stat()).headers
+    headers = {name: stamp[name] for name in ("etag", "last-modified")}
+    headers |= {"accept-ranges": "bytes", "cache-control": "no-cache"}
+    known = unless_known(Response(content, media_type=media_type, headers=headers), request)
+    condition = request.headers.get("if-range")
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    if known.status_code != 200 or asked is None or (condition is not None and condition not in headers.values()):
+        return known
+    first, last = asked["first"], asked["last"]
+    start = int(first) if first else max(0, len(content) - int(last or 0))
+    end = min(int(last) + 1 if first and last else len(content), len(content))
+    if start >= end:
+        wrong = first and last and int(first) > int(last)  # no range at all, so passed over
+        nothing = {**headers, "content-range": f"bytes */{len(content)}"}
+        return known if wrong else Response(status_code=416, headers=nothing)
+    headers["content-range"] = f"bytes {start}-{end - 1}/{len(content)}"
+    return Response(content[start:end], 206, media_type=media_type, headers=headers)
+
+
+def unless_known(response: Response, request: Request) -> Response:
+    """Return RESPONSE, or 304 where REQUEST says that its client has just this (If-None-Match, If-Modified-Since).
+
+    RESPONSE has the headers ETag and Last-Modified.
+    """
+    named = request.headers.getlist("if-none-match")
+    since = parsedate(request.headers.get("if-modified-since", ""))
+    if named:
+        known = "*" in named or response.headers["etag"] in _TAG.findall(",".join(named))
+    else:
+        changed = parsedate(response.headers["last-modified"])
+        known = since is not None and changed is not None and since >= changed
+    if not known:
+        return response
+    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    return Response(status_code=304, headers=kept)
 
 
 def _open(path: Path) -> BinaryIO | None:

@@ -41,7 +41,7 @@ from pipeline.request import parse
 from pipeline.server import schema
 from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.avatars import AvatarApi
-from pipeline.server.files import file_response, growing_response
+from pipeline.server.files import bytes_response, file_response, growing_response
 from pipeline.server.inspector import Inspector
 from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
@@ -158,7 +158,7 @@ class Api:
 
     async def stream(self, request: Request) -> Response:
         """Make a video, telling each stage as a server-sent event."""
-        return self._sse(await self._join(request), 0, _language(request))
+        return self._sse(await self._join(request), 0, request)
 
     async def lipsync(self, request: Request) -> Response:
         """Make a video and answer when it is done."""
@@ -169,7 +169,7 @@ class Api:
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 if told is not None and isinstance(told.event, Done):
-                    return JSONResponse(_reply(to_json(told.event, task.id, language)))
+                    return JSONResponse(_reply(to_json(told.event, task.id, language, _root(request))))
                 if told is not None and isinstance(told.event, Failed):
                     error = told.event.error
                     body = {"success": False, "error": error.message.in_language(language), "task_id": task.id}
@@ -179,17 +179,17 @@ class Api:
     def task(self, task_id: str, request: Request) -> dict[str, Any]:
         """Tell how far a task is, or how it ended."""
         task = self._known(task_id)
-        language = _language(request)
+        language, root = _language(request), _root(request)
         told = task.history.told
         place = self.line.place(task.id)
-        last = to_json(told[-1].event, task.id, language) if told else {}
+        last = to_json(told[-1].event, task.id, language, root) if told else {}
         stages: dict[str, float] = {}
         for one in told:
             event = to_json(one.event, task.id, language)
             stages.setdefault(event.get("stage", event["type"]), round(one.at, 3))
         return {
             "success": True,
-            "video_url": task.video_url,
+            "video_url": root + task.video_url,
             "error": None,
             "message": "",
             **{key: value for key, value in last.items() if key not in ("type", "stage", "success")},
@@ -198,7 +198,7 @@ class Api:
             "position": place and place.position,
             "eta": place and place.eta and round(place.eta, 3),
             "stages": [{"stage": stage, "at": at} for stage, at in stages.items()],
-            "events_url": f"/api/v2/tasks/{task.id}/events",
+            "events_url": f"{root}/api/v2/tasks/{task.id}/events",
         }
 
     def events(self, task_id: str, request: Request) -> Response:
@@ -210,11 +210,11 @@ class Api:
         last = task.history.last
         if task.history.ended and last is not None and int(after) >= last.number:
             return Response(status_code=204)  # the answer that keeps an EventSource from asking again
-        return self._sse(task, int(after), _language(request))
+        return self._sse(task, int(after), request)
 
-    async def inspection(self, task_id: str) -> Response:
+    async def inspection(self, task_id: str, request: Request) -> Response:
         """Draw what was said in a finished video and what its mouth did: waveform, phonemes, opening, mouths, times."""
-        return file_response(await self.inspector.picture_of(task_id), "image/png")
+        return file_response(await self.inspector.picture_of(task_id), "image/png", request)
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
         """Stop a task, or the making of an avatar, that waits or runs."""
@@ -230,25 +230,25 @@ class Api:
     async def video(self, task_id: str, request: Request) -> Response:
         """Send a video: finished, with Range; or while it is being made, from its start."""
         task = self._results_of(task_id)
-        return await growing_response(task.video, "video/mp4", task, self.book, request.method == "HEAD")
+        return await growing_response(task.video, "video/mp4", task, self.book, request)
 
     async def captions(self, task_id: str, request: Request) -> Response:
         """Send the captions of a video, which grow as it does; a recording whose text nobody knows has none."""
         task = self._results_of(task_id)
-        return await growing_response(task.captions, "text/vtt", task, self.book, request.method == "HEAD")
+        return await growing_response(task.captions, "text/vtt", task, self.book, request)
 
-    def audio(self, task_id: str) -> Response:
+    def audio(self, task_id: str, request: Request) -> Response:
         """Send the speech of a video."""
-        return file_response(self._results_of(task_id).audio, "audio/wav")
+        return file_response(self._results_of(task_id).audio, "audio/wav", request)
 
-    def idle(self, avatar: str) -> Response:
+    def idle(self, avatar: str, request: Request) -> Response:
         """Send the clip of an avatar ("talk_long_720p"), silent and with its mouth closed, to be shown between videos.
 
         A video shows it from its first picture on, round and round; where one ends, the clip can go on.
         """
         name, _, resolution = avatar.rpartition("_")
-        pack = self.studio.avatars.load(self.studio.avatars.find(name, resolution))
-        return Response(pack.video, media_type="video/mp4")
+        pack = self.studio.avatars.find(name, resolution)
+        return bytes_response(self.studio.avatars.load(pack).video, "video/mp4", pack, request)
 
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):
@@ -278,20 +278,25 @@ class Api:
             return await join()
         return await self.repeats.join(request.headers.get("authorization", ""), key, body, join)
 
-    def _sse(self, task: Task, after: int, language: Language) -> Response:
+    def _sse(self, task: Task, after: int, request: Request) -> Response:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        text = sse(self.line.listen(task, after, PING_SECONDS), task.id, language)
+        text = sse(self.line.listen(task, after, PING_SECONDS), task.id, _language(request), _root(request))
         return StreamingResponse(text, media_type="text/event-stream", headers=headers)
 
 
-async def sse(events: AsyncGenerator[Told | None], task_id: str, language: Language) -> AsyncIterator[str]:
-    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none."""
+async def sse(
+    events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
+) -> AsyncIterator[str]:
+    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none.
+
+    ROOT: see ``to_json``.
+    """
     async with aclosing(events):
         async for told in events:
             if told is None:
                 yield ": ping\n\n"
             else:
-                event = {**to_json(told.event, task_id, language), "id": told.number}
+                event = {**to_json(told.event, task_id, language, root), "id": told.number}
                 yield f"id: {told.number}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
 
 
@@ -372,6 +377,12 @@ def _error(error: PipelineError, language: Language) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     body = {"success": False, "error": error.message.in_language(language)}
     return JSONResponse(body, error.status, headers=headers)
+
+
+def _root(request: Request) -> str:
+    """Return the path under which whoever made REQUEST sees the server; "" where that is its root."""
+    root: str = request.scope.get("root_path", "")
+    return root
 
 
 def _language(request: Request) -> Language:

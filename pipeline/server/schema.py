@@ -351,6 +351,7 @@ _NUMBER = {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "To be s
 _SSE = _sse(TaskEvent, "a DoneEvent or an ErrorEvent", id=_NUMBER)
 _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part of it that Range asked for."},
+    304: {"description": "It is still what If-None-Match or If-Modified-Since named."},
     416: {"description": "It has no such part."},
 }
 
@@ -404,7 +405,7 @@ VIDEO: dict[str, Any] = {
 }
 IDLE: dict[str, Any] = {
     "response_class": Response,
-    "responses": {200: _content("video/mp4", "The clip.", binary=True), **problems(400, 404)},
+    "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 404)},
 }
 CAPTIONS: dict[str, Any] = {
     "response_class": FileResponse,

@@ -66,7 +66,11 @@ WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -3), null, ...fields.slice(-
 PLAYER, PLAYER_CSS, IDLE_JS, PLAYER_JS = (
     Path(__file__).with_name(name).read_text("utf-8") for name in ("player.html", "player.css", "idle.js", "player.js")
 )
-STAGE = "(stage, avatar, resolution) => ({...stage, idle: `/assets/idle/${avatar}_${resolution}.mp4`})"
+ROOT = "new URL(window.gradio_config.root, location).pathname.replace(/[/]$/, '')"
+"""JavaScript for the path under which the visitor sees the server; "" where that is its root."""
+STAGE = (
+    f"(stage, avatar, resolution) => ({{...stage, idle: `${{{ROOT}}}/assets/idle/${{avatar}}_${{resolution}}.mp4`}})"
+)
 """What the player shows: the stage of the page's task, and the chosen avatar while nobody speaks."""
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urljoin
 
 from pipeline.settings import listed
 
@@ -20,7 +21,7 @@ JAVASCRIPT = """const answer = await fetch('{url}/api/v2/lipsync', {{
 }});
 const done = await answer.json();
 if (!done.success) throw new Error(done.error);
-document.querySelector('video').src = '{url}' + done.video_url;
+document.querySelector('video').src = '{host}' + done.video_url;
 """
 JAVASCRIPT_KEY = ", Authorization: `Bearer ${apiKey}`"
 PYTHON = """import requests
@@ -33,7 +34,7 @@ done = answer.json()
 if not done["success"]:
     raise RuntimeError(done["error"])
 with open("avatar.mp4", "wb") as file:
-    file.write(requests.get("{url}" + done["video_url"]).content)
+    file.write(requests.get("{host}" + done["video_url"]).content)
 """
 PYTHON_KEY = """
     headers={"Authorization": f"Bearer {api_key}"},"""
@@ -42,10 +43,11 @@ PYTHON_KEY = """
 def snippets(url: str, body: dict[str, Any], api_keys: str) -> tuple[str, str, str]:
     """Return the request with BODY to the server at URL for curl, JavaScript and Python, with a key if need be."""
     asked = bool(listed(api_keys))
+    host = urljoin(url, "/").rstrip("/")  # where the addresses in replies begin
     plain = json.dumps(body, ensure_ascii=False)
     shell = plain.replace("'", "'\\''")
     return (
         CURL.format(url=url, body=shell, key=CURL_KEY if asked else ""),
-        JAVASCRIPT.format(url=url, body=plain, key=JAVASCRIPT_KEY if asked else ""),
-        PYTHON.format(url=url, body=repr(body), key=PYTHON_KEY if asked else ""),
+        JAVASCRIPT.format(url=url, host=host, body=plain, key=JAVASCRIPT_KEY if asked else ""),
+        PYTHON.format(url=url, host=host, body=repr(body), key=PYTHON_KEY if asked else ""),
     )

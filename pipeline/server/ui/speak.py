@@ -143,6 +143,7 @@ class Speaking:
         reader = visitors_language(request)
         task_id = ""
         assert request.request is not None, "Gradio gives it to whatever it runs"
+        root = request.request.scope.get("root_path", "")
         try:
             asked = await asyncio.to_thread(parse, body, self._studio, Path(audio) if audio else None)
             async with aclosing(self._line.watch(asked, request.request)) as events:
@@ -151,7 +152,7 @@ class Speaking:
                         raise event.error.afresh()
                     task_id = task.id
                     video = str(task.video) if isinstance(event, Done) else None
-                    yield video, {**to_json(event, task_id, reader), **bar.at_event(event, reader)}, task_id
+                    yield video, {**to_json(event, task_id, reader, root), **bar.at_event(event, reader)}, task_id
         except PipelineError as error:
             failed = Failed(error)
             yield None, {**to_json(failed, task_id, reader), **bar.at_event(failed, reader)}, task_id

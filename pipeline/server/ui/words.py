@@ -67,9 +67,9 @@ WORDS = {
     "uploaded": Message("올려서 만든 아바타", "Avatars made from uploads"),
     "delete": Message("지우기", "Delete"),
     "api_help": Message(
-        "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](/api/openapi.json)",
+        "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](api/openapi.json)",
         "Requests that make the same video with the settings chosen now. All of it is described at "
-        "[/api/openapi.json](/api/openapi.json).",
+        "[/api/openapi.json](api/openapi.json).",
     ),
 }
 _OURS = "page_"
