@@ -29,12 +29,13 @@ class TtsStarted:
 
 @dataclass(frozen=True)
 class TtsDone:
-    """Speech is ready: DURATION (s) of sound, made in ELAPSED (s)."""
+    """Speech is ready: DURATION (s) of sound, made in ELAPSED (s). LOST: see ``Done``."""
 
     audio_url: str
     captions_url: str | None
     duration: float
     elapsed: float
+    lost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Done:
     total: float
     first_byte: float
     """Until the first bytes of the video could be fetched."""
+    lost: float = 0.0
+    """Of a recording, what could not be read: silence stands in for it, or it is missing at the end."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,12 @@ def describe(event: Event) -> Message:
             return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in line)")
         case TtsStarted():
             return Message("TTS 음성 생성 중...", "Making speech...")
-        case TtsDone(duration=duration):
-            return Message(f"TTS 완료 ({duration:.1f}초)", f"Speech is ready ({duration:.1f} s)")
+        case TtsDone(duration=duration, lost=lost):
+            return _and_lost(Message(f"TTS 완료 ({duration:.1f}초)", f"Speech is ready ({duration:.1f} s)"), lost)
         case Lipsync():
             return Message("립싱크 비디오 생성 중...", "Making the lipsync video...")
-        case Done(total=total):
-            return Message(f"완료 ({total:.1f}초)", f"Done ({total:.1f} s)")
+        case Done(total=total, lost=lost):
+            return _and_lost(Message(f"완료 ({total:.1f}초)", f"Done ({total:.1f} s)"), lost)
         case Failed(error):
             return error.message
 
@@ -103,9 +106,9 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
             body = _status("queued", message, position=position, eta=_seconds(eta))
         case TtsStarted(video_url, captions_url):
             body = _status("tts", message, video_url=video_url, captions_url=captions_url)
-        case TtsDone(audio_url, captions_url, duration, elapsed):
+        case TtsDone(audio_url, captions_url, duration, elapsed, lost):
             body = _status("tts_done", message, audio_url=audio_url, captions_url=captions_url)
-            body |= {"duration": _seconds(duration), "elapsed": _seconds(elapsed)}
+            body |= {"duration": _seconds(duration), "elapsed": _seconds(elapsed), **_lost(lost)}
         case Lipsync(video_url, progress):
             body = _status("lipsync", message, video_url=video_url, progress=round(progress, 3))
         case Done():
@@ -119,6 +122,7 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
                 "captions_url": event.captions_url,
                 "audio_duration": _seconds(event.audio_duration),
                 "elapsed": {stage: _seconds(seconds) for stage, seconds in elapsed_by_stage.items()},
+                **_lost(event.lost),
             }
         case Failed(error):
             body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
@@ -130,6 +134,22 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
 
 def _status(stage: str, message: str, **more: object) -> dict[str, Any]:
     return {"type": "status", "stage": stage, "message": message, **more}
+
+
+def _and_lost(message: Message, lost: float) -> Message:
+    """Return MESSAGE, and after it how much of a recording is lost."""
+    if not _lost(lost):
+        return message
+    shown = f"{lost:.2f}" if lost < 1 else f"{lost:.1f}"
+    return Message(
+        f"{message.ko} · 녹음이 손상되어 {shown}초를 읽지 못했습니다",
+        f"{message.en} · the recording is damaged: {shown} s of it could not be read",
+    )
+
+
+def _lost(lost: float) -> dict[str, float]:
+    """Return how much of a recording is lost (s) as events tell it: nothing where it is whole."""
+    return {"audio_lost": round(lost, 3)} if lost >= 0.005 else {}
 
 
 def _seconds(seconds: float | None) -> float | None:

@@ -26,7 +26,7 @@ from pipeline.request import GenerateRequest
 from pipeline.settings import Settings
 from pipeline.speech.language import language_of
 from pipeline.speech.record import SpeechRecord, write_record
-from pipeline.speech.recording import load_audio
+from pipeline.speech.recording import load_recording
 from pipeline.speech.spool import SpeechSpool
 from pipeline.tasks import Task
 from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine
@@ -132,7 +132,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
             if not told:
                 told = True
                 captions_url = task.captions_url if speaker.captioned else None
-                yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds)
+                yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds, speaker.lost)
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()
     done = Done(
@@ -146,6 +146,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
         lipsync=finished - started - speaker.seconds,
         total=finished - started,
         first_byte=first_byte,
+        lost=speaker.lost,
     )
     with best_effort(f"record of task {task.id}"):
         _note(done, speaker, task)
@@ -169,10 +170,12 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
     if request.recording is None:
         yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel, request.language)
         return
-    samples, rate = load_audio(request.recording, studio.settings.max_audio)
+    recording = load_recording(request.recording, studio.settings.max_audio)
+    samples, rate = recording.samples, recording.rate
     cancel.check()
     if request.text:
-        yield Speech(samples, rate, request.text, request.language or language_of(request.text))
+        language = request.language or language_of(request.text)
+        yield Speech(samples, rate, request.text, language, lost=recording.lost)
         return
     heard = listen(samples, rate, cancel)
     if not any(mark.text for mark in heard):
@@ -180,7 +183,7 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
             "audio: 말소리가 들리지 않습니다. 더 크게 녹음하거나 다른 파일을 올려 주세요.",
             "audio: no speech can be heard in it. Record it louder, or upload another file.",
         )
-    yield Speech(samples, rate, "", "", heard)
+    yield Speech(samples, rate, "", "", heard, lost=recording.lost)
 
 
 @contextmanager

@@ -40,8 +40,9 @@ class Speaker:
     """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
 
     CAPTIONS are written meanwhile; None where nobody knows the words. done: whether all is said; seconds: how long that
-    took; phonemes, words: what was said, in s from the beginning, words only where there are captions; captioned:
-    whether there are any: where they fail, the speech goes on without them.
+    took; lost: seconds of a recording that could not be read; phonemes, words: what was said, in s from the beginning,
+    words only where there are captions; captioned: whether there are any: where they fail, the speech goes on without
+    them.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Speaker:
     ) -> None:
         self.done = False
         self.seconds = 0.0
+        self.lost = 0.0
         self.phonemes: list[Mark] = []
         self.words: list[Mark] = []
         self._pieces = pieces
@@ -99,7 +101,7 @@ class Speaker:
     def _say(self) -> Iterator[_Said]:
         started = time.perf_counter()
         with closing(self._pieces) as pieces:
-            for piece in framed(_usable(pieces), self._fps):
+            for piece in framed(self._counted(_usable(pieces)), self._fps):
                 first = self._spool.append(piece.samples, piece.rate)
                 frames = round(len(piece.samples) * self._fps / piece.rate)
                 phonemes = phonemes_of(piece, self._espeak, self._cancel)
@@ -111,6 +113,11 @@ class Speaker:
         self._spool.finish()
         self.seconds = time.perf_counter() - started
         self.done = True
+
+    def _counted(self, pieces: Iterable[Speech]) -> Iterator[Speech]:
+        for piece in pieces:
+            self.lost += piece.lost
+            yield piece
 
     def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], begin: float) -> None:
         """Write what PIECE says, whose sound begins at BEGIN (s); where that fails, there are no captions at all."""

@@ -18,6 +18,7 @@ from tests.recordings import record, write_wav
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 ENCODERS = {"ogg": "libopus", "mp3": "libmp3lame", "m4a": "aac", "webm": "libopus"}
+CALLS = {"amr": "libopencore_amrnb"}
 """Of the files that people have; browsers record webm."""
 LOUDNESS_HZ = 50  # divides every usual rate: two envelopes must not drift apart
 
@@ -40,8 +41,11 @@ def encoded(wav: Path, kind: str) -> Path:
     """Return the sound of WAV in a file of another KIND."""
     path = wav.with_suffix(f".{kind}")
     with av.open(str(wav)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream(ENCODERS[kind], rate=48000)
-        resampler = av.AudioResampler(stream.format, stream.layout, 48000)
+        rate = 8000 if kind in CALLS else 48000
+        stream = target.add_stream({**ENCODERS, **CALLS}[kind], rate=rate, layout="mono" if kind in CALLS else "stereo")
+        if kind in CALLS:
+            stream.bit_rate = 12200
+        resampler = av.AudioResampler(stream.format, stream.layout, rate, stream.frame_size or 1024)
         for frame in [*source.decode(audio=0), None]:
             for piece in resampler.resample(frame):
                 target.mux(stream.encode(piece))
@@ -95,6 +99,28 @@ def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path
     )
     assert status["text"] == said
     is_video_of(video, wav)
+
+
+def test_a_damaged_recording_is_made_and_told(client: Client, wav: Path, tmp_path: Path) -> None:
+    data = encoded(wav, "mp3").read_bytes()
+    damaged = tmp_path / "damaged.mp3"
+    damaged.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 + 3000 :])
+    for said in ("", SENTENCE):
+        video, status, _ = client.predict(
+            text=said, audio=handle_file(damaged), avatar="talk_short", resolution="360p", api_name="/generate"
+        )
+        lost = status["audio_lost"]
+        assert 0.1 < lost < 0.6 and f"{lost:.2f}" in status["message"]
+        is_video_of(video, damaged)
+
+
+def test_a_call_that_a_phone_recorded_moves_the_mouth(client: Client, wav: Path) -> None:
+    recording = encoded(wav, "amr")
+    video, status, _ = client.predict(
+        audio=handle_file(recording), avatar="talk_short", resolution="360p", api_name="/generate"
+    )
+    assert "audio_lost" not in status
+    is_video_of(video, recording)
 
 
 def refusal(client: Client, recording: Path, **more: object) -> str:

@@ -45,7 +45,7 @@ def listen(samples: np.ndarray, rate: int, cancel: CancelToken | None = None) ->
     sound = soxr.resample(samples.astype(np.float32), rate, RATE, quality="LQ") if rate != RATE else samples
     ears = load_ears()
     power = hear(sound)
-    speech = _speech(power)
+    speech = spoken(power)
     if not speech.any():
         return gapless([], duration)
     symbols = np.array(MOUTHS)[_answers(ears, power, cancel).argmax(axis=1)]
@@ -60,7 +60,7 @@ def listen(samples: np.ndarray, rate: int, cancel: CancelToken | None = None) ->
     return gapless(sounds, duration)
 
 
-def _speech(power: np.ndarray) -> np.ndarray:
+def spoken(power: np.ndarray) -> np.ndarray:
     """Return in which frames of POWER (frames, bands) something is said, (frames,) bool."""
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
     top, floor = np.percentile(level, 95), np.percentile(level, 10)

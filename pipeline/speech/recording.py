@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+import soxr
 
 from pipeline.errors import BadRequest
+from pipeline.speech.soundtrack import Piece, SoundTrack, Undecodable, decodable, opened
+from pipeline.speech.voice import Survey
 
-FORMATS = "wav,mp3,mov,mp4,m4a,ogg,matroska,webm,aac,flac,aiff,avi,caf,asf,mpeg,mpegts"
-"""FFmpeg's names of what people record in; others (playlists, lists of files) could make it open something else."""
 MIN_SECONDS = 0.1
 MAX_SECONDS = 900.0
 MAX_RATE = 48000
@@ -19,43 +22,143 @@ MAX_RATE = 48000
 MIN_RATE = 8000
 QUIETEST = 1e-4
 """Peak below which a recording counts as silence; full scale is 1."""
+ENOUGH = 0.6
+"""Share of the speech in the best track from which an earlier one is taken: the first is what players play."""
+HOT = 8.0
+"""Peak of floats up to which somebody just turned it up too far; beyond it, they are integers that were not scaled."""
+SCALES = tuple(2.0 ** (bits - 1) for bits in (8, 16, 24, 32))
+"""Full scale of integers."""
+SPIKES = 1e-3
+"""Share of samples up to which those that stick out are faults of the file."""
+NOISE = 0.3
+"""Flatness of the spectrum (its geometric mean by its mean) from which sound is noise; that of speech is below 0.1."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """samples: (n,) float32 mono in [-1, 1]; rate: Hz; lost: seconds that could not be read and are silent now, or are
+    missing at the end."""
+
+    samples: np.ndarray
+    rate: int
+    lost: float
 
 
 def load_audio(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, int]:
-    """Return the first sound track of the file PATH (wav, mp3, m4a, ogg, ...): (n,) float32 mono in [-1, 1], and Hz.
+    """Return the samples and the rate of ``load_recording``, and raise what it raises."""
+    recording = load_recording(path, max_seconds)
+    return recording.samples, recording.rate
 
-    Raises BadRequest when the file is missing, not sound, broken, silent, or not between MIN_SECONDS and MAX_SECONDS
-    long.
+
+def load_recording(path: Path, max_seconds: float = MAX_SECONDS) -> Recording:
+    """Return the speech in the file PATH (wav, mp3, m4a, ogg, amr, ...).
+
+    Of several tracks, the one with speech in it; of several channels, the one that carries the voice, at its own level.
+    What is damaged is silent for as long as it lasted. Raises BadRequest when the file is missing, not sound, silent,
+    of no sound that can be decoded, or not between MIN_SECONDS and MAX_SECONDS long.
     """
     try:
-        with av.open(str(path), options={"format_whitelist": FORMATS}) as container:
-            if not container.streams.audio:
-                raise _refused("소리가 없는 파일입니다", "the file holds no sound")
-            samples, rate = _decoded(container, max_seconds)
+        with opened(path) as container:
+            count, known = len(container.streams.audio), len(decodable(container))
+        if not count:
+            raise _refused("소리가 없는 파일입니다", "the file holds no sound")
+        if not known:
+            raise _refused("알 수 없는 형식의 소리입니다", "its sound is of a kind that cannot be decoded")
+        track, survey = _with_speech(path, known, max_seconds)
+        samples, rate = _mono(track, survey, max_seconds)
     except FileNotFoundError as error:
         raise _refused("파일이 없습니다", "there is no such file") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise _refused("읽을 수 없는 파일입니다", "the file cannot be read") from error
     if len(samples) < MIN_SECONDS * rate:
         raise _refused(f"{MIN_SECONDS}초보다 짧습니다", f"it is shorter than {MIN_SECONDS} s")
-    if not np.isfinite(samples).all() or np.abs(samples).max() < QUIETEST:
+    samples, spoilt = _in_range(samples)
+    if np.abs(samples).max() < QUIETEST:
         raise _refused("소리가 들리지 않습니다", "nothing can be heard in it")
-    return np.clip(samples, -1, 1), rate
+    return Recording(samples, rate, track.lost + spoilt / rate)
 
 
-def _decoded(container: av.container.InputContainer, max_seconds: float) -> tuple[np.ndarray, int]:
-    stream = container.streams.audio[0]
-    rate = min(max(stream.rate or MAX_RATE, MIN_RATE), MAX_RATE)
-    resampler = av.AudioResampler("flt", "mono", rate)
-    pieces: list[np.ndarray] = []
-    count = 0
-    for frame in chain(container.decode(stream), [None]):  # None flushes the resampler
-        for piece in resampler.resample(frame):
-            pieces.append(piece.to_ndarray()[0])
-            count += len(pieces[-1])
-        if count > max_seconds * rate:
-            raise _refused(f"{max_seconds:.0f}초보다 깁니다", f"it is longer than {max_seconds:.0f} s")
-    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), rate
+def _with_speech(path: Path, count: int, max_seconds: float) -> tuple[SoundTrack, Survey]:
+    """Return that of COUNT tracks in PATH which carries speech, and what was heard in it."""
+    surveys: dict[SoundTrack, Survey] = {}
+    for number in range(count):
+        track, survey = SoundTrack(path, number), Survey(compared=count > 1)
+        with suppress(Undecodable), closing(track.pieces(max_seconds)) as pieces:  # another one may do
+            for piece in pieces:
+                survey.add(piece)
+                if survey.seconds > max_seconds:
+                    raise _refused(f"{max_seconds:.0f}초보다 깁니다", f"it is longer than {max_seconds:.0f} s")
+            surveys[track] = survey
+    if not surveys:
+        raise Undecodable("no track")
+    if len(surveys) == 1:
+        return next(iter(surveys.items()))
+    amounts = {track: survey.amount() for track, survey in surveys.items()}
+    chosen = next(track for track, amount in amounts.items() if amount >= ENOUGH * max(amounts.values()))
+    return chosen, surveys[chosen]
+
+
+def _mono(track: SoundTrack, survey: Survey, max_seconds: float) -> tuple[np.ndarray, int]:
+    """Return TRACK as one channel (n,) at one rate (Hz), as SURVEY found its channels to be."""
+    rate = min(max(survey.rate, MIN_RATE), MAX_RATE)
+    parts = _at_rate(_mixed(track, survey, max_seconds), rate)
+    return np.concatenate([np.zeros(0, np.float32), *parts]), rate
+
+
+def _mixed(track: SoundTrack, survey: Survey, max_seconds: float) -> Iterator[Piece]:
+    """Yield the pieces of TRACK with the channels that SURVEY chose, added."""
+    weights: dict[int, np.ndarray] = {}
+    for piece in track.pieces(max_seconds):
+        channels = piece.samples.shape[1]
+        if channels not in weights:
+            weights[channels] = survey.weights(channels)
+        yield Piece(piece.samples @ weights[channels], piece.rate)
+
+
+def _at_rate(pieces: Iterator[Piece], rate: int) -> Iterator[np.ndarray]:
+    """Yield mono PIECES, whose rates may change, at RATE (Hz)."""
+    stream, now = None, rate
+    for piece in pieces:
+        if piece.rate != now:
+            if stream is not None:
+                yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            now = piece.rate
+            stream = None if now == rate else soxr.ResampleStream(now, rate, 1, dtype="float32")
+        yield piece.samples if stream is None else stream.resample_chunk(piece.samples)
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _in_range(samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return SAMPLES (n,) within [-1, 1], and how many of them were spoilt and are silent now.
+
+    Integers that somebody wrote as floats are divided by their full scale, floats that were turned up too far by their
+    peak. Raises BadRequest where they are noise.
+    """
+    size = np.abs(samples)
+    out = size > HOT
+    spoilt = 0
+    if out.any() and out.mean() <= SPIKES and np.count_nonzero(~out & (size > QUIETEST)):
+        spoilt = int(out.sum())
+        samples = np.where(out, 0, samples)
+    peak = float(np.abs(samples).max())
+    if peak <= 1:
+        return samples, spoilt
+    if peak <= HOT:
+        return (np.clip(samples, -1, 1) if np.mean(np.abs(samples) > 1) <= SPIKES else samples / peak), spoilt
+    unsigned = samples.min() >= 0
+    scale = next((scale for scale in SCALES if peak <= (2 * scale if unsigned else scale)), None)
+    if scale is None or _flatness(samples) > NOISE:
+        raise _refused("소리가 아니라 잡음입니다", "it holds noise far beyond full scale, not sound")
+    return (samples - scale if unsigned else samples) / np.float32(scale), spoilt
+
+
+def _flatness(samples: np.ndarray) -> float:
+    """Return how flat the spectrum of SAMPLES is: 1 for white noise."""
+    length = min(1024, len(samples))
+    blocks = samples[: len(samples) // length * length].reshape(-1, length).astype(np.float64)
+    power = (np.abs(np.fft.rfft(blocks * np.hanning(length))) ** 2).mean(axis=0)[2:] + 1e-30
+    return float(np.exp(np.log(power).mean()) / power.mean())
 
 
 def _refused(ko: str, en: str) -> BadRequest:

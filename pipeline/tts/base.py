@@ -38,7 +38,8 @@ class Speech:
     samples: (n,) float32 mono in [-1, 1]; rate: Hz; text: what was said; language: "ko", "en", ...
     (espeak-ng voice names); marks: in order of time, all of one kind, and empty where the engine gives none.
     A phoneme mark with an empty text is a pause. words: the words of the text as it is written, with the blanks after
-    them, where the engine knows their times beside those of its phonemes.
+    them, where the engine knows their times beside those of its phonemes. lost: seconds of a recording that could not
+    be read; see ``Recording``.
     """
 
     samples: np.ndarray
@@ -47,6 +48,7 @@ class Speech:
     language: str
     marks: tuple[Mark, ...] = ()
     words: tuple[Mark, ...] = ()
+    lost: float = 0.0
 
     @property
     def duration(self) -> float:
