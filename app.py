@@ -1,31 +1,8 @@
 """Starts the talking-avatar server: ``python app.py``, then http://localhost:5000."""
 
-from __future__ import annotations
-
-import logging
 import sys
 
-from pipeline.lazy_import import lazily
-
-with lazily({"av": (), "cv2": ()}):  # the page comes first
-    from pipeline.errors import PipelineError
-    from pipeline.generate import generate, make_studio
-    from pipeline.server.app import serve
-    from pipeline.settings import Settings
-
-
-def main() -> int:
-    """Serve until told to end; return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        serve(make_studio(Settings.from_environment()), generate)
-    except (PipelineError, ValueError) as error:
-        message = f"{error.message.ko}\n{error.message.en}" if isinstance(error, PipelineError) else str(error)
-        sys.stderr.write(f"{message}\n")
-        return 1
-    return 0
-
+from pipeline.server.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import subprocess
-import sys
 
 import gradio as gr
 import pytest
@@ -16,8 +14,6 @@ from gradio.context import LocalContext
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessGeneratingMessage
-
-from tests.conftest import ROOT
 
 
 async def echo(text: str) -> str:
@@ -107,45 +103,3 @@ def test_launch_takes_what_the_server_gives_it() -> None:
         "theme",
         "css",
     } <= taken.keys()
-
-
-def test_gradio_starts_without_what_the_server_does_not_need() -> None:
-    code = """if True:
-        import inspect, ssl, sys
-        import jinja2
-        from pathlib import Path
-        mine = inspect.getfile, jinja2.Template, ssl.create_default_context
-        read, stubs = Path.read_text, []
-        def note(path, *arguments, **options):
-            stubs.extend([path] if path.suffix == ".pyi" else [])
-            return read(path, *arguments, **options)
-        Path.read_text = note
-
-        import pipeline.server
-        import gradio
-        assert mine == (inspect.getfile, jinja2.Template, ssl.create_default_context) and not stubs, stubs
-        assert gradio.Button.click and inspect.getfile(gradio.Button)
-
-        from pipeline.server.lean_gradio import UNUSED, without_spare_apps
-        from gradio.routes import App
-        create = App.create_app
-        with without_spare_apps(), gradio.Blocks() as page:
-            gradio.Button().click(lambda: None)
-        assert App.create_app is create and page.app is None
-        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, ssl_verify=False)
-        assert page.app is not None
-        loaded = {"pandas.core", "rich", "tomlkit", "huggingface_hub.inference"} & sys.modules.keys()
-        assert not loaded, loaded
-        assert UNUSED.keys() <= sys.modules.keys(), "another Gradio imports other modules"
-
-        import httpx
-        import pandas
-        assert httpx.get(url).status_code == 200
-        assert pandas.DataFrame({"a": [1]}).to_json() and "pandas.core" in sys.modules
-        try:
-            gradio.load("nothing", src="nowhere")
-        except ValueError:
-            assert "huggingface_hub.inference" in sys.modules
-        page.close(verbose=False)
-    """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

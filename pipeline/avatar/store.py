@@ -56,11 +56,13 @@ def check_resolutions(resolutions: Sequence[str]) -> None:
 class AvatarStore:
     """The packs under ROOT (``precomputed``), at ``<resolution>/<name>_<resolution>_precomputed.pkl``.
 
-    Safe to use from any thread. Packs are read when first asked for, and again when their file has changed.
+    Those under BUNDLED are offered, too, where ROOT has none of that name. Safe to use from any thread. Packs are read
+    when first asked for, and again when their file has changed.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bundled: Path | None = None) -> None:
         self.root = root
+        self._folders = (root,) if bundled in (None, root) else (root, bundled)
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
         self._loading: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()

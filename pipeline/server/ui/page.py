@@ -17,7 +17,6 @@ from pipeline.errors import PipelineError
 from pipeline.generate import Studio
 from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.server.inspector import Inspector
-from pipeline.server.lean_gradio import without_spare_apps
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar, making
 from pipeline.server.ui.portraits import Portraits, make_picker
@@ -157,10 +156,7 @@ def build_page(
     speaking, maker = Speaking(studio, line, visited, warm), making.Maker(uploads)
     portraits = Portraits(studio.avatars)
     page: gr.Blocks
-    with (
-        without_spare_apps(),
-        gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page,
-    ):
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
         gr.Markdown(shown("title"), elem_id="title")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
