@@ -23,7 +23,7 @@ from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.events import Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.request import GenerateRequest
-from pipeline.settings import Settings
+from pipeline.settings import BUNDLED, Settings
 from pipeline.speech.language import language_of
 from pipeline.speech.record import SpeechRecord, write_record
 from pipeline.speech.recording import load_recording
@@ -83,7 +83,7 @@ def make_studio(settings: Settings) -> Studio:
     espeak = EspeakEngine()
     voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
     tts = {engine.name: engine for engine in voices}
-    return Studio(settings, AvatarStore(settings.precomputed), tts, espeak, lipsync_engines(settings))
+    return Studio(settings, AvatarStore(settings.precomputed, BUNDLED), tts, espeak, lipsync_engines(settings))
 
 
 def warm_up(studio: Studio) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = not (_PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = Path.cwd() if _INSTALLED else _PACKAGE.parent
-"""Where the folders of avatars, results and weights lie: the checkout, or the working folder of an installed program."""
-BUNDLED = _PACKAGE / "precomputed" if _INSTALLED else ROOT / "precomputed"
-"""The avatars that come with the program."""
+"""Where avatars, results and weights lie: in the checkout, or in the working folder of an installed program."""
+BUNDLED = _PACKAGE / "precomputed" if _INSTALLED else None
+"""The avatars inside an installed program; in a checkout they lie where those of its user do."""
 SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*"}
 """Where a Hugging Face Space looks for its server, which nobody reaches but through the Space's own proxy."""
 

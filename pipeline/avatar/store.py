@@ -62,7 +62,7 @@ class AvatarStore:
 
     def __init__(self, root: Path, bundled: Path | None = None) -> None:
         self.root = root
-        self._folders = (root,) if bundled in (None, root) else (root, bundled)
+        self._folders = (root,) if bundled is None else (root, bundled)
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
         self._loading: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
@@ -70,13 +70,15 @@ class AvatarStore:
 
     def list(self) -> list[PackInfo]:
         """Return all packs, by resolution (largest first) and name; no file is opened."""
-        found = []
-        for path in self.root.glob(f"*/*{SUFFIX}"):
-            match = _FILE_NAME.fullmatch(path.name)
-            if match and match["resolution"] == path.parent.name and self._inside(path):
-                listed = PurePosixPath(self.root.name, path.parent.name, path.name)
-                found.append(PackInfo(path.name.removesuffix(SUFFIX), match["name"], match["resolution"], str(listed)))
-        return sorted(found, key=lambda info: (-int(info.resolution[:-1]), info.name))
+        found: dict[str, PackInfo] = {}
+        for folder in self._folders:
+            for path in folder.glob(f"*/*{SUFFIX}"):
+                match = _FILE_NAME.fullmatch(path.name)
+                if match and match["resolution"] == path.parent.name and _inside(folder, path):
+                    listed = PurePosixPath(self.root.name, path.parent.name, path.name)
+                    id = path.name.removesuffix(SUFFIX)
+                    found.setdefault(id, PackInfo(id, match["name"], match["resolution"], str(listed)))
+        return sorted(found.values(), key=lambda info: (-int(info.resolution[:-1]), info.name))
 
     def find(self, name: str, resolution: str) -> Path:
         """Return the pack of avatar NAME ("talk_long", or "talk_long_720p" where that agrees) in RESOLUTION.
@@ -102,7 +104,8 @@ class AvatarStore:
                 f"'{wanted}'의 사용 가능한 해상도: {choices}.",
                 f"Avatar '{name:.60}' has no resolution '{resolution:.20}'. Resolutions of '{wanted}': {choices}.",
             )
-        return self.root / resolution / f"{wanted}_{resolution}{SUFFIX}"
+        path = PurePosixPath(resolution, f"{wanted}_{resolution}{SUFFIX}")
+        return self._locate(path) or self.root / path
 
     def resolve(self, avatar_path: str) -> Path:
         """Return the pack at AVATAR_PATH, relative to the project ("precomputed/720p/x.pkl").
@@ -115,9 +118,9 @@ class AvatarStore:
         if plain and not path.is_absolute() and ".." not in path.parts and path.suffix == ".pkl":
             if path.parts[0] == self.root.name:
                 path = PurePosixPath(*path.parts[1:])
-            candidate = self.root / path
-            if self._inside(candidate):
-                return candidate
+            found = self._locate(path)
+            if found is not None:
+                return found
         raise NotFound(
             f"avatar_path '{avatar_path:.120}': {self.root.name}/ 안에 그런 아바타 파일(.pkl)이 없습니다. "
             "GET /api/avatars가 알려 주는 path를 사용하세요.",
@@ -151,9 +154,14 @@ class AvatarStore:
                     self._kept.popitem(last=False)
             return avatar
 
-    def _inside(self, path: Path) -> bool:
-        """Whether PATH is a file that lies inside the store once links are followed."""
-        try:
-            return path.is_file() and path.resolve().is_relative_to(self.root.resolve())
-        except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links
-            return False
+    def _locate(self, path: PurePosixPath) -> Path | None:
+        """Return the pack at PATH, below the first of the folders that has it."""
+        return next((folder / path for folder in self._folders if _inside(folder, folder / path)), None)
+
+
+def _inside(folder: Path, path: Path) -> bool:
+    """Whether PATH is a file that lies inside FOLDER once links are followed."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links
+        return False
