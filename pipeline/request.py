@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.engines.choose import AUTO, preferred
@@ -105,10 +106,11 @@ def _text(body: dict[str, Any], limit: int) -> str:
             f"text: {limit:,}자를 넘을 수 없습니다 (현재 {len(value):,}자). 나누어 요청하세요.",
             f"text: must not be longer than {limit:,} characters (it has {len(value):,}). Split it up.",
         )
-    kinds = [unicodedata.category(character) for character in value]
-    if "Cs" in kinds:
+    if "Cs" in map(category, value):
         raise BadRequest("text: 올바른 유니코드 문자열이 아닙니다.", "text: is not valid Unicode.")
-    text = "".join(" " if kind == "Cc" else character for character, kind in zip(value, kinds, strict=True)).strip()
+    # line ends are pauses, and those two of Unicode's own stay what they are; other control characters say nothing
+    lines = re.split("\r\n|[\n\r\v\f\x1c-\x1e\x85]", value)
+    text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
         raise BadRequest("text: 비어 있습니다. 말할 내용을 입력하세요.", "text: is blank. Write what is to be said.")
     if not speakable(text):

@@ -114,7 +114,7 @@ def spoken(text: str) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
         inside = [m for m in said.phonemes if m.text and m.start >= start]
         following = min((s for s in starts if s > start), default=float("inf"))
         end = max(m.end for m in inside if m.start < following)
-        letters = text[first:last].rstrip(" .,!?")
+        letters = text[first:last].rstrip(" .,!?\n")
         edges = np.linspace(start, end, len(letters) + 1)
         timed += [(c, float(a), float(b)) for c, (a, b) in zip(letters, pairwise(edges), strict=True)]
         gap = min(following, len(said.samples) / said.rate)

@@ -148,6 +148,19 @@ def test_cues_end_with_sentences_and_in_pauses_and_are_short_enough() -> None:
     assert cues[3].end == pytest.approx(spoken[-4].end + 0.5) and cues[0].end == cues[1].start
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", " \n", "\v", "\x1d", "\x85", "\u2028", "\u2029"])
+def test_cues_never_join_two_lines(end: str) -> None:
+    lines = ["면접 준비", "- 이력서", "자기소개,", "끝"]
+    spoken = words(end.join(lines))
+    assert "".join(word.text for word in spoken) == end.join(lines)
+    assert [text_of(cue.to_vtt()) for cue in cues_of(spoken, 9.0)] == lines
+    (alone,) = words("x")
+    unheard = [Mark("word", end.join(lines), 1.0, 2.0), alone.later(2.0)]
+    cues = cues_of(unheard, 9.0)
+    assert [text_of(cue.to_vtt()) for cue in cues] == [*lines[:-1], "끝x"]
+    assert cues[0].start == 1.0 and all(one.start < two.start and one.end <= two.start for one, two in pairwise(cues))
+
+
 def test_a_long_clause_is_cut_into_even_parts() -> None:
     texts = ["".join(word.text for word in cue.words) for cue in cues_of(words("seven letters " * 9), 100.0)]
     assert "".join(texts) == "seven letters " * 9

@@ -62,6 +62,18 @@ def test_request_names_voice_model_and_a_format_that_every_plan_may_ask_for(stub
     assert "language_code" not in request.body
 
 
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\u2028"])
+def test_lines_are_sent_as_sentences_and_come_back_as_they_are_written(stub: ElevenLabsStub, end: str) -> None:
+    lines = ["준비물", "이력서", "자기소개", "끝입니다."]
+    pieces = list(engine(stub).stream(end.join(lines), CUSTOM_VOICE, CancelToken()))
+    sent = "\n" * len(end)
+    assert stub.requests[0].body["text"] == f"준비물.{sent}이력서.{sent}자기소개.{sent}끝입니다."
+    assert [piece.text.strip() for piece in pieces] == lines
+    assert "".join(piece.text for piece in pieces) == end.join(lines)
+    for piece in pieces:
+        assert "".join(mark.text for mark in piece.marks) == piece.text.replace("\u2028", "\n")
+
+
 def test_models_that_take_a_language_are_told_it(stub: ElevenLabsStub) -> None:
     engine(stub, elevenlabs_model="eleven_flash_v2_5").synthesize(TEXT, CUSTOM_VOICE, CancelToken())
     assert stub.requests[0].body["language_code"] == "ko"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pipeline.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay
 from pipeline.settings import ROOT
 from pipeline.speech.language import LANGUAGES, language_of, speakable, voice_of
-from pipeline.tts.base import CUSTOM_VOICE, Speech
+from pipeline.tts.base import BREAK, CUSTOM_VOICE, Speech
 from pipeline.tts.espeak import EspeakEngine
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
@@ -60,6 +61,31 @@ def test_marks_cover_the_speech_without_gaps() -> None:
     assert all(one.end == two.start for one, two in zip(speech.marks, speech.marks[1:], strict=False))
     assert {mark.kind for mark in speech.marks} == {"phoneme"}
     assert all(one.text or two.text for one, two in zip(speech.marks, speech.marks[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\n\n", " \n ", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["면접 준비", "- 이력서", "- 자기소개", "끝"],
+        ["Agenda", "First point", "- second point", "Thank you"],
+        ["A", "B", "가", "나"],
+        ["2024", "년에는", "3.5", "초"],
+    ],
+    ids=lambda lines: lines[0],
+)
+def test_every_line_is_a_sentence(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    pieces = list(EspeakEngine().stream(text, CUSTOM_VOICE, CancelToken(), "ko" if "가" in lines else None))
+    assert "".join(piece.text for piece in pieces) == text
+    assert [piece.text.strip() for piece in pieces] == lines
+    for piece in pieces:
+        assert "".join(word.text for word in piece.words) == piece.text
+    for one, two in pairwise(pieces):
+        before, after = one.marks[-1], two.marks[0]
+        assert before.text == after.text == "" and before.end - before.start + after.end - after.start > 2 * BREAK - 0.1
 
 
 def test_pauses_are_where_the_sound_is_silent() -> None:

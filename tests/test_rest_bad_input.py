@@ -43,6 +43,12 @@ def test_text_must_be_a_string_of_bearable_length(fake_server: Server, text: obj
     refused(fake_server, {**GOOD, "text": text}, 400, "text")
 
 
+def test_line_ends_stay_in_a_text_and_other_control_characters_become_blanks(fake_server: Server) -> None:
+    text = " one\r\ntwo\n\nthree\rfour\vfive\x85six\u2028seven\teight\x01nine\0\n"
+    done = fake_server.post(ENDPOINTS[0], {**GOOD, "text": text}).json()
+    assert done["text"] == "one\ntwo\n\nthree\nfour\nfive\nsix\u2028seven eight nine"
+
+
 def test_text_is_required(fake_server: Server) -> None:
     refused(fake_server, {"avatar": "solo"}, 400, "text")
 

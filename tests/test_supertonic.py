@@ -110,6 +110,13 @@ def test_errors_of_the_model_are_told(weights: Path) -> None:
         SupertonicEngine(weights, corrupt).synthesize("hello", CUSTOM_VOICE, CancelToken())
 
 
+def test_every_line_is_a_sentence(weights: Path) -> None:
+    for end in ("\n", "\n\n", "\r\n", "\u2028", "\x85"):
+        text = end.join(["면접 준비", "- 이력서", "- 자기소개", "끝"])
+        pieces = list(SupertonicEngine(weights, lambda _: StandIn()).stream(text, CUSTOM_VOICE, CancelToken()))
+        assert [piece.text.strip() for piece in pieces] == text.split(end)
+
+
 def test_cancel_takes_effect_between_sentences(weights: Path) -> None:
     token = CancelToken()
 

@@ -9,6 +9,9 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+"""Where lines end, as ``str.splitlines`` has it."""
+LINE_BREAK = re.compile(rf"\s*[{LINE_BREAKS}]\s*")
 DEFAULT_LANGUAGE = "en-us"
 """The espeak-ng voice for Latin text without evidence of another language."""
 
@@ -173,10 +176,14 @@ def speakable(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return TEXT with a blank for every control character but tab and line ends, and for lone surrogates."""
-    return "".join(
-        " " if unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r" else letter for letter in text
-    )
+    """Return TEXT, letter for letter, with plain line ends, and blanks for other control characters and surrogates."""
+
+    def one(letter: str) -> str:
+        if letter in LINE_BREAKS:
+            return "\n"
+        return " " if unicodedata.category(letter) in ("Cc", "Cs") and letter != "\t" else letter
+
+    return "".join(map(one, text))
 
 
 def script_of(letter: str) -> str:

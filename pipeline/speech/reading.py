@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from pipeline.speech import japanese, korean
 from pipeline.speech.korean_sounds import pronounce
+from pipeline.speech.language import LINE_BREAK
 from pipeline.speech.piece import Piece
 
 
 def reading(text: str, language: str) -> list[Piece]:
-    """Return TEXT in pieces, in order and without gaps, each with what is said for it in LANGUAGE ("ko", "ja", ...)."""
+    """Return TEXT in pieces, in order and without gaps, each with what is said for it in LANGUAGE ("ko", "ja", ...).
+
+    Every line is read for itself, and ends as a paragraph does, with a pause.
+    """
+    pieces: list[Piece] = []
+    start = 0
+    for end in (*LINE_BREAK.finditer(text), None):
+        line = text[start : end.start() if end else len(text)]
+        pieces += [Piece(start + one.start, start + one.end, one.spoken) for one in _line(line, language)]
+        if end:
+            pieces.append(Piece(end.start(), end.end(), "\n\n"))
+            start = end.end()
+    return pieces
+
+
+def _line(text: str, language: str) -> list[Piece]:
     match language:
         case "ko":
             return korean.reading(text)

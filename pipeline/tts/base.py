@@ -13,6 +13,9 @@ from pipeline.cancel import CancelToken
 BREAK = 0.26
 """Seconds of pause in which speech may be cut in two: between sentences, hardly at a comma. Both halves leave the mouth
 time to close and to open again."""
+_STOPS = ".!?…。！？,;:、，；："
+_CLOSING = "\"'”’)]」』）》"
+"""What may stand between the last letter of a line and its end."""
 CUSTOM_VOICE = "Custom"
 """The voice of a request that names none: the engine picks (by language, or from its own settings)."""
 
@@ -90,6 +93,22 @@ def joined(pieces: Iterable[Speech]) -> Speech:
         tuple(marks) if all(piece.marks for piece in spoken) else (),
         tuple(words) if all(piece.words for piece in spoken) else (),
     )
+
+
+def with_stops(text: str) -> tuple[str, frozenset[int]]:
+    """Return TEXT, a ``plain`` one, with a full stop before each line end that has none, and where in it those are.
+
+    Headings and the entries of lists are sentences, too, and a voice pauses after them where it sees one end.
+    """
+    stopped, added = "", set()
+    for line in text.splitlines(keepends=True):
+        words = line.rstrip()
+        stopped += words
+        if line.endswith("\n") and any(map(str.isalnum, words)) and words.rstrip(_CLOSING)[-1:] not in _STOPS:
+            added.add(len(stopped))
+            stopped += "."
+        stopped += line[len(words) :]
+    return stopped, frozenset(added)
 
 
 def silence(seconds: float, like: Speech) -> Speech:

@@ -23,7 +23,7 @@ from pipeline.cancel import CancelToken
 from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
 from pipeline.settings import Settings
 from pipeline.speech.language import language_of, plain, speakable
-from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
+from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice, with_stops
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class ElevenLabsEngine(TTSEngine):
         """
         if not speakable(text):
             raise nothing_to_say()
-        said = plain(text)
+        said, added = with_stops(plain(text))
         spoken = language or language_of(text)
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
@@ -102,7 +102,7 @@ class ElevenLabsEngine(TTSEngine):
             model, code = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(spoken)
             if code and model not in _WITHOUT_LANGUAGE_CODE:
                 options["language_code"] = code
-            answer = _Answer(text, said, spoken)
+            answer = _Answer(text, said, added, spoken)
             stream = client.text_to_speech.stream_with_timestamps(
                 voice_id,
                 text=said,
@@ -186,9 +186,11 @@ class ElevenLabsEngine(TTSEngine):
 class _Answer:
     """What the service has sent so far for TEXT, SAID letter by letter: 16-bit samples, and characters with times."""
 
-    def __init__(self, text: str, said: str, language: str) -> None:
+    def __init__(self, text: str, said: str, added: frozenset[int], language: str) -> None:
         self._text = text
         self._said = said
+        self._added = added
+        self._place = 0  # in SAID, of the next character
         self._language = language
         self._pcm = bytearray()
         self._marks: list[Mark] = []
@@ -219,6 +221,9 @@ class _Answer:
         last = self._marks[-1].end if self._marks else 0.0
         offset = before if chunk and self._marks and chunk[0][1] < last - SLACK / 2 else 0.0
         for character, start, end in chunk:
+            place, self._place = self._place, self._place + len(character)
+            if place in self._added and character == ".":
+                continue
             begin = max(start + offset, self._marks[-1].end if self._marks else 0.0)
             self._marks.append(Mark("character", character, begin, max(end + offset, begin)))
 

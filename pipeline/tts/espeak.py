@@ -37,7 +37,7 @@ DEFAULT_PITCH = 50
 _SPELLS = ("my", "shn")
 """Voices whose dictionaries do not read the letters of their language: they leave most of them out."""
 
-_CLAUSE_END = re.compile(r"[^\w\s]\s+")
+_CLAUSE_END = re.compile(r"[^\w\s]\s+|\s*\n\s*")
 
 # speak_lib.h
 _AUDIO_OUTPUT_SYNCHRONOUS = 2

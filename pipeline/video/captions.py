@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import TextIO
 
 from pipeline.errors import RenderFailed
 from pipeline.parts import part_of, saving
+from pipeline.speech.language import LINE_BREAK, LINE_BREAKS
 from pipeline.tts.base import Mark
 
 MAX_WIDTH = 42
@@ -49,16 +51,16 @@ class Cue:
                 text += f"<{time}>"
                 now = time
             text += _escaped(word.text)
-        return f"{_timestamp(self.start)} --> {end}\n{text.strip()}\n\n"
+        return f"{_timestamp(self.start)} --> {end}\n{' '.join(text.split())}\n\n"
 
 
 def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
     """Return WORDS (their texts with the blanks between them) in cues of a clause each; the last ends by UNTIL (s).
 
-    A cue ends with a sentence and in a pause; with a clause, where the next one does not fit into MAX_WIDTH any more; a
-    clause that is wider is cut into parts of about the same width.
+    A cue ends with a sentence, with a line and in a pause; with a clause, where the next one does not fit into
+    MAX_WIDTH any more; a clause that is wider is cut into parts of about the same width.
     """
-    groups = list(_groups(list(words)))
+    groups = list(_groups([line for word in words for line in _lines_of(word)]))
     starts = [*(group[0].start for group in groups[1:]), until][: len(groups)]
     return [
         Cue(group[0].start, max(min(group[-1].end + LINGER, start), group[0].start + 0.001), tuple(group))
@@ -141,6 +143,18 @@ def _groups(words: list[Mark]) -> Iterator[list[Mark]]:
         yield group
 
 
+def _lines_of(word: Mark) -> list[Mark]:
+    """Return WORD, which may hold several that nobody heard begin, in lines, each with its letters' share of time."""
+    lines = re.findall(rf".+?(?:{LINE_BREAK.pattern}|\Z)", word.text, re.DOTALL) or [word.text]
+    ends = [sum(map(len, lines[:number])) / max(1, len(word.text)) for number in range(1, len(lines))]
+    times = [word.start, *(word.start + end * (word.end - word.start) for end in ends), word.end]
+    return [Mark(word.kind, line, *span) for line, span in zip(lines, pairwise(times), strict=True)]
+
+
+def _ends_line(text: str) -> bool:
+    return any(letter in LINE_BREAKS for letter in text[len(text.rstrip()) :])
+
+
 def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
     """Yield WORDS clause by clause, and whether a clause is the first of its sentence or follows a pause."""
     clause: list[Mark] = []
@@ -149,7 +163,9 @@ def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
         assert word is not None
         clause.append(word)
         end = word.text.rstrip().rstrip(_CLOSING)[-1:] or " "  # a word of blanks and quotes ends nothing
-        ends_sentence = after is None or end in _SENTENCE_END or after.start - word.end >= PAUSE
+        ends_sentence = (
+            after is None or end in _SENTENCE_END or after.start - word.end >= PAUSE or _ends_line(word.text)
+        )
         if ends_sentence or end in _CLAUSE_END:
             yield clause, first
             clause, first = [], ends_sentence
