@@ -1,0 +1,428 @@
+"""Clips are shown as players show them: what is hidden, how they lie, when each picture comes, in which colours."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from pipeline.avatar.clip import BT601, Clip, open_clip, pictures
+from pipeline.avatar.encode import keep_stream
+from pipeline.avatar.playback import deinterlaced
+from pipeline.errors import BadClip
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader
+
+WIDTH, HEIGHT, FPS, COUNT = 320, 180, 25, 40
+MATRICES = {
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+"""The display matrix (a, b, c, d) that does what each orientation of EXIF does."""
+
+
+def _level(number: int) -> int:
+    return 30 + 5 * number
+
+
+def _grey(level: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    planes = np.full((height * 3 // 2, width), 128, np.uint8)
+    planes[:height] = level
+    return planes
+
+
+def _write(
+    path: Path,
+    planes: Iterable[np.ndarray],
+    codec: str = "libx264",
+    stamps: Sequence[int] | None = None,
+    options: dict[str, str] | None = None,
+    pix_fmt: str = "yuv420p",
+    field: str = "",
+    **tags: Any,
+) -> Path:
+    """Write PLANES (yuv420p) shown at STAMPS (hundredths of a second; usually 25 a second); return PATH.
+
+    FIELD, "tff" or "bff": they are interlaced, and which field comes first.
+    """
+    options = {**(options or {}), **({"flags": "+ildct+ilme", "crf": "10"} if field else {})}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS, options=options)
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.time_base = Fraction(1, 100)
+        for name, value in tags.items():
+            setattr(stream.codec_context, name, value)
+        for number, plane in enumerate(planes):
+            picture = av.VideoFrame.from_ndarray(plane, format="yuv420p").reformat(format=pix_fmt)
+            if number == 0:
+                stream.width, stream.height = picture.width, picture.height
+            picture = _marked(picture, field) if field else picture
+            picture.pts, picture.time_base = 4 * number if stamps is None else stamps[number], Fraction(1, 100)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _marked(picture: av.VideoFrame, field: str) -> av.VideoFrame:
+    """Return PICTURE marked as interlaced, with FIELD first."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 100)
+    )
+    graph.link_nodes(source, graph.add("setfield", field), graph.add("buffersink")).configure()
+    graph.vpush(picture)
+    return graph.vpull()
+
+
+def _copy(source: Path, target: Path, shift: float, **options: str) -> Path:
+    """Copy SOURCE's packets into TARGET, all of them SHIFT seconds later, without encoding them again."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.dts is not None:
+                later = round(shift / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, copy
+                new.mux(packet)
+    return target
+
+
+def _patch(path: Path, box: bytes, at: int, content: bytes) -> Path:
+    """Write CONTENT over what lies AT bytes after the name of the mp4's first BOX."""
+    data = bytearray(path.read_bytes())
+    begin = data.index(box) + len(box) + at
+    data[begin : begin + len(content)] = content
+    path.write_bytes(data)
+    return path
+
+
+def _turn(path: Path, orientation: int) -> Path:
+    a, b, c, d = (number << 16 for number in MATRICES[orientation])
+    return _patch(path, b"tkhd", 40, struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30))
+
+
+def _numbers(clip: Clip) -> list[float]:
+    """Return which of the grey pictures CLIP shows, one after the other."""
+    shown = [float(frame.y.mean()) for frame in pictures(clip, WIDTH, HEIGHT)]
+    return [(level - _level(0)) / (_level(1) - _level(0)) for level in shown]
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An mp4 of 40 pictures, each lighter than the one before; one key frame, B-frames."""
+    return _write(tmp_path_factory.mktemp("clip") / "grey.mp4", (_grey(_level(n)) for n in range(COUNT)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cut.mp4", {}),
+        ("cut.mov", {}),
+        ("cut.m4v", {}),
+        ("pieces.mp4", {"movflags": "frag_keyframe+delay_moov"}),
+        ("cut.mkv", {"avoid_negative_ts": "disabled"}),
+    ],
+)
+def test_what_trimming_hid_is_left_out(grey: Path, tmp_path: Path, name: str, options: dict[str, str]) -> None:
+    clip = open_clip(_copy(grey, tmp_path / name, -15 / FPS, **options))
+    assert (clip.wanted_fps, clip.timeline.hidden, clip.plain) == (FPS, 15, False)
+    assert abs(clip.end - 25 / FPS) < 0.01
+    np.testing.assert_allclose(_numbers(clip), range(15, 40), atol=0.4)
+    [told] = clip.left_out
+    assert "15 frames (0.6 s)" in told.en and "15프레임, 0.6초" in told.ko
+
+
+def test_what_trimming_hid_at_the_end_is_left_out(grey: Path, tmp_path: Path) -> None:
+    path = _copy(grey, tmp_path / "cut.mp4", -5 / FPS)
+    _patch(path, b"elst", 8, struct.pack(">I", 800))  # of the edit, milliseconds
+    clip = open_clip(path)
+    assert clip.wanted_fps == FPS and abs(clip.end - 0.8) < 0.01
+    np.testing.assert_allclose(_numbers(clip), range(5, 25), atol=0.4)
+
+
+def test_pictures_missing_at_the_end_of_a_cut_keep_the_rate(grey: Path, tmp_path: Path) -> None:
+    stamps = [4 * n for n in range(COUNT - 3)] + [4 * (COUNT - 2), 4 * COUNT, 4 * (COUNT + 1)]
+    clip = open_clip(_write(tmp_path / "c.mp4", (_grey(_level(n)) for n in range(COUNT)), stamps=stamps))
+    assert clip.timeline.constant and clip.wanted_fps == FPS and not clip.plain
+    expected = [*range(COUNT - 3), COUNT - 4, COUNT - 3, COUNT - 3, COUNT - 2, COUNT - 1]
+    np.testing.assert_allclose(_numbers(clip), expected, atol=0.4)
+
+
+def _quarters() -> np.ndarray:
+    """A picture of which no turn or mirror image is like another, (HEIGHT, WIDTH)."""
+    picture = np.full((HEIGHT, WIDTH), 60, np.uint8)
+    picture[:90, :160], picture[90:, :160], picture[:90, 160:] = 200, 150, 100
+    return picture
+
+
+@pytest.mark.parametrize("path", ["constant", "wandering", "10 bits"])
+@pytest.mark.parametrize("orientation", MATRICES)
+def test_all_eight_orientations_are_shown_upright(tmp_path: Path, orientation: int, path: str) -> None:
+    planes = _grey(0)
+    planes[:HEIGHT] = _quarters()
+    stamps = np.cumsum([0, *([2, 6, 3, 5] * 5)]).tolist() if path == "wandering" else None
+    pix_fmt = "yuv420p10le" if path == "10 bits" else "yuv420p"
+    clip = open_clip(_turn(_write(tmp_path / "c.mp4", [planes] * 20, stamps=stamps, pix_fmt=pix_fmt), orientation))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    saved = io.BytesIO()
+    Image.fromarray(_quarters()).save(saved, "PNG", exif=exif)
+    with Image.open(saved) as photo:  # as Pillow turns a photo of that orientation
+        expected = np.array(ImageOps.exif_transpose(photo))
+    assert (clip.width, clip.height) == expected.shape[::-1]
+    frame = next(pictures(clip, clip.width, clip.height))
+    assert np.abs(frame.y.astype(int) - expected).mean() < 2
+
+
+@pytest.mark.slow
+def test_hdr_is_turned_and_mirrored(tmp_path: Path) -> None:
+    planes = _grey(0)
+    planes[:HEIGHT] = _quarters()
+    tags = {"color_primaries": 9, "colorspace": 9, "color_trc": 18, "color_range": 1}
+    clip = open_clip(_turn(_write(tmp_path / "c.mp4", [planes] * 14, pix_fmt="yuv420p10le", **tags), 7))
+    assert clip.wide and (clip.width, clip.height) == (HEIGHT, WIDTH)
+    stored = next(pictures(clip, clip.width, clip.height)).y[::-1, ::-1].T.astype(int)
+    corners = [int(stored[row, column]) for row, column in ((45, 80), (135, 80), (45, 240), (135, 240))]
+    assert corners == sorted(corners, reverse=True) and len(set(corners)) == 4
+
+
+def _bar(time: int) -> np.ndarray:
+    """A light bar on grey that goes 6 pixels to the right with every field; TIME counts these."""
+    planes = _grey(60)
+    planes[:HEIGHT, 40 + 6 * time : 60 + 6 * time] = 200
+    return planes
+
+
+def _woven(top_first: bool) -> Iterator[np.ndarray]:
+    for number in range(15):
+        early, late = _bar(2 * number), _bar(2 * number + 1)
+        first = 0 if top_first else 1
+        late[first:HEIGHT:2] = early[first:HEIGHT:2]
+        yield late
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+@pytest.mark.parametrize("field", ["tff", "bff"])
+def test_interlaced_clips_are_deinterlaced_in_their_field_order(tmp_path: Path, field: str, codec: str) -> None:
+    options = {} if codec == "libx264" else {"qscale": "2", "b": "20M"}
+    clip = open_clip(_write(tmp_path / "c.ts", _woven(field == "tff"), codec, options=options, field=field))
+    assert clip.wanted_fps == FPS and not clip.plain
+    shown = list(pictures(clip, WIDTH, HEIGHT))
+    assert len(shown) == 15
+    for number, frame in enumerate(shown[1:-1], 1):
+        picture = frame.y.astype(int)
+        assert np.abs(np.diff(picture, axis=0))[4:-4].mean() < 1  # woven: 7
+        light = np.flatnonzero(picture[HEIGHT // 2] > 130)
+        assert abs(light.mean() - (49.5 + 12 * number)) < 1.5  # where it was when the first field was taken
+
+
+def test_pictures_that_are_not_interlaced_pass_untouched(tmp_path: Path) -> None:
+    plain = _write(tmp_path / "a.ts", (_bar(2 * n) for n in range(15)))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(plain.read_bytes() + _write(tmp_path / "b.ts", _woven(True), field="tff").read_bytes())
+    with av.open(str(joined)) as container:
+        frames = list(container.decode(video=0))
+    assert [frame.interlaced_frame for frame in frames] == [False] * 15 + [True] * 15
+    out = list(deinterlaced(iter(frames)))
+    assert all(a is b for a, b in zip(out[:15], frames[:15], strict=True)) and len(out) == 30
+    combed = [np.abs(np.diff(f.to_ndarray()[:HEIGHT].astype(int), axis=0))[4:-4].mean() for f in out]
+    assert max(combed) < 1
+    clip = open_clip(joined)
+    assert not clip.plain and len(list(pictures(clip, WIDTH, HEIGHT))) == 30
+
+
+def test_an_interlaced_stream_is_not_kept_as_it_is(tmp_path: Path) -> None:
+    for field in ("", "tff"):
+        path = _write(tmp_path / f"c{field}.mp4", [_grey(90, 1280, 720)] * 15, options={"preset": "fast"}, field=field)
+        assert open_clip(path).plain is not bool(field)
+
+
+WRAP = (1 << 33) / 90_000
+"""Seconds after which the clock of MPEG-TS begins anew."""
+
+
+@pytest.mark.parametrize("start", [0, WRAP - 0.5, WRAP - 1.2, WRAP + 3], ids=["zero", "wraps", "wraps late", "wrapped"])
+def test_the_clock_of_an_mpeg_ts_goes_on(grey: Path, tmp_path: Path, start: float) -> None:
+    clip = open_clip(_copy(grey, tmp_path / "c.ts", start))
+    assert clip.wanted_fps == FPS and abs(clip.end - COUNT / FPS) < 0.01
+    np.testing.assert_allclose(_numbers(clip), range(COUNT), atol=0.4)
+    kept = ClipReader(keep_stream(clip.path, clip.stream))
+    assert kept.count == len(list(kept.once())) == COUNT
+
+
+@pytest.mark.parametrize("second", [0.0, 7.0, 500.0, WRAP - 1], ids=["reset", "gap", "long gap", "wraps"])
+def test_a_clock_that_jumps_goes_on(grey: Path, tmp_path: Path, second: float) -> None:
+    first = _copy(grey, tmp_path / "a.ts", 1.0)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + _copy(grey, tmp_path / "b.ts", second).read_bytes())
+    clip = open_clip(joined)
+    assert clip.wanted_fps == FPS and abs(clip.end - 2 * COUNT / FPS) < 0.1
+    shown = _numbers(clip)
+    np.testing.assert_allclose(shown[:38] + shown[-38:], [*range(38), *range(2, COUNT)], atol=0.4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["10:30.mp4", "-film.mp4", "50%d.mp4", "#1 of 2?.mp4", " a b .mp4", "영상.mp4", os.fsdecode(b"\xff\xfe.mp4")],
+)
+def test_any_name_is_a_files_name(grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(grey.read_bytes())
+    clip = open_clip(Path(name))
+    assert len(list(pictures(clip, WIDTH, HEIGHT))) == COUNT
+    assert len(keep_stream(clip.path, clip.stream)) > 1000
+
+
+def test_a_cover_or_a_second_angle_is_not_the_film(grey: Path, tmp_path: Path) -> None:
+    kinds = av.stream.Disposition
+    for name, other, marked in (("c.mp4", kinds.attached_pic, None), ("a.mkv", kinds(0), kinds.default)):
+        path = tmp_path / name
+        with av.open(str(path), "w") as container, av.open(str(grey)) as film:
+            cover = container.add_stream("mjpeg", rate=25, options={"strict": "unofficial"})
+            cover.width, cover.height, cover.pix_fmt, cover.disposition = 640, 480, "yuvj420p", other
+            copy = container.add_stream_from_template(film.streams.video[0])
+            if marked is not None:
+                copy.disposition = marked
+            for number in range(1 if marked is None else COUNT):
+                picture = av.VideoFrame.from_ndarray(_grey(250, 640, 480), format="yuv420p")
+                picture = picture.reformat(format="yuvj420p")
+                picture.pts, picture.time_base = number, Fraction(1, 25)
+                container.mux(cover.encode(picture))
+            container.mux(cover.encode(None))
+            for packet in film.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    container.mux(packet)
+        clip = open_clip(path)
+        assert (clip.width, clip.height) == (WIDTH, HEIGHT)
+        np.testing.assert_allclose(_numbers(clip), range(COUNT), atol=0.4)
+
+
+@pytest.mark.parametrize(("name", "late", "sound"), [("c.mkv", 0.0, 70.0), ("c.mp4", 0.0, 70.0), ("c.mkv", 1.0, 4.0)])
+def test_sound_that_begins_earlier_or_lasts_longer(
+    grey: Path, tmp_path: Path, name: str, late: float, sound: float
+) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container, av.open(str(grey)) as film:
+        copy = container.add_stream_from_template(film.streams.video[0])
+        voice = container.add_stream("aac", rate=8000, layout="mono")
+        for packet in film.demux(video=0):
+            if packet.dts is not None:
+                packet.pts += round(late / packet.time_base)
+                packet.dts += round(late / packet.time_base)
+                packet.stream = copy
+                container.mux(packet)
+        for number in range(round(sound * 8)):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1000), np.float32), format="fltp", layout="mono")
+            samples.rate, samples.pts, samples.time_base = 8000, 1000 * number, Fraction(1, 8000)
+            container.mux(voice.encode(samples))
+        container.mux(voice.encode(None))
+    clip = open_clip(path)
+    assert abs(clip.end - clip.start - COUNT / FPS) < 0.01
+    np.testing.assert_allclose(_numbers(clip), range(COUNT), atol=0.4)
+    part = open_clip(path, start=late + 0.4, end=late + 1.0)  # as a player's clock shows it
+    np.testing.assert_allclose(_numbers(part), range(10, 25), atol=0.4)
+    if late:
+        np.testing.assert_allclose(_numbers(open_clip(path, end=late + 0.6)), range(15), atol=0.4)
+
+
+def test_times_that_a_file_does_not_say(grey: Path, tmp_path: Path) -> None:
+    bare = _copy(grey, tmp_path / "c.h264", 0)
+    live = _copy(grey, tmp_path / "live.mkv", 0, live="1")
+    for path in (bare, live):
+        clip = open_clip(path)
+        assert clip.wanted_fps == FPS
+        np.testing.assert_allclose(_numbers(clip), range(COUNT), atol=0.4)
+
+
+def test_a_part_far_into_a_clip_is_that_part(tmp_path: Path) -> None:
+    planes = (_grey(_level(n // 5 % COUNT)) for n in range(250))
+    path = _write(tmp_path / "long.mp4", planes, options={"g": "30"})
+    for begin in (1.0, 6.0, 7.2):
+        shown = _numbers(open_clip(path, start=begin, end=begin + 1))
+        np.testing.assert_allclose(shown, [(25 * begin + n) // 5 % COUNT for n in range(25)], atol=0.4)
+    with pytest.raises(BadClip, match=r"0\.00 s long"):
+        open_clip(path, start=11)
+
+
+@pytest.mark.parametrize(("aspect", "orientation", "size"), [((16, 11), 1, (465, 180)), ((16, 11), 6, (180, 465))])
+def test_pixels_that_are_not_square(
+    tmp_path: Path, aspect: tuple[int, int], orientation: int, size: tuple[int, int]
+) -> None:
+    path = _write(tmp_path / "c.mp4", [_grey(90)] * 15, sample_aspect_ratio=Fraction(*aspect))
+    clip = open_clip(_turn(path, orientation))
+    assert (clip.width, clip.height) == size and not clip.plain
+
+
+COLORS = np.array([[200, 60, 50], [60, 180, 70], [60, 70, 190], [128, 128, 128], [230, 180, 150]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "space", "span"),
+    [
+        ("libx264", "yuv420p", 1, 1),
+        ("libx264", "yuv420p", 1, 2),
+        ("libx264", "yuv420p", 5, 1),
+        ("libx264", "yuv420p", 6, 2),
+        ("libx264", "yuv420p", 7, 1),
+        ("libx264", "yuv420p", 2, 1),
+        ("libx264", "yuvj420p", 2, 2),
+        ("libx264", "yuv444p", 1, 1),
+        ("libx264", "yuv422p10le", 1, 1),
+        ("libx264rgb", "rgb24", 2, 0),
+    ],
+)
+@pytest.mark.parametrize("height", [480, 720])
+def test_colours_are_those_that_players_show(
+    tmp_path: Path, codec: str, pix_fmt: str, space: int, span: int, height: int
+) -> None:
+    across = 128 if height < 720 else 256
+    rgb = np.repeat(np.repeat(COLORS[None], height, 0), across, 1)
+    meant = space if space != 2 else 5 if height < 720 else 1
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    if pix_fmt != "rgb24":
+        picture = picture.reformat(
+            format=pix_fmt, dst_colorspace=5 if meant == 6 else meant, dst_color_range=span, interpolation="BICUBIC"
+        )
+    path = tmp_path / "c.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"crf": "4", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 5 * across, height, pix_fmt
+        if pix_fmt != "rgb24":
+            stream.codec_context.colorspace, stream.codec_context.color_range = space, span
+            picture.colorspace, picture.color_range = space, span
+        for number in range(15):
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    clip = open_clip(path)
+    frame = next(pictures(clip, 5 * across, height))
+    assert clip.shown_colors.range == 1
+    shown = _rgb(
+        frame, 0.299 if clip.shown_colors == BT601 else 0.2126, 0.114 if clip.shown_colors == BT601 else 0.0722
+    )
+    np.testing.assert_allclose(shown[height // 2, across // 2 :: across], COLORS, atol=5)
+
+
+def _rgb(frame: Frame, red: float, blue: float) -> np.ndarray:
+    """Return FRAME as RGB by the textbook: luma's weights of RED and BLUE, limited range."""
+    y = (frame.y.astype(float) - 16) / 219
+    u, v = (cv2.resize(p, frame.y.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(float) for p in frame.uv)
+    b, r = y + (u - 128) / 224 * 2 * (1 - blue), y + (v - 128) / 224 * 2 * (1 - red)
+    return 255 * np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], -1)
