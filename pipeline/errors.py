@@ -39,6 +39,11 @@ class Message:
         return self.en if language == "en" else self.ko
 
 
+def printable(text: str) -> str:
+    """Return TEXT as it can be printed and sent: names of files may hold bytes that are no letters."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class PipelineError(Exception):
     """Something inside went wrong; the base of all errors that this project raises on purpose."""
 
@@ -47,7 +52,7 @@ class PipelineError(Exception):
 
     def __init__(self, ko: str, en: str) -> None:
         super().__init__(en)
-        self.message = Message(ko, en)
+        self.message = Message(printable(ko), printable(en))
 
     def afresh(self) -> Self:
         """Return the same error as if nobody had raised it yet: to be kept, or raised again.

@@ -18,6 +18,7 @@ import av
 import cv2
 import numpy as np
 
+from pipeline.arguments import with_files
 from pipeline.avatar.faces import FaceFinder, box_of, choose
 from pipeline.avatar.judge import mouth_gap
 from pipeline.errors import BadClip, PipelineError, RenderFailed
@@ -199,13 +200,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("video", metavar="VIDEO_OR_TASK", help="a video with sound, or the id of a finished task")
     parser.add_argument("--out", type=Path, help="the PNG; default: beside the video")
     parser.add_argument("--json", action="store_true", help="tell what happens as lines of JSON, for programs")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(with_files(arguments))
     video = Path(given.video)
     if is_task_id(given.video):
         video = Settings.from_environment().results / f"{given.video}.mp4"
     out = given.out or video.with_suffix(".png")
     try:
-        inspect(video, out)
+        inspect(video.absolute(), out)  # FFmpeg takes "10:30.mp4" for an address
     except PipelineError as error:
         if given.json:
             message = {"ko": error.message.ko, "en": error.message.en}

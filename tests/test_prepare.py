@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +31,8 @@ from pipeline.video.reader import ClipReader, ColorTags
 
 CLIP = ROOT / "examples" / "talk_short.mp4"
 WEBCAM = ROOT.parent / "shared" / "testdata" / "webcam_woman.mp4"
+FACE = 267
+"""Pixels across, of the face in the bundled clip."""
 SKIN = [0, 17, 61, 291, 37, 267, 84, 314, 40, 270, 91, 321]
 LIPS = [61, 291, 0, 17, 13, 14, 78, 308]
 
@@ -227,6 +231,49 @@ def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path,
 def test_asking_for_a_face_that_is_not_there_says_how_many_there_are(source: list[Frame], tmp_path: Path) -> None:
     with pytest.raises(BadClip, match="no face number 4: 1 were found"):
         prepare(_write(tmp_path / "c.mp4", source, (1280, 720)), "x", ["360p"], face=4, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(("size", "share", "needed"), [((320, 180), 0.06, 60), ((3840, 2160), 0.65, 180)])
+@pytest.mark.parametrize("name", ["photo.png", "film.mp4"])
+def test_small_faces_are_told_in_the_pixels_of_the_source(
+    source: list[Frame], tmp_path: Path, size: tuple[int, int], share: float, needed: int, name: str
+) -> None:
+    face = cv2.cvtColor(source[0].planes, cv2.COLOR_YUV2BGR_I420)[60:660, 320:960]
+    face = cv2.resize(face, (round(640 * share), round(600 * share)), interpolation=cv2.INTER_AREA)
+    picture = np.full((size[1], size[0], 3), 127, np.uint8)
+    top, left = (size[1] - face.shape[0]) // 2, (size[0] - face.shape[1]) // 2
+    picture[top : top + face.shape[0], left : left + face.shape[1]] = face
+    if name == "film.mp4":
+        _write(tmp_path / name, [Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420))] * 14, size)
+    else:
+        Image.fromarray(picture[..., ::-1]).save(tmp_path / name, lossless=True)
+    with pytest.raises(BadClip, match=rf"\d+ pixels wide; at least {needed} are needed") as caught:
+        prepare(tmp_path / name, "x", ["360p"], out=tmp_path / "out")
+    told = int(re.search(r"(\d+) pixels wide", caught.value.message.en)[1])
+    assert abs(told - FACE * share) < 0.08 * FACE * share
+    assert f"너비가 {told}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
+
+
+def test_a_face_in_a_report_is_as_wide_as_in_the_source(source: list[Frame], tmp_path: Path) -> None:
+    clip = _write(tmp_path / "c.mp4", source[:13], (640, 360))
+    prepare(clip, "x", ["360p"], out=tmp_path, report=tmp_path)
+    width = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["face_width"]
+    assert abs(width - FACE / 2) < 0.03 * FACE / 2
+
+
+def test_the_command_line_takes_files_of_any_name(
+    source: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"-10:30 50%d #\xff.mp4")
+    _write(Path(name), source[:13], (1280, 720))
+    given = [name, "--name", "x", "--resolution", "360p", "--out", ".", "--report", ".", "--json"]
+    assert main(given) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"made": ["360p/x_360p_precomputed.pkl"]}
+    for name in (name, "10:30.mp4", "-x.mp4"):
+        Path(name).write_bytes(b"hello")
+        assert main([name, *given[1:]]) == 1
+        assert "cannot be read (Invalid data" in json.loads(capsys.readouterr().out.splitlines()[-1])["error"]["en"]
 
 
 def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:

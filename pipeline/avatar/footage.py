@@ -40,7 +40,7 @@ class Footage:
     the face upright, from its eyes to its chin; sharpness: (n,), how strong the finest detail of the face is beside its
     contrast (0.1 is soft, 0.3 crisp); fps: frames per second; colors: tags for the videos made of it;
     seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number;
-    left_out: what of the clip is not among the frames, in sentences.
+    left_out: what of the clip is not among the frames, in sentences; scale: pixels of the source for one of these.
     """
 
     frames: np.ndarray
@@ -53,6 +53,7 @@ class Footage:
     seen: tuple[Box, ...]
     chosen: int
     left_out: tuple[Message, ...] = ()
+    scale: float = 1.0
 
     @property
     def found(self) -> np.ndarray:

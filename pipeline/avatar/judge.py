@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.avatar.footage import PATCH, Footage
 from pipeline.errors import BadClip
 
 SMALLEST_FACE = 60
-"""Pixels across at the working size."""
+"""Pixels across, in the source as well as at the working size."""
 TURNED = 45.0
 """Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
 COVERED = 0.62
@@ -31,7 +32,7 @@ _SHORTEST_SECONDS = 0.4
 @dataclass(frozen=True)
 class Findings:
     """What each frame shows, (frames,) each. usable: can be made to speak; missing, turned, covered: why not;
-    gap: between the lips, in eye distances; yaw: degrees; width: of the face, median, pixels at the working size."""
+    gap: between the lips, in eye distances; yaw: degrees; width: of the face, median, pixels of the source."""
 
     usable: np.ndarray
     missing: np.ndarray
@@ -50,17 +51,13 @@ class Findings:
 def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
     """Return what FOOTAGE's frames show, and its points without gaps, (frames, 478, 3) float32.
 
-    Raises BadClip when no frame can be used or the face is narrower than 60 pixels.
+    Raises BadClip when no frame can be used or the face is too small (see ``check_width``).
     """
     fps = float(footage.fps)
     missing = ~footage.found
     points = _bridged(footage.points, ~missing)
-    width = float(np.median([box_of(row).width for row in points[~missing]]))
-    if width < SMALLEST_FACE:
-        raise BadClip(
-            f"얼굴이 너무 작습니다 (너비 {width:.0f}픽셀). {SMALLEST_FACE}픽셀 이상이 되도록 더 가까이 찍으세요.",
-            f"The face is too small ({width:.0f} pixels wide). Film closer: {SMALLEST_FACE} pixels or more.",
-        )
+    width = float(np.median([box_of(row).width for row in points[~missing]])) * footage.scale
+    check_width(width, footage.scale)
     yaw = median_filter(head_pose(points).yaw, 1 + 2 * round(0.04 * fps), mode="nearest")
     missing = missing & ~_short_runs(missing, _BRIDGED_SECONDS * fps)
     turned = ~missing & _with_hysteresis(np.abs(yaw), TURNED, TURNED - 3)
@@ -78,6 +75,16 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
         )
     findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, width)
     return findings, points
+
+
+def check_width(width: float, scale: float) -> None:
+    """Raise BadClip where a face WIDTH pixels wide in the source, SCALE of them for one we work with, is too small."""
+    told, needed = int(width), math.ceil(SMALLEST_FACE * max(1.0, scale))
+    if told < needed:
+        raise BadClip(
+            f"얼굴이 너무 작습니다. 너비가 {told}픽셀인데 {needed}픽셀 이상이어야 합니다. 더 가까이 찍으세요.",
+            f"The face is too small: {told} pixels wide; at least {needed} are needed. Film closer.",
+        )
 
 
 def mouth_gap(points: np.ndarray) -> np.ndarray:

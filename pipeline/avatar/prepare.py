@@ -21,13 +21,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipeline.arguments import with_files
 from pipeline.avatar.animation import Animation, animated_pictures, open_animation
 from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.eyes import teeth_by_eyes
-from pipeline.avatar.faces import Box, FaceChoice, FaceFinder
+from pipeline.avatar.faces import Box, FaceChoice, FaceFinder, box_of
 from pipeline.avatar.footage import Footage, Progress, film, no_face
 from pipeline.avatar.hush import hush
+from pipeline.avatar.judge import check_width
 from pipeline.avatar.kinds import PICTURES, VIDEOS, kind_of
 from pipeline.avatar.measure import Person, measure
 from pipeline.avatar.opening import opening_of
@@ -140,27 +142,30 @@ def _film(
     expected = round((clip.end - clip.start) * clip.wanted_fps)
     try:
         footage = film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress)
-        return replace(footage, left_out=clip.left_out), kept
+        return replace(footage, left_out=clip.left_out, scale=clip.height / height), kept
     except RenderFailed as error:
         raise unreadable(clip.path, "its stream is broken") from error
 
 
 def _film_animation(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, animation: Animation) -> Filmed:
     """Read ANIMATION, which is at PATH, into STORE and measure the face."""
-    source = animated_pictures(animation, *size_at(animation.width, animation.height, _WORK_SIDE))
+    size = size_at(animation.width, animation.height, _WORK_SIDE)
     expected = round((animation.end - animation.start) * animation.fps)
-    return film(source, animation.fps, BT601, face, store, expected, progress), None
+    footage = film(animated_pictures(animation, *size), animation.fps, BT601, face, store, expected, progress)
+    return replace(footage, scale=animation.height / size[1]), None
 
 
 def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, background: Color) -> Filmed:
     """Give the photo at PATH life, into STORE, and measure the face."""
     photo = open_photo(path, background)
     size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
-    shrinks = size[0] < photo.shape[1]
-    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    scale = photo.shape[0] / size[1]
+    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
     points = face_of_photo(photo, face)
+    check_width(box_of(points).width * scale, scale)
     # the frames are made with BT.601, as OpenCV does
-    return film(animate(photo, points), FPS, BT601, face, store, round(SECONDS * FPS), progress), None
+    footage = film(animate(photo, points), FPS, BT601, face, store, round(SECONDS * FPS), progress)
+    return replace(footage, scale=scale), None
 
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
@@ -275,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
     parser.add_argument("--json", action="store_true", help="tell what happens as lines of JSON, for programs")
     parser.add_argument("--engine", choices=["mesh", "musetalk"], default="mesh", help="musetalk: for either engine")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(with_files(arguments))
     if given.face not in ("center", "largest") and not given.face.isdecimal():
         parser.error("--face: center, largest, or a number from the left")
     face = int(given.face) if given.face.isdecimal() else given.face

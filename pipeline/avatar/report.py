@@ -14,13 +14,13 @@ from pipeline.avatar.faces import Box, box_of
 from pipeline.avatar.footage import Footage
 from pipeline.avatar.judge import OPEN_GAP, Findings, runs
 from pipeline.avatar.teeth import FoundTeeth
-from pipeline.errors import Message
+from pipeline.errors import Message, printable
 from pipeline.video.frame import Frame
 
 SOFT = 0.08
 """Faces with less fine detail than this (see ``Footage``) look blurred, and a sharp mouth stands out in them."""
 SMALL = 110
-"""Pixels across, at the working size: below, teeth and lips have few pixels to show themselves in."""
+"""Pixels across, in the source and at the working size: below, teeth and lips have few to show themselves in."""
 _WHITE, _GREEN, _RED = (255, 255, 255), (60, 200, 60), (60, 60, 230)
 
 
@@ -38,6 +38,7 @@ class Problem:
 def problems(footage: Footage, findings: Findings) -> list[Problem]:
     """Return what is wrong with FOOTAGE, nothing at best."""
     everywhere = findings.usable
+    small = SMALL * max(1.0, footage.scale)
     middle = int(np.flatnonzero(everywhere)[everywhere.sum() // 2])
     found = []
     for kind, where, worst, ko, en in (
@@ -64,10 +65,10 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
         ),
         (
             "small",
-            everywhere & (findings.width < SMALL),
+            everywhere & (findings.width < small),
             middle,
-            f"얼굴 너비가 {findings.width:.0f}픽셀로 작습니다. {SMALL}픽셀 이상이면 입이 더 선명합니다.",
-            f"The face is {findings.width:.0f} pixels wide. From {SMALL} pixels on the mouth is clearer.",
+            f"얼굴 너비가 {findings.width:.0f}픽셀로 작습니다. {small:.0f}픽셀 이상이면 입이 더 선명합니다.",
+            f"The face is {findings.width:.0f} pixels wide. From {small:.0f} pixels on the mouth is clearer.",
         ),
         (
             "soft",
@@ -117,7 +118,7 @@ def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings,
     _save(folder / "faces.jpg", numbered(_bgr(shown), footage.seen, chosen))
     usable = findings.usable
     report = {
-        "clip": clip.name,
+        "clip": printable(clip.name),
         "frames": len(usable),
         "fps": fps,
         "usable": round(float(usable.mean()), 4),
