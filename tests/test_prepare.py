@@ -270,9 +270,9 @@ def test_the_command_line_takes_files_of_any_name(
     given = [name, "--name", "x", "--resolution", "360p", "--out", ".", "--report", ".", "--json"]
     assert main(given) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"made": ["360p/x_360p_precomputed.pkl"]}
-    for name in (name, "10:30.mp4", "-x.mp4"):
-        Path(name).write_bytes(b"hello")
-        assert main([name, *given[1:]]) == 1
+    for broken in (name, "10:30.mp4", "-x.mp4"):
+        Path(broken).write_bytes(b"hello")
+        assert main([broken, *given[1:]]) == 1
         assert "cannot be read (Invalid data" in json.loads(capsys.readouterr().out.splitlines()[-1])["error"]["en"]
 
 
