@@ -362,6 +362,52 @@ def test_the_mask_is_the_lower_face_with_a_soft_edge(face: np.ndarray) -> None:
     assert np.abs(np.diff(mask, axis=0)).max() < 60 and np.abs(np.diff(mask, axis=1)).max() < 60
 
 
+def _published_mask(points: np.ndarray, box: Box) -> np.ndarray:
+    """The published jaw mask in BOX, (128, 128), where a face-parsing network would find just what the points outline.
+
+    In a picture of 512 pixels, one and a half boxes wide: skin, spread downwards and a little upwards, its cheeks
+    narrowed, without the nose; the lower half of that, blurred.
+    """
+    left, top, right, bottom = box
+    across, down, side = (left + right) // 2, (top + bottom) // 2, int(max(right - left, bottom - top) // 2 * 1.5)
+    places = (points[:, :2] - (across - side, down - side)) * 256 / side
+
+    def area(part: tuple[int, ...]) -> np.ndarray:
+        drawn = np.zeros((512, 512), np.uint8)
+        return cv2.fillConvexPoly(drawn, cv2.convexHull(np.round(places[list(part)]).astype(np.int32)), 255)
+
+    nose, lips = area((6, 129, 358, 64, 294, 98, 327, 2)), area((61, 291, 0, 17, 37, 267, 84, 314, 40, 270, 91, 321))
+    spread = np.zeros((33, 33), np.uint8)
+    for row in range(10, 33):
+        half = min(row, 20) - 10
+        spread[row, 16 - half : 17 + half] = 1
+    skin = cv2.dilate(area(OVAL) & ~nose & ~lips, spread)
+    narrow = cv2.erode(skin, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (35, 3)), iterations=2)
+    narrow[:, 256 - 80 : 256 + 80] = skin[:, 256 - 80 : 256 + 80]
+    jaw = cv2.resize((narrow & ~nose) | lips, (2 * side, 2 * side), interpolation=cv2.INTER_NEAREST)
+    jaw[:side] = 0
+    inside = np.s_[top - down + side : bottom - down + side, left - across + side : right - across + side]
+    kept = np.zeros_like(jaw)
+    kept[inside] = jaw[inside]
+    kernel = int(0.1 * 2 * side // 2 * 2) + 1
+    soft = cv2.GaussianBlur(kept, (kernel, kernel), 0)
+    return cv2.resize(soft[inside], (128, 128), interpolation=cv2.INTER_AREA)
+
+
+def test_the_mask_is_as_wide_as_the_published_one_and_spares_the_nose(face: np.ndarray) -> None:
+    left, top, right, bottom = box = face_box(face, WIDTH, HEIGHT)
+    ours, published = (mask.astype(float) / 255 for mask in (face_mask(face, box), _published_mask(face, box)))
+    assert ours.mean() == pytest.approx(published.mean(), abs=0.04) and 0.26 < ours.mean() < 0.31
+    upper = np.s_[56:96]
+    np.testing.assert_allclose(ours[upper].mean(axis=1), published[upper].mean(axis=1), atol=0.1)
+    assert ours[70].mean() < 0.57  # beside the nose
+    x, y = ((face[:, :2] - (left, top)) / (right - left, bottom - top) * 128).astype(int).T
+    assert ours[y[4], x[4]] == ours[y[1], x[1]] == 0  # the tip of the nose
+    assert max(ours[y[132], x[132]], ours[y[361], x[361]]) < 0.1  # the edge of the cheeks
+    for mouth in (13, 14, 61, 291, 17):
+        assert ours[y[mouth], x[mouth]] > 0.99
+
+
 def test_the_mask_follows_the_face(face: np.ndarray) -> None:
     turned = face + np.array([17, 3, 0], np.float32)
     before, after = face_box(face, WIDTH, HEIGHT), face_box(turned, WIDTH, HEIGHT)

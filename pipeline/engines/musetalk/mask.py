@@ -13,6 +13,12 @@ from pipeline.avatar.basis import OVAL
 from pipeline.avatar.pack import MASK_SIDE as SIDE
 from pipeline.engines.musetalk.crop import Box
 
+_NOSE = (6, 122, 351, 129, 358, 102, 331, 48, 278, 64, 294, 98, 327, 97, 326, 2)
+"""Face points around the nose, which stays as it was filmed: speech does not move it, and drawn anew it flickers."""
+_CHEEKS = 0.235
+"""Distance from the middle of the box, in its longer sides, from which the cheeks begin."""
+_OUTER = 0.07
+"""How much of each cheek's outer edge stays as it was filmed, in the box's longer sides."""
 _AROUND = 1.5
 """Size of the picture that the edge's softness is measured by, in boxes."""
 _SOFT = 0.1
@@ -24,8 +30,9 @@ _INSET = 1.5
 def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
     """Return how much of each place in BOX is to be replaced, (128, 128) uint8: 0 nothing, 255 all.
 
-    POINTS ((478, 3) pixels) is the face. It is the face's lower half, from the nose bridge down, its jaw lengthened to
-    the box's lower edge, since it will open; the upper half of the box stays as it is but for the blur.
+    POINTS ((478, 3) pixels) is the face. It is the face's lower half, from the nose bridge down, without the nose and
+    the outer cheeks, as in the published method; its jaw is lengthened to the box's lower edge, since it will open. The
+    upper half of the box stays as it is but for the blur.
     """
     left, top, right, bottom = box
     size = np.array([right - left, bottom - top])
@@ -33,10 +40,15 @@ def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
     kernel = int(_SOFT * side // 2 * 2) + 1
     sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8  # OpenCV's own choice for a kernel
     softness = sigma * SIDE / size
-    outline = (points[list(OVAL), :2] - (left, top)) * SIDE / size
+    outline, nose = ((points[list(part), :2] - (left, top)) * SIDE / size for part in (OVAL, _NOSE))
+    aside = outline[:, 0] - SIDE / 2
+    cheeks, outer = np.array([_CHEEKS, _OUTER]) * max(size) * SIDE / size[0]
+    inner = np.maximum(np.abs(aside) - outer, np.minimum(np.abs(aside), cheeks))
+    outline[:, 0] = SIDE / 2 + np.sign(aside) * inner
     below = outline[outline[:, 1] > SIDE / 2] + (0, SIDE - outline[:, 1].max())
     mask = np.zeros((SIDE, SIDE), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(np.concatenate([outline, below])).astype(np.int32)), 255)
+    _fill(mask, np.concatenate([outline, below]), 255)
+    _fill(mask, nose, 0)
     across, down = np.ceil(_INSET * softness).astype(int)
     mask[:, :across] = mask[:, SIDE - across :] = 0
     mask[: SIDE // 2] = mask[SIDE - down :] = 0
@@ -44,3 +56,8 @@ def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
         mask, (0, 0), float(softness[0]), sigmaY=float(softness[1]), borderType=cv2.BORDER_CONSTANT
     )
     return soft
+
+
+def _fill(mask: np.ndarray, points: np.ndarray, value: int) -> None:
+    """Write VALUE into MASK inside the hull of POINTS (n, 2)."""
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), value)
