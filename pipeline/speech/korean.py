@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
+from pipeline.speech.foreign import foreign_sound
+from pipeline.speech.korean_hanja import hanja_sound
 from pipeline.speech.korean_numbers import native, sino, spelled
 from pipeline.speech.korean_words import (
     ADDRESS,
@@ -150,6 +152,10 @@ def _enclosed(match: re.Match[str]) -> str:
     return sino(str(int(unicodedata.numeric(match[0]))))
 
 
+def _hanja(match: re.Match[str]) -> str:
+    return hanja_sound(match[0], match.string[: match.start()], match.string[match.end() :])
+
+
 def _drawn_out(match: re.Match[str]) -> str:
     return " " if match.string[match.end() : match.end() + 1].isalpha() else ""
 
@@ -165,10 +171,15 @@ def _folded(match: re.Match[str]) -> str:
 
 _UNCOMPOSED = "\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff"
 """Letters of syllables that are not written as one, as file names on a Mac are."""
-_HANJA = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_HANJA = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_FOREIGN = (
+    "[\u0370-\u0377\u037a-\u037d\u037f\u0386\u0388-\u10ff\u1200-\u18af\u1c80-\u1c8f\u1f00-\u1fff\u2c00-\u2dff"
+    "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\ua000-\ua95f\ua980-\uabff]+"
+)
+"""Letters of other scripts, with their signs: kana, Greek, Cyrillic, Thai and all others."""
 _OF_PICTURES = "\u200d\u20e3\ufe00-\ufe0f"
 """What joins and colours emoji; espeak-ng would spell its number."""
-_FOLDED = "⑴-⓿㈀-㏿！-￦ℂ-ⅎⅰ-ⅿ"
+_FOLDED = "⑴-⓿㈀-㏿！-￦ℂ-ⅎⅰ-ⅿ𝐀-𝟿"
 """Letters and words in another width, in brackets or in one square."""
 _BELOW_ZERO = r"(?=(?:\d+(?:\.\d+)?) ?(?:도|℃|°C))"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
@@ -229,7 +240,10 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<![A-Z])(?:[A-Z]{1,3}&[A-Z]{1,3}|[A-Z]{2,3}|[B-DF-HJ-NP-TV-XZ]{4,6})(?![A-Za-z])", _letters),
         (r"(?<![A-Za-z])(?<![a-z][ '])[A-Z](?![A-Za-z]|[ '][a-z])", _letters),
         (f"[{_UNCOMPOSED}]+", _composed),
-        (rf"(?<=[가-힣])\([{_HANJA}]+\)", lambda m: ""),
+        (rf"(?<=[가-힣])\([{_HANJA}·,\s]+\)", lambda m: ""),
+        (rf"[{_HANJA}]+\((?P<said>[가-힣]+)\)", lambda m: m["said"]),
+        (f"[{_HANJA}]+", _hanja),
+        (_FOREIGN, lambda m: foreign_sound(m[0])),
         (r"[ㅋㅎ]{2,}", lambda m: m[0].replace("ㅋ", "크").replace("ㅎ", "흐")),
         (r"[ㅠㅜㅡ]{2,}|(?<=[가-힣.!?~])[ㅠㅜ](?![가-힣])", lambda m: ""),
         (f"[{_OF_PICTURES}]+", lambda m: ""),
@@ -239,6 +253,6 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
     )
 )  # fmt: skip
 _TRIGGER = re.compile(
-    rf"\d|[A-Z]|[a-z]+|\((?=[{_HANJA}])| (?=[-–~∼〜～])"
+    rf"\d|[A-Z]|[a-z]+|\((?=[{_HANJA}])|[{_HANJA}]|{_FOREIGN}| (?=[-–~∼〜～])"
     rf"|[-−–~∼〜～①-⑳Ⅰ-Ⅻㅋㅎㅠㅜㅡ{_UNCOMPOSED}{_FOLDED}{_OF_PICTURES}{re.escape(''.join([*CURRENCIES, *SYMBOLS]))}]"
 )

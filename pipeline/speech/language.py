@@ -160,6 +160,11 @@ def language_of(text: str, asked: str | None = None) -> str:
     return _VOICES.get(language := _told_apart(text, choices), language)
 
 
+def in_latin(voice: str) -> bool:
+    """Return whether what VOICE speaks is written in Latin letters."""
+    return voice.split("-")[0] in _SCRIPTS["LATIN"].split() or voice == "nb"
+
+
 def has_han(text: str) -> bool:
     """Return whether TEXT holds Chinese characters (hanja, kanji)."""
     return bool(_HAN.search(text))
