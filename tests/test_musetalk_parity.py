@@ -402,7 +402,7 @@ def test_the_mask_is_as_wide_as_the_published_one_and_spares_the_nose(face: np.n
     np.testing.assert_allclose(ours[upper].mean(axis=1), published[upper].mean(axis=1), atol=0.1)
     assert ours[70].mean() < 0.57  # beside the nose
     x, y = ((face[:, :2] - (left, top)) / (right - left, bottom - top) * 128).astype(int).T
-    assert ours[y[4], x[4]] == ours[y[1], x[1]] == 0  # the tip of the nose
+    assert max(ours[y[4], x[4]], ours[y[1], x[1]]) < 0.1  # the tip of the nose
     assert max(ours[y[132], x[132]], ours[y[361], x[361]]) < 0.1  # the edge of the cheeks
     for mouth in (13, 14, 61, 291, 17):
         assert ours[y[mouth], x[mouth]] > 0.99
