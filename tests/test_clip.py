@@ -295,10 +295,10 @@ def test_a_cover_or_a_second_angle_is_not_the_film(grey: Path, tmp_path: Path) -
         path = tmp_path / name
         with av.open(str(path), "w") as container, av.open(str(grey)) as film:
             cover = container.add_stream("mjpeg", rate=25, options={"strict": "unofficial"})
-            cover.width, cover.height, cover.pix_fmt, cover.disposition = 640, 480, "yuvj420p", other
+            cover.width, cover.height, cover.pix_fmt, cover.disposition = 640, 480, "yuvj420p", other.value
             copy = container.add_stream_from_template(film.streams.video[0])
             if marked is not None:
-                copy.disposition = marked
+                copy.disposition = marked.value
             for number in range(1 if marked is None else COUNT):
                 picture = av.VideoFrame.from_ndarray(_grey(250, 640, 480), format="yuv420p")
                 picture = picture.reformat(format="yuvj420p")
