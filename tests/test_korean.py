@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.cancel import CancelToken
@@ -195,3 +197,20 @@ def test_espeak_says_numbers_in_korean() -> None:
 )
 def test_other_scripts_are_said_by_sound_or_name(written: str, spoken: str) -> None:
     assert in_any(written, "ko") == spoken
+
+
+_READINGS = [
+    tuple(line.split("\t"))
+    for line in Path(__file__).with_name("korean_readings.tsv").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def test_there_are_many_everyday_readings() -> None:
+    assert len(_READINGS) == len({written for written, _ in _READINGS}) >= 400
+
+
+@pytest.mark.parametrize(("written", "spoken"), _READINGS)
+def test_everyday_korean_is_read_as_people_read_it(written: str, spoken: str) -> None:
+    said = in_any(written, "ko")
+    assert "".join(said.split()) == "".join(spoken.split()), said  # where words are spaced is not heard

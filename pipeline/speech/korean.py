@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 
 from pipeline.speech.foreign import foreign_sound
 from pipeline.speech.korean_hanja import hanja_sound
@@ -141,7 +142,62 @@ def _measured(match: re.Match[str]) -> str:
 
 
 def _price(match: re.Match[str]) -> str:
-    return f"{sino(match['amount'])}{match['myriad']} {CURRENCIES[match['currency']]}"
+    name = CURRENCIES[match["currency"]]
+    amount, myriad, times = match["amount"], match["myriad"], (match.groupdict().get("times") or "").strip().lower()
+    if times:
+        amount = f"{Decimal(amount.replace(',', '')) * _TIMES[times]:f}"
+        amount = amount.rstrip("0").rstrip(".") if "." in amount else amount
+    return f"{sino(amount)}{myriad} {name}"
+
+
+def _emergency(match: re.Match[str]) -> str:
+    return spelled(match[0])
+
+
+def _about(match: re.Match[str]) -> str:
+    """Say a range of two numbers that follow each other as one word: 2~3명 is 두세 명, 3~4일 삼사일."""
+    low, counter = int(match[0][0]), match["counter"]
+    high = low + 1
+    if counter in COUNTERS:
+        return f"{_ABOUT_NATIVE[low]} {counter}"
+    return f"{_sino_digit(low)}{_ABOUT_SINO.get(high) or _sino_digit(high)}{match['gap']}{UNITS.get(counter, counter)}"
+
+
+def _sino_digit(number: int) -> str:
+    return sino(str(number))
+
+
+def _tens(match: re.Match[str]) -> str:
+    return _sino_digit(int(match["from"])) + _sino_digit(int(match["to"])) + "십"
+
+
+def _event(match: re.Match[str]) -> str:
+    month, day = match["month"], match["day"]
+    return sino(month) + (sino(day) if len(month) > 1 or day.endswith("0") else spelled(day))
+
+
+def _model(match: re.Match[str]) -> str:
+    digits = match["number"]
+    return spelled(digits) if digits[-2:] != "00" and not re.fullmatch("(?:19|20)[0-9]{2}", digits) else sino(digits)
+
+
+def _in_english(match: re.Match[str]) -> str:
+    return _ENGLISH_DIGITS[int(match["number"])]
+
+
+def _power(match: re.Match[str]) -> str:
+    return "의 제곱" if match[0] == "²" else "의 세제곱"
+
+
+def _compared(match: re.Match[str]) -> str:
+    low = _with_topic(sino(match["one"]))
+    how = {">": "크다", "<": "작다", "≥": "크거나 같다", "≤": "작거나 같다"}[match["sign"]]
+    return f"{low} {sino(match['other'])}보다 {how}"
+
+
+def _with_topic(word: str) -> str:
+    """Return WORD with 은 after a consonant, 는 after a vowel."""
+    return word + ("은" if (ord(word[-1]) - 0xAC00) % 28 else "는")
 
 
 def _letters(match: re.Match[str]) -> str:
@@ -169,6 +225,52 @@ def _folded(match: re.Match[str]) -> str:
     return letters if letters == match[0] else read_aloud(letters)
 
 
+_TIMES = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "thousand": 10**3, "million": 10**6, "billion": 10**9,
+          "trillion": 10**12, "mn": 10**6, "bn": 10**9}  # fmt: skip
+"""What stands after an amount of money."""
+_ABOUT_NATIVE = ("", "한두", "두세", "서너", "네다섯", "대여섯", "예닐곱", "일고여덟", "여덟아홉")
+"""About one or two, and so on, by the first of both."""
+_ABOUT_SINO = {6: "륙"}
+_EVENTS = (
+    "테러|사태|사건|혁명|운동|전쟁|항쟁|참사|군사|총선|대선|지방선거|선언|공동선언|합의|의거|만세|광복|민주|"
+    "학살|대책|지진"
+)
+"""What is called by its date: 9·11 테러."""
+_HOTLINES = r"11[0-9]|120|12[2579]|13[12]|182|13[0-9]{2}|15[0-9]{2}|16[0-9]{2}"
+_CALLS = "신고|전화|문의|상담|연락|걸|구급|구조|소방|출동|안내|긴급|콜센터|종합상황실|상황실|대원|안전|센터"
+_ENGLISH_DIGITS = ("제로", "원", "투", "쓰리", "포", "파이브", "식스", "세븐", "에이트", "나인")
+_DOLLARS = {"US": "", "A": "호주 ", "C": "캐나다 ", "HK": "홍콩 ", "NT": "대만 ", "S": "싱가포르 "}
+_SCALES = r" ?(?:thousand|million|billion|trillion|[mb]n|[KMBTkmb])(?![A-Za-z])"
+_FOLLOWING = "|".join(rf"{n} ?[~∼〜～,-] ?{n + 1}(?!\d|[.,]\d)" for n in range(1, 9))
+"""Two digits that follow each other."""
+_APPROXIMATE = [
+    *(counter for counter in COUNTERS if counter not in ("시", "번째", "문제", "배", "편", "차례")),
+    *[
+        "년",
+        "개월",
+        "일",
+        "주",
+        "주일",
+        "분",
+        "초",
+        "회",
+        "차",
+        "층",
+        "학년",
+        "인분",
+        "%",
+        "퍼센트",
+        "℃",
+        "도",
+        "만",
+        "천",
+        "백",
+        "억",
+    ],
+]
+_SINO_AFTER = " ?(?:층|호|동|반|조|과|구역|열|블록|라인|게이트|출구|번|월|일|시|명|개|년|분|위|차|등)"
+"""What has a letter and a number in Korean: B1층."""
+_SOLD = "행사|이벤트|할인|증정|상품|세일|구매|혜택"
 _UNCOMPOSED = "\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff"
 """Letters of syllables that are not written as one, as file names on a Mac are."""
 _HANJA = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -181,7 +283,7 @@ _OF_PICTURES = "\u200d\u20e3\ufe00-\ufe0f"
 """What joins and colours emoji; espeak-ng would spell its number."""
 _FOLDED = "⑴-⓿㈀-㏿！-￦ℂ-ⅎⅰ-ⅿ𝐀-𝟿"
 """Letters and words in another width, in brackets or in one square."""
-_BELOW_ZERO = r"(?=(?:\d+(?:\.\d+)?) ?(?:도|℃|°C))"
+_BELOW_ZERO = r"(?=\d+(?:\.\d+)?(?: ?[~∼〜～] ?-?\d+(?:\.\d+)?)? ?(?:도|℃|°C))"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern), say)
     for pattern, say in (
@@ -190,6 +292,26 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
          r"|[A-Za-z\d-]{1,63}(?:\.[A-Za-z\d-]{1,63}){0,3}\.(?:com|net|org|kr|io|ai)(?![A-Za-z\d]))", _address),
         (rf"(?<![A-Za-z\d])(?:{_one_of(WORDS)})(?![A-Za-z\d])", lambda m: WORDS[m[0]]),
         (r"(?<![A-Za-z])No\. ?(?=\d)", lambda m: "넘버 "),
+        (r"(?<![A-Za-z])pp?\. ?(?=\d)", lambda m: "페이지 "),
+        (r"(?<![A-Za-z])[eE](?=스포츠|북|메일|커머스|티켓|편한)", lambda m: "이"),
+        (r"(?<![\w-])D ?- ?(?=\d{1,4}(?![\d-]))", lambda m: "디 마이너스 "),
+        (r"(?<![\w-])D ?\+ ?(?=\d{1,4}(?!\d))", lambda m: "디 플러스 "),
+        (r"(?:US|A|C|HK|NT|S)(?=\$ ?\d)", lambda m: _DOLLARS[m[0]]),
+        (r"(?<![A-Za-z])[vV](?=\d)", lambda m: "브이 "),
+        (r"(?<![A-Za-z])(?:[Vv]er(?:sion)?|VER)\.? ?(?=\d)", lambda m: "버전 "),
+        (r"(?<![A-Za-z])(?:[Vv]ol|VOL)\.? ?(?=\d)", lambda m: "볼륨 "),
+        (r"\(주\)", lambda m: "주식회사 " if m.end() < len(m.string) and m.string[m.end()].isalnum() else " 주식회사"),
+        (r"(?<![A-Za-z\d])[a-z](?=[²³]| ?[=+×÷] ?[\da-z])", lambda m: LETTERS[m[0].upper()]),
+        (r"['’‘](?=\d\d(?:년|학번|학년도))", lambda m: ""),
+        (rf"(?<![\d.·,])(?P<month>1[0-2]|[1-9])·(?P<day>[12]\d|3[01]|[1-9])(?= ?(?:{_EVENTS}))", _event),
+        (rf"(?<![\d.,~-])(?:112|113|114|118|119|182)(?=[에로를은는의와가과]|으로|이[나란랑]| ?(?:{_CALLS})|[.!?]?$)",
+         _emergency),
+        (rf"(?<![\d.,~-])(?:{_HOTLINES})(?=(?:번?으?로|번?에|번) ?(?:{_CALLS}))", _emergency),
+        (rf"(?:(?<=국번 없이 )|(?<=국번없이 ))(?:{_HOTLINES})(?!\d)", _emergency),
+        (rf"(?<![\d.,:])(?P<one>\d)\+(?P<other>\d)(?= ?(?:{_SOLD}))",
+         lambda m: f"{_ENGLISH_DIGITS[int(m['one'])]} 플러스 {_ENGLISH_DIGITS[int(m['other'])]}"),
+        (r"(?<![\d.,/])(?P<month>1[0-2]|[1-9])/(?P<day>3[01]|[12]\d|[1-9])(?= ?\([월화수목금토일](?:요일)?\))",
+         lambda m: f"{_month(m['month'])} {sino(m['day'])}일"),
         (r"(?<!\d)(?:\+82[- ]?\d{1,2}|0\d{1,2})[-–.) ]{1,2}\d{3,4}[-–. ]\d{4}(?!\d)", _telephone),
         (r"(?<!\d)(?:01\d{8,9}|1[568]\d\d-\d{4}|\d{6}-[1-4]\d{6})(?!\d)", _telephone),
         (r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<mark>[-./]) ?(?P<month>0?[1-9]|1[0-2])(?P=mark) ?"
@@ -202,29 +324,57 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<![\d-])\d+(?:-\d+){2,}(?![\d-])|(?<!\d)\d\d(?=학번)", _code),
         (r"(?<![\d:])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])"
          r"(?P<half> ?[AaPp]\.?[Mm](?![A-Za-z])\.?)?", _time),
-        (r"(?<![\d:.,])(?P<hour>1[0-2]|[1-9]) ?(?P<half>[AaPp])\.?[Mm](?![A-Za-z])", _hour),
+        (r"(?<![\d:.,])(?P<hour>1[0-2]|[1-9]) ?(?P<half>[AaPp])(?:\.[Mm]\.|[Mm](?![A-Za-z]))", _hour),
         (r"(?<![A-Za-z])(?P<half>[AP])M ?(?=\d{1,2}(?:시|:\d\d))", lambda m: _HALVES[m["half"]] + " "),
         (r"(?<![\d:A-Z])(?P<one>\d{1,3}|[MN]):(?P<other>\d{1,3}|[MN])(?![\d:A-Z])", _ratio),
         (rf"{_ALONE}(?P<one>\d{{1,3}})(?:대|대 (?=\d+(?:$|[^\d가-힣]|로|의|이|입)))(?P<other>\d{{1,3}})(?!\d)", _ratio),
         (r"(?<=:\d\d) ?[-–] ?(?=\d{1,2}:\d\d)|(?<=[./]\d\d) ?[-–] ?(?=(?:19|20)\d\d[./]\d\d(?!\d))",
          lambda m: "에서 "),
+        (rf"{_ALONE}(?P<from>[1-8])0 ?[~∼〜～·] ?(?P<to>[2-9])0(?=대(?:$|[^가-힣]|{_one_of(PARTICLES)}))", _tens),
+        (rf"{_ALONE}(?:{_FOLLOWING})(?P<gap> ?)(?P<counter>{_one_of(_APPROXIMATE)})"
+         rf"(?=$|[^가-힣A-Za-z]|(?<=[만천백억])|{_one_of(PARTICLES)})", _about),
+        (rf"{_ALONE}(?P<amount>{_AMOUNT}) ?(?P<unit>{_one_of(UNITS)}) ?[-–~∼〜～] ?(?=\d[\d.,]* ?(?:{_one_of(UNITS)}))",
+         lambda m: _measured(m) + "에서 "),
+        (rf"(?P<currency>[{''.join(CURRENCIES)}]) ?(?P<amount>{_AMOUNT})(?P<times>{_SCALES})?(?P<myriad>[천만억조]*)"
+         rf" ?[-–~∼〜～] ?(?=[{''.join(CURRENCIES)}] ?\d)", lambda m: _price(m) + "에서 "),
+        (rf"(?P<from>{_AMOUNT}) ?[~∼〜～] ?(?=[-−]\d)", lambda m: sino(m["from"]) + "에서 "),
         (rf"{_ALONE}(?P<from>{_AMOUNT}) ?[~∼〜～] ?(?=(?P<to>\d[^\n]{{0,12}}))", _range),
+        (r"(?:(?<=\d[가-힣])|(?<=\d[가-힣]{2})|(?<=\d[가-힣]{3})) ?[~∼〜～] ?(?=\d)", lambda m: "에서 "),
         (r"(?<=[\d)%℃시분초일월년주원명개번회차살세대층호점도권장쪽천만억]) ?[~∼〜～] ?(?=\d|오[전후] ?\d)"
          r"|(?<=[월화수목금토일])[~∼〜～](?=[월화수목금토일](?:요일)?(?![가-힣]))",
          lambda m: "에서 "),
         (rf"{_ALONE}(?P<from>\d{{1,3}})-(?!\d+번지)"
-         rf"(?=(?P<to>\d{{1,3}} ?(?:{_one_of([*COUNTERS, *UNITS])}|[년월일분초층학주])))", _range),
+         rf"(?=(?P<to>\d{{1,3}} ?(?!{_one_of(NOT_COUNTERS)}|시즌)"
+         rf"(?:{_one_of([*COUNTERS, *UNITS])}|[년월일분초층학주])))", _range),
         (r"(?<![\d/])[1-9]0[/·](?=[1-9]0대)", lambda m: sino(m[0][:2]) + " "),
         (r"(?:6\.25|4\.19|5\.18|8\.15|3\.1)(?= ?(?:전쟁|혁명|민주|광복|운동|절))",
          lambda m: "".join(map(sino, m[0].replace(".", "")))),
+        (r"(?:(?<=열 )|(?<=행 ))\d+(?=번)", lambda m: sino(m[0])),
+        (rf"{_ALONE}(?P<one>\d{{1,3}}) 대 (?P<other>\d{{1,3}})(?![\d.,]| ?(?:{_one_of(COUNTERS)}))", _ratio),
         (_ALONE + _COUNTED, _counted),
+        (rf"{_ALONE}(?P<one>\d{{1,3}})[-–:](?P<other>\d{{1,3}})"
+         r"(?= ?(?:승|패|무승부|완승|역전|으로 [이졌앞뒤]|로 [이졌앞뒤]|로 승|으로 승|로 패|으로 패"
+         r"|로 끝|으로 끝|로 비|으로 비))", _ratio),
+        (rf"{_ALONE}(?P<one>{_AMOUNT}) ?(?P<sign>[<>≥≤]) ?(?P<other>{_AMOUNT})", _compared),
+        (r"(?:(?<=[\d)])|(?<=[\d)] ))[-−–] ?(?=\(?\d+(?:\.\d+)? ?[=+×÷*])", lambda m: " 마이너스 "),
+        (r"(?<=\d)[²³]", _power),
+        (r"(?:(?<=[A-Z])|(?<=RTX |GTX |BMW |ISO )|(?<=보잉 ))(?P<number>\d{3,4})"
+         r"(?![\d.,A-Z]|[a-z]{2}| ?[가-힣]*[명개원번년월일대권장호])", _model),
+        (rf"(?<=[A-Z])-?(?P<number>\d)(?![\d.,:-]|{_SINO_AFTER})", _in_english),
+        (r"(?<=[A-Z가-힣])-(?=\d)", lambda m: " "),
+        (r"(?<=[A-F])-(?![\w가-힣])", lambda m: " 마이너스"),
+        (r"(?<![A-Za-z])i(?=\d)", lambda m: "아이 "),
+        (r"(?<!\d)(?:[3-6]86|7080|8090|2030|3040|4050|5060)(?= ?세대)", lambda m: spelled(m[0])),
+        (r"(?<=포트 )\d+(?![\d.,])", lambda m: spelled(m[0])),
+        (r"(?<=\d)[a-z](?![A-Za-z]| ?\d)", lambda m: LETTERS[m[0].upper()]),
         (rf"(?<=시속 ){_ALONE}(?P<amount>{_AMOUNT}) ?km/h", lambda m: sino(m["amount"]) + " 킬로미터"),
-        (rf"(?P<currency>[{''.join(CURRENCIES)}]) ?(?P<amount>{_AMOUNT})(?P<myriad>[천만억조]*)", _price),
+        (rf"(?P<currency>[{''.join(CURRENCIES)}]) ?(?P<amount>{_AMOUNT})(?P<times>{_SCALES})?(?P<myriad>[천만억조]*)"
+         rf"(?: ?(?:{_one_of(set(CURRENCIES.values()))}))?", _price),
         (rf"{_ALONE}(?P<amount>{_AMOUNT})(?P<myriad>[천만억조]*) ?"
          rf"(?P<currency>[{''.join(CURRENCIES)}])(?! ?\d)", _price),
         (rf"{_ALONE}(?P<amount>{_AMOUNT}) ?(?P<unit>{_one_of(UNITS)})(?![A-Za-z])", _measured),
         (r"(?<![\d/.])(?P<quarter>[1-4])/4 ?분기", lambda m: sino(m["quarter"]) + "사분기"),
-        (rf"{_ALONE}(?P<mark>\d\.\d{{1,2}})/(?P<best>\d\.\d{{1,2}})(?![\d/])",
+        (rf"{_ALONE}(?P<mark>\d{{1,2}}\.\d{{1,2}})/(?P<best>\d\.\d{{1,2}}|5|10|100)(?![\d/])",
          lambda m: f"{sino(m['best'])} 만점에 {sino(m['mark'])}"),
         (r"(?:(?<=\d)|(?<=\d ))[xX×*] ?(?=\d)", lambda m: " 곱하기 "),
         (r"(?:(?<=[013678])|(?<=[013678] ))=", lambda m: "은 "),
@@ -237,7 +387,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<=\d)[-–](?=\d)", lambda m: " 다시 "),
         (_AMOUNT, lambda m: sino(m[0])),
         (r"[①-⑳Ⅰ-Ⅻ]", _enclosed),
-        (r"(?<![A-Z])(?:[A-Z]{1,3}&[A-Z]{1,3}|[A-Z]{2,3}|[B-DF-HJ-NP-TV-XZ]{4,6})(?![A-Za-z])", _letters),
+        (r"(?<![A-Z])(?:[A-Z]{1,3}&[A-Z]{1,3}|[A-Z]{2,3}|[AEIOU]?[B-DF-HJ-NP-TV-XZ]{3}[AEIOU]?"
+         r"|[B-DF-HJ-NP-TV-XZ]{4,6})(?![A-Za-z])", _letters),
         (r"(?<![A-Za-z])(?<![a-z][ '])[A-Z](?![A-Za-z]|[ '][a-z])", _letters),
         (f"[{_UNCOMPOSED}]+", _composed),
         (rf"(?<=[가-힣])\([{_HANJA}·,\s]+\)", lambda m: ""),
@@ -253,6 +404,6 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
     )
 )  # fmt: skip
 _TRIGGER = re.compile(
-    rf"\d|[A-Z]|[a-z]+|\((?=[{_HANJA}])|[{_HANJA}]|{_FOREIGN}| (?=[-–~∼〜～])"
+    rf"\d|[A-Z]|[a-z]+|\(주\)|['’‘](?=\d\d(?:년|학))|\.(?=NET)|\((?=[{_HANJA}])|[{_HANJA}]|{_FOREIGN}| (?=[-–~∼〜～])"
     rf"|[-−–~∼〜～①-⑳Ⅰ-Ⅻㅋㅎㅠㅜㅡ{_UNCOMPOSED}{_FOLDED}{_OF_PICTURES}{re.escape(''.join([*CURRENCIES, *SYMBOLS]))}]"
 )
