@@ -148,12 +148,46 @@ def test_what_trimming_hid_is_left_out(grey: Path, tmp_path: Path, name: str, op
     assert "15 frames (0.6 s)" in told.en and "15프레임, 0.6초" in told.ko
 
 
-def test_what_trimming_hid_at_the_end_is_left_out(grey: Path, tmp_path: Path) -> None:
-    path = _copy(grey, tmp_path / "cut.mp4", -5 / FPS)
-    _patch(path, b"elst", 8, struct.pack(">I", 800))  # of the edit, milliseconds
-    clip = open_clip(path)
-    assert clip.wanted_fps == FPS and abs(clip.end - 0.8) < 0.01
-    np.testing.assert_allclose(_numbers(clip), range(5, 25), atol=0.4)
+def _edited(path: Path, *edits: tuple[float, float | None]) -> Path:
+    """Give the mp4 at PATH EDITS, each of so many seconds from a second of the film, or from none, which shows none."""
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        ticks = container.streams.video[0].time_base.denominator
+    begin = data.index(b"elst") - 4
+    size, _, _, _, _, zero = struct.unpack(">I4sIIIi", data[begin : begin + 24])
+    listed = [(round(1000 * long), -1 if at is None else zero + round(at * ticks)) for long, at in edits]
+    box = struct.pack(">I4sII", 16 + 12 * len(edits), b"elst", 0, len(edits))
+    box += b"".join(struct.pack(">IiI", *edit, 1 << 16) for edit in listed)
+    out = bytearray(data[:begin] + box + data[begin + size :])
+    for outer in (b"moov", b"trak", b"edts"):
+        where = out.index(outer) - 4
+        struct.pack_into(">I", out, where, struct.unpack_from(">I", out, where)[0] + len(box) - size)
+    path.write_bytes(out)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edits", "numbers", "lead"),
+    [
+        ([(0.8, 0.2)], range(5, 25), 0),
+        ([(0.6, 0)], range(15), 0),
+        ([(0.4, 0), (0.4, 1)], [*range(10), *range(25, 35)], 0),
+        ([(0.4, 1), (0.4, 0)], [*range(25, 35), *range(10)], 0),
+        ([(0.8, 0), (0.8, 0)], [*range(20), *range(20)], 0),
+        ([(1, None), (1.6, 0)], range(COUNT), 1),
+    ],
+    ids=["both ends", "the end", "the middle", "the other way round", "twice", "later"],
+)
+def test_any_edit_list_is_followed(
+    grey: Path, tmp_path: Path, edits: list[tuple[float, float | None]], numbers: Sequence[int], lead: float
+) -> None:
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(grey.read_bytes())
+    clip = open_clip(_edited(path, *edits))
+    assert clip.wanted_fps == FPS and clip.timeline.hidden == COUNT - len(set(numbers))
+    np.testing.assert_allclose(_numbers(clip), numbers, atol=0.4)
+    part = open_clip(path, start=lead + 0.08)  # as a player's clock shows it
+    np.testing.assert_allclose(_numbers(part), numbers[2:], atol=0.4)
 
 
 def test_pictures_missing_at_the_end_of_a_cut_keep_the_rate(grey: Path, tmp_path: Path) -> None:

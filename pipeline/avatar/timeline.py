@@ -51,9 +51,9 @@ class Timeline:
     times: (n,) seconds, ascending, the first is 0; first: the container's own time of that one, seconds; lead: seconds
     that sound or nothing is played before it; rate: pictures per second, where constant is true of all steps but
     those in which pictures are missing, else their mean; even: no picture is missing; packets: how many were read;
-    hidden: how many of them players pass over, since they are trimmed off; lost: how many come before the first that
-    can be decoded; bare: they carry no times, and are shown one after the other; whole: whether all was read, or the
-    clip is longer than what was asked for.
+    hidden: how many pictures of the file players never show, since they are trimmed off; lost: how many come before
+    the first that can be decoded; bare: they carry no times, and are shown one after the other; whole: whether all was
+    read, or the clip is longer than what was asked for.
     """
 
     times: np.ndarray
@@ -104,8 +104,12 @@ def read_timeline(
     origin = 0.0 if container.start_time is None else container.start_time / av.time_base
     base, begin, step = stream.time_base or Fraction(1), first.time, step_of(stream)
     hides, clock = container.format.name.startswith(_HIDING), Clock(jumps(container), step)
+    from_zero = container.format.name.startswith(_HIDING[0])
+    # of an edit list, FFmpeg gives what it needs for decoding, some of it twice, and not what lies beyond
+    beyond = max(0, stream.frames - len({entry.pos for entry in stream.index_entries})) if from_zero else 0
     times: list[float] = []
-    packets = hidden = lost = timeless = 0
+    hidden, seen = set[int | None](), set[int | None]()
+    packets = lost = timeless = 0
     whole = True
     for packet in container.demux(stream):
         if not packet.size:
@@ -119,24 +123,25 @@ def read_timeline(
             shift = clock.follow(float((shown if packet.dts is None else packet.dts) * base))
             time = float(shown * base) + shift
             if packet.is_discard or (hides and time < -step / 2):
-                hidden += 1
+                hidden.add(packet.pos)
             elif begin is not None and time < begin - step / 2:
                 lost += 1
             else:
                 times.append(time)
+                seen.add(packet.pos)
                 whole = time - times[0] <= until + _REORDERED
         if not whole:
             break
     if bare := not times:
         times = [number * step for number in range(timeless)]
     elif hides:
-        hidden += timeless  # Matroska has no times for what lies before 0
+        beyond += timeless  # Matroska has no times for what lies before 0
     shown_at = np.unique(np.array(times))
     if len(shown_at) < 2:
         return None
     start, steps = float(shown_at[0]), np.diff(shown_at)
     usual = float(np.median(steps))
-    lead = 0.0 if bare else start - (max(0.0, origin) if hides else origin)
+    lead = 0.0 if bare else start - (0.0 if from_zero else max(0.0, origin) if hides else origin)
     slots = np.rint(steps / usual)
     on_grid = bool((np.abs(steps / usual - slots) < 0.1).all())
     constant, even = on_grid and bool((slots == 1).mean() >= 0.9), on_grid and bool((slots == 1).all())
@@ -149,7 +154,7 @@ def read_timeline(
         constant=constant,
         even=even,
         packets=packets,
-        hidden=hidden,
+        hidden=len(hidden - seen) + beyond,
         lost=lost,
         bare=bare,
         whole=whole,
