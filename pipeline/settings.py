@@ -45,6 +45,8 @@ class Settings:
     """Keys that REST asks for, separated by commas; without any it asks for none."""
     page: str = "key"
     """Whether the page asks for one of the keys, too ("key"), or is for everybody ("open")."""
+    rest_avatars: str = "all"
+    """Without keys: whether REST shows, uses and deletes everybody's uploaded avatars ("all"), or a client's own."""
     allowed_origins: str = ""
     """Web sites that may use the server from a browser, separated by commas (https://example.com)."""
     allowed_hosts: str = ""
@@ -114,6 +116,8 @@ class Settings:
         """Raise ValueError naming a variable that is of the right type and still cannot be what is meant."""
         if self.page not in ("key", "open"):
             raise ValueError(f"PAGE={self.page!r}: expected key or open")
+        if self.rest_avatars not in ("all", "own"):
+            raise ValueError(f"REST_AVATARS={self.rest_avatars!r}: expected all or own")
         for origin in listed(self.allowed_origins):
             if not re.fullmatch(r"https?://[^/?#\s*@]+|null", origin):
                 raise ValueError(f"ALLOWED_ORIGINS={origin!r}: expected scheme, host and port: https://example.com")

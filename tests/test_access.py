@@ -205,6 +205,7 @@ def test_a_prefix_is_there_once_whether_it_was_stripped_or_not(root: str, path: 
         ("ALLOWED_ORIGINS", "https://ok.example, *"),
         ("ALLOWED_ORIGINS", "https://*.example.com"),
         ("PAGE", "closed"),
+        ("REST_AVATARS", "mine"),
         ("GRADIO_ROOT_PATH", "avatar"),
         ("GRADIO_ROOT_PATH", "/a b"),
     ],

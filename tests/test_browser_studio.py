@@ -5,6 +5,7 @@ With KEEP_SCREENSHOTS set, pictures of the tabs are left in ``tests/screenshots`
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.server.visitors import of_number
 from tests.conftest import ROOT, Server, running
+from tests.fakes import make_pack
 from tests.test_browser import FINISHED, MOVED
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
@@ -122,6 +125,40 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.wait_for_selector("#details img")
     keep(page, "made_ko_1280")
     page.click("#delete")
+    page.get_by_text("지울까요?").wait_for()  # it asks first
+    keep(page, "sure_ko_1280")
+    page.click("#keep")
+    page.locator("#sure").wait_for(state="hidden")
+    assert "새_얼굴" in studio.get("/api/avatars").text
+    page.click("#delete")
+    page.click("#really-delete")
     page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 3")
     assert "새_얼굴" not in studio.get("/api/avatars").text and page.faults == []
     page.context.close()
+
+
+def test_an_avatar_that_is_deleted_elsewhere_gives_way_to_the_default(
+    browser: Any, fake_packs: Path, tmp_path: Path
+) -> None:
+    store, number = Path(shutil.copytree(fake_packs, tmp_path / "precomputed")), "0123456789abcdef" * 2
+    make_pack(store, "mine", "360p")
+    (store / "uploads").mkdir()
+    (store / "uploads" / "mine.json").write_text(json.dumps({"owner": of_number(number)}))
+    with running(["-m", "tests.fakes", str(store)], tmp_path) as server:
+        context = browser.new_context(locale="en-US")
+        context.add_cookies([{"name": "avatar_visitor", "value": number, "url": server.url}])
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(server.url)
+        page.wait_for_selector("#portraits label[title=duet] input:checked", state="attached")
+        with page.expect_response("**/assets/idle/mine_360p.mp4") as idle:
+            page.click("#portraits label[title=mine]")
+        assert idle.value.status == 200
+        assert server.delete("/api/avatars/mine").json()["deleted"] == ["mine_360p"]
+        page.click("#generate")
+        page.get_by_text("The avatar 'mine' has been deleted. Now 'duet' speaks").wait_for()
+        page.wait_for_selector("#portraits label[title=duet] input:checked", state="attached")
+        assert page.locator("#portraits label").count() == 2
+        page.click("#generate")
+        page.wait_for_function(FINISHED)
+        context.close()

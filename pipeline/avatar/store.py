@@ -6,7 +6,8 @@ import logging
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from weakref import WeakValueDictionary
@@ -67,6 +68,13 @@ class AvatarStore:
         self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
         self._loading: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
         """A lock for each pack that is being read."""
+        self._shown: Callable[[str], bool] = lambda name: True
+
+    def only(self, shown: Callable[[str], bool]) -> AvatarStore:
+        """Return this store as if those avatars were not there whose name is not SHOWN."""
+        view = copy(self)  # with the same packs in memory
+        view._shown = shown
+        return view
 
     def list(self) -> list[PackInfo]:
         """Return all packs, by resolution (largest first) and name; no file is opened."""
@@ -75,6 +83,8 @@ class AvatarStore:
             for path in folder.glob(f"*/*{SUFFIX}"):
                 match = _FILE_NAME.fullmatch(path.name)
                 if match and match["resolution"] == path.parent.name and _inside(folder, path):
+                    if not self._shown(match["name"]):
+                        continue
                     listed = PurePosixPath(self.root.name, path.parent.name, path.name)
                     id = path.name.removesuffix(SUFFIX)
                     found.setdefault(id, PackInfo(id, match["name"], match["resolution"], str(listed)))
@@ -118,7 +128,9 @@ class AvatarStore:
         if plain and not path.is_absolute() and ".." not in path.parts and path.suffix == ".pkl":
             if path.parts[0] == self.root.name:
                 path = PurePosixPath(*path.parts[1:])
-            found = self._locate(path)
+            named = _FILE_NAME.fullmatch(path.name)
+            hidden = any(part.startswith(".") for part in path.parts)  # of an avatar that is being made
+            found = None if hidden or (named and not self._shown(named["name"])) else self._locate(path)
             if found is not None:
                 return found
         raise NotFound(

@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,10 @@ RETRY_SECONDS = 30
 @dataclass(frozen=True)
 class Order:
     """What is to be made of a clip: an avatar called NAME, from START to END (s) of it, before BACKGROUND where one can
-    see through it. See ``prepare``."""
+    see through it. See ``prepare``.
+
+    OWNER: whose it is to be; see ``pipeline.server.visitors``.
+    """
 
     name: str
     face: FaceChoice = "center"
@@ -47,6 +50,7 @@ class Order:
     end: float | None = None
     resolutions: tuple[str, ...] = RESOLUTIONS
     background: Color = BACKGROUND
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,28 @@ class Uploads:
     def names(self) -> set[str]:
         """Return the names of all avatars that were uploaded."""
         return {path.stem for path in self._folder.glob("*.json")}
+
+    def seen_by(self, may_see: Callable[[str], bool]) -> AvatarStore:
+        """Return the store as somebody sees it who MAY_SEE what an owner uploaded: that, and all that was not uploaded.
+
+        An owner is what an Order says; "" of what was uploaded before owners were kept.
+        """
+
+        def shown(name: str) -> bool:
+            owner = self._owner(name)
+            return owner is None or may_see(owner)
+
+        return self._store.only(shown)
+
+    def _owner(self, name: str) -> str | None:
+        """Return whose the avatar called NAME is; None for one that was not uploaded."""
+        try:
+            told = json.loads((self._folder / f"{name}.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):  # it cannot be known
+            return ""
+        return str(told.get("owner", "")) if isinstance(told, dict) else ""
 
     def check(self, order: Order) -> None:
         """Raise BadRequest or Conflict where ORDER cannot be carried out whatever the clip shows, QueueFull if busy."""
@@ -165,12 +191,12 @@ class Uploads:
                         return Faces(tuple(boxes), picture.read_bytes())
         raise RuntimeError("a turn never came")
 
-    def delete(self, avatar: str) -> list[str]:
+    def delete(self, avatar: str, seen: AvatarStore) -> list[str]:
         """Delete AVATAR, a name (in every resolution) or an id (in that one); return the ids that are gone.
 
-        Raises NotFound, and Forbidden for one that was not uploaded.
+        Raises NotFound where it is not SEEN (see ``seen_by``), and Forbidden for one that was not uploaded.
         """
-        packs = [pack for pack in self._store.list() if avatar in (pack.id, pack.name)]
+        packs = [pack for pack in seen.list() if avatar in (pack.id, pack.name)]
         if not packs:
             raise NotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
         name = packs[0].name
@@ -223,7 +249,8 @@ class Uploads:
         note = self._folder / f"{order.name}.json"
         homes = [self._store.root / pack.relative_to(packs) for pack in packs.glob("*/*")]
         try:
-            note.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            kept = json.dumps({"owner": order.owner, **report}, ensure_ascii=False, indent=2)
+            note.write_text(f"{kept}\n", "utf-8")
             for home in homes:
                 home.parent.mkdir(exist_ok=True)
                 (packs / home.relative_to(self._store.root)).replace(home)

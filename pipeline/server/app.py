@@ -29,6 +29,7 @@ from pipeline.server.repeats import Repeats
 from pipeline.server.routes import Api, exception_handlers
 from pipeline.server.ui.page import CSS, build_page, make_theme
 from pipeline.server.ui.words import I18N
+from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.settings import Settings
 from pipeline.tasks import TaskBook
 
@@ -69,10 +70,11 @@ def serve(studio: Studio, generate: Generate) -> None:
     line = RenderQueue(studio, book, generate, metrics)
     inspector = Inspector(book, settings.max_seconds)
     visited, warm = threading.Event(), threading.Event()
-    page = build_page(studio, line, uploads, inspector, visited, warm)
+    visitors = Visitors(uploads, settings)
+    page = build_page(studio, line, uploads, visitors, inspector, visited, warm)
     metrics.watch(line.waiting, line.busy, gpu)
-    making = AvatarApi(uploads, settings.max_upload)
-    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, making, inspector)
+    making = AvatarApi(uploads, visitors, settings.max_upload)
+    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide which proxy it was; see ``access.Forwarded``
     told_to_end = threading.Event()
@@ -154,7 +156,8 @@ def _lifespan(book: TaskBook, settings: Settings) -> object:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert app.middleware_stack is not None  # built before a lifespan begins
-        app.middleware_stack = guarded(app.middleware_stack, settings)  # outside of Gradio's own, which come last
+        # outside of Gradio's own, which come last
+        app.middleware_stack = guarded(VisitorCookie(app.middleware_stack, settings), settings)
         sweeper = asyncio.create_task(sweep())
         try:
             yield

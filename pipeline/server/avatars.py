@@ -13,7 +13,7 @@ import unicodedata
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from pipeline.avatar.uploads import Made, Order, Stage, Step, Uploads, Waiting, 
 from pipeline.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, Language, Message, PipelineError
 from pipeline.server.language import language_of
+from pipeline.server.visitors import Visitors
 
 PING_SECONDS = 15.0
 """A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
@@ -144,8 +145,9 @@ class Sent:
 class AvatarApi:
     """The endpoints that make and delete avatars. LIMIT: MiB that a request may bring."""
 
-    def __init__(self, uploads: Uploads, limit: int) -> None:
+    def __init__(self, uploads: Uploads, visitors: Visitors, limit: int) -> None:
         self._uploads = uploads
+        self._visitors = visitors
         self._limit = limit
         self._open: dict[str, CancelToken] = {}
 
@@ -154,7 +156,7 @@ class AvatarApi:
         sent = await self._form(request)
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
             raise BadRequest(CONSENT.ko, CONSENT.en)
-        order = sent.order()
+        order = replace(sent.order(), owner=self._visitors.owner(request))
         await run_in_threadpool(self._uploads.check, order)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         text = self._tell(sent, order, language_of(request.headers.get("accept-language")))
@@ -183,9 +185,10 @@ class AvatarApi:
             "picture": f"data:image/jpeg;base64,{base64.b64encode(found.picture).decode()}",
         }
 
-    def delete(self, avatar: str) -> dict[str, Any]:
+    def delete(self, avatar: str, request: Request) -> dict[str, Any]:
         """Delete an avatar that was uploaded: by its name in every resolution, by an id in one."""
-        return {"success": True, "deleted": self._uploads.delete(unicodedata.normalize("NFC", avatar))}
+        seen = self._visitors.for_rest(request)
+        return {"success": True, "deleted": self._uploads.delete(unicodedata.normalize("NFC", avatar), seen)}
 
     def cancel(self, task_id: str) -> bool:
         """Stop a preparation; return whether there was such a one."""

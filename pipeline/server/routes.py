@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -47,6 +47,7 @@ from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import RenderQueue
 from pipeline.server.repeats import Repeats
+from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 from pipeline.tasks import Task, TaskBook, is_task_id
 
@@ -76,6 +77,7 @@ class Api:
     metrics: Metrics
     repeats: Repeats
     uploads: Uploads
+    visitors: Visitors
     making: AvatarApi
     inspector: Inspector
 
@@ -121,7 +123,7 @@ class Api:
 
     def status(self, request: Request) -> dict[str, Any]:
         """Tell whether videos can be made, with which avatars, voices and engines."""
-        avatars = [pack.id for pack in self.studio.avatars.list()]
+        avatars = [pack.id for pack in self.visitors.for_rest(request).list()]
         voices = [engine.name for engine in self.studio.tts.values() if engine.available()]
         engine = self.studio.engine
         problem = problem_of(engine)
@@ -139,9 +141,9 @@ class Api:
             },
         }
 
-    def avatars(self) -> dict[str, Any]:
+    def avatars(self, request: Request) -> dict[str, Any]:
         """List every avatar in every resolution."""
-        ours, packs = self.uploads.names(), self.studio.avatars.list()
+        ours, packs = self.uploads.names(), self.visitors.for_rest(request).list()
         return {
             "avatars": [
                 {"id": pack.id, "name": pack.id, "path": pack.path, "uploaded": pack.name in ours} for pack in packs
@@ -247,7 +249,7 @@ class Api:
         A video shows it from its first picture on, round and round; where one ends, the clip can go on.
         """
         name, _, resolution = avatar.rpartition("_")
-        pack = self.studio.avatars.find(name, resolution)
+        pack = self.visitors.for_rest(request).find(name, resolution)
         return bytes_response(self.studio.avatars.load(pack).video, "video/mp4", pack, request)
 
     def _results_of(self, task_id: str) -> Task:
@@ -270,7 +272,8 @@ class Api:
         key = request.headers.get("idempotency-key")
 
         async def join() -> Task:
-            asked = await run_in_threadpool(parse, body, self.studio)
+            studio = replace(self.studio, avatars=self.visitors.for_rest(request))
+            asked = await run_in_threadpool(parse, body, studio)
             grace = 0.0 if key is None else self.studio.settings.resume_seconds
             return await self.line.join(asked, grace, request)
 

@@ -19,7 +19,8 @@ from pipeline.cancel import CancelToken
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.server.avatars import describe
 from pipeline.server.ui import bar
-from pipeline.server.ui.words import TEST_SENTENCE, shown, visitors_language
+from pipeline.server.ui.words import SURE, TEST_SENTENCE, shown, visitors_language
+from pipeline.server.visitors import Visitors
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Making:
     sentence: gr.Textbox
     uploaded: gr.Dropdown
     delete: gr.Button
+    sure: gr.Column
+    question: gr.Markdown
+    really: gr.Button
+    keep: gr.Button
 
 
 def lay_out() -> Making:
@@ -74,22 +79,32 @@ def lay_out() -> Making:
     with gr.Group():
         uploaded = gr.Dropdown([], label=shown("uploaded"), elem_id="uploaded")
         delete = gr.Button(shown("delete"), variant="stop", size="sm", elem_id="delete")
-    return Making(file, webcam, faces, face, name, consent, make, status, report, sentence, uploaded, delete)
+        with gr.Column(visible=False, elem_id="sure") as sure:
+            question = gr.Markdown(elem_id="question")
+            with gr.Row():
+                really = gr.Button(shown("really_delete"), variant="stop", size="sm", elem_id="really-delete")
+                keep = gr.Button(shown("keep"), size="sm", elem_id="keep")
+    form = (file, webcam, faces, face, name, consent, make, status, report, sentence)
+    return Making(*form, uploaded, delete, sure, question, really, keep)
 
 
 class Maker:
     """Makes avatars of what visitors bring."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, visitors: Visitors) -> None:
         self._uploads = uploads
+        self._visitors = visitors
 
     def on_load(self, request: gr.Request) -> tuple[Any, Any]:
         """Fill what depends on the visitor, and on what there is: the uploaded avatars, the test sentence."""
-        return self.uploaded(), TEST_SENTENCE.in_language(visitors_language(request))
+        return self.uploaded(request), TEST_SENTENCE.in_language(visitors_language(request))
 
-    def uploaded(self, chosen: str | None = None) -> Any:
-        """Offer the avatars that can be deleted."""
-        return gr.update(choices=sorted(self._uploads.names()), value=chosen)
+    def uploaded(self, request: gr.Request, chosen: str | None = None) -> Any:
+        """Offer the avatars that the visitor may delete: their own."""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        seen = {pack.name for pack in self._visitors.on_page(request.request).list()}
+        own = sorted(seen & self._uploads.names())
+        return gr.update(choices=own, value=chosen if chosen in own else None)
 
     async def look(self, request: gr.Request, path: str | None) -> tuple[Any, Any, Any]:
         """Show the faces of the clip at PATH, to choose from where there are several, and clear the other source."""
@@ -122,7 +137,9 @@ class Maker:
                     "영상이나 사진의 인물이 동의했는지 확인하고 표시해 주세요.",
                     "Tick the box if the person shown agreed. Without that no avatar is made.",
                 )
-            order = Order(name, int(face) if face else "center")
+            assert request.request is not None, "Gradio gives it to whatever it runs"
+            owner = self._visitors.owner_on_page(request.request)
+            order = Order(name, int(face) if face else "center", owner=owner)
             await asyncio.to_thread(self._uploads.check, order)
             async with aclosing(self._uploads.make(Path(path), order, cancel)) as steps:
                 async for step in steps:
@@ -139,12 +156,18 @@ class Maker:
             yield gr.update(value=bar.at(message, 1.0, "failed"), visible=True), gr.skip(), gr.skip()
             raise gr.Error(message, print_exception=False) from None
 
+    def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
+        """Ask whether the avatar called NAME is really to be deleted."""
+        question = SURE.in_language(visitors_language(request)).format(name=name)
+        return gr.update(visible=name is not None), question
+
     def delete(self, request: gr.Request, name: str | None) -> Any:
-        """Delete the avatar called NAME."""
+        """Delete the avatar called NAME, which must be the visitor's own."""
         if name is None:
             return gr.skip()
+        assert request.request is not None, "Gradio gives it to whatever it runs"
         try:
-            self._uploads.delete(name)
+            self._uploads.delete(name, self._visitors.on_page(request.request))
         except PipelineError as error:
             raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
-        return self.uploaded()
+        return self.uploaded(request)

@@ -22,6 +22,7 @@ from pipeline.server.ui import bar, making
 from pipeline.server.ui.portraits import Portraits, make_picker
 from pipeline.server.ui.speak import EXAMPLES, Speaking
 from pipeline.server.ui.words import AUTOMATIC, STOPPED, STOPPING, TITLE, WAITING, shown, visitors_language
+from pipeline.server.visitors import Visitors
 from pipeline.speech.language import LANGUAGES
 from pipeline.tts.base import CUSTOM_VOICE
 
@@ -145,6 +146,7 @@ def build_page(
     studio: Studio,
     line: RenderQueue,
     uploads: Uploads,
+    visitors: Visitors,
     inspector: Inspector,
     visited: threading.Event,
     warm: threading.Event,
@@ -153,8 +155,8 @@ def build_page(
 
     VISITED is set as soon as somebody has it before them; until WARM is set, it says that models are being loaded.
     """
-    speaking, maker = Speaking(studio, line, visited, warm), making.Maker(uploads)
-    portraits = Portraits(studio.avatars)
+    speaking, maker = Speaking(studio, line, visitors, visited, warm), making.Maker(uploads, visitors)
+    portraits = Portraits(studio.avatars, visitors)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
         gr.Markdown(shown("title"), elem_id="title")
@@ -195,12 +197,14 @@ def build_page(
                 result = _lay_out_result()
 
         # --- who speaks
-        page.load(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        follow: dict[str, Any] = {"js": "gallery => gallery.chosen", "api_visibility": "private"}
+        shows = page.load(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        shows.then(None, picker, settings.avatar, **follow)
         page.load(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
         page.load(speaking.on_tts_engine, settings.tts_engine, settings.voice, **UNQUEUED)
         page.load(speaking.on_load, None, [text, settings.engine], **UNQUEUED)
         page.load(maker.on_load, None, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
-        picker.input(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
+        picker.input(None, picker, settings.avatar, **follow)
         settings.avatar.change(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
         settings.tts_engine.change(speaking.on_tts_engine, settings.tts_engine, settings.voice, **UNQUEUED)
         api.select(speaking.on_api, settings.asked(text), codes, **UNQUEUED)
@@ -241,13 +245,19 @@ def build_page(
         shows = shows.then(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
         fields = settings.inputs(studio_tab.sentence, audio)
         tries = shows.then(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, **private)
-        deleted = studio_tab.delete.click(maker.delete, studio_tab.uploaded, studio_tab.uploaded, **UNQUEUED)
+        asked = [studio_tab.sure, studio_tab.question]
+        studio_tab.delete.click(maker.ask, studio_tab.uploaded, asked, **UNQUEUED)
+        for answer in (studio_tab.really, studio_tab.keep):
+            answer.click(lambda: gr.update(visible=False), None, studio_tab.sure, **UNQUEUED)
+        deleted = studio_tab.really.click(maker.delete, studio_tab.uploaded, studio_tab.uploaded, **UNQUEUED)
         deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
-        deleted.then(None, picker, settings.avatar, js="gallery => gallery.chosen", api_visibility="private")
+        deleted.then(None, picker, settings.avatar, **follow)
 
         stopping = result.stop.click(lambda: None, cancels=[speaks, says, made, tries], **UNQUEUED)
         for stopped in (speaks, says, tries):
             stopped.failure(None, None, None, js=ENDED, api_visibility="private")
+            gone = stopped.failure(portraits.fall_back, settings.avatar, [picker, result.status], **UNQUEUED)
+            gone.then(None, picker, settings.avatar, **follow)
         stopping = stopping.then(None, None, None, js=SETTLE, api_visibility="private")
         stopping.then(None, result.status, result.status, js=SETTLED, api_visibility="private")
 

@@ -14,7 +14,9 @@ from pipeline.avatar.faces import box_of
 from pipeline.avatar.pack import Avatar
 from pipeline.avatar.store import AvatarStore
 from pipeline.errors import PipelineError
-from pipeline.server.ui.words import BUNDLED, shown, visitors_language
+from pipeline.server.ui import bar
+from pipeline.server.ui.words import BUNDLED, GONE, shown, visitors_language
+from pipeline.server.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
@@ -73,23 +75,43 @@ def make_picker() -> gr.HTML:
 
 
 class Portraits:
-    """The portraits of the avatars in STORE, each drawn once."""
+    """The portraits of the avatars in STORE, each drawn once; VISITORS says who sees which of them."""
 
-    def __init__(self, store: AvatarStore) -> None:
+    def __init__(self, store: AvatarStore, visitors: Visitors | None = None) -> None:
         self._store = store
+        self._visitors = visitors
         self._portrait = lru_cache(maxsize=256)(self._drawn)
 
     def gallery(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
-        """Return all avatars, with labels for the visitor and portraits (data URLs), and CHOSEN, or else the first."""
+        """Return the visitor's avatars and those that ship, with labels and portraits (data URLs), and CHOSEN.
+
+        Where that is none of them, the first that ships takes its place.
+        """
         language = visitors_language(request)
-        smallest = {pack.name: pack for pack in self._store.list()}  # the last of each is the smallest
+        seen, shipped = self._store, self._store
+        if self._visitors is not None:
+            assert request.request is not None, "Gradio gives it to whatever it runs"
+            seen, shipped = self._visitors.on_page(request.request), self._visitors.shipped()
+        smallest = {pack.name: pack for pack in seen.list()}  # the last of each is the smallest
         avatars = []
         for name, pack in sorted(smallest.items()):
             path = self._store.find(name, pack.resolution)
             label = BUNDLED[name].in_language(language) if name in BUNDLED else name
             picture = self._portrait(name, pack.resolution, path.stat().st_mtime_ns)
             avatars.append({"name": name, "label": label, "portrait": picture})
-        return {"avatars": avatars, "chosen": chosen if chosen in smallest else next(iter(sorted(smallest)), None)}
+        if chosen not in smallest:
+            chosen = next(iter(sorted({pack.name for pack in shipped.list()} or smallest)), None)
+        return {"avatars": avatars, "chosen": chosen}
+
+    def fall_back(self, request: gr.Request, chosen: str | None) -> tuple[Any, Any]:
+        """Return the avatars and what the bar says, where CHOSEN is not there any more; else leave all as it is."""
+        gallery = self.gallery(request, chosen)
+        if chosen is None or gallery["chosen"] == chosen:
+            return gr.skip(), gr.skip()
+        language = visitors_language(request)
+        label = next((one["label"] for one in gallery["avatars"] if one["name"] == gallery["chosen"]), "-")
+        message = GONE.in_language(language).format(gone=chosen, chosen=label)
+        return gallery, bar.at(message, 1.0, "failed")
 
     def _drawn(self, name: str, resolution: str, _written: int) -> str:
         """Return the portrait of a pack that was WRITTEN then; a newer one is drawn afresh."""

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar
 from pipeline.server.ui.snippets import snippets
 from pipeline.server.ui.words import AUTOMATIC, ENGINES, WARMING, visitors_language
+from pipeline.server.visitors import Visitors
 from pipeline.tts.base import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -39,16 +41,19 @@ LOOK_SECONDS = 0.1
 class Speaking:
     """Has avatars speak."""
 
-    def __init__(self, studio: Studio, line: RenderQueue, visited: threading.Event, warm: threading.Event) -> None:
+    def __init__(
+        self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: threading.Event
+    ) -> None:
         """VISITED is to be set when somebody comes; WARM is set once everything is loaded: until then all is slower."""
         self._studio = studio
         self._line = line
+        self._visitors = visitors
         self._visited = visited
         self._warm = warm
 
     def avatars(self) -> list[str]:
-        """Return the names of all avatars."""
-        return sorted({pack.name for pack in self._studio.avatars.list()})
+        """Return the names of the avatars that are there for everybody."""
+        return sorted({pack.name for pack in self._visitors.shipped().list()})
 
     def tts_engines(self) -> list[str]:
         """Return the speech engines that can speak now."""
@@ -89,9 +94,11 @@ class Speaking:
         while not self._warm.is_set():
             await asyncio.sleep(LOOK_SECONDS)
 
-    def on_avatar(self, avatar: str | None) -> Any:
+    def on_avatar(self, request: gr.Request, avatar: str | None) -> Any:
         """Offer the resolutions of AVATAR, the largest first."""
-        found = [pack.resolution for pack in self._studio.avatars.list() if pack.name == avatar]
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        seen = self._visitors.for_page(request.request)
+        found = [pack.resolution for pack in seen.list() if pack.name == avatar]
         return gr.update(choices=found, value=found[0]) if found else gr.skip()
 
     def on_tts_engine(self, request: gr.Request, engine: str | None) -> Any:
@@ -144,8 +151,9 @@ class Speaking:
         task_id = ""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         root = request.request.scope.get("root_path", "")
+        studio = replace(self._studio, avatars=self._visitors.for_page(request.request))
         try:
-            asked = await asyncio.to_thread(parse, body, self._studio, Path(audio) if audio else None)
+            asked = await asyncio.to_thread(parse, body, studio, Path(audio) if audio else None)
             async with aclosing(self._line.watch(asked, request.request)) as events:
                 async for task, event in events:
                     if isinstance(event, Failed):

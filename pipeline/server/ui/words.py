@@ -64,8 +64,10 @@ WORDS = {
     ),
     "make": Message("아바타 만들기", "Make the avatar"),
     "try": Message("시험 문장", "Test sentence"),
-    "uploaded": Message("올려서 만든 아바타", "Avatars made from uploads"),
+    "uploaded": Message("내가 만든 아바타", "Avatars that you made"),
     "delete": Message("지우기", "Delete"),
+    "really_delete": Message("예, 지우기", "Yes, delete it"),
+    "keep": Message("그대로 두기", "Keep it"),
     "api_help": Message(
         "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](api/openapi.json)",
         "Requests that make the same video with the settings chosen now. All of it is described at "
@@ -96,6 +98,15 @@ BUNDLED = {
     "woman": Message("여성", "Woman"),
 }
 """What the avatars that ship are called beside their portraits; others go by the name that they were given."""
+GONE = Message(
+    "아바타 '{gone}'은(는) 지워졌습니다. 이제 '{chosen}'이(가) 말합니다. 다시 눌러 주세요.",
+    "The avatar '{gone}' has been deleted. Now '{chosen}' speaks: press again.",
+)
+"""Where somebody has deleted the avatar that a page shows."""
+SURE = Message(
+    "아바타 **{name}**을(를) 지울까요? 되돌릴 수 없습니다.",
+    "Delete the avatar **{name}**? It cannot be brought back.",
+)
 TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, it is a pleasure to meet you.")
 
 

@@ -1,0 +1,122 @@
+"""Whose avatars are whose: who made a request, and which of the uploaded avatars are there for them.
+
+An avatar belongs to the API key that made it, or else to the browser: to a number that nobody can guess, in a cookie.
+What is kept beside the avatar tells neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from functools import lru_cache
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.avatar.store import AvatarStore
+from pipeline.avatar.uploads import Uploads
+from pipeline.errors import BadRequest
+from pipeline.server.access import cookie, cookies_of, key_of, path_of
+from pipeline.settings import Settings, listed
+
+COOKIE = "avatar_visitor"
+COOKIE_SECONDS = 365 * 24 * 3600
+NOBODY = ""
+"""Owner of what was made over REST by somebody without a key and a cookie, or before owners were kept."""
+_NUMBER = re.compile("[0-9a-f]{32}")
+_SCOPE = "avatar.visitor"
+
+
+class VisitorCookie:
+    """Gives a browser its number when it asks APP for the page.
+
+    Where SETTINGS have REST show a client only its own avatars, it gets a number when it makes its first one.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._begins = {("GET", "/")}
+        if settings.rest_avatars == "own" and not listed(settings.api_keys):
+            self._begins.add(("POST", "/api/avatars"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        number = cookies_of(Headers(scope=scope)).get(COOKIE, "")
+        known = _NUMBER.fullmatch(number) is not None
+        begins = (scope["method"], path_of(scope)) in self._begins
+        if not known:
+            number = secrets.token_hex(16) if begins else ""
+        scope[_SCOPE] = number
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.append("Set-Cookie", cookie(COOKIE, number, COOKIE_SECONDS, scope))
+            await send(message)
+
+        await self._app(scope, receive, send_with_cookie if begins and number else send)
+
+
+class Visitors:
+    """Which avatars of the store behind UPLOADS whoever makes a request sees, by SETTINGS."""
+
+    def __init__(self, uploads: Uploads, settings: Settings) -> None:
+        self._uploads = uploads
+        self._keys = listed(settings.api_keys)
+        self._open = not self._keys and settings.rest_avatars == "all"
+
+    def owner(self, request: Request) -> str:
+        """Return whose an avatar is that REQUEST makes; NOBODY where it brings neither key nor cookie."""
+        key = key_of(request.headers, self._keys)
+        if key is not None:
+            return _of_key(key)
+        number = request.scope.get(_SCOPE, "")
+        return of_number(number) if number else NOBODY
+
+    def owner_on_page(self, request: Request) -> str:
+        """Return the same for the page, which shows nobody what is nobody's. Raises BadRequest."""
+        owner = self.owner(request)
+        if owner == NOBODY:
+            raise BadRequest(
+                "브라우저가 쿠키를 받지 않아 만든 아바타를 돌려드릴 수 없습니다. 쿠키를 허용하고 다시 열어 주세요.",
+                "Your browser takes no cookies, so your avatar could not be given back to you. Allow them, and reload.",
+            )
+        return owner
+
+    def on_page(self, request: Request) -> AvatarStore:
+        """Return the store as the page shows it to whoever made REQUEST: their own avatars, and those that ship."""
+        own = self.owner(request)
+        return self._uploads.seen_by(lambda owner: owner == own != NOBODY)
+
+    def for_page(self, request: Request) -> AvatarStore:
+        """Return the store of which REQUEST, of the page or of gradio_client, may have an avatar speak by its name."""
+        own = self.owner(request)
+        return self._uploads.seen_by(lambda owner: self._open if owner == NOBODY else owner == own)
+
+    def for_rest(self, request: Request) -> AvatarStore:
+        """Return the store as REST, which has seen to keys, shows it to whoever made REQUEST."""
+        if self._open:
+            return self._uploads.seen_by(lambda owner: True)
+        own = self.owner(request)
+        with_key = key_of(request.headers, self._keys) is not None
+        return self._uploads.seen_by(lambda owner: with_key if owner == NOBODY else owner == own)
+
+    def shipped(self) -> AvatarStore:
+        """Return the store as everybody sees it: without what was uploaded."""
+        return self._uploads.seen_by(lambda owner: False)
+
+
+def of_number(number: str) -> str:
+    """Return what is kept of the NUMBER in a browser's cookie."""
+    return hashlib.sha256(f"visitor {number}".encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=256)
+def _of_key(key: str) -> str:
+    """Return what is kept of KEY: it takes long to guess the key from it."""
+    return hashlib.scrypt(key.encode(), salt=b"owner of an avatar", n=1 << 14, r=8, p=1, dklen=16).hex()
