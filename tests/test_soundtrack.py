@@ -216,12 +216,21 @@ def test_bad_frames_are_as_many_frames_of_silence(voice: np.ndarray, kind: str, 
     assert len(after.samples) == pytest.approx(len(before.samples), abs=1.6 * frame * RATE)
 
 
-@pytest.mark.parametrize("kind", ["mka", "webm", "flac"])
+@pytest.mark.parametrize("kind", ["wav", "mp3", "mka", "webm", "flac"])
 def test_a_file_cut_short_says_how_much_is_missing(voice: np.ndarray, kind: str, tmp_path: Path) -> None:
     whole = write(tmp_path / f"a.{kind}", ([voice], "mono"))
     before, after = load_recording(whole), load_recording(damaged(whole, 0.7, 0.3, cut=True))
     missing = (len(before.samples) - len(after.samples)) / after.rate
     assert missing > 0.5 and after.lost == pytest.approx(missing, abs=0.15)
+
+
+def test_a_recorder_that_never_wrote_the_length_lost_nothing(voice: np.ndarray, tmp_path: Path) -> None:
+    data = bytearray(write_wav(tmp_path / "a.wav", voice, RATE).read_bytes())
+    for size in (0, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFDB):
+        data[40:44] = struct.pack("<I", size)
+        (tmp_path / "a.wav").write_bytes(data)
+        recording = load_recording(tmp_path / "a.wav")
+        assert recording.lost == 0 and len(recording.samples) == len(voice)
 
 
 def test_other_rates_and_channels_on_the_way_are_followed(voice: np.ndarray, tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ BARE = ("mp3", "aac", "amr", "amrnb", "amrwb")
 SYNCED = ("mp3float", "mp3", "aac")
 """Decoders of streams whose packets begin with a word that is not zero."""
 GUESSED = (*BARE, "mpegts", "mpeg")
-"""Formats that do not say how long they are."""
+"""Formats that do not say how long they are, or not where FFmpeg looks."""
 JITTER = 0.05
 """Seconds that a piece may come late without anything missing: containers round, and encoders pad."""
 FALLS_BACK = 0.5
 """Seconds that a clock goes back where one recording ends and the next one, joined to it, begins."""
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """What begins titles and covers, which take no time, between the parts of a joined file."""
+HEAD = 1 << 18
+"""Bytes in which a header is looked for: titles and a small cover may come before it."""
 PATIENCE = 100
 """Tries to find another packet after something that is none."""
 SMALLEST_LOSS = 0.3
@@ -59,16 +61,15 @@ class SoundTrack:
         """
         with opened(self._path) as container:
             stream = decodable(container)[self._number]
-            form = container.format.name.split(",")[0]
-            told = None if form in GUESSED else _length_told(container, stream)
-            reader = _Reader(self._path, stream, form in BARE, max_seconds)
+            told = _length_told(self._path, container, stream)
+            reader = _Reader(self._path, stream, container.format.name in BARE, max_seconds)
             for packet in _packets(container, stream):
                 yield from reader.read(packet)
             if not reader.heard:
                 raise Undecodable("no sound")
             self.lost = reader.lost
-            if told is not None and told - reader.seconds > SMALLEST_LOSS:
-                self.lost += told - reader.seconds
+            missing = 0.0 if told is None or told > max_seconds else told - reader.seconds
+            self.lost += missing if missing > SMALLEST_LOSS else 0.0
 
 
 def opened(path: Path) -> av.container.InputContainer:
@@ -99,12 +100,46 @@ def _packets(container: av.container.InputContainer, stream: av.AudioStream) -> 
             failures += 1
 
 
-def _length_told(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
-    """Return how long (s) STREAM is by its own header, or by that of a CONTAINER that holds nothing else."""
+def _length_told(path: Path, container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
+    """Return how long (s) STREAM is by its own header, or by that of a CONTAINER that holds nothing else.
+
+    None where that is FFmpeg's guess from the size of the file at PATH.
+    """
+    form = container.format.name
+    if form == "wav":
+        return _length_of_wav(path)
+    if form == "mp3":
+        return _length_of_mp3(path, stream.rate)
+    if form in GUESSED:
+        return None
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1 and container.duration
     return float(container.duration / av.time_base) if alone and container.duration else None
+
+
+def _length_of_wav(path: Path) -> float | None:
+    """Return how long (s) the WAV file PATH is by its header, which FFmpeg corrects where the file is cut short."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    form, data = head.find(b"fmt "), head.find(b"data")
+    if form < 0 or len(head) < max(form + 20, data + 8) or data < form:
+        return None
+    bytes_a_second, size = (int.from_bytes(head[at : at + 4], "little") for at in (form + 16, data + 4))
+    return size / bytes_a_second if bytes_a_second else None
+
+
+def _length_of_mp3(path: Path, rate: int) -> float | None:
+    """Return how long (s) the mp3 file PATH of RATE (Hz) is where its first frame counts the others, as LAME's do.
+
+    FFmpeg guesses instead where the file is of another size: when it is joined to others.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    if at < 0 or not rate or len(head) < at + 12 or not head[at + 7] & 1:
+        return None
+    return int.from_bytes(head[at + 8 : at + 12], "big") * (1152 if rate >= 32000 else 576) / rate
 
 
 class _Reader:
