@@ -23,7 +23,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, Self
+from unicodedata import category
 
+_NOT_SHOWN = ("Cc", "Cs", "Zl", "Zp")
 Language = Literal["ko", "en"]
 
 
@@ -40,8 +42,11 @@ class Message:
 
 
 def printable(text: str) -> str:
-    """Return TEXT as it can be printed and sent: names of files may hold bytes that are no letters."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return TEXT, which may hold a file's name or what a client sent, with escapes for what cannot be shown or sent.
+
+    These are control characters, line ends of Unicode's own and lone surrogates.
+    """
+    return "".join(f"\\u{ord(one):04x}" if category(one) in _NOT_SHOWN else one for one in text)
 
 
 class PipelineError(Exception):
@@ -51,8 +56,8 @@ class PipelineError(Exception):
     retryable = False
 
     def __init__(self, ko: str, en: str) -> None:
-        super().__init__(en)
         self.message = Message(printable(ko), printable(en))
+        super().__init__(self.message.en)
 
     def afresh(self) -> Self:
         """Return the same error as if nobody had raised it yet: to be kept, or raised again.

@@ -20,7 +20,8 @@ def saving(ko: str, en: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror or "I/O error"  # the whole error would tell the path
         raise RenderFailed(
-            f"{ko} 파일을 저장할 수 없습니다 ({error}). 디스크 여유 공간을 확인하세요.",
-            f"The {en} could not be saved ({error}). Check for free disk space.",
+            f"{ko} 파일을 저장할 수 없습니다 ({reason}). 디스크 여유 공간을 확인하세요.",
+            f"The {en} could not be saved ({reason}). Check for free disk space.",
         ) from error

@@ -19,7 +19,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, BinaryIO
 
 from pipeline.cancel import CancelToken
-from pipeline.errors import BadClip, RenderFailed, TookTooLong
+from pipeline.disk import restore_temporary, writing
+from pipeline.errors import BadClip, PipelineError, RenderFailed, TookTooLong, Unavailable
 from pipeline.settings import ROOT
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ NICENESS = 10
 """How far it steps back; see nice(1)."""
 LOOK_SECONDS = 0.1
 """How often it is looked whether it was told to stop."""
+_KINDS: dict[int, type[PipelineError]] = {kind.status: kind for kind in (BadClip, Unavailable)}
+"""What the status of an error that it tells stands for; any other is RenderFailed."""
 _MAX_LINE = 1 << 20
 """Bytes of a line in which it tells something."""
 _LAST_WORDS = 8192
@@ -39,11 +42,14 @@ async def run(
 ) -> AsyncGenerator[dict[str, Any]]:
     """Run ``python -m MODULE ARGUMENTS``, which tells what it does in lines of JSON, and yield those.
 
-    A line with "error" (a sentence in "ko" and "en") and "status" is raised, as BadClip or RenderFailed; so is
-    RenderFailed where it dies, with a number under which the log has its last words; TookTooLong after SECONDS
+    A line with "error" (a sentence in "ko" and "en") and "status" is raised, as BadClip, Unavailable or RenderFailed;
+    so is RenderFailed where it dies, with a number under which the log has its last words; TookTooLong after SECONDS
     (0: never); and what CANCEL is set with. The process ends with this, also where it is closed early.
     """
-    with tempfile.TemporaryFile() as complaints:
+    with writing():
+        restore_temporary()
+        complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed below; what happens there is not the disk's fault
+    with complaints:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", module, *arguments),
@@ -68,8 +74,7 @@ async def run(
                         break
                     told = json.loads(line)
                     if "error" in told:
-                        kind = BadClip if told["status"] == BadClip.status else RenderFailed
-                        raise kind(**told["error"])
+                        raise _KINDS.get(told["status"], RenderFailed)(**told["error"])
                     yield told
             if await process.wait():
                 raise _died(module, process.returncode, complaints)

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -322,10 +324,48 @@ def test_bad_clips_are_refused_and_leave_nothing(source: list[Frame], tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "x_720p", ".x", "a b", "x" * 80, "a\0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "../x",
+        "a/b",
+        "x_720p",
+        ".x",
+        "a b",
+        "x" * 80,
+        "a\0",
+        "😀",
+        "\ud800",
+        "\u3164",
+        "가\u3164",
+        "\u115f",
+        "a\u1160",
+        "\uffa0x",
+        "a\u200b",
+        "a\u034f",
+        "\u2800",
+    ],
+)
 def test_names_that_make_no_file_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="name"):
         prepare(CLIP, name, out=tmp_path / "out")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit to files")
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_disk_without_room_is_told_to_programs(preview: bool, tmp_path: Path) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))  # a disk says the same where it is full
+
+    command = [sys.executable, "-m", "pipeline.avatar.prepare", "--json", str(CLIP), "--name=x", "--resolution=360p"]
+    command += [f"--out={tmp_path}", *([f"--preview={tmp_path / 'x.jpg'}"] if preview else [])]
+    done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, cwd=ROOT, check=False)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["status"] == 503 and "disk" in told["error"]["en"] and "디스크" in told["error"]["ko"], done.stderr
+    assert str(tmp_path) not in done.stdout and "mp4" not in told["error"]["en"]
 
 
 def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:

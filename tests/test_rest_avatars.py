@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -251,3 +252,43 @@ def test_those_who_wait_are_told_their_place(uploading: Server, store: Path, cli
         waiting = next(events_of(second))
         assert (waiting["stage"], waiting["position"]) == ("queued", 1)
     wait_for(lambda: not working(store))
+
+
+TOO_LARGE = (
+    "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+    "sys.argv = ['fakes', {store!r}]; runpy.run_module('tests.fakes', run_name='__main__')"
+)
+"""A server for which no file can be larger than LIMIT bytes: the disk says so as it does where it is full."""
+
+
+@pytest.mark.skipif(not hasattr(os, "setpriority"), reason="Windows sets no limit to files")
+@pytest.mark.parametrize(("limit", "status"), [(4096, 503), (1 << 20, 200)], ids=["of the upload", "while it is made"])
+def test_a_disk_without_room_is_no_fault_of_the_file(
+    limit: int, status: int, fake_packs: Path, clip: bytes, tmp_path: Path
+) -> None:
+    store = Path(shutil.copytree(fake_packs, tmp_path / "precomputed"))
+    with running(["-c", TOO_LARGE.format(limit=limit, store=str(store))], tmp_path) as server:
+        answer = send(server, clip, name="crowded")
+        assert answer.status_code == status
+        told = list(events_of(answer))[-1] if status == 200 else answer.json()
+        assert told.get("status", 503) == 503 and "disk" in told["error"] and "mp4" not in told["error"]
+        assert str(tmp_path) not in told["error"] and "/tmp" not in told["error"]
+        assert "crowded" not in str(listed(server)) and not working(store)
+
+
+def test_a_temporary_folder_that_was_deleted_is_made_again(fake_packs: Path, clip: bytes, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, TMPDIR=str(temporary)) as server:
+        shutil.rmtree(temporary)
+        faces = server.post("/api/avatars/faces", files={"file": ("me.mp4", clip)})
+        assert faces.status_code == 200, faces.text
+        shutil.rmtree(temporary)
+        assert made(server, b"no clip at all", name="me")[-1]["status"] == 400
+        shutil.rmtree(temporary)
+        temporary.write_text("in its place")
+        for path in ("/api/avatars/faces", "/api/avatars"):
+            form = {"name": "me", "consent": "true"}
+            answer = server.post(path, data=form, files={"file": ("me.mp4", clip)}, headers={"Accept-Language": "en"})
+            assert answer.status_code == 503, answer.text
+            assert "disk" in answer.json()["error"] and str(tmp_path) not in answer.json()["error"]

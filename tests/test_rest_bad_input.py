@@ -49,6 +49,83 @@ def test_line_ends_stay_in_a_text_and_other_control_characters_become_blanks(fak
     assert done["text"] == "one\ntwo\n\nthree\nfour\nfive\nsix\u2028seven eight nine"
 
 
+ODD = [
+    "\ud800",
+    "a\udfffb",
+    "\0",
+    "solo\0",
+    "\u2028",
+    "so\u2029lo",
+    "\x85",
+    "\u3164",
+    "\u202esolo",
+    "\ufdd0",
+    "\U0010ffff",
+    "é" * 9999,
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=ascii)
+@pytest.mark.parametrize(
+    "field", ["avatar", "avatar_path", "resolution", "engine", "tts_engine", "tts_voice", "language", "frame_skip"]
+)
+def test_odd_letters_in_any_field_are_refused_in_one_line(fake_server: Server, field: str, value: str) -> None:
+    body = {**GOOD, field: value} if field != "avatar_path" else {"text": "one", field: value}
+    for endpoint in ENDPOINTS:
+        answer = fake_server.post(endpoint, body)
+        assert answer.status_code in (400, 404), answer.text
+        message = answer.json()["error"]
+        assert len(message) < 1000 and len(message.splitlines()) == 1 and message.encode() and "\0" not in message
+
+
+def test_odd_letters_where_nobody_reads_are_no_matter(fake_server: Server) -> None:
+    body = {**GOOD, "\ud800": "\ud800", "\0": {"\u2028": ["\udfff"]}}
+    assert fake_server.post(ENDPOINTS[0], body, headers={"Idempotency-Key": "odd-letters"}).status_code == 200
+
+
+@pytest.mark.parametrize("odd", ["%ED%A0%80", "%00", "%E2%80%A8", "%C2%85", "%FF", "%E3%85%A4", "%0d%0a", "x" * 5000])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/video/{}.mp4"),
+        ("GET", "/video/{}.vtt"),
+        ("GET", "/assets/audio/{}.wav"),
+        ("GET", "/assets/idle/{}.mp4"),
+        ("GET", "/assets/idle/solo_{}.mp4"),
+        ("GET", "/api/v2/tasks/{}"),
+        ("GET", "/api/v2/tasks/{}/events"),
+        ("GET", "/api/v2/tasks/{}/inspect.png"),
+        ("POST", "/api/cancel/{}"),
+        ("DELETE", "/api/avatars/{}"),
+    ],
+)
+def test_odd_letters_in_a_path_are_not_found(fake_server: Server, method: str, path: str, odd: str) -> None:
+    answer = requests.request(method, fake_server.url + path.format(odd), timeout=30)
+    assert answer.status_code == 404 and answer.json()["success"] is False, answer.text
+    assert len(answer.json()["error"]) < 1000 and len(answer.json()["error"].splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", [b"\xed\xa0\x80", b"\xff", b"\xe2\x80\xa8", b"\xc2\x85", b"x" * 5000], ids=repr)
+@pytest.mark.parametrize("header", ["Idempotency-Key", "Last-Event-ID", "Accept-Language", "Authorization"])
+def test_odd_letters_in_a_header_are_no_fault_of_the_server(fake_server: Server, header: str, value: bytes) -> None:
+    for path in ENDPOINTS:
+        answer = fake_server.post(path, {**GOOD, "frame_skip": 0}, headers={header: value})  # type: ignore[dict-item]
+        assert answer.status_code == 400, answer.text
+        answer = fake_server.post(path, GOOD, headers={header: value})  # type: ignore[dict-item]
+        assert answer.status_code == (400 if header == "Idempotency-Key" else 200), answer.text
+
+
+@pytest.mark.parametrize("separator", list("\v\f\x1c\x1d\x1e\x85\u2028\u2029\x7f\x9f"), ids=ascii)
+def test_no_clients_line_splitter_breaks_an_event(fake_server: Server, separator: str) -> None:
+    text = f"one{separator}two"
+    answer = fake_server.post(ENDPOINTS[1], {**GOOD, "text": text})
+    lines = answer.content.decode().splitlines()  # at whatever may end a line
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert all(line.startswith(("data: ", "id: ")) for line in lines if line)
+    assert events[-1]["type"] == "done" and events[-1]["text"].split() == ["one", "two"]
+    assert separator not in "\u2028\u2029" or events[-1]["text"] == text
+
+
 def test_text_is_required(fake_server: Server) -> None:
     refused(fake_server, {"avatar": "solo"}, 400, "text")
 

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.avatar.store import AvatarStore
-from pipeline.errors import NotFound
+from pipeline.avatar.store import MAX_NAME, AvatarStore, check_name
+from pipeline.errors import BadRequest, NotFound
 from pipeline.settings import ROOT
+from pipeline.speech.language import speakable
+from tests.fakes import make_pack
 
 PACKS = ("720p/talk_long_720p", "480p/talk_long_480p", "720p/bob_720p", "360p/bob_360p")
 
@@ -27,6 +29,12 @@ def store(tmp_path: Path) -> AvatarStore:
     (root / "720p" / "eve_480p_precomputed.pkl").write_text("in the wrong folder")
     (tmp_path / "outside.pkl").write_bytes(b"x")
     return AvatarStore(root)
+
+
+def test_a_file_whose_name_is_no_text_is_not_listed(store: AvatarStore) -> None:
+    before = store.list()
+    (Path(os.fsdecode(os.fsencode(store.root) + b"/720p/\xff\xfe_720p_precomputed.pkl"))).write_bytes(b"x")
+    assert store.list() == before
 
 
 def test_the_list_comes_from_file_names(store: AvatarStore) -> None:
@@ -52,6 +60,30 @@ def test_a_missing_resolution_lists_those_there_are(store: AvatarStore, name: st
     with pytest.raises(NotFound) as caught:
         store.find(name, "360p")
     assert "720p, 480p" in caught.value.message.en and "720p, 480p" in caught.value.message.ko
+
+
+@pytest.mark.parametrize("letter", ["가", "𠀀", "a"])
+def test_a_name_that_fits_makes_files_that_fit(letter: str, tmp_path: Path) -> None:
+    longest = letter * min(64, MAX_NAME // len(letter.encode()))
+    check_name(longest)
+    make_pack(tmp_path, longest, "720p")  # with all that is put around it while it is written
+    (tmp_path / f"{longest}.json").write_text("{}")
+    if len(letter.encode()) * 64 > MAX_NAME:
+        with pytest.raises(BadRequest, match="name"):
+            check_name(letter * 64)
+
+
+def test_no_letter_that_is_to_be_ignored_is_part_of_a_name() -> None:
+    ignored = [0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0]
+    for first, last in (
+        *((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0xFE00, 0xFE0F), (0xFFF0, 0xFFF8)),
+        *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+    ):
+        ignored += range(first, last + 1)
+    for name in (f(chr(code)) for code in ignored for f in (str, "a{}".format, "{}a".format)):
+        with pytest.raises(BadRequest, match="name"):
+            check_name(name)
+    assert not any(speakable(chr(code)) for code in ignored)
 
 
 def test_resolve_takes_listed_paths(store: AvatarStore) -> None:

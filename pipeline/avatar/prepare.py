@@ -6,6 +6,7 @@ python -m pipeline.avatar.prepare CLIP --name talk_long --resolution 720p [--res
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import json
 import logging
@@ -39,6 +40,7 @@ from pipeline.avatar.report import numbered, write_report
 from pipeline.avatar.softness import softness_of
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.avatar.teeth import find_teeth
+from pipeline.disk import UNWRITABLE, unwritable
 from pipeline.errors import PipelineError, RenderFailed
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
@@ -290,7 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.preview is not None:
             picture, boxes = preview_faces(given.clip, *part, given.background)
-            Image.fromarray(picture).save(given.preview)
+            drawn = io.BytesIO()
+            Image.fromarray(picture).save(drawn, format="PNG" if given.preview.suffix == ".png" else "JPEG")
+            given.preview.write_bytes(drawn.getvalue())  # by itself: Pillow hides why it cannot write
             teller.faces(boxes)
             return 0
         models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
@@ -300,6 +304,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except PipelineError as error:
         teller.failed(error)
+        return 1
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        logger.warning("cannot write: %s", error)
+        teller.failed(unwritable(error))
         return 1
     teller.made(paths)
     return 0

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from pipeline.avatar.pack import Avatar, load
 from pipeline.errors import BadRequest, NotFound
+from pipeline.letters import BLANK_LETTERS
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ RESOLUTIONS = ("720p", "480p", "360p")
 KEPT = 6
 """Packs kept in memory."""
 SUFFIX = "_precomputed.pkl"
+MAX_NAME = 200
+"""Bytes of an avatar's name: a file's may have 255, and more is put around it, above all while it is written."""
 _FILE_NAME = re.compile(r"(?P<name>.+)_(?P<resolution>\d+p)" + re.escape(SUFFIX))
 
 
@@ -37,21 +40,32 @@ class PackInfo:
 
 def check_name(name: str) -> None:
     """Raise BadRequest unless NAME can be an avatar's: letters of any script, digits, "-" and "_", 64 at most."""
-    if not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
+    blank = any(letter in BLANK_LETTERS for letter in name)
+    if blank or not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
         raise BadRequest(
             f"name '{name:.60}': 글자, 숫자, '-', '_'만 쓸 수 있고 '_720p' 같은 해상도로 끝날 수 없습니다.",
             f"name '{name:.60}': use letters, digits, '-' and '_', and do not end in a resolution such as '_720p'.",
+        )
+    if len(name.encode()) > MAX_NAME:
+        raise BadRequest(
+            f"name '{name:.60}': 너무 깁니다. 파일 이름으로 {MAX_NAME}바이트를 넘을 수 없습니다.",
+            f"name '{name:.60}': too long. As the name of a file it may have {MAX_NAME} bytes.",
         )
 
 
 def check_resolutions(resolutions: Sequence[str]) -> None:
     """Raise BadRequest unless RESOLUTIONS are some of those that packs come in."""
-    unknown = [resolution for resolution in resolutions if resolution not in RESOLUTIONS]
+    unknown = [f"{resolution:.20}" for resolution in resolutions if resolution not in RESOLUTIONS]
     if unknown or not resolutions:
         raise BadRequest(
-            f"resolution {', '.join(unknown)}: {', '.join(RESOLUTIONS)} 중에서 고르세요.",
-            f"resolution {', '.join(unknown)}: choose from {', '.join(RESOLUTIONS)}.",
+            f"resolution {', '.join(unknown[:5])}: {', '.join(RESOLUTIONS)} 중에서 고르세요.",
+            f"resolution {', '.join(unknown[:5])}: choose from {', '.join(RESOLUTIONS)}.",
         )
+
+
+def _is_text(name: str) -> bool:
+    """Whether the NAME of a file is valid Unicode, as it need not be on the disk."""
+    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in name)
 
 
 class AvatarStore:
@@ -82,7 +96,7 @@ class AvatarStore:
         for folder in self._folders:
             for path in folder.glob(f"*/*{SUFFIX}"):
                 match = _FILE_NAME.fullmatch(path.name)
-                if match and match["resolution"] == path.parent.name and _inside(folder, path):
+                if match and _is_text(path.name) and match["resolution"] == path.parent.name and _inside(folder, path):
                     if not self._shown(match["name"]):
                         continue
                     listed = PurePosixPath(self.root.name, path.parent.name, path.name)

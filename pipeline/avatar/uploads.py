@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -21,10 +20,9 @@ from pipeline.avatar.faces import FaceChoice
 from pipeline.avatar.photo import BACKGROUND, Color
 from pipeline.avatar.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
 from pipeline.cancel import CancelToken
-from pipeline.errors import Conflict, Forbidden, Message, NotFound, QueueFull, Unavailable
+from pipeline.disk import writing
+from pipeline.errors import Conflict, Forbidden, Message, NotFound, QueueFull
 from pipeline.process import run
-
-logger = logging.getLogger(__name__)
 
 FOLDER = "uploads"
 """Of the store: one JSON for each avatar that was uploaded, its report; and a folder for each that is being made."""
@@ -229,16 +227,10 @@ class Uploads:
     @contextlib.contextmanager
     def _workplace(self) -> Iterator[Path]:
         """Give a folder on the store's own disk while the block lasts."""
-        try:
+        with writing():
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", dir=self._folder, ignore_cleanup_errors=True) as folder:
                 yield Path(folder)
-        except OSError as error:
-            logger.warning("cannot write avatars: %s", error)
-            raise Unavailable(
-                "서버가 아바타를 저장할 수 없습니다. 디스크 공간과 precomputed 폴더의 쓰기 권한을 확인하세요.",
-                "The server cannot store avatars. Check the space on its disk, and that it may write to precomputed.",
-            ) from error
 
     def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
         return run("pipeline.avatar.prepare", ["--json", *arguments], cancel, self._seconds)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import math
 import re
 import shutil
-import tempfile
 import unicodedata
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastapi import Request
@@ -30,7 +29,9 @@ from pipeline.avatar.photo import BACKGROUND, Color, color_of
 from pipeline.avatar.store import RESOLUTIONS
 from pipeline.avatar.uploads import Made, Order, Stage, Step, Uploads, Waiting, said
 from pipeline.cancel import CancelToken
+from pipeline.disk import restore_temporary, temporary_folder, writing
 from pipeline.errors import BadRequest, Cancelled, Language, Message, PipelineError
+from pipeline.server.event_stream import PING, event_text
 from pipeline.server.language import language_of
 from pipeline.server.visitors import Visitors
 
@@ -135,9 +136,12 @@ class Sent:
         return Order(name, self.face(), *part, resolutions, self.background())
 
     def save(self, folder: Path) -> Path:
-        """Write the file into FOLDER; return its path. What it is its content says, not what the client calls it."""
+        """Write the file into FOLDER; return its path. What it is its content says, not what the client calls it.
+
+        Raises Unavailable where the disk has no room.
+        """
         path = folder / "file"
-        with path.open("wb") as out:
+        with writing(), path.open("wb") as out:
             shutil.copyfileobj(self.file.file, out)
         return path
 
@@ -159,7 +163,11 @@ class AvatarApi:
         order = replace(sent.order(), owner=self._visitors.owner(request))
         await run_in_threadpool(self._uploads.check, order)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        text = self._tell(sent, order, language_of(request.headers.get("accept-language")))
+        folder = await run_in_threadpool(
+            temporary_folder
+        )  # what fails before the stream begins has a status of its own
+        clip = await run_in_threadpool(sent.save, Path(folder.name))
+        text = self._tell(folder, clip, order, language_of(request.headers.get("accept-language")))
         return StreamingResponse(text, media_type="text/event-stream", headers=headers)
 
     async def faces(self, request: Request) -> dict[str, Any]:
@@ -167,7 +175,7 @@ class AvatarApi:
         sent = await self._form(request)
         order = Order("", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
         cancel = CancelToken()
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        with await run_in_threadpool(temporary_folder) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))
             looking = asyncio.create_task(self._uploads.faces(clip, order, cancel))
             try:
@@ -215,7 +223,9 @@ class AvatarApi:
             return message
 
         try:
-            form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
+            with writing():
+                restore_temporary()  # where the form's file goes
+                form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
         except (HTTPException, ValueError, LookupError):  # the latter: of letters, where a charset is none
             raise BadRequest(
                 "요청 본문이 올바른 multipart/form-data가 아닙니다.", "The body is not valid multipart/form-data."
@@ -225,24 +235,24 @@ class AvatarApi:
             raise BadRequest("file: 영상이나 사진 파일을 보내 주세요.", "file: send a clip or a photo.")
         return Sent(form, file)
 
-    async def _tell(self, sent: Sent, order: Order, language: Language) -> AsyncIterator[str]:
-        """Yield the text of a server-sent stream; closed early it stops the preparation."""
+    async def _tell(
+        self, folder: TemporaryDirectory[str], clip: Path, order: Order, language: Language
+    ) -> AsyncIterator[str]:
+        """Yield the text of a server-sent stream; closed early it stops the preparation. CLIP lies in FOLDER."""
         task_id = uuid.uuid4().hex
         cancel = self._open[task_id] = CancelToken()
-        event: dict[str, Any]
         try:
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                clip = await run_in_threadpool(sent.save, Path(folder))
+            with folder:
                 steps = self._uploads.make(clip, order, cancel)
                 async with aclosing(steps), aclosing(with_pings(steps)) as told:
                     async for step in told:
-                        event = {**to_json(step, language), "task_id": task_id} if step else {}
-                        yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n" if step else ": ping\n\n"
+                        yield event_text({**to_json(step, language), "task_id": task_id}) if step else PING
         except PipelineError as error:
             message = error.message.in_language(language)
+            event: dict[str, Any]
             event = {"type": "error", "success": False, "error": message, "message": message, "status": error.status}
             event |= {"retryable": error.retryable, "cancelled": isinstance(error, Cancelled), "task_id": task_id}
-            yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
+            yield event_text(event)
         finally:
             del self._open[task_id]
 

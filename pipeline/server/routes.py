@@ -41,6 +41,7 @@ from pipeline.request import parse
 from pipeline.server import schema
 from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.avatars import AvatarApi
+from pipeline.server.event_stream import PING, event_text
 from pipeline.server.files import bytes_response, file_response, growing_response
 from pipeline.server.inspector import Inspector
 from pipeline.server.language import language_of
@@ -297,10 +298,9 @@ async def sse(
     async with aclosing(events):
         async for told in events:
             if told is None:
-                yield ": ping\n\n"
+                yield PING
             else:
-                event = {**to_json(told.event, task_id, language, root), "id": told.number}
-                yield f"id: {told.number}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+                yield event_text({**to_json(told.event, task_id, language, root), "id": told.number}, told.number)
 
 
 def _state(told: list[Told]) -> str:

@@ -9,6 +9,8 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+from pipeline.letters import BLANK_LETTERS
+
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """Where lines end, as ``str.splitlines`` has it."""
 LINE_BREAK = re.compile(rf"\s*[{LINE_BREAKS}]\s*")
@@ -177,7 +179,7 @@ def unspaced(letter: str) -> bool:
 
 def speakable(text: str) -> bool:
     """Return whether TEXT holds a letter or a digit of any script; "...", emoji and blanks do not."""
-    return any(unicodedata.category(character)[0] in "LN" for character in text)
+    return any(unicodedata.category(one)[0] in "LN" and one not in BLANK_LETTERS for one in text)
 
 
 def plain(text: str) -> str:

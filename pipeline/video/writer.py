@@ -179,7 +179,8 @@ class _as_render_failure:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, av.error.FFmpegError | OSError):
+            reason = error.strerror or type(error).__name__  # the whole error would tell the path
             raise RenderFailed(
-                f"비디오 파일을 만들 수 없습니다 ({error}). 디스크 여유 공간을 확인한 뒤 다시 시도하세요.",
-                f"The video file could not be made ({error}). Check for free disk space, then try again.",
+                f"비디오 파일을 만들 수 없습니다 ({reason}). 디스크 여유 공간을 확인한 뒤 다시 시도하세요.",
+                f"The video file could not be made ({reason}). Check for free disk space, then try again.",
             ) from error
