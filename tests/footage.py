@@ -21,4 +21,6 @@ def as_footage(frames: Sequence[np.ndarray] | np.ndarray, points: np.ndarray, **
         "sharpness": np.full(count, 0.2),
         "fps": Fraction(25),
     }
-    return Footage(frames=np.array(frames), points=points, colors=ColorTags(), seen=(), chosen=0, **{**usual, **known})
+    clip = np.array(frames)
+    shot = {"read": clip, "shots": ((0, count),), "begin": 0}
+    return Footage(frames=clip, points=points, colors=ColorTags(), seen=(), chosen=0, **{**usual, **shot, **known})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
@@ -447,3 +448,22 @@ def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
     assert len(gaps) == len(pictures) and gaps.max() < 0.02  # in the clip itself it is 0.1 for a tenth of the time
     report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert report["speaking"] and "mouth_open" in {problem["kind"] for problem in report["problems"]}
+
+
+def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path: Path) -> None:
+    woman = list(itertools.islice(ClipReader((ROOT / "examples" / "woman.mp4").read_bytes()).once(), 20))
+    clip = _write(tmp_path / "cut.mp4", [*source, *woman], (1280, 720))
+    shown, boxes = preview_faces(clip)
+    assert shown.shape == (360, 1280, 3) and [box.center[0] // 640 for box in boxes] == [0, 1]
+    for face, count, seconds in (("center", 30, [1.2, 2.0]), (1, 30, [1.2, 2.0]), (2, 20, [0.0, 1.2])):
+        report = tmp_path / "report"
+        [path] = prepare(clip, f"face_{face}", ["360p"], face=face, out=tmp_path, report=report)
+        told = json.loads((report / "report.json").read_text("utf-8"))
+        assert told["frames"] == count and told["usable"] == 1
+        [cut] = [problem for problem in told["problems"] if problem["kind"] == "cut"]
+        assert cut["seconds"] == [seconds] and cut["frames"] == 50 - count
+        assert cv2.imread(str(report / "cut.jpg")).shape == (180, 640, 3)
+        frames = [frame.y.astype(float) for frame in ClipReader(load(path).video).once()]
+        assert max(np.abs(one - frames[0]).mean() for one in frames) < 5  # nobody else is in it
+    with pytest.raises(BadClip, match="no face number 3: 2 were found"):
+        prepare(clip, "x", ["360p"], face=3, out=tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder, box_of, choose
+from pipeline.avatar.kinds import SHORTEST
+from pipeline.avatar.shots import Shot, find_shots, thumbnail
 from pipeline.avatar.steady import HeadMotion
 from pipeline.errors import BadClip, Message
 from pipeline.video.frame import Frame
@@ -27,6 +29,10 @@ _HOLD = 0.08
 stiller points."""
 _SOUGHT_EVERY = 4
 """Until there is a face, only so many frames are searched: a clip without one is found out sooner."""
+_READ_SHARE = 0.2
+"""How much of the work is done once the clip is read."""
+_MOST_SHOTS = 12
+"""Of more, the longest are looked at."""
 _FOLLOW = 1.0
 """Share of its size within which a face that was lost is taken for the same one when it comes back."""
 
@@ -41,6 +47,10 @@ class Footage:
     contrast (0.1 is soft, 0.3 crisp); fps: frames per second; colors: tags for the videos made of it;
     seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number;
     left_out: what of the clip is not among the frames, in sentences; scale: pixels of the source for one of these.
+
+
+    Of a clip that is cut all of these are one shot's. read: all of its frames; shots: its shots, as numbers of these;
+    begin: the one with which the shot used begins.
     """
 
     frames: np.ndarray
@@ -52,8 +62,16 @@ class Footage:
     colors: ColorTags
     seen: tuple[Box, ...]
     chosen: int
+    read: np.ndarray
+    shots: tuple[Shot, ...]
+    begin: int
     left_out: tuple[Message, ...] = ()
     scale: float = 1.0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the clip has more shots, or fades, than what is used."""
+        return len(self.frames) < len(self.read)
 
     @property
     def found(self) -> np.ndarray:
@@ -77,36 +95,110 @@ def film(
 ) -> Footage:
     """Read SOURCE to its end into STORE (an empty file) and measure the FACE in it.
 
-    expected: about how many pictures there are, for PROGRESS. Raises BadClip when no picture shows a face.
+    Where it is cut, one of its shots is used: the longest that shows a face or, where FACE is a number, the one that
+    shows this face (see ``faces_of_shots``). expected: about how many pictures there are, for PROGRESS. Raises BadClip
+    when no picture shows a face.
     """
-    points, motion, patches, sharpness = [], [], [], []
-    head, size = HeadMotion(), (0, 0)
+    read, thumbnails = keep(source, store, lambda share: progress(_READ_SHARE * share, "reading"), expected)
+    shots = find_shots(thumbnails, float(fps))
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress(_READ_SHARE + (1 - _READ_SHARE) * done / len(read), "faces")
+
     with FaceFinder() as finder:
-        follower = _Follower(finder, face)
-        for number, frame in enumerate(source):
-            store.write(frame.planes.tobytes())
-            found = follower.find(frame, number)
-            points.append(np.full((478, 3), np.nan, np.float32) if found is None else found)
-            motion.append(head.step(frame.y, found))
-            patches.append(_patch(frame, found))
-            sharpness.append(_sharpness(frame, found))
-            size = frame.height, frame.width
-            progress(min(1.0, number / expected), "faces")
+        for shot, which in _by_choice(finder, read, shots, float(fps), face):
+            begin, end = shot
+            follower = _Follower(finder, which)
+            measured = _measure(follower, read[begin:end], step)
+            if follower.box is not None:
+                return Footage(
+                    read[begin:end],
+                    *measured,
+                    fps=fps,
+                    colors=colors,
+                    seen=follower.seen,
+                    chosen=follower.chosen,
+                    read=read,
+                    shots=tuple(shots),
+                    begin=begin,
+                )
+    raise no_face()
+
+
+def keep(
+    source: Iterable[Frame], store: BinaryIO, progress: Callable[[float], None], expected: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read SOURCE to its end into STORE (an empty file). Return its frames, as ``Footage`` has them, and thumbnails.
+
+    Raises BadClip when there is none.
+    """
+    thumbnails, size = [], (0, 0)
+    for number, frame in enumerate(source):
+        store.write(frame.planes.tobytes())
+        thumbnails.append(thumbnail(frame))
+        size = frame.height, frame.width
+        progress(min(1.0, number / expected))
     store.flush()
-    if follower.box is None:
+    if not thumbnails:
         raise no_face()
-    frames = np.memmap(store, np.uint8, "r+", shape=(len(points), size[0] * 3 // 2, size[1]))
-    return Footage(
-        frames=frames,
-        points=np.array(points),
-        motion=np.array(motion),
-        patches=np.array(patches),
-        sharpness=np.array(sharpness),
-        fps=fps,
-        colors=colors,
-        seen=follower.seen,
-        chosen=follower.chosen,
-    )
+    frames = np.memmap(store, np.uint8, "r+", shape=(len(thumbnails), size[0] * 3 // 2, size[1]))
+    return frames, np.array(thumbnails)
+
+
+def faces_of_shots(
+    finder: FaceFinder, frames: np.ndarray, shots: Sequence[Shot], fps: float
+) -> list[tuple[Shot, int, list[Box]]]:
+    """Return what the SHOTS worth using show: each with the number of its first frame with faces, and these.
+
+    Faces are counted through all of them, in each from the left. Where FRAMES show no face there is nothing.
+    """
+    long_enough = [shot for shot in shots if shot[1] - shot[0] >= SHORTEST * fps] or list(shots)
+    longest = sorted(long_enough, key=lambda shot: shot[0] - shot[1])[:_MOST_SHOTS]
+    found = []
+    for begin, end in sorted(longest):
+        for number in range(begin, end, _SOUGHT_EVERY):
+            boxes = finder.boxes(cv2.cvtColor(frames[number], cv2.COLOR_YUV2RGB_I420))
+            if boxes:
+                found.append(((begin, end), number, boxes))
+                break
+    return found
+
+
+def _by_choice(
+    finder: FaceFinder, frames: np.ndarray, shots: Sequence[Shot], fps: float, face: FaceChoice
+) -> Iterator[tuple[Shot, FaceChoice]]:
+    """Yield the SHOTS in which FACE may be, the best first, and which of its faces it is in each."""
+    if len(shots) == 1 or not isinstance(face, int):
+        # the longest, of equal ones the first; a shorter one where it shows no face
+        yield from ((shot, face) for shot in sorted(shots, key=lambda shot: shot[0] - shot[1]))
+        return
+    shown = faces_of_shots(finder, frames, shots, fps)
+    choose([box for _, _, boxes in shown for box in boxes], frames.shape[2], frames.shape[1], face)  # is there one?
+    for shot, _, boxes in shown:
+        if face <= len(boxes):
+            yield shot, face
+            return
+        face -= len(boxes)
+
+
+def _measure(
+    follower: _Follower, frames: np.ndarray, step: Callable[[], None]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return points, motion, patches and sharpness of FRAMES, as ``Footage`` has them; STEP is told of each."""
+    points, motion, patches, sharpness = [], [], [], []
+    head = HeadMotion()
+    for number, planes in enumerate(frames):
+        frame = Frame(np.ascontiguousarray(planes))
+        found = follower.find(frame, number)
+        points.append(np.full((478, 3), np.nan, np.float32) if found is None else found)
+        motion.append(head.step(frame.y, found))
+        patches.append(_patch(frame, found))
+        sharpness.append(_sharpness(frame, found))
+        step()
+    return np.array(points), np.array(motion), np.array(patches), np.array(sharpness)
 
 
 def no_face() -> BadClip:

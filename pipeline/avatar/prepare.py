@@ -24,11 +24,11 @@ from PIL import Image
 
 from pipeline.arguments import with_files
 from pipeline.avatar.animation import Animation, animated_pictures, open_animation
-from pipeline.avatar.clip import BT601, open_clip, pictures, unreadable
+from pipeline.avatar.clip import BT601, Clip, open_clip, pictures, unreadable
 from pipeline.avatar.encode import encode, keep_stream
 from pipeline.avatar.eyes import teeth_by_eyes
 from pipeline.avatar.faces import Box, FaceChoice, FaceFinder, box_of
-from pipeline.avatar.footage import Footage, Progress, film, no_face
+from pipeline.avatar.footage import Footage, Progress, faces_of_shots, film, keep, no_face
 from pipeline.avatar.hush import hush
 from pipeline.avatar.judge import check_width
 from pipeline.avatar.kinds import PICTURES, VIDEOS, kind_of
@@ -37,6 +37,7 @@ from pipeline.avatar.opening import opening_of
 from pipeline.avatar.pack import Avatar, Teeth, save
 from pipeline.avatar.photo import BACKGROUND, FPS, SECONDS, Color, animate, color_of, face_of_photo, open_photo
 from pipeline.avatar.report import numbered, write_report
+from pipeline.avatar.shots import find_shots
 from pipeline.avatar.softness import softness_of
 from pipeline.avatar.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.avatar.teeth import find_teeth
@@ -86,6 +87,8 @@ def prepare(
     film_one = _filmer(clip, start, end, background)
     with tempfile.TemporaryFile() as store:
         footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
+        if footage.is_cut:
+            kept = None
         progress(_FACES_SHARE, "measuring")
         person = measure(footage)
         found = find_teeth(footage, person)
@@ -228,30 +231,56 @@ def preview_faces(
 
     The picture is (height, width, 3) uint8 RGB; face 1 is the leftmost. Raises BadClip as ``prepare`` does.
     """
-    with FaceFinder() as finder:
-        for picture in _glances(clip, start, end, background):
-            boxes = finder.boxes(picture)
-            if boxes:
-                return numbered(picture, boxes), boxes
-    raise no_face()
+    with FaceFinder() as finder, tempfile.TemporaryFile() as store:
+        views = [(picture, boxes) for picture, boxes in _views(finder, clip, start, end, background, store) if boxes]
+    if not views:
+        raise no_face()
+    picture, boxes = _sheet(views)
+    return numbered(picture, boxes), boxes
 
 
-def _glances(path: Path, start: float | None, end: float | None, background: Color) -> Iterator[np.ndarray]:
+def _views(
+    finder: FaceFinder, path: Path, start: float | None, end: float | None, background: Color, store: BinaryIO
+) -> Iterator[tuple[np.ndarray, list[Box]]]:
+    """Yield a picture of each shot of the file at PATH, and the faces in it; STORE is an empty file."""
     source: Iterator[Frame]
     match kind_of(path):
         case "photo":
             photo = open_photo(path, background)
             size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
-            yield cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+            photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+            yield photo, finder.boxes(photo)
             return
         case "animation":
             animation = open_animation(path, start, end, background)
-            source = animated_pictures(animation, *size_at(animation.width, animation.height, _WORK_SIDE))
+            source, fps = animated_pictures(animation, *_work_size(animation)), animation.fps
         case "video":
             clip = open_clip(path, start, end)
-            source = pictures(clip, *size_at(clip.width, clip.height, _WORK_SIDE))
-    for frame in itertools.islice(source, 0, None, 8):
-        yield cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
+            source, fps = pictures(clip, *_work_size(clip)), clip.wanted_fps
+    frames, thumbnails = keep(source, store, lambda share: None, 1)
+    for _, number, boxes in faces_of_shots(finder, frames, find_shots(thumbnails, float(fps)), float(fps)):
+        yield cv2.cvtColor(frames[number], cv2.COLOR_YUV2RGB_I420), boxes
+
+
+def _work_size(clip: Clip | Animation) -> tuple[int, int]:
+    return size_at(clip.width, clip.height, _WORK_SIDE)
+
+
+def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, list[Box]]:
+    """Return all VIEWS in one picture, two in a row, half their size where there are several, and all of their faces.
+
+    The picture of one is as it is.
+    """
+    if len(views) == 1:
+        return views[0]
+    height, width = (side // 2 for side in views[0][0].shape[:2])
+    sheet = np.zeros((height * ((len(views) + 1) // 2), 2 * width, 3), np.uint8)
+    faces = []
+    for number, (picture, boxes) in enumerate(views):
+        y, x = number // 2 * height, number % 2 * width
+        sheet[y : y + height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        faces += [Box(x + b.x / 2, y + b.y / 2, b.width / 2, b.height / 2, b.score) for b in boxes]
+    return sheet, faces
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

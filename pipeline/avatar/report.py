@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ SOFT = 0.08
 """Faces with less fine detail than this (see ``Footage``) look blurred, and a sharp mouth stands out in them."""
 SMALL = 110
 """Pixels across, in the source and at the working size: below, teeth and lips have few to show themselves in."""
+_MOST_SHOWN = 12
+"""Shots in the picture of a clip that is cut."""
 _WHITE, _GREEN, _RED = (255, 255, 255), (60, 200, 60), (60, 60, 230)
 
 
@@ -93,13 +96,17 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
 def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings, found: FoundTeeth) -> Path:
     """Write report.json, faces.jpg and one picture per problem into FOLDER; return the path of the JSON.
 
-    Times in it are seconds from the first frame used.
+    Times in it are seconds from the first frame used; of a clip that is cut, those of what is left out are seconds from
+    the first frame that was read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.jpg"):
         old.unlink()
     fps = float(footage.fps)
     listed = []
+    if footage.is_cut:
+        _save(folder / "cut.jpg", _shots(footage))
+        listed.append(_cut(footage))
     for problem in problems(footage, findings):
         picture = f"{problem.kind}.jpg"
         _save(folder / picture, _marked(footage, problem))
@@ -137,6 +144,39 @@ def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings,
     path = folder / "report.json"
     path.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def _cut(footage: Footage) -> dict[str, Any]:
+    """Return what report.json says of FOOTAGE, of which one shot is used."""
+    fps, total = float(footage.fps), len(footage.read)
+    begin, end = footage.begin, footage.begin + len(footage.frames)
+    rest = [(low, high) for low, high in ((0, begin), (end, total)) if low < high]
+    return {
+        "kind": "cut",
+        "frames": total - len(footage.frames),
+        "seconds": [[round(low / fps, 3), round(high / fps, 3)] for low, high in rest],
+        "picture": "cut.jpg",
+        "message": f"The clip is cut: only one shot of it is used, from {begin / fps:.1f} to {end / fps:.1f} s. "
+        "Choose another one by its face, or by start and end.",
+        "message_ko": f"편집된 영상이라 한 장면({begin / fps:.1f}초-{end / fps:.1f}초)만 사용했습니다. "
+        "다른 장면은 얼굴 번호나 start와 end로 고르세요.",
+    }
+
+
+def _shots(footage: Footage) -> np.ndarray:
+    """Return the middle of each shot of the clip, with its seconds; the one used is green."""
+    height = 180
+    shown = []
+    for begin, end in footage.shots[:_MOST_SHOWN]:
+        picture = _bgr(Frame(np.ascontiguousarray(footage.read[(begin + end) // 2])))
+        picture = cv2.resize(picture, (round(picture.shape[1] * height / picture.shape[0]), height))
+        color = _GREEN if begin == footage.begin else _WHITE
+        label = f"{begin / float(footage.fps):.1f} - {end / float(footage.fps):.1f} s"
+        cv2.rectangle(picture, (0, 0), (picture.shape[1] - 1, height - 1), color, 3)
+        cv2.putText(picture, label, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 4, cv2.LINE_AA)
+        cv2.putText(picture, label, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1, cv2.LINE_AA)
+        shown.append(picture)
+    return np.hstack(shown)
 
 
 def numbered(picture: np.ndarray, boxes: Sequence[Box], chosen: Box | None = None) -> np.ndarray:

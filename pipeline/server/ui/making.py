@@ -69,7 +69,7 @@ def lay_out() -> Making:
         elem_id="faces",
         format="jpeg",
     )
-    face = gr.Radio([], label=shown("face"), visible=False, elem_id="face")
+    face = gr.Radio([], label=shown("face"), info=shown("face_help"), visible=False, elem_id="face")
     name = gr.Textbox(label=shown("name"), info=shown("name_help"), max_length=64, elem_id="name")
     sentence = gr.Textbox(label=shown("try"), elem_id="sentence")
     consent = gr.Checkbox(label=shown("consent"), elem_id="consent")
@@ -118,7 +118,7 @@ class Maker:
         picture = cv2.cvtColor(
             cv2.imdecode(np.frombuffer(found.picture, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
         )
-        face = gr.update(choices=numbers, value=numbers[0], visible=len(numbers) > 1)
+        face = gr.update(choices=numbers, value=None, visible=len(numbers) > 1)
         return None, gr.update(value=picture, visible=True), face
 
     async def make(

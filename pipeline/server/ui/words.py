@@ -56,6 +56,10 @@ WORDS = {
     "webcam": Message("웹캠으로 찍기", "Film with the webcam"),
     "faces": Message("찾은 얼굴", "Faces found"),
     "face": Message("말할 얼굴", "The face that speaks"),
+    "face_help": Message(
+        "고르지 않으면 가운데 얼굴, 장면이 여럿이면 가장 긴 장면의 얼굴입니다.",
+        "If none is chosen: the one in the middle; where there are several shots, that of the longest.",
+    ),
     "name": Message("아바타 이름", "Name of the avatar"),
     "name_help": Message("글자, 숫자, -, _", "Letters, digits, - and _"),
     "consent": Message(
