@@ -23,6 +23,8 @@ FALLS_BACK = 0.5
 """Seconds that a clock goes back where one recording ends and the next one, joined to it, begins."""
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """What begins titles and covers, which take no time, between the parts of a joined file."""
+PLANES = 8
+"""Channels from which PyAV, counting those that lie each for itself, reads beyond their list, and the process dies."""
 HEAD = 1 << 18
 """Bytes in which a header is looked for: titles and a small cover may come before it."""
 PATIENCE = 100
@@ -175,7 +177,6 @@ class _Reader:
             yield from self._hole(self._length(packet))
             return
         for frame in frames:
-            assert isinstance(frame, av.AudioFrame)
             if not frame.samples or not frame.sample_rate:
                 continue
             if not self._bare and frame.pts is not None and frame.time_base is not None:
@@ -189,6 +190,8 @@ class _Reader:
 
     def _piece(self, frame: av.AudioFrame) -> Piece:
         self._rate, self._channels = frame.sample_rate, frame.layout.nb_channels
+        if frame.format.is_planar and self._channels >= PLANES:
+            frame = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate).resample(frame)[0]
         values = frame.to_ndarray()
         samples = values.T if frame.format.is_planar else values.reshape(-1, self._channels)
         if samples.dtype.kind == "f":
