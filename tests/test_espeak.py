@@ -182,11 +182,19 @@ def test_every_language_that_may_be_asked_for_is_known() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["မင်္ဂလာပါ ခင်ဗျာ", "សួស្តី អ្នក", "ສະບາຍດີ ທ່ານ", "བཀྲ་ཤིས་བདེ་ལེགས"])
-def test_a_language_that_no_voice_speaks_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("Burmese", "မင်္ဂလာပါ ခင်ဗျာ"),
+        ("Khmer", "សួស្តី អ្នក"),
+        ("Lao", "ສະບາຍດີ ທ່ານ"),
+        ("Tibetan", "བཀྲ་ཤིས་བདེ་ལེགས"),
+    ],
+)
+def test_a_language_that_no_voice_speaks_is_refused(language: str, text: str) -> None:
     with pytest.raises(BadRequest, match="no voice that speaks") as refused:
         say(text)
-    assert language_of(text) in str(refused.value)
+    assert language in str(refused.value)
 
 
 def test_a_voice_can_be_named() -> None:

@@ -43,6 +43,21 @@ def test_text_must_be_a_string_of_bearable_length(fake_server: Server, text: obj
     refused(fake_server, {**GOOD, "text": text}, 400, "text")
 
 
+@pytest.mark.parametrize("language", ["klingon", "", 7, "../ko"])
+def test_a_language_must_be_one_that_is_known(fake_server: Server, language: object) -> None:
+    refused(fake_server, {**GOOD, "language": language}, 400, "language")
+
+
+@pytest.mark.parametrize("language", ["ko", "en", "PT-br", "zh_CN", None])
+def test_a_language_may_be_written_as_people_do(fake_server: Server, language: str | None) -> None:
+    assert fake_server.post(ENDPOINTS[0], {**GOOD, "language": language}).status_code == 200
+
+
+def test_what_is_only_to_be_seen_is_nothing_to_say(fake_server: Server) -> None:
+    for text in ("👍🏽 🎉", "***", "→ ⇒", "---\n***", "|---|"):
+        refused(fake_server, {**GOOD, "text": text}, 400, "text")
+
+
 def test_line_ends_stay_in_a_text_and_other_control_characters_become_blanks(fake_server: Server) -> None:
     text = " one\r\ntwo\n\nthree\rfour\vfive\x85six\u2028seven\teight\x01nine\0\n"
     done = fake_server.post(ENDPOINTS[0], {**GOOD, "text": text}).json()

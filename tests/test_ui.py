@@ -25,6 +25,7 @@ from pipeline.server.ui.bar import at_event
 from pipeline.server.ui.portraits import Portraits, portrait
 from pipeline.server.ui.snippets import snippets
 from pipeline.server.ui.speak import EXAMPLES
+from pipeline.speech.language import LANGUAGES
 from tests.conftest import ROOT, Server
 from tests.fakes import make_pack
 
@@ -78,6 +79,7 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "tts_engine": ["fake"],
         "voice": ["Custom"],
         "engine": ["auto"],
+        "language": ["", *LANGUAGES],
     }
 
 
@@ -90,7 +92,17 @@ def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Serve
     endpoints = fake_server.get("/gradio_api/info").json()["named_endpoints"]
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
-    assert names == ["text", "avatar", "resolution", "tts_engine", "tts_voice", "frame_skip", "audio", "engine"]
+    assert names == [
+        "text",
+        "avatar",
+        "resolution",
+        "tts_engine",
+        "tts_voice",
+        "frame_skip",
+        "audio",
+        "engine",
+        "language",
+    ]
     assert len(endpoints["/generate"]["returns"]) == 3
 
 

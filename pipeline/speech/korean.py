@@ -268,7 +268,7 @@ _APPROXIMATE = [
         "억",
     ],
 ]
-_SINO_AFTER = " ?(?:층|호|동|반|조|과|구역|열|블록|라인|게이트|출구|번|월|일|시|명|개|년|분|위|차|등)"
+_SINO_AFTER = "F| ?(?:층|호|동|반|조|과|구역|열|블록|라인|게이트|출구|번|월|일|시|명|개|년|분|위|차|등)"
 """What has a letter and a number in Korean: B1층."""
 _SOLD = "행사|이벤트|할인|증정|상품|세일|구매|혜택"
 _UNCOMPOSED = "\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff"
@@ -290,6 +290,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<![A-Za-z\d.@])(?:(?:https?://|www\.)[A-Za-z\d./_~%?=&#@:+-]+[A-Za-z\d]"
          r"|[A-Za-z\d._+-]{1,64}@[A-Za-z\d-]+(?:\.[A-Za-z\d-]+)+"
          r"|[A-Za-z\d-]{1,63}(?:\.[A-Za-z\d-]{1,63}){0,3}\.(?:com|net|org|kr|io|ai)(?![A-Za-z\d]))", _address),
+        (r"(?<![\d:])\d(?::\d){2,}(?![\d:])", lambda m: " 대 ".join(map(sino, m[0].split(":")))),
         (rf"(?<![A-Za-z\d])(?:{_one_of(WORDS)})(?![A-Za-z\d])", lambda m: WORDS[m[0]]),
         (r"(?<![A-Za-z])No\. ?(?=\d)", lambda m: "넘버 "),
         (r"(?<![A-Za-z])pp?\. ?(?=\d)", lambda m: "페이지 "),
@@ -310,7 +311,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (rf"(?:(?<=국번 없이 )|(?<=국번없이 ))(?:{_HOTLINES})(?!\d)", _emergency),
         (rf"(?<![\d.,:])(?P<one>\d)\+(?P<other>\d)(?= ?(?:{_SOLD}))",
          lambda m: f"{_ENGLISH_DIGITS[int(m['one'])]} 플러스 {_ENGLISH_DIGITS[int(m['other'])]}"),
-        (r"(?<![\d.,/])(?P<month>1[0-2]|[1-9])/(?P<day>3[01]|[12]\d|[1-9])(?= ?\([월화수목금토일](?:요일)?\))",
+        (r"(?<![\d.,/])(?P<month>1[0-2]|[1-9])[/.](?P<day>3[01]|[12]\d|[1-9])(?= ?\([월화수목금토일](?:요일)?\))",
          lambda m: f"{_month(m['month'])} {sino(m['day'])}일"),
         (r"(?<!\d)(?:\+82[- ]?\d{1,2}|0\d{1,2})[-–.) ]{1,2}\d{3,4}[-–. ]\d{4}(?!\d)", _telephone),
         (r"(?<!\d)(?:01\d{8,9}|1[568]\d\d-\d{4}|\d{6}-[1-4]\d{6})(?!\d)", _telephone),
@@ -321,12 +322,17 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<![\d.,])(?P<year>(?:19|20)\d\d)[-./](?P<month>0[1-9]|1[0-2])(?!\d|[.,]\d|%| ?(?:원|점|달러|퍼센트))",
          _year_and_month),
         (r"(?:(?<=번호)|(?<=번호 )|(?<=번호는 )|(?<=번호가 )|(?<=번호: ))\d{3,}(?![\d,.-]*\d)", _code),
+        (r"(?<![\d-])(?P<year>(?:19|20)\d\d)[-–](?=(?:19|20)\d\d(?!\d))", lambda m: sino(m["year"]) + "에서 "),
+        (r"(?<![\d.,-])[2-9]\d{2,3}-\d{4}(?![\d-]| ?(?:호|번지|년|원|동))", _telephone),
+        (r"(?<!\d)(?P<before>\d{2,3}[가나다라마거너더러머버서어저고노로모보소오누두루무우하허배]) ?"
+         r"(?P<number>\d{4})(?![\d,.]|[년원명개])",
+         lambda m: f"{sino(m['before'][:-1])}{m['before'][-1]} {spelled(m['number'])}"),
         (r"(?<![\d-])\d+(?:-\d+){2,}(?![\d-])|(?<!\d)\d\d(?=학번)", _code),
-        (r"(?<![\d:])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])"
+        (r"(?<![\d:])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:]|,\d)"
          r"(?P<half> ?[AaPp]\.?[Mm](?![A-Za-z])\.?)?", _time),
         (r"(?<![\d:.,])(?P<hour>1[0-2]|[1-9]) ?(?P<half>[AaPp])(?:\.[Mm]\.|[Mm](?![A-Za-z]))", _hour),
         (r"(?<![A-Za-z])(?P<half>[AP])M ?(?=\d{1,2}(?:시|:\d\d))", lambda m: _HALVES[m["half"]] + " "),
-        (r"(?<![\d:A-Z])(?P<one>\d{1,3}|[MN]):(?P<other>\d{1,3}|[MN])(?![\d:A-Z])", _ratio),
+        (r"(?<![\d:A-Z])(?P<one>\d{1,3}|[MN]):(?P<other>\d{1,3}(?:,\d{3})+|\d{1,6}|[MN])(?![\d:A-Z])", _ratio),
         (rf"{_ALONE}(?P<one>\d{{1,3}})(?:대|대 (?=\d+(?:$|[^\d가-힣]|로|의|이|입)))(?P<other>\d{{1,3}})(?!\d)", _ratio),
         (r"(?<=:\d\d) ?[-–] ?(?=\d{1,2}:\d\d)|(?<=[./]\d\d) ?[-–] ?(?=(?:19|20)\d\d[./]\d\d(?!\d))",
          lambda m: "에서 "),
@@ -343,13 +349,15 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<=[\d)%℃시분초일월년주원명개번회차살세대층호점도권장쪽천만억]) ?[~∼〜～] ?(?=\d|오[전후] ?\d)"
          r"|(?<=[월화수목금토일])[~∼〜～](?=[월화수목금토일](?:요일)?(?![가-힣]))",
          lambda m: "에서 "),
+        (r"(?<![\d.,-])(?P<one>\d{1,4})-(?P<other>\d{1,2})(?=번(?!째|지))",
+         lambda m: f"{sino(m['one'])} 다시 {sino(m['other'])}"),
         (rf"{_ALONE}(?P<from>\d{{1,3}})-(?!\d+번지)"
          rf"(?=(?P<to>\d{{1,3}} ?(?!{_one_of(NOT_COUNTERS)}|시즌)"
          rf"(?:{_one_of([*COUNTERS, *UNITS])}|[년월일분초층학주])))", _range),
         (r"(?<![\d/])[1-9]0[/·](?=[1-9]0대)", lambda m: sino(m[0][:2]) + " "),
         (r"(?:6\.25|4\.19|5\.18|8\.15|3\.1)(?= ?(?:전쟁|혁명|민주|광복|운동|절))",
          lambda m: "".join(map(sino, m[0].replace(".", "")))),
-        (r"(?:(?<=열 )|(?<=행 ))\d+(?=번)", lambda m: sino(m[0])),
+        (r"(?:(?<=열 )|(?<=행 )|(?<=반 ))\d+(?=번)", lambda m: sino(m[0])),
         (rf"{_ALONE}(?P<one>\d{{1,3}}) 대 (?P<other>\d{{1,3}})(?![\d.,]| ?(?:{_one_of(COUNTERS)}))", _ratio),
         (_ALONE + _COUNTED, _counted),
         (rf"{_ALONE}(?P<one>\d{{1,3}})[-–:](?P<other>\d{{1,3}})"
@@ -361,7 +369,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?:(?<=[A-Z])|(?<=RTX |GTX |BMW |ISO )|(?<=보잉 ))(?P<number>\d{3,4})"
          r"(?![\d.,A-Z]|[a-z]{2}| ?[가-힣]*[명개원번년월일대권장호])", _model),
         (rf"(?<=[A-Z])-?(?P<number>\d)(?![\d.,:-]|{_SINO_AFTER})", _in_english),
-        (r"(?<=[A-Z가-힣])-(?=\d)", lambda m: " "),
+        (r"(?<=[A-Za-z가-힣])-(?=\d)|(?<=\d)-(?=[A-Z])|(?<=[A-Z])-(?=[A-Z가-힣])", lambda m: " "),
+        (r"(?<![A-Za-z])[A-Z](?=\d)", _letters),
         (r"(?<=[A-F])-(?![\w가-힣])", lambda m: " 마이너스"),
         (r"(?<![A-Za-z])i(?=\d)", lambda m: "아이 "),
         (r"(?<!\d)(?:[3-6]86|7080|8090|2030|3040|4050|5060)(?= ?세대)", lambda m: spelled(m[0])),

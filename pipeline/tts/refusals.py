@@ -15,12 +15,25 @@ def nothing_to_say() -> NothingToSay:
     )
 
 
+_NAMES = {
+    "my": ("버마어", "Burmese"),
+    "km": ("크메르어", "Khmer"),
+    "lo": ("라오어", "Lao"),
+    "bo": ("티베트어", "Tibetan"),
+    "dv": ("디베히어", "Dhivehi"),
+    "mn": ("몽골 문자", "Mongolian"),
+    "syr": ("시리아어", "Syriac"),
+}
+"""What languages without a voice are called."""
+
+
 def unspoken_language(engine: str, language: str) -> BadRequest:
     """Return the error for a text in a LANGUAGE that no voice of ENGINE speaks."""
+    korean, english = _NAMES.get(language, (language, language))
     return BadRequest(
-        f"text: {engine}에는 이 글의 언어({language})를 말하는 음성이 없습니다. 다른 언어로 쓰거나, 이 언어를 말하는 "
+        f"text: {engine}에는 이 글의 언어({korean})를 말하는 음성이 없습니다. 다른 언어로 쓰거나, 이 언어를 말하는 "
         "tts_engine을 고르거나, 글의 언어가 다르면 language로 알려 주세요.",
-        f"text: {engine} has no voice that speaks the language of this text ({language}). Write it in another "
+        f"text: {engine} has no voice that speaks the language of this text ({english}). Write it in another "
         "language, choose a tts_engine that speaks this one, or name the right one in language if it is another.",
     )
 

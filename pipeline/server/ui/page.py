@@ -202,7 +202,7 @@ def build_page(
         shows.then(None, picker, settings.avatar, **follow)
         page.load(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)
         page.load(speaking.on_tts_engine, settings.tts_engine, settings.voice, **UNQUEUED)
-        page.load(speaking.on_load, None, [text, settings.engine], **UNQUEUED)
+        page.load(speaking.on_load, None, [text, settings.engine, settings.language], **UNQUEUED)
         page.load(maker.on_load, None, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
         picker.input(None, picker, settings.avatar, **follow)
         settings.avatar.change(speaking.on_avatar, settings.avatar, settings.resolution, **UNQUEUED)

@@ -23,6 +23,7 @@ from pipeline.server.ui import bar
 from pipeline.server.ui.snippets import snippets
 from pipeline.server.ui.words import AUTOMATIC, ENGINES, WARMING, visitors_language
 from pipeline.server.visitors import Visitors
+from pipeline.speech.language import LANGUAGES
 from pipeline.tts.base import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -59,11 +60,12 @@ class Speaking:
         """Return the speech engines that can speak now."""
         return [engine.name for engine in self._studio.tts.values() if engine.available()]
 
-    def on_load(self, request: gr.Request) -> tuple[Any, Any]:
-        """Give visitors who do not speak Korean a text that they can read, and all a choice of lipsync engines."""
+    def on_load(self, request: gr.Request) -> tuple[Any, Any, Any]:
+        """Give visitors who do not speak Korean a text that they can read, and all the choices in their language."""
         language = visitors_language(request)
         text = gr.skip() if language == "ko" else next(one for one in EXAMPLES if one.isascii())
-        return text, self._engines(language)
+        languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
+        return text, self._engines(language), languages
 
     def _engines(self, language: Language) -> Any:
         """Offer the lipsync engines that can draw now, where there are several.
