@@ -389,7 +389,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?:(?<=[013678])|(?<=[013678] ))=", lambda m: "은 "),
         (r"(?<![\d/])(?P<over>\d{1,2})/(?P<under>\d{1,3})(?![\d/])", _slashed),
         (r"(?<![\d.])\d+(?:\.\d+){2,}", lambda m: " 점 ".join(map(sino, m[0].split(".")))),
-        (rf"{_ALONE}(?P<month>0?[1-9]|1[0-2]) ?월(?!급)", lambda m: _month(m["month"])),
+        (rf"{_ALONE}(?P<month>0?[1-9]|1[0-2]) ?[월月](?!급)", lambda m: _month(m["month"])),
         (rf"{_ALONE}1(?=[만천백십])", lambda m: ""),
         (rf"(?<!\w)[-−–]{_BELOW_ZERO}", lambda m: "영하 "),
         (r"(?<!\w)[-−–](?=\d)", lambda m: "마이너스 "),

@@ -35,7 +35,7 @@ _PICTURE_OR_LINK = re.compile(
 )
 _FOOTNOTE = re.compile(r"\[\^[^\]\n]{1,100}\]")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)?[^<>\s]{1,1000}(?:\.|@)[^<>\s]{1,1000})>")
-_CODE = re.compile(r"(`+)(.+?)\1(?!`)")
+_CODE = re.compile(r"(?<!`)(`{1,3})(?!`)([^`\n]+)\1(?!`)")
 _EMPHASIS = (
     re.compile(r"(\*{1,3})(?=\S)([^*\n]+?)(?<=\S)\1"),
     re.compile(r"(?<![\w_])(_{1,3})(?=\S)([^\n]+?)(?<=\S)\1(?![\w_])"),
