@@ -460,3 +460,33 @@ def _rgb(frame: Frame, red: float, blue: float) -> np.ndarray:
     u, v = (cv2.resize(p, frame.y.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(float) for p in frame.uv)
     b, r = y + (u - 128) / 224 * 2 * (1 - blue), y + (v - 128) / 224 * 2 * (1 - red)
     return 255 * np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], -1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("c.webm", "libvpx-vp9", "yuva420p"),
+        ("c.webm", "libvpx", "yuva420p"),
+        ("c.mov", "prores_ks", "yuva444p10le"),
+        ("c.mov", "png", "rgba"),
+        ("c.mov", "qtrle", "argb"),
+    ],
+)
+def test_hidden_pixels_of_a_film_never_show(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
+    rgba = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    rgba[..., 0], rgba[:, :160, 3], rgba[:, :160, 1] = 255, 255, 200  # red, but hidden, on the right
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"auto-alt-ref": "0"} if "vpx" in codec else {})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        for number in range(15):
+            picture = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pix_fmt)
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    clip = open_clip(tmp_path / name)
+    shown = [_rgb(frame, 0.299, 0.114) for frame in pictures(clip, 480, 270, (0, 0, 255))]
+    assert len(shown) == 15
+    for picture in (shown[0], shown[-1]):
+        np.testing.assert_allclose(picture[135, [60, 180]], [[255, 200, 0]] * 2, atol=8)
+        np.testing.assert_allclose(picture[135, [300, 420]], [[0, 0, 255]] * 2, atol=8)
+        assert not ((picture[..., 0] > 120) & (picture[..., 1] < 60)).any()  # nowhere red

@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from pipeline.avatar.kinds import LONGEST, MAX_VIDEO, check_length, check_size
+from pipeline.avatar.photo import BACKGROUND, Color
 from pipeline.avatar.playback import Orientation, Shaper, decoded, deinterlaced, orientation_of
 from pipeline.avatar.timeline import Clock, Timeline, jumps, read_timeline, step_of, timed
 from pipeline.errors import BadClip, Message
@@ -187,13 +188,14 @@ def _decodes_alike(clip: Clip, size: tuple[int, int]) -> bool:
     return count == clip.timeline.packets == len(clip.timeline.times)
 
 
-def pictures(clip: Clip, width: int, height: int) -> Iterator[Frame]:
+def pictures(clip: Clip, width: int, height: int, background: Color = BACKGROUND) -> Iterator[Frame]:
     """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time.
 
-    HDR becomes BT.709, its tones and gamut mapped by libswscale. Raises BadClip where the clip cannot be read or
-    breaks off early.
+    HDR becomes BT.709, its tones and gamut mapped by libswscale; BACKGROUND shows where it is transparent. Raises
+    BadClip where the clip cannot be read or breaks off early.
     """
-    shaper = Shaper(width, height, clip.orientation, 5 if clip.shown_colors == BT601 else 1, clip.wide)
+    matrix = 5 if clip.shown_colors == BT601 else 1
+    shaper = Shaper(width, height, clip.orientation, matrix, clip.wide, background)
     # half a frame in: the middle of a picture's time, safe from rounding on either side
     waiting = iter([clip.start + (n + 0.5) / float(clip.wanted_fps) for n in range(_expected(clip))])
     wanted, shown, shaped, seen = next(waiting, None), None, None, []

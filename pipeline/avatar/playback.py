@@ -10,7 +10,11 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.avatar.photo import Color
 from pipeline.video.frame import Frame
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that know what is transparent in WebM, where FFmpeg's own do not."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,13 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 def decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
     """Yield the pictures of STREAM that can be decoded whole; others are passed over, as players do."""
-    stream.thread_type = "AUTO"
+    decoder: Any = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
+        decoder = av.VideoCodecContext.create(_WITH_ALPHA[decoder.name], "r")
+    decoder.thread_type = "AUTO"
     for packet in container.demux(stream):
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)  # the last one, empty, brings what was held back
         except av.error.InvalidDataError:
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
@@ -105,34 +112,50 @@ class Shaper:
     """Brings pictures to WIDTH x HEIGHT upright, yuv420p in limited range.
 
     matrix: swscale's number of the YUV matrix that they get, 1 for BT.709 and 5 for BT.601; wide: HDR or BT.2020, whose
-    tones and gamut libswscale maps into BT.709.
+    tones and gamut libswscale maps into BT.709; background: what shows where they are transparent.
     """
 
-    def __init__(self, width: int, height: int, orientation: Orientation, matrix: int, wide: bool) -> None:
+    def __init__(
+        self, width: int, height: int, orientation: Orientation, matrix: int, wide: bool, background: Color
+    ) -> None:
         self._size = (height, width) if orientation.transposed else (width, height)
-        self._orientation, self._matrix, self._wide = orientation, matrix, wide
-        # one for all pictures: mapping HDR costs seconds of preparation
-        self._reformatter, self._to_yuv = (av.video.reformatter.VideoReformatter() for _ in range(2))
-
-    def shape(self, frame: av.VideoFrame) -> Frame:
-        """Return FRAME as packs want it."""
+        self._orientation, self._matrix, self._background = orientation, matrix, np.array(background, np.uint16)
         reformat = av.video.reformatter
-        if self._wide:
-            colors = {
+        self._colors: dict[str, Any] = {}
+        if wide:
+            self._colors = {
                 "dst_colorspace": reformat.Colorspace.ITU709,
                 "dst_color_trc": reformat.ColorTrc.BT709,
                 "dst_color_primaries": reformat.ColorPrimaries.BT709,
             }
-            frame = self._reformatter.reformat(frame, *self._size, format="rgb24", interpolation="BICUBIC", **colors)
-        said_nothing = not frame.format.is_rgb and int(frame.colorspace) in (0, 2, 3)
+        # one for all pictures: mapping HDR costs seconds of preparation
+        self._to_rgb, self._to_yuv = reformat.VideoReformatter(), reformat.VideoReformatter()
+
+    def shape(self, frame: av.VideoFrame) -> Frame:
+        """Return FRAME as packs want it."""
+        if any(component.is_alpha for component in frame.format.components):
+            frame = self._flat(frame)
+        elif self._colors:
+            frame = self._to_rgb.reformat(frame, *self._size, format="rgb24", interpolation="BICUBIC", **self._colors)
         out = self._to_yuv.reformat(
             frame,
             *self._size,
             format="yuv420p",
             interpolation="BICUBIC",
-            # what says nothing keeps its numbers: players take it for what its height suggests
-            src_colorspace=self._matrix if said_nothing else None,
+            src_colorspace=self._source(frame),
             dst_colorspace=self._matrix,
-            dst_color_range=reformat.ColorRange.MPEG,
+            dst_color_range=av.video.reformatter.ColorRange.MPEG,
         )
         return self._orientation.apply(Frame(out.to_ndarray()))
+
+    def _source(self, frame: av.VideoFrame) -> int | None:
+        """Return the matrix of FRAME where it names none: players go by its height, so its numbers stay."""
+        return self._matrix if not frame.format.is_rgb and int(frame.colorspace) in (0, 2, 3) else None
+
+    def _flat(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return FRAME before the background, in its own size: resized first, hidden pixels would show at the edges."""
+        rgba = self._to_rgb.reformat(frame, format="rgba", src_colorspace=self._source(frame), **self._colors)
+        picture = rgba.to_ndarray().astype(np.uint16)
+        seen = picture[..., 3:]
+        mixed = (picture[..., :3] * seen + self._background * (255 - seen) + 127) // 255
+        return av.VideoFrame.from_ndarray(mixed.astype(np.uint8), format="rgb24")

@@ -131,16 +131,22 @@ def _filmer(path: Path, start: float | None, end: float | None, background: Colo
         case "animation":
             return partial(_film_animation, animation=open_animation(path, start, end, background))
         case "video":
-            return partial(_film, start=start, end=end)
+            return partial(_film, start=start, end=end, background=background)
 
 
 def _film(
-    path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, start: float | None, end: float | None
+    path: Path,
+    face: FaceChoice,
+    store: BinaryIO,
+    progress: Progress,
+    start: float | None,
+    end: float | None,
+    background: Color,
 ) -> Filmed:
     """Read the clip at PATH into STORE and measure the face; also return its own stream where that can be kept."""
     clip = open_clip(path, start, end)
     width, height = size_at(clip.width, clip.height, _WORK_SIDE)
-    kept, source = None, pictures(clip, width, height)
+    kept, source = None, pictures(clip, width, height, background)
     if clip.plain and (width, height) == (clip.width, clip.height):
         kept = keep_stream(clip.path, clip.stream)
         source = ClipReader(kept).once()
@@ -256,7 +262,7 @@ def _views(
             source, fps = animated_pictures(animation, *_work_size(animation)), animation.fps
         case "video":
             clip = open_clip(path, start, end)
-            source, fps = pictures(clip, *_work_size(clip)), clip.wanted_fps
+            source, fps = pictures(clip, *_work_size(clip), background), clip.wanted_fps
     frames, thumbnails = keep(source, store, lambda share: None, 1)
     for _, number, boxes in faces_of_shots(finder, frames, find_shots(thumbnails, float(fps)), float(fps)):
         yield cv2.cvtColor(frames[number], cv2.COLOR_YUV2RGB_I420), boxes
