@@ -84,6 +84,6 @@ def test_it_says_where_it_can_be_reached(server: Server) -> None:
 
 
 def test_nothing_heavy_is_loaded_at_start() -> None:
-    code = "import sys, app; print([name for name in ('torch', 'elevenlabs') if name in sys.modules])"
+    code = "import sys, app; print([name for name in ('torch', 'elevenlabs', 'moviepy') if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"

@@ -92,7 +92,7 @@ def _cuts(detail: np.ndarray, fps: float) -> list[int]:
     change = _change(detail[:-1], detail[1:])
     around, flash = max(3, round(_AROUND_SECONDS * fps)), max(1, round(_FLASH_SECONDS * fps))
     found = []
-    for number in np.flatnonzero(change > min(least for least, _ in _CUTS)):
+    for number in np.flatnonzero(change > min(least for least, _ in _CUTS)).tolist():
         near = np.delete(change[max(0, number - around) : number + around + 1], min(number, around))
         usual = np.sort(near)[-max(1, len(near) // 8)]
         before, after = max(0, number - flash), min(len(detail) - 1, number + 1 + flash)
@@ -100,7 +100,7 @@ def _cuts(detail: np.ndarray, fps: float) -> list[int]:
         # near an end too little is known of what is usual to tell a cut within the same view
         rules = _CUTS if around <= number < len(change) - around else _CUTS[:1]
         if any(min(change[number], stays) > least and change[number] > times * usual for least, times in rules):
-            found.append(int(number) + 1)
+            found.append(number + 1)
     return found
 
 
