@@ -27,6 +27,7 @@ LANGUAGES_OF_TEXTS = {
         "He visited Rio de Janeiro last year", "L'Oréal shares rise", "Beyoncé", "A la carte", "AI", "SQL", "IKEA",
         "El Niño", "über cool", "Login", "Et cetera", "Bon voyage!", "Hi", "The word 金 means gold",
         "We watched Les Misérables in Paris last night", "Dear Mr. Müller", "I'd rather not say", "1234",
+        "Bonjour, my friend", "Serie A", "El Dorado", "Pho and banh mi are Vietnamese dishes.", "Ruby on Rails",
     ],
     "fr-fr": ["Bonjour", "Merci beaucoup", "Où est la gare ?", "C'est la vie", "Le café est bon", "Je suis étudiant"],
     "de": ["Hallo", "Guten Morgen", "Ich heiße Anna", "Der Hund ist groß und braun", "Mein Name ist Max"],
@@ -167,6 +168,8 @@ def test_languages_that_share_letters_are_told_apart(language: str, text: str) -
         ("Привет", "en", "ru"),
         ("こんにちは", "en", "ja"),
         ("123", "fr", "fr-fr"),
+        ("大韓民國", "ko", "ko"),
+        ("𝐇𝐞𝐥𝐥𝐨 Ｗｏｒｌｄ", None, "en-us"),
     ],
 )
 def test_a_language_that_is_asked_for_decides_where_letters_leave_it_open(

@@ -11,6 +11,7 @@ from pipeline.cancel import CancelToken
 from pipeline.speech.language import language_of
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.timeline import MIN_PAUSE, gapless
+from pipeline.speech.words import words_of
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 
@@ -96,3 +97,10 @@ def test_short_gaps_belong_to_the_sound_before() -> None:
         ("c", 0.4, 0.5),
         ("", 0.5, 1.0),
     ]
+
+
+def test_a_language_that_no_voice_speaks_is_listened_to(espeak: EspeakEngine) -> None:
+    heard = espeak.synthesize("Papa kicks balls", "en-us", CancelToken())
+    speech = Speech(heard.samples, heard.rate, "សួស្តី", "km")
+    assert any(mark.text for mark in phonemes_of(speech, espeak))
+    assert words_of(speech, phonemes_of(speech, espeak), espeak, CancelToken()) == ()

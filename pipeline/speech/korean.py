@@ -386,7 +386,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (rf"{_ALONE}(?P<mark>\d{{1,2}}\.\d{{1,2}})/(?P<best>\d\.\d{{1,2}}|5|10|100)(?![\d/])",
          lambda m: f"{sino(m['best'])} 만점에 {sino(m['mark'])}"),
         (r"(?:(?<=\d)|(?<=\d ))[xX×*] ?(?=\d)", lambda m: " 곱하기 "),
-        (r"(?:(?<=[013678])|(?<=[013678] ))=", lambda m: "은 "),
+        (r"(?:(?<=[013678²³])|(?<=[013678²³] ))=", lambda m: "은 "),
         (r"(?<![\d/])(?P<over>\d{1,2})/(?P<under>\d{1,3})(?![\d/])", _slashed),
         (r"(?<![\d.])\d+(?:\.\d+){2,}", lambda m: " 점 ".join(map(sino, m[0].split(".")))),
         (rf"{_ALONE}(?P<month>0?[1-9]|1[0-2]) ?[월月](?!급)", lambda m: _month(m["month"])),

@@ -105,7 +105,7 @@ _BORROWED = _words(
     "exposé façade façades fiancé fiancée führer jalapeño jalapeños maître matinée mêlée naïve naïveté niño piñata "
     "piñatas protégé purée résumé résumés risqué rosé sauté séance smörgåsbord soufflé soirée touché über voilà "
     "beyoncé pokémon motörhead kanté citroën nestlé häagen dazs zoë chloë "
-    "et cetera carpe diem per se persona grata voyage siesta ha haha"
+    "et cetera carpe diem per se persona grata quid pro quo voyage siesta ha haha"
 )
 """Words and names that English has from other languages: in a text of few words they are evidence of none."""
 _NAMES = re.compile(
@@ -114,6 +114,8 @@ _NAMES = re.compile(
     r"croque monsieur|au lait))\b"
 )
 """Names of places and people, and phrases, that every language uses."""
+_ENGLISH_WORDS = _words("my your the you and of with this now please thanks friend friends everyone coming")
+"""What makes a greeting from elsewhere an English one: "Bonjour, my friend"."""
 _VIETNAMESE = re.compile("[ơưđƠƯĐ\u1ea0-\u1ef9]")
 _ENGLISH = re.compile(
     r"\b(?:the|and|of|are|were|with|this|that|you|your|my|they|she|it|from|have|has|not|by)\b"
@@ -208,7 +210,7 @@ def script_of(letter: str) -> str:
 
 def _script(text: str) -> str:
     """Return the script that TEXT is in: one for a Latin text with a Chinese word in it, Japanese with a Latin one."""
-    scripts = Counter(script_of(letter) for letter in text if letter.isalpha())
+    scripts = Counter(script_of(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha())
     if scripts["HANGUL"]:
         return "HANGUL"
     asian = scripts["KANA"] + scripts["HAN"]
@@ -271,6 +273,8 @@ def _of_few(words: list[str]) -> str:
     }
     probable = _probabilities(" ".join(words), _SCRIPTS["LATIN"].split())
     best = max(hits, key=lambda language: (hits[language], probable.get(language, 0.0)))
+    if any(word in _ENGLISH_WORDS for word in lowered) and 2 * hits[best] <= len(words):
+        return "en"
     if hits[best] and (2 * hits[best] >= len(words) or probable.get(best, 0.0) >= _SURE or sum(hits.values()) == 1):
         return best
     if _VIETNAMESE.search(" ".join(words)):
