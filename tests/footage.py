@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from pipeline.avatar.footage import PATCH, Footage
@@ -24,3 +26,16 @@ def as_footage(frames: Sequence[np.ndarray] | np.ndarray, points: np.ndarray, **
     clip = np.array(frames)
     shot = {"read": clip, "shots": ((0, count),), "begin": 0}
     return Footage(frames=clip, points=points, colors=ColorTags(), seen=(), chosen=0, **{**usual, **shot, **known})
+
+
+def copied(source: Path, target: Path, shift: float, **options: str) -> Path:
+    """Copy SOURCE's packets into TARGET, all of them SHIFT seconds later, without encoding them again."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.dts is not None:
+                later = round(shift / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, copy
+                new.mux(packet)
+    return target

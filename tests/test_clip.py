@@ -22,6 +22,7 @@ from pipeline.avatar.playback import deinterlaced
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
+from tests.footage import copied
 
 WIDTH, HEIGHT, FPS, COUNT = 320, 180, 25, 40
 MATRICES = {
@@ -90,19 +91,6 @@ def _marked(picture: av.VideoFrame, field: str) -> av.VideoFrame:
     return graph.vpull()
 
 
-def _copy(source: Path, target: Path, shift: float, **options: str) -> Path:
-    """Copy SOURCE's packets into TARGET, all of them SHIFT seconds later, without encoding them again."""
-    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
-        stream = old.streams.video[0]
-        copy = new.add_stream_from_template(stream)
-        for packet in old.demux(stream):
-            if packet.dts is not None:
-                later = round(shift / packet.time_base)
-                packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, copy
-                new.mux(packet)
-    return target
-
-
 def _patch(path: Path, box: bytes, at: int, content: bytes) -> Path:
     """Write CONTENT over what lies AT bytes after the name of the mp4's first BOX."""
     data = bytearray(path.read_bytes())
@@ -140,7 +128,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_what_trimming_hid_is_left_out(grey: Path, tmp_path: Path, name: str, options: dict[str, str]) -> None:
-    clip = open_clip(_copy(grey, tmp_path / name, -15 / FPS, **options))
+    clip = open_clip(copied(grey, tmp_path / name, -15 / FPS, **options))
     assert (clip.wanted_fps, clip.timeline.hidden, clip.plain) == (FPS, 15, False)
     assert abs(clip.end - 25 / FPS) < 0.01
     np.testing.assert_allclose(_numbers(clip), range(15, 40), atol=0.4)
@@ -293,7 +281,7 @@ WRAP = (1 << 33) / 90_000
 
 @pytest.mark.parametrize("start", [0, WRAP - 0.5, WRAP - 1.2, WRAP + 3], ids=["zero", "wraps", "wraps late", "wrapped"])
 def test_the_clock_of_an_mpeg_ts_goes_on(grey: Path, tmp_path: Path, start: float) -> None:
-    clip = open_clip(_copy(grey, tmp_path / "c.ts", start))
+    clip = open_clip(copied(grey, tmp_path / "c.ts", start))
     assert clip.wanted_fps == FPS and abs(clip.end - COUNT / FPS) < 0.01
     np.testing.assert_allclose(_numbers(clip), range(COUNT), atol=0.4)
     kept = ClipReader(keep_stream(clip.path, clip.stream))
@@ -302,9 +290,9 @@ def test_the_clock_of_an_mpeg_ts_goes_on(grey: Path, tmp_path: Path, start: floa
 
 @pytest.mark.parametrize("second", [0.0, 7.0, 500.0, WRAP - 1], ids=["reset", "gap", "long gap", "wraps"])
 def test_a_clock_that_jumps_goes_on(grey: Path, tmp_path: Path, second: float) -> None:
-    first = _copy(grey, tmp_path / "a.ts", 1.0)
+    first = copied(grey, tmp_path / "a.ts", 1.0)
     joined = tmp_path / "joined.ts"
-    joined.write_bytes(first.read_bytes() + _copy(grey, tmp_path / "b.ts", second).read_bytes())
+    joined.write_bytes(first.read_bytes() + copied(grey, tmp_path / "b.ts", second).read_bytes())
     clip = open_clip(joined)
     assert clip.wanted_fps == FPS and abs(clip.end - 2 * COUNT / FPS) < 0.1
     shown = _numbers(clip)
@@ -377,8 +365,8 @@ def test_sound_that_begins_earlier_or_lasts_longer(
 
 
 def test_times_that_a_file_does_not_say(grey: Path, tmp_path: Path) -> None:
-    bare = _copy(grey, tmp_path / "c.h264", 0)
-    live = _copy(grey, tmp_path / "live.mkv", 0, live="1")
+    bare = copied(grey, tmp_path / "c.h264", 0)
+    live = copied(grey, tmp_path / "live.mkv", 0, live="1")
     for path in (bare, live):
         clip = open_clip(path)
         assert clip.wanted_fps == FPS

@@ -27,10 +27,12 @@ from pipeline.avatar.faces import FaceFinder, box_of
 from pipeline.avatar.judge import mouth_gap
 from pipeline.avatar.pack import Avatar, load
 from pipeline.avatar.prepare import main, prepare, preview_faces, size_at
+from pipeline.avatar.uploads import said
 from pipeline.errors import BadClip, BadRequest
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags
+from tests.footage import copied
 
 CLIP = ROOT / "examples" / "talk_short.mp4"
 WEBCAM = ROOT.parent / "shared" / "testdata" / "webcam_woman.mp4"
@@ -257,11 +259,16 @@ def test_small_faces_are_told_in_the_pixels_of_the_source(
     assert f"너비가 {told}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
 
 
-def test_a_face_in_a_report_is_as_wide_as_in_the_source(source: list[Frame], tmp_path: Path) -> None:
-    clip = _write(tmp_path / "c.mp4", source[:13], (640, 360))
-    prepare(clip, "x", ["360p"], out=tmp_path, report=tmp_path)
-    width = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["face_width"]
-    assert abs(width - FACE / 2) < 0.03 * FACE / 2
+def test_a_report_counts_in_the_source_and_tells_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
+    film, cut = _write(tmp_path / "film.mp4", source[:20], (640, 360)), tmp_path / "cut.mp4"
+    copied(film, cut, -7 / 25)
+    [path] = prepare(cut, "x", ["360p"], out=tmp_path, report=tmp_path)
+    assert len(load(path).landmarks) in (13, 24)  # there, or there and back
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert abs(report["face_width"] - FACE / 2) < 0.03 * FACE / 2 and report["frames"] == 13
+    [told] = report["left_out"]
+    assert "7 frames (0.3 s)" in told["message"] and "7프레임, 0.3초" in told["message_ko"]
+    assert told["message"] in [message.en for message in said(report)]
 
 
 def test_the_command_line_takes_files_of_any_name(
