@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.conftest import Server
@@ -35,11 +37,14 @@ LOOK = """() => {
         observer.disconnect();
         window.begun = change(before, seen(cover));
     }).observe(cover, { attributeFilter: ['hidden'] });
-    const begin = () => {
+    answer.requestVideoFrameCallback(() => (window.first = true));
+    new MutationObserver((_, observer) => {
+        if (screen.matches('.idling')) return;
+        observer.disconnect();
+        window.first ??= false;
         window.covered = !cover.hidden;
         window.fades = cover.getAnimations().map((fade) => fade.effect.getKeyframes().map((key) => key.opacity));
-    };
-    answer.addEventListener('playing', begin, { once: true });
+    }).observe(screen, { attributeFilter: ['class'] });
     answer.addEventListener('ended', () => {
         const last = seen(answer);
         const look = () => screen.matches('.idling') ? (window.ended = change(last, seen(idle))) : setTimeout(look, 1);
@@ -60,6 +65,7 @@ def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) 
     page.wait_for_function("() => window.ended !== undefined")
     covered, begun, ended, most = page.evaluate("[covered, begun, ended, Math.max(...usual)]")
     assert covered and begun < 4 * most and 0 < ended < 1.5 * most  # a busy page learns late which picture is shown
+    assert page.evaluate("first")  # until a picture of the answer is there, the idle one stays
     assert page.evaluate("fades") == [["1", "0"]]  # out of that picture into the answer
     assert far > 5 * max(begun, ended)  # of all the way that it had gone
     at = page.evaluate(f"{IDLE}.currentTime")
@@ -95,6 +101,46 @@ def test_whoever_wants_less_motion_sees_a_picture(fake_server: Server, browser: 
     page.wait_for_function(f"() => document.querySelector('#video .alive') && {IDLE}.readyState > 1")
     assert page.evaluate(f"[{IDLE}.paused, {IDLE}.currentTime]") == [True, 0]
     page.context.close()
+
+
+def test_a_slow_line_gets_a_picture_at_once_and_a_small_clip(server: Server, browser: Any) -> None:
+    context = browser.new_context(locale="en-US", viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 50, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}
+    network.send("Network.emulateNetworkConditions", slow)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(server.url)))
+    page.goto(server.url, wait_until="commit")
+    first = "document.querySelector('#first-look')"
+    page.wait_for_function(f"() => {first}?.naturalWidth > 0")
+    assert page.locator("#generate").count() == 0  # nothing of Gradio is there yet
+    page.wait_for_selector("#video .alive.idling")
+    page.wait_for_function(f"() => !{first}")
+    assert page.evaluate(f"{IDLE}.poster").endswith("/assets/idle/talk_long.jpg")
+    page.wait_for_function(f"() => {IDLE}.readyState > 1")
+    assert [path for path in asked if path.startswith("/assets/idle/") and path.endswith(".mp4")] == [
+        "/assets/idle/talk_long_360p.mp4"
+    ]
+    context.close()
+
+
+def test_a_fast_line_gets_the_clip_that_was_chosen(server: Server, browser: Any) -> None:
+    page = opened(browser, server, "en")
+    page.wait_for_function(ALIVE)
+    assert page.evaluate(f"[{IDLE}.videoWidth, {IDLE}.videoHeight]") == [1280, 720]
+    page.context.close()
+
+
+def test_a_first_picture_is_asked_for_again_and_sent_only_where_it_changed(server: Server) -> None:
+    first = server.get("/assets/idle/woman.jpg")
+    assert cv2.imdecode(np.frombuffer(first.content, np.uint8), cv2.IMREAD_COLOR).shape == (270, 480, 3)
+    assert len(first.content) < 20_000 and first.headers["content-type"] == "image/jpeg"
+    again = server.get("/assets/idle/woman.jpg", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304 and not again.content
+    assert server.get("/assets/idle/nobody.jpg").status_code == 404
 
 
 @pytest.mark.parametrize("avatar", ["solo_360p", "nobody_720p", "solo", "..", "solo_480p.mp4"])

@@ -48,6 +48,7 @@ SHAPES = (
     ("GET", "/video/{task_id}.vtt"),
     ("GET", "/assets/audio/{task_id}.wav"),
     ("GET", "/assets/idle/{avatar}.mp4"),
+    ("GET", "/assets/idle/{avatar}.jpg"),
 )
 
 

@@ -24,7 +24,7 @@ from pipeline.server.ui import words
 from pipeline.server.ui.bar import at_event
 from pipeline.server.ui.portraits import Portraits, portrait
 from pipeline.server.ui.snippets import snippets
-from pipeline.server.ui.speak import EXAMPLES
+from pipeline.server.ui.speak import EXAMPLES, _body
 from pipeline.speech.language import LANGUAGES
 from tests.conftest import ROOT, Server
 from tests.fakes import make_pack
@@ -74,7 +74,6 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
     lists = parts(config, "dropdown")
     assert {props["elem_id"]: [value for _, value in props["choices"]] for props in lists} == {
         "uploaded": [],
-        "avatar": ["duet", "solo"],
         "resolution": ["720p", "480p", "360p"],
         "tts_engine": ["fake"],
         "voice": ["Custom"],
@@ -92,18 +91,17 @@ def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Serve
     endpoints = fake_server.get("/gradio_api/info").json()["named_endpoints"]
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
-    assert names == [
-        "text",
-        "avatar",
-        "resolution",
-        "tts_engine",
-        "tts_voice",
-        "frame_skip",
-        "audio",
-        "engine",
-        "language",
-    ]
+    settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
+    assert names == ["text", *settings, "audio", "engine", "language"]
     assert len(endpoints["/generate"]["returns"]) == 3
+
+
+def test_clients_are_told_the_types_of_what_they_give_and_get(fake_server: Server) -> None:
+    endpoint = fake_server.get("/gradio_api/info").json()["named_endpoints"]["/generate"]
+    types = {one["parameter_name"]: one["python_type"]["type"] for one in endpoint["parameters"]}
+    assert types["avatar"] == types["tts_voice"] == "str"  # there may be more by the time they ask
+    assert types["engine"] == "Literal['auto', 'fake']"
+    assert [one["python_type"]["type"] for one in endpoint["returns"]] == ["filepath", "dict(str, Any)", "str"]
 
 
 DONE = Done("text", "/v", "v", "/a", "/c", 1.0, 0.1, 0.2, 0.3, 0.2)
@@ -127,6 +125,16 @@ def test_the_bar_tells_the_end_in_the_visitors_language() -> None:
 )
 def test_other_languages_are_shown_english(header: str | None, language: str) -> None:
     assert language_of(header, "en") == language
+
+
+def test_what_is_chosen_automatically_is_left_out_of_the_request() -> None:
+    settings = ("solo", "720p", "fake")
+    assert "tts_voice" not in _body("hello", *settings, "Custom", 1, "auto", "")
+    assert _body("hello", *settings, "alto", 1, "auto", "")["tts_voice"] == "alto"
+
+
+def test_the_javascript_snippet_says_what_another_site_needs() -> None:
+    assert "ALLOWED_ORIGINS" in snippets("http://here:1", BODY, "")[1]
 
 
 BODY = {"text": 'it\'s "said"\n안녕', "avatar": "solo", "frame_skip": 1}

@@ -26,7 +26,7 @@ from pipeline.errors import Message, NotAllowed
 from pipeline.server.language import language_of
 from pipeline.settings import Settings, listed
 
-OURS = ("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/metrics", "/openapi.json")
+OURS = ("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/metrics", "/openapi.json")
 """Addresses that are not Gradio's. Each sees to keys itself; see ``is_ours``."""
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges", "ETag", "Content-Disposition")

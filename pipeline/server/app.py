@@ -27,6 +27,8 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
 from pipeline.server.repeats import Repeats
 from pipeline.server.routes import Api, exception_handlers
+from pipeline.server.stills import Stills
+from pipeline.server.ui.document import Compressed, dress
 from pipeline.server.ui.page import CSS, build_page, make_theme
 from pipeline.server.ui.words import I18N
 from pipeline.server.visitors import VisitorCookie, Visitors
@@ -74,7 +76,9 @@ def serve(studio: Studio, generate: Generate) -> None:
     page = build_page(studio, line, uploads, visitors, inspector, visited, warm)
     metrics.watch(line.waiting, line.busy, gpu)
     making = AvatarApi(uploads, visitors, settings.max_upload)
-    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector)
+    stills, shipped = Stills(studio.avatars), visitors.shipped()
+    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector, stills)
+    dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide which proxy it was; see ``access.Forwarded``
     told_to_end = threading.Event()
@@ -157,7 +161,7 @@ def _lifespan(book: TaskBook, settings: Settings) -> object:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert app.middleware_stack is not None  # built before a lifespan begins
         # outside of Gradio's own, which come last
-        app.middleware_stack = guarded(VisitorCookie(app.middleware_stack, settings), settings)
+        app.middleware_stack = guarded(VisitorCookie(Compressed(app.middleware_stack), settings), settings)
         sweeper = asyncio.create_task(sweep())
         try:
             yield

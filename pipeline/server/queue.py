@@ -20,8 +20,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,7 @@ from gradio.events import api
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from pipeline.best_effort import best_effort
+from pipeline.cancel import CancelToken
 from pipeline.errors import Cancelled, NotFound, PipelineError, QueueFull, TookTooLong
 from pipeline.events import Done, Event, Failed, Queued, TtsDone
 from pipeline.generate import Studio
@@ -253,13 +254,36 @@ class RenderQueue:
         Raises QueueFull.
         """
         task = await self.join(asked, 0.0, request)
-        caller = self._queue.event_ids_to_events.get(LocalContext.event_id.get(None))
+        caller = self._caller()
         async with aclosing(self.listen(task, 0, LOOK_SECONDS)) as events:
             async for told in events:
                 if caller is not None and not caller.alive:
                     return
                 if told is not None:
                     yield task, told.event
+
+    def _caller(self) -> Any:
+        """Return Gradio's event of what it runs now: ``alive`` until its client stops it or leaves; None for no one."""
+        return self._queue.event_ids_to_events.get(LocalContext.event_id.get(None))
+
+    @asynccontextmanager
+    async def stopped_with_caller(self, cancel: CancelToken) -> AsyncIterator[None]:
+        """Set CANCEL, while the block lasts, as soon as the client of what Gradio runs now stops it or leaves.
+
+        Gradio itself tells a generator only when it yields next.
+        """
+        caller = self._caller()
+
+        async def watch() -> None:
+            while caller is None or caller.alive:
+                await asyncio.sleep(LOOK_SECONDS)
+            cancel.cancel()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
 
     async def join(self, asked: GenerateRequest, grace: float, request: Request) -> Task:
         """Put what is ASKED for in the line; it goes on for GRACE seconds while nobody listens. Raises QueueFull.

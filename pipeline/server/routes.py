@@ -48,6 +48,8 @@ from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import RenderQueue
 from pipeline.server.repeats import Repeats
+from pipeline.server.stills import Stills
+from pipeline.server.ui.document import CARD
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 from pipeline.tasks import Task, TaskBook, is_task_id
@@ -81,6 +83,7 @@ class Api:
     visitors: Visitors
     making: AvatarApi
     inspector: Inspector
+    stills: Stills
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess,
@@ -114,6 +117,8 @@ class Api:
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
+            ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
+            (CARD, self.card, {"include_in_schema": False}),
         ):
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -252,6 +257,16 @@ class Api:
         name, _, resolution = avatar.rpartition("_")
         pack = self.visitors.for_rest(request).find(name, resolution)
         return bytes_response(self.studio.avatars.load(pack).video, "video/mp4", pack, request)
+
+    def first_picture(self, avatar: str, request: Request) -> Response:
+        """Send the first picture of an avatar's clip ("talk_long"), small, to be shown before the clip is there."""
+        picture, pack = self.stills.first(avatar, self.visitors.for_rest(request))
+        return bytes_response(picture, "image/jpeg", pack, request)
+
+    def card(self, request: Request) -> Response:
+        """Send the picture that is shown where the page's address is shared."""
+        picture, pack = self.stills.card(self.visitors.shipped())
+        return bytes_response(picture, "image/jpeg", pack, request)
 
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):

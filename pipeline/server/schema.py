@@ -407,6 +407,10 @@ IDLE: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 404)},
 }
+FIRST_PICTURE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: _content("image/jpeg", "The picture.", binary=True), **problems(400, 404)},
+}
 CAPTIONS: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("text/vtt", "The captions."), **_FILE_ANSWERS, **problems(404)},

@@ -8,7 +8,7 @@ import gradio as gr
 
 from pipeline.errors import Language, Message
 from pipeline.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe
-from pipeline.server.ui.words import READY, in_browser, shown
+from pipeline.server.ui.words import READY, WORDS, in_browser, shown
 
 TEMPLATE = """
 <div class="stage ${value.state}">
@@ -23,6 +23,19 @@ STYLE = """
 .done .bar { background: #16a34a; }
 .failed .bar { background: #dc2626; }
 """
+COUNT = """
+<div class="count ${value.length > value.limit ? 'over' : ''}">
+  <span class="keys">Ctrl+Enter: GENERATE</span>
+  <span>${value.length.toLocaleString('en')} / ${value.limit.toLocaleString('en')}</span>
+</div>
+""".replace("GENERATE", "${" + in_browser(WORDS["generate"]) + "}")
+COUNT_STYLE = """
+.count { display: flex; justify-content: space-between; gap: 1rem; font-size: 0.8rem;
+  font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }
+.count > :last-child { margin-left: auto; }
+.over > :last-child { color: var(--error-text-color, #b91c1c); font-weight: 700; }
+@media (hover: none) { .keys { display: none; } }
+"""
 IDLE = {"message": "", "percent": 0, "state": "idle"}
 
 
@@ -30,6 +43,18 @@ def make_bar(elem_id: str, visible: bool = True) -> gr.HTML:
     """Lay out a bar at which nothing has happened yet."""
     return gr.HTML(
         IDLE, label=shown("status"), html_template=TEMPLATE, css_template=STYLE, elem_id=elem_id, visible=visible
+    )
+
+
+def make_count(elem_id: str, length: int, limit: int) -> gr.HTML:
+    """Lay out what tells of how many letters (LIMIT) a text has LENGTH."""
+    return gr.HTML(
+        {"length": length, "limit": limit},
+        label=shown("length"),
+        html_template=COUNT,
+        css_template=COUNT_STYLE,
+        elem_id=elem_id,
+        padding=False,
     )
 
 

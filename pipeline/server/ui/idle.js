@@ -2,32 +2,72 @@
 // clip's first picture, into which what was seen fades, and shows one after the other: so after SECONDS of it the clip
 // goes on from SECONDS.
 //
-// Comes before player.js, in the same function.
+// Before its clip is there, which takes a slow line long, its first picture stands for it.
+//
+// Comes before transport.js and player.js, in the same function.
 
 const screen = element.querySelector('.screen');
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 const FADE = 300; // milliseconds in which one picture gives way to another one
 
+const ENOUGH = { '720p': 4, '480p': 2 }; // Mbit/s: a slower line gets a smaller clip
+
 class Idle {
     #clip = element.querySelector('.idle');
     #cover = element.querySelector('.cover'); // holds what was seen until now while something else begins under it
-    #address = null;
+    #picture = null; // address of its first picture
+    #address = null; // of its clip
     #seen = true; // whether it is what can be seen, and not an answer
 
-    // Show the avatar whose clip is at ADDRESS.
-    async load(address) {
+    // Show AVATAR: the address of its first picture, and those of its clip by resolution, the largest first (or none
+    // as long as they are not known).
+    async load(avatar) {
+        if (!avatar?.picture) return;
+        if (avatar.picture !== this.#picture) this.#begin(avatar.picture);
+        const address = avatar.clips && this.#fitting(avatar.clips);
         if (!address || address === this.#address) return;
         this.#address = address;
         const response = await fetch(address).catch(() => null);
         const clip = response?.ok ? await response.blob() : null; // in memory: the browser may go anywhere in it at once
         if (address !== this.#address) return; // another one was chosen meanwhile
+        if (!clip) return (this.#address = null); // asked for again when something changes
         if (this.#seen) this.#hold(this.#clip);
-        URL.revokeObjectURL(this.#clip.src);
-        if (clip) this.#clip.src = URL.createObjectURL(clip);
-        else this.#clip.removeAttribute('src');
-        screen.classList.toggle('alive', clip !== null);
+        this.#free();
+        this.#clip.src = URL.createObjectURL(clip);
+        screen.classList.add('alive');
         this.#clip.addEventListener('loadeddata', () => this.#yield(), { once: true });
         this.#play();
+    }
+
+    // Show the first picture of another avatar.
+    async #begin(picture) {
+        this.#picture = picture;
+        this.#address = null;
+        if (this.#seen) this.#hold(this.#clip);
+        const image = new Image();
+        image.src = picture;
+        const there = await image.decode().then(() => true, () => false);
+        if (picture !== this.#picture) return;
+        if (!this.#address || !this.#clip.src) {
+            this.#free();
+            this.#clip.removeAttribute('src');
+            this.#clip.load();
+        }
+        if (there) this.#clip.poster = picture;
+        else this.#clip.removeAttribute('poster');
+        screen.classList.toggle('alive', there || Boolean(this.#clip.src));
+        this.#yield();
+    }
+
+    // The address of the largest of CLIPS that the line carries in good time.
+    #fitting(clips) {
+        const speed = lineSpeed();
+        const sizes = Object.keys(clips);
+        return clips[sizes.find((size) => speed >= (ENOUGH[size] ?? 0)) ?? sizes.at(-1)];
+    }
+
+    #free() {
+        if (this.#clip.src) URL.revokeObjectURL(this.#clip.src);
     }
 
     // Stand still for an answer, whose first pictures need the browser's whole strength; they come out of this one.
@@ -96,6 +136,17 @@ class Idle {
         await this.#cover.animate({ opacity: [1, 0] }, FADE).finished;
         this.#cover.hidden = true;
     }
+}
+
+// Mbit/s of the visitor's line: as quickly as the largest parts of the page itself came, if they did not come out of
+// the browser's memory, or else what the browser thinks of it, which where it knows nothing is 1.4.
+function lineSpeed() {
+    const { downlink = Infinity, effectiveType = '4g', saveData = false } = navigator.connection ?? {};
+    if (saveData) return 0;
+    if (effectiveType !== '4g') return downlink;
+    const parts = performance.getEntriesByType('resource').filter((part) => part.transferSize > 30_000);
+    const speeds = parts.map((part) => (8 * part.transferSize) / (part.responseEnd - part.responseStart) / 1000);
+    return speeds.length ? Math.max(...speeds) : downlink; // the quickest of them: it may share the line with others
 }
 
 const idle = new Idle();

@@ -16,8 +16,9 @@ import numpy as np
 
 from pipeline.avatar.uploads import Made, Order, Stage, Uploads, said
 from pipeline.cancel import CancelToken
-from pipeline.errors import BadRequest, PipelineError
+from pipeline.errors import BadRequest, Cancelled, PipelineError
 from pipeline.server.avatars import describe
+from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar
 from pipeline.server.ui.words import SURE, TEST_SENTENCE, shown, visitors_language
 from pipeline.server.visitors import Visitors
@@ -91,13 +92,15 @@ def lay_out() -> Making:
 class Maker:
     """Makes avatars of what visitors bring."""
 
-    def __init__(self, uploads: Uploads, visitors: Visitors) -> None:
+    def __init__(self, uploads: Uploads, visitors: Visitors, line: RenderQueue) -> None:
+        """LINE knows who is still there."""
         self._uploads = uploads
         self._visitors = visitors
+        self._line = line
 
-    def on_load(self, request: gr.Request) -> tuple[Any, Any]:
-        """Fill what depends on the visitor, and on what there is: the uploaded avatars, the test sentence."""
-        return self.uploaded(request), TEST_SENTENCE.in_language(visitors_language(request))
+    def on_load(self, request: gr.Request, sentence: str | None) -> tuple[Any, Any]:
+        """Fill what depends on the visitor, and on what there is: the uploaded avatars, the test SENTENCE."""
+        return self.uploaded(request), sentence or TEST_SENTENCE.in_language(visitors_language(request))
 
     def uploaded(self, request: gr.Request, chosen: str | None = None) -> Any:
         """Offer the avatars that the visitor may delete: their own."""
@@ -111,7 +114,11 @@ class Maker:
         if path is None:  # cleared, by the visitor or by the other source
             return gr.skip(), gr.skip(), gr.skip()
         try:
-            found = await self._uploads.faces(Path(path), Order(""), CancelToken())
+            cancel = CancelToken()
+            async with self._line.stopped_with_caller(cancel):
+                found = await self._uploads.faces(Path(path), Order(""), cancel)
+        except Cancelled:
+            return gr.skip(), gr.skip(), gr.skip()
         except PipelineError as error:
             raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
         numbers = [str(number) for number in range(1, len(found.boxes) + 1)]
@@ -141,7 +148,8 @@ class Maker:
             owner = self._visitors.owner_on_page(request.request)
             order = Order(name, int(face) if face else "center", owner=owner)
             await asyncio.to_thread(self._uploads.check, order)
-            async with aclosing(self._uploads.make(Path(path), order, cancel)) as steps:
+            steps = self._uploads.make(Path(path), order, cancel)
+            async with self._line.stopped_with_caller(cancel), aclosing(steps):
                 async for step in steps:
                     share = step.progress if isinstance(step, Stage) else float(isinstance(step, Made))
                     state = "done" if isinstance(step, Made) else "running"
@@ -154,7 +162,7 @@ class Maker:
         except PipelineError as error:
             message = error.message.in_language(language)
             yield gr.update(value=bar.at(message, 1.0, "failed"), visible=True), gr.skip(), gr.skip()
-            raise gr.Error(message, print_exception=False) from None
+            raise gr.Error(message, visible=False, print_exception=False) from None  # the bar has it
 
     def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
         """Ask whether the avatar called NAME is really to be deleted."""

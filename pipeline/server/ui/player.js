@@ -13,14 +13,18 @@ const MOST_HOLD = 4; // seconds in hand that are enough for a start, however slo
 const FAR_AHEAD = 60; // seconds in hand with which nothing more is fetched for now
 const KEPT_BEHIND = 10; // seconds that stay where the browser's memory for the video is full
 
+const player = element.querySelector('.player');
 const video = element.querySelector('.answer');
+const said = element.querySelector('.said');
 const play = element.querySelector('.play');
 const replay = element.querySelector('.replay');
 const captions = element.querySelector('.captions');
 const download = element.querySelector('.download');
+const korean = navigator.language.startsWith('ko');
 
-if (!navigator.language.startsWith('ko')) {
+if (!korean) {
     for (const part of element.querySelectorAll('[data-en]')) part.innerText = part.dataset.en;
+    for (const part of element.querySelectorAll('[data-en-label]')) part.ariaLabel = part.dataset.enLabel;
 }
 
 let task = null; // id of the task that is shown, or was until it was stopped
@@ -30,6 +34,8 @@ let ends = 0; // how long it is (s), once it is finished
 let captioned = true; // whether the visitor wants captions
 
 function show(stage) {
+    if (stage.kept) return putBack(stage);
+    if (stage.state === 'failed') document.querySelector('#status')?.scrollIntoView({ block: 'nearest' });
     if (stage.video_url && stage.task_id !== task) start(stage); // what comes late of one that was let go is passed over
     if (stage.duration && live) live.seconds = stage.duration;
     if (stage.state === 'done') finish(stage);
@@ -40,15 +46,8 @@ function show(stage) {
 function start(stage) {
     letGo();
     task = stage.task_id;
-    screen.classList.add('filled');
     screen.scrollIntoView({ block: 'nearest', behavior: 'smooth' }); // on a phone it is below the form
-    if (stage.captions_url) {
-        const track = document.createElement('track');
-        Object.assign(track, { kind: 'captions', label: captions.innerText, src: stage.captions_url });
-        video.append(track);
-        captions.hidden = false;
-        showCaptions();
-    }
+    takeCaptions(stage);
     if (Source) {
         live = new Live(stage.video_url);
         live.run().catch(() => live?.close()); // stopped, or broken off: the finished file will do
@@ -59,10 +58,39 @@ function start(stage) {
     }
 }
 
-function finish(stage) {
+// Show again, without playing it, what was finished before the page was loaded anew, if it is still kept.
+async function putBack(stage) {
+    if (stage.task_id === task) return;
+    task = stage.task_id;
+    const answer = await fetch(stage.video_url, { method: 'HEAD' }).catch(() => null);
+    if (task !== stage.task_id || !answer?.ok) return; // another one has begun, or it was kept long enough
+    takeCaptions(stage);
+    offer(stage);
+    video.preload = 'metadata';
+    video.src = file;
+    transport.show();
+    replay.hidden = false;
+}
+
+function offer(stage) {
     file = download.href = stage.video_url;
+    download.download = fileName(stage.text);
     download.hidden = false;
     ends = stage.audio_duration;
+}
+
+// A video is named after its first words and the time: "Hello and welcome 2026-03-01 09.30.mp4".
+function fileName(text) {
+    const words = (text ?? '').match(/[\p{L}\p{M}\p{N}]+/gu) ?? [korean ? '녹음' : 'recording'];
+    const two = (number) => String(number).padStart(2, '0');
+    const now = new Date();
+    const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join('-');
+    const first = [...words.slice(0, 5).join(' ')].slice(0, 40).join('').trim();
+    return `${first} ${day} ${two(now.getHours())}.${two(now.getMinutes())}.mp4`;
+}
+
+function finish(stage) {
+    offer(stage);
     idle.standBy(ends);
     if (video.error || !video.currentSrc || (live && live.closed)) {
         video.src = file;
@@ -101,6 +129,8 @@ function letGo() {
     video.removeAttribute('poster');
     video.load(); // only this frees what is buffered
     screen.classList.remove('filled');
+    said.innerText = '';
+    transport.hide();
     captions.hidden = download.hidden = replay.hidden = play.hidden = true;
 }
 
@@ -110,9 +140,23 @@ function begin() {
     });
 }
 
+// Captions have a line of their own: over the picture they would lie on the mouth.
+function takeCaptions(stage) {
+    video.querySelector('track')?.remove();
+    if (!stage.captions_url) return;
+    const part = document.createElement('track');
+    Object.assign(part, { kind: 'captions', label: captions.innerText, src: stage.captions_url });
+    video.append(part);
+    part.track.mode = 'hidden'; // is read, and never drawn by the browser
+    part.track.addEventListener('cuechange', showCaptions);
+    captions.hidden = false;
+    showCaptions();
+}
+
 function showCaptions() {
     captions.setAttribute('aria-pressed', captioned);
-    for (const track of video.textTracks) track.mode = captioned ? 'showing' : 'hidden';
+    const cues = [...(video.textTracks[0]?.activeCues ?? [])];
+    said.innerText = captioned ? cues.map((cue) => cue.getCueAsHTML().textContent).join('\n') : '';
 }
 
 // Feeds the video from an address at which it grows.
@@ -229,8 +273,16 @@ video.addEventListener('ended', () => {
 });
 video.addEventListener('play', () => (play.hidden = replay.hidden = true));
 video.addEventListener('playing', () => {
-    idle.leave();
-    idle.standBy(ends);
+    const seen = () => {
+        if (!video.currentSrc || video.ended) return;
+        screen.classList.add('filled');
+        transport.show();
+        idle.leave();
+        idle.standBy(ends);
+    };
+    // the avatar stays until the first picture of the answer is really there
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(seen);
+    else seen();
 });
 play.addEventListener('click', begin);
 replay.addEventListener('click', () => {
@@ -242,6 +294,7 @@ captions.addEventListener('click', () => {
     captioned = !captioned;
     showCaptions();
 });
+
 watch('value', () => {
     idle.load(props.value.idle);
     show(props.value);

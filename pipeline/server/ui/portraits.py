@@ -92,13 +92,15 @@ class Portraits:
         if self._visitors is not None:
             assert request.request is not None, "Gradio gives it to whatever it runs"
             seen, shipped = self._visitors.on_page(request.request), self._visitors.shipped()
-        smallest = {pack.name: pack for pack in seen.list()}  # the last of each is the smallest
+        packs = seen.list()
+        smallest = {pack.name: pack for pack in packs}  # the last of each is the smallest
         avatars = []
         for name, pack in sorted(smallest.items()):
             path = self._store.find(name, pack.resolution)
             label = BUNDLED[name].in_language(language) if name in BUNDLED else name
             picture = self._portrait(name, pack.resolution, path.stat().st_mtime_ns)
-            avatars.append({"name": name, "label": label, "portrait": picture})
+            resolutions = [one.resolution for one in packs if one.name == name]
+            avatars.append({"name": name, "label": label, "portrait": picture, "resolutions": resolutions})
         if chosen not in smallest:
             chosen = next(iter(sorted({pack.name for pack in shipped.list()} or smallest)), None)
         return {"avatars": avatars, "chosen": chosen}

@@ -14,7 +14,8 @@ CURL = """curl -N -X POST {url}/api/v2/lipsync/stream \\
 """
 CURL_KEY = """
   -H "Authorization: Bearer $API_KEY" \\"""
-JAVASCRIPT = """const answer = await fetch('{url}/api/v2/lipsync', {{
+JAVASCRIPT = """// on a page of another site: name that site in ALLOWED_ORIGINS on the server
+const answer = await fetch('{url}/api/v2/lipsync', {{
   method: 'POST',
   headers: {{ 'Content-Type': 'application/json'{key} }},
   body: JSON.stringify({body}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline.request import parse
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar
 from pipeline.server.ui.snippets import snippets
-from pipeline.server.ui.words import AUTOMATIC, ENGINES, WARMING, visitors_language
+from pipeline.server.ui.words import AUTOMATIC, ENGINES, WARMING, WITHOUT_RECORDING, visitors_language
 from pipeline.server.visitors import Visitors
 from pipeline.speech.language import LANGUAGES
 from pipeline.tts.base import CUSTOM_VOICE
@@ -60,15 +60,23 @@ class Speaking:
         """Return the speech engines that can speak now."""
         return [engine.name for engine in self._studio.tts.values() if engine.available()]
 
-    def on_load(self, request: gr.Request) -> tuple[Any, Any, Any]:
-        """Give visitors who do not speak Korean a text that they can read, and all the choices in their language."""
-        language = visitors_language(request)
-        text = gr.skip() if language == "ko" else next(one for one in EXAMPLES if one.isascii())
-        languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
-        return text, self._engines(language), languages
+    def lipsync_engines(self) -> list[str]:
+        """Return what a request may ask to move the mouth."""
+        return [AUTO, *self._studio.engines]
 
-    def _engines(self, language: Language) -> Any:
-        """Offer the lipsync engines that can draw now, where there are several.
+    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any]:
+        """Give visitors who do not speak Korean a TEXT that they can read, and all the choices in their language.
+
+        What they wrote or chose before the page was loaded anew stays.
+        """
+        language = visitors_language(request)
+        untouched = language != "ko" and text == EXAMPLES[0]
+        readable = next(one for one in EXAMPLES if one.isascii()) if untouched else gr.skip()
+        languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
+        return readable, self._engines(language, engine), languages
+
+    def _engines(self, language: Language, chosen: str | None) -> Any:
+        """Offer the lipsync engines that can draw now, where there are several, with the one that was CHOSEN.
 
         The one that is set is offered even if it cannot: then the reason is shown, and visitors may take another.
         """
@@ -79,7 +87,7 @@ class Speaking:
         problem = problems.get(setting)
         return gr.update(
             choices=list(zip(labels, (AUTO, *offered), strict=True)),
-            value=setting,
+            value=chosen if chosen in (AUTO, *offered) else setting,
             info=problem and problem.in_language(language),
             visible=len(offered) > 1,
         )
@@ -96,22 +104,22 @@ class Speaking:
         while not self._warm.is_set():
             await asyncio.sleep(LOOK_SECONDS)
 
-    def on_avatar(self, request: gr.Request, avatar: str | None) -> Any:
-        """Offer the resolutions of AVATAR, the largest first."""
+    def on_avatar(self, request: gr.Request, avatar: str | None, chosen: str | None) -> Any:
+        """Offer the resolutions of AVATAR, the largest first; the one that was CHOSEN stays, if there is it."""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         seen = self._visitors.for_page(request.request)
         found = [pack.resolution for pack in seen.list() if pack.name == avatar]
-        return gr.update(choices=found, value=found[0]) if found else gr.skip()
+        return gr.update(choices=found, value=chosen if chosen in found else found[0]) if found else gr.skip()
 
-    def on_tts_engine(self, request: gr.Request, engine: str | None) -> Any:
-        """Offer the voices of ENGINE."""
+    def on_tts_engine(self, request: gr.Request, engine: str | None, chosen: str | None) -> Any:
+        """Offer the voices of ENGINE; the one that was CHOSEN stays, if it is one of them."""
         voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
         if engine is not None:
             try:
                 voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
             except PipelineError as error:  # the service cannot be asked; its default voice stays
                 logger.warning("no voices of %s: %s", engine, error)
-        return gr.update(choices=voices, value=CUSTOM_VOICE)
+        return gr.update(choices=voices, value=chosen if chosen in {one for _, one in voices} else CUSTOM_VOICE)
 
     def on_api(
         self,
@@ -142,7 +150,7 @@ class Speaking:
         audio: str | None = None,
         engine: str | None = None,
         language: str | None = None,
-    ) -> AsyncIterator[tuple[str | None, dict[str, Any], str]]:
+    ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
         With a recording, a text that is still one of the examples is not taken for what it says.
@@ -169,7 +177,20 @@ class Speaking:
         except PipelineError as error:
             failed = Failed(error)
             yield None, {**to_json(failed, task_id, reader), **bar.at_event(failed, reader)}, task_id
-            raise gr.Error(error.message.in_language(reader), print_exception=False) from None
+            # clients get it; the page has it at the bar, and need not show it twice
+            raise gr.Error(error.message.in_language(reader), visible=False, print_exception=False) from None
+
+    async def say(
+        self, request: gr.Request, text: str, *settings: Any
+    ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
+        """Make a video of an avatar that says a recording, the last but two of SETTINGS; see ``generate``."""
+        if settings[-3] is None:
+            language = visitors_language(request)
+            yield None, bar.at(WITHOUT_RECORDING.in_language(language), 1.0, "failed"), ""
+            return
+        async with aclosing(self.generate(request, text, *settings)) as stages:
+            async for stage in stages:
+                yield stage
 
 
 def _body(
@@ -185,10 +206,10 @@ def _body(
     """Return a request as REST takes it."""
     return {
         "text": text,
-        "avatar": avatar,
+        "avatar": avatar or None,
         "resolution": resolution,
         "tts_engine": tts_engine,
-        "tts_voice": tts_voice,
+        **({} if tts_voice in (None, CUSTOM_VOICE) else {"tts_voice": tts_voice}),  # else the engine chooses
         "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         "engine": engine,
         "language": language or None,

@@ -43,6 +43,7 @@ WORDS = {
     "language": Message("글의 언어", "Language of the text"),
     "player": Message("재생", "Player"),
     "status": Message("진행 상태", "Status"),
+    "length": Message("글자 수", "Length"),
     "details": Message("자세히: 소리, 음소, 입 모양", "Details: sound, phonemes, mouths"),
     "inspection": Message("소리와 입 모양", "Sound and mouth"),
     "make_help": Message(
@@ -73,9 +74,11 @@ WORDS = {
     "really_delete": Message("예, 지우기", "Yes, delete it"),
     "keep": Message("그대로 두기", "Keep it"),
     "api_help": Message(
-        "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](api/openapi.json)",
+        "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](api/openapi.json)\n\n"
+        "다른 웹사이트의 JavaScript에서 부르려면 서버의 `ALLOWED_ORIGINS`에 그 사이트의 주소를 적어야 합니다.",
         "Requests that make the same video with the settings chosen now. All of it is described at "
-        "[/api/openapi.json](api/openapi.json).",
+        "[/api/openapi.json](api/openapi.json).\n\n"
+        "For JavaScript on another web site, name that site in `ALLOWED_ORIGINS` on the server.",
     ),
 }
 _OURS = "page_"
@@ -87,6 +90,7 @@ I18N = gr.I18n(
 AUTOMATIC = Message("자동", "Automatic")
 READY = Message("준비됨", "Ready")
 WARMING = Message("준비 중... 지금 시작해도 됩니다", "Getting ready... you can start already")
+WITHOUT_RECORDING = Message("녹음 파일을 먼저 올리거나 녹음해 주세요.", "Upload or record what is to be said first.")
 WAITING = Message("대기 중...", "Waiting...")
 STOPPING = Message("중지 중...", "Stopping...")
 STOPPED = Message("중지됨", "Stopped")

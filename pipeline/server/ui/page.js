@@ -1,0 +1,201 @@
+// What the page does around Gradio's components: keeps what was written, tells when the server is away, takes keys.
+//
+// Runs in the document's head, before anything of Gradio is there.
+
+(() => {
+    const korean = navigator.language.startsWith('ko');
+    const said = (ko, en) => (korean ? ko : en);
+    document.documentElement.lang = said('ko', 'en');
+
+    // --- what survives the page being loaded anew, in this tab
+    const NAME = 'talking-avatar';
+    const kept = (() => {
+        try {
+            return JSON.parse(sessionStorage.getItem(NAME)) ?? {};
+        } catch {
+            return {}; // it may be forbidden
+        }
+    })();
+    const before = structuredClone(kept);
+    let restored = false; // until then what changes is what Gradio itself fills in
+
+    function keep(what) {
+        Object.assign(kept, what);
+        try {
+            sessionStorage.setItem(NAME, JSON.stringify(kept));
+        } catch {
+            // forbidden, or full: the page works without
+        }
+    }
+
+    const { content: first, dataset } = document.querySelector('meta[name=avatar]');
+    const root = new URL(dataset.root || '/', location).pathname.replace(/[/]$/, ''); // under which visitors see the server
+    const pictureOf = (avatar) => `${root}/assets/idle/${encodeURIComponent(avatar)}.jpg`;
+
+    window.page = {
+        // What the player shows: the stage of the page's task, and the chosen avatar while nobody speaks, in no more
+        // than the chosen resolution.
+        shown(stage, avatar, resolution, gallery) {
+            if (!avatar) return stage;
+            keep({ avatar });
+            const sizes = gallery?.avatars?.find((one) => one.name === avatar)?.resolutions;
+            const small = sizes?.filter((size) => parseInt(size) <= parseInt(resolution));
+            const clip = (size) => [size, `${root}/assets/idle/${encodeURIComponent(avatar)}_${size}.mp4`];
+            const clips = sizes && Object.fromEntries((small.length ? small : sizes).map(clip));
+            return { ...stage, idle: { picture: pictureOf(avatar), clips } };
+        },
+        // The stage and the fields, as they were before, or else as they are NOW.
+        restore(...now) {
+            restored = true;
+            if (before.tab) setTimeout(() => tabs()[before.tab]?.click());
+            const fields = before.fields?.length === now.length - 1 ? before.fields : now.slice(1);
+            return [before.stage ? { ...before.stage, kept: true } : now[0], ...fields];
+        },
+        fields(...fields) {
+            if (restored) keep({ fields });
+        },
+        stage(stage) {
+            if (!restored || stage.kept) return;
+            keep({ running: ['queued', 'running'].includes(stage.state) });
+            if (stage.state === 'done' && stage.video_url) keep({ stage });
+        },
+    };
+    const tabs = () => document.querySelectorAll('[role=tab]');
+    addEventListener('click', (event) => {
+        const tab = [...tabs()].indexOf(event.target.closest('[role=tab]'));
+        if (tab >= 0) keep({ tab });
+    });
+
+    // --- the server
+    const LOOK = 1500; // milliseconds between two looks whether it is there
+    const PATIENCE = 5000; // milliseconds that it may take to answer
+    const RECENT = 15000; // milliseconds for which the connection is remembered to have been lost
+    const AWAY = said(
+        '서버에 연결할 수 없습니다. 쓴 글과 고른 것은 그대로 두고, 다시 연결되면 알려 드립니다.',
+        'The server cannot be reached. What you wrote and chose is kept; the page tells you when the server is back.',
+    );
+    const BACK = said('서버에 다시 연결되었습니다.', 'The server is back.');
+    const ANEW = said(
+        '서버와 연결이 끊겨 화면을 다시 불러왔습니다. 글과 설정, 마지막 영상은 그대로입니다.',
+        'The connection was lost, so the page was loaded again. Your text, choices and last video are still here.',
+    );
+    const DROPPED = said(' 만들던 영상은 중단되었으니 다시 눌러 주세요.', ' The video in the making was dropped: press again.');
+    const note = document.createElement('div');
+    note.id = 'connection';
+    note.setAttribute('role', 'status');
+    let away = false;
+    let forgetting = 0;
+
+    function tell(text, milliseconds = 0) {
+        clearTimeout(forgetting);
+        note.textContent = text;
+        if (milliseconds) forgetting = setTimeout(() => (note.textContent = ''), milliseconds);
+    }
+
+    function isAway(now) {
+        if (now) keep({ lost: Date.now() });
+        if (now === away) return;
+        away = now;
+        document.documentElement.classList.toggle('away', away);
+        if (away) tell(AWAY);
+        else tell(BACK, 8000);
+    }
+
+    async function look() {
+        if (!navigator.onLine) return isAway(true);
+        try {
+            const signal = AbortSignal.timeout(PATIENCE);
+            await fetch(`${root}/gradio_api/app_id`, { cache: 'no-store', signal });
+            isAway(false);
+        } catch {
+            isAway(true);
+        }
+    }
+
+    async function watch() {
+        if (document.visibilityState === 'visible') await look();
+        setTimeout(watch, LOOK);
+    }
+
+    addEventListener('offline', () => isAway(true));
+    addEventListener('online', look);
+    document.addEventListener('DOMContentLoaded', () => {
+        document.body.prepend(note);
+        if (before.running) tell(ANEW + DROPPED, 20000);
+        else if (Date.now() - before.lost < RECENT) tell(ANEW, 20000);
+        keep({ running: false, lost: 0 });
+        setTimeout(watch, LOOK);
+    });
+    // what is pressed now would only have Gradio give up
+    addEventListener('click', (event) => {
+        if (!away || !event.target.closest('#generate, #say, #make')) return;
+        event.stopImmediatePropagation();
+        tell(AWAY);
+        note.animate({ opacity: [0.3, 1] }, 400);
+    }, true);
+
+    // --- keys
+    addEventListener('keydown', (event) => {
+        if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+        const button = { text: '#generate', said: '#say' }[event.target.closest?.('#text, #said')?.id];
+        if (!button) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        setTimeout(() => document.querySelector(button)?.click()); // after Gradio has seen the last letter
+    }, true);
+
+    // --- files
+    // Browsers call every webm, mp4 and 3gp a video, also where it holds sound alone; Gradio then refuses a recording.
+    // Some have no name for a kind at all. Whether there is sound in it, the server hears.
+    const mayBeSound = (file) => /^$|^video\/|^application\/(?!pdf|zip|json|msword)/.test(file.type);
+    function asSound(files) {
+        const transfer = new DataTransfer();
+        for (const file of files) {
+            const type = `audio/${file.type.split('/')[1] || 'unknown'}`;
+            transfer.items.add(mayBeSound(file) ? new File([file], file.name, { type }) : file);
+        }
+        return transfer;
+    }
+    addEventListener('change', ({ target }) => {
+        if (target.type !== 'file' || !target.closest('#audio') || ![...target.files].some(mayBeSound)) return;
+        target.files = asSound(target.files).files;
+    }, true);
+    addEventListener('drop', (event) => {
+        const files = [...(event.dataTransfer?.files ?? [])];
+        if (!event.target.closest?.('#audio') || !files.some(mayBeSound)) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        const again = { bubbles: true, cancelable: true, dataTransfer: asSound(files) };
+        event.target.dispatchEvent(new DragEvent('drop', again));
+    }, true);
+
+    // What a browser has recorded says nothing of its length; going to its end has the browser find out.
+    addEventListener('loadedmetadata', ({ target }) => {
+        if (target.duration !== Infinity || target.closest('#video')) return;
+        target.addEventListener('durationchange', () => (target.currentTime = 0), { once: true });
+        target.currentTime = Number.MAX_SAFE_INTEGER;
+    }, true);
+
+    // --- the avatar, before Gradio's page is there, and at the place where that is going to show it
+    const avatar = kept.avatar ?? first;
+    if (avatar) {
+        const look = new Image();
+        Object.assign(look, { id: 'first-look', alt: '', src: pictureOf(avatar), fetchPriority: 'high' });
+        const place = new MutationObserver(() => {
+            const screen = document.querySelector('#video .screen');
+            if (screen?.matches('.alive, .filled')) {
+                look.remove();
+                place.disconnect();
+                return;
+            }
+            const home = screen ?? document.querySelector('#stop')?.closest('.column') ?? document.body;
+            if (home && look.parentElement !== home) home.prepend(look);
+        });
+        look.addEventListener('error', () => {
+            look.remove();
+            place.disconnect();
+        });
+        const all = { childList: true, subtree: true, attributeFilter: ['class'] };
+        place.observe(document.documentElement, all);
+    }
+})();

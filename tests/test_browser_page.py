@@ -1,0 +1,337 @@
+"""A real browser on what the page does around the avatar: keys, files, messages, a shared link, a lost server."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+import requests
+
+from tests.conftest import ROOT, Server, running, wait_for
+from tests.recordings import record
+from tests.test_browser import FINISHED, MOVED, VIDEO, write
+from tests.test_browser_studio import opened
+
+NOTE = "#connection"
+VISIBLE_TEXTS = """(text) => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let count = 0;
+    while (walker.nextNode()) {
+        count += walker.currentNode.nodeValue.includes(text) && walker.currentNode.parentElement.checkVisibility();
+    }
+    return count;
+}"""
+"""How often a text can be seen."""
+CONTRAST = """(element) => {
+    const parts = (color) => color.match(/[\\d.]+/g).slice(0, 3).map((part) => {
+        const share = part / 255;
+        return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    const light = (color) => parts(color).reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+    const style = getComputedStyle(element);
+    const [one, other] = [light(style.color), light(style.backgroundColor)].sort((a, b) => b - a);
+    return (one + 0.05) / (other + 0.05);
+}"""
+"""As WCAG 2 counts it: w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+
+
+@pytest.fixture
+def page(browser: Any, fake_server: Server) -> Any:
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, "en")
+    yield page
+    assert page.faults == []
+    page.context.close()
+
+
+# --- nothing on the face
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_captions_and_controls_lie_under_the_picture(browser: Any, fake_server: Server, width: int) -> None:
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, "ko", width)
+    write(page, "brisk one two three four five six seven eight nine ten. " + "word " * 5)
+    page.wait_for_function("() => document.querySelector('#video .said').innerText.length > 10")
+    assert page.evaluate(f"[{VIDEO}.controls, {VIDEO}.textTracks[0].mode]") == [False, "hidden"]
+    page.wait_for_selector("#video .transport")
+    screen = page.locator("#video .screen").bounding_box()
+    for part in ("said", "transport", "captions"):
+        box = page.locator(f"#video .{part}").bounding_box()
+        assert box["y"] >= screen["y"] + screen["height"], part
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width, part
+    assert page.faults == []
+    page.context.close()
+
+
+def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
+    write(page, "brisk " + "word " * 9)
+    page.wait_for_function(MOVED)
+    page.get_by_role("button", name="Pause").click()
+    assert page.evaluate(f"{VIDEO}.paused")
+    page.wait_for_function(FINISHED)
+    page.get_by_role("slider", name="Position").fill("0.5")
+    page.wait_for_function(f"() => Math.abs({VIDEO}.currentTime - {VIDEO}.duration / 2) < 0.1")
+    page.get_by_role("button", name="Mute").click()
+    assert page.evaluate(f"{VIDEO}.muted")
+    page.get_by_role("button", name="Unmute").click()
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(f"() => !{VIDEO}.paused && {VIDEO}.currentTime > {VIDEO}.duration / 2 + 0.1")
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("() => document.fullscreenElement?.matches('.player')")  # with its captions
+    assert page.locator("#video .answer").get_attribute("aria-label") == "What the avatar says"
+
+
+# --- keys, lengths, what can be seen
+
+
+@pytest.mark.parametrize("key", ["Control+Enter", "Meta+Enter"])
+def test_a_key_sends_the_text(page: Any, key: str) -> None:
+    page.fill("#text textarea", "two words")
+    page.press("#text textarea", key)
+    page.wait_for_function(FINISHED)
+    assert page.locator("#text textarea").input_value() == "two words"
+
+
+def test_the_length_of_the_text_is_counted_as_the_server_counts(page: Any) -> None:
+    for text, shown, over in (("", "0 / 5,000", 0), ("가나다 😀", "5 / 5,000", 0), ("a" * 5001, "5,001 / 5,000", 1)):
+        page.fill("#text textarea", text)
+        page.wait_for_function(f"() => document.querySelector('#count').innerText.includes('{shown}')")
+        assert page.locator("#count .over").count() == over
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_the_main_button_can_be_read(browser: Any, fake_server: Server, light: str) -> None:
+    page = opened(browser, fake_server, "en", light=light)
+    button = page.locator("#generate")
+    assert button.evaluate(CONTRAST) >= 4.5
+    button.hover()
+    page.wait_for_timeout(400)  # what fades
+    assert button.evaluate(CONTRAST) >= 4.5
+    page.context.close()
+
+
+def test_the_focus_can_be_seen_everywhere(page: Any) -> None:
+    page.click("#title")
+    seen = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        look = page.evaluate("""() => {
+            const own = document.activeElement;
+            const all = [own, own.closest('label'), own.nextElementSibling].filter(Boolean).map(getComputedStyle);
+            const outlined = all.some((style) => style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2);
+            return [own.tagName + '#' + (own.id || own.className), outlined];
+        }""")
+        if look[0].startswith("BODY"):
+            break
+        assert look[1], look
+        seen.add(look[0])
+    assert len(seen) > 6
+
+
+def test_buttons_are_buttons_in_forced_colours(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en")
+    page.emulate_media(forced_colors="active")
+    write(page, "two words")
+    page.wait_for_function(FINISHED)
+    for button in ("#generate", "#stop", "#video .replay", "#video .captions", "#video .download"):
+        style = page.locator(button).evaluate("one => [getComputedStyle(one).borderTopStyle, one.clientTop]")
+        assert style[0] == "solid" and style[1] >= 1, button
+    page.context.close()
+
+
+# --- messages
+
+
+def test_a_message_is_shown_once_and_says_what_to_do(page: Any) -> None:
+    write(page, "...")
+    page.wait_for_selector("#status .failed")
+    page.wait_for_timeout(500)  # what might still come
+    assert page.evaluate(VISIBLE_TEXTS, "Write letters or numbers") == 1
+    page.get_by_role("tab", name="Audio").click()
+    page.click("#say")
+    page.get_by_text("Upload or record what is to be said first.").wait_for()
+    assert page.evaluate(VISIBLE_TEXTS, "is blank") == 0
+    page.get_by_role("tab", name="Avatars").click()
+    page.click("#make")
+    page.wait_for_selector("#making .failed")
+    page.wait_for_timeout(500)
+    assert page.evaluate(VISIBLE_TEXTS, "Choose a clip or a photo first.") == 1
+
+
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac"), ("3gp", "aac")])
+def test_a_recording_is_taken_whatever_browsers_call_its_container(
+    page: Any, tmp_path: Path, container: str, codec: str
+) -> None:
+    wave, recording = tmp_path / "speech.wav", tmp_path / f"speech.{container}"
+    record(wave, "만나서 반갑습니다.")
+    with av.open(str(wave)) as source, av.open(str(recording), "w") as sink:
+        stream = sink.add_stream(codec, rate=48_000)
+        stream.layout = "mono"
+        resampler = av.AudioResampler(stream.codec_context.format, "mono", 48_000)
+        for frame in source.decode(audio=0):
+            for part in resampler.resample(frame):
+                sink.mux(stream.encode(part))
+        sink.mux(stream.encode(None))
+    page.get_by_role("tab", name="Audio").click()
+    page.set_input_files("#audio input[type=file]", recording)
+    page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
+    page.click("#say")
+    page.wait_for_function(FINISHED)
+    assert "NaN" not in page.inner_text("#audio")
+
+
+def test_the_length_of_what_a_browser_recorded_is_found_out(page: Any) -> None:
+    """As of the webcam: a webm that is written as it comes says nothing of its length."""
+    page.evaluate("""async () => {
+        const canvas = document.createElement('canvas');
+        const context = canvas.getContext('2d');
+        const recorder = new MediaRecorder(canvas.captureStream(25));
+        const parts = [];
+        recorder.ondataavailable = (event) => parts.push(event.data);
+        const over = new Promise((stopped) => (recorder.onstop = stopped));
+        recorder.start(100);
+        const from = performance.now();
+        while (performance.now() - from < 1000) {
+            context.fillRect(0, 0, performance.now() % 100, 50);
+            await new Promise(requestAnimationFrame);
+        }
+        recorder.stop();
+        await over;
+        window.filmed = document.createElement('video');
+        window.lengths = [];
+        filmed.addEventListener('durationchange', () => lengths.push(filmed.duration));
+        filmed.src = URL.createObjectURL(new Blob(parts, { type: 'video/webm' }));
+        document.body.append(filmed);
+    }""")
+    page.wait_for_function("() => Number.isFinite(filmed.duration) && filmed.currentTime === 0")
+    assert page.evaluate("lengths[0] === Infinity") and 0.5 < page.evaluate("filmed.duration") < 3
+
+
+# --- a shared link
+
+
+def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None:
+    text = server.get("/").text
+    told = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[a-z:]+)" content="([^"]*)"', text))
+    assert len(re.findall('property="og:title"', text)) == 1 and "Gradio" not in "".join(told.values())
+    assert told["og:title"] == told["twitter:title"] == "실시간 립싱크 아바타 / Real-time talking avatar"
+    assert "person on video" in told["og:description"] and told["og:url"].startswith("http")
+    assert told["og:image"] == told["twitter:image"] == server.url + "/assets/card.jpg"
+    picture = requests.get(told["og:image"], timeout=30)
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR).shape == (630, 1200, 3)
+
+
+# --- one state, and nobody held up
+
+
+@pytest.mark.slow
+def test_stop_stops_what_is_made_on_both_sides_and_frees_the_line(page: Any, fake_server: Server) -> None:
+    clip = ROOT / "examples" / "talk_long.mp4"
+    page.get_by_role("tab", name="Avatars").click()
+    page.set_input_files("#clip input[type=file]", clip)
+    page.wait_for_selector("#faces img")
+    page.fill("#name textarea, #name input", "left_over")
+    page.check("#consent input")
+    page.click("#make")
+    page.get_by_text("Measuring the face").wait_for()
+    children = preparations(fake_server)
+    assert len(children) == 1
+    page.click("#stop")
+    stopped = time.monotonic()
+    wait_for(lambda: not preparations(fake_server))
+    freed = time.monotonic() - stopped
+    page.wait_for_function("""() => ['#status', '#making']
+        .every((bar) => document.querySelector(`${bar} .message`).innerText === 'Stopped')""")
+    assert "left_over" not in fake_server.get("/api/avatars").text
+    assert freed < 20  # by hanging it would be a minute; how quick it is, is measured elsewhere
+
+
+def preparations(server: Server) -> list[str]:
+    """Return the processes of SERVER that prepare avatars."""
+    shown = subprocess.run(
+        ["ps", "--ppid", str(server.process.pid), "-o", "args="], capture_output=True, text=True, check=False
+    )
+    return [line for line in shown.stdout.splitlines() if "pipeline.avatar.prepare" in line]
+
+
+# --- a server that is away
+
+
+def test_what_was_written_chosen_and_made_survives_a_server_that_dies(
+    browser: Any, fake_packs: Path, tmp_path: Path
+) -> None:
+    command = ["-m", "tests.fakes", str(fake_packs)]
+    with running(command, tmp_path) as server:
+        page = opened(browser, server, "en")
+        page.click("#portraits label[title=solo]")
+        page.click("#settings > button")
+        page.click("#resolution input")
+        page.get_by_role("option", name="480p").click()
+        write(page, "two words")
+        page.wait_for_function(FINISHED)
+        address = page.locator("#video .download").get_attribute("href")
+        page.fill("#text textarea", "written before it died")
+        server.process.kill()
+        server.process.wait()
+        killed = time.monotonic()
+        page.locator(NOTE).filter(has_text="cannot be reached").wait_for()
+        assert time.monotonic() - killed < 10  # three seconds where nothing else needs the machine
+        page.click("#generate")  # is not lost in an error of Gradio's
+        assert page.locator(NOTE).inner_text().startswith("The server cannot be reached")
+        page.fill("#text textarea", "written while it was away")
+        with running(command, tmp_path, GRADIO_SERVER_PORT=str(server.port)):
+            page.locator(NOTE).filter(has_text="The server is back.").wait_for()
+            page.reload()
+            page.locator(NOTE).filter(has_text="Your text, choices and last video are still here.").wait_for()
+            page.wait_for_selector("#portraits label[title=solo] input:checked", state="attached")
+            page.click("#settings > button")
+            page.wait_for_function("() => document.querySelector('#resolution input')?.value === '480p'")
+            assert page.locator("#text textarea").input_value() == "written while it was away"
+            assert page.locator("#video .download").get_attribute("href") == address
+            page.click("#video .replay")
+            page.wait_for_function(MOVED)
+            write(page, "three more words")
+            page.wait_for_function(f"() => ({FINISHED})() && {VIDEO}.duration > 1.2")
+        assert page.faults == []
+        page.context.close()
+
+
+def test_a_task_that_a_dying_server_takes_along_is_told(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
+    command = ["-m", "tests.fakes", str(fake_packs)]
+    with running(command, tmp_path) as server:
+        page = opened(browser, server, "ko")
+        write(page, "slow " + "word " * 30)
+        page.wait_for_function(MOVED)
+        server.process.kill()
+        server.process.wait()
+        page.locator(NOTE).filter(has_text="서버에 연결할 수 없습니다").wait_for()
+        with running(command, tmp_path, GRADIO_SERVER_PORT=str(server.port)):
+            page.locator(NOTE).filter(has_text="만들던 영상은 중단되었으니 다시 눌러 주세요").wait_for()
+            page.wait_for_selector("#portraits img")
+            assert page.locator("#text textarea").input_value().startswith("slow word")
+            write(page, "two words")
+            page.wait_for_function(FINISHED)
+        page.context.close()
+
+
+def test_a_visitor_who_is_offline_is_told_and_keeps_the_page(page: Any) -> None:
+    page.fill("#text textarea", "two words")
+    page.evaluate("window.same = true")
+    page.context.set_offline(True)
+    page.click("#generate")
+    page.locator(NOTE).filter(has_text="cannot be reached").wait_for()
+    assert page.locator("#status .message").inner_text() == "Ready"
+    page.context.set_offline(False)
+    page.locator(NOTE).filter(has_text="The server is back.").wait_for()
+    page.click("#generate")
+    page.wait_for_function(FINISHED)
+    assert page.evaluate("window.same")
