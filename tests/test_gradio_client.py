@@ -29,6 +29,14 @@ def test_predict_gives_the_video_its_status_and_its_task(client: Client, fake_se
     assert path.read_bytes() == fake_server.get(status["video_url"]).content
 
 
+@pytest.mark.parametrize("separator", ["\n", "\x85", "\u2028", "\u2029", "\x1e"], ids=ascii)
+def test_no_line_end_in_a_text_breaks_the_clients_stream(client: Client, separator: str) -> None:
+    _, status, _ = client.predict(text=f"one{separator}two", avatar="solo", api_name="/generate")
+    assert status["type"] == "done" and status["text"] == "one\ntwo"
+    with pytest.raises(Exception, match="solo"):  # its sentence arrives whole
+        client.predict(text="one", avatar=f"no{separator}body", api_name="/generate")
+
+
 def test_submit_gives_every_stage(client: Client) -> None:
     job = client.submit(text="one two", avatar="solo", resolution="480p", frame_skip=2, api_name="/generate")
     stages = [status.get("stage", status["type"]) for _, status, _ in job]
