@@ -22,7 +22,7 @@ ABANDONED_SECONDS = 60.0
 KEPT_TASKS = 1000
 """How many finished tasks are remembered at most, however long results are kept."""
 _ID = "[0-9a-f]{32}"
-_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|wav|vtt|json|png)(?P<part>\.part)?")
+_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|vtt|json|png)(?P<part>\.part)?")
 
 
 def is_task_id(text: str) -> bool:
@@ -50,6 +50,11 @@ class Task:
     def video_part(self) -> Path:
         """Where the video grows while it is being made."""
         return part_of(self.video)
+
+    @property
+    def whole(self) -> Path:
+        """Where the copy of the video in one piece lies, once somebody has asked for it."""
+        return self.video.with_suffix(".whole.mp4")
 
     @property
     def record(self) -> Path:

@@ -125,6 +125,7 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
     assert page.evaluate(f"[{VIDEO}.currentTime, {VIDEO}.duration]") == pytest.approx([duration] * 2, abs=0.1)
     assert page.evaluate(f"{VIDEO}.seekable.end(0)") == pytest.approx(duration, abs=0.1)
     address = page.locator("#video .download").get_attribute("href")
+    assert address.startswith("/video/") and address.endswith(".mp4?download=1")
     with page.expect_download() as download:
         page.click("#video .download")
     name = download.value.suggested_filename  # its first words, and the time

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from email.utils import formatdate, parsedate_to_datetime
+from io import BytesIO
 
+import av
 import pytest
 import requests
 
 from tests.conftest import Server
 
-KINDS = ("video", "captions", "audio", "idle", "inspection")
+KINDS = ("video", "download", "captions", "audio", "idle", "inspection")
 
 
 @pytest.fixture(scope="module")
 def addresses(fake_server: Server) -> dict[str, str]:
     done = fake_server.post("/api/v2/lipsync", {"text": "one two", "avatar": "solo"}).json()
     inspection = f"/api/v2/tasks/{done['task_id']}/inspect.png"
-    urls = (done["video_url"], done["captions_url"], done["audio_url"], "/assets/idle/solo_720p.mp4", inspection)
-    return dict(zip(KINDS, urls, strict=True))
+    video = done["video_url"]
+    urls = (video, f"{video}?download=1", done["captions_url"], done["audio_url"], "/assets/idle/solo_720p.mp4")
+    return dict(zip(KINDS, (*urls, inspection), strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,3 +93,75 @@ def test_of_an_idle_clip_what_is_no_range_is_passed_over(fake_server: Server) ->
     assert fake_server.get(url, headers={"Range": "bytes=-0"}).status_code == 416
     head = requests.head(fake_server.url + url, timeout=30)
     assert head.headers["Content-Length"] == str(len(whole)) and head.headers["ETag"]
+
+
+def boxes(content: bytes, *path: bytes) -> list[bytes]:
+    """Return what the boxes of an mp4 hold that lie at PATH."""
+    found, at = [], 0
+    while at < len(content):
+        size, kind = struct.unpack(">I4s", content[at : at + 8])
+        if path and kind == path[0]:
+            inner = content[at + 8 : at + size]
+            found += boxes(inner, *path[1:]) if path[1:] else [inner]
+        at += size
+    return found
+
+
+def lengths(content: bytes) -> list[float]:
+    """Return the seconds that an mp4 tells of itself: the whole, and each track's own."""
+
+    def seconds(box: bytes) -> float:
+        assert box[0] == 0  # a version of 32 bits
+        scale, duration = struct.unpack(">II", box[12:20])
+        return float(duration / scale)
+
+    tracks = boxes(content, b"moov", b"trak", b"mdia", b"mdhd")
+    return [seconds(box) for box in boxes(content, b"moov", b"mvhd") + tracks]
+
+
+def packets(content: bytes) -> list[tuple[int, object, object, bool, bytes]]:
+    with av.open(BytesIO(content)) as container:
+        return sorted(
+            (p.stream.index, p.pts * p.time_base, p.dts * p.time_base, p.is_keyframe, bytes(p))
+            for p in container.demux()
+            if p.dts is not None
+        )
+
+
+@pytest.mark.parametrize("text", ["one", "one two three four five six seven"])
+def test_a_download_is_the_same_video_in_one_piece_that_tells_its_length(fake_server: Server, text: str) -> None:
+    done = fake_server.post("/api/v2/lipsync", {"text": text, "avatar": "solo"}).json()
+    url, seconds = done["video_url"], done["audio_duration"]
+    stream, kept = fake_server.get(url).content, fake_server.get(f"{url}?download=1")
+    assert lengths(stream)[0] == 0  # nobody knew it when these bytes were sent
+    assert lengths(kept.content) == pytest.approx([seconds] * 3, abs=0.05) and seconds > 0.4
+    kinds = [kept.content.find(kind) for kind in (b"ftyp", b"moov", b"mdat")]
+    assert kinds == sorted(kinds) and b"moof" not in kept.content and min(kinds) == 4
+    assert packets(kept.content) == packets(stream)  # nothing is lost, and nothing encoded again
+    assert (
+        kept.headers["Content-Disposition"] == "attachment"
+        and kept.headers["ETag"] != fake_server.get(url).headers["ETag"]
+    )
+    assert fake_server.get(url).content == stream and fake_server.get(f"{url}?download=0").content == stream
+
+
+def test_a_download_waits_for_the_end(fake_server: Server) -> None:
+    with fake_server.stream({"text": "slow one two", "avatar": "solo"}) as events:
+        url = next(event["video_url"] for event in events if "video_url" in event)
+        assert lengths(fake_server.get(f"{url}?download=1").content)[0] > 1
+        assert list(events)[-1]["type"] == "done"
+    assert fake_server.get(f"/video/{'0' * 32}.mp4?download=1").status_code == 404
+    with fake_server.stream({"text": "torn one two", "avatar": "solo"}) as events:
+        url = next(event["video_url"] for event in events if "video_url" in event)
+        assert fake_server.get(f"{url}?download=1").status_code == 404
+
+
+def test_where_no_copy_can_be_written_the_stream_itself_is_sent(fake_server: Server) -> None:
+    done = fake_server.post("/api/v2/lipsync", {"text": "one", "avatar": "solo"}).json()
+    blocked = fake_server.results / f"{done['task_id']}.whole.mp4.part"
+    blocked.mkdir()  # as good as a full disk
+    try:
+        kept = fake_server.get(f"{done['video_url']}?download=1")
+        assert (kept.status_code, kept.content) == (200, fake_server.get(done["video_url"]).content)
+    finally:
+        blocked.rmdir()

@@ -11,15 +11,18 @@ from email.utils import parsedate
 from pathlib import Path
 from typing import BinaryIO
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from pipeline.errors import NotFound
 from pipeline.parts import part_of
 from pipeline.tasks import Task, TaskBook
+from pipeline.video.whole import whole_copy
 
 LOOK_SECONDS = 0.02
 """How often a growing file is looked at for more."""
+LONG_LOOK_SECONDS = 0.1
+"""How often it is looked whether a video is finished that is wanted in one piece."""
 CHUNK = 1 << 16
 """Bytes."""
 _RANGE = re.compile("bytes=[ ]*(?=[0-9-]*[0-9])(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ ]*")
@@ -55,6 +58,18 @@ async def growing_response(path: Path, media_type: str, task: Task, book: TaskBo
         growing.close()
         return Response(media_type=media_type, headers=headers)
     return StreamingResponse(_follow(growing, path), media_type=media_type, headers=headers)
+
+
+async def whole_response(task: Task, book: TaskBook, request: Request) -> Response:
+    """Answer REQUEST with the video of TASK in one piece, to be kept, once it is finished. Raises NotFound."""
+    while not task.video.exists() and book.get(task.id) is not None:
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        await asyncio.sleep(LONG_LOOK_SECONDS)
+    path = await asyncio.to_thread(whole_copy, task.video, task.whole) if task.video.exists() else task.video
+    response = file_response(path, "video/mp4", request)
+    response.headers["Content-Disposition"] = "attachment"  # without a name: the page gives it one
+    return response
 
 
 def file_response(path: Path, media_type: str, request: Request) -> Response:

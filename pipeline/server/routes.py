@@ -42,7 +42,7 @@ from pipeline.server import schema
 from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.avatars import AvatarApi
 from pipeline.server.event_stream import PING, event_text
-from pipeline.server.files import bytes_response, file_response, growing_response
+from pipeline.server.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.inspector import Inspector
 from pipeline.server.language import language_of
 from pipeline.server.metrics import Metrics
@@ -236,8 +236,13 @@ class Api:
         return PlainTextResponse(self.metrics.text(), media_type=METRICS_TYPE)
 
     async def video(self, task_id: str, request: Request) -> Response:
-        """Send a video: finished, with Range; or while it is being made, from its start."""
+        """Send a video: finished, with Range; or while it is being made, from its start.
+
+        With ``?download=1`` it comes finished and in one piece, to be kept.
+        """
         task = self._results_of(task_id)
+        if request.query_params.get("download", "0") not in ("", "0"):
+            return await whole_response(task, self.book, request)
         return await growing_response(task.video, "video/mp4", task, self.book, request)
 
     async def captions(self, task_id: str, request: Request) -> Response:

@@ -400,6 +400,17 @@ METRICS: dict[str, Any] = {
     "responses": {200: _content("text/plain", "Prometheus' text format.")},
 }
 VIDEO: dict[str, Any] = {
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "download",
+                "in": "query",
+                "required": False,
+                "description": "1 waits for the end, and gives a copy in one piece that tells its length.",
+                "schema": {"type": "string", "enum": ["0", "1"]},
+            }
+        ]
+    },
     "response_class": FileResponse,
     "responses": {200: _content("video/mp4", "The video.", binary=True), **_FILE_ANSWERS, **problems(404)},
 }

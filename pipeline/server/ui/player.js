@@ -73,7 +73,8 @@ async function putBack(stage) {
 }
 
 function offer(stage) {
-    file = download.href = stage.video_url;
+    file = stage.video_url;
+    download.href = `${file}?download=1`; // in one piece
     download.download = fileName(stage.text);
     download.hidden = false;
     ends = stage.audio_duration;
