@@ -23,7 +23,7 @@ from pipeline.settings import Settings
 from pipeline.tasks import TaskBook
 
 CROSSFADE = 0.3
-"""Seconds in which a sentence and the idle person around it are seen through each other."""
+"""Seconds in which the idle person and the next sentence are seen through each other."""
 MAX_PAUSE = 600.0
 """Seconds."""
 
@@ -64,12 +64,14 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
             task = book.files_of(uuid.uuid4().hex)
             for _ in generate(request, task, studio):
                 pass
-            clips.append(stack.enter_context(VideoFileClip(str(task.video))))
+            said = stack.enter_context(VideoFileClip(str(task.video)))
             idle.write_bytes(studio.avatars.load(request.pack).video)
-            waiting = stack.enter_context(VideoFileClip(str(idle), audio=False))
-            clips.append(waiting.with_effects([Loop(duration=max(pause, CROSSFADE) + CROSSFADE)]))
-        faded = [clips[0], *(clip.with_effects([CrossFadeIn(CROSSFADE)]) for clip in clips[1:])]
-        whole = stack.enter_context(concatenate_videoclips(faded, method="compose", padding=-CROSSFADE))
+            rest = stack.enter_context(VideoFileClip(str(idle), audio=False))
+            until = said.duration + max(pause, CROSSFADE) + CROSSFADE
+            rest = rest.with_effects([Loop(duration=until)]).subclipped(said.duration)  # it goes on where speech ended
+            turn = concatenate_videoclips([said, rest])
+            clips.append(turn.with_effects([CrossFadeIn(CROSSFADE)]) if clips else turn)
+        whole = stack.enter_context(concatenate_videoclips(clips, method="compose", padding=-CROSSFADE))
         try:
             whole.write_videofile(
                 str(part),
