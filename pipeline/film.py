@@ -45,7 +45,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
     Raises:
         PipelineError: as `generate` raises it; RenderFailed where the film cannot be written.
     """
-    from moviepy import VideoFileClip, concatenate_videoclips
+    from moviepy import VideoClip, VideoFileClip, concatenate_videoclips
     from moviepy.video.fx import CrossFadeIn, Loop
 
     if not sentences or not 0 <= pause <= MAX_PAUSE:
@@ -59,7 +59,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
     idle = folder / "idle.mp4"
     part = part_of(out)
     with ExitStack() as stack:
-        clips = []
+        clips: list[VideoClip] = []
         for request in requests:
             task = book.files_of(uuid.uuid4().hex)
             for _ in generate(request, task, studio):
