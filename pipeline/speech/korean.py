@@ -168,7 +168,19 @@ def _sino_digit(number: int) -> str:
 
 
 def _tens(match: re.Match[str]) -> str:
-    return _sino_digit(int(match["from"])) + _sino_digit(int(match["to"])) + "십"
+    """Say a range of ages: 20~30대 is 이삼십대, 20~40대 이십 대에서 사십대."""
+    low, high = int(match["from"]), int(match["to"])
+    if high == low + 1 and low > 1:
+        return _sino_digit(low) + _sino_digit(high) + "십"
+    return f"{sino(f'{low}0')} 대에서 {sino(f'{high}0')}"
+
+
+def _prices(match: re.Match[str]) -> str:
+    return f"{sino(match['amount'])}에서 {sino(match['to'])}{match['myriad']} {CURRENCIES[match['currency']]}"
+
+
+def _in_code(match: re.Match[str]) -> str:
+    return f"{sino(match['amount'])} {UNITS[match['code']]}"
 
 
 def _event(match: re.Match[str]) -> str:
@@ -237,7 +249,7 @@ _EVENTS = (
 )
 """What is called by its date: 9·11 테러."""
 _HOTLINES = r"11[0-9]|120|12[2579]|13[12]|182|13[0-9]{2}|15[0-9]{2}|16[0-9]{2}"
-_CALLS = "신고|전화|문의|상담|연락|걸|구급|구조|소방|출동|안내|긴급|콜센터|종합상황실|상황실|대원|안전|센터"
+_CALLS = "불러|부르|신고|전화|문의|상담|연락|걸|구급|구조|소방|출동|안내|긴급|콜센터|종합상황실|상황실|대원|안전|센터"
 _ENGLISH_DIGITS = ("제로", "원", "투", "쓰리", "포", "파이브", "식스", "세븐", "에이트", "나인")
 _DOLLARS = {"US": "", "A": "호주 ", "C": "캐나다 ", "HK": "홍콩 ", "NT": "대만 ", "S": "싱가포르 "}
 _SCALES = r" ?(?:thousand|million|billion|trillion|[mb]n|[KMBTkmb])(?![A-Za-z])"
@@ -305,7 +317,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<![A-Za-z\d])[a-z](?=[²³]| ?[=+×÷] ?[\da-z])", lambda m: LETTERS[m[0].upper()]),
         (r"['’‘](?=\d\d(?:년|학번|학년도))", lambda m: ""),
         (rf"(?<![\d.·,])(?P<month>1[0-2]|[1-9])·(?P<day>[12]\d|3[01]|[1-9])(?= ?(?:{_EVENTS}))", _event),
-        (rf"(?<![\d.,~-])(?:112|113|114|118|119|182)(?=[에로를은는의와가과]|으로|이[나란랑]| ?(?:{_CALLS})|[.!?]?$)",
+        (rf"(?<![\d.,~-])(?:112|113|114|118|119|182)(?=[에로를은는의와가과]|으로|이[나란랑]| ?(?:{_CALLS})"
+         rf"|[.!?]?$|\(|[,·/] ?1[12]\d(?!\d))",
          _emergency),
         (rf"(?<![\d.,~-])(?:{_HOTLINES})(?=(?:번?으?로|번?에|번) ?(?:{_CALLS}))", _emergency),
         (rf"(?:(?<=국번 없이 )|(?<=국번없이 ))(?:{_HOTLINES})(?!\d)", _emergency),
@@ -336,11 +349,17 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (rf"{_ALONE}(?P<one>\d{{1,3}})(?:대|대 (?=\d+(?:$|[^\d가-힣]|로|의|이|입)))(?P<other>\d{{1,3}})(?!\d)", _ratio),
         (r"(?<=:\d\d) ?[-–] ?(?=\d{1,2}:\d\d)|(?<=[./]\d\d) ?[-–] ?(?=(?:19|20)\d\d[./]\d\d(?!\d))",
          lambda m: "에서 "),
-        (rf"{_ALONE}(?P<from>[1-8])0 ?[~∼〜～·] ?(?P<to>[2-9])0(?=대(?:$|[^가-힣]|{_one_of(PARTICLES)}))", _tens),
+        (rf"{_ALONE}(?P<from>[1-8])0 ?[~∼〜～·-] ?(?P<to>[2-9])0(?=대(?:$|[^가-힣]|{_one_of(PARTICLES)}))", _tens),
         (rf"{_ALONE}(?:{_FOLLOWING})(?P<gap> ?)(?P<counter>{_one_of(_APPROXIMATE)})"
          rf"(?=$|[^가-힣A-Za-z]|(?<=[만천백억])|{_one_of(PARTICLES)})", _about),
         (rf"{_ALONE}(?P<amount>{_AMOUNT}) ?(?P<unit>{_one_of(UNITS)}) ?[-–~∼〜～] ?(?=\d[\d.,]* ?(?:{_one_of(UNITS)}))",
          lambda m: _measured(m) + "에서 "),
+        (rf"(?P<currency>[{''.join(CURRENCIES)}]) ?(?P<amount>{_AMOUNT}) ?[-–~∼〜～] ?(?P<to>{_AMOUNT})(?!{_SCALES})"
+         rf"(?P<myriad>[천만억조]*)(?: ?(?:{_one_of(set(CURRENCIES.values()))}))?", _prices),
+        (rf"(?<![A-Za-z])(?P<code>USD|KRW|EUR|JPY|CNY|GBP) ?(?P<amount>{_AMOUNT})", _in_code),
+        (r"(?<=(?<![A-Za-z])[A-Z])[~∼〜～](?=[A-Z](?![A-Za-z]))"
+         r"|(?<=(?<![가-힣])[가-힣])[~∼〜～](?=[가나다라마바사아자차카타파하](?![가-힣]))", lambda m: "에서 "),
+        (r"(?:(?<=\d[가-힣])|(?<=\d[가-힣]{2})|(?<=\d[가-힣]{3})) ?[-–] ?(?=\d[\d,.]*[가-힣])", lambda m: "에서 "),
         (rf"(?P<currency>[{''.join(CURRENCIES)}]) ?(?P<amount>{_AMOUNT})(?P<times>{_SCALES})?(?P<myriad>[천만억조]*)"
          rf" ?[-–~∼〜～] ?(?=[{''.join(CURRENCIES)}] ?\d)", lambda m: _price(m) + "에서 "),
         (rf"(?P<from>{_AMOUNT}) ?[~∼〜～] ?(?=[-−]\d)", lambda m: sino(m["from"]) + "에서 "),

@@ -114,6 +114,7 @@ def _line(line: str) -> str:
     line = _MATH.sub(r"\1", line)
     line = _ARROW.sub(_PAUSE, _EMOTICON.sub("", line))
     line = _RANGE.sub(rf"\1{_KEPT_RANGE}", line)
+    line = re.sub(r"(?<=\w)[~|]+(?=\w)", " ", line)
     line = _LEFT.sub("", line).replace(_KEPT_RANGE, "~")
     line = "".join(letter if _is_said(letter) or letter == _PAUSE else " " for letter in line)
     line = _DOUBLED_PAUSE.sub(" ", _USELESS_PAUSE.sub("", _MANY_BLANKS.sub(" ", line))).replace(_PAUSE, ", ")
