@@ -23,9 +23,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, Self
-from unicodedata import category
+from unicodedata import bidirectional, category
 
 _NOT_SHOWN = ("Cc", "Cs", "Zl", "Zp")
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 Language = Literal["ko", "en"]
 
 
@@ -44,9 +45,11 @@ class Message:
 def printable(text: str) -> str:
     """Return TEXT, which may hold a file's name or what a client sent, with escapes for what cannot be shown or sent.
 
-    These are control characters, line ends of Unicode's own and lone surrogates.
+    These are control characters, line ends of Unicode's own, lone surrogates, and what turns the direction of writing.
     """
-    return "".join(f"\\u{ord(one):04x}" if category(one) in _NOT_SHOWN else one for one in text)
+    return "".join(
+        f"\\u{ord(one):04x}" if category(one) in _NOT_SHOWN or bidirectional(one) in _TURNING else one for one in text
+    )
 
 
 class PipelineError(Exception):

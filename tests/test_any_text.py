@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, Verbosity, given, settings
@@ -80,7 +81,8 @@ def captions_of(text: str, studio: Studio, folder: Path) -> str | None:
 
 
 def only_letters(text: str) -> str:
-    return "".join(filter(str.isalnum, text))
+    """Return the letters and digits of TEXT, in whichever of their forms (Ａ is A)."""
+    return "".join(filter(str.isalnum, normalize("NFKC", text)))
 
 
 @pytest.mark.slow

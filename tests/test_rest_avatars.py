@@ -148,6 +148,28 @@ def test_wrong_fields_are_refused(
     assert word in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    "value", ["\0", "x\u2028x", "\u3164", "\U0010ffff", "x\u202e", "𠀀" * 64, "é" * 9999], ids=ascii
+)
+@pytest.mark.parametrize("field", ["name", "consent", "face", "start", "end", "resolutions", "background"])
+def test_odd_letters_in_a_form_are_refused(uploading: Server, field: str, value: str) -> None:
+    answer = send(uploading, b"never opened", **{"name": "x", field: value})
+    assert answer.status_code == 400 and field.rstrip("s") in answer.json()["error"], answer.text
+    assert len(answer.json()["error"]) < 1000 and len(answer.json()["error"].splitlines()) == 1
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "utf-16", "utf-32", "idna", "hex", "\x01", "x" * 999])
+def test_a_form_in_odd_letters_is_refused(uploading: Server, charset: str) -> None:
+    parts = [("name", b"\\ud800+2AA-"), ("consent", b"true"), ('file"; filename="\\ud800\xff', b"x")]
+    body = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (name.encode("latin1"), value)
+        for name, value in parts
+    )
+    headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+    answer = uploading.post("/api/avatars", data=body + b"--b--\r\n", headers=headers)
+    assert answer.status_code == 400 and answer.json()["success"] is False, answer.text
+
+
 def test_bodies_that_are_no_form_are_refused(uploading: Server) -> None:
     for more in (
         {"json": {"name": "x"}},
