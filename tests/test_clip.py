@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 
 from pipeline.avatar.clip import BT601, Clip, open_clip, pictures
 from pipeline.avatar.encode import keep_stream
+from pipeline.avatar.photo import open_photo
 from pipeline.avatar.playback import deinterlaced
 from pipeline.errors import BadClip
 from pipeline.video.frame import Frame
@@ -478,3 +479,17 @@ def test_hidden_pixels_of_a_film_never_show(tmp_path: Path, name: str, codec: st
         np.testing.assert_allclose(picture[135, [60, 180]], [[255, 200, 0]] * 2, atol=8)
         np.testing.assert_allclose(picture[135, [300, 420]], [[0, 0, 255]] * 2, atol=8)
         assert not ((picture[..., 0] > 120) & (picture[..., 1] < 60)).any()  # nowhere red
+
+
+@pytest.mark.parametrize("orientation", MATRICES)
+def test_photos_of_all_eight_orientations_are_upright(tmp_path: Path, orientation: int) -> None:
+    a, b, c, d = MATRICES[orientation]
+    stored = _quarters()
+    upright = stored.T if a == 0 else stored
+    upright = upright[:, :: -1 if (c if a == 0 else a) < 0 else 1][:: -1 if (b if a == 0 else d) < 0 else 1]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("c.png", "c.jpg", "c.webp"):
+        Image.fromarray(stored).convert("RGB").save(tmp_path / name, exif=exif, quality=95)
+        shown = open_photo(tmp_path / name)[..., 1].astype(int)
+        assert shown.shape == upright.shape and np.abs(shown - upright).mean() < 2
