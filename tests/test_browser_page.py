@@ -63,6 +63,8 @@ def test_captions_and_controls_lie_under_the_picture(browser: Any, fake_server: 
     assert page.evaluate(f"[{VIDEO}.controls, {VIDEO}.textTracks[0].mode]") == [False, "hidden"]
     page.wait_for_selector("#video .transport")
     screen = page.locator("#video .screen").bounding_box()
+    whole, captions = (page.locator(f"#video .{part}").bounding_box() for part in ("whole", "captions"))
+    assert whole["x"] + whole["width"] <= captions["x"] or whole["y"] + whole["height"] <= captions["y"]
     for part in ("said", "transport", "captions"):
         box = page.locator(f"#video .{part}").bounding_box()
         assert box["y"] >= screen["y"] + screen["height"], part
@@ -156,6 +158,8 @@ def test_a_message_is_shown_once_and_says_what_to_do(page: Any) -> None:
     page.wait_for_timeout(500)  # what might still come
     assert page.evaluate(VISIBLE_TEXTS, "Write letters or numbers") == 1
     page.get_by_role("tab", name="Audio").click()
+    assert page.inner_text("#said_count").strip().endswith("0 / 5,000")
+    assert page.get_by_text("Error", exact=True).count() == 0
     page.click("#say")
     page.get_by_text("Upload or record what is to be said first.").wait_for()
     assert page.evaluate(VISIBLE_TEXTS, "is blank") == 0

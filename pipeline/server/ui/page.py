@@ -74,7 +74,7 @@ PLAYER, PLAYER_CSS, *PLAYER_JS = (
 STAGE = "(...shown) => window.page.shown(...shown)"
 KEEP_STAGE, KEEP_FIELDS = "(stage) => window.page.stage(stage)", "(...fields) => window.page.fields(...fields)"
 RESTORE = "(...now) => window.page.restore(...now)"
-COUNT = "(text, count) => ({...count, length: [...text].length})"
+COUNT = "(text, count) => ({...count, length: [...(text ?? '')].length})"
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }

@@ -212,5 +212,5 @@ def _body(
         **({} if tts_voice in (None, CUSTOM_VOICE) else {"tts_voice": tts_voice}),  # else the engine chooses
         "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
         "engine": engine,
-        "language": language or None,
+        **({"language": language} if language else {}),
     }
