@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.avatar.animation import animated_pictures, open_animation
+from pipeline.avatar.clip import open_clip, pictures
 from pipeline.avatar.kinds import kind_of
 from pipeline.avatar.photo import BACKGROUND
 from pipeline.errors import BadClip
@@ -121,3 +123,36 @@ def test_a_broken_one_is_refused(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(BadClip, match="cannot be read"):
             list(animated_pictures(open_animation(path, None, None, BACKGROUND), 64, 48))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "ending"),
+    [
+        ("libvpx-vp9", "yuva420p", "webm"),
+        ("libvpx", "yuva420p", "webm"),
+        ("prores_ks", "yuva444p10le", "mov"),
+        ("qtrle", "argb", "mov"),
+        ("png", "rgba", "mov"),
+        ("ffv1", "yuva420p", "mkv"),
+    ],
+)
+def test_what_is_hidden_in_a_video_stays_hidden(tmp_path: Path, codec: str, pix_fmt: str, ending: str) -> None:
+    picture = np.zeros((96, 128, 4), np.uint8)
+    picture[:, :64] = (255, 0, 0, 0)  # hidden red
+    picture[:, 64:] = (200, 200, 200, 255)
+    path = tmp_path / f"a.{ending}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"auto-alt-ref": "0"} if "vpx" in codec else {})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, pix_fmt
+        for number in range(15):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgba")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    clip = open_clip(path)
+    assert not clip.plain
+    frames = list(pictures(clip, 128, 96, (0, 0, 255)))
+    assert len(frames) == 15
+    for frame in frames:
+        assert frame.uv[0][24, 8] > 220 and frame.uv[1][24, 8] < 125  # blue, not red
+        assert abs(_grey(frame)[48, 110] - 200) <= 4

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, median_filter
 
 from pipeline.avatar.basis import head_pose
+from pipeline.avatar.covers import mouth_score
 from pipeline.avatar.faces import box_of
 from pipeline.avatar.footage import PATCH, Footage
 from pipeline.errors import BadClip
@@ -17,6 +18,10 @@ SMALLEST_FACE = 60
 """Pixels across, in the source as well as at the working size."""
 TURNED = 45.0
 """Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
+HIDDEN, DOUBTFUL = -1.3, -0.6
+"""A mouth with a lower score (see ``mouth_score``) is covered, or may be."""
+_LOOK_SECONDS = 0.2
+"""How often it is looked whether it is."""
 COVERED = 0.62
 """A face whose nose and mouth resemble the clip's usual one less than this (correlation) is covered..."""
 _TURNING = 0.01
@@ -41,6 +46,8 @@ class Findings:
     gap: np.ndarray
     yaw: np.ndarray
     width: float
+    doubtful: bool = False
+    """Whether the mouth that can be made to speak may be covered."""
 
     @property
     def speaking(self) -> bool:
@@ -61,7 +68,14 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
     yaw = median_filter(head_pose(points).yaw, 1 + 2 * round(0.04 * fps), mode="nearest")
     missing = missing & ~_short_runs(missing, _BRIDGED_SECONDS * fps)
     turned = ~missing & _with_hysteresis(np.abs(yaw), TURNED, TURNED - 3)
-    covered = _covered(footage, yaw, missing | turned)
+    hidden, doubtful = _hidden(footage, missing | turned | ~footage.found)
+    bad = missing | turned | hidden
+    if bad.all() and hidden.any():
+        raise BadClip(
+            "입이 계속 가려져 있습니다(마스크, 마이크, 손, 자막 등). 입이 보이는 파일을 사용하세요.",
+            "The mouth is covered throughout (a mask, a microphone, a hand, text...). Use a file that shows it.",
+        )
+    covered = hidden | _covered(footage, yaw, bad)
     bad = missing | turned | covered
     usable = ~bad & ~_short_runs(~bad, _SHORTEST_SECONDS * fps)
     if not usable.any():
@@ -73,7 +87,7 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
             "No frame can be used: the face is turned away by more than 45 degrees, or covered, throughout. "
             "Use a clip of a person facing the camera.",
         )
-    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, width)
+    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, width, doubtful)
     return findings, points
 
 
@@ -141,6 +155,25 @@ def _likeness(footage: Footage, fair: np.ndarray) -> np.ndarray:
     usual = np.median(middle[fair], axis=0)
     likeness: np.ndarray = middle @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
     return likeness
+
+
+def _hidden(footage: Footage, bad: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return where the mouth is covered, not only for a moment, (frames,), and whether it may be elsewhere.
+
+    BAD frames are not looked at.
+    """
+    hidden = np.zeros_like(bad)
+    looked = np.flatnonzero(~bad)[:: max(1, round(_LOOK_SECONDS * float(footage.fps)))]
+    if not len(looked):
+        return hidden, False
+    scores = np.array([mouth_score(footage.frame(number), footage.points[number]) for number in looked])
+    scores = median_filter(scores, 5, mode="nearest")
+    nearest = np.abs(np.arange(len(bad))[:, None] - looked).argmin(1)
+    # a part is only told from the rest where that clearly shows a mouth
+    if scores.max() < HIDDEN or (scores.min() < HIDDEN and np.median(scores[scores >= HIDDEN]) > 0):
+        hidden = ~bad & (scores < HIDDEN)[nearest]
+    left = scores[scores >= HIDDEN] if hidden.any() else scores
+    return hidden, bool(len(left)) and float(np.median(left)) < DOUBTFUL
 
 
 def _covered(footage: Footage, yaw: np.ndarray, bad: np.ndarray) -> np.ndarray:

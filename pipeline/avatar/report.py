@@ -67,6 +67,13 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
             "Where the face is covered the mouth does not move. Keep hands and microphones away from it.",
         ),
         (
+            "covered",
+            everywhere & (findings.doubtful and not findings.covered.any()),
+            middle,
+            "무언가가 입을 가리고 있는 것 같습니다. 그렇다면 그 위에 입이 그려집니다. 입이 보이는 파일을 사용하세요.",
+            "Something seems to cover the mouth. If so, a mouth is drawn upon it: use a file that shows the mouth.",
+        ),
+        (
             "small",
             everywhere & (findings.width < small),
             middle,
