@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pipeline.errors import Unavailable
 
@@ -41,11 +42,11 @@ def unwritable(error: OSError) -> Unavailable:
     )
 
 
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a new temporary folder, also where the folder of all such folders was deleted. Raises Unavailable."""
+def temporary_folder(where: Path) -> tempfile.TemporaryDirectory[str]:
+    """Return a new temporary folder in WHERE, also where that was deleted. Raises Unavailable."""
     with writing():
-        restore_temporary()
-        return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        where.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True)
 
 
 def restore_temporary() -> None:

@@ -8,6 +8,7 @@
     ├── NotAllowed               401  the server asks for a key, and none of its keys came with the request
     ├── Forbidden                403  an avatar that belongs to the program is not deleted by anybody
     ├── NotFound                 404  no such avatar, resolution, task or file
+    ├── TooSlow                  408  the body of a request does not come in time
     ├── Conflict                 409  an Idempotency-Key came before, with another request; an avatar's name is taken
     ├── Unavailable              503  a speech or lipsync engine cannot work now (no key, no weights, busy)
     │   └── QueueFull            503  too many tasks wait already
@@ -108,6 +109,19 @@ class Forbidden(PipelineError):
     """An avatar that came with the program, or that its owner put there, is not deleted by anybody."""
 
     status = 403
+
+
+class TooSlow(PipelineError):
+    """The body of a request does not come in time."""
+
+    status = 408
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "요청 본문이 너무 느리게 오거나 끊겼습니다. 연결을 확인하고 다시 보내세요.",
+            "The body of the request comes too slowly, or has stopped. Check the connection, and send it again.",
+        )
 
 
 class Conflict(PipelineError):

@@ -206,6 +206,7 @@ def saying(
         if request.text:
             with best_effort("captions"):
                 captions = stack.enter_context(CaptionWriter(task.captions))
+        task.grown.tell()
         speaker = Speaker(speak(stop), spool, avatar.fps, request.frame_skip, studio.espeak, stop, captions)
         try:
             yield speaker
@@ -231,11 +232,13 @@ def render_video(
 
     colors = avatar.clip.colors
     with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, colors, encoder) as writer:
+        task.grown.tell()
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()
                 writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
-                writer.write_frame(frame)
+                if writer.write_frame(frame):
+                    task.grown.tell()
                 if time.perf_counter() - told >= PROGRESS_SECONDS:
                     told = time.perf_counter()
                     yield count

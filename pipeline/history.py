@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from pipeline.events import Done, Event, Failed
+from pipeline.news import News
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class History:
         """How many have left."""
         self._told: list[Told] = []
         self._number = 0
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._news = News()
         self._lock = threading.Lock()
 
     @property
@@ -66,19 +66,12 @@ class History:
             if len(self._told) > 1 and type(event) is type(self._told[-1].event) is type(self._told[-2].event):
                 self._told.pop()
             self._told.append(Told(self._number, time.monotonic() - self.asked, event))
-            waiting = list(self._waiting)
-        for loop, news in waiting:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends and nobody listens
-                loop.call_soon_threadsafe(news.set)
+        self._news.tell()
         return True
 
     async def follow(self, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
         """Yield every event whose number is above AFTER, to the last; None when nothing came for HEARTBEAT seconds."""
-        news = asyncio.Event()
-        waiter = asyncio.get_running_loop(), news
-        with self._lock:
-            self._waiting.add(waiter)
-        try:
+        with self._news.waiting() as news:
             while True:
                 news.clear()
                 ended = self.ended  # asked first: what is told before the end must not be missed
@@ -89,9 +82,7 @@ class History:
                 if ended:
                     return
                 try:
-                    await asyncio.wait_for(news.wait(), heartbeat)
+                    async with asyncio.timeout(heartbeat):  # wait_for may pass over that it is cancelled
+                        await news.wait()
                 except TimeoutError:
                     yield None
-        finally:
-            with self._lock:
-                self._waiting.discard(waiter)

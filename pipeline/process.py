@@ -18,6 +18,8 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, BinaryIO
 
+import anyio
+
 from pipeline.cancel import CancelToken
 from pipeline.disk import restore_temporary, writing
 from pipeline.errors import BadClip, PipelineError, RenderFailed, TookTooLong, Unavailable
@@ -69,7 +71,8 @@ async def run(
                 if seconds and time.monotonic() - started > seconds:
                     raise TookTooLong(seconds)
                 with contextlib.suppress(TimeoutError):
-                    line = await asyncio.wait_for(process.stdout.readline(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):  # wait_for may pass over that it is cancelled
+                        line = await process.stdout.readline()
                     if not line:
                         break
                     told = json.loads(line)
@@ -81,7 +84,8 @@ async def run(
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await asyncio.shield(process.wait())
+            with anyio.CancelScope(shield=True):  # a server cancels again and again
+                await process.wait()
 
 
 def _died(module: str, status: int | None, complaints: BinaryIO) -> RenderFailed:

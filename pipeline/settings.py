@@ -73,6 +73,11 @@ class Settings:
     elevenlabs_timeout: float = 30.0
     """Seconds without a byte after which the service counts as hanging."""
 
+    @property
+    def uploads(self) -> Path:
+        """Where what visitors send lies; emptied when the server starts."""
+        return self.results / "uploads"
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from ENVIRON (by default the process's own, after loading ``.env``).

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.cancel import CancelToken
 from pipeline.history import History
+from pipeline.news import News
 from pipeline.parts import part_of
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ class Task:
     """One request on its way to a video.
 
     id: 32 hex digits that cannot be guessed; video, audio, captions: where the results go; grace: seconds that it goes
-    on while nobody listens; cancel: told to stop through it; history: what was told of it.
+    on while nobody listens; cancel: told to stop through it; history: what was told of it; grown: tells that more
+    of its files can be read.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Task:
     grace: float = 0.0
     cancel: CancelToken = field(default_factory=CancelToken)
     history: History = field(default_factory=History)
+    grown: News = field(default_factory=News)
 
     @property
     def video_part(self) -> Path:
@@ -138,6 +141,8 @@ class TaskBook:
                 self._ended[task_id] = time.monotonic(), task
             while len(self._ended) > KEPT_TASKS:
                 self._ended.popitem(last=False)
+        if task is not None:
+            task.grown.tell()
 
     def cancel(self, task_id: str) -> bool:
         """Tell a task to stop; return whether it was still waiting or running."""

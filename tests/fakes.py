@@ -26,6 +26,7 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.base import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
 from pipeline.generate import Studio, generate
+from pipeline.server import connections
 from pipeline.server.app import serve
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
@@ -42,6 +43,8 @@ WARM_UP = "아"
 """What the warm-up says."""
 COLD_UNTIL = os.environ.get("FAKE_COLD_UNTIL", "")
 """The warm-up lasts until this file is there."""
+PATIENCE = os.environ.get("FAKE_PATIENCE", "")
+"""Seconds that the server gives heads and bodies of requests, where it is not the usual."""
 RATE = 16_000
 
 
@@ -167,6 +170,8 @@ def make_pack(root: Path, name: str, resolution: str) -> Path:
 def main() -> None:
     """Serve with the stand-ins, on the packs in the folder that the command line names."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if PATIENCE:
+        connections.HEADER_SECONDS = connections.BODY_SECONDS = float(PATIENCE)
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
     tts, espeak = FakeTTS(), EspeakEngine()
     all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]

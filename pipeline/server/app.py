@@ -21,8 +21,11 @@ from pipeline.generate import Studio, warm_up
 from pipeline.gpu import Gpu
 from pipeline.server.access import guarded
 from pipeline.server.avatars import AvatarApi
+from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.files import BrokenOffFilter
+from pipeline.server.folder import UploadFolder
 from pipeline.server.inspector import Inspector
+from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
 from pipeline.server.repeats import Repeats
@@ -39,6 +42,10 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
 """How often results are looked at for ones that have been kept long enough."""
+OPEN_FILES = 65_536
+"""How many files and connections the server would like to have open at most."""
+SESSIONS = 200
+"""Visitors whose copy of the page Gradio keeps, a quarter of a MiB each; nobody misses one that is made anew."""
 SPARE_WORKERS = 40
 """Gradio's workers beside those of tasks that wait: one renders, the others answer whatever else is asked."""
 VISIT_SECONDS = 2.0
@@ -66,6 +73,8 @@ def serve(studio: Studio, generate: Generate) -> None:
     http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # else GRADIO_SERVER_NAME, which must be no address of IPv6
     book = TaskBook(settings.results, settings.result_ttl)
     book.sweep()
+    folder = UploadFolder(settings.uploads)
+    folder.open()
     uploads = Uploads(studio.avatars, settings.max_seconds)
     uploads.clean()
     metrics, gpu = Metrics(), Gpu()
@@ -75,13 +84,15 @@ def serve(studio: Studio, generate: Generate) -> None:
     visitors = Visitors(uploads, settings)
     page = build_page(studio, line, uploads, visitors, inspector, visited, warm)
     metrics.watch(line.waiting, line.busy, gpu)
-    making = AvatarApi(uploads, visitors, settings.max_upload)
+    making = AvatarApi(uploads, visitors, settings.max_upload, folder.clips)
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector, stills)
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide which proxy it was; see ``access.Forwarded``
     told_to_end = threading.Event()
+    allow_open_files()
+    use_prompt_protocol()
 
     def get_ready() -> None:
         visited.wait(VISIT_SECONDS)
@@ -108,6 +119,8 @@ def serve(studio: Studio, generate: Generate) -> None:
         run_history=False,
         footer_links=["api"],
         allowed_paths=[str(settings.results.resolve())],  # the page copies finished videos from there
+        blocked_paths=[str(folder.clips.resolve())],
+        state_session_capacity=SESSIONS,
         max_file_size=f"{settings.max_upload}mb",
         theme=make_theme(),
         css=CSS,
@@ -115,15 +128,28 @@ def serve(studio: Studio, generate: Generate) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, settings),
+            "lifespan": _lifespan(book, folder, settings),
         },
     )
+    build_dam()
     logger.info("ready: %s", url)
     threading.Thread(target=get_ready, name="warm-up", daemon=True).start()
     told_to_end.wait()
     logger.info("ending")
     line.close(GOODBYE_SECONDS)
     page.close(verbose=False)
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files and connections open as the system lets it, up to OPEN_FILES."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def check_address(settings: Settings) -> None:
@@ -148,20 +174,24 @@ def check_address(settings: Settings) -> None:
         ) from error
 
 
-def _lifespan(book: TaskBook, settings: Settings) -> object:
-    """Return a FastAPI lifespan: it puts up who may come from where, and removes results that were kept long enough."""
+def _lifespan(book: TaskBook, folder: UploadFolder, settings: Settings) -> object:
+    """Return a FastAPI lifespan: it puts up who may come from where, and how slowly, and removes what was kept long
+    enough.
+    """
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
     async def sweep() -> None:
         while True:
             await asyncio.sleep(period)
             await asyncio.to_thread(book.sweep)
+            await asyncio.to_thread(folder.sweep)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert app.middleware_stack is not None  # built before a lifespan begins
         # outside of Gradio's own, which come last
-        app.middleware_stack = guarded(VisitorCookie(Compressed(app.middleware_stack), settings), settings)
+        guarded_app = guarded(VisitorCookie(Compressed(app.middleware_stack), settings), settings)
+        app.middleware_stack = Patience(guarded_app)
         sweeper = asyncio.create_task(sweep())
         try:
             yield

@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import anyio
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Message as Received
 
 from pipeline.avatar.faces import FaceChoice
@@ -31,14 +31,13 @@ from pipeline.avatar.uploads import Made, Order, Stage, Step, Uploads, Waiting, 
 from pipeline.cancel import CancelToken
 from pipeline.disk import restore_temporary, temporary_folder, writing
 from pipeline.errors import BadRequest, Cancelled, Language, Message, PipelineError
+from pipeline.server.connections import Stream, while_there
 from pipeline.server.event_stream import PING, event_text
 from pipeline.server.language import language_of
 from pipeline.server.visitors import Visitors
 
 PING_SECONDS = 15.0
 """A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
-LOOK_SECONDS = 0.1
-"""How often it is looked whether a client that asked for faces is still there."""
 CONSENT = Message(
     "consent: 이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했음을 consent=true로 확인해 주세요.",
     "consent: confirm with consent=true that the person shown agreed to be made to speak as an avatar.",
@@ -147,12 +146,13 @@ class Sent:
 
 
 class AvatarApi:
-    """The endpoints that make and delete avatars. LIMIT: MiB that a request may bring."""
+    """The endpoints that make and delete avatars. LIMIT: MiB that a request may bring; CLIPS: where it lies."""
 
-    def __init__(self, uploads: Uploads, visitors: Visitors, limit: int) -> None:
+    def __init__(self, uploads: Uploads, visitors: Visitors, limit: int, clips: Path) -> None:
         self._uploads = uploads
         self._visitors = visitors
         self._limit = limit
+        self._clips = clips
         self._open: dict[str, CancelToken] = {}
 
     async def make(self, request: Request) -> Response:
@@ -163,29 +163,21 @@ class AvatarApi:
         order = replace(sent.order(), owner=self._visitors.owner(request))
         await run_in_threadpool(self._uploads.check, order)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        folder = await run_in_threadpool(
-            temporary_folder
-        )  # what fails before the stream begins has a status of its own
+        # what fails before the stream begins has a status of its own
+        folder = await run_in_threadpool(temporary_folder, self._clips)
         clip = await run_in_threadpool(sent.save, Path(folder.name))
+        await sent.form.close()
         text = self._tell(folder, clip, order, language_of(request.headers.get("accept-language")))
-        return StreamingResponse(text, media_type="text/event-stream", headers=headers)
+        return Stream(text, media_type="text/event-stream", headers=headers)
 
     async def faces(self, request: Request) -> dict[str, Any]:
         """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
         sent = await self._form(request)
         order = Order("", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
-        cancel = CancelToken()
-        with await run_in_threadpool(temporary_folder) as folder:
+        with await run_in_threadpool(temporary_folder, self._clips) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))
-            looking = asyncio.create_task(self._uploads.faces(clip, order, cancel))
-            try:
-                while not (await asyncio.wait([looking], timeout=LOOK_SECONDS))[0]:
-                    if await request.is_disconnected():
-                        raise ClientDisconnect
-                found = looking.result()
-            finally:
-                cancel.cancel()
-                await asyncio.wait([looking])
+            await sent.form.close()
+            found = await while_there(request, self._uploads.faces(clip, order, CancelToken()))
         boxes = [dict(zip(("x", "y", "width", "height"), map(round, box), strict=True)) for box in found.boxes]
         return {
             "success": True,
@@ -243,8 +235,7 @@ class AvatarApi:
         cancel = self._open[task_id] = CancelToken()
         try:
             with folder:
-                steps = self._uploads.make(clip, order, cancel)
-                async with aclosing(steps), aclosing(with_pings(steps)) as told:
+                async with aclosing(with_pings(self._uploads.make(clip, order, cancel))) as told:
                     async for step in told:
                         yield event_text({**to_json(step, language), "task_id": task_id}) if step else PING
         except PipelineError as error:
@@ -258,7 +249,7 @@ class AvatarApi:
 
 
 async def with_pings(steps: AsyncGenerator[Step]) -> AsyncGenerator[Step | None]:
-    """Yield STEPS, and None where none came for PING_SECONDS."""
+    """Yield STEPS, and None where none came for PING_SECONDS; closed early, it closes them."""
     coming = asyncio.ensure_future(anext(steps, None))
     try:
         while True:
@@ -271,5 +262,7 @@ async def with_pings(steps: AsyncGenerator[Step]) -> AsyncGenerator[Step | None]
             else:
                 return
     finally:
-        coming.cancel()
-        await asyncio.wait([coming])
+        with anyio.CancelScope(shield=True):  # a server cancels again and again, also who is closing something
+            coming.cancel()
+            await asyncio.wait([coming])
+            await steps.aclose()

@@ -11,18 +11,15 @@ from email.utils import parsedate
 from pathlib import Path
 from typing import BinaryIO
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 
 from pipeline.errors import NotFound
 from pipeline.parts import part_of
+from pipeline.server.connections import Stream, while_there
 from pipeline.tasks import Task, TaskBook
 from pipeline.video.whole import whole_copy
 
-LOOK_SECONDS = 0.02
-"""How often a growing file is looked at for more."""
-LONG_LOOK_SECONDS = 0.1
-"""How often it is looked whether a video is finished that is wanted in one piece."""
 CHUNK = 1 << 16
 """Bytes."""
 _RANGE = re.compile("bytes=[ ]*(?=[0-9-]*[0-9])(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ ]*")
@@ -44,28 +41,27 @@ class BrokenOffFilter(logging.Filter):
 
 
 async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, request: Request) -> Response:
-    """Answer REQUEST with PATH, a file of TASK, finished or growing. Raises NotFound.
+    """Answer REQUEST with PATH, a file of TASK, finished or growing. Raises NotFound, and ClientDisconnect.
 
     A growing file has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
     finished file will have. Where not even its first byte is there, the answer waits for it.
     """
-    while (growing := _open(part_of(path))) is None:
-        if path.exists() or book.get(task.id) is None:
-            return file_response(path, media_type, request)
-        await asyncio.sleep(LOOK_SECONDS)
+    growing = await while_there(request, _begun(path, task, book))
+    if growing is None:
+        return file_response(path, media_type, request)
     headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
     if request.method == "HEAD":
         growing.close()
         return Response(media_type=media_type, headers=headers)
-    return StreamingResponse(_follow(growing, path), media_type=media_type, headers=headers)
+    return Stream(_follow(growing, path, task), media_type=media_type, headers=headers)
 
 
 async def whole_response(task: Task, book: TaskBook, request: Request) -> Response:
-    """Answer REQUEST with the video of TASK in one piece, to be kept, once it is finished. Raises NotFound."""
-    while not task.video.exists() and book.get(task.id) is not None:
-        if await request.is_disconnected():
-            raise ClientDisconnect
-        await asyncio.sleep(LONG_LOOK_SECONDS)
+    """Answer REQUEST with the video of TASK in one piece, to be kept, once it is finished.
+
+    Raises NotFound, and ClientDisconnect.
+    """
+    await while_there(request, _finished(task, book))
     path = await asyncio.to_thread(whole_copy, task.video, task.whole) if task.video.exists() else task.video
     response = file_response(path, "video/mp4", request)
     response.headers["Content-Disposition"] = "attachment"  # without a name: the page gives it one
@@ -135,15 +131,33 @@ def _open(path: Path) -> BinaryIO | None:
         return None
 
 
-async def _follow(growing: BinaryIO, path: Path) -> AsyncIterator[bytes]:
-    """Yield the bytes of the growing file that will be PATH as they come; raise BrokenOff when it is given up."""
-    with growing:
+async def _finished(task: Task, book: TaskBook) -> None:
+    """Return as soon as the video of TASK is there, or is not made any more."""
+    with task.grown.waiting() as news:
+        while not task.video.exists() and book.get(task.id) is not None:
+            await news.wait()
+            news.clear()
+
+
+async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
+    """Open the growing file that will be PATH as soon as it is there; return None where it does not grow any more."""
+    with task.grown.waiting() as news:
+        while (growing := _open(part_of(path))) is None and not path.exists() and book.get(task.id) is not None:
+            await news.wait()
+            news.clear()
+    return growing
+
+
+async def _follow(growing: BinaryIO, path: Path, task: Task) -> AsyncIterator[bytes]:
+    """Yield the bytes of the growing file of TASK that will be PATH; raise BrokenOff when it is given up."""
+    with growing, task.grown.waiting() as news:
         while True:
+            news.clear()
             done = not part_of(path).exists()  # asked before reading: what is read after that is the rest
             while chunk := growing.read(CHUNK):
                 yield chunk
             if done:
                 break
-            await asyncio.sleep(LOOK_SECONDS)
+            await news.wait()
     if not path.exists():
         raise BrokenOff(path.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.cancel import CancelToken
 from pipeline.errors import NotFound
+from pipeline.parts import part_of
 from pipeline.process import run
 from pipeline.tasks import TaskBook, is_task_id
 
@@ -21,7 +22,10 @@ class Inspector:
         self._drawing = asyncio.Lock()
 
     async def picture_of(self, task_id: str) -> Path:
-        """Return the PNG of a finished task. Raises NotFound, BadClip, RenderFailed, TookTooLong."""
+        """Return the PNG of a finished task; cancelled, it draws no further.
+
+        Raises NotFound, BadClip, RenderFailed, TookTooLong.
+        """
         if not is_task_id(task_id) or not self._book.files_of(task_id).video.is_file():
             raise NotFound(
                 f"끝난 작업이 아니거나 결과가 지워졌습니다: {task_id:.40}",
@@ -31,7 +35,10 @@ class Inspector:
         async with self._drawing:
             if not task.inspection.is_file():
                 arguments = [str(task.video.resolve()), f"--out={task.inspection.resolve()}", "--json"]
-                async with aclosing(run("pipeline.inspect", arguments, CancelToken(), self._seconds)) as told:
-                    async for _ in told:
-                        pass
+                try:
+                    async with aclosing(run("pipeline.inspect", arguments, CancelToken(), self._seconds)) as told:
+                        async for _ in told:
+                            pass
+                finally:
+                    part_of(task.inspection).unlink(missing_ok=True)
         return task.inspection

@@ -18,7 +18,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
 from pipeline.avatar.uploads import Uploads
@@ -41,6 +41,7 @@ from pipeline.request import parse
 from pipeline.server import schema
 from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.avatars import AvatarApi
+from pipeline.server.connections import Stream, while_there
 from pipeline.server.event_stream import PING, event_text
 from pipeline.server.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.inspector import Inspector
@@ -60,8 +61,6 @@ MAX_BODY = 1 << 20
 """Bytes of a request's body."""
 PING_SECONDS = 15.0
 """A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
-LOOK_SECONDS = 0.1
-"""How often a waiting synchronous request looks whether its client is still there."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
@@ -172,16 +171,18 @@ class Api:
         """Make a video and answer when it is done."""
         language = _language(request)
         task = await self._join(request)
-        async with aclosing(self.line.listen(task, 0, LOOK_SECONDS)) as events:
+        last = await while_there(request, self._end_of(task))
+        if isinstance(last, Done):
+            return JSONResponse(_reply(to_json(last, task.id, language, _root(request))))
+        body = {"success": False, "error": last.error.message.in_language(language), "task_id": task.id}
+        return JSONResponse(body, last.error.status)
+
+    async def _end_of(self, task: Task) -> Done | Failed:
+        """Listen to TASK until its end."""
+        async with aclosing(self.line.listen(task, 0, PING_SECONDS)) as events:
             async for told in events:
-                if await request.is_disconnected():
-                    raise ClientDisconnect
-                if told is not None and isinstance(told.event, Done):
-                    return JSONResponse(_reply(to_json(told.event, task.id, language, _root(request))))
-                if told is not None and isinstance(told.event, Failed):
-                    error = told.event.error
-                    body = {"success": False, "error": error.message.in_language(language), "task_id": task.id}
-                    return JSONResponse(body, error.status)
+                if told is not None and isinstance(told.event, Done | Failed):
+                    return told.event
         raise RuntimeError("a task's history ended without a result")
 
     def task(self, task_id: str, request: Request) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class Api:
 
     async def inspection(self, task_id: str, request: Request) -> Response:
         """Draw what was said in a finished video and what its mouth did: waveform, phonemes, opening, mouths, times."""
-        return file_response(await self.inspector.picture_of(task_id), "image/png", request)
+        return file_response(await while_there(request, self.inspector.picture_of(task_id)), "image/png", request)
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
         """Stop a task, or the making of an avatar, that waits or runs."""
@@ -276,7 +277,7 @@ class Api:
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):
             raise NotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
-        return self.book.files_of(task_id)
+        return self.book.get(task_id) or self.book.files_of(task_id)
 
     def _known(self, task_id: str) -> Task:
         task = self.book.find(task_id)
@@ -305,7 +306,7 @@ class Api:
     def _sse(self, task: Task, after: int, request: Request) -> Response:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         text = sse(self.line.listen(task, after, PING_SECONDS), task.id, _language(request), _root(request))
-        return StreamingResponse(text, media_type="text/event-stream", headers=headers)
+        return Stream(text, media_type="text/event-stream", headers=headers)
 
 
 async def sse(

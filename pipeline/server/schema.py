@@ -284,6 +284,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No key came with the request.",
         403: "A web site asks that is not allowed to; or what came with the program is to be deleted.",
         404: "There is no such thing.",
+        408: "The body of the request comes too slowly.",
         409: "The Idempotency-Key came before with another body, or the name is taken.",
         500: "Something inside went wrong.",
         503: "An engine cannot work now, the queue is full (then with Retry-After), or the task was cancelled.",
@@ -358,12 +359,12 @@ _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
 # what each route is described with, beside its own sentence
 STREAM: dict[str, Any] = {
     "response_class": StreamingResponse,
-    "responses": {200: _SSE, **problems(400, 404, 409, 500, 503)},
+    "responses": {200: _SSE, **problems(400, 404, 408, 409, 500, 503)},
     "openapi_extra": _ASKED,
 }
 LIPSYNC: dict[str, Any] = {
     "response_model": Video,
-    "responses": problems(400, 404, 409, 500, 503),
+    "responses": problems(400, 404, 408, 409, 500, 503),
     "openapi_extra": _ASKED,
 }
 TASK: dict[str, Any] = {"response_model": TaskState, "responses": problems(404)}
@@ -385,13 +386,13 @@ MAKE_AVATAR: dict[str, Any] = {
     "response_class": StreamingResponse,
     "responses": {
         200: _sse(AvatarEvent, "an AvatarDone or an AvatarFailed"),
-        **problems(400, 409, 500, 503),
+        **problems(400, 408, 409, 500, 503),
     },
     "openapi_extra": _form(AvatarForm),
 }
 FACES: dict[str, Any] = {
     "response_model": FoundFaces,
-    "responses": problems(400, 500, 503),
+    "responses": problems(400, 408, 500, 503),
     "openapi_extra": _form(FacesForm),
 }
 DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}

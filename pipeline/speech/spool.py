@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import wave
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipeline.errors import Cancelled
 from pipeline.parts import part_of, saving
 
 _HEADER = 44
@@ -21,7 +23,8 @@ class SpeechSpool:
     """A 16-bit mono WAV file at PATH that is read while it is written; use as a context manager.
 
     It grows at PATH + ".part" and takes its own name when ``finish`` is called. Left by an exception, nothing remains.
-    Raises RenderFailed when the disk is full. One thread may append while another one reads.
+    Raises RenderFailed when the disk is full, Cancelled where it was left already. One thread may append while another
+    one reads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,6 +36,7 @@ class SpeechSpool:
         self._file: BinaryIO | None = None
         self._wave: wave.Wave_write | None = None
         self._reader: BinaryIO | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> SpeechSpool:
         with _saving():
@@ -45,10 +49,11 @@ class SpeechSpool:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._file is not None and self._reader is not None
-        for file in (self._wave, self._file):
-            with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
-                if file is not None:
-                    file.close()
+        with self._lock:
+            for file in (self._wave, self._file):
+                with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
+                    if file is not None:
+                        file.close()
         self._reader.close()
         self._part.unlink(missing_ok=True)  # first: whoever was left speaking must not rename it any more
         if kind is not None:
@@ -57,9 +62,11 @@ class SpeechSpool:
     def append(self, samples: np.ndarray, rate: int) -> int:
         """Write SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz) and return the number of the first of them."""
         begin = self.length
-        with _saving():
+        with self._lock, _saving():
+            if self._file is None or self._file.closed:
+                raise Cancelled  # whoever was left speaking
             if self._wave is None:
-                self._wave = wave.open(self._file, "wb")  # type: ignore[arg-type]  # noqa: SIM115  # finish() closes it
+                self._wave = wave.open(self._file, "wb")  # noqa: SIM115  # finish() closes it
                 self._wave.setnchannels(1)
                 self._wave.setsampwidth(2)
                 self._wave.setframerate(rate)
@@ -69,7 +76,7 @@ class SpeechSpool:
             for start in range(0, len(samples), rate):  # a second at a time: it may be minutes long
                 second = np.clip(samples[start : start + rate], -1, 1)
                 self._wave.writeframesraw((second * 32767).round().astype("<i2").tobytes())
-            self._file.flush()  # type: ignore[union-attr]  # entered
+            self._file.flush()
         self.length += len(samples)
         return begin
 
@@ -82,10 +89,12 @@ class SpeechSpool:
 
     def finish(self) -> None:
         """Complete the file: nothing is appended any more. What was written can still be read."""
-        with _saving():
+        with self._lock, _saving():
+            if self._file is None or self._file.closed:
+                raise Cancelled
             if self._wave is not None:
                 self._wave.close()  # writes the length into the header
-            self._file.close()  # type: ignore[union-attr]  # entered
+            self._file.close()
             self._part.replace(self.path)
 
 

@@ -105,16 +105,18 @@ class Mp4Writer:
         step = rate // 4
         self._sound.extend(samples[start : start + step] for start in range(0, len(samples), step))
 
-    def write_frame(self, frame: Frame) -> None:
-        """Append one picture, and the sound up to a little after it."""
+    def write_frame(self, frame: Frame) -> bool:
+        """Append one picture, and the sound up to a little after it; return whether more of the file can be read."""
         with _as_render_failure():
             self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
             picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
             picture.pts, picture.time_base = self._frames, 1 / self._fps
-            if self._is_key(self._frames):
+            ends_fragment = self._is_key(self._frames)
+            if ends_fragment:
                 picture.pict_type = av.video.frame.PictureType.I
             self._frames += 1
             self._container.mux(self._video.encode(picture))
+        return ends_fragment
 
     def _is_key(self, number: int) -> bool:
         """Whether picture NUMBER begins a fragment. Encoders are told of all, since not all count from the last one."""

@@ -17,6 +17,7 @@ from pipeline.avatar.uploads import Uploads
 from pipeline.errors import PipelineError
 from pipeline.generate import Studio
 from pipeline.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.server.connections import while_there
 from pipeline.server.inspector import Inspector
 from pipeline.server.queue import RenderQueue
 from pipeline.server.ui import bar, making
@@ -298,7 +299,9 @@ def build_page(
         # --- looking closer
         async def inspect(request: gr.Request, task_id: str) -> str | None:
             try:
-                return str(await inspector.picture_of(task_id)) if task_id else None
+                assert request.request is not None, "Gradio gives it to whatever it runs"
+                drawing = inspector.picture_of(task_id)
+                return str(await while_there(request.request, drawing)) if task_id else None
             except PipelineError as error:
                 raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
 

@@ -1,0 +1,253 @@
+"""Clients that leave, dawdle, or send half of something: what was done for them ends, and nothing of it stays."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline.server.folder import KEPT_SECONDS, UploadFolder
+from pipeline.server.logs import TOLD_OF_A_KIND, Dam
+from tests.conftest import ROOT, Server, running, wait_for
+
+PATIENCE = 2.0
+"""Seconds that this server gives heads and bodies."""
+LONG = {"text": "slow " + "word " * 60, "avatar": "solo"}
+CLIP = ROOT / "examples" / "talk_short.mp4"
+COMPLAINTS = ("already running", "never retrieved", "Traceback")
+
+
+@pytest.fixture(scope="module")
+def server(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on stand-ins, with little patience and a temp folder of its own."""
+    folder = tmp_path_factory.mktemp("connections")
+    (folder / "tmp").mkdir()
+    environ = {"FAKE_PATIENCE": str(PATIENCE), "TMPDIR": str(folder / "tmp")}
+    with running(["-m", "tests.fakes", str(fake_packs)], folder, **environ) as s:
+        wait_for(lambda: "warm after" in s.log)
+        yield s
+
+
+def head(path: str, length: int = 0, kind: str = "multipart/form-data; boundary=b", method: str = "POST") -> bytes:
+    lines = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n"
+    return (lines + (f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n" if length else "\r\n")).encode()
+
+
+def file_in(field: str) -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="clip.mp4"\r\n\r\n'.encode()
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), 30)
+
+
+def send_and_leave(server: Server, data: bytes, seconds: float = 0.0) -> None:
+    with connect(server) as line:
+        line.sendall(data)
+        time.sleep(seconds)
+
+
+def visitors_files(server: Server) -> list[Path]:
+    """Everything that lies where visitors' files could."""
+    folders = (server.results / "uploads", server.results.parent / "tmp")
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def children(server: Server) -> list[str]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True)
+    return listed.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/gradio_api/upload", "files"), ("/api/avatars", "file"), ("/api/avatars/faces", "file")]
+)
+def test_an_upload_that_breaks_off_leaves_nothing(server: Server, path: str, field: str) -> None:
+    before = len(server.log)
+    for _ in range(3):
+        send_and_leave(server, head(path, 9_000_000) + file_in(field) + os.urandom(2_000_000), 0.1)
+    wait_for(lambda: not visitors_files(server))
+    assert not any(complaint in server.log[before:] for complaint in COMPLAINTS)
+
+
+@pytest.mark.parametrize("path", ["/api/avatars", "/api/avatars/faces"])
+def test_an_avatar_whose_client_leaves_is_not_made(server: Server, fake_packs: Path, path: str) -> None:
+    before = len(server.log)
+    fields = {"name": "gone", "consent": "true", "resolutions": "360p"}
+    texts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+    body = "".join(texts).encode() + file_in("file") + CLIP.read_bytes() + b"\r\n--b--\r\n"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda t: send_and_leave(server, head(path, len(body)) + body, t), (0.05, 0.3, 0.8, 1.3)))
+    wait_for(lambda: not children(server))
+    wait_for(lambda: not visitors_files(server))
+    assert not list((fake_packs / "uploads").glob(".*")) and not list(fake_packs.glob("*/gone*"))
+    assert not any(complaint in server.log[before:] for complaint in COMPLAINTS)
+    assert server.get("/api/v2/status").status_code == 200
+
+
+def test_a_server_that_was_killed_finds_no_clip_of_anybody(fake_packs: Path, tmp_path: Path) -> None:
+    command = ["-m", "tests.fakes", str(fake_packs)]
+    with running(command, tmp_path) as server:
+        with connect(server) as one, connect(server) as other:
+            one.sendall(head("/gradio_api/upload", 9_000_000) + file_in("files") + b"x" * 1_000_000)
+            body = file_in("file") + CLIP.read_bytes() + b"\r\n--b--\r\n"
+            other.sendall(head("/api/avatars/faces", len(body)) + body)
+            kept = server.results / "uploads"
+            wait_for(lambda: list(kept.glob("gradio/*")) and list(kept.glob("clips/*/*")))
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait(30)
+        assert [path for path in kept.rglob("*") if path.is_file()]
+    with running(command, tmp_path):
+        assert not [path for path in kept.rglob("*") if path.is_file()]
+
+
+def test_what_visitors_sent_goes_with_its_age(tmp_path: Path) -> None:
+    folder = UploadFolder(tmp_path / "uploads")
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    try:
+        folder.open()
+    finally:
+        os.environ.pop("GRADIO_TEMP_DIR")
+        if before is not None:
+            os.environ["GRADIO_TEMP_DIR"] = before
+    old, new = folder.gradio / "hash" / "voice.wav", folder.clips / "other" / "clip.mp4"
+    for path in (old, new):
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+    long_ago = time.time() - KEPT_SECONDS - 1
+    os.utime(old, (long_ago, long_ago))
+    folder.sweep()
+    assert not old.exists() and new.exists()
+    os.utime(old.parent, (long_ago, long_ago))
+    folder.sweep()
+    assert not old.parent.exists() and folder.gradio.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["mp4", "vtt"])
+def test_whoever_waits_for_a_video_and_leaves_is_not_waited_for(server: Server, kind: str) -> None:
+    server.wait_idle()
+    with server.stream(LONG) as running_one, server.stream({"text": "one", "avatar": "solo"}) as waiting:
+        wait_for(lambda: next(running_one)["stage"] == "lipsync")
+        task_id = next(waiting)["task_id"]
+        for _ in range(40):
+            send_and_leave(server, head(f"/video/{task_id}.{kind}", method="GET"))
+        # their connections are gone though the task goes on waiting
+        wait_for(lambda: connections(server) <= 4)
+        assert server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "queued"
+    server.wait_idle()
+
+
+def connections(server: Server) -> int:
+    """How many connections SERVER has open."""
+    files = list((Path("/proc") / str(server.process.pid) / "fd").iterdir())
+    links = (os.readlink(file) for file in files if file.is_symlink())
+    return sum(link.startswith("socket:") for link in links) - OWN_SOCKETS
+
+
+OWN_SOCKETS = 3
+"""Those of a server that nobody is connected to: one that listens, two by which its loop wakes itself."""
+
+
+def test_a_picture_that_nobody_waits_for_is_not_drawn(server: Server) -> None:
+    tasks = [server.events({"text": "one two", "avatar": "solo"})[-1]["task_id"] for _ in range(4)]
+    paths = [f"/api/v2/tasks/{task}/inspect.png" for task in tasks]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: send_and_leave(server, head(path, method="GET"), 0.2), paths))
+    wait_for(lambda: not children(server), 5)
+    assert not list(server.results.glob("*.png*"))
+    assert server.get(paths[0]).content[:4] == b"\x89PNG"
+
+
+SLOW = {
+    "nothing": b"",
+    "half a head": b"GET / HTTP/1.1\r\nHost:",
+    "a body for REST": head("/api/v2/lipsync", 900, "application/json") + b"{",
+    "a body for the page": head("/gradio_api/queue/join", 900, "application/json") + b"{",
+    "an upload": head("/gradio_api/upload", 90_000) + file_in("files") + b"abc",
+    "an avatar": head("/api/avatars", 90_000) + file_in("file") + b"abc",
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+@pytest.mark.parametrize("dribbles", [False, True])
+def test_a_connection_on_which_a_request_never_ends_is_closed(server: Server, what: str, dribbles: bool) -> None:
+    begun = time.monotonic()
+    answer = b""
+    with connect(server) as line:
+        line.sendall(SLOW[what])
+        line.settimeout(0.5)
+        while time.monotonic() - begun < 10 * PATIENCE:
+            try:
+                if not (part := line.recv(4096)):
+                    break
+                answer += part
+            except TimeoutError:
+                if dribbles and SLOW[what]:
+                    line.sendall(b"a")
+            except ConnectionError:
+                break
+        else:
+            pytest.fail("it is still open")
+    assert time.monotonic() - begun >= PATIENCE - 0.1
+    if what in ("a body for REST", "an upload", "an avatar"):
+        assert answer.startswith(b"HTTP/1.1 408 ") and "다시 보내세요".encode() in answer
+    assert not visitors_files(server)
+
+
+def test_a_slow_but_steady_upload_arrives(server: Server) -> None:
+    body = file_in("files") + b"x" * 60_000 + b"\r\n--b--\r\n"
+    with connect(server) as line:
+        line.sendall(head("/gradio_api/upload", len(body)))
+        for start in range(0, len(body), 10_000):
+            line.sendall(body[start : start + 10_000])
+            time.sleep(PATIENCE / 4)
+        assert line.recv(4096).startswith(b"HTTP/1.1 200 ")
+    for path in visitors_files(server):
+        path.unlink()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of another process are Linux's")
+def test_a_server_at_its_limit_of_open_files_fills_no_log(server: Server) -> None:
+    server.wait_idle()
+    before, process = len(server.log), server.process.pid
+    was = resource.prlimit(process, resource.RLIMIT_NOFILE)  # type: ignore[attr-defined]  # Linux's
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (40, was[1]))  # type: ignore[attr-defined]
+    lines = []
+    try:
+        for _ in range(80):
+            lines.append(connect(server))
+        wait_for(lambda: "out of system resource" in server.log[before:])
+        time.sleep(1.5)  # it tries again every second
+        assert len(server.log) - before < 200_000
+    finally:
+        for line in lines:
+            line.close()
+        resource.prlimit(process, resource.RLIMIT_NOFILE, was)  # type: ignore[attr-defined]
+    assert server.get("/api/queue_status").status_code == 200
+
+
+def test_what_happens_again_and_again_is_told_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("pipeline.server.logs.time.monotonic", lambda: now[0])
+    dam = Dam()
+
+    def told(level: int, line: int, count: int) -> list[str]:
+        records = [logging.LogRecord("x", level, "file.py", line, "no %d", (i,), None) for i in range(count)]
+        return [record.getMessage() for record in records if dam.filter(record)]
+
+    assert len(told(logging.WARNING, 1, 500)) == TOLD_OF_A_KIND
+    assert len(told(logging.WARNING, 2, 3)) == 3  # another kind
+    assert len(told(logging.INFO, 1, 500)) == 500  # what tells of tasks
+    now[0] += 61
+    again = told(logging.WARNING, 1, 2)
+    assert re.fullmatch(rf"no 0 \({500 - TOLD_OF_A_KIND} more of these before\)", again[0]) and again[1] == "no 1"
