@@ -26,7 +26,7 @@ from pipeline.cancel import CancelToken
 from pipeline.engines.base import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
 from pipeline.generate import Studio, generate
-from pipeline.server import connections
+from pipeline.server import connections, joins
 from pipeline.server.app import serve
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
@@ -45,6 +45,8 @@ COLD_UNTIL = os.environ.get("FAKE_COLD_UNTIL", "")
 """The warm-up lasts until this file is there."""
 PATIENCE = os.environ.get("FAKE_PATIENCE", "")
 """Seconds that the server gives heads and bodies of requests, where it is not the usual."""
+LISTEN = os.environ.get("FAKE_LISTEN", "")
+"""Seconds that those who join Gradio's queue may take to listen, where it is not the usual."""
 RATE = 16_000
 
 
@@ -172,6 +174,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if PATIENCE:
         connections.HEADER_SECONDS = connections.BODY_SECONDS = float(PATIENCE)
+    if LISTEN:
+        joins.LISTEN_SECONDS = float(LISTEN)
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
     tts, espeak = FakeTTS(), EspeakEngine()
     all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]

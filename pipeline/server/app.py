@@ -25,6 +25,7 @@ from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.files import BrokenOffFilter
 from pipeline.server.folder import UploadFolder
 from pipeline.server.inspector import Inspector
+from pipeline.server.joins import Joins
 from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
 from pipeline.server.queue import Generate, RenderQueue
@@ -128,7 +129,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, folder, settings),
+            "lifespan": _lifespan(book, folder, line.joins, settings),
         },
     )
     build_dam()
@@ -174,7 +175,7 @@ def check_address(settings: Settings) -> None:
         ) from error
 
 
-def _lifespan(book: TaskBook, folder: UploadFolder, settings: Settings) -> object:
+def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, settings: Settings) -> object:
     """Return a FastAPI lifespan: it puts up who may come from where, and how slowly, and removes what was kept long
     enough.
     """
@@ -190,8 +191,8 @@ def _lifespan(book: TaskBook, folder: UploadFolder, settings: Settings) -> objec
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert app.middleware_stack is not None  # built before a lifespan begins
         # outside of Gradio's own, which come last
-        guarded_app = guarded(VisitorCookie(Compressed(app.middleware_stack), settings), settings)
-        app.middleware_stack = Patience(guarded_app)
+        listened = joins.around(app.middleware_stack)
+        app.middleware_stack = Patience(guarded(VisitorCookie(Compressed(listened), settings), settings))
         sweeper = asyncio.create_task(sweep())
         try:
             yield

@@ -1,7 +1,7 @@
 """One line for everybody: the page, REST and gradio_client wait in Gradio's own queue.
 
-The only module that touches the insides of Gradio's queue; ``tests/test_gradio_contract.py`` fails on a Gradio whose
-insides differ. Gradio gives a place in the line, starts one task at a time (or one for each graphics card:
+With ``joins`` the only module that touches the insides of Gradio's queue; ``tests/test_gradio_contract.py`` fails on a
+Gradio whose insides differ. Gradio gives a place in the line, starts one task at a time (or one for each graphics card:
 ``concurrency_limit``) and carries what tasks tell to whoever waits for it. What it does not do is added here:
 
 - Gradio keeps the messages of a task for one listener, who must be there. What a task tells goes into its history
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import threading
 import time
@@ -41,6 +42,7 @@ from pipeline.generate import Studio
 from pipeline.history import Told
 from pipeline.pace import Pace, work_of
 from pipeline.request import GenerateRequest
+from pipeline.server.joins import Joins, address_of, share_of
 from pipeline.server.metrics import Metrics
 from pipeline.tasks import Task, TaskBook
 
@@ -54,6 +56,8 @@ LOOK_SECONDS = 0.1
 """How often a running task looks whether its client is still there."""
 STUBBORN_SECONDS = 0.5
 """A step that has not seen its token for this long keeps the client of its task no longer."""
+PAGE_EVENTS = 40
+"""Events of pages and gradio_client, beside those of tasks that wait, that may be open at a time."""
 UNHEARD_SECONDS = 5.0
 """How long a new task waits for the client that asked for it to listen."""
 IDLE_SECONDS = 0.01
@@ -73,10 +77,11 @@ Generate = Callable[[GenerateRequest, Task, Studio], Iterator[Event]]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a task asks for; work: see ``pipeline.pace``, None for a recording."""
+    """What a task asks for, from which address; work: see ``pipeline.pace``, None for a recording."""
 
     request: GenerateRequest
     work: float | None
+    address: str
 
 
 class RenderQueue:
@@ -95,14 +100,23 @@ class RenderQueue:
         self._asked: dict[str, _Asked] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._demo: gr.Blocks | None = None
+        self._joins: Joins | None = None
 
     def register(self, demo: gr.Blocks) -> None:
         """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
         limit = self._renderers
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
         self._demo = demo
+        entry = next(f for f in demo.fns.values() if f.api_name == ENTRY)
+        self._joins = Joins(self._queue, entry, self._limit + PAGE_EVENTS)
         self._queue.max_size = None  # ``join`` refuses, in words of our own
         self._queue.sleep_when_free = IDLE_SECONDS
+
+    @property
+    def joins(self) -> Joins:
+        """Who else may join Gradio's queue."""
+        assert self._joins is not None, "register() comes first"
+        return self._joins
 
     @property
     def _queue(self) -> Any:
@@ -290,10 +304,12 @@ class RenderQueue:
 
         REQUEST is the one that brought it.
         """
-        queue = self._queue
         avatar = await asyncio.to_thread(self._studio.avatars.load, asked.pack)
         if self.waiting() >= self._limit:
             raise self._full()
+        address = address_of(request)
+        if not _is_here(address) and self._of(address) >= share_of(self._limit):
+            raise self._full_of(address)
         entry = next(f for f in self._demo.fns.values() if f.api_name == ENTRY)  # type: ignore[union-attr]  # see _queue
         scope = dict(request.scope)
         # Gradio takes its own address from the request's path, which must be one of its own
@@ -301,13 +317,13 @@ class RenderQueue:
         scope["raw_path"] = scope["path"].encode()
         session = f"rest-{uuid.uuid4().hex}"
         call = PredictBodyInternal(session_hash=session, fn_index=entry._id, data=[], request=Request(scope))
-        accepted, result, _ = await queue.push(body=call, request=call.request, username=None)
+        accepted, result, _ = await self.joins.push(body=call, request=call.request, username=None)
         if not accepted:
             raise RuntimeError(f"Gradio's queue refused the task: {result}")
         # nothing is awaited between the push and these lines, so the queue has not come to it yet
         task = self._book.open(result, grace)
         work = None if asked.recording else work_of(asked.text, avatar.width * avatar.height)
-        self._asked[task.id] = _Asked(asked, work)
+        self._asked[task.id] = _Asked(asked, work, address)
         self._tell(task, self.place(task.id) or Queued(1))
         self._do(self._usher(task, session))
         self._do(self._stop_unheard(task, max(grace, UNHEARD_SECONDS)))
@@ -362,8 +378,7 @@ class RenderQueue:
                     last = await asyncio.wait_for(messages.get(), LAST_WORD_SECONDS)
                     if isinstance(last, ProcessCompletedMessage):
                         break
-        queue.pending_event_ids_session.pop(session, None)
-        queue.pending_messages_per_session.pop(session, None)
+        self.joins.forget(session)
 
     def _do(self, chore: Coroutine[Any, Any, None]) -> None:
         """Run CHORE beside everything else."""
@@ -376,6 +391,19 @@ class RenderQueue:
         return QueueFull(
             f"대기열이 가득 찼습니다 (최대 {self._limit}개). {retry_after}초 후에 다시 시도하세요.",
             f"The queue is full ({self._limit} tasks wait). Try again in {retry_after} seconds.",
+            retry_after,
+        )
+
+    def _of(self, address: str) -> int:
+        """Return how many of those who wait came from ADDRESS."""
+        asked = [self._asked.get(one) for one in self._line()]
+        return sum(one is not None and one.address == address for one in asked)
+
+    def _full_of(self, address: str) -> QueueFull:
+        retry_after, most = self._full().retry_after, share_of(self._limit)
+        return QueueFull(
+            f"이 주소({address})에서 보낸 작업이 이미 {most}개 기다립니다. {retry_after}초 후에 다시 시도하세요.",
+            f"{most} tasks from this address ({address}) wait already. Try again in {retry_after} seconds.",
             retry_after,
         )
 
@@ -409,6 +437,14 @@ class RenderQueue:
             self._close(task)
             self._tell(task, Failed(task.cancel.reason))
         self._queue.broadcast_estimations(LINE)
+
+
+def _is_here(address: str) -> bool:
+    """Whether ADDRESS is this computer's own: a proxy's on it, behind which anybody may be."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return True  # a socket without an address
 
 
 def _is_news(place: Queued, told: Told, asked: float) -> bool:

@@ -1,0 +1,83 @@
+"""Gradio's queue, joined from outside: bounded for everybody, and what nobody listens to is dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from pipeline.server.joins import share_of
+from pipeline.server.queue import PAGE_EVENTS
+from tests.conftest import QUEUE_LIMIT, Server, running, wait_for
+
+ROOM = QUEUE_LIMIT + PAGE_EVENTS
+
+
+@pytest.fixture(scope="module")
+def server(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on stand-ins that waits a second for those who joined to listen."""
+    environ = {"MAX_QUEUE": str(QUEUE_LIMIT), "FAKE_LISTEN": "1"}
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path_factory.mktemp("joins"), **environ) as s:
+        wait_for(lambda: "warm after" in s.log)
+        yield s
+
+
+@pytest.fixture(scope="module")
+def functions(server: Server) -> dict[str, dict[str, Any]]:
+    """What can be joined, by name."""
+    return {one["api_name"]: one for one in server.get("/config").json()["dependencies"] if one["api_name"]}
+
+
+def join(server: Server, function: int, data: list[object], session: str) -> requests.Response:
+    body = {"fn_index": function, "data": data, "session_hash": session}
+    return server.post("/gradio_api/queue/join", body)
+
+
+def said(text: str, count: int) -> list[object]:
+    """Return what the page sends to have TEXT said, in COUNT fields."""
+    return [text, "solo", "720p", "fake", "Custom", 1, None, "auto", *[""] * (count - 8)]
+
+
+def test_the_entry_of_tasks_is_the_servers_own(server: Server, functions: dict[str, dict[str, Any]]) -> None:
+    answers = [
+        join(server, functions["rest"]["id"], [], "stranger"),
+        server.post("/gradio_api/call/rest", {"data": []}),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert "POST /api/v2/lipsync" in answers[0].json()["detail"]
+    assert server.get("/api/queue_status").json()["queue_size"] == 0
+    assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
+
+
+def test_one_address_fills_a_share_and_what_nobody_hears_is_dropped(
+    server: Server, functions: dict[str, dict[str, Any]]
+) -> None:
+    generate = functions["generate"]
+    data = said("slow " + "word " * 60, len(generate["inputs"]))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: join(server, generate["id"], data, f"s{number}"), range(120)))
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses[200] + statuses[503] == 120 and share_of(ROOM) <= statuses[200] < 120
+    assert server.get("/api/queue_status").json()["queue_size"] <= QUEUE_LIMIT
+    wait_for(lambda: server.get("/api/queue_status").json()["queue_size"] == 0)
+    server.wait_idle()
+
+
+def test_those_who_listen_are_heard_to_the_end(server: Server, functions: dict[str, dict[str, Any]]) -> None:
+    client = pytest.importorskip("gradio_client").Client(server.url, verbose=False)
+    jobs = [client.submit(text="slow " + "word " * 8, avatar="solo", api_name="/generate") for _ in range(3)]
+    assert [job.result(60)[1]["state"] for job in jobs] == ["done"] * 3
+    client.close()
+
+
+def test_an_address_elsewhere_has_a_share_of_the_line() -> None:
+    from pipeline.server.queue import _is_here
+
+    assert share_of(32) == 16 and share_of(1) == 1
+    assert all(map(_is_here, ("127.0.0.1", "::1", "", "testclient")))
+    assert not any(map(_is_here, ("10.0.0.7", "2001:db8::1")))
