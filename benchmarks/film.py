@@ -10,11 +10,12 @@ from pipeline.generate import Studio, render_video, saying
 from pipeline.request import GenerateRequest
 from pipeline.tasks import Task
 from pipeline.tts.base import CUSTOM_VOICE, Speech
+from pipeline.video.encoder import X264
 
 
 def film(avatar: Avatar, pieces: Iterable[Speech], task: Task, studio: Studio, frame_skip: int = 1) -> None:
     """Make the video of AVATAR saying PIECES, one after the other, at ``task.video``."""
     request = GenerateRequest("", Path(), frame_skip, studio.engine.name, "", CUSTOM_VOICE)
     with saying(lambda _: (piece for piece in pieces), avatar, request, task, studio) as speaker:
-        for _ in render_video(avatar, speaker, task, studio.engine):
+        for _ in render_video(avatar, speaker, task, studio.engine, X264, studio.turns):
             pass

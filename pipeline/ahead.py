@@ -26,12 +26,15 @@ LOOK_SECONDS = 0.05
 """How often somebody who waits for an item looks at the token."""
 
 
-def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False) -> Generator[T, None, None]:
+def ahead(
+    items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False, beats: bool = False
+) -> Generator[T, None, None]:
     """Yield ITEMS, computed on a thread that runs up to DEPTH items ahead. Raises what CANCEL does, also while waiting.
 
     The thread ends when ITEMS end, when they raise (the exception reaches the consumer in its place), or when the
     consumer stops early: closing this generator waits until the item being computed is done and ITEMS are closed. With
     LEAVE it does not wait, and the thread does so by itself: for work that may hang and keeps nobody from going on.
+    With BEATS it yields None where nothing has come for a moment.
     """
     waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
     stop = threading.Event()
@@ -64,7 +67,7 @@ def ahead(items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = 
     worker = threading.Thread(target=copy_context().run, args=(work,), name="ahead", daemon=True)
     worker.start()
     try:
-        yield from _items(lambda: waiting.get(timeout=LOOK_SECONDS), cancel.check)
+        yield from _items(lambda: waiting.get(timeout=LOOK_SECONDS), cancel.check, beats)
     finally:
         stop.set()
         if not leave:
@@ -108,13 +111,15 @@ def _clear(waiting: queue.Queue[object] | queue.SimpleQueue[object]) -> None:
             waiting.get_nowait()
 
 
-def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None) -> Iterator[Any]:
+def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None, beats: bool = False) -> Iterator[Any]:
     """Yield what GET takes from a worker until its end, or raise what the worker raised; LOOK when nothing is there."""
     while True:
         try:
             item = get()
         except queue.Empty:
             look()
+            if beats:
+                yield None
             continue
         if item is _END:
             return

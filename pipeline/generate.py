@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,8 +34,10 @@ from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.supertonic import SupertonicEngine
+from pipeline.turns import Turns
 from pipeline.video.captions import CaptionWriter
-from pipeline.video.encoder import X264, Encoder, check_setting, encoder_for
+from pipeline.video.encoder import Encoder, check_setting, encoder_for
+from pipeline.video.frame import Frame
 from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
 
 if TYPE_CHECKING:
@@ -63,6 +66,11 @@ class Studio:
     tts: dict[str, TTSEngine]
     espeak: EspeakEngine
     engines: dict[str, LipsyncEngine]
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Who draws now: as many tasks at a time as the engines can take."""
+        return Turns(max(engine.concurrency for engine in self.engines.values()))
 
     @property
     def engine(self) -> LipsyncEngine:
@@ -125,7 +133,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     with saying(speak, avatar, request, task, studio) as speaker:
         told = False
         first_byte = 0.0
-        for frames in render_video(avatar, speaker, task, engine, encoder):
+        for frames in render_video(avatar, speaker, task, engine, encoder, studio.turns):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
@@ -216,11 +224,14 @@ def saying(
 
 
 def render_video(
-    avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder = X264
+    avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder, turns: Turns
 ) -> Iterator[int]:
-    """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second."""
+    """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second.
+
+    It is drawn as TURNS allow.
+    """
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
-    frames = ahead(engine.render(avatar, speaker.stretches(), task.cancel), depth, task.cancel)
+    frames = ahead(in_turns(avatar, speaker, task, engine, turns), depth, task.cancel)
     count = heard = 0
     told = -PROGRESS_SECONDS
 
@@ -246,3 +257,18 @@ def render_video(
             frames.close()  # the engine must stop before the next task starts
         writer.add_sound(sound_until(speaker.duration), speaker.rate)
     yield count
+
+
+def in_turns(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, turns: Turns) -> Iterator[Frame]:
+    """Yield the frames of what SPEAKER says, drawn by ENGINE while TASK has one of the TURNS.
+
+    Where others wait, a turn ends with its stretch; between two of them the task holds nothing of the engine.
+    """
+    drawn = 0
+    for stretch in speaker.stretches():  # which is waited for outside of any turn
+        with turns.turn(task.waits, task.cancel):
+            more = chain([stretch], speaker.stretches(enough=lambda: turns.wanted))
+            with closing(engine.render(avatar, more, task.cancel, drawn)) as frames:
+                for frame in frames:
+                    drawn += 1
+                    yield frame

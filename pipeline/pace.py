@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 TIMED_TASKS = 20
 """How many finished tasks are remembered."""
@@ -18,6 +19,29 @@ def work_of(text: str, pixels: int) -> float:
     Latin letters.
     """
     return (len(text.encode()) + LEAD_BYTES) * float(pixels)
+
+
+def done_in(running: Sequence[float], waiting: Sequence[float], places: int, renderers: int) -> float:
+    """Return in how many seconds the last of WAITING is done.
+
+    RUNNING, WAITING: the seconds of work that are left of each task. Up to PLACES tasks run at a time and share
+    RENDERERS evenly; those that wait come in their order.
+    """
+    left, line, now = list(running), deque(waiting), 0.0
+    last: int | None = None
+    while True:
+        while line and len(left) < places:
+            left.append(line.popleft())
+            last = None if line else len(left) - 1
+        rate = min(1.0, renderers / len(left))
+        step = min(left)
+        now += step / rate
+        left = [seconds - step for seconds in left]
+        if last is not None and left[last] <= 0:
+            return now
+        if last is not None:
+            last -= sum(seconds <= 0 for seconds in left[:last])
+        left = [seconds for seconds in left if seconds > 0]
 
 
 class Pace:

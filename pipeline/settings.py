@@ -37,8 +37,10 @@ class Settings:
     """MiB of a recording, clip or photo that is uploaded."""
     max_queue: int = 32
     """Tasks that may wait."""
+    max_sharing: int = 8
+    """Tasks that share what draws, a sentence each in turn; 1 makes one video after the other."""
     max_seconds: float = 1200.0
-    """Seconds that one task may take; 0 sets no limit."""
+    """Seconds that one task may take, not counting those for which others have their turns; 0 sets no limit."""
     resume_seconds: float = 30.0
     """Seconds that a task with an Idempotency-Key goes on after its client's line dropped."""
     api_keys: str = field(default="", repr=False)

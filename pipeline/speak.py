@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,6 +26,14 @@ from pipeline.speech.words import words_of
 from pipeline.tts.base import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
+
+LONG = 6.0
+"""Seconds after which the next pause divides what is said: others who share what draws wait no longer than for that."""
+LONGEST = 20.0
+"""Seconds after which it is divided anywhere."""
+PAUSE = 0.15
+"""Seconds of silence that are a pause."""
+_OVER = object()
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,8 @@ class Speaker:
         self._espeak = espeak
         self._cancel = cancel
         self._captions = captions
-        self._said = ahead(self._say(), 0, cancel, leave=True)  # a service may hang
+        said: Iterator[_Said | None] = self._say()
+        self._said = ahead(said, 0, cancel, leave=True, beats=True)  # a service may hang
 
     @property
     def captioned(self) -> bool:
@@ -88,11 +99,19 @@ class Speaker:
         """Return samples START to STOP of the speech, (n,) float32; fewer where they have not been said yet."""
         return self._spool.read(start, stop)
 
-    def stretches(self) -> Iterator[Stretch]:
-        """Yield each stretch when it is said. Raises what the speech engine raises."""
-        for said in self._said:
-            speech = replace(said.speech, samples=self._spool.read(said.first, said.last))
-            yield Stretch(speech, said.mouth, self._frame_skip)
+    def stretches(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Stretch]:
+        """Yield each stretch when it is said, those that were yielded before excepted, until there are no more.
+
+        Where ENOUGH says so before the next one is taken, or while it is waited for, that is left for another time.
+        Raises what the speech engine raises.
+        """
+        while not enough():
+            said = next(self._said, _OVER)
+            if said is _OVER:
+                return
+            if isinstance(said, _Said):  # else there was none for a moment
+                speech = replace(said.speech, samples=self._spool.read(said.first, said.last))
+                yield Stretch(speech, said.mouth, self._frame_skip)
 
     def close(self) -> None:
         """Stop speaking; an engine at work is left to see the token by itself, which must be set before."""
@@ -107,7 +126,11 @@ class Speaker:
                 phonemes = phonemes_of(piece, self._espeak, self._cancel)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
-                yield _Said(replace(piece, samples=np.zeros(0, np.float32)), mouth, first, self._spool.length)
+                silent = replace(piece, samples=np.zeros(0, np.float32))
+                for begin, end in pauses_between(phonemes, frames, float(self._fps)):
+                    part = replace(mouth, weights=mouth.weights[begin:end])
+                    samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
+                    yield _Said(silent, part, *samples)
                 self._caption(piece, phonemes, first / piece.rate)  # after the pictures, which are waited for
         self._finish_captions()
         self._spool.finish()
@@ -143,6 +166,27 @@ class Speaker:
         with best_effort("end of captions"):
             assert captions is not None
             captions.drop()
+
+
+def pauses_between(marks: Sequence[Mark], frames: int, fps: float) -> Iterator[tuple[int, int]]:
+    """Yield the first frame and the one after the last of each part into which FRAMES of speech are divided.
+
+    Parts end in the middle of pauses, as MARKS, its phonemes, have them, and are about LONG; without pauses LONGEST.
+    """
+    spoken = [mark for mark in marks if mark.text]
+    gaps = [(one.end, other.start) for one, other in pairwise(spoken) if other.start - one.end >= PAUSE]
+    middles = deque(round((end + start) / 2 * fps) for end, start in gaps)
+    begin = 0
+    while frames - begin > LONG * fps:
+        while middles and middles[0] < begin + LONG * fps:
+            middles.popleft()
+        latest = begin + round(LONGEST * fps)
+        end = min(middles[0] if middles else frames, latest, frames)
+        if frames - end < fps:  # a second or less is no part of its own
+            break
+        yield begin, end
+        begin = end
+    yield begin, frames
 
 
 def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:

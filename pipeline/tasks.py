@@ -15,6 +15,7 @@ from pipeline.cancel import CancelToken
 from pipeline.history import History
 from pipeline.news import News
 from pipeline.parts import part_of
+from pipeline.turns import Waits
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Task:
 
     id: 32 hex digits that cannot be guessed; video, audio, captions: where the results go; grace: seconds that it goes
     on while nobody listens; cancel: told to stop through it; history: what was told of it; grown: tells that more
-    of its files can be read.
+    of its files can be read; waits: how long it stood back for others.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Task:
     cancel: CancelToken = field(default_factory=CancelToken)
     history: History = field(default_factory=History)
     grown: News = field(default_factory=News)
+    waits: Waits = field(default_factory=Waits)
 
     @property
     def video_part(self) -> Path:

@@ -44,7 +44,9 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = results.parent / f"server-{self.port}.log"
         inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS_OF_OURS}
-        ours = {"GRADIO_SERVER_PORT": str(self.port), "RESULTS": str(results), "ELEVENLABS_API_KEY": ""}
+        # one video after the other, but where a test is about sharing
+        ours = {"MAX_SHARING": "1", "ELEVENLABS_API_KEY": ""}
+        ours |= {"GRADIO_SERVER_PORT": str(self.port), "RESULTS": str(results)}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *command],

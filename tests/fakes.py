@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -56,7 +57,10 @@ def seconds_of(text: str) -> float:
 
 
 class FakeTTS(TTSEngine):
-    """Says every word as a tone. "hang", "crash", "busy" and "dropped" in the text have it fail in that way."""
+    """Says every word as a tone, a sentence at a time.
+
+    "hang", "crash", "busy" and "dropped" in the text have it fail in that way.
+    """
 
     name = "fake"
 
@@ -81,13 +85,18 @@ class FakeTTS(TTSEngine):
             raise Unavailable("음성 엔진이 바쁩니다.", "The speech engine is busy.")
         if "dropped" in words:
             raise SpeechFailed("연결이 끊어졌습니다.", "The line was dropped.")
+        for sentence in re.split(r"(?<=\.) ", text.strip()):
+            yield self._say(sentence)
+
+    def _say(self, text: str) -> Speech:
+        words = text.split()
         seconds = len(words) * SECONDS_PER_WORD
         times = np.arange(round(seconds * RATE)) / RATE
         samples = 0.3 * np.sin(2 * np.pi * (150 + 10 * len(words)) * times)
         marks = (Mark("phoneme", "a", 0.0, seconds),)
         ends = [(number + 1) * SECONDS_PER_WORD for number in range(len(words))]
         said = [Mark("word", f"{word} ", end - SECONDS_PER_WORD, end) for word, end in zip(words, ends, strict=True)]
-        yield Speech(samples.astype(np.float32), RATE, text, "en-us", marks, tuple(said))
+        return Speech(samples.astype(np.float32), RATE, text, "en-us", marks, tuple(said))
 
 
 class FakeEngine:
@@ -107,11 +116,13 @@ class FakeEngine:
     def shade(self, number: int) -> int:
         return 16 + number % 200
 
-    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Iterator[Frame]:
         logger.info("render starts")
         texts = (stretch.speech.text for stretch in stretches for _ in stretch.mouth.weights)
         try:
-            for number, text in enumerate(texts):
+            for number, text in enumerate(texts, first):
                 while text == WARM_UP and COLD_UNTIL and not Path(COLD_UNTIL).exists():
                     cancel.wait(0.05)
                 if "slow" in text:

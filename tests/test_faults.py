@@ -52,8 +52,8 @@ class Saying(FakeTTS):
 class Misshapen(FakeEngine):
     """Draws pictures that are no pictures from the tenth on."""
 
-    def render(self, avatar: Avatar, stretches: Sequence[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-        for number, frame in enumerate(super().render(avatar, stretches, cancel)):
+    def render(self, avatar: Avatar, stretches: Sequence[Stretch], cancel: CancelToken, first: int) -> Iterator[Frame]:
+        for number, frame in enumerate(super().render(avatar, stretches, cancel, first)):
             yield frame if number < 10 else Frame(frame.planes[:1])
 
 

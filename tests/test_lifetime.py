@@ -106,8 +106,10 @@ def engine_breaks(request: GenerateRequest, task: Task, studio: Studio, chances:
         def check(self) -> None:
             pass
 
-        def render(self, avatar: Avatar, stretches: Iterator[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-            for number, frame in enumerate(mesh.render(avatar, stretches, cancel)):
+        def render(
+            self, avatar: Avatar, stretches: Iterator[Stretch], cancel: CancelToken, first: int
+        ) -> Iterator[Frame]:
+            for number, frame in enumerate(mesh.render(avatar, stretches, cancel, first)):
                 if number == last:
                     raise ZeroDivisionError
                 yield frame

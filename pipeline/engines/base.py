@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,9 +50,12 @@ class LipsyncEngine(Protocol):
         """Raise Unavailable, saying what to do, when it cannot render now (its device or weights are missing)."""
         ...
 
-    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-        """Yield one frame per row of each mouth, lazily, from the avatar's first frame on, looping over its clip.
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
+        """Yield one frame per row of each mouth, lazily, from the clip's frame number FIRST on, looping over it.
 
-        A stretch is taken when its first frame is asked for. Raises RenderFailed and Cancelled.
+        A stretch is taken when its first frame is asked for. Nothing that others may want is held before the first
+        frame is asked for, nor after the last, or once it is closed. Raises RenderFailed and Cancelled.
         """
         ...

@@ -6,8 +6,10 @@ Gradio whose insides differ. Gradio gives a place in the line, starts one task a
 
 - Gradio keeps the messages of a task for one listener, who must be there. What a task tells goes into its history
   instead, which any number of clients follow, also later.
+- Gradio starts one task after the other. Here several run, and take turns by sentence (``pipeline.turns``), so that
+  nobody's long text makes all others wait.
 - Gradio calls a cancelled task finished while its current step is still at work, and starts the next one. A semaphore,
-  held by the thread that renders from the first step to the last, keeps the two apart.
+  held by the task's thread from the first step to the last, keeps their number.
 - Gradio tells a generator that its client has left only when it yields next. Tasks run on a thread of their own, so
   that the generator is free to notice and to tell the task to stop.
 """
@@ -24,7 +26,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -40,11 +42,12 @@ from pipeline.errors import Cancelled, NotFound, PipelineError, QueueFull, TookT
 from pipeline.events import Done, Event, Failed, Queued, TtsDone
 from pipeline.generate import Studio
 from pipeline.history import Told
-from pipeline.pace import Pace, work_of
+from pipeline.pace import Pace, done_in, work_of
 from pipeline.request import GenerateRequest
 from pipeline.server.joins import Joins, address_of, share_of
 from pipeline.server.metrics import Metrics
 from pipeline.tasks import Task, TaskBook
+from pipeline.turns import Waits
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ class _Asked:
 
     request: GenerateRequest
     work: float | None
-    address: str
+    address: str = ""
 
 
 class RenderQueue:
@@ -94,9 +97,11 @@ class RenderQueue:
         self._metrics = metrics
         self._pace = Pace()
         self._renderers = max(engine.concurrency for engine in studio.engines.values())
-        self._rendering = threading.Semaphore(self._renderers)
-        self._running: dict[str, tuple[float | None, float]] = {}
-        """Work and start of each task that renders."""
+        self._places = self._renderers * max(1, studio.settings.max_sharing)
+        """Tasks that run at a time, and share the renderers."""
+        self._rendering = threading.Semaphore(self._places)
+        self._running: dict[str, tuple[float | None, float, Waits]] = {}
+        """Work, start and waits of each task that runs."""
         self._asked: dict[str, _Asked] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._demo: gr.Blocks | None = None
@@ -104,7 +109,7 @@ class RenderQueue:
 
     def register(self, demo: gr.Blocks) -> None:
         """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
-        limit = self._renderers
+        limit = self._places
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
         self._demo = demo
         entry = next(f for f in demo.fns.values() if f.api_name == ENTRY)
@@ -149,26 +154,32 @@ class RenderQueue:
         seconds = [self._pace.seconds(one.work if one else None) for one in asked]
         if any(one is None for one in seconds):
             return Queued(position)
-        *before, own = filter(None, seconds)
-        return Queued(position, self._rest() + sum(before) / self._renderers + own)
+        return Queued(position, done_in(self._left(), [one or 0.0 for one in seconds], self._places, self._renderers))
 
     def _line(self) -> list[str]:
         line = self._queue.event_queue_per_concurrency_id.get(LINE)
         return [event._id for event in line.queue] if line else []
 
+    def _left(self) -> list[float]:
+        """Return how many seconds of work are left of each running task, as far as is known."""
+        now = time.monotonic()
+        return [
+            max(0.0, (self._pace.seconds(work) or 0.0) - (now - started - waits.seconds))
+            for work, started, waits in list(self._running.values())
+        ]
+
     def _rest(self) -> float:
         """Return in how many seconds the next one of the running tasks is going to be done."""
-        running = list(self._running.values())
-        if len(running) < self._renderers:
+        left = self._left()
+        if len(left) < self._places:
             return 0.0
-        now = time.monotonic()
-        return max(0.0, min((self._pace.seconds(work) or 0.0) - (now - started) for work, started in running))
+        return min(left) * len(left) / self._renderers
 
     def close(self, seconds: float) -> None:
         """Stop every task, and wait up to SECONDS for the running ones to remove their half-made files."""
         self._book.cancel_all()
         until = time.monotonic() + seconds
-        for _ in range(self._renderers):
+        for _ in range(self._places):
             if not self._rendering.acquire(timeout=max(0.0, until - time.monotonic())):
                 logger.warning("a task did not end within %.0f s", seconds)
 
@@ -207,10 +218,9 @@ class RenderQueue:
         limit = self._studio.settings.max_seconds
         with self._rendering:
             logger.info("task %s starts", task.id)
-            stopper = threading.Timer(limit, task.cancel.cancel, [TookTooLong(limit)])
-            stopper.daemon = True
+            over = threading.Event()
             if limit:
-                stopper.start()
+                threading.Thread(target=_stop_late, args=(task, limit, over), name="limit", daemon=True).start()
             try:
                 last = self._render(task, asked)
             except PipelineError as error:
@@ -219,7 +229,7 @@ class RenderQueue:
                 logger.exception("task %s failed", task.id)
                 last = Failed(_internal_error())
             finally:
-                stopper.cancel()
+                over.set()
                 self._running.pop(task.id, None)
         # closed before its end is told: a client that knows of the end finds nothing left to cancel
         self._close(task)
@@ -228,7 +238,7 @@ class RenderQueue:
     def _render(self, task: Task, asked: _Asked) -> Done:
         """Tell every event but the last, which is returned."""
         started = time.monotonic()
-        self._running[task.id] = asked.work, started
+        self._running[task.id] = asked.work, started, task.waits
         task.cancel.check()
         avatar = self._studio.avatars.load(asked.request.pack)
         done = None
@@ -239,7 +249,7 @@ class RenderQueue:
                 self._tell(task, event)
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
-        self._pace.note(asked.work, time.monotonic() - started)
+        self._pace.note(asked.work, time.monotonic() - started - task.waits.seconds)
         with best_effort("metrics"):
             self._metrics.made(done, float(avatar.fps))
         return done
@@ -264,17 +274,24 @@ class RenderQueue:
     async def watch(self, asked: GenerateRequest, request: Request) -> AsyncGenerator[tuple[Task, Event]]:
         """Put what is ASKED for in the line and yield all that is told of it, to a generator that Gradio runs.
 
-        The task is stopped when this is closed, or when Gradio knows that the generator's client has left.
+        The time that is left is told again as it runs down. The task is stopped when this is closed, or when Gradio
+        knows that the generator's client has left.
         Raises QueueFull.
         """
         task = await self.join(asked, 0.0, request)
         caller = self._caller()
+        event: Event | None = None
+        shown = 0.0
         async with aclosing(self.listen(task, 0, LOOK_SECONDS)) as events:
             async for told in events:
                 if caller is not None and not caller.alive:
                     return
                 if told is not None:
-                    yield task, told.event
+                    event, shown = told.event, time.monotonic()
+                    yield task, event
+                elif isinstance(event, Queued) and event.eta is not None and time.monotonic() - shown >= 1:
+                    event, shown = replace(event, eta=max(0.0, event.eta - 1)), shown + 1
+                    yield task, event
 
     def _caller(self) -> Any:
         """Return Gradio's event of what it runs now: ``alive`` until its client stops it or leaves; None for no one."""
@@ -437,6 +454,16 @@ class RenderQueue:
             self._close(task)
             self._tell(task, Failed(task.cancel.reason))
         self._queue.broadcast_estimations(LINE)
+
+
+def _stop_late(task: Task, limit: float, over: threading.Event) -> None:
+    """Stop TASK after LIMIT seconds, those for which others had their turns not counted, unless it is OVER before."""
+    started, left = time.monotonic(), limit
+    while not over.wait(left):
+        left = limit + task.waits.seconds - (time.monotonic() - started)
+        if left <= 0:
+            task.cancel.cancel(TookTooLong(limit))
+            return
 
 
 def _is_here(address: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 
 from pipeline.avatar.pack import Avatar
@@ -22,13 +22,15 @@ class MeshEngine:
     def check(self) -> None:
         """Do nothing: it needs nothing but the CPU."""
 
-    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
+        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
         from pipeline.engines.mesh.mover import FaceMover  # takes half a second, for which no page should wait
 
         mover: FaceMover | None = None
-        with closing(avatar.clip.frames()) as frames:
-            numbered = enumerate(frames)
+        with closing(avatar.clip.frames(first)) as frames:
+            numbered = enumerate(frames, first)
             for stretch in stretches:
                 mover = mover or FaceMover(avatar, stretch.mouth.units)
                 for weights in stretch.mouth.weights:

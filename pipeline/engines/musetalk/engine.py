@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class MuseTalkEngine:
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``.
 
         Raises Unavailable.

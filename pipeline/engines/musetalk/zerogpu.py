@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -71,14 +71,15 @@ class ZeroGpuEngine:
         """Raise Unavailable, saying what to do, when libraries or weights are missing."""
         MuseTalkEngine(self._models).check()
 
-    def render(self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken) -> Iterator[Frame]:
-        """Yield AVATAR's frames with the mouths of STRETCHES; see ``LipsyncEngine.render``.
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
+        """Yield AVATAR's frames from number FIRST on with the mouths of STRETCHES; see ``LipsyncEngine.render``.
 
         Raises Unavailable also where no card is to be had: there is none left, or the visitor has used up their time.
         """
         import gradio as gr  # whose errors ``spaces`` raises
 
-        first = 0
         for stretch in stretches:
             cancel.check()
             try:

@@ -79,7 +79,19 @@ def at_event(event: Event, language: Language) -> dict[str, Any]:
             share, state = 0.0, "queued"
         case _:
             share, state = 0.03, "running"
-    return at(describe(event).in_language(language), share, state)
+    return at(_message(event).in_language(language), share, state)
+
+
+def _message(event: Event) -> Message:
+    """Return what the page says of EVENT: of one that waits also for how long."""
+    match event:
+        case Queued(position, eta) if eta is not None:
+            return Message(
+                f"대기 중... ({position}번째), 약 {eta:.0f}초 뒤 완료",
+                f"Waiting... (number {position} in line), ready in about {eta:.0f} s",
+            )
+        case _:
+            return describe(event)
 
 
 def pressed(message: Message, state: str) -> str:
