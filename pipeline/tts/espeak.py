@@ -299,7 +299,8 @@ class _Heard:
     def listen(self, samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
         """Take one piece of sound and its events; return 1 to stop the library."""
         if samples and count > 0:
-            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            # as_array would make a ctypes type for every length, which is kept for ever
+            self._chunks.append(np.frombuffer(c.string_at(samples, 2 * count), np.int16))
             self._heard += count
         index = 0
         while (event := events[index]).type != _EVENT_LIST_TERMINATED:
