@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.avatar.pack import Avatar
-from pipeline.generate import Studio, render_video, saying
-from pipeline.request import GenerateRequest
-from pipeline.tasks import Task
-from pipeline.tts.base import CUSTOM_VOICE, Speech
+from pipeline.avatars.avatar import Avatar
+from pipeline.jobs.generate import render_video, saying
+from pipeline.jobs.request import GenerateRequest
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import Task
+from pipeline.speech_types import Speech
+from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.video.encoder import X264
 
 

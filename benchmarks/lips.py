@@ -28,15 +28,15 @@ import numpy as np
 
 from benchmarks.film import film
 from benchmarks.machine import describe_machine
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.prepare import prepare
-from pipeline.avatar.store import AvatarStore
-from pipeline.cancel import CancelToken
-from pipeline.generate import Studio, make_studio
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.jobs.studio import Studio, make_studio
+from pipeline.jobs.tasks import TaskBook
+from pipeline.preparing.prepare import prepare
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN
-from pipeline.tasks import TaskBook
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 
 MEASURES = {

@@ -17,12 +17,13 @@ from pathlib import Path
 import av
 
 from benchmarks.machine import describe_machine, peak_memory
-from pipeline.cancel import CancelToken
-from pipeline.events import Done
-from pipeline.generate import generate, make_studio
-from pipeline.request import parse
+from pipeline.core.cancel import CancelToken
+from pipeline.jobs.events import Done
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import make_studio
+from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
-from pipeline.tasks import TaskBook
 
 SENTENCE = "먼저 자기소개를 부탁드립니다. 어떤 프로젝트를 맡으셨나요?"
 

@@ -19,15 +19,16 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.machine import describe_machine, load, peak_memory
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
-from pipeline.events import Done
-from pipeline.generate import Studio, generate, make_studio
-from pipeline.request import parse
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
+from pipeline.jobs.events import Done
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import Studio, make_studio
+from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
 from pipeline.speech.phonemes import phonemes_of
-from pipeline.tasks import Task, TaskBook
 from pipeline.video.writer import Mp4Writer
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."

@@ -31,15 +31,17 @@ import numpy as np
 import torch
 
 from benchmarks.machine import describe_machine, load
-from pipeline.ahead import ahead
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.store import AvatarStore
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.ahead import ahead
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.colors import rgb_of
 from pipeline.engines.musetalk.device import wait
-from pipeline.engines.musetalk.fast import (
+from pipeline.engines.musetalk.inpainting import inpainting_of
+from pipeline.engines.musetalk.network import Network
+from pipeline.engines.musetalk.optimise import (
     BATCHES,
     CHANNELS_LAST,
     COMPILED,
@@ -50,14 +52,12 @@ from pipeline.engines.musetalk.fast import (
     Step,
     random_input,
 )
-from pipeline.engines.musetalk.inpainting import inpainting_of
-from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.worker import Models, Worker
-from pipeline.generate import FRAMES_AHEAD_ON_CARD
+from pipeline.jobs.generate import FRAMES_AHEAD_ON_CARD
 from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS
-from pipeline.speech.track import MouthTrack
-from pipeline.tts.base import Speech
+from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech_types import Speech
 from pipeline.video.encoder import AUTO, X264, X264_BESIDE_CARD, Encoder, encoder_for
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader

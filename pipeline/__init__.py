@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from pipeline.numba_cache import ensure_numba_cache
+from pipeline.core.numba_cache import ensure_numba_cache
 
 ensure_numba_cache(Path(__file__).parent)

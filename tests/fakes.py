@@ -21,18 +21,22 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.avatar.pack import POINTS, Avatar, save
-from pipeline.avatar.store import AvatarStore
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import LipsyncEngine, Stretch
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import POINTS, save
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
-from pipeline.generate import Studio, generate
-from pipeline.server import connections, joins
-from pipeline.server.app import serve
+from pipeline.jobs.generate import generate
+from pipeline.jobs.studio import Studio
+from pipeline.server import connections
+from pipeline.server.gradio import joins
+from pipeline.server.serve import serve
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
-from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
+from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.frame import Frame
 
 logger = logging.getLogger("tests.fakes")

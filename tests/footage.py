@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from pipeline.avatar.footage import PATCH, Footage
+from pipeline.preparing.footage import PATCH, Footage
 from pipeline.video.reader import ColorTags
 
 

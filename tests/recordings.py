@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cancel import CancelToken
-from pipeline.tts.base import CUSTOM_VOICE
+from pipeline.core.cancel import CancelToken
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:

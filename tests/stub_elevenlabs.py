@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from scipy.signal import resample_poly
 
-from pipeline.cancel import CancelToken
-from pipeline.speech.language import language_of
+from pipeline.core.cancel import CancelToken
+from pipeline.text.language import language_of
 from pipeline.tts.espeak import EspeakEngine
 
 KEY = "test-key"

@@ -11,14 +11,14 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import Cancelled
 from pipeline.settings import ROOT
 from pipeline.speech.align import align
-from pipeline.speech.korean import read_aloud
 from pipeline.speech.phonemes import phonemes_of
-from pipeline.speech.reading import as_it_sounds
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
+from pipeline.text.korean import read_aloud
+from pipeline.text.reading import as_it_sounds
 from pipeline.tts.espeak import EspeakEngine, Rendering
 
 GRID = ROOT.parent / "shared" / "testdata" / "grid_swwp2s.mpg"

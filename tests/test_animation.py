@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.avatar.animation import animated_pictures, open_animation
-from pipeline.avatar.clip import open_clip, pictures
-from pipeline.avatar.kinds import kind_of
-from pipeline.avatar.photo import BACKGROUND
 from pipeline.errors import BadClip
+from pipeline.preparing.animation import animated_pictures, open_animation
+from pipeline.preparing.file_kinds import kind_of
+from pipeline.preparing.open_clip import open_clip, pictures
+from pipeline.preparing.photo import BACKGROUND
 from pipeline.video.frame import Frame
 
 LEVELS = (40, 200, 90, 150)

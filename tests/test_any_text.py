@@ -13,14 +13,15 @@ import pytest
 from hypothesis import HealthCheck, Verbosity, given, settings
 from hypothesis import strategies as st
 
-from pipeline.avatar.store import AvatarStore
+from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadRequest
-from pipeline.events import Done
-from pipeline.generate import Studio, generate
-from pipeline.request import parse
+from pipeline.jobs.events import Done
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
-from pipeline.speech.markup import said_of
-from pipeline.tasks import TaskBook
+from pipeline.text.markup import said_of
 from pipeline.tts.espeak import EspeakEngine
 from tests.fakes import FakeEngine
 from tests.test_captions import text_of

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, filtfilt
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.speech.articulate import BEYOND, UNITS, WIDE, Viseme, articulate, viseme_of
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 
 RATE = 16_000

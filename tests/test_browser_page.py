@@ -264,7 +264,7 @@ def preparations(server: Server) -> list[str]:
     shown = subprocess.run(
         ["ps", "--ppid", str(server.process.pid), "-o", "args="], capture_output=True, text=True, check=False
     )
-    return [line for line in shown.stdout.splitlines() if "pipeline.avatar.prepare" in line]
+    return [line for line in shown.stdout.splitlines() if "pipeline.preparing.prepare" in line]
 
 
 # --- a server that is away

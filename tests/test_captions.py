@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import requests
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import RenderFailed
-from pipeline.speech.language import language_of
 from pipeline.speech.phonemes import phonemes_of
-from pipeline.speech.words import place_words, words_of
-from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, joined, silence
+from pipeline.speech.words import words_of
+from pipeline.speech_types import Mark, Speech, joined, silence
+from pipeline.text.language import language_of
+from pipeline.text.word_times import place_words
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.video.captions import MAX_WIDTH, CaptionWriter, cues_of
 from tests.conftest import Server, wait_for
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.avatar.clip import BT601, Clip, open_clip, pictures
-from pipeline.avatar.encode import keep_stream
-from pipeline.avatar.photo import open_photo
-from pipeline.avatar.playback import deinterlaced
 from pipeline.errors import BadClip
+from pipeline.preparing.encode_clip import keep_stream
+from pipeline.preparing.open_clip import BT601, Clip, open_clip, pictures
+from pipeline.preparing.photo import open_photo
+from pipeline.preparing.playback import deinterlaced
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 from tests.footage import copied

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.server.folder import KEPT_SECONDS, UploadFolder
 from pipeline.server.logs import TOLD_OF_A_KIND, Dam
+from pipeline.server.upload_folder import KEPT_SECONDS, UploadFolder
 from tests.conftest import ROOT, Server, running, wait_for
 
 PATIENCE = 2.0

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.covers import mouth_score
-from pipeline.avatar.encode import encode
-from pipeline.avatar.faces import FaceFinder, box_of
-from pipeline.avatar.judge import DOUBTFUL, HIDDEN
-from pipeline.avatar.prepare import prepare
 from pipeline.errors import BadClip
+from pipeline.face.finder import FaceFinder, box_of
+from pipeline.preparing.covered_mouth import mouth_score
+from pipeline.preparing.encode_clip import encode
+from pipeline.preparing.prepare import prepare
+from pipeline.preparing.usable_frames import DOUBTFUL, HIDDEN
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags

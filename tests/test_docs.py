@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.avatar.kinds import PICTURES, VIDEOS
-from pipeline.avatar.prepare import main as prepare_main
+from pipeline.preparing.file_kinds import PICTURES, VIDEOS
+from pipeline.preparing.prepare import main as prepare_main
 from pipeline.settings import ROOT, Settings
 from tests.conftest import Server, running
 

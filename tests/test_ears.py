@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.speech.ears import BANDS, MOUTHS, SAME_MOUTH, Ears, load_ears
-from pipeline.speech.train_ears import Recording, elsewhere, learn, looks_at, record
+from pipeline.speech.mouth_classifier import BANDS, MOUTHS, SAME_MOUTH, Ears, load_ears
+from pipeline.tools.train_mouth_classifier import Recording, elsewhere, learn, looks_at, record
 
 
 @pytest.fixture(scope="module")

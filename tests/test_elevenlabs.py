@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, PipelineError, SpeechFailed, Unavailable
 from pipeline.settings import ROOT, Settings
 from pipeline.speech.phonemes import phonemes_of
-from pipeline.tts.base import CUSTOM_VOICE
 from pipeline.tts.elevenlabs import DEFAULT_VOICE_ID, ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE
 from tests.stub_elevenlabs import KEY, RATE, ElevenLabsStub, spoken
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."

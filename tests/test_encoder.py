@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.generate import make_studio
+from pipeline.jobs.studio import make_studio
 from pipeline.settings import Settings
 from pipeline.video.encoder import NVENC, X264, X264_BESIDE_CARD, Encoder, encoder_for, works
 from pipeline.video.frame import Frame

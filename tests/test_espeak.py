@@ -10,12 +10,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay
 from pipeline.settings import ROOT
-from pipeline.speech.language import LANGUAGES, language_of, speakable, voice_of
-from pipeline.tts.base import BREAK, CUSTOM_VOICE, Speech
+from pipeline.speech_types import Speech
+from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import BREAK, CUSTOM_VOICE
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 
@@ -115,7 +116,8 @@ def test_closures_are_quieter_than_the_vowels_around_them() -> None:
 def test_speech_is_the_default_rendering_of_the_library() -> None:
     # a process of its own: the library keeps the phase of its voice from one text to the next
     code = (
-        "import sys; from pipeline.tts.espeak import EspeakEngine as E; from pipeline.cancel import CancelToken as C;"
+        "import sys; from pipeline.tts.espeak import EspeakEngine as E;"
+        "from pipeline.core.cancel import CancelToken as C;"
         "e = E(); t = sys.argv[1];"
         "a = e.synthesize(t, 'Custom', C()).duration; b = E(rate=175, pitch=50).render(t, 'ko', C());"
         "print(a, len(b.samples) / b.rate)"

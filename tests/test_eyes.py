@@ -7,14 +7,14 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from pipeline.avatar.eyes import USUAL, teeth_by_eyes
-from pipeline.avatar.footage import Footage
-from pipeline.avatar.judge import Findings
-from pipeline.avatar.measure import Person
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.store import AvatarStore
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.interior import light_of, teeth_white
 from pipeline.engines.mesh.mover import FaceMover
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.person import Person
+from pipeline.preparing.teeth_white import USUAL, teeth_by_eyes
+from pipeline.preparing.usable_frames import Findings
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from tests.footage import as_footage

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.face_net import FaceDetector, FaceMesh
-from pipeline.avatar.faces import FaceFinder
+from pipeline.face.finder import FaceFinder
+from pipeline.face.networks import FaceDetector, FaceMesh
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.basis import STILL, head_pose, mouth_reach, neutral, unit
-from pipeline.avatar.footage import PATCH
-from pipeline.avatar.judge import mouth_gap
-from pipeline.avatar.photo import FPS, SECONDS, animate, face_of_photo
-from pipeline.avatar.rest import closed_mouth
-from pipeline.avatar.steady import mouth_activity, steady
+from pipeline.face.basis import STILL, head_pose, mouth_reach, neutral, unit
+from pipeline.preparing.closed_mouth import closed_mouth
+from pipeline.preparing.footage import PATCH
+from pipeline.preparing.photo import FPS, SECONDS, animate, face_of_photo
+from pipeline.preparing.stabilise import mouth_activity, steady
+from pipeline.preparing.usable_frames import mouth_gap
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 

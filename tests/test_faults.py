@@ -13,20 +13,21 @@ import numpy as np
 import pytest
 from gradio.context import LocalContext
 
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.store import AvatarStore
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.core.growing_file import part_of
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import Cancelled, NotFound, RenderFailed, SpeechFailed
-from pipeline.events import Done, TtsDone
-from pipeline.generate import Studio, generate
-from pipeline.parts import part_of
-from pipeline.request import GenerateRequest, parse
+from pipeline.jobs.events import Done, TtsDone
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import GenerateRequest, parse
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.server.gradio.queue import RenderQueue, _Asked
 from pipeline.server.metrics import Metrics
-from pipeline.server.queue import RenderQueue, _Asked
 from pipeline.settings import Settings
-from pipeline.tasks import Task, TaskBook
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
 from tests.conftest import running, wait_for
@@ -135,7 +136,7 @@ def broken(*_: object, **__: object) -> NoReturn:
         "pipeline.video.captions.CaptionWriter.finish",
         "pipeline.video.captions.cues_of",
         "pipeline.video.captions.Cue.to_vtt",
-        "pipeline.speak.words_of",
+        "pipeline.jobs.speak.words_of",
     ],
 )
 def test_captions_that_fail_are_missing_and_the_video_is_made(
@@ -165,13 +166,13 @@ def test_a_task_that_is_stopped_at_its_captions_stops(
         task.cancel.cancel()
         raise Cancelled
 
-    monkeypatch.setattr("pipeline.speak.words_of", stopped)
+    monkeypatch.setattr("pipeline.jobs.speak.words_of", stopped)
     with pytest.raises(Cancelled):
         list(generate(asked(studio), task, studio))
     assert left_by(task) == []
 
 
-@pytest.mark.parametrize("where", ["pipeline.generate.write_record", "pipeline.speech.record.json.dumps"])
+@pytest.mark.parametrize("where", ["pipeline.jobs.generate.write_record", "pipeline.speech.record.json.dumps"])
 def test_a_record_that_fails_is_missing_and_the_video_is_made(
     studio: Studio, task: Task, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

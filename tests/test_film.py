@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.film import CROSSFADE, main
+from pipeline.tools.film import CROSSFADE, main
 
 PAUSE = 1.5
 

@@ -1,4 +1,4 @@
-"""The insides of Gradio that ``pipeline.server.queue`` relies on, as this version has them.
+"""The insides of Gradio that ``pipeline.server.gradio.queue`` relies on, as this version has them.
 
 A failure here means: this Gradio is not the one that the queue was written for.
 """

@@ -7,15 +7,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from pipeline.avatar.footage import Footage
-from pipeline.avatar.hush import hush
-from pipeline.avatar.judge import Findings, mouth_gap
-from pipeline.avatar.measure import Person
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.store import AvatarStore
-from pipeline.engines.mesh.basis import load_basis
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover
+from pipeline.face.mesh_basis import load_basis
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.lend_mouth import hush
+from pipeline.preparing.person import Person
+from pipeline.preparing.usable_frames import Findings, mouth_gap
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader

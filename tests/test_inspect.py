@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.inspect import look, main
 from pipeline.speech.record import SpeechRecord, read_record, write_record
-from pipeline.tts.base import Mark
+from pipeline.speech_types import Mark
+from pipeline.tools.inspect import look, main
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer

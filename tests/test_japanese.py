@@ -6,9 +6,9 @@ import importlib.util
 
 import pytest
 
-from pipeline.cancel import CancelToken
-from pipeline.speech.japanese import reading
-from pipeline.speech.reading import read_aloud
+from pipeline.core.cancel import CancelToken
+from pipeline.text.japanese import reading
+from pipeline.text.reading import read_aloud
 from pipeline.tts.espeak import EspeakEngine
 
 with_janome = pytest.mark.skipif(importlib.util.find_spec("janome") is None, reason="Janome is not installed here")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.server.joins import share_of
-from pipeline.server.queue import PAGE_EVENTS
+from pipeline.server.gradio.joins import share_of
+from pipeline.server.gradio.queue import PAGE_EVENTS
 from tests.conftest import QUEUE_LIMIT, Server, running, wait_for
 
 ROOM = QUEUE_LIMIT + PAGE_EVENTS
@@ -76,7 +76,7 @@ def test_those_who_listen_are_heard_to_the_end(server: Server, functions: dict[s
 
 
 def test_an_address_elsewhere_has_a_share_of_the_line() -> None:
-    from pipeline.server.queue import _is_here
+    from pipeline.server.gradio.queue import _is_here
 
     assert share_of(32) == 16 and share_of(1) == 1
     assert all(map(_is_here, ("127.0.0.1", "::1", "", "testclient")))

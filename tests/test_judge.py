@@ -5,9 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from pipeline.avatar.footage import Footage, _patch
-from pipeline.avatar.judge import judge
-from pipeline.avatar.store import AvatarStore
+from pipeline.avatars.store import AvatarStore
+from pipeline.preparing.footage import Footage, _patch
+from pipeline.preparing.usable_frames import judge
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from tests.footage import as_footage

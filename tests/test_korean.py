@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cancel import CancelToken
-from pipeline.speech.korean import read_aloud, reading
-from pipeline.speech.korean_numbers import native, sino
-from pipeline.speech.korean_sounds import pronounce
-from pipeline.speech.reading import read_aloud as in_any
+from pipeline.core.cancel import CancelToken
+from pipeline.text.korean import read_aloud, reading
+from pipeline.text.korean_numbers import native, sino
+from pipeline.text.korean_sounds import pronounce
+from pipeline.text.reading import read_aloud as in_any
 from pipeline.tts.espeak import EspeakEngine
 
 

@@ -17,18 +17,19 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ahead import ahead, pushed
-from pipeline.avatar.pack import Avatar
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.avatars.avatar import Avatar
+from pipeline.core.ahead import ahead, pushed
+from pipeline.core.cancel import CancelToken
+from pipeline.core.growing_file import part_of
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import Cancelled, PipelineError, QueueFull, TookTooLong
-from pipeline.events import Failed
-from pipeline.generate import Studio, generate, make_studio
-from pipeline.parts import part_of
-from pipeline.request import GenerateRequest, parse
+from pipeline.jobs.events import Failed
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import GenerateRequest, parse
+from pipeline.jobs.studio import Studio, make_studio
+from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.settings import Settings
-from pipeline.tasks import Task, TaskBook
-from pipeline.tts.base import Speech
+from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags

@@ -9,13 +9,13 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest
 from pipeline.settings import ROOT
 from pipeline.speech.articulate import UNITS, articulate
 from pipeline.speech.listen import listen
 from pipeline.speech.recording import load_audio
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 
 TEXTS = [

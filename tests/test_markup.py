@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.speech.markup import said_of
-from pipeline.speech.reading import read_aloud, reading
+from pipeline.text.markup import said_of
+from pipeline.text.reading import read_aloud, reading
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,20 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.basis import OVAL
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.store import AvatarStore
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
-from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, load_basis
-from pipeline.engines.mesh.engine import MeshEngine
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.warp import _move, warp
 from pipeline.errors import Cancelled
+from pipeline.face.basis import OVAL
+from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.settings import Settings
-from pipeline.speech.track import MouthTrack
-from pipeline.tts.base import Speech
+from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 

@@ -19,8 +19,8 @@ from benchmarks.musetalk import UNET, VAE
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.device import to_device, to_host
-from pipeline.engines.musetalk.fast import BATCHES, HALF
 from pipeline.engines.musetalk.network import Network
+from pipeline.engines.musetalk.optimise import BATCHES, HALF
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from tests.tiny_musetalk import CHANNELS, diffusers, make_unet, make_vae

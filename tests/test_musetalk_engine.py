@@ -21,14 +21,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatar.pack import Avatar, load
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import load
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk import worker
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
-from pipeline.engines.musetalk.engine import MuseTalkEngine, on_gpu
-from pipeline.engines.musetalk.fast import (
+from pipeline.engines.musetalk.inpainting import inpainting_of
+from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine, on_gpu
+from pipeline.engines.musetalk.network import Network
+from pipeline.engines.musetalk.optimise import (
     BFLOAT,
     CHANNELS_LAST,
     GRAPHS,
@@ -39,13 +42,11 @@ from pipeline.engines.musetalk.fast import (
     fused,
     random_input,
 )
-from pipeline.engines.musetalk.inpainting import inpainting_of
-from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.plan import plan
 from pipeline.engines.musetalk.weights import load_vae, load_whisper
 from pipeline.errors import Cancelled, Unavailable
-from pipeline.speech.track import MouthTrack
-from pipeline.tts.base import Speech
+from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 from tests.tiny_musetalk import make_unet, make_vae, save_models, short_man

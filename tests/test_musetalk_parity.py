@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatar.basis import OVAL, neutral
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of, positions, windows
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.colors import rgb_of, yuv_matrix
@@ -19,6 +18,7 @@ from pipeline.engines.musetalk.crop import Box, face_box, face_crop
 from pipeline.engines.musetalk.latents import face_latents, pixels_of
 from pipeline.engines.musetalk.mask import face_mask
 from pipeline.engines.musetalk.network import Network
+from pipeline.face.basis import OVAL, neutral
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from tests.tiny_musetalk import make_extractor, make_unet, make_vae, make_whisper

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.avatar.pack import load
-from pipeline.avatar.prepare import main
+from pipeline.avatars.pack import load
+from pipeline.preparing.prepare import main
 from pipeline.settings import ROOT
 from tests.tiny_musetalk import save_models
 

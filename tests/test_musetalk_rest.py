@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatar.pack import save
-from pipeline.engines.choose import lipsync_engines, preferred
-from pipeline.engines.musetalk.engine import MuseTalkEngine
+from pipeline.avatars.pack import save
 from pipeline.engines.musetalk.inpainting import inpainting_of
+from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.weights import load_vae
-from pipeline.generate import make_studio, warm_up
+from pipeline.engines.select import lipsync_engines, preferred
+from pipeline.jobs.studio import make_studio, warm_up
 from pipeline.settings import Settings
 from tests.conftest import Server, running, wait_for
 from tests.tiny_musetalk import make_vae, save_models, short_man
@@ -103,10 +103,10 @@ def _refuses(server: Server, file: str, reason: str) -> None:
 
 def test_auto_takes_musetalk_only_with_weights_and_a_card(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines = lipsync_engines(Settings(models_dir=models))
-    monkeypatch.setattr("pipeline.engines.choose.on_gpu", lambda: False)
+    monkeypatch.setattr("pipeline.engines.select.on_gpu", lambda: False)
     assert preferred(engines, "auto").name == "mesh"
     assert preferred(engines, "musetalk").name == "musetalk"
-    monkeypatch.setattr("pipeline.engines.choose.on_gpu", lambda: True)
+    monkeypatch.setattr("pipeline.engines.select.on_gpu", lambda: True)
     assert preferred(engines, "auto").name == "musetalk" and preferred(engines, "mesh").name == "mesh"
     assert preferred(lipsync_engines(Settings(models_dir=models / "none")), "auto").name == "mesh"
 
@@ -117,7 +117,7 @@ def test_an_engine_that_does_not_exist_is_refused_at_the_start() -> None:
 
 
 def test_warming_up_without_a_card_draws_nothing(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.engines.musetalk.engine.devices", lambda: 0)
+    monkeypatch.setattr("pipeline.engines.musetalk.musetalk_engine.devices", lambda: 0)
     monkeypatch.setattr(MuseTalkEngine, "render", lambda *given: pytest.fail("it would draw for a minute"))
     studio = make_studio(Settings(models_dir=models, lipsync_engine="musetalk"))
     assert studio.engine.name == "musetalk"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.numba_cache import VARIABLE
+from pipeline.core.numba_cache import VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = f"""

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.avatar.opening import LIMITS, opening_of
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.prepare import prepare
-from pipeline.avatar.store import AvatarStore
-from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mover import FaceMover
+from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER
+from pipeline.preparing.mouth_scale import LIMITS, opening_of
+from pipeline.preparing.prepare import prepare
 from pipeline.settings import ROOT, Settings
 
 WEBCAM = ROOT.parent / "shared" / "testdata" / "webcam_woman.mp4"

@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.encode import encode
-from pipeline.avatar.pack import Avatar, Inpainting, load, save
-from pipeline.avatar.unpickle import Refused, restricted_loads
+from pipeline.avatars.avatar import Avatar, Inpainting
+from pipeline.avatars.pack import load, save
+from pipeline.avatars.unpickle import Refused, restricted_loads
 from pipeline.errors import BadPack, NotFound
+from pipeline.preparing.encode_clip import encode
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
-from pipeline.speech.language import language_of
+from pipeline.core.cancel import CancelToken
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.timeline import MIN_PAUSE, gapless
 from pipeline.speech.words import words_of
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
+from pipeline.text.language import language_of
 from pipeline.tts.espeak import EspeakEngine
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.avatar.clip import open_clip
-from pipeline.avatar.kinds import MAX_PICTURE, MAX_VIDEO, kind_of
-from pipeline.avatar.photo import BACKGROUND, color_of, open_photo
 from pipeline.errors import BadClip
+from pipeline.preparing.file_kinds import MAX_PICTURE, MAX_VIDEO, kind_of
+from pipeline.preparing.open_clip import open_clip
+from pipeline.preparing.photo import BACKGROUND, color_of, open_photo
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 

@@ -21,14 +21,15 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 from scipy.signal import savgol_filter
 
-from pipeline.avatar.clip import open_clip, pictures
-from pipeline.avatar.encode import encode
-from pipeline.avatar.faces import FaceFinder, box_of
-from pipeline.avatar.judge import mouth_gap
-from pipeline.avatar.pack import Avatar, load
-from pipeline.avatar.prepare import main, prepare, preview_faces, size_at
-from pipeline.avatar.uploads import said
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import load
 from pipeline.errors import BadClip, BadRequest
+from pipeline.face.finder import FaceFinder, box_of
+from pipeline.jobs.uploads import said
+from pipeline.preparing.encode_clip import encode
+from pipeline.preparing.open_clip import open_clip, pictures
+from pipeline.preparing.prepare import main, prepare, preview_faces, size_at
+from pipeline.preparing.usable_frames import mouth_gap
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags
@@ -368,7 +369,7 @@ def test_a_disk_without_room_is_told_to_programs(preview: bool, tmp_path: Path) 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))  # a disk says the same where it is full
 
-    command = [sys.executable, "-m", "pipeline.avatar.prepare", "--json", str(CLIP), "--name=x", "--resolution=360p"]
+    command = [sys.executable, "-m", "pipeline.preparing.prepare", "--json", str(CLIP), "--name=x", "--resolution=360p"]
     command += [f"--out={tmp_path}", *([f"--preview={tmp_path / 'x.jpg'}"] if preview else [])]
     done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, cwd=ROOT, check=False)
     told = json.loads(done.stdout.splitlines()[-1])

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
+from pipeline.core.child_process import run
 from pipeline.errors import BadClip, RenderFailed
-from pipeline.process import run
 
 CRIES = "import os, sys; print('the decoder says: boom', file=sys.stderr, flush=True); "
 BODIES = {

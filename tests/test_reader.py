@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.avatar.encode import encode
 from pipeline.errors import RenderFailed
+from pipeline.preparing.encode_clip import encode
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags
 

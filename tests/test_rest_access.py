@@ -14,7 +14,7 @@ from itsdangerous import TimestampSigner
 
 from pipeline.errors import NotAllowed
 from pipeline.server.access import check_key
-from pipeline.server.app import CannotServe, check_address
+from pipeline.server.serve import CannotServe, check_address
 from pipeline.settings import Settings
 from tests.conftest import Server, free_port, running
 

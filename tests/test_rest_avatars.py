@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter
 
-from pipeline.server.schema import AvatarEvent
+from pipeline.server.rest.schema import AvatarEvent
 from tests.conftest import ROOT, Server, events_of, running, wait_for
 
 CLIP_SECONDS = 1.2

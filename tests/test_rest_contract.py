@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from pipeline.errors import Cancelled
-from pipeline.events import Failed
-from pipeline.history import History
-from pipeline.server.routes import PING_SECONDS, sse
+from pipeline.jobs.events import Failed
+from pipeline.jobs.history import History
+from pipeline.server.rest.routes import PING_SECONDS, sse
 from tests.conftest import Server, wait_for
 from tests.fakes import FPS, HEIGHT, WIDTH, seconds_of
 

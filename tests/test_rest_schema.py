@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from pipeline.server.schema import TaskEvent
+from pipeline.server.rest.schema import TaskEvent
 from tests.conftest import Server
 
 CHECKS = (

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.gpu import Gpu
-from pipeline.pace import Pace, work_of
-from pipeline.server.language import language_of
-from pipeline.tasks import KEPT_TASKS, TaskBook, is_task_id
+from pipeline.core.gpu import Gpu
+from pipeline.jobs.eta import Pace, work_of
+from pipeline.jobs.tasks import KEPT_TASKS, TaskBook, is_task_id
+from pipeline.server.reply_language import language_of
 
 ID = "0123456789abcdef" * 2
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.shots import Shot, find_shots, thumbnail
+from pipeline.preparing.shots import Shot, find_shots, thumbnail
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 

@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.basis import head_pose
-from pipeline.avatar.footage import Footage
-from pipeline.avatar.judge import Findings
-from pipeline.avatar.measure import Person
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.softness import MOST, softness_of
-from pipeline.avatar.store import AvatarStore
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.sprites import load_sprites
+from pipeline.face.basis import head_pose
+from pipeline.preparing.blur import MOST, softness_of
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.person import Person
+from pipeline.preparing.usable_frames import Findings
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from tests.footage import as_footage

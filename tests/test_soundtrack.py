@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest
-from pipeline.events import Done, TtsDone, describe, to_json
+from pipeline.jobs.events import Done, TtsDone, describe, to_json
 from pipeline.speech.recording import load_audio, load_recording
 from pipeline.tts.espeak import EspeakEngine
 from tests.recordings import write_wav

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.avatar.store import MAX_NAME, AvatarStore, check_name
+from pipeline.avatars.store import MAX_NAME, AvatarStore, check_name
 from pipeline.errors import BadRequest, NotFound
 from pipeline.settings import ROOT
-from pipeline.speech.language import speakable
+from pipeline.text.language import speakable
 from tests.fakes import make_pack
 
 PACKS = ("720p/talk_long_720p", "480p/talk_long_480p", "720p/bob_720p", "360p/bob_360p")
@@ -145,7 +145,7 @@ def test_a_pack_that_is_read_for_long_keeps_nobody_from_another(
             assert go_on.wait(30)
         return SimpleNamespace(id=path.name, landmarks=())
 
-    monkeypatch.setattr("pipeline.avatar.store.load", load)
+    monkeypatch.setattr("pipeline.avatars.store.load", load)
     stubborn, other = store.find("talk_long", "720p"), store.find("bob", "720p")
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(store.load(stubborn))) for _ in range(3)]

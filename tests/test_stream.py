@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.ahead import pushed
-from pipeline.cancel import CancelToken
+from pipeline.core.ahead import pushed
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import RenderFailed
-from pipeline.speak import Speaker
+from pipeline.jobs.speak import Speaker
 from pipeline.speech.articulate import articulate
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT, framed
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.spool import SpeechSpool
-from pipeline.tts.base import CUSTOM_VOICE, Mark, Speech, joined, silence
+from pipeline.speech_types import Mark, Speech, joined, silence
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 TEXT = "먼저 자기소개를 부탁드립니다. 3.5초 안에 하실 수 있나요? 네, 좋습니다."
 FPS = Fraction(30000, 1001)

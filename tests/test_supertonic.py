@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, SpeechFailed, Unavailable
 from pipeline.settings import ROOT
-from pipeline.tts.base import CUSTOM_VOICE
+from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.tts.supertonic import MAX_SENTENCE, PAUSE, SupertonicEngine, has_weights
 
 absent = pytest.mark.skipif(importlib.util.find_spec("supertonic") is not None, reason="supertonic is installed here")

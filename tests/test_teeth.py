@@ -12,19 +12,20 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.avatar.basis import head_pose
-from pipeline.avatar.footage import Footage
-from pipeline.avatar.judge import Findings, mouth_gap
-from pipeline.avatar.measure import Person
-from pipeline.avatar.pack import Avatar, Teeth, load, save
-from pipeline.avatar.report import write_report
-from pipeline.avatar.store import AvatarStore
-from pipeline.avatar.teeth import LEFT, RIGHT, TOP, find_teeth
-from pipeline.engines.mesh.basis import LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER, load_basis
+from pipeline.avatars.avatar import Avatar, Teeth
+from pipeline.avatars.pack import load, save
+from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.interior import TEETH_DEPTH, light_of, teeth_white
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.sprites import GUM, SHOWN, load_sprites
 from pipeline.errors import BadPack
+from pipeline.face.basis import head_pose
+from pipeline.face.mesh_basis import LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER, load_basis
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.own_teeth import LEFT, RIGHT, TOP, find_teeth
+from pipeline.preparing.person import Person
+from pipeline.preparing.report import write_report
+from pipeline.preparing.usable_frames import Findings, mouth_gap
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader

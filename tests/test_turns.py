@@ -14,22 +14,23 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.avatar.pack import Avatar
-from pipeline.avatar.store import AvatarStore
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import Cancelled
-from pipeline.events import Done, Queued
-from pipeline.generate import Studio, generate
-from pipeline.pace import done_in
-from pipeline.request import parse
-from pipeline.server.ui import bar
+from pipeline.jobs.eta import done_in
+from pipeline.jobs.events import Done, Queued
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import parse
+from pipeline.jobs.speak import LONG, LONGEST, pauses_between
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import TaskBook
+from pipeline.jobs.turns import Turns, Waits
+from pipeline.server.page import bar
 from pipeline.settings import Settings
-from pipeline.speak import LONG, LONGEST, pauses_between
-from pipeline.tasks import TaskBook
-from pipeline.tts.base import Mark
+from pipeline.speech_types import Mark
 from pipeline.tts.espeak import EspeakEngine
-from pipeline.turns import Turns, Waits
 from pipeline.video.frame import Frame
 from tests.conftest import Server, running, wait_for
 from tests.fakes import FakeEngine, FakeTTS

@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.avatar.pack import load
-from pipeline.avatar.prepare import preview_faces
-from pipeline.avatar.store import AvatarStore
+from pipeline.avatars.pack import load
+from pipeline.avatars.store import AvatarStore
 from pipeline.errors import Unavailable
-from pipeline.events import Done, Failed, Lipsync, Queued, TtsDone, TtsStarted
-from pipeline.server.language import language_of
-from pipeline.server.ui import words
-from pipeline.server.ui.bar import at_event
-from pipeline.server.ui.portraits import Portraits, portrait
-from pipeline.server.ui.snippets import snippets
-from pipeline.server.ui.speak import EXAMPLES, _body
-from pipeline.speech.language import LANGUAGES
+from pipeline.jobs.events import Done, Failed, Lipsync, Queued, TtsDone, TtsStarted
+from pipeline.preparing.prepare import preview_faces
+from pipeline.server.page import words
+from pipeline.server.page.bar import at_event
+from pipeline.server.page.portraits import Portraits, portrait
+from pipeline.server.page.snippets import snippets
+from pipeline.server.page.speaking import EXAMPLES, _body
+from pipeline.server.reply_language import language_of
+from pipeline.text.language import LANGUAGES
 from tests.conftest import ROOT, Server
 from tests.fakes import make_pack
 

@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.core.growing_file import part_of
 from pipeline.errors import RenderFailed
-from pipeline.parts import part_of
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer

@@ -11,18 +11,20 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.avatar.pack import Avatar, save
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
-from pipeline.engines.choose import lipsync_engines, preferred
-from pipeline.engines.musetalk.engine import MuseTalkEngine
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import save
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk.inpainting import inpainting_of
+from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.weights import load_vae
-from pipeline.engines.musetalk.zerogpu import LOADING_SECONDS, ZeroGpuEngine, draw, lends_cards
+from pipeline.engines.musetalk.zerogpu import LOADING_SECONDS, ZeroGpuEngine, draw
+from pipeline.engines.select import lipsync_engines, preferred
 from pipeline.errors import Cancelled, Unavailable
+from pipeline.server.gradio.lender import card_lender
 from pipeline.settings import ROOT, Settings
-from pipeline.speech.track import MouthTrack
-from pipeline.tts.base import Speech
+from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from tests.conftest import Server, running, wait_for
 from tests.tiny_musetalk import save_models, short_man
@@ -111,11 +113,13 @@ def test_stretches_that_are_drawn_apart_go_on_where_the_one_before_ended(models:
 
 
 def test_where_no_card_is_lent_the_reason_is_told(space: None, models: Path, man: Avatar, tmp_path: Path) -> None:
-    engine = ZeroGpuEngine(models)
+    lender = card_lender()
+    assert lender is not None
+    engine = ZeroGpuEngine(models, lender)
     with pytest.raises(Unavailable, match=r"illegal duration.*engine: mesh"):
         list(engine.render(man, [stretch_of(25 * 100)], CancelToken()))
     with pytest.raises(Unavailable, match=r"musetalk\.json is missing"):  # told by the other process
-        list(ZeroGpuEngine(tmp_path).render(man, [stretch_of(5)], CancelToken()))
+        list(ZeroGpuEngine(tmp_path, lender).render(man, [stretch_of(5)], CancelToken()))
     cancelled = CancelToken()
     cancelled.cancel()
     with pytest.raises(Cancelled):
@@ -123,11 +127,10 @@ def test_where_no_card_is_lent_the_reason_is_told(space: None, models: Path, man
 
 
 def test_cards_are_lent_only_on_zerogpu(space: None, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lends_cards()
-    engines = lipsync_engines(Settings(models_dir=models))
+    engines = lipsync_engines(Settings(models_dir=models), card_lender())
     assert isinstance(engines["musetalk"], ZeroGpuEngine) and preferred(engines, "auto").name == "musetalk"
-    assert preferred(lipsync_engines(Settings(models_dir=models / "none")), "auto").name == "mesh"
+    assert preferred(lipsync_engines(Settings(models_dir=models / "none"), card_lender()), "auto").name == "mesh"
     for name, value in (("SPACES_ZERO_GPU", ""), ("SYSTEM", "")):
         monkeypatch.setenv(name, value)
-        assert not lends_cards()
+        assert card_lender() is None
     assert not isinstance(lipsync_engines(Settings(models_dir=models))["musetalk"], ZeroGpuEngine)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.avatar.encode import encode
-from pipeline.avatar.pack import Avatar, load
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import load
+from pipeline.preparing.encode_clip import encode
 from pipeline.settings import Settings
 from pipeline.video.reader import ClipReader
 

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from pipeline.errors import Message, NotAllowed
-from pipeline.server.language import language_of
+from pipeline.server.reply_language import language_of
 from pipeline.settings import Settings, listed
 
 OURS = ("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/metrics", "/openapi.json")

@@ -6,8 +6,10 @@ import logging
 import sys
 
 from pipeline.errors import PipelineError
-from pipeline.generate import generate, make_studio
-from pipeline.server.app import serve
+from pipeline.jobs.generate import generate
+from pipeline.jobs.studio import make_studio
+from pipeline.server.gradio.lender import card_lender
+from pipeline.server.serve import serve
 from pipeline.settings import Settings
 
 
@@ -16,7 +18,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        serve(make_studio(Settings.from_environment()), generate)
+        serve(make_studio(Settings.from_environment(), card_lender()), generate)
     except (PipelineError, ValueError) as error:
         message = f"{error.message.ko}\n{error.message.en}" if isinstance(error, PipelineError) else str(error)
         sys.stderr.write(f"{message}\n")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from pipeline.core.gpu import MEBIBYTE, Gpu
 from pipeline.errors import Cancelled
-from pipeline.events import Done, Failed
-from pipeline.gpu import MEBIBYTE, Gpu
+from pipeline.jobs.events import Done, Failed
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1200)
 """Upper bounds of the classes into which times are counted."""

@@ -15,9 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.avatar.store import AvatarStore
-from pipeline.avatar.uploads import Uploads
+from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadRequest
+from pipeline.jobs.uploads import Uploads
 from pipeline.server.access import cookie, cookies_of, key_of, path_of
 from pipeline.settings import Settings, listed
 

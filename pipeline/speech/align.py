@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
+from pipeline.speech.dtw import warp
 from pipeline.speech.mel import loud_level, mel_power
-from pipeline.speech.reading import as_it_may_sound, read_aloud
 from pipeline.speech.timeline import gapless
-from pipeline.speech.warp import warp
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
+from pipeline.text.reading import as_it_may_sound, read_aloud
 from pipeline.tts.espeak import DEFAULT_RATE, EspeakEngine, Rendering
 
 HOP = 0.010

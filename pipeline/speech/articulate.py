@@ -17,8 +17,8 @@ from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
-from pipeline.speech.track import PARTING, MouthTrack
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech.mouth_track import PARTING, MouthTrack
+from pipeline.speech_types import Mark, Speech
 
 UNITS = (
     "jawOpen",

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pipeline.tts.base import Speech, joined, silence
+from pipeline.speech_types import Speech, joined, silence
 
 LEAD_IN, LEAD_OUT = 0.1, 0.16
 """Seconds of silence put before and after speech: the mouth opens from rest, and comes back to it."""

@@ -14,10 +14,10 @@ import numpy as np
 import soxr
 from scipy.ndimage import uniform_filter1d
 
-from pipeline.cancel import CancelToken
-from pipeline.speech.ears import HOP, MOUTHS, RATE, Ears, hear, load_ears
+from pipeline.core.cancel import CancelToken
+from pipeline.speech.mouth_classifier import HOP, MOUTHS, RATE, Ears, hear, load_ears
 from pipeline.speech.timeline import gapless
-from pipeline.tts.base import Mark
+from pipeline.speech_types import Mark
 
 BLOCK = 4096
 """Looks that are taken at once: keeps memory small, and a cancelled task short."""

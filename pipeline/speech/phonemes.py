@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.speech.align import align
-from pipeline.speech.language import speakable
 from pipeline.speech.listen import listen
-from pipeline.speech.piece import Piece, source_offset
-from pipeline.speech.reading import as_it_sounds, reading
 from pipeline.speech.timeline import gapless
-from pipeline.tts.base import Mark, Speech
+from pipeline.speech_types import Mark, Speech
+from pipeline.text.language import speakable
+from pipeline.text.piece import Piece, source_offset
+from pipeline.text.reading import as_it_sounds, reading
 from pipeline.tts.espeak import EspeakEngine, Rendering
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.parts import part_of
-from pipeline.tts.base import Mark
+from pipeline.core.growing_file import part_of
+from pipeline.speech_types import Mark
 
 
 @dataclass(frozen=True)

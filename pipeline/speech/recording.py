@@ -13,7 +13,7 @@ import soxr
 
 from pipeline.errors import BadRequest
 from pipeline.speech.soundtrack import Piece, SoundTrack, Undecodable, decodable, opened
-from pipeline.speech.voice import Survey
+from pipeline.speech.voice_channel import Survey
 
 MIN_SECONDS = 0.1
 MAX_SECONDS = 900.0

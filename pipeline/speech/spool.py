@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipeline.core.growing_file import part_of, saving
 from pipeline.errors import Cancelled
-from pipeline.parts import part_of, saving
 
 _HEADER = 44
 """Bytes before the samples of a WAV file."""

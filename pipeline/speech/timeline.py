@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.tts.base import Mark
+from pipeline.speech_types import Mark
 
 MIN_PAUSE = 0.06
 """Seconds of gap between two sounds from which it is a pause, as short as at a comma of quick speech; a shorter one

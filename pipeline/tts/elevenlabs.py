@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pipeline.ahead import pushed
-from pipeline.cancel import CancelToken
+from pipeline.core.ahead import pushed
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
 from pipeline.settings import Settings
-from pipeline.speech.language import language_of, plain, speakable
-from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice, with_stops
+from pipeline.speech_types import Mark, Speech, Voice
+from pipeline.text.language import language_of, plain, speakable
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
+from pipeline.tts.speech_engine import BREAK, CUSTOM_VOICE, TTSEngine, with_stops
 
 if TYPE_CHECKING:
     from elevenlabs.client import AsyncElevenLabs

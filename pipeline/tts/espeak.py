@@ -17,15 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.ahead import pushed
-from pipeline.cancel import CancelToken
+from pipeline.core.ahead import pushed
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
-from pipeline.speech.language import language_of, plain, speakable
-from pipeline.speech.piece import source_offset
-from pipeline.speech.reading import reading
-from pipeline.speech.words import place_words, word_start
-from pipeline.tts.base import BREAK, CUSTOM_VOICE, Mark, Speech, TTSEngine, Voice
+from pipeline.speech_types import Mark, Speech, Voice
+from pipeline.text.language import language_of, plain, speakable
+from pipeline.text.piece import source_offset
+from pipeline.text.reading import reading
+from pipeline.text.word_times import place_words, word_start
 from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
+from pipeline.tts.speech_engine import BREAK, CUSTOM_VOICE, TTSEngine
 
 logger = logging.getLogger(__name__)
 

@@ -23,12 +23,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.cancel import CancelToken
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
-from pipeline.speech.language import language_of, plain, speakable
-from pipeline.speech.reading import read_aloud
-from pipeline.tts.base import CUSTOM_VOICE, Speech, TTSEngine, Voice
+from pipeline.speech_types import Speech, Voice
+from pipeline.text.language import language_of, plain, speakable
+from pipeline.text.reading import read_aloud
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 
 logger = logging.getLogger(__name__)
 

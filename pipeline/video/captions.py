@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from pipeline.core.growing_file import part_of, saving
 from pipeline.errors import RenderFailed
-from pipeline.parts import part_of, saving
-from pipeline.speech.language import LINE_BREAK, LINE_BREAKS
-from pipeline.tts.base import Mark
+from pipeline.speech_types import Mark
+from pipeline.text.language import LINE_BREAK, LINE_BREAKS
 
 MAX_WIDTH = 42
 """Columns of a cue, the usual length of a subtitle's line; Hangul, kana and Han take two each."""

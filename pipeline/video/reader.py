@@ -117,6 +117,6 @@ class ClipReader:
 
 def _broken(detail: str) -> RenderFailed:
     return RenderFailed(
-        f"아바타 영상을 읽을 수 없습니다 ({detail}). 아바타를 다시 준비하세요 (python -m pipeline.avatar.prepare).",
-        f"The avatar's video cannot be read ({detail}). Prepare the avatar again (python -m pipeline.avatar.prepare).",
+        f"아바타 영상을 읽을 수 없습니다 ({detail}). 아바타를 다시 준비하세요 (python -m pipeline.preparing).",
+        f"The avatar's video cannot be read ({detail}). Prepare the avatar again (python -m pipeline.preparing).",
     )

@@ -14,8 +14,8 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.core.growing_file import part_of
 from pipeline.errors import RenderFailed
-from pipeline.parts import part_of
 from pipeline.video.encoder import X264, X264_BESIDE_CARD, Encoder
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags

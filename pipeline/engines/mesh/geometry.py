@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.avatar.basis import LOWER_LIP, OVAL, UPPER_LIP, head_pose
-from pipeline.avatar.pack import Avatar
-from pipeline.engines.mesh.basis import (
+from pipeline.avatars.avatar import Avatar
+from pipeline.face.basis import LOWER_LIP, OVAL, UPPER_LIP, head_pose
+from pipeline.face.mesh_basis import (
     LEFT_EYE,
     LOWER_INNER,
     LOWER_OUTER,

@@ -9,8 +9,8 @@ import cv2
 import numba
 import numpy as np
 
-from pipeline.engines.mesh.basis import LOWER_INNER, UPPER_INNER, FaceBasis
 from pipeline.engines.mesh.sprites import Sprite
+from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, FaceBasis
 from pipeline.video.frame import Frame
 
 LAYERS = ("tongue", "lower", "upper")

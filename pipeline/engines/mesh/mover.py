@@ -7,13 +7,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from pipeline.avatar.pack import Avatar
-from pipeline.engines.mesh.basis import CHIN, UPPER_INNER, load_basis
+from pipeline.avatars.avatar import Avatar
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import warp
-from pipeline.speech.track import PARTING
+from pipeline.face.mesh_basis import CHIN, UPPER_INNER, load_basis
+from pipeline.speech.mouth_track import PARTING
 from pipeline.video.frame import Frame
 
 LOWER_TEETH = 0.9

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pipeline.avatar.pack import Teeth
-from pipeline.engines.mesh.basis import ASSETS
+from pipeline.avatars.avatar import Teeth
 
+ASSETS = Path(__file__).with_name("assets")
 DENSITY = 1.5
 """Pixels of a sprite per pixel of the picture that it is drawn into."""
 GUM = 0.03

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.avatar.basis import OVAL
+from pipeline.face.basis import OVAL
 
 SIDE = 256
 """Pixels, both ways, of what the network sees and draws."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.avatar.pack import LATENTS, MASK_SIDE, Avatar, Inpainting
+from pipeline.avatars.avatar import LATENTS, MASK_SIDE, Avatar, Inpainting
 from pipeline.engines.musetalk.colors import rgb_of
 from pipeline.engines.musetalk.crop import Box, face_box, face_crop
 from pipeline.engines.musetalk.latents import face_latents

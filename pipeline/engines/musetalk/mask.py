@@ -9,9 +9,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.avatar.basis import OVAL
-from pipeline.avatar.pack import MASK_SIDE as SIDE
+from pipeline.avatars.avatar import MASK_SIDE as SIDE
 from pipeline.engines.musetalk.crop import Box
+from pipeline.face.basis import OVAL
 
 _NOSE = (6, 122, 351, 129, 358, 102, 331, 48, 278, 64, 294, 98, 327, 97, 326, 2)
 """Face points around the nose, which stays as it was filmed: speech does not move it, and drawn anew it flickers."""

@@ -16,16 +16,16 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import torch
 
-from pipeline.avatar.pack import Avatar, Inpainting
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
+from pipeline.avatars.avatar import Avatar, Inpainting
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.mesh.mover import fade
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.device import to_device
-from pipeline.engines.musetalk.fast import BATCHES, Accepted, Step, accept
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
+from pipeline.engines.musetalk.optimise import BATCHES, Accepted, Step, accept
 from pipeline.engines.musetalk.plan import Plan, plan
 from pipeline.engines.musetalk.weights import load_unet, load_vae, load_whisper
 from pipeline.video.frame import Frame

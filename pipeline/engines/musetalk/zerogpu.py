@@ -8,18 +8,17 @@ they ask for, and all of what a call draws may have to be kept until it is encod
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pipeline.avatar.pack import Avatar
-from pipeline.cancel import CancelToken
-from pipeline.engines.base import Stretch
-from pipeline.engines.musetalk.engine import MuseTalkEngine
+from pipeline.avatars.avatar import Avatar
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
+from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.errors import Message, PipelineError, Unavailable
 from pipeline.video.frame import Frame
 
@@ -27,10 +26,18 @@ LOADING_SECONDS = 45
 """What a call asks for on top of its pictures: a new process loads the weights, and tries how they draw fastest."""
 
 
-def lends_cards() -> bool:
-    """Whether this is a Space on ZeroGPU."""
-    told = os.environ.get("SYSTEM") == "spaces" and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-    return told and importlib.util.find_spec("spaces") is not None
+@dataclass(frozen=True)
+class CardLender:
+    """How a Space lends its card.
+
+    Attributes:
+        lend: wraps a generator function so that it runs where the card is, for as many seconds as its `duration` returns
+            for the same arguments (`spaces.GPU`).
+        refusal: what a call raises when no card is to be had; its `message` says why.
+    """
+
+    lend: Callable[..., Callable[..., Generator[Frame | Message, None, None]]]
+    refusal: type[Exception]
 
 
 def draw(models: Path, avatar: Avatar, stretch: Stretch, first: int) -> Generator[Frame | Message, None, None]:
@@ -51,7 +58,7 @@ def seconds_to_draw(models: Path, avatar: Avatar, stretch: Stretch, first: int) 
 
 
 class ZeroGpuEngine:
-    """Lipsync by MuseTalk 1.5 with the weights in the folder MODELS, on cards that are lent; see ``LipsyncEngine``.
+    """Lipsync by MuseTalk 1.5 with the weights in MODELS, on the cards of LENDER; see ``LipsyncEngine``.
 
     It must be made before the page is launched, when the Space tells what wants a card.
     """
@@ -61,11 +68,10 @@ class ZeroGpuEngine:
     draws_on_gpu = False
     notes = ("drawn on ZeroGPU, a card lent for each sentence",)
 
-    def __init__(self, models: Path) -> None:
-        import spaces  # there on Spaces alone
-
+    def __init__(self, models: Path, lender: CardLender) -> None:
         self._models = models
-        self._draw = spaces.GPU(draw, duration=seconds_to_draw)
+        self._draw = lender.lend(draw, duration=seconds_to_draw)
+        self._refusal = lender.refusal
 
     def check(self) -> None:
         """Raise Unavailable, saying what to do, when libraries or weights are missing."""
@@ -78,8 +84,6 @@ class ZeroGpuEngine:
 
         Raises Unavailable also where no card is to be had: there is none left, or the visitor has used up their time.
         """
-        import gradio as gr  # whose errors ``spaces`` raises
-
         for stretch in stretches:
             cancel.check()
             try:
@@ -89,11 +93,12 @@ class ZeroGpuEngine:
                         if isinstance(one, Message):
                             raise Unavailable(one.ko, one.en)
                         yield one
-            except gr.Error as error:
+            except self._refusal as error:
+                reason = getattr(error, "message", str(error))
                 raise Unavailable(
-                    f"musetalk: ZeroGPU에서 그릴 수 없습니다 ({error.message}). 잠시 후 다시 시도하거나 engine: mesh로 "
+                    f"musetalk: ZeroGPU에서 그릴 수 없습니다 ({reason}). 잠시 후 다시 시도하거나 engine: mesh로 "
                     "요청하세요.",
-                    f"musetalk: ZeroGPU cannot draw ({error.message}). Try again later, or ask for engine: mesh.",
+                    f"musetalk: ZeroGPU cannot draw ({reason}). Try again later, or ask for engine: mesh.",
                 ) from error
             first += len(stretch.mouth.weights)
 

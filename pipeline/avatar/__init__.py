@@ -1,1 +1,0 @@
-"""Avatar packs: how they are made, stored, found and read."""

@@ -1,0 +1,241 @@
+"""The avatar pack: what is known of a person on video, and the only place that unpickles.
+
+A pack is a pickle because API.md names avatars by ``.pkl`` paths, but a harmless one: a dict of builtins, bytes and
+arrays. Reading it runs nothing: ``pipeline.avatars.unpickle`` puts the values together, within bounds, and even the few
+names that it allows (numpy's) are stand-ins of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from pipeline.avatars.avatar import LATENTS, MASK_SIDE, Avatar, Inpainting, Teeth
+from pipeline.avatars.unpickle import Refused, restricted_loads
+from pipeline.errors import BadClip, BadPack, NotFound, RenderFailed
+from pipeline.video.reader import ClipReader
+
+FORMAT = "avatar-pack"
+VERSION = 1
+POINTS = 478
+"""MediaPipe Face Mesh with refined eyes and lips."""
+ORIGINAL_PICTURES = ("frames", "frame_list", "frames_cycle", "frame_cycle", "frame_list_cycle")
+"""Where packs of the original system keep their pictures; a cycle is a clip forward and back again."""
+MAX_BYTES = 4 << 30
+"""Packs of the original system hold their pictures as they are: 1.5 GB for ten seconds of 1080p."""
+MAX_FRAMES = 20_000
+MAX_SIDE = 8192
+"""Pixels."""
+MAX_TEETH_SIDE = 1024
+"""Pixels."""
+OPENING = (0.5, 2.0)
+"""What a mouth's opening may be multiplied by."""
+SOFTEST = 0.1
+"""What a face's softness may be, units of the face basis."""
+
+
+def save(avatar: Avatar, path: Path) -> None:
+    """Write AVATAR to PATH, whole or not at all; folders on the way are made. Raises OSError when that fails."""
+    same = np.array_equal(avatar.landmarks, avatar.rest)
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": avatar.name,
+        "resolution": avatar.resolution,
+        "width": avatar.width,
+        "height": avatar.height,
+        "fps": (avatar.fps.numerator, avatar.fps.denominator),
+        "video": avatar.video,
+        "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
+        "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
+        "usable": np.ascontiguousarray(avatar.usable, bool),
+        "teeth": _parts(avatar.teeth),
+        "inpainting": _parts(avatar.inpainting),
+        "opening": avatar.opening,
+        "softness": avatar.softness,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pickle.dump(content, file, protocol=4)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).chmod(0o644)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def _parts(value: Teeth | Inpainting | None) -> tuple[object, ...] | None:
+    return None if value is None else tuple(getattr(value, field.name) for field in fields(value))
+
+
+Adopt = Callable[[Mapping[str, Any], str, str], Avatar]
+"""Makes an avatar of the contents of a pack of the original system, its name and its resolution; may raise ValueError
+and BadClip."""
+
+
+def load(path: Path, adopt: Adopt | None = None) -> Avatar:
+    """Read the pack at PATH and check it against its own video.
+
+    Packs of the original system are opened by ADOPT; finding the face in their pictures takes seconds.
+    Raises NotFound when there is no such file, and BadPack when it is cut short, not a pack, carries code, or does not
+    agree with itself; nothing of it is run in any case.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _bad(path, "너무 큽니다", "is too large")
+        data = path.read_bytes()
+    except OSError as error:
+        raise NotFound(
+            f"아바타 파일을 읽을 수 없습니다: {path.name}.", f"The avatar file cannot be read: {path.name}."
+        ) from error
+    try:
+        content = restricted_loads(data)
+    except Refused as error:
+        raise _bad(path, f"읽을 수 없습니다 ({error})", f"cannot be read ({error})") from error
+    try:
+        if adopt is None or not _is_original(content):
+            return _avatar(content)
+        name, _, resolution = path.name.removesuffix("_precomputed.pkl").rpartition("_")
+        return adopt(content, name, resolution)
+    except (_Wrong, RenderFailed, BadClip, ValueError) as error:
+        raise _bad(path, f"내용이 올바르지 않습니다 ({error})", f"has wrong contents ({error})") from error
+
+
+def _is_original(content: object) -> TypeGuard[dict[str, Any]]:
+    if not isinstance(content, dict) or "format" in content:
+        return False
+    return any(key in content for key in ORIGINAL_PICTURES)
+
+
+class _Wrong(Exception):
+    """A value of the pack is missing, of the wrong type or out of range."""
+
+
+def _avatar(content: object) -> Avatar:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _Wrong(f"no {FORMAT}")
+    if content.get("version") != VERSION:
+        raise _Wrong(f"another version than {VERSION}")
+    width, height = (_integer(content, key, 16, MAX_SIDE) for key in ("width", "height"))
+    video = _value(content, "video", bytes)
+    reader = ClipReader(video)
+    if (reader.width, reader.height) != (width, height) or reader.codec != "h264" or reader.pix_fmt != "yuv420p":
+        raise _Wrong(f"video is {reader.width}x{reader.height} {reader.codec} {reader.pix_fmt}")
+    if width % 2 or height % 2:
+        raise _Wrong(f"odd size {width}x{height}")
+    fps = _fps(content)
+    if not 1 <= reader.count <= MAX_FRAMES or abs(reader.fps - fps) > Fraction(1, 100):
+        raise _Wrong(f"video has {reader.count} frames at {reader.fps} a second")
+    landmarks = _points(content, "landmarks", reader.count, max(width, height))
+    rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(width, height))
+    usable = _array(content, "usable", np.dtype(bool), (reader.count,))
+    name, resolution = _value(content, "name", str), _value(content, "resolution", str)
+    inpainting = _inpainting(content, reader.count, (width, height))
+    opening = _value(content, "opening", float) if "opening" in content else 1.0  # packs older than this entry
+    if not OPENING[0] <= opening <= OPENING[1]:
+        raise _Wrong(f"opening: {opening}")
+    softness = _value(content, "softness", float) if "softness" in content else 0.0
+    if not 0 <= softness <= SOFTEST:
+        raise _Wrong(f"softness: {softness}")
+    measured = _teeth(content), inpainting, opening, softness
+    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, *measured)
+
+
+def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
+    value = content.get(key)
+    if type(value) is not kind:  # a bool is no int here
+        raise _Wrong(f"{key}: expected {kind.__name__}, found {type(value).__name__}")
+    return value
+
+
+def _integer(content: Mapping[str, Any], key: str, lowest: int, highest: int) -> int:
+    value: int = _value(content, key, int)
+    if not lowest <= value <= highest:
+        raise _Wrong(f"{key}: {value}")
+    return value
+
+
+def _fps(content: Mapping[str, Any]) -> Fraction:
+    value = _value(content, "fps", tuple)
+    if len(value) != 2 or any(type(part) is not int or not 0 < part < 10_000_000 for part in value):
+        raise _Wrong("fps: expected two whole numbers")
+    fps = Fraction(*value)
+    if not 1 <= fps <= 120:
+        raise _Wrong(f"fps: {fps}")
+    return fps
+
+
+def _array(content: Mapping[str, Any], key: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    array: np.ndarray = _value(content, key, np.ndarray)
+    if array.dtype != dtype or array.shape != shape:
+        raise _Wrong(f"{key}: {array.shape} {array.dtype}, expected {shape} {dtype}")
+    array.setflags(write=False)
+    return array
+
+
+def _points(content: Mapping[str, Any], key: str, frames: int, side: int) -> np.ndarray:
+    points = _array(content, key, np.dtype(np.float32), (frames, POINTS, 3))
+    if not np.isfinite(points).all() or np.abs(points).max() > 4 * side:
+        raise _Wrong(f"{key}: points far outside the picture")
+    return points
+
+
+def _teeth(content: Mapping[str, Any]) -> Teeth | None:
+    if content.get("teeth") is None:  # also in packs older than this entry
+        return None
+    parts = _named(content, "teeth", Teeth)
+    white = _value(parts, "white", float)
+    tint = _array(parts, "tint", np.dtype(np.float32), (2,))
+    corners = _array(parts, "corners", np.dtype(np.float32), (3, 2))
+    size = float(corners[1, 0] - corners[0, 0]), float(corners[2, 1] - corners[0, 1])
+    sized = 0.05 < min(size) <= max(size) < 1 and np.abs(corners).max() < 16
+    if not (sized and 0 < white < 16 and np.abs(tint).max() <= 128):
+        raise _Wrong(f"teeth: white {white}, tint {tint}, {size[0]} by {size[1]} units")
+    picture = parts["picture"]
+    if picture is not None:
+        height, width = np.shape(picture)[:2] if np.ndim(picture) == 3 else (0, 0)
+        picture = _array(parts, "picture", np.dtype(np.uint8), (height, width, 3))
+        if not (0 < height <= MAX_TEETH_SIDE and 0 < width <= MAX_TEETH_SIDE):
+            raise _Wrong(f"teeth: a picture of {width} x {height}")
+    return Teeth(white, tint, picture, corners)
+
+
+def _named(content: Mapping[str, Any], key: str, kind: type[Teeth] | type[Inpainting]) -> dict[str, Any]:
+    """Return the parts of a KIND that was saved, by the names of its fields."""
+    value = _value(content, key, tuple)
+    if len(value) != len(fields(kind)):
+        raise _Wrong(f"{key}: {len(value)} parts")
+    return {field.name: part for field, part in zip(fields(kind), value, strict=True)}
+
+
+def _inpainting(content: Mapping[str, Any], frames: int, size: tuple[int, int]) -> Inpainting | None:
+    if content.get("inpainting") is None:  # also in packs older than this entry
+        return None
+    parts = _named(content, "inpainting", Inpainting)
+    boxes = _array(parts, "boxes", np.dtype(np.int32), (frames, 4))
+    start, stop = boxes[:, :2], boxes[:, 2:]
+    if (start < 0).any() or (stop > size).any() or not ((stop > start).all(1) | (boxes == 0).all(1)).all():
+        raise _Wrong("boxes: outside the picture")
+    latents = _array(parts, "latents", np.dtype(np.float32), (frames, *LATENTS))
+    if not np.isfinite(latents).all():
+        raise _Wrong("latents: not numbers")
+    return Inpainting(boxes, latents, _array(parts, "masks", np.dtype(np.uint8), (frames, MASK_SIDE, MASK_SIDE)))
+
+
+def _bad(path: Path, ko: str, en: str) -> BadPack:
+    return BadPack(
+        f"아바타 파일 {path.name}이(가) {ko}. python -m pipeline.preparing로 다시 만드세요.",
+        f"The avatar file {path.name} {en}. Make it again with python -m pipeline.preparing.",
+    )

@@ -1,0 +1,195 @@
+"""Finds packs by name or path, and keeps the ones used last in memory."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from weakref import WeakValueDictionary
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import Adopt, load
+from pipeline.core.letters import BLANK_LETTERS
+from pipeline.errors import BadRequest, NotFound
+
+logger = logging.getLogger(__name__)
+
+RESOLUTIONS = ("720p", "480p", "360p")
+"""Largest first; the number is the picture's short side in pixels."""
+KEPT = 6
+"""Packs kept in memory."""
+SUFFIX = "_precomputed.pkl"
+MAX_NAME = 200
+"""Bytes of an avatar's name: a file's may have 255, and more is put around it, above all while it is written."""
+_FILE_NAME = re.compile(r"(?P<name>.+)_(?P<resolution>\d+p)" + re.escape(SUFFIX))
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """What is known of a pack from its file name. id: "talk_long_720p"; path: as API.md lists it, with "/"."""
+
+    id: str
+    name: str
+    resolution: str
+    path: str
+
+
+def check_name(name: str) -> None:
+    """Raise BadRequest unless NAME can be an avatar's: letters of any script, digits, "-" and "_", 64 at most."""
+    blank = any(letter in BLANK_LETTERS for letter in name)
+    if blank or not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
+        raise BadRequest(
+            f"name '{name:.60}': 글자, 숫자, '-', '_'만 쓸 수 있고 '_720p' 같은 해상도로 끝날 수 없습니다.",
+            f"name '{name:.60}': use letters, digits, '-' and '_', and do not end in a resolution such as '_720p'.",
+        )
+    if len(name.encode()) > MAX_NAME:
+        raise BadRequest(
+            f"name '{name:.60}': 너무 깁니다. 파일 이름으로 {MAX_NAME}바이트를 넘을 수 없습니다.",
+            f"name '{name:.60}': too long. As the name of a file it may have {MAX_NAME} bytes.",
+        )
+
+
+def check_resolutions(resolutions: Sequence[str]) -> None:
+    """Raise BadRequest unless RESOLUTIONS are some of those that packs come in."""
+    unknown = [f"{resolution:.20}" for resolution in resolutions if resolution not in RESOLUTIONS]
+    if unknown or not resolutions:
+        raise BadRequest(
+            f"resolution {', '.join(unknown[:5])}: {', '.join(RESOLUTIONS)} 중에서 고르세요.",
+            f"resolution {', '.join(unknown[:5])}: choose from {', '.join(RESOLUTIONS)}.",
+        )
+
+
+def _is_text(name: str) -> bool:
+    """Whether the NAME of a file is valid Unicode, as it need not be on the disk."""
+    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in name)
+
+
+class AvatarStore:
+    """The packs under ROOT (``precomputed``), at ``<resolution>/<name>_<resolution>_precomputed.pkl``.
+
+    Those under BUNDLED are offered, too, where ROOT has none of that name; ADOPT opens packs of the original system.
+    Safe to use from any thread. Packs are read when first asked for, and again when their file has changed.
+    """
+
+    def __init__(self, root: Path, bundled: Path | None = None, adopt: Adopt | None = None) -> None:
+        self.root = root
+        self._adopt = adopt
+        self._folders = (root,) if bundled is None else (root, bundled)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
+        self._loading: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
+        """A lock for each pack that is being read."""
+        self._shown: Callable[[str], bool] = lambda name: True
+
+    def only(self, shown: Callable[[str], bool]) -> AvatarStore:
+        """Return this store as if those avatars were not there whose name is not SHOWN."""
+        view = copy(self)  # with the same packs in memory
+        view._shown = shown
+        return view
+
+    def list(self) -> list[PackInfo]:
+        """Return all packs, by resolution (largest first) and name; no file is opened."""
+        found: dict[str, PackInfo] = {}
+        for folder in self._folders:
+            for path in folder.glob(f"*/*{SUFFIX}"):
+                match = _FILE_NAME.fullmatch(path.name)
+                if match and _is_text(path.name) and match["resolution"] == path.parent.name and _inside(folder, path):
+                    if not self._shown(match["name"]):
+                        continue
+                    listed = PurePosixPath(self.root.name, path.parent.name, path.name)
+                    id = path.name.removesuffix(SUFFIX)
+                    found.setdefault(id, PackInfo(id, match["name"], match["resolution"], str(listed)))
+        return sorted(found.values(), key=lambda info: (-int(info.resolution[:-1]), info.name))
+
+    def find(self, name: str, resolution: str) -> Path:
+        """Return the pack of avatar NAME ("talk_long", or "talk_long_720p" where that agrees) in RESOLUTION.
+
+        Raises NotFound, which lists the avatars, or the resolutions that this avatar has.
+        """
+        packs = self.list()
+        known = sorted({info.name for info in packs})
+        wanted = name if name in known else name.removesuffix(f"_{resolution}")
+        if wanted not in known:
+            wanted = name.rpartition("_")[0]  # "talk_long_720p" asked for in 480p
+        has = [info.resolution for info in packs if info.name == wanted]
+        if not has or (wanted != name and name not in {f"{wanted}_{one}" for one in has}):
+            choices = ", ".join(known) or "-"
+            raise NotFound(
+                f"아바타 '{name:.60}'을(를) 찾을 수 없습니다. 사용 가능한 아바타: {choices}.",
+                f"There is no avatar '{name:.60}'. Available avatars: {choices}.",
+            )
+        if resolution not in has or name not in (wanted, f"{wanted}_{resolution}"):
+            choices = ", ".join(has)
+            raise NotFound(
+                f"아바타 '{name:.60}'은(는) 해상도 '{resolution:.20}'이(가) 없습니다. "
+                f"'{wanted}'의 사용 가능한 해상도: {choices}.",
+                f"Avatar '{name:.60}' has no resolution '{resolution:.20}'. Resolutions of '{wanted}': {choices}.",
+            )
+        path = PurePosixPath(resolution, f"{wanted}_{resolution}{SUFFIX}")
+        return self._locate(path) or self.root / path
+
+    def resolve(self, avatar_path: str) -> Path:
+        """Return the pack at AVATAR_PATH, relative to the project ("precomputed/720p/x.pkl").
+
+        Raises NotFound, with nothing opened, when it is absolute, contains "..", is no ``.pkl`` file, or lies outside
+        the store once links are followed.
+        """
+        path = PurePosixPath(avatar_path)
+        plain = "\0" not in avatar_path and "\\" not in avatar_path and ":" not in avatar_path
+        if plain and not path.is_absolute() and ".." not in path.parts and path.suffix == ".pkl":
+            if path.parts[0] == self.root.name:
+                path = PurePosixPath(*path.parts[1:])
+            named = _FILE_NAME.fullmatch(path.name)
+            hidden = any(part.startswith(".") for part in path.parts)  # of an avatar that is being made
+            found = None if hidden or (named and not self._shown(named["name"])) else self._locate(path)
+            if found is not None:
+                return found
+        raise NotFound(
+            f"avatar_path '{avatar_path:.120}': {self.root.name}/ 안에 그런 아바타 파일(.pkl)이 없습니다. "
+            "GET /api/avatars가 알려 주는 path를 사용하세요.",
+            f"avatar_path '{avatar_path:.120}': there is no such avatar file (.pkl) inside {self.root.name}/. "
+            "Use a path that GET /api/avatars lists.",
+        )
+
+    def load(self, path: Path) -> Avatar:
+        """Return the avatar whose pack is at PATH, from memory where the file is unchanged.
+
+        Raises NotFound and BadPack as ``pack.load`` does.
+        """
+        try:
+            status = path.stat()
+        except OSError:
+            return load(path, self._adopt)  # which knows what to say
+        stamp = status.st_mtime_ns, status.st_size
+        with self._lock:
+            loading = self._loading.setdefault(path, threading.Lock())
+        with loading:  # one pack is read once at a time, and keeps nobody from another one
+            with self._lock:
+                if path in self._kept and self._kept[path][0] == stamp:
+                    self._kept.move_to_end(path)
+                    return self._kept[path][1]
+            avatar = load(path, self._adopt)
+            logger.info("loaded avatar %s: %d frames", avatar.id, len(avatar.landmarks))
+            with self._lock:
+                self._kept[path] = stamp, avatar
+                self._kept.move_to_end(path)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            return avatar
+
+    def _locate(self, path: PurePosixPath) -> Path | None:
+        """Return the pack at PATH, below the first of the folders that has it."""
+        return next((folder / path for folder in self._folders if _inside(folder, folder / path)), None)
+
+
+def _inside(folder: Path, path: Path) -> bool:
+    """Whether PATH is a file that lies inside FOLDER once links are followed."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links
+        return False

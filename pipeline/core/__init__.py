@@ -1,0 +1,1 @@
+"""What every part stands on: cancelling, threads that work ahead, files that grow, processes, the card."""

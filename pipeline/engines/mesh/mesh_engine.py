@@ -1,0 +1,40 @@
+"""The mesh engine: moves the mouth of a person on video by geometry, on any CPU, with nothing to download."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
+from pipeline.video.frame import Frame
+
+
+class MeshEngine:
+    """Lipsync by moving a face mesh; see ``LipsyncEngine``."""
+
+    name = "mesh"
+    concurrency = 1
+    draws_on_gpu = False
+    notes: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Do nothing: it needs nothing but the CPU."""
+
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
+        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
+        from pipeline.engines.mesh.mover import FaceMover  # takes half a second, for which no page should wait
+
+        mover: FaceMover | None = None
+        with closing(avatar.clip.frames(first)) as frames:
+            numbered = enumerate(frames, first)
+            for stretch in stretches:
+                mover = mover or FaceMover(avatar, stretch.mouth.units)
+                for weights in stretch.mouth.weights:
+                    cancel.check()
+                    number, frame = next(numbered)
+                    mover.move(frame, number % len(avatar.landmarks), weights)
+                    yield frame

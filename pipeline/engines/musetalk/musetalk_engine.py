@@ -1,0 +1,174 @@
+"""The MuseTalk engine: a network draws the mouth for the sound; see ``LipsyncEngine``. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pynvml
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
+from pipeline.engines.musetalk.weights import check_weights, stamp
+from pipeline.errors import PipelineError, Unavailable
+from pipeline.video.frame import Frame
+
+if TYPE_CHECKING:
+    from pipeline.engines.musetalk.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+_LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+class MuseTalkEngine:
+    """Lipsync by MuseTalk 1.5 with the weights in the folder MODELS, on every CUDA device, or else on the CPU.
+
+    Models are loaded at the first use, one copy per device; as many renders as there are devices go on at a time.
+    With COMPILES torch.compile is tried, too, when they are.
+    """
+
+    name = "musetalk"
+
+    def __init__(self, models: Path, compiles: bool = False) -> None:
+        self._models = models
+        self._compiles = compiles
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._idle: queue.Queue[Worker] = queue.Queue()
+        self._broken: tuple[object, PipelineError] | None = None
+
+    @property
+    def concurrency(self) -> int:
+        """How many renders go on at a time: one per card, where there are weights for them."""
+        try:
+            self.check()
+        except Unavailable:
+            return 1
+        return max(1, devices()) if cards() > 1 else 1  # of one card torch, which takes seconds, need not be asked
+
+    @property
+    def draws_on_gpu(self) -> bool:
+        """Whether torch sees a card; else the CPU draws."""
+        return on_gpu()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What came of each attempt to be faster, once the models are loaded; with several devices, on each."""
+        if len(self._workers) < 2:
+            return self._workers[0].notes if self._workers else ()
+        return tuple(f"{worker.device}: {note}" for worker in self._workers for note in worker.notes)
+
+    def check(self) -> None:
+        """Raise Unavailable, saying what to do, when libraries or weights are missing or broken; cheap."""
+        if self._workers:
+            return
+        missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+        if missing:
+            raise Unavailable(
+                f"musetalk: {', '.join(missing)}이(가) 설치되지 않았습니다. 서버에서 pip install -r "
+                "requirements-gpu.txt를 실행하세요.",
+                f"musetalk: {', '.join(missing)} missing. On the server, run pip install -r requirements-gpu.txt.",
+            )
+        check_weights(self._models)
+        if self._broken is not None and self._broken[0] == stamp(self._models):
+            raise self._broken[1].afresh()
+
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
+        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``.
+
+        Raises Unavailable.
+        """
+        self._load()
+        with self._worker(cancel) as worker, _memory_told():
+            yield from worker.render(avatar, stretches, cancel, first)
+
+    def _load(self) -> None:
+        with self._lock:
+            if self._workers:
+                return
+            self.check()
+            import torch
+
+            from pipeline.engines.musetalk.optimise import STEPS, STEPS_WITH_COMPILED
+            from pipeline.engines.musetalk.worker import Worker, models_in
+
+            found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+            models = models_in(self._models)
+            steps = STEPS_WITH_COMPILED if self._compiles else STEPS
+            with _memory_told():
+                try:
+                    workers = [Worker(device, models, steps) for device in found]
+                    workers = workers or [Worker(torch.device("cpu"), models, ())]
+                except Unavailable as error:
+                    self._broken = stamp(self._models), error.afresh()
+                    raise
+            for worker in workers:
+                self._idle.put(worker)
+            self._workers = workers
+            logger.info("musetalk: ready on %s", ", ".join(map(str, found)) or "the CPU")
+
+    @contextmanager
+    def _worker(self, cancel: CancelToken) -> Iterator[Worker]:
+        """Give a worker that nobody else uses while the block lasts."""
+        while True:
+            try:
+                worker = self._idle.get(timeout=0.1)
+                break
+            except queue.Empty:
+                cancel.check()
+        try:
+            yield worker
+        finally:
+            self._idle.put(worker)
+
+
+def cards() -> int:
+    """Return how many NVIDIA cards this machine has, without loading anything onto them."""
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0
+
+
+def devices() -> int:
+    """Return how many of the cards torch can use: CUDA_VISIBLE_DEVICES may hide some. Nothing is loaded onto them.
+
+    torch is imported only where there are any.
+    """
+    if not cards():
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def on_gpu() -> bool:
+    """Whether torch can use a CUDA device."""
+    return devices() > 0
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Turn what torch raises where a card is full into Unavailable, which says what to do."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise Unavailable(
+            "musetalk: 그래픽 카드의 남은 메모리가 부족합니다. 6GB가 필요합니다. 카드를 쓰는 다른 프로그램을 "
+            "끝내거나 LIPSYNC_ENGINE=mesh로 설정하세요.",
+            "musetalk: the graphics card has too little memory left; it takes 6 GB. End what else uses the "
+            "card, or set LIPSYNC_ENGINE=mesh.",
+        ) from error

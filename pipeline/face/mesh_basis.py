@@ -1,0 +1,69 @@
+"""The face basis as the mesh uses it: which points are lips and chin, and how face units move them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.face.basis import LOWER_LIP, UPPER_LIP, neutral, unit, unit_names
+
+ASSETS = Path(__file__).with_name("assets")
+
+UPPER_INNER = np.array([78, *UPPER_LIP[0], 308])
+"""The upper lip's inner edge from corner to corner; LOWER_INNER lies below it, point for point."""
+LOWER_INNER = np.array([78, *LOWER_LIP[0], 308])
+UPPER_OUTER = np.array([61, *UPPER_LIP[-1], 291])
+LOWER_OUTER = np.array([61, *LOWER_LIP[-1], 291])
+_LAGGING = {
+    183: (191, 184), 407: (415, 408),
+    176: (140, 171), 149: (140, 170), 150: (170, 169), 136: (169, 135),
+    400: (369, 396), 378: (369, 395), 379: (395, 394), 365: (394, 364),
+}  # fmt: skip
+"""Points that the basis moves half as far as their neighbours, whose movement they take on: two of the upper lip beside
+its corners, and the jaw's edge beside the chin, which was measured on the neck behind it. The mesh would fold over
+there, and cut the jaw to straight lines."""
+LEFT_EYE, RIGHT_EYE = (362, 263), (33, 133)
+CHIN = (14, 17, 18, 200)
+"""Points that ride on the jaw just below the lower teeth."""
+MOVES_UP_TO, STILL_FROM = -6.56, -6.86
+"""Heights in the basis (y down): the nose's tip, below which jaw and mouth move the face in full, and the middle of its
+bridge, above which they leave it alone: eyes that tremble with the jaw would be noticed, the pixels' cost be wasted."""
+
+
+@dataclass(frozen=True)
+class FaceBasis:
+    """What the mesh needs of the face basis, in the axes of pictures (x right, y down, z away).
+
+    neutral: (478, 3); delta: name of a unit that moves jaw or mouth -> (478, 3); triangles: (852, 3).
+    """
+
+    neutral: np.ndarray
+    delta: dict[str, np.ndarray]
+    triangles: np.ndarray
+
+
+@cache
+def load_basis() -> FaceBasis:
+    """Return the face basis as the mesh uses it: lips and jaw evened, everything above the nose still."""
+    rest = neutral().astype(np.float32)
+    below = np.clip((rest[:, 1:2] - STILL_FROM) / (MOVES_UP_TO - STILL_FROM), 0, 1)
+    below = below * below * (3 - 2 * below)
+    names = (name for name in unit_names() if name.startswith(("jaw", "mouth")))
+    delta = {name: _evened(unit(name).astype(np.float32)) * below for name in names}
+    return FaceBasis(rest, delta, np.load(ASSETS / "triangles.npy").astype(np.int32))
+
+
+def _evened(delta: np.ndarray) -> np.ndarray:
+    """Smooth a unit's movement along the jaw and the lips, whose measured points else overtake each other."""
+    smooth = delta.copy()
+    for point, neighbours in _LAGGING.items():
+        smooth[point] = delta[list(neighbours)].mean(0)
+    for line in (UPPER_INNER, LOWER_INNER, UPPER_OUTER, LOWER_OUTER):
+        for _ in range(2):
+            d = smooth[line]
+            d[1:-1] = 0.25 * d[:-2] + 0.5 * d[1:-1] + 0.25 * d[2:]
+            smooth[line] = d
+    return smooth

@@ -1,0 +1,203 @@
+"""What happens to one request, top to bottom: text or a recording -> speech -> mouth movement -> frames -> video."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.core.ahead import ahead
+from pipeline.core.best_effort import best_effort
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import LipsyncEngine
+from pipeline.errors import BadRequest
+from pipeline.jobs.events import Done, Event, Lipsync, TtsDone, TtsStarted
+from pipeline.jobs.request import GenerateRequest
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import Task
+from pipeline.jobs.turns import Turns
+from pipeline.speech.record import SpeechRecord, write_record
+from pipeline.speech.recording import load_recording
+from pipeline.speech.spool import SpeechSpool
+from pipeline.speech_types import Speech
+from pipeline.text.language import language_of
+from pipeline.video.captions import CaptionWriter
+from pipeline.video.encoder import Encoder
+from pipeline.video.frame import Frame
+from pipeline.video.writer import SOUND_AHEAD, Mp4Writer
+
+if TYPE_CHECKING:
+    from pipeline.jobs.speak import Speaker
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.25
+"""Progress is told at most this often."""
+FRAMES_AHEAD = 4
+"""How far rendering runs ahead of encoding: enough to keep two cores busy, little enough to stop at once."""
+FRAMES_AHEAD_ON_CARD = 16
+"""The same where a card draws several frames at a time: while it is given the next ones, the last ones are encoded."""
+
+
+def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
+    """Make the video of REQUEST at ``task.video``, its sound at ``task.audio`` and, where its text is known, captions
+    at ``task.captions``, telling each stage as it happens. Captions that fail are missing, and the video is made.
+
+    The first sentence is on its way to the video while the next one is spoken. Raises any PipelineError, Cancelled
+    among them; then no file is left behind. Closing the generator early has the same effect.
+    """
+    started = time.perf_counter()
+    yield TtsStarted(task.video_url, task.captions_url if request.text else None)
+    avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
+    speak = partial(speech_of, request, studio)
+    engine = studio.engines[request.engine]
+    encoder = studio.encoder(engine, avatar.width, avatar.height)
+    with saying(speak, avatar, request, task, studio) as speaker:
+        told = False
+        first_byte = 0.0
+        for frames in render_video(avatar, speaker, task, engine, encoder, studio.turns):
+            first_byte = first_byte or time.perf_counter() - started
+            if not speaker.done:
+                continue
+            if not told:
+                told = True
+                captions_url = task.captions_url if speaker.captioned else None
+                yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds, speaker.lost)
+            yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
+    finished = time.perf_counter()
+    done = Done(
+        text=request.text,
+        video_url=task.video_url,
+        video_path=task.video_path,
+        audio_url=task.audio_url,
+        captions_url=task.captions_url if speaker.captioned else None,
+        audio_duration=speaker.duration,
+        tts=speaker.seconds,
+        lipsync=finished - started - speaker.seconds,
+        total=finished - started,
+        first_byte=first_byte,
+        lost=speaker.lost,
+    )
+    with best_effort(f"record of task {task.id}"):
+        _note(done, speaker, task)
+    yield done
+
+
+def _note(done: Done, speaker: Speaker, task: Task) -> None:
+    """Write down what was said and how long the stages took, for whoever looks closer (``pipeline.tools.inspect``)."""
+    seconds = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
+    write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds), task.record)
+
+
+def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:
+    """Yield the recording that came with REQUEST, or its text said by the speech engine, sentence by sentence.
+
+    A recording whose words are known comes without marks, since it is going to be aligned with them; the marks of any
+    other are what can be heard. Raises BadRequest for a recording without speech, and whatever the engine raises.
+    """
+    from pipeline.speech.listen import listen
+
+    if request.recording is None:
+        yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel, request.language)
+        return
+    recording = load_recording(request.recording, studio.settings.max_audio)
+    samples, rate = recording.samples, recording.rate
+    cancel.check()
+    if request.text:
+        language = request.language or language_of(request.text)
+        yield Speech(samples, rate, request.text, language, lost=recording.lost)
+        return
+    heard = listen(samples, rate, cancel)
+    if not any(mark.text for mark in heard):
+        raise BadRequest(
+            "audio: 말소리가 들리지 않습니다. 더 크게 녹음하거나 다른 파일을 올려 주세요.",
+            "audio: no speech can be heard in it. Record it louder, or upload another file.",
+        )
+    yield Speech(samples, rate, "", "", heard, lost=recording.lost)
+
+
+@contextmanager
+def saying(
+    speak: Callable[[CancelToken], Generator[Speech, None, None]],
+    avatar: Avatar,
+    request: GenerateRequest,
+    task: Task,
+    studio: Studio,
+) -> Iterator[Speaker]:
+    """Say what SPEAK yields while the block lasts, for pictures of AVATAR; sound and captions are files of TASK.
+
+    If the block fails, they are removed; either way SPEAK's token is set at the end.
+    """
+    from pipeline.jobs.speak import Speaker
+
+    stop = task.cancel.child()
+    with SpeechSpool(task.audio) as spool, ExitStack() as stack:
+        captions = None
+        if request.text:
+            with best_effort("captions"):
+                captions = stack.enter_context(CaptionWriter(task.captions))
+        task.grown.tell()
+        speaker = Speaker(speak(stop), spool, avatar.fps, request.frame_skip, studio.espeak, stop, captions)
+        try:
+            yield speaker
+        finally:
+            stop.cancel()
+            speaker.close()
+
+
+def render_video(
+    avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder, turns: Turns
+) -> Iterator[int]:
+    """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second.
+
+    It is drawn as TURNS allow.
+    """
+    depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
+    frames = ahead(in_turns(avatar, speaker, task, engine, turns), depth, task.cancel)
+    count = heard = 0
+    told = -PROGRESS_SECONDS
+
+    def sound_until(seconds: float) -> np.ndarray:
+        nonlocal heard
+        samples = speaker.sound(heard, round(seconds * speaker.rate))
+        heard += len(samples)
+        return samples
+
+    colors = avatar.clip.colors
+    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, colors, encoder) as writer:
+        task.grown.tell()
+        try:
+            for count, frame in enumerate(frames, 1):
+                task.cancel.check()
+                writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
+                if writer.write_frame(frame):
+                    task.grown.tell()
+                if time.perf_counter() - told >= PROGRESS_SECONDS:
+                    told = time.perf_counter()
+                    yield count
+        finally:
+            frames.close()  # the engine must stop before the next task starts
+        writer.add_sound(sound_until(speaker.duration), speaker.rate)
+    yield count
+
+
+def in_turns(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, turns: Turns) -> Iterator[Frame]:
+    """Yield the frames of what SPEAKER says, drawn by ENGINE while TASK has one of the TURNS.
+
+    Where others wait, a turn ends with its stretch; between two of them the task holds nothing of the engine.
+    """
+    drawn = 0
+    for stretch in speaker.stretches():  # which is waited for outside of any turn
+        with turns.turn(task.waits, task.cancel):
+            more = chain([stretch], speaker.stretches(enough=lambda: turns.wanted))
+            with closing(engine.render(avatar, more, task.cancel, drawn)) as frames:
+                for frame in frames:
+                    drawn += 1
+                    yield frame

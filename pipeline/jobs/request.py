@@ -1,0 +1,238 @@
+"""What a client asks for, checked completely before any work is done."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unicodedata import category
+
+from pipeline.avatars.store import RESOLUTIONS
+from pipeline.engines.select import AUTO, preferred
+from pipeline.errors import BadRequest, NotFound, NothingToSay, Unavailable
+from pipeline.jobs.studio import Studio
+from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
+from pipeline.text.markup import said_of
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+
+DEFAULT_RESOLUTION = "720p"
+MAX_FRAME_SKIP = 10
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """A request that can be fulfilled.
+
+    text: what to say, line by line, without what is only to be seen (Markdown, emoji); pack: the avatar's file, inside
+    ``precomputed/``; frame_skip: the mouth is solved every n-th frame, 1-10; engine: who moves the mouth, a key of
+    ``Studio.engines``; tts_engine: a key of ``Studio.tts``; tts_voice: one of that engine's voices or "Custom";
+    language: the one that text is in, as espeak-ng calls it, empty without a text.
+    recording: a file with the speech itself; then text is what is said in it, or empty where nobody knows, and no
+    engine speaks (tts_engine is empty).
+    """
+
+    text: str
+    pack: Path
+    frame_skip: int
+    engine: str
+    tts_engine: str
+    tts_voice: str
+    recording: Path | None = None
+    language: str = ""
+
+
+def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
+    """Check BODY, the decoded JSON of a request, and return what it asks for. May read a pack and ask a speech service.
+
+    RECORDING is a file that was uploaded with the request. It is no part of BODY, which may come from anybody: a path
+    on this machine must not.
+
+    Raises BadRequest (names the field, lists the choices), NothingToSay, BadPack, NotFound (lists what there is),
+    Unavailable.
+    """
+    if not isinstance(body, dict):
+        raise BadRequest(
+            '요청 본문은 {"text": "...", "avatar": "..."} 형태의 JSON 객체여야 합니다.',
+            'The body must be a JSON object such as {"text": "...", "avatar": "..."}.',
+        )
+    if body.get("audio") is not None:
+        raise BadRequest(
+            "audio: JSON으로는 녹음을 받지 않습니다. 화면에서 올리거나 gradio_client로 보내세요: "
+            'predict(audio=handle_file(...), api_name="/generate")',
+            "audio: recordings are not taken in JSON. Upload them on the page, or with gradio_client: "
+            'predict(audio=handle_file(...), api_name="/generate")',
+        )
+    wordless = recording is not None and body.get("text") in (None, "")
+    text = "" if wordless else _text(body, studio.settings.max_text)
+    frame_skip = _frame_skip(body)
+    resolution = _choice(body, "resolution", RESOLUTIONS)
+    lipsync = _lipsync(body, studio)
+    asked = _language(body)
+    language = language_of(text, asked) if text else ""
+    if recording is not None:
+        pack = _pack(body, resolution, studio)
+        return GenerateRequest(text, pack, frame_skip, lipsync, "", CUSTOM_VOICE, recording, language)
+    engine = _engine(body, studio)
+    voice = _string(body, "tts_voice") or CUSTOM_VOICE
+    pack = _pack(body, resolution, studio)
+    if voice != CUSTOM_VOICE:
+        engine.check_voice(voice)
+    else:
+        engine.check_language(language)
+    return GenerateRequest(text, pack, frame_skip, lipsync, engine.name, voice, language=language)
+
+
+def default_engine(studio: Studio) -> TTSEngine:
+    """Return the engine of a request that names none: the first, in order of preference, that can speak now."""
+    for engine in studio.tts.values():
+        if engine.available():
+            return engine
+    raise Unavailable(
+        "사용할 수 있는 음성 엔진이 없습니다. ELEVENLABS_API_KEY를 설정하거나 requirements.txt를 다시 설치하세요.",
+        "No speech engine can speak now. Set ELEVENLABS_API_KEY, or install requirements.txt again.",
+    )
+
+
+def _text(body: dict[str, Any], limit: int) -> str:
+    value = body.get("text")
+    if value is None:
+        raise BadRequest("text: 필수 항목입니다.", "text: this field is required.")
+    if not isinstance(value, str):
+        raise BadRequest("text: 문자열이어야 합니다.", "text: must be a string.")
+    if len(value) > limit:
+        raise BadRequest(
+            f"text: {limit:,}자를 넘을 수 없습니다 (현재 {len(value):,}자). 나누어 요청하세요.",
+            f"text: must not be longer than {limit:,} characters (it has {len(value):,}). Split it up.",
+        )
+    if "Cs" in map(category, value):
+        raise BadRequest("text: 올바른 유니코드 문자열이 아닙니다.", "text: is not valid Unicode.")
+    # line ends are pauses; other control characters say nothing
+    lines = re.split("\r\n|[\n\r\v\f\x1c-\x1e\x85]", value)
+    text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
+    if not text:
+        raise BadRequest("text: 비어 있습니다. 말할 내용을 입력하세요.", "text: is blank. Write what is to be said.")
+    text = said_of(text)
+    if not speakable(text):
+        raise NothingToSay(
+            "text: 소리 내어 읽을 글자가 없습니다. 글자나 숫자를 입력하세요.",
+            "text: holds nothing that can be spoken. Write letters or numbers.",
+        )
+    return text
+
+
+def _frame_skip(body: dict[str, Any]) -> int:
+    value = body.get("frame_skip")
+    if value is None:
+        return 1
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_FRAME_SKIP:
+        raise BadRequest(
+            f"frame_skip: 1부터 {MAX_FRAME_SKIP}까지의 정수여야 합니다 (1 = 건너뛰지 않음).",
+            f"frame_skip: must be an integer from 1 to {MAX_FRAME_SKIP} (1 skips nothing).",
+        )
+    return value
+
+
+def _language(body: dict[str, Any]) -> str | None:
+    """Return the espeak-ng voice for the language that BODY names; None when it is left out."""
+    value = _string(body, "language")
+    voice = voice_of(value) if value else None
+    if value and voice is None:
+        listed = ", ".join(LANGUAGES)
+        raise BadRequest(
+            f"language: {_shown(value)}은(는) 모르는 언어입니다. 가능한 값: {listed}",
+            f"language: {_shown(value)} is no language that is known. Choose one of: {listed}",
+        )
+    return voice
+
+
+def _lipsync(body: dict[str, Any], studio: Studio) -> str:
+    name = _choice(body, "engine", (*studio.engines, AUTO))
+    engine = studio.engine if name is None else preferred(studio.engines, name)
+    engine.check()
+    return engine.name
+
+
+def _engine(body: dict[str, Any], studio: Studio) -> TTSEngine:
+    name = _choice(body, "tts_engine", tuple(studio.tts))
+    if name is None:
+        return default_engine(studio)
+    engine = studio.tts[name]
+    if not engine.available():
+        raise _unavailable(name)
+    return engine
+
+
+def _unavailable(name: str) -> Unavailable:
+    if name == "elevenlabs":
+        return Unavailable(
+            "elevenlabs: API 키가 없습니다. 환경 변수 ELEVENLABS_API_KEY를 설정하고 서버를 다시 시작하거나 "
+            "tts_engine을 빼고 요청하세요.",
+            "elevenlabs: there is no API key. Set the environment variable ELEVENLABS_API_KEY and start the server "
+            "again, or leave tts_engine out.",
+        )
+    if name == "supertonic":
+        steps = "pip install -r requirements-voices.txt && python -m pipeline.tts.supertonic"
+        return Unavailable(
+            f"supertonic: 설치되지 않았거나 모델이 없습니다. 서버에서 다음을 실행하세요: {steps} "
+            "또는 tts_engine을 빼고 요청하세요.",
+            f"supertonic: it is not installed, or has no weights yet. On the server, run: {steps} "
+            "Or leave tts_engine out.",
+        )
+    return Unavailable(
+        f"{name}: 지금은 사용할 수 없는 음성 엔진입니다. tts_engine을 빼고 요청하세요.",
+        f"{name}: this speech engine cannot speak now. Leave tts_engine out.",
+    )
+
+
+def _pack(body: dict[str, Any], resolution: str | None, studio: Studio) -> Path:
+    """Return the avatar's file, opened once to be sure that it can be used."""
+    path, name = _string(body, "avatar_path"), _string(body, "avatar")
+    if path is None and name is None:
+        raise BadRequest(
+            "avatar 또는 avatar_path 중 하나는 필수입니다. 사용 가능한 아바타: GET /api/avatars",
+            "avatar or avatar_path: one of them is required. GET /api/avatars lists what there is.",
+        )
+    if path is None:
+        assert name is not None
+        pack = studio.avatars.find(name, resolution or DEFAULT_RESOLUTION)
+        studio.avatars.load(pack)
+        return pack
+    pack = studio.avatars.resolve(path)
+    found = studio.avatars.load(pack).resolution
+    if resolution is not None and found in RESOLUTIONS and found != resolution:
+        raise NotFound(
+            f"resolution: avatar_path의 아바타는 {found}입니다. resolution을 빼거나 {found}(으)로 요청하세요.",
+            f"resolution: the avatar at avatar_path is {found}. Leave resolution out, or ask for {found}.",
+        )
+    return pack
+
+
+def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str | None:
+    """Return the string at FIELD, which must be one of CHOICES; None when it is left out."""
+    value = body.get(field)
+    if value is not None and (not isinstance(value, str) or value not in choices):
+        listed = ", ".join(choices)
+        raise BadRequest(
+            f"{field}: {_shown(value)}은(는) 사용할 수 없습니다. 가능한 값: {listed}",
+            f"{field}: {_shown(value)} is not possible. Choose one of: {listed}",
+        )
+    return value
+
+
+def _string(body: dict[str, Any], field: str) -> str | None:
+    """Return the string at FIELD; None when it is left out."""
+    value = body.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(
+            f"{field}: 비어 있지 않은 문자열이어야 합니다.", f"{field}: must be a string that is not blank."
+        )
+    return value.strip()
+
+
+def _shown(value: object) -> str:
+    """Return VALUE as an error message shows it: short, whatever was sent."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,212 @@
+"""Says what a request asks for, on a thread of its own, ahead of the pictures."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.core.ahead import ahead
+from pipeline.core.best_effort import best_effort
+from pipeline.core.cancel import CancelToken
+from pipeline.engines.lipsync_engine import Stretch
+from pipeline.errors import SpeechFailed
+from pipeline.speech.articulate import articulate
+from pipeline.speech.framed import framed
+from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.spool import SpeechSpool
+from pipeline.speech.words import words_of
+from pipeline.speech_types import Mark, Speech
+from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.captions import CaptionWriter
+
+LONG = 6.0
+"""Seconds after which the next pause divides what is said: others who share what draws wait no longer than for that."""
+LONGEST = 20.0
+"""Seconds after which it is divided anywhere."""
+PAUSE = 0.15
+"""Seconds of silence that are a pause."""
+_OVER = object()
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A stretch whose sound lies on disk: speech without its samples, which are FIRST to LAST of the spool."""
+
+    speech: Speech
+    mouth: MouthTrack
+    first: int
+    last: int
+
+
+class Speaker:
+    """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
+
+    CAPTIONS are written meanwhile; None where nobody knows the words. done: whether all is said; seconds: how long that
+    took; lost: seconds of a recording that could not be read; phonemes, words: what was said, in s from the beginning,
+    words only where there are captions; captioned: whether there are any: where they fail, the speech goes on without
+    them.
+    """
+
+    def __init__(
+        self,
+        pieces: Generator[Speech, None, None],
+        spool: SpeechSpool,
+        fps: Fraction,
+        frame_skip: int,
+        espeak: EspeakEngine,
+        cancel: CancelToken,
+        captions: CaptionWriter | None = None,
+    ) -> None:
+        self.done = False
+        self.seconds = 0.0
+        self.lost = 0.0
+        self.phonemes: list[Mark] = []
+        self.words: list[Mark] = []
+        self._pieces = pieces
+        self._spool = spool
+        self._fps = fps
+        self._frame_skip = frame_skip
+        self._espeak = espeak
+        self._cancel = cancel
+        self._captions = captions
+        said: Iterator[_Said | None] = self._say()
+        self._said = ahead(said, 0, cancel, leave=True, beats=True)  # a service may hang
+
+    @property
+    def captioned(self) -> bool:
+        """Whether captions are being written, or are there once all is said."""
+        return self._captions is not None
+
+    @property
+    def duration(self) -> float:
+        """Seconds of speech so far."""
+        return self._spool.length / self.rate if self.rate else 0.0
+
+    @property
+    def rate(self) -> int:
+        """Hz, known with the first stretch."""
+        return self._spool.rate
+
+    def sound(self, start: int, stop: int) -> np.ndarray:
+        """Return samples START to STOP of the speech, (n,) float32; fewer where they have not been said yet."""
+        return self._spool.read(start, stop)
+
+    def stretches(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Stretch]:
+        """Yield each stretch when it is said, those that were yielded before excepted, until there are no more.
+
+        Where ENOUGH says so before the next one is taken, or while it is waited for, that is left for another time.
+        Raises what the speech engine raises.
+        """
+        while not enough():
+            said = next(self._said, _OVER)
+            if said is _OVER:
+                return
+            if isinstance(said, _Said):  # else there was none for a moment
+                speech = replace(said.speech, samples=self._spool.read(said.first, said.last))
+                yield Stretch(speech, said.mouth, self._frame_skip)
+
+    def close(self) -> None:
+        """Stop speaking; an engine at work is left to see the token by itself, which must be set before."""
+        self._said.close()
+
+    def _say(self) -> Iterator[_Said]:
+        started = time.perf_counter()
+        with closing(self._pieces) as pieces:
+            for piece in framed(self._counted(_usable(pieces)), self._fps):
+                first = self._spool.append(piece.samples, piece.rate)
+                frames = round(len(piece.samples) * self._fps / piece.rate)
+                phonemes = phonemes_of(piece, self._espeak, self._cancel)
+                mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
+                self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
+                silent = replace(piece, samples=np.zeros(0, np.float32))
+                for begin, end in pauses_between(phonemes, frames, float(self._fps)):
+                    part = replace(mouth, weights=mouth.weights[begin:end])
+                    samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
+                    yield _Said(silent, part, *samples)
+                self._caption(piece, phonemes, first / piece.rate)  # after the pictures, which are waited for
+        self._finish_captions()
+        self._spool.finish()
+        self.seconds = time.perf_counter() - started
+        self.done = True
+
+    def _counted(self, pieces: Iterable[Speech]) -> Iterator[Speech]:
+        for piece in pieces:
+            self.lost += piece.lost
+            yield piece
+
+    def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], begin: float) -> None:
+        """Write what PIECE says, whose sound begins at BEGIN (s); where that fails, there are no captions at all."""
+        if self._captions is None:
+            return
+        with best_effort("captions"):
+            words = words_of(piece, phonemes, self._espeak, self._cancel)
+            self._captions.add(words, begin, self.duration)
+            self.words += [word.later(begin) for word in words]
+            return
+        self._drop_captions()
+
+    def _finish_captions(self) -> None:
+        if self._captions is None:
+            return
+        with best_effort("captions"):
+            self._captions.finish()
+            return
+        self._drop_captions()
+
+    def _drop_captions(self) -> None:
+        captions, self._captions = self._captions, None
+        with best_effort("end of captions"):
+            assert captions is not None
+            captions.drop()
+
+
+def pauses_between(marks: Sequence[Mark], frames: int, fps: float) -> Iterator[tuple[int, int]]:
+    """Yield the first frame and the one after the last of each part into which FRAMES of speech are divided.
+
+    Parts end in the middle of pauses, as MARKS, its phonemes, have them, and are about LONG; without pauses LONGEST.
+    """
+    spoken = [mark for mark in marks if mark.text]
+    gaps = [(one.end, other.start) for one, other in pairwise(spoken) if other.start - one.end >= PAUSE]
+    middles = deque(round((end + start) / 2 * fps) for end, start in gaps)
+    begin = 0
+    while frames - begin > LONG * fps:
+        while middles and middles[0] < begin + LONG * fps:
+            middles.popleft()
+        latest = begin + round(LONGEST * fps)
+        end = min(middles[0] if middles else frames, latest, frames)
+        if frames - end < fps:  # a second or less is no part of its own
+            break
+        yield begin, end
+        begin = end
+    yield begin, frames
+
+
+def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
+    """Yield PIECES; raise SpeechFailed for one that cannot be speech, or where nothing sounds at all."""
+    rate = length = 0
+    for piece in pieces:
+        rate = rate or piece.rate
+        times = [time for mark in (*piece.marks, *piece.words) for time in (mark.start, mark.end)]
+        sound = piece.samples.ndim == 1 and bool(np.isfinite(piece.samples).all() and np.isfinite(times).all())
+        if not sound or piece.rate != rate or rate <= 0:
+            raise _unusable()
+        length += len(piece.samples)
+        if len(piece.samples):
+            yield piece
+    if not length:
+        raise _unusable()
+
+
+def _unusable() -> SpeechFailed:
+    return SpeechFailed(
+        "음성 엔진의 응답을 소리로 쓸 수 없습니다. 다시 시도하거나 다른 tts_engine을 선택하세요.",
+        "What the speech engine answered is no sound. Try again, or choose another tts_engine.",
+    )

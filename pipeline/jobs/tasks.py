@@ -1,0 +1,207 @@
+"""The tasks of the program: their ids, how they are told to stop, and how long their results are kept."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.core.cancel import CancelToken
+from pipeline.core.growing_file import part_of
+from pipeline.core.notifier import News
+from pipeline.jobs.history import History
+from pipeline.jobs.turns import Waits
+
+logger = logging.getLogger(__name__)
+
+ABANDONED_SECONDS = 60.0
+"""A half-made file that nobody wrote to for this long was left behind by a program that was killed."""
+KEPT_TASKS = 1000
+"""How many finished tasks are remembered at most, however long results are kept."""
+_ID = "[0-9a-f]{32}"
+_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|vtt|json|png)(?P<part>\.part)?")
+
+
+def is_task_id(text: str) -> bool:
+    """Return whether TEXT can be the id of a task, so that it is safe as a file's name."""
+    return re.fullmatch(_ID, text) is not None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One request on its way to a video.
+
+    id: 32 hex digits that cannot be guessed; video, audio, captions: where the results go; grace: seconds that it goes
+    on while nobody listens; cancel: told to stop through it; history: what was told of it; grown: tells that more
+    of its files can be read; waits: how long it stood back for others.
+    """
+
+    id: str
+    video: Path
+    audio: Path
+    captions: Path
+    grace: float = 0.0
+    cancel: CancelToken = field(default_factory=CancelToken)
+    history: History = field(default_factory=History)
+    grown: News = field(default_factory=News)
+    waits: Waits = field(default_factory=Waits)
+
+    @property
+    def video_part(self) -> Path:
+        """Where the video grows while it is being made."""
+        return part_of(self.video)
+
+    @property
+    def whole(self) -> Path:
+        """Where the copy of the video in one piece lies, once somebody has asked for it."""
+        return self.video.with_suffix(".whole.mp4")
+
+    @property
+    def record(self) -> Path:
+        """Where it is noted down what was said, once the video is finished."""
+        return self.video.with_suffix(".json")
+
+    @property
+    def inspection(self) -> Path:
+        """Where the picture lies that ``pipeline.tools.inspect`` draws, once somebody has asked for it."""
+        return self.video.with_suffix(".png")
+
+    @property
+    def video_url(self) -> str:
+        """Path of the video on this server."""
+        return f"/video/{self.id}.mp4"
+
+    @property
+    def audio_url(self) -> str:
+        """Path of the speech on this server."""
+        return f"/assets/audio/{self.id}.wav"
+
+    @property
+    def captions_url(self) -> str:
+        """Path of the captions on this server."""
+        return f"/video/{self.id}.vtt"
+
+    @property
+    def video_path(self) -> str:
+        """Where the video lies, as replies name it."""
+        return f"results/realtime/{self.id}.mp4"
+
+
+class TaskBook:
+    """Every task that waits or runs, and those that are finished with their results; safe to use from any thread.
+
+    results: the folder of finished files; ttl: seconds that they are kept, 0 for ever. Ages are counted by a clock that
+    nobody sets; only of files that were there before the program started the age is read from the disk.
+    """
+
+    def __init__(self, results: Path, ttl: float) -> None:
+        self._results = results
+        self._ttl = ttl
+        self._open: dict[str, Task] = {}
+        self._ended: OrderedDict[str, tuple[float, Task]] = OrderedDict()
+        self._seen: dict[Path, tuple[int, float]] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def ttl(self) -> float:
+        """Seconds that results are kept; 0 keeps them for ever."""
+        return self._ttl
+
+    def open(self, task_id: str, grace: float = 0.0) -> Task:
+        """Note down a new task, which goes on for GRACE seconds while nobody listens."""
+        with self._lock:
+            task = self._open[task_id] = self.files_of(task_id, grace)
+            return task
+
+    def get(self, task_id: str) -> Task | None:
+        """Return the task if it still waits or runs."""
+        with self._lock:
+            return self._open.get(task_id)
+
+    def find(self, task_id: str) -> Task | None:
+        """Return the task if it waits or runs, or has ended and is remembered: as long as results are kept."""
+        with self._lock:
+            if task_id in self._ended:
+                return self._ended[task_id][1]
+            return self._open.get(task_id)
+
+    def files_of(self, task_id: str, grace: float = 0.0) -> Task:
+        """Return where the files of TASK_ID lie, whether they exist or not."""
+        video, audio, captions = (self._results / f"{task_id}.{kind}" for kind in ("mp4", "wav", "vtt"))
+        return Task(task_id, video, audio, captions, grace)
+
+    def close(self, task_id: str) -> None:
+        """Note that a task has ended."""
+        with self._lock:
+            task = self._open.pop(task_id, None)
+            if task is not None:
+                self._ended[task_id] = time.monotonic(), task
+            while len(self._ended) > KEPT_TASKS:
+                self._ended.popitem(last=False)
+        if task is not None:
+            task.grown.tell()
+
+    def cancel(self, task_id: str) -> bool:
+        """Tell a task to stop; return whether it was still waiting or running."""
+        task = self.get(task_id)
+        if task is None:
+            return False
+        task.cancel.cancel()
+        return True
+
+    def cancel_all(self) -> None:
+        """Tell every task to stop, as the program ends."""
+        with self._lock:
+            tasks = list(self._open.values())
+        for task in tasks:
+            task.cancel.cancel()
+
+    def sweep(self) -> None:
+        """Remove results that have been kept long enough, and half-made files that nobody is making any more."""
+        now = time.monotonic()
+        with self._lock:
+            while self._ttl and self._ended and now - next(iter(self._ended.values()))[0] > self._ttl:
+                self._ended.popitem(last=False)
+        seen: dict[Path, tuple[int, float]] = {}
+        for path, task_id, half_made in self._files():
+            limit = ABANDONED_SECONDS if half_made else self._ttl
+            if self.get(task_id) is not None or (not half_made and not self._ttl):
+                continue
+            try:
+                written = path.stat().st_mtime_ns
+                since = self._since(path, written, now)
+                if now - since > limit:
+                    path.unlink()
+                    logger.debug("removed %s", path.name)
+                else:
+                    seen[path] = written, since
+            except FileNotFoundError:
+                continue  # its own task removed it meanwhile
+            except OSError as error:
+                logger.warning("could not remove %s: %s", path, error)
+        self._seen = seen
+
+    def _since(self, path: Path, written: int, now: float) -> float:
+        """Return when, by the monotonic clock, the file at PATH was last WRITTEN (ns), as far as can be known.
+
+        The first sweep believes the disk. Later ones go by when they saw the file first, or saw it changed, since the
+        clock by which the disk is stamped may have been set meanwhile.
+        """
+        if self._seen is None:
+            return now - max(0.0, time.time() - written / 1e9)
+        before = self._seen.get(path)
+        return before[1] if before is not None and before[0] == written else now
+
+    def _files(self) -> Iterable[tuple[Path, str, bool]]:
+        """Yield every file of ours in the results folder: path, id of its task, whether it is half-made."""
+        if not self._results.is_dir():
+            return
+        for path in self._results.iterdir():
+            match = _RESULT.fullmatch(path.name)
+            if match:
+                yield path, match["id"], match["part"] is not None

@@ -1,0 +1,273 @@
+"""Avatars of clips and photos that people send: made one at a time, and the only ones that can be deleted.
+
+Each is prepared by a process of its own, ``python -m pipeline.preparing``; see ``pipeline.core.child_process`` for why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
+from pipeline.core.cancel import CancelToken
+from pipeline.core.child_process import run
+from pipeline.core.disk import writing
+from pipeline.errors import Conflict, Forbidden, Message, NotFound, QueueFull
+from pipeline.face.finder import FaceChoice
+from pipeline.preparing.photo import BACKGROUND, Color
+
+FOLDER = "uploads"
+"""Of the store: one JSON for each avatar that was uploaded, its report; and a folder for each that is being made."""
+MAX_WAITING = 4
+"""Preparations that may wait; each has its clip on the disk."""
+LOOK_SECONDS = 0.1
+"""How often a preparation looks whether it is its turn."""
+RETRY_SECONDS = 30
+"""When to come back where too many wait."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of a clip: an avatar called NAME, from START to END (s) of it, before BACKGROUND where one can
+    see through it. See ``prepare``.
+
+    OWNER: whose it is to be; see ``pipeline.server.visitors``.
+    """
+
+    name: str
+    face: FaceChoice = "center"
+    start: float | None = None
+    end: float | None = None
+    resolutions: tuple[str, ...] = RESOLUTIONS
+    background: Color = BACKGROUND
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Others are being made first; POSITION 1 is next."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """NAME: "reading", "faces", "measuring", "mouth" or "writing" (a RESOLUTION); progress: of the whole, 0..1."""
+
+    name: str
+    progress: float
+    resolution: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The avatar is there. ids: one for each resolution; report: as ``write_report`` has it."""
+
+    name: str
+    ids: tuple[str, ...]
+    report: dict[str, Any]
+
+
+Step = Waiting | Stage | Made
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of a clip, left to right (left, top, width, height in pixels), and a JPEG of it with their numbers."""
+
+    boxes: tuple[tuple[float, float, float, float], ...]
+    picture: bytes
+
+
+class Uploads:
+    """What people add to STORE. SECONDS is how long a preparation may take, 0 sets no limit."""
+
+    def __init__(self, store: AvatarStore, seconds: float) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._folder = store.root / FOLDER
+        self._line: list[object] = []
+
+    def clean(self) -> None:
+        """Remove what preparations of a program that was killed have left behind."""
+        for left in self._folder.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def names(self) -> set[str]:
+        """Return the names of all avatars that were uploaded."""
+        return {path.stem for path in self._folder.glob("*.json")}
+
+    def seen_by(self, may_see: Callable[[str], bool]) -> AvatarStore:
+        """Return the store as somebody sees it who MAY_SEE what an owner uploaded: that, and all that was not uploaded.
+
+        An owner is what an Order says; "" of what was uploaded before owners were kept.
+        """
+
+        def shown(name: str) -> bool:
+            owner = self._owner(name)
+            return owner is None or may_see(owner)
+
+        return self._store.only(shown)
+
+    def _owner(self, name: str) -> str | None:
+        """Return whose the avatar called NAME is; None for one that was not uploaded."""
+        try:
+            told = json.loads((self._folder / f"{name}.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):  # it cannot be known
+            return ""
+        return str(told.get("owner", "")) if isinstance(told, dict) else ""
+
+    def check(self, order: Order) -> None:
+        """Raise BadRequest or Conflict where ORDER cannot be carried out whatever the clip shows, QueueFull if busy."""
+        check_name(order.name)
+        check_resolutions(order.resolutions)
+        self._check_free(order.name)
+        self._check_room()
+
+    def _check_free(self, name: str) -> None:
+        # by letters alone, since there are disks that do not tell large from small ones
+        if name.casefold() in {pack.name.casefold() for pack in self._store.list()}:
+            raise Conflict(
+                f"name '{name:.60}': 같은 이름의 아바타가 이미 있습니다. 다른 이름을 고르세요.",
+                f"name '{name:.60}': there is an avatar of that name already. Choose another.",
+            )
+
+    def _check_room(self) -> None:
+        if len(self._line) > MAX_WAITING:
+            raise QueueFull(
+                "아바타 만들기를 기다리는 사람이 너무 많습니다. 잠시 후에 다시 시도하세요.",
+                "Too many avatars are waiting to be made. Try again later.",
+                RETRY_SECONDS,
+            )
+
+    async def make(self, clip: Path, order: Order, cancel: CancelToken) -> AsyncGenerator[Step]:
+        """Make an avatar of the CLIP or photo, and tell each step; the last is Made.
+
+        Raises BadRequest, BadClip, Conflict, QueueFull, TookTooLong, Unavailable where nothing can be written, and
+        whatever CANCEL is set with. Then, or closed early, it leaves nothing behind.
+        """
+        self.check(order)
+        async with aclosing(self._turn(cancel)) as positions:
+            async for waiting in positions:
+                if waiting is not None:
+                    yield waiting
+                    continue
+                with self._workplace() as folder:
+                    packs, report = folder / "packs", folder / "report"
+                    command = [str(clip), f"--name={order.name}", f"--out={packs}", f"--report={report}"]
+                    command += [f"--resolution={one}" for one in order.resolutions]
+                    async with aclosing(self._run([*command, *_part(order)], cancel)) as lines:
+                        async for line in lines:
+                            if "stage" in line:
+                                name, _, resolution = line["stage"].partition(" ")
+                                if name != "done":
+                                    yield Stage(name, line["progress"], resolution)
+                    yield self._keep(order, packs, json.loads((report / "report.json").read_text("utf-8")))
+
+    async def faces(self, clip: Path, order: Order, cancel: CancelToken) -> Faces:
+        """Look which faces CLIP shows from ORDER's start to its end. Raises as ``make`` does."""
+        self._check_room()
+        async with aclosing(self._turn(cancel)) as positions:
+            async for waiting in positions:
+                if waiting is None:
+                    with self._workplace() as folder:
+                        picture = folder / "faces.jpg"
+                        command = [str(clip), f"--preview={picture}", *_part(order)]
+                        async with aclosing(self._run(command, cancel)) as lines:
+                            told = [line async for line in lines]
+                        boxes = (tuple(box[key] for key in ("x", "y", "width", "height")) for box in told[-1]["faces"])
+                        return Faces(tuple(boxes), picture.read_bytes())
+        raise RuntimeError("a turn never came")
+
+    def delete(self, avatar: str, seen: AvatarStore) -> list[str]:
+        """Delete AVATAR, a name (in every resolution) or an id (in that one); return the ids that are gone.
+
+        Raises NotFound where it is not SEEN (see ``seen_by``), and Forbidden for one that was not uploaded.
+        """
+        packs = [pack for pack in seen.list() if avatar in (pack.id, pack.name)]
+        if not packs:
+            raise NotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
+        name = packs[0].name
+        if name not in self.names():
+            raise Forbidden(
+                f"'{name:.60}'은(는) 올려서 만든 아바타가 아니므로 지울 수 없습니다.",
+                f"'{name:.60}' was not made from an upload, so it cannot be deleted.",
+            )
+        for pack in packs:
+            self._store.find(name, pack.resolution).unlink(missing_ok=True)
+        if all(pack.name != name for pack in self._store.list()):
+            (self._folder / f"{name}.json").unlink(missing_ok=True)
+        return [pack.id for pack in packs]
+
+    async def _turn(self, cancel: CancelToken) -> AsyncGenerator[Waiting | None]:
+        """Yield the place in the line as it changes, then None, during which it is the caller's turn."""
+        place, told = object(), 0
+        self._line.append(place)
+        try:
+            while position := self._line.index(place):
+                cancel.check()
+                if position != told:
+                    told = position
+                    yield Waiting(position)
+                await asyncio.sleep(LOOK_SECONDS)
+            yield None
+        finally:
+            self._line.remove(place)
+
+    @contextlib.contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        """Give a folder on the store's own disk while the block lasts."""
+        with writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=self._folder, ignore_cleanup_errors=True) as folder:
+                yield Path(folder)
+
+    def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
+        return run("pipeline.preparing.prepare", ["--json", *arguments], cancel, self._seconds)
+
+    def _keep(self, order: Order, packs: Path, report: dict[str, Any]) -> Made:
+        """Move the finished PACKS into the store."""
+        self._check_free(order.name)  # somebody may have been faster
+        note = self._folder / f"{order.name}.json"
+        homes = [self._store.root / pack.relative_to(packs) for pack in packs.glob("*/*")]
+        try:
+            kept = json.dumps({"owner": order.owner, **report}, ensure_ascii=False, indent=2)
+            note.write_text(f"{kept}\n", "utf-8")
+            for home in homes:
+                home.parent.mkdir(exist_ok=True)
+                (packs / home.relative_to(self._store.root)).replace(home)
+        except OSError:
+            for path in (note, *homes):
+                path.unlink(missing_ok=True)
+            raise
+        ids = [pack.id for pack in self._store.list() if pack.name == order.name]
+        return Made(order.name, tuple(ids), report)
+
+
+def _part(order: Order) -> list[str]:
+    """Return the arguments that choose a face and a part of the clip, and its background."""
+    given = {"face": order.face, "start": order.start, "end": order.end, "background": bytes(order.background).hex()}
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]
+
+
+def said(report: dict[str, Any]) -> list[Message]:
+    """Return REPORT in sentences: what the clip is like, its teeth, and what is wrong with it."""
+    seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
+    return [
+        Message(
+            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입을 움직일 수 있고, 얼굴 너비는 {width:.0f}픽셀입니다.",
+            f"The mouth can be moved in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
+        ),
+        Message(report["teeth_ko"], report["teeth"]),
+        *(Message(told["message_ko"], told["message"]) for told in (*report["problems"], *report.get("left_out", ()))),
+    ]

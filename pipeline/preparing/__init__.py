@@ -1,0 +1,1 @@
+"""A clip or a photo becomes an avatar: one step a module."""

@@ -1,0 +1,67 @@
+"""Estimates a person's own closed mouth from a clip in which they speak."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import nnls
+
+from pipeline.face.basis import LOWER_LIP, UPPER_LIP, head_pose, mouth_reach, unit
+from pipeline.preparing.usable_frames import mouth_gap
+
+CLOSED_GAP = 0.02
+"""Lips closer than this, in distances between the outer corners of the eyes, touch: the mesh never gives zero."""
+_FEWEST = 3
+"""Frames that the closed mouth is taken from, at least."""
+_SHARE = 0.08
+"""Share of the frames, the most closed ones, that it is taken from where few are closed."""
+_PARTING = ("mouthLowerDown", "mouthUpperUp")
+"""What parts lips, besides the jaw."""
+_SHARED = 0.3
+"""How much closing is shared among jaw and lips, rather than left to the one that fits best."""
+
+
+def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return LANDMARKS as they would be with the mouth closed, (frames, 478, 3) float32.
+
+    The head's pose is removed from every frame (Procrustes over the points that speech does not move, against this
+    person's own average); the mouth, chin and jaw of the most closed frames, and their median, are the rest shape; it
+    is carried back by each frame's pose. A mouth that never closes is closed by the basis' jaw and lips.
+    """
+    points = landmarks.astype(np.float64)
+    pose = head_pose(points)
+    own = np.median(pose.to_head(points)[usable], axis=0)
+    pose = head_pose(points, own)
+    heads = pose.to_head(points)
+    gap = np.where(usable, mouth_gap(heads), np.inf)
+    closed = np.flatnonzero(gap < CLOSED_GAP)
+    if len(closed) < max(_FEWEST, _SHARE * usable.sum() / 2):
+        closed = np.argsort(gap)[: max(_FEWEST, round(_SHARE * usable.sum()))]
+        closed = closed[np.isfinite(gap[closed])]
+    rest = _touching(_shut(np.median(heads[closed], axis=0)))
+    # what does not speak follows each frame (cheeks lift, lids blink); what speaks is the rest shape
+    reach = mouth_reach()[:, None]
+    out: np.ndarray = pose.to_picture(heads * (1 - reach) + rest * reach).astype(np.float32)
+    return out
+
+
+def _shut(shape: np.ndarray) -> np.ndarray:
+    """Close the mouth of SHAPE (478, 3), in the head's own frame, if it is open: what parts lips is undone."""
+    if float(mouth_gap(shape[None])[0]) <= CLOSED_GAP:
+        return shape
+    movements = [unit("jawOpen"), *(unit(f"{name}Left") + unit(f"{name}Right") for name in _PARTING)]
+    opens = np.stack([(move[LOWER_LIP[0]] - move[UPPER_LIP[0]])[:, 1] for move in movements], axis=1)
+    gaps = (shape[LOWER_LIP[0]] - shape[UPPER_LIP[0]])[:, 1]
+    size = float(np.linalg.norm(opens)) * _SHARED
+    system = np.vstack([opens, size * np.eye(len(movements))])
+    weights, _ = nnls(system, np.concatenate([gaps, np.zeros(len(movements))]))
+    return shape - np.tensordot(weights, movements, 1)
+
+
+def _touching(shape: np.ndarray) -> np.ndarray:
+    """Bring the lips of SHAPE together along their whole length: a sliver between them would show teeth."""
+    shape = shape.copy()
+    left = (shape[LOWER_LIP[0]] - shape[UPPER_LIP[0]])[:, 1] / 2
+    for upper, lower, share in zip(UPPER_LIP, LOWER_LIP, (1.0, 0.9, 0.7, 0.5), strict=True):
+        shape[upper, 1] += share * left
+        shape[lower, 1] -= share * left
+    return shape

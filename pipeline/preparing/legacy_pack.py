@@ -1,0 +1,65 @@
+"""Opens packs of the original system, which hold pictures, boxes and a network's latents, as avatars of this one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import MAX_BYTES, MAX_FRAMES, MAX_SIDE, ORIGINAL_PICTURES
+from pipeline.preparing.encode_clip import encode
+from pipeline.preparing.footage import film
+from pipeline.preparing.lend_mouth import hush
+from pipeline.preparing.own_teeth import find_teeth
+from pipeline.preparing.person import measure
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+
+_BT601 = ColorTags(1, 6, 6, 6)
+"""What OpenCV's conversion to YUV makes."""
+_USUAL_RATE = 25
+"""Frames a second of packs that name no rate: that system's own."""
+
+
+def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
+    """Return the avatar in CONTENT, an original pack: its pictures ((height, width, 3) uint8 BGR) and their rate.
+
+    A pack that names no rate is played at 25 frames a second. Latents, masks and boxes are left aside: they belong to
+    one network. Its loop is kept as it is. Raises ValueError when the pictures or their rate are not what they should
+    be, and BadClip when they show no face.
+    """
+    pictures = next((content[key] for key in ORIGINAL_PICTURES if content.get(key) is not None), None)
+    if not isinstance(pictures, list | tuple | np.ndarray) or not len(pictures):
+        raise ValueError("frames: no pictures")
+    first = pictures[0]
+    if not isinstance(first, np.ndarray) or first.ndim != 3 or first.shape[2] != 3 or min(first.shape[:2]) < 16:
+        raise ValueError("frames: not pictures")
+    if any(not isinstance(one, np.ndarray) or one.shape != first.shape or one.dtype != np.uint8 for one in pictures):
+        raise ValueError("frames: not pictures of one size")
+    if len(pictures) > MAX_FRAMES or len(pictures) * first.nbytes > MAX_BYTES or max(first.shape[:2]) > MAX_SIDE:
+        raise ValueError("frames: too many or too large")  # a small file may refer to one picture many times
+    rate = _USUAL_RATE if content.get("fps") is None else content["fps"]
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 1 <= rate <= 120:
+        raise ValueError("fps: not a rate")
+    fps = Fraction(rate).limit_denominator(1001)
+    height, width = (side // 2 * 2 for side in first.shape[:2])
+
+    def frames() -> Iterator[Frame]:
+        for picture in pictures:
+            even = np.ascontiguousarray(picture[:height, :width])
+            yield Frame(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420))
+
+    with tempfile.TemporaryFile() as store:
+        footage = film(frames(), fps, _BT601, "center", store, len(pictures), lambda share, doing: None)
+        person = measure(footage)
+        teeth = find_teeth(footage, person).teeth
+        if person.findings.speaking:
+            person = hush(footage, person)
+        video = encode((footage.frame(number) for number in range(len(pictures))), width, height, fps, _BT601)
+    usable = person.findings.usable
+    return Avatar(name, resolution, width, height, fps, video, person.landmarks, person.rest, usable, teeth)

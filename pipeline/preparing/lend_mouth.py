@@ -1,0 +1,161 @@
+"""Shows somebody who talks in their clip with the mouth closed throughout, so that nothing of it shines through later.
+
+Shutting each frame's own open mouth by its mesh leaves what geometry cannot undo: lips that are stretched thin in one
+frame and full in the next, an edge of teeth, folds beside the mouth. So one frame whose mouth really is closed lends
+its mouth to all others: carried there by the mesh, lit as the skin around it is, and blended in softly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.mover import FaceMover, fade
+from pipeline.engines.mesh.warp import warp
+from pipeline.face.basis import head_pose, mouth_reach
+from pipeline.face.mesh_basis import LOWER_OUTER, UPPER_OUTER, load_basis
+from pipeline.preparing.closed_mouth import CLOSED_GAP
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.person import Person, as_filmed
+from pipeline.preparing.usable_frames import mouth_gap
+from pipeline.video.frame import Frame
+
+_FEWEST = 3
+"""Frames that the lender is chosen from, the most closed ones, where none is closed."""
+_DEGREE = 0.002
+"""Eye distances of a mouth out of shape that a degree of head turn away from the clip's usual pose is as bad as."""
+_BLURRED = 0.04
+"""...and that the loss of all fine detail is as bad as: lips that just meet often move fast."""
+_AREA = (164, 206, 57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 426)
+"""The outline of what is lent: from below the nose, past the corners of the mouth, to above the chin."""
+_GROWN, _SOFT = 0.10, 0.06
+"""Eye distances by which that outline is widened, and by which its edge is softened (sigma)."""
+_RIM = 0.06
+"""Eye distances beside the lips where a talking mouth's own shade and red still lie: no light is read off there."""
+_LIGHT = 0.2
+"""Eye distances (sigma) over which light is taken to be even."""
+_BLACK = np.array([16, 128, 128], np.float32)
+"""Y, U, V."""
+
+
+def hush(footage: Footage, person: Person) -> Person:
+    """Close the mouth in all usable frames of FOOTAGE, in place; return PERSON as they are then.
+
+    Around frames that are not usable, which stay as they are, the mouth opens and closes within a few frames.
+    """
+    usable = person.findings.usable
+    gain = fade(usable)
+    talking = as_filmed(footage, person)
+    frames = [Frame(planes) for planes in footage.frames]
+    lender = _lender(footage, person, gain == gain.max())
+    mover, still = FaceMover(talking, ("jawOpen",)), np.zeros(1, np.float32)
+    for number, frame in enumerate(frames):
+        mover.move(frame, number, still)
+    mouth = _Mouth(replace(talking, landmarks=person.rest), frames, lender)
+    for number in np.flatnonzero(gain).tolist():
+        mouth.lend(frames[number], number, float(gain[number]))
+    share = gain[:, None, None]
+    return replace(person, landmarks=person.landmarks * (1 - share) + person.rest * share)
+
+
+def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
+    """Return the FIT frame whose closed mouth is nearest to the rest shape, crisp and seen from the usual side."""
+    landmarks, rest = person.landmarks, person.rest
+    gap = np.where(fit, mouth_gap(landmarks), np.inf)
+    closed = np.flatnonzero(gap < CLOSED_GAP)
+    if not len(closed):
+        closed = np.argsort(gap)[:_FEWEST]
+    reach = mouth_reach() / mouth_reach().sum()
+    eyes = np.linalg.norm(landmarks[:, 33] - landmarks[:, 263], axis=1)
+    badness = np.linalg.norm((landmarks - rest)[..., :2], axis=2) @ reach / eyes
+    pose = head_pose(landmarks)
+    for angle in (pose.yaw, pose.pitch):
+        badness += _DEGREE * np.abs(angle - np.median(angle[fit]))
+    detail = np.array([_detail(footage.frame(number), landmarks[number]) for number in closed.tolist()])
+    return int(closed[(badness[closed] - _BLURRED * detail / detail.max()).argmin()])
+
+
+def _detail(frame: Frame, points: np.ndarray) -> float:
+    """Return how strong the finest detail of FRAME's mouth at POINTS ((478, 3) px) is."""
+    outline = points[list(_AREA), :2]
+    (left, top), (right, bottom) = outline.min(0).astype(int).clip(0), outline.max(0).astype(int)
+    mouth = frame.y[top:bottom, left:right]
+    return float(cv2.Laplacian(mouth, cv2.CV_32F).std()) + 1e-6 if mouth.size else 1e-6
+
+
+class _Mouth:
+    """The closed mouth of one frame, to be lent to the others."""
+
+    def __init__(self, avatar: Avatar, frames: list[Frame], lender: int) -> None:
+        """AVATAR, whose mouth is closed throughout, is shown by FRAMES; number LENDER of them lends its mouth."""
+        geometry = FaceGeometry(avatar, load_basis())
+        self._points, self._eyes = geometry.source, geometry.eyes
+        speaks = np.zeros(self._points.shape[1], bool)
+        speaks[:478] = mouth_reach() > 0
+        triangles = geometry.triangles()
+        self._triangles = triangles[speaks[triangles].any(1)]
+        self._lent, self._lender = frames[lender].planes.copy(), lender
+
+    def lend(self, frame: Frame, number: int, strength: float) -> None:
+        """Lay the mouth over FRAME, which has NUMBER, in place, by STRENGTH (0..1)."""
+        points, eyes = self._points[number], float(self._eyes[number])
+        carried = Frame(self._lent.copy())
+        warp(carried, self._points[self._lender], points, self._triangles)
+        outline = points[list(_AREA)]
+        size = np.array([frame.width, frame.height])
+        left, top = np.clip((outline.min(0) - 0.5 * eyes).astype(int), 0, size - 2) // 2 * 2
+        right, bottom = np.clip((outline.max(0) + 0.5 * eyes).astype(int), (left + 2, top + 2), size) // 2 * 2
+        box = left, top, right, bottom
+        mask = cv2.GaussianBlur(_filled(outline, box, _GROWN * eyes), (0, 0), _SOFT * eyes)
+        lips = _filled(points[[*UPPER_OUTER, *LOWER_OUTER]], box, _RIM * eyes)
+        skin = np.where((mask > 0.02) & (lips == 0), np.float32(1), np.float32(0))
+        own, lent = _cut(frame, box), _cut(carried, box)
+        _add(frame, box, (_lit(lent, own, skin, _LIGHT * eyes) - own) * (strength * mask[..., None]))
+
+
+def _filled(outline: np.ndarray, box: tuple[int, int, int, int], grown: float) -> np.ndarray:
+    """Return the convex hull of OUTLINE ((n, 2) px), GROWN by so many px, as 0 and 1 over BOX, float32."""
+    left, top, right, bottom = box
+    mask = np.zeros((bottom - top, right - left), np.float32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(outline - (left, top)).astype(np.int32)), 1.0)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + 2 * round(grown),) * 2)
+    return np.asarray(cv2.dilate(mask, disc))
+
+
+def _lit(lent: np.ndarray, own: np.ndarray, skin: np.ndarray, sigma: float) -> np.ndarray:
+    """Return LENT in the light of OWN ((h, w, 3) float32 Y, U, V), as told by the pixels that are SKIN (1, else 0).
+
+    Brightness is a factor, colour of the light a shift; both vary slowly (normalized convolution with a Gaussian).
+    """
+
+    def around(values: np.ndarray) -> np.ndarray:
+        weight = np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 1e-3)
+        return np.asarray(cv2.GaussianBlur(values * skin, (0, 0), sigma) / weight)
+
+    brighter = np.clip(around(own[..., 0] - 16) / np.maximum(around(lent[..., 0] - 16), 1), 0.25, 4)
+    lit = _BLACK + (lent - _BLACK) * brighter[..., None]
+    for i in (1, 2):
+        lit[..., i] += around(own[..., i] - lit[..., i])
+    return np.asarray(lit)
+
+
+def _cut(frame: Frame, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Return what FRAME shows in BOX (even), (h, w, 3) float32 Y, U, V."""
+    left, top, right, bottom = box
+    luma = frame.y[top:bottom, left:right]
+    half = (plane[top // 2 : bottom // 2, left // 2 : right // 2] for plane in frame.uv)
+    return np.dstack([luma, *(cv2.resize(plane, luma.shape[::-1]) for plane in half)]).astype(np.float32)
+
+
+def _add(frame: Frame, box: tuple[int, int, int, int], change: np.ndarray) -> None:
+    """Add CHANGE ((h, w, 3) Y, U, V) to FRAME in BOX, in place."""
+    left, top, right, bottom = box
+    half = cv2.resize(change, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    views = [frame.y[top:bottom, left:right]]
+    views += [plane[top // 2 : bottom // 2, left // 2 : right // 2] for plane in frame.uv]
+    for view, more in zip(views, (change[..., 0], half[..., 1], half[..., 2]), strict=True):
+        view[:] = np.clip(np.rint(view + more), 0, 255)

@@ -1,0 +1,267 @@
+"""Opens clips of any kind: what they are, and their pictures at a wanted size and a constant frame rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from pipeline.errors import BadClip, Message
+from pipeline.preparing.clip_times import Clock, Timeline, jumps, read_timeline, step_of, timed
+from pipeline.preparing.file_kinds import LONGEST, MAX_VIDEO, check_length, check_size
+from pipeline.preparing.photo import BACKGROUND, Color
+from pipeline.preparing.playback import Orientation, Shaper, decoded, deinterlaced, orientation_of
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags, open_file
+
+BT709 = ColorTags(1, 1, 1, 1)
+BT601 = ColorTags(1, 6, 6, 6)
+_RGB, _SAID_NOTHING = 0, 2
+_PQ, _HLG = 16, 18
+_BT2020 = 9
+_LISTS = ("hls", "dash", "concat", "image2")
+"""Formats that name other files, which whoever sends one need not be allowed to read."""
+_MOST_LOST = 0.1
+"""Share of its pictures that may be broken: others are shown in their place."""
+_SOUGHT_FROM = 5.0
+"""Seconds into a clip from which on its part is looked for by its index; until there, decoding is as quick."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a clip. stream: which of its streams of pictures players show; width, height: pixels as shown
+    (turned upright, pixels square); orientation: what turns its pictures upright; timeline: when they are shown;
+    wanted_fps: the rate that they are taken at.
+
+    start, end: the part to use, seconds from its first picture; colors: the tags it carries; plain: H.264 yuv420p,
+    progressive, at a constant rate that packs have, upright, and used from start to end with no picture hidden, so that
+    its stream can be kept as it is.
+    """
+
+    path: Path
+    stream: int
+    width: int
+    height: int
+    orientation: Orientation
+    timeline: Timeline = field(repr=False, compare=False)
+    start: float
+    end: float
+    colors: ColorTags
+    plain: bool
+
+    @property
+    def wanted_fps(self) -> Fraction:
+        """The rate that its pictures are taken at: its own, halved or doubled into what lips need."""
+        return self.timeline.steady
+
+    @property
+    def wide(self) -> bool:
+        """Whether its colours are HDR's (HLG, PQ) or BT.2020's, which packs do not have."""
+        return self.colors.trc in (_PQ, _HLG) or self.colors.primaries == _BT2020
+
+    @property
+    def shown_colors(self) -> ColorTags:
+        """The tags by which players show it: where it says nothing they go by its height."""
+        if self.colors.space not in (_RGB, _SAID_NOTHING) or self.wide:
+            return BT601 if self.colors.space in (5, 6) else BT709
+        return BT709 if min(self.width, self.height) >= 720 else BT601
+
+    @property
+    def left_out(self) -> tuple[Message, ...]:
+        """What of the file players do not show, in sentences."""
+        found = []
+        for count, ko, en in (
+            (
+                self.timeline.hidden,
+                "다시 인코딩하지 않고 잘라낸 영상입니다. 파일에 남아 있지만 재생되지 않는 부분({})은 쓰지 않았습니다.",
+                "The clip was trimmed without being encoded again: {} that the file still holds, but no player shows, "
+                "were left out.",
+            ),
+            (
+                self.timeline.lost,
+                "영상의 첫 부분({})은 읽을 수 없어 쓰지 않았습니다. 앞이 잘린 영상으로 보입니다.",
+                "The clip begins in the middle of a recording: its first {} cannot be decoded, and were left out.",
+            ),
+        ):
+            if count:
+                seconds = count / float(self.timeline.rate)
+                frames = f"{count} frames" if count > 1 else "frame"
+                found.append(
+                    Message(ko.format(f"{count}프레임, {seconds:.1f}초"), en.format(f"{frames} ({seconds:.1f} s)"))
+                )
+        return tuple(found)
+
+
+def open_clip(path: Path, start: float | None = None, end: float | None = None) -> Clip:
+    """Look at the clip at PATH, of which the part from START to END (s) is to be used.
+
+    START and END are those of players. No picture is decoded but one, unless the clip may be plain. Raises BadClip when
+    it is no video, broken, or the part is shorter than 0.5 s or longer than a minute.
+    """
+    until = max((start or 0.0) + LONGEST, 0.0 if end is None else end)
+    try:
+        with open_file(path) as container:
+            if container.format.name in _LISTS:
+                raise unreadable(path, "a list of other files")
+            stream = _shown_stream(path, container)
+            check_size(path, stream.codec_context.width, stream.codec_context.height, MAX_VIDEO)
+            first = next(decoded(container, stream))
+            number, indexed = container.streams.video.index(stream), len(stream.index_entries)
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            codec, pix_fmt = stream.codec_context.name, stream.codec_context.pix_fmt
+            said = None if container.duration is None else container.duration / av.time_base
+        with open_file(path) as container:
+            timeline = read_timeline(container, container.streams.video[number], first, until)
+    except (av.error.FFmpegError, OSError, StopIteration, IndexError, ValueError) as error:
+        raise unreadable(path, getattr(error, "strerror", None) or "no pictures") from error
+    if timeline is None:
+        raise unreadable(path, "no frame times")
+    if timeline.whole and timeline.packets < 0.9 * indexed:
+        raise unreadable(path, f"cut short: {timeline.packets} of {indexed} frames")
+    begin, stop = _part(path, timeline, said, start, end)
+    orientation = orientation_of(first)
+    width, height, upright = _shown_size((first.width, first.height), orientation, aspect)
+    check_size(path, width, height, MAX_VIDEO)
+    colors = ColorTags(int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc))
+    clip = Clip(path, number, width, height, orientation, timeline, begin, stop, colors, False)
+    used = begin == 0 and stop == timeline.seconds and timeline.hidden == timeline.lost == 0
+    kept_rate = timeline.even and clip.wanted_fps == timeline.rate
+    if codec == "h264" and pix_fmt == "yuv420p" and upright and used and kept_rate and not clip.wide:
+        return replace(clip, plain=_decodes_alike(clip, (first.width, first.height)))
+    return clip
+
+
+def _shown_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
+    """Return the stream of pictures that players show: no cover, and the one that is marked where there are several."""
+    kinds = av.stream.Disposition
+    covers = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
+    films = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
+    if not films:
+        raise BadClip(
+            f"{path.name}: 영상이 없는 파일입니다. 얼굴이 나오는 동영상을 넣으세요.",
+            f"{path.name} has no picture. Give a video that shows a face.",
+        )
+    return next((film for film in films if film.disposition & kinds.default), films[0])
+
+
+def _part(
+    path: Path, timeline: Timeline, said: float | None, start: float | None, end: float | None
+) -> tuple[float, float]:
+    """Return the part from START to END (as players count) in seconds from the first picture; SAID: the file's length.
+
+    What is played before the first picture, or after the last one, shows none.
+    """
+    begin = 0.0 if start is None else start if start < 0 else max(0.0, start - timeline.lead)
+    stop = timeline.seconds if end is None else min(end - timeline.lead, timeline.seconds)
+    if not timeline.whole and end is None and said is not None:
+        stop = max(stop, said)  # too long, and how long only the header knows
+    check_length(path, begin, stop)
+    return begin, stop
+
+
+def _shown_size(stored: tuple[int, int], orientation: Orientation, aspect: Fraction) -> tuple[int, int, bool]:
+    """Return width and height as shown, of what is STORED to be turned by ORIENTATION with pixels of ASPECT.
+
+    Also return whether that is how they are stored.
+    """
+    width, height = stored
+    square = not 0 < aspect < 100 or aspect == 1
+    if not square:
+        width = max(1, round(width * aspect))
+    if orientation.transposed:
+        width, height = height, width
+    return width, height, square and orientation.upright
+
+
+def _decodes_alike(clip: Clip, size: tuple[int, int]) -> bool:
+    """Whether every picture of CLIP is there, whole, progressive, yuv420p, and of SIZE."""
+    count = 0
+    with open_file(clip.path) as container:
+        for frame in decoded(container, container.streams.video[clip.stream]):
+            if frame.interlaced_frame or (frame.width, frame.height) != size or frame.format.name != "yuv420p":
+                return False
+            count += 1
+    return count == clip.timeline.packets == len(clip.timeline.times)
+
+
+def pictures(clip: Clip, width: int, height: int, background: Color = BACKGROUND) -> Iterator[Frame]:
+    """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time.
+
+    HDR becomes BT.709, its tones and gamut mapped by libswscale; BACKGROUND shows where it is transparent. Raises
+    BadClip where the clip cannot be read or breaks off early.
+    """
+    matrix = 5 if clip.shown_colors == BT601 else 1
+    shaper = Shaper(width, height, clip.orientation, matrix, clip.wide, background)
+    # half a frame in: the middle of a picture's time, safe from rounding on either side
+    waiting = iter([clip.start + (n + 0.5) / float(clip.wanted_fps) for n in range(_expected(clip))])
+    wanted, shown, shaped, seen = next(waiting, None), None, None, []
+    try:
+        for time, frame in _played(clip):
+            while wanted is not None and shown is not None and time > wanted:
+                shaped = shaped or shaper.shape(shown)
+                yield shaped
+                wanted = next(waiting, None)
+            if wanted is None:
+                break
+            seen.append(time)
+            shown, shaped = frame, None
+        _check_seen(clip, np.array(seen))
+        while wanted is not None and shown is not None:
+            shaped = shaped or shaper.shape(shown)
+            yield shaped
+            wanted = next(waiting, None)
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        raise unreadable(clip.path, getattr(error, "strerror", None) or "its stream is broken") from error
+
+
+def _expected(clip: Clip) -> int:
+    return round((clip.end - clip.start) * clip.wanted_fps)
+
+
+def _played(clip: Clip) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the pictures of CLIP with their seconds, from its start or before."""
+    if clip.start > _SOUGHT_FROM:
+        with open_file(clip.path) as container:
+            stream = container.streams.video[clip.stream]
+            if not jumps(container) and stream.time_base:
+                container.seek(int((clip.timeline.first + clip.start) / stream.time_base), stream=stream)
+                found = _timed(clip, container, stream)
+                first = next(found, None)
+                if first is not None and first[0] <= clip.start:  # an index may be wrong
+                    yield first
+                    yield from found
+                    return
+    with open_file(clip.path) as container:
+        yield from _timed(clip, container, container.streams.video[clip.stream])
+
+
+def _timed(
+    clip: Clip, container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    clock = Clock(jumps(container), step_of(stream))
+    return timed(deinterlaced(decoded(container, stream)), clip.timeline, clock)
+
+
+def _check_seen(clip: Clip, seen: np.ndarray) -> None:
+    """Raise BadClip where too many of the pictures that CLIP's part should have were not SEEN (s, ascending)."""
+    times = clip.timeline.times
+    due = times[(times >= clip.start) & (times < clip.end)]
+    after = np.searchsorted(seen, due).clip(0, len(seen) - 1) if len(seen) else np.zeros(len(due), int)
+    near = (
+        np.minimum(abs(seen[after] - due), abs(seen[(after - 1).clip(0)] - due)) if len(seen) else np.full(len(due), 9)
+    )
+    lost = int((near > 1.01 / float(clip.timeline.rate) + 0.001).sum())
+    if lost > _MOST_LOST * len(due):
+        raise unreadable(clip.path, f"{len(due) - lost} of {len(due)} frames")
+
+
+def unreadable(path: Path, detail: str) -> BadClip:
+    """Return the error for a file that is no clip, or a broken one."""
+    return BadClip(
+        f"{path.name}: 동영상을 읽을 수 없습니다 ({detail:.120}). 재생되는 파일인지 확인하고 mp4로 다시 저장해 보세요.",
+        f"{path.name} cannot be read ({detail:.120}). Check that it plays, and try saving it again as mp4.",
+    )

@@ -1,0 +1,49 @@
+"""Measures a person in footage: their points, smoothed, and with the mouth closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.preparing.closed_mouth import closed_mouth
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.stabilise import steady
+from pipeline.preparing.usable_frames import Findings, judge, runs
+
+
+@dataclass(frozen=True)
+class Person:
+    """What was measured of the person in a clip: as in ``Avatar``, at the working size, and what the frames show."""
+
+    landmarks: np.ndarray
+    rest: np.ndarray
+    findings: Findings
+
+
+def as_filmed(footage: Footage, person: Person) -> Avatar:
+    """Return the PERSON of FOOTAGE as an avatar that has no video yet: enough to move the mouth in its frames."""
+    height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
+    return Avatar("", "", width, height, footage.fps, b"", person.landmarks, person.rest, person.findings.usable)
+
+
+def measure(footage: Footage) -> Person:
+    """Return the person's points in FOOTAGE, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
+    findings, points = judge(footage)
+    fps, usable = float(footage.fps), findings.usable
+    for start, stop in runs(usable):  # nothing is known of the head between them
+        points[start:stop] = steady(points[start:stop], footage.motion[start:stop], fps)
+    landmarks = points[_nearest(usable)]
+    rest = closed_mouth(landmarks, usable) if findings.speaking else landmarks
+    return Person(landmarks, rest, findings)
+
+
+def _nearest(flags: np.ndarray) -> np.ndarray:
+    """Return for every frame the number of the nearest one in which FLAGS is true."""
+    known = np.flatnonzero(flags)
+    after = np.searchsorted(known, np.arange(len(flags))).clip(0, len(known) - 1)
+    before = (after - 1).clip(0)
+    closer = np.abs(known[before] - np.arange(len(flags))) <= np.abs(known[after] - np.arange(len(flags)))
+    nearest: np.ndarray = np.where(closer, known[before], known[after])
+    return nearest

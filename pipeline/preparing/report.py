@@ -1,0 +1,228 @@
+"""Tells what is good and bad about a clip: a JSON report, a picture of each problem, the faces numbered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.errors import Message, printable
+from pipeline.face.finder import Box, box_of
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.own_teeth import FoundTeeth
+from pipeline.preparing.usable_frames import OPEN_GAP, Findings, runs
+from pipeline.video.frame import Frame
+
+SOFT = 0.08
+"""Faces with less fine detail than this (see ``Footage``) look blurred, and a sharp mouth stands out in them."""
+SMALL = 110
+"""Pixels across, in the source and at the working size: below, teeth and lips have few to show themselves in."""
+_MOST_SHOWN = 12
+"""Shots in the picture of a clip that is cut."""
+_WHITE, _GREEN, _RED = (255, 255, 255), (60, 200, 60), (60, 60, 230)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a part of a clip. kind: its name in the report; where: (frames,) bool; worst: the frame that
+    shows it best; message: what it does to the avatar and how to avoid it."""
+
+    kind: str
+    where: np.ndarray
+    worst: int
+    message: Message
+
+
+def problems(footage: Footage, findings: Findings) -> list[Problem]:
+    """Return what is wrong with FOOTAGE, nothing at best."""
+    everywhere = findings.usable
+    small = SMALL * max(1.0, footage.scale)
+    middle = int(np.flatnonzero(everywhere)[everywhere.sum() // 2])
+    found = []
+    for kind, where, worst, ko, en in (
+        (
+            "missing",
+            findings.missing,
+            _middle(findings.missing),
+            "얼굴이 보이지 않는 부분에서는 입이 움직이지 않습니다. 얼굴이 계속 보이게 찍으세요.",
+            "Where no face is seen the mouth does not move. Keep the face in view.",
+        ),
+        (
+            "turned",
+            findings.turned,
+            int(np.abs(findings.yaw * findings.turned).argmax()),
+            "45도 넘게 돌아간 부분에서는 입이 움직이지 않습니다. 카메라를 바라보세요.",
+            "Where the face is turned by more than 45 degrees the mouth does not move. Face the camera.",
+        ),
+        (
+            "covered",
+            findings.covered,
+            _middle(findings.covered),
+            "얼굴이 가려진 부분에서는 입이 움직이지 않습니다. 손이나 마이크를 얼굴에서 떨어뜨리세요.",
+            "Where the face is covered the mouth does not move. Keep hands and microphones away from it.",
+        ),
+        (
+            "covered",
+            everywhere & (findings.doubtful and not findings.covered.any()),
+            middle,
+            "무언가가 입을 가리고 있는 것 같습니다. 그렇다면 그 위에 입이 그려집니다. 입이 보이는 파일을 사용하세요.",
+            "Something seems to cover the mouth. If so, a mouth is drawn upon it: use a file that shows the mouth.",
+        ),
+        (
+            "small",
+            everywhere & (findings.width < small),
+            middle,
+            f"얼굴 너비가 {findings.width:.0f}픽셀로 작습니다. {small:.0f}픽셀 이상이면 입이 더 선명합니다.",
+            f"The face is {findings.width:.0f} pixels wide. From {small:.0f} pixels on the mouth is clearer.",
+        ),
+        (
+            "soft",
+            everywhere & bool(np.median(footage.sharpness[everywhere]) < SOFT),
+            middle,
+            "얼굴이 흐립니다. 초점을 맞추고, 더 밝은 곳에서 더 높은 화질로 찍으세요.",
+            "The face is soft. Focus on it, use more light and a higher quality.",
+        ),
+        (
+            "mouth_open",
+            everywhere & (findings.gap > OPEN_GAP) & findings.speaking,
+            int(np.where(everywhere, findings.gap, 0).argmax()),
+            "입이 열려 있거나 말하고 있습니다. 다문 입을 추정했지만, 입을 다물고 찍은 영상이 더 자연스럽습니다.",
+            "The mouth is open, or speaks. Its closed shape was estimated; a clip with the mouth closed looks better.",
+        ),
+    ):
+        if where.any():
+            found.append(Problem(kind, where, worst, Message(ko, en)))
+    return found
+
+
+def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings, found: FoundTeeth) -> Path:
+    """Write report.json, faces.jpg and one picture per problem into FOLDER; return the path of the JSON.
+
+    Times in it are seconds from the first frame used; of a clip that is cut, those of what is left out are seconds from
+    the first frame that was read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jpg"):
+        old.unlink()
+    fps = float(footage.fps)
+    listed = []
+    if footage.is_cut:
+        _save(folder / "cut.jpg", _shots(footage))
+        listed.append(_cut(footage))
+    for problem in problems(footage, findings):
+        picture = f"{problem.kind}.jpg"
+        _save(folder / picture, _marked(footage, problem))
+        listed.append(
+            {
+                "kind": problem.kind,
+                "frames": int(problem.where.sum()),
+                "seconds": [[round(begin / fps, 3), round(end / fps, 3)] for begin, end in runs(problem.where)],
+                "picture": picture,
+                "message": problem.message.en,
+                "message_ko": problem.message.ko,
+            }
+        )
+    shown = footage.frame(footage.chosen)
+    chosen = box_of(footage.points[np.flatnonzero(footage.found)[0]])
+    _save(folder / "faces.jpg", numbered(_bgr(shown), footage.seen, chosen))
+    usable = findings.usable
+    report = {
+        "clip": printable(clip.name),
+        "frames": len(usable),
+        "fps": fps,
+        "usable": round(float(usable.mean()), 4),
+        "faces": len(footage.seen),
+        "face_width": round(findings.width, 1),
+        "sharpness": round(float(np.median(footage.sharpness[usable])), 3),
+        "largest_turn": round(float(np.abs(findings.yaw[~findings.missing]).max()), 1),
+        "mouth_open": round(float((findings.gap[usable] > OPEN_GAP).mean()), 4),
+        "speaking": findings.speaking,
+        "own_teeth": found.teeth is not None and found.teeth.picture is not None,
+        "teeth": found.message.en,
+        "teeth_ko": found.message.ko,
+        "problems": listed,
+        "left_out": [{"message": message.en, "message_ko": message.ko} for message in footage.left_out],
+    }
+    path = folder / "report.json"
+    path.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _cut(footage: Footage) -> dict[str, Any]:
+    """Return what report.json says of FOOTAGE, of which one shot is used."""
+    fps, total = float(footage.fps), len(footage.read)
+    begin, end = footage.begin, footage.begin + len(footage.frames)
+    rest = [(low, high) for low, high in ((0, begin), (end, total)) if low < high]
+    return {
+        "kind": "cut",
+        "frames": total - len(footage.frames),
+        "seconds": [[round(low / fps, 3), round(high / fps, 3)] for low, high in rest],
+        "picture": "cut.jpg",
+        "message": f"The clip is cut: only one shot of it is used, from {begin / fps:.1f} to {end / fps:.1f} s. "
+        "Choose another one by its face, or by start and end.",
+        "message_ko": f"편집된 영상이라 한 장면({begin / fps:.1f}초-{end / fps:.1f}초)만 사용했습니다. "
+        "다른 장면은 얼굴 번호나 start와 end로 고르세요.",
+    }
+
+
+def _shots(footage: Footage) -> np.ndarray:
+    """Return the middle of each shot of the clip, with its seconds; the one used is green."""
+    height = 180
+    shown = []
+    for begin, end in footage.shots[:_MOST_SHOWN]:
+        picture = _bgr(Frame(np.ascontiguousarray(footage.read[(begin + end) // 2])))
+        picture = cv2.resize(picture, (round(picture.shape[1] * height / picture.shape[0]), height))
+        color = _GREEN if begin == footage.begin else _WHITE
+        label = f"{begin / float(footage.fps):.1f} - {end / float(footage.fps):.1f} s"
+        cv2.rectangle(picture, (0, 0), (picture.shape[1] - 1, height - 1), color, 3)
+        cv2.putText(picture, label, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 4, cv2.LINE_AA)
+        cv2.putText(picture, label, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1, cv2.LINE_AA)
+        shown.append(picture)
+    return np.hstack(shown)
+
+
+def numbered(picture: np.ndarray, boxes: Sequence[Box], chosen: Box | None = None) -> np.ndarray:
+    """Return PICTURE ((height, width, 3) uint8) with BOXES numbered from the left; the CHOSEN one is green."""
+    out = picture.copy()
+    size = max(1, round(min(picture.shape[:2]) / 360))
+    for number, box in enumerate(boxes, 1):
+        color = _GREEN if chosen is not None and box.overlap(chosen) > 0.2 else _WHITE
+        corner, opposite = (int(box.x), int(box.y)), (int(box.x + box.width), int(box.y + box.height))
+        cv2.rectangle(out, corner, opposite, color, size)
+        place = corner[0], max(24 * size, corner[1] - 6 * size)
+        cv2.putText(out, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 4 * size, cv2.LINE_AA)
+        cv2.putText(out, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, size, color, 2 * size, cv2.LINE_AA)
+    return out
+
+
+def _marked(footage: Footage, problem: Problem) -> np.ndarray:
+    picture = _bgr(footage.frame(problem.worst))
+    if footage.found[problem.worst]:
+        box = box_of(footage.points[problem.worst])
+        corner, opposite = (int(box.x), int(box.y)), (int(box.x + box.width), int(box.y + box.height))
+        cv2.rectangle(picture, corner, opposite, _RED, 2)
+    label = f"{problem.kind} {problem.worst / float(footage.fps):.2f} s"
+    cv2.putText(picture, label, (16, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, (0, 0, 0), 5, cv2.LINE_AA)
+    cv2.putText(picture, label, (16, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, _WHITE, 2, cv2.LINE_AA)
+    return picture
+
+
+def _middle(where: np.ndarray) -> int:
+    """Return the middle of the longest stretch of WHERE, or 0."""
+    start, stop = max(runs(where), key=lambda run: run[1] - run[0], default=(0, 0))
+    return (start + stop) // 2
+
+
+def _bgr(frame: Frame) -> np.ndarray:
+    picture: np.ndarray = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2BGR_I420)
+    return picture
+
+
+def _save(path: Path, picture: np.ndarray) -> None:
+    """Write PICTURE as JPEG, also where PATH has letters that OpenCV cannot open."""
+    path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

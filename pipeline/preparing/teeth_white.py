@@ -1,0 +1,81 @@
+"""Tells by the white of the eyes what is white in a clip's light, for the teeth of somebody who shows none.
+
+Skin alone does not tell it: the same picture of it is dark skin in good light, or light skin in poor light, and the
+colour of a lamp cannot be told from its own.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipeline.avatars.avatar import Teeth
+from pipeline.engines.mesh.interior import BRIGHTEST_WHITE, light_of, teeth_white
+from pipeline.preparing.footage import Footage
+from pipeline.preparing.own_teeth import place_of_teeth
+from pipeline.preparing.person import Person
+from pipeline.video.frame import Frame
+
+USUAL = 0.835
+"""How bright drawn teeth are where nothing else is known, a share of ``teeth_white``: they are never drawn darker."""
+BESIDE_EYES = 1.2
+"""How much brighter teeth are than the white of the eyes, at least; lids shade it. Clips that show both: 1.3 to 1.5."""
+FRAMES = 24
+"""Frames that are looked at, spread over the clip."""
+FEWEST = 3
+"""Eyes whose white must be seen."""
+_LIDS = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
+)
+"""The outline of each eye from one corner over the upper lid to the other and back."""
+_IRISES = ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477)))
+"""Of each eye, in the same order, the pupil and the iris' rim."""
+_OPEN = 0.2
+"""Height of an open eye, at least, as a share of its width."""
+_RIM, _AROUND_IRIS = 0.06, 1.15
+"""Share of the eye's width beside the lids, and of the iris' radius, that is left out: lashes and blurred edges."""
+_FEWEST_PIXELS = 24
+_BRIGHTER = 60
+"""Percentile from which an eye's white counts: corners and what lids shade are darker."""
+
+
+def teeth_by_eyes(footage: Footage, person: Person) -> Teeth | None:
+    """Return how bright the PERSON of FOOTAGE's teeth must be, and their colour; None where no white is seen."""
+    usable = np.flatnonzero(person.findings.usable)
+    whites, seen = [], []
+    for number in usable[np.linspace(0, len(usable) - 1, min(FRAMES, len(usable))).astype(int)]:
+        frame, points = footage.frame(number), person.landmarks[number][:, :2]
+        whites.append(teeth_white(light_of(frame, points)) - 16)
+        for lids, iris in zip(_LIDS, _IRISES, strict=True):
+            white = _white(frame, points[list(lids)], points[iris[0]], points[list(iris[1])])
+            if white is not None:
+                seen.append(white)
+    if len(seen) < FEWEST:
+        return None
+    luma, u, v = np.median(seen, axis=0)
+    usual = float(np.median(whites))
+    brightest = (BRIGHTEST_WHITE - 16) / usual
+    bright = min(max(USUAL, BESIDE_EYES * float(luma - 16) / usual), brightest)
+    return Teeth(bright, np.array([u, v], np.float32), None, place_of_teeth())
+
+
+def _white(frame: Frame, lids: np.ndarray, pupil: np.ndarray, iris: np.ndarray) -> np.ndarray | None:
+    """Return Y and U, V as offsets from grey, (3,), of the white between LIDS (n, 2) beside the IRIS (n, 2) around the
+    PUPIL (2,), all px; None where the eye is closed or too small."""
+    width = float(np.linalg.norm(lids[0] - lids[8]))
+    if np.linalg.norm(lids[4] - lids[12]) < _OPEN * width:
+        return None
+    eye = np.zeros(frame.y.shape, np.uint8)
+    cv2.fillPoly(eye, [np.round(lids * 16).astype(np.int32)], 1, shift=4)
+    rim = max(1, round(_RIM * width))
+    eye = cv2.erode(eye, np.ones((rim, rim), np.uint8))
+    radius = _AROUND_IRIS * float(np.linalg.norm(iris - pupil, axis=1).mean())
+    cv2.circle(eye, (round(float(pupil[0])), round(float(pupil[1]))), int(np.ceil(radius)), 0, -1)
+    rows, columns = np.nonzero(eye)
+    if len(rows) < _FEWEST_PIXELS:
+        return None
+    luma = frame.y[rows, columns].astype(np.float32)
+    u, v = (plane[rows // 2, columns // 2].astype(np.float32) - 128 for plane in frame.uv)
+    bright = luma >= np.percentile(luma, _BRIGHTER)
+    return np.array([np.median(channel[bright]) for channel in (luma, u, v)])

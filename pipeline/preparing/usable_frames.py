@@ -1,0 +1,187 @@
+"""Says in which frames a face can be made to speak, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, median_filter
+
+from pipeline.errors import BadClip
+from pipeline.face.basis import head_pose
+from pipeline.face.finder import box_of
+from pipeline.preparing.covered_mouth import mouth_score
+from pipeline.preparing.footage import PATCH, Footage
+
+SMALLEST_FACE = 60
+"""Pixels across, in the source as well as at the working size."""
+TURNED = 45.0
+"""Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
+HIDDEN, DOUBTFUL = -1.3, -0.6
+"""A mouth with a lower score (see ``mouth_score``) is covered, or may be."""
+_LOOK_SECONDS = 0.2
+"""How often it is looked whether it is."""
+COVERED = 0.62
+"""A face whose nose and mouth resemble the clip's usual one less than this (correlation) is covered..."""
+_TURNING = 0.01
+"""...or is turned: each degree away from the clip's usual direction explains so much of the difference."""
+OPEN_GAP = 0.03
+"""Lips further apart than this, in distances between the outer corners of the eyes, are open."""
+_BRIDGED_SECONDS = 0.13
+"""Shorter gaps are the detector's, not the person's: the points are carried across."""
+_SHORTEST_SECONDS = 0.4
+"""Shorter stretches of a usable face between others are not worth a mouth that jumps in and out."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What each frame shows, (frames,) each. usable: can be made to speak; missing, turned, covered: why not;
+    gap: between the lips, in eye distances; yaw: degrees; width: of the face, median, pixels of the source."""
+
+    usable: np.ndarray
+    missing: np.ndarray
+    turned: np.ndarray
+    covered: np.ndarray
+    gap: np.ndarray
+    yaw: np.ndarray
+    width: float
+    doubtful: bool = False
+    """Whether the mouth that can be made to speak may be covered."""
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the mouth opens anywhere, for longer than the points may err (three frames)."""
+        return bool((median_filter(self.gap * self.usable, 3) > OPEN_GAP).any())
+
+
+def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
+    """Return what FOOTAGE's frames show, and its points without gaps, (frames, 478, 3) float32.
+
+    Raises BadClip when no frame can be used or the face is too small (see ``check_width``).
+    """
+    fps = float(footage.fps)
+    missing = ~footage.found
+    points = _bridged(footage.points, ~missing)
+    width = float(np.median([box_of(row).width for row in points[~missing]])) * footage.scale
+    check_width(width, footage.scale)
+    yaw = median_filter(head_pose(points).yaw, 1 + 2 * round(0.04 * fps), mode="nearest")
+    missing = missing & ~_short_runs(missing, _BRIDGED_SECONDS * fps)
+    turned = ~missing & _with_hysteresis(np.abs(yaw), TURNED, TURNED - 3)
+    hidden, doubtful = _hidden(footage, missing | turned | ~footage.found)
+    bad = missing | turned | hidden
+    if bad.all() and hidden.any():
+        raise BadClip(
+            "입이 계속 가려져 있습니다(마스크, 마이크, 손, 자막 등). 입이 보이는 파일을 사용하세요.",
+            "The mouth is covered throughout (a mask, a microphone, a hand, text...). Use a file that shows it.",
+        )
+    covered = hidden | _covered(footage, yaw, bad)
+    bad = missing | turned | covered
+    usable = ~bad & ~_short_runs(~bad, _SHORTEST_SECONDS * fps)
+    if not usable.any():
+        usable = ~bad
+    if not usable.any():
+        raise BadClip(
+            "쓸 수 있는 프레임이 없습니다. 얼굴이 계속 45도 넘게 돌아가 있거나 가려져 있습니다. "
+            "정면을 보는 영상을 사용하세요.",
+            "No frame can be used: the face is turned away by more than 45 degrees, or covered, throughout. "
+            "Use a clip of a person facing the camera.",
+        )
+    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, width, doubtful)
+    return findings, points
+
+
+def check_width(width: float, scale: float) -> None:
+    """Raise BadClip where a face WIDTH pixels wide in the source, SCALE of them for one we work with, is too small."""
+    told, needed = int(width), math.ceil(SMALLEST_FACE * max(1.0, scale))
+    if told < needed:
+        raise BadClip(
+            f"얼굴이 너무 작습니다. 너비가 {told}픽셀인데 {needed}픽셀 이상이어야 합니다. 더 가까이 찍으세요.",
+            f"The face is too small: {told} pixels wide; at least {needed} are needed. Film closer.",
+        )
+
+
+def mouth_gap(points: np.ndarray) -> np.ndarray:
+    """Return the gap between the lips of POINTS (frames, 478, 3), (frames,), in distances between the eyes."""
+    eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
+    gap: np.ndarray = np.linalg.norm(points[:, 13, :2] - points[:, 14, :2], axis=1) / eyes
+    return gap
+
+
+def _bridged(points: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Fill the rows that were not FOUND: between the neighbours where there are two, else as the nearest."""
+    known = np.flatnonzero(found)
+    position = np.interp(np.arange(len(points)), known, np.arange(len(known)))
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, len(known) - 1)
+    share = (position - low)[:, None, None].astype(np.float32)
+    filled: np.ndarray = points[known[low]] * (1 - share) + points[known[high]] * share
+    return filled
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return (start, stop) of each stretch of FLAGS that is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def _short_runs(flags: np.ndarray, longest: float) -> np.ndarray:
+    """Return the part of FLAGS in stretches of at most LONGEST frames that have others on both sides."""
+    short = np.zeros_like(flags)
+    for start, stop in runs(flags):
+        if stop - start <= longest and start > 0 and stop < len(flags):
+            short[start:stop] = True
+    return short
+
+
+def _with_hysteresis(value: np.ndarray, on: float, off: float) -> np.ndarray:
+    """Return where VALUE is above ON, and around it for as long as it stays above OFF."""
+    wide, narrow = value > off, value > on
+    out = np.zeros_like(wide)
+    for start, stop in runs(wide):
+        out[start:stop] = narrow[start:stop].any()
+    return out
+
+
+def _likeness(footage: Footage, fair: np.ndarray) -> np.ndarray:
+    """Return how nose, mouth and chin of each frame correlate with the usual ones of the FAIR frames, (frames,).
+
+    Light and shade, which change as a head nods, are taken out first.
+    """
+    patches = footage.patches.astype(np.float32)
+    detail = patches - gaussian_filter(patches, (0, PATCH / 6, PATCH / 6))
+    middle = detail[:, PATCH * 3 // 8 :, PATCH // 5 : -PATCH // 5].reshape(len(patches), -1)
+    middle /= np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-6)
+    usual = np.median(middle[fair], axis=0)
+    likeness: np.ndarray = middle @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
+    return likeness
+
+
+def _hidden(footage: Footage, bad: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return where the mouth is covered, not only for a moment, (frames,), and whether it may be elsewhere.
+
+    BAD frames are not looked at.
+    """
+    hidden = np.zeros_like(bad)
+    looked = np.flatnonzero(~bad)[:: max(1, round(_LOOK_SECONDS * float(footage.fps)))]
+    if not len(looked):
+        return hidden, False
+    scores = np.array([mouth_score(footage.frame(number), footage.points[number]) for number in looked])
+    scores = median_filter(scores, 5, mode="nearest")
+    nearest = np.abs(np.arange(len(bad))[:, None] - looked).argmin(1)
+    # a part is only told from the rest where that clearly shows a mouth
+    if scores.max() < HIDDEN or (scores.min() < HIDDEN and np.median(scores[scores >= HIDDEN]) > 0):
+        hidden = ~bad & (scores < HIDDEN)[nearest]
+    left = scores[scores >= HIDDEN] if hidden.any() else scores
+    return hidden, bool(len(left)) and float(np.median(left)) < DOUBTFUL
+
+
+def _covered(footage: Footage, yaw: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    if bad.all():
+        return np.zeros_like(bad)
+    frames = 1 + 2 * round(0.04 * float(footage.fps))
+    likeness = median_filter(_likeness(footage, ~bad), frames, mode="nearest")
+    limit = min(COVERED, float(np.median(likeness[~bad])) - 0.2)
+    lacking = limit - likeness - _TURNING * np.abs(yaw - np.median(yaw[~bad]))
+    covered: np.ndarray = ~bad & _with_hysteresis(lacking, 0.0, -0.06)
+    return covered

@@ -1,0 +1,1 @@
+"""Gradio's queue; nothing else touches Gradio's insides."""

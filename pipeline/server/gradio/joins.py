@@ -1,0 +1,149 @@
+"""Who may join Gradio's queue from outside, and for how long it keeps what it tells them.
+
+Gradio lets everybody join as often as they like, and keeps the messages of whoever never comes to hear them. Like
+``pipeline.server.gradio.queue`` this module touches its insides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import parse_qs
+
+from gradio import queueing
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline.errors import Message
+from pipeline.server.reply_language import language_of
+
+logger = logging.getLogger(__name__)
+
+LISTEN_SECONDS = 20.0
+"""How long after somebody joined, or hung up, they may take to come and listen."""
+PRIVATE = Message(
+    "이 입구는 서버가 스스로 쓰는 것입니다. POST /api/v2/lipsync를 쓰세요.",
+    "This entry is the server's own. Use POST /api/v2/lipsync.",
+)
+TOO_MANY = Message(
+    "요청이 너무 많이 열려 있습니다. 앞의 것이 끝난 뒤에 다시 시도하세요.",
+    "Too many requests are open. Try again when the ones before are done.",
+)
+_DATA, _CALL = "/gradio_api/queue/data", "/gradio_api/call/"
+
+
+class Joins:
+    """Bounds what is joined to QUEUE, Gradio's: LIMIT events in all that are not done, half as many from one address.
+
+    ENTRY is the function that only this server may join, through ``push``. What nobody listens to is dropped.
+    """
+
+    def __init__(self, queue: Any, entry: Any, limit: int) -> None:
+        self.push = queue.push
+        """Joins without being counted."""
+        self._queue = queue
+        self._entry = entry
+        self._limit = limit
+        self._listening: Counter[str] = Counter()
+        self._chores: set[asyncio.Task[None]] = set()
+        queue.push = self._push
+        queueing.traceback = _Logged  # type: ignore[attr-defined, assignment]  # it writes to stderr, as often as anybody wants
+        # Gradio makes statistics of all events that it remembers, anew for each, which nobody here looks at
+        queue.ANALYTICS_MAX_EVENTS, queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
+
+    async def _push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, str]:
+        """Stand for Gradio's own ``push``, which its routes call."""
+        if body.fn_index == self._entry._id:
+            return False, _told(PRIVATE, request), "error"
+        events = [event for event in self._queue.event_ids_to_events.values() if event.fn is not self._entry]
+        from_here = sum(address_of(event.request) == address_of(request) for event in events)
+        if len(events) >= self._limit or from_here >= share_of(self._limit):
+            return False, _told(TOO_MANY, request), "queue_full"
+        accepted, result, state = await self.push(body=body, request=request, username=username)
+        if accepted:
+            self._do(self._drop_unheard(body.session_hash))
+        return accepted, result, state
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return APP, noticing who listens."""
+
+        async def listened(scope: Scope, receive: Receive, send: Send) -> None:
+            session = self._session(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+            if session is None:
+                await app(scope, receive, send)
+                return
+            self._listening[session] += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._listening[session] -= 1
+                if not self._listening[session]:
+                    del self._listening[session]
+                    self._do(self._drop_unheard(session))
+
+        return listened
+
+    def _session(self, scope: Scope) -> str | None:
+        """Return whose messages a request asks for; None for any other request."""
+        path = scope["path"]
+        if path.endswith(_DATA):
+            return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", ())), None)
+        if _CALL in path:
+            event_id = path.rpartition("/")[2]
+            event = self._queue.event_ids_to_events.get(event_id)
+            return str(event.session_hash) if event is not None else event_id
+        return None
+
+    async def _drop_unheard(self, session: str) -> None:
+        """Drop what Gradio keeps for SESSION: at once where all is heard, or else if nobody comes to listen."""
+        queue = self._queue
+        if queue.pending_event_ids_session.get(session):
+            await asyncio.sleep(LISTEN_SECONDS)
+        if session in self._listening:
+            return
+        if queue.pending_event_ids_session.get(session):
+            await queue.clean_events(session_hash=session)
+            self.forget(session)
+        queue.pending_event_ids_session.pop(session, None)
+        queue.pending_messages_per_session.pop(session, None)
+
+    def forget(self, session: str) -> None:
+        """Drop all that Gradio keeps for SESSION, whose events have ended, its copy of the page included."""
+        self._queue.pending_event_ids_session.pop(session, None)
+        self._queue.pending_messages_per_session.pop(session, None)
+        app = self._queue.server_app
+        if app is not None:
+            app.state_holder.session_data.pop(session, None)
+            app.state_holder.time_last_used.pop(session, None)
+
+    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(chore)
+        self._chores.add(task)  # the loop itself keeps no hold of it
+        task.add_done_callback(self._chores.discard)
+
+
+class _Logged:
+    """Stands for the module traceback: what goes wrong goes to the log, which cannot be flooded."""
+
+    @staticmethod
+    def print_exc() -> None:
+        """Log the exception that is being handled."""
+        logger.error("an event of Gradio's queue failed", exc_info=True)
+
+
+def address_of(request: Any) -> str:
+    """Return where REQUEST comes from; "" where that is not known."""
+    client = getattr(request, "client", None)
+    return client.host if client is not None else ""
+
+
+def share_of(limit: int) -> int:
+    """Return how many of LIMIT one address may have."""
+    return max(1, limit // 2)
+
+
+def _told(message: Message, request: Any) -> str:
+    return message.in_language(language_of(request.headers.get("accept-language")))

@@ -1,0 +1,99 @@
+"""A bar that shows how far something is, with a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from pipeline.errors import Language, Message
+from pipeline.jobs.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe
+from pipeline.server.page.words import READY, WORDS, in_browser, shown
+
+TEMPLATE = """
+<div class="stage ${value.state}">
+  <div class="message" role="status" aria-live="polite">${value.message || READY}</div>
+  <div class="track"><div class="bar" style="width: ${value.percent}%"></div></div>
+</div>
+""".replace("READY", in_browser(READY))
+STYLE = """
+.message { font-size: 0.95rem; margin-bottom: 0.35rem; color: var(--body-text-color); }
+.track { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
+.bar { height: 100%; background: var(--color-accent); transition: width 0.25s ease-out; }
+.done .bar { background: #16a34a; }
+.failed .bar { background: #dc2626; }
+"""
+COUNT = """
+<div class="count ${value.length > value.limit ? 'over' : ''}">
+  <span class="keys">Ctrl+Enter: GENERATE</span>
+  <span>${value.length.toLocaleString('en')} / ${value.limit.toLocaleString('en')}</span>
+</div>
+""".replace("GENERATE", "${" + in_browser(WORDS["generate"]) + "}")
+COUNT_STYLE = """
+.count { display: flex; justify-content: space-between; gap: 1rem; font-size: 0.8rem;
+  font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }
+.count > :last-child { margin-left: auto; }
+.over > :last-child { color: var(--error-text-color, #b91c1c); font-weight: 700; }
+@media (hover: none) { .keys { display: none; } }
+"""
+IDLE = {"message": "", "percent": 0, "state": "idle"}
+
+
+def make_bar(elem_id: str, visible: bool = True) -> gr.HTML:
+    """Lay out a bar at which nothing has happened yet."""
+    return gr.HTML(
+        IDLE, label=shown("status"), html_template=TEMPLATE, css_template=STYLE, elem_id=elem_id, visible=visible
+    )
+
+
+def make_count(elem_id: str, length: int, limit: int) -> gr.HTML:
+    """Lay out what tells of how many letters (LIMIT) a text has LENGTH."""
+    return gr.HTML(
+        {"length": length, "limit": limit},
+        label=shown("length"),
+        html_template=COUNT,
+        css_template=COUNT_STYLE,
+        elem_id=elem_id,
+        padding=False,
+    )
+
+
+def at(message: str, share: float, state: str) -> dict[str, Any]:
+    """Return what the bar shows: MESSAGE, SHARE (0..1), and "queued", "running", "done", "failed",
+    "warming" or "idle"."""
+    return {"message": message, "percent": round(100 * share), "state": state}
+
+
+def at_event(event: Event, language: Language) -> dict[str, Any]:
+    """Return what the bar shows for EVENT: speech is the first tenth of the way, the video the rest."""
+    match event:
+        case TtsDone():
+            share, state = 0.1, "running"
+        case Lipsync(progress=progress):
+            share, state = 0.1 + 0.9 * progress, "running"
+        case Done():
+            share, state = 1.0, "done"
+        case Failed():
+            share, state = 1.0, "failed"
+        case Queued():
+            share, state = 0.0, "queued"
+        case _:
+            share, state = 0.03, "running"
+    return at(_message(event).in_language(language), share, state)
+
+
+def _message(event: Event) -> Message:
+    """Return what the page says of EVENT: of one that waits also for how long."""
+    match event:
+        case Queued(position, eta) if eta is not None:
+            return Message(
+                f"대기 중... ({position}번째), 약 {eta:.0f}초 뒤 완료",
+                f"Waiting... (number {position} in line), ready in about {eta:.0f} s",
+            )
+        case _:
+            return describe(event)
+
+
+def pressed(message: Message, state: str) -> str:
+    """Return a JavaScript expression whose value has the bar show MESSAGE at its beginning."""
+    return f"({{message: {in_browser(message)}, percent: 0, state: '{state}'}})"

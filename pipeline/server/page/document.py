@@ -1,0 +1,89 @@
+"""The document in which browsers get Gradio's page: what a shared link shows, and what is there before Gradio is."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from gradio import routes
+from jinja2 import BaseLoader, Environment
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline.errors import Message
+from pipeline.server.access import path_of
+from pipeline.server.page.words import TITLE
+from pipeline.server.rest.routes import CARD
+
+PAGE = "frontend/index.html"
+"""Gradio's template of the document."""
+DESCRIPTION = Message(
+    "글이나 녹음을 주면 영상 속 사람이 실시간으로 말합니다.",
+    "Write a text or give a recording, and a person on video says it, in real time.",
+)
+_SCRIPT, _STYLE = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.js", "page.css"))
+_OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
+"""What Gradio's template says of a page that is shared; part of it is about Gradio."""
+
+
+def dress(avatar: str | None) -> None:
+    """Give the document of Gradio's page its title, description and picture, and the picture of AVATAR at once.
+
+    Gradio offers no way to do so: what is handed to ``launch(head=...)`` comes only with the page itself, which
+    crawlers never see, and visitors on a slow line late.
+    """
+    environment: Environment = routes.templates.env
+    loader = environment.loader
+    assert loader is not None
+    plain = loader.plain if isinstance(loader, _Dressed) else loader
+    environment.loader = _Dressed(plain, _head(avatar))
+
+
+class Compressed:
+    """Compresses the document, a fifth of which is enough; APP does so with its other files only."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._gzip = GZipMiddleware(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        document = scope["type"] == "http" and path_of(scope) == "/"
+        await (self._gzip if document else self._app)(scope, receive, send)
+
+
+class _Dressed(BaseLoader):
+    """Hands out Gradio's templates, PAGE with another HEAD."""
+
+    def __init__(self, plain: BaseLoader, head: str) -> None:
+        self.plain = plain
+        self._head = head
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """Return the source of TEMPLATE, the path of its file, and whether that is still the newest."""
+        source, path, newest = self.plain.get_source(environment, template)
+        if template == PAGE:
+            source = _OTHERS.sub("", source)
+            if source.count('<meta charset="utf-8" />') != 1:
+                raise RuntimeError("Gradio's page has another head than was known")
+            source = source.replace('<meta charset="utf-8" />', '<meta charset="utf-8" />' + self._head)
+        return source, path, newest
+
+
+def _head(avatar: str | None) -> str:
+    """Return what comes into the head: HTML, in which ``config.root`` is the address that visitors use."""
+    root = "{{ config.get('root', '') }}"
+    title, description = html.escape(TITLE), html.escape(f"{DESCRIPTION.ko} {DESCRIPTION.en}")
+    told = {"title": title, "description": description, "image": root + CARD}
+    tags = [f"<title>{title}</title>", f'<meta name="description" content="{description}" />']
+    tags += [f'<meta property="og:{name}" content="{text}" />' for name, text in told.items()]
+    tags += [f'<meta property="og:url" content="{root}/" />', '<meta property="og:type" content="website" />']
+    tags += ['<meta property="og:image:width" content="1200" />', '<meta property="og:image:height" content="630" />']
+    tags += [f'<meta name="twitter:{name}" content="{text}" />' for name, text in told.items()]
+    tags += ['<meta name="twitter:card" content="summary_large_image" />']
+    first = f'<meta name="avatar" content="{html.escape(avatar or "")}" data-root="{root}" />'
+    return "\n".join(
+        [*tags, first, f"<style>{_STYLE}</style>", "<script>{% raw %}" + _SCRIPT + "{% endraw %}</script>"]
+    )

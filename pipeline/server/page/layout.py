@@ -1,0 +1,411 @@
+"""Puts the page together: what is on it, and what happens when something is pressed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from gradio.data_classes import FileData
+
+from pipeline.avatars.store import RESOLUTIONS
+from pipeline.errors import PipelineError
+from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.uploads import Uploads
+from pipeline.server.connections import while_there
+from pipeline.server.gradio.queue import RenderQueue
+from pipeline.server.page import bar, making
+from pipeline.server.page.portraits import Portraits, make_picker
+from pipeline.server.page.speaking import EXAMPLES, Speaking
+from pipeline.server.page.words import AUTOMATIC, STOPPED, STOPPING, TITLE, WAITING, shown, visitors_language
+from pipeline.server.rest.inspector import Inspector
+from pipeline.server.visitors import Visitors
+from pipeline.text.language import LANGUAGES
+from pipeline.tts.speech_engine import CUSTOM_VOICE
+
+UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.pressed(WAITING, 'queued')}"
+"""While a task waits or runs, Gradio passes another press of its button over, and so does the page."""
+HOLD = """() => document.addEventListener('click', (event) => {
+    const button = event.target.closest('#generate, #say, #make');
+    if (button && window.stopping) {
+        window.stopping.pressed = button;
+        event.stopImmediatePropagation();
+    }
+}, true)"""
+"""While a task is being stopped, Gradio would pass another press over: it is kept."""
+STOP = f"""(stage, making) => {{
+    window.stopping ??= {{}};
+    const runs = ['queued', 'running'].includes(stage.state);
+    window.stopping.over = new Promise((over) => runs ? window.stopping.end = over : over());
+    const stopping = {bar.pressed(STOPPING, "stopping")};
+    return [stopping, making.state === 'running' ? stopping : making];
+}}"""
+ENDED = "() => window.stopping?.end?.()"
+"""Gradio takes a task that it has cancelled, and only then forgotten, for one that failed."""
+SETTLE = """() => {
+    const after = (milliseconds) => new Promise((over) => setTimeout(over, milliseconds));
+    return Promise.race([Promise.all([window.stopping.over, after(300)]), after(1000)]);
+}"""
+"""Stages of the stopped task may still be on their way through the page."""
+SETTLED = f"""(stage, making) => {{
+    if (['queued', 'running'].includes(stage.state) || making.state === 'running') {{
+        setTimeout(() => document.querySelector('#stop').click()); // the task began only now
+        return [stage, making];
+    }}
+    const pressed = window.stopping?.pressed;
+    window.stopping = null;
+    if (pressed) setTimeout(() => pressed.click());
+    return [stage, making].map((one) => one.state === 'stopping' ? {bar.pressed(STOPPED, "idle")} : one);
+}}"""
+"""What runs on the left and on the right is stopped together, and both tell the same of it."""
+WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
+WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -3), null, ...fields.slice(-2)]"
+"""What is said on the tab for texts is not the recording that lies on another."""
+PLAYER, PLAYER_CSS, *PLAYER_JS = (
+    Path(__file__).with_name(name).read_text("utf-8")
+    for name in ("player.html", "player.css", "idle.js", "transport.js", "player.js")
+)
+# functions of page.js
+STAGE = "(...shown) => window.page.shown(...shown)"
+KEEP_STAGE, KEEP_FIELDS = "(stage) => window.page.stage(stage)", "(...fields) => window.page.fields(...fields)"
+RESTORE = "(...now) => window.page.restore(...now)"
+COUNT = "(text, count) => ({...count, length: [...(text ?? '')].length})"
+CSS = """
+.gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+#title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
+.dark { --color-accent: var(--primary-400); }
+:root:not(.dark) .cm-line span { color: inherit !important; } /* Gradio's colours for code are made for the dark */
+:is(a, button, input, textarea, select, summary, [role], [tabindex]):focus-visible,
+label:has(input:focus-visible) { outline: 3px solid var(--color-accent) !important; outline-offset: 2px !important; }
+@media (forced-colors: active) {
+  button, a.download { border: 2px solid ButtonText !important; }
+  button.primary { border-color: Highlight !important; forced-color-adjust: preserve-parent-color; }
+  button:disabled { border-color: GrayText !important; }
+  .bar { background: Highlight !important; forced-color-adjust: none; }
+  .track { border: 1px solid CanvasText; }
+  input:checked + img { outline: 4px solid Highlight; }
+}
+footer .divider { display: none; } /* parts the one link that is there from none */
+.cm-gutterElement { color: var(--body-text-color-subdued) !important; }
+#count, #said_count { margin-top: -0.6rem; }
+#examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
+"""
+
+
+def make_theme() -> gr.themes.Base:
+    """Return the look of the page; its fonts are those of the visitor's own system, so nothing is fetched."""
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
+    mono = ["ui-monospace", "Consolas", "monospace"]
+    theme = gr.themes.Soft(primary_hue="blue", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
+    return theme.set(  # where Soft's own colours are too pale to be read by everybody (WCAG 2 asks for 4.5:1)
+        color_accent="*primary_600",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_title_text_color="*primary_800",
+        block_label_text_color="*primary_800",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
+        link_text_color_visited="*link_text_color",
+        link_text_color_dark="*secondary_400",
+        link_text_color_visited_dark="*link_text_color",
+    )
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The fields that every tab shares. avatar is not shown: it is chosen by its portrait, and named by clients."""
+
+    avatar: gr.Textbox
+    resolution: gr.Dropdown
+    tts_engine: gr.Dropdown
+    voice: gr.Dropdown
+    frame_skip: gr.Slider
+    engine: gr.Dropdown
+    language: gr.Dropdown
+
+    def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
+        """Return what the public function takes, in its order."""
+        return [text, *self._before_audio, audio, self.engine, self.language]
+
+    def asked(self, text: gr.Textbox) -> list[Any]:
+        """Return what a request in JSON holds."""
+        return [text, *self.asked_of_all()]
+
+    def asked_of_all(self) -> list[Any]:
+        """Return what every request holds, with a text or without."""
+        return [*self._before_audio, self.engine, self.language]
+
+    @property
+    def _before_audio(self) -> list[Any]:
+        return [self.avatar, self.resolution, self.tts_engine, self.voice, self.frame_skip]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What shows a task: the player, the bar, and what clients get."""
+
+    player: gr.HTML
+    status: gr.HTML
+    stop: gr.Button
+    video: gr.Video
+    task_id: gr.Textbox
+    details: gr.Accordion
+    picture: gr.Image
+
+
+def build_page(
+    studio: Studio,
+    line: RenderQueue,
+    uploads: Uploads,
+    visitors: Visitors,
+    inspector: Inspector,
+    visited: threading.Event,
+    warm: threading.Event,
+) -> gr.Blocks:
+    """Build the page, with REST's entry to the queue beside it.
+
+    VISITED is set as soon as somebody has it before them; until WARM is set, it says that models are being loaded.
+    """
+    speaking, maker = Speaking(studio, line, visitors, visited, warm), making.Maker(uploads, visitors, line)
+    portraits = Portraits(studio.avatars, visitors)
+    page: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
+        gr.Markdown(shown("title"), elem_id="title")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                with gr.Tabs():
+                    with gr.Tab(shown("speak"), id="speak"):
+                        text = gr.Textbox(label=shown("text"), lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
+                        counts = [(text, bar.make_count("count", len(EXAMPLES[0]), studio.settings.max_text))]
+                        go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
+                        with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
+                            examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
+                    with gr.Tab(shown("audio"), id="audio"):
+                        gr.Markdown(shown("recording_help"))
+                        audio = gr.Audio(
+                            label=shown("recording"),
+                            sources=["upload", "microphone"],
+                            type="filepath",
+                            editable=False,
+                            buttons=[],
+                            elem_id="audio",
+                        )
+                        words = gr.Textbox(label=shown("said"), lines=3, elem_id="said")
+                        counts.append((words, bar.make_count("said_count", 0, studio.settings.max_text)))
+                        say = gr.Button(shown("generate"), variant="primary", elem_id="say")
+                    with gr.Tab(shown("avatars"), id="avatars"):
+                        studio_tab = making.lay_out()
+                    with gr.Tab(shown("api"), id="api") as api:
+                        gr.Markdown(shown("api_help"))
+                        plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
+                        codes = [
+                            gr.Code(label="curl", language="shell", elem_id="curl", **plain),
+                            gr.Code(label="JavaScript", language="javascript", elem_id="javascript", **plain),
+                            gr.Code(label="Python", language="python", elem_id="python", **plain),
+                        ]
+                gr.Markdown(shown("choose"))
+                picker = make_picker()
+                settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
+            with gr.Column(scale=6, min_width=320):
+                result = _lay_out_result()
+
+        # --- who speaks
+        follow: dict[str, Any] = {"js": "gallery => gallery.chosen", "api_visibility": "private"}
+        kept: list[Any] = [text, words, studio_tab.sentence, studio_tab.name, *settings.asked_of_all()]
+        before = [result.status, *kept]
+        restored = page.load(None, before, before, js=RESTORE, api_visibility="private")
+        shows = restored.then(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        shows.then(None, picker, settings.avatar, **follow)
+        offered, voices = [settings.avatar, settings.resolution], [settings.tts_engine, settings.voice]
+        restored.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
+        restored.then(speaking.on_tts_engine, voices, settings.voice, **UNQUEUED)
+        chosen = [text, settings.engine, settings.language]
+        restored.then(speaking.on_load, chosen[:2], chosen, **UNQUEUED)
+        restored.then(maker.on_load, studio_tab.sentence, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
+        gr.on([one.change for one in kept], None, kept, None, js=KEEP_FIELDS, api_visibility="private")
+        result.status.change(None, result.status, None, js=KEEP_STAGE, api_visibility="private")
+        for written, count in counts:
+            written.change(None, [written, count], count, js=COUNT, api_visibility="private")
+        picker.input(None, picker, settings.avatar, **follow)
+        settings.avatar.change(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
+        settings.tts_engine.change(speaking.on_tts_engine, voices, settings.voice, **UNQUEUED)
+        api.select(speaking.on_api, settings.asked(text), codes, **UNQUEUED)
+        for button, example in zip(examples, EXAMPLES, strict=True):
+            button.click(None, None, text, js=f"() => {json.dumps(example)}", api_visibility="private")
+
+        # --- speaking; the bar is set in the browser itself, so that a press is answered at once and in the right order
+        outputs = [result.video, result.status, result.task_id]
+        queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the line itself
+        for button in (go, say):
+            button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
+        warming = page.load(speaking.on_start, None, result.status, **UNQUEUED)
+        warming = warming.then(speaking.until_warm, None, None, **UNQUEUED)
+        warming.then(None, result.status, result.status, js=WARM, api_visibility="private")
+        page.load(None, None, None, js=HOLD, api_visibility="private")
+        bars = [result.status, studio_tab.status]
+        result.stop.click(None, bars, bars, js=STOP, api_visibility="private")
+        shown_now: list[Any] = [result.status, settings.avatar, settings.resolution, picker]
+        for changed in shown_now:
+            changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
+        page.load(None, shown_now, result.player, js=STAGE, api_visibility="private")
+        fields = settings.inputs(text, audio)
+        speaks = go.click(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, api_name="generate", **queued)
+        private = {"api_visibility": "private", **queued}
+        says = say.click(speaking.say, settings.inputs(words, audio), outputs, **private)
+
+        # --- making avatars
+        sources = (studio_tab.file, studio_tab.webcam)
+        looks = [
+            chosen.change(maker.look, chosen, [other, studio_tab.faces, studio_tab.face], **private)
+            for chosen, other in (sources, sources[::-1])
+        ]
+        made = studio_tab.make.click(
+            maker.make,
+            [*sources, studio_tab.face, studio_tab.name, studio_tab.consent],
+            [studio_tab.status, studio_tab.report, settings.avatar],
+            **private,
+        )
+        shows = made.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        shows = shows.then(maker.uploaded, settings.avatar, studio_tab.uploaded, **UNQUEUED)
+        shows = shows.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
+        fields = settings.inputs(studio_tab.sentence, audio)
+        tries = shows.then(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, **private)
+        asked = [studio_tab.sure, studio_tab.question]
+        studio_tab.delete.click(maker.ask, studio_tab.uploaded, asked, **UNQUEUED)
+        for answer in (studio_tab.really, studio_tab.keep):
+            answer.click(lambda: gr.update(visible=False), None, studio_tab.sure, **UNQUEUED)
+        deleted = studio_tab.really.click(maker.delete, studio_tab.uploaded, studio_tab.uploaded, **UNQUEUED)
+        deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
+        deleted.then(None, picker, settings.avatar, **follow)
+
+        stopping = result.stop.click(lambda: None, cancels=[speaks, says, *looks, made, tries], **UNQUEUED)
+        for stopped in (speaks, says, tries):
+            stopped.failure(None, None, None, js=ENDED, api_visibility="private")
+            gone = stopped.failure(portraits.fall_back, settings.avatar, [picker, result.status], **UNQUEUED)
+            gone.then(None, picker, settings.avatar, **follow)
+        stopping = stopping.then(None, None, None, js=SETTLE, api_visibility="private")
+        stopping.then(None, bars, bars, js=SETTLED, api_visibility="private")
+
+        # --- looking closer
+        async def inspect(request: gr.Request, task_id: str) -> str | None:
+            try:
+                assert request.request is not None, "Gradio gives it to whatever it runs"
+                drawing = inspector.picture_of(task_id)
+                return str(await while_there(request.request, drawing)) if task_id else None
+            except PipelineError as error:
+                raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
+
+        result.details.expand(inspect, result.task_id, result.picture, queue=False, api_visibility="private")
+        result.task_id.change(lambda: (gr.update(open=False), None), None, [result.details, result.picture], **UNQUEUED)
+        line.register(page)
+    return page
+
+
+def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
+    """Lay out the settings. Gradio refuses what a list does not hold, so those that change later take other values."""
+    names, voices = speaking.avatars(), speaking.tts_engines()
+    avatar = gr.Textbox(value=names[0] if names else None, label="avatar", visible=False, elem_id="avatar")
+    _describe(avatar, {"type": "string", "description": "Name of an avatar; GET /api/avatars lists what there is."})
+    with gr.Accordion(shown("settings"), open=False, elem_id="settings"):
+        with gr.Row():
+            resolution = gr.Dropdown(
+                list(RESOLUTIONS),
+                value=DEFAULT_RESOLUTION,
+                label=shown("resolution"),
+                allow_custom_value=True,
+                min_width=140,
+                elem_id="resolution",
+            )
+            tts_engine = gr.Dropdown(
+                voices,
+                value=voices[0] if voices else None,
+                label=shown("tts_engine"),
+                min_width=140,
+                elem_id="tts_engine",
+            )
+        with gr.Row():
+            voice = gr.Dropdown(
+                [(AUTOMATIC.en, CUSTOM_VOICE)],
+                value=CUSTOM_VOICE,
+                label=shown("voice"),
+                allow_custom_value=True,
+                min_width=140,
+                elem_id="voice",
+            )
+            frame_skip = gr.Slider(
+                1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
+            )
+        engine = gr.Dropdown(
+            [lipsync_engine],
+            value=lipsync_engine,
+            label=shown("engine"),
+            allow_custom_value=True,
+            visible=False,
+            elem_id="engine",
+        )
+        language = gr.Dropdown(
+            [(AUTOMATIC.en, ""), *LANGUAGES],
+            value="",
+            label=shown("language"),
+            allow_custom_value=True,
+            elem_id="language",
+        )
+    # their lists are those of the start, or of one engine; a client may ask for more
+    of_voice = f"Id of a voice of tts_engine; {CUSTOM_VOICE} leaves it to the engine."
+    _describe(voice, {"type": "string", "description": of_voice})
+    _describe(engine, {"type": "string", "enum": speaking.lipsync_engines()})
+    return _Settings(avatar, resolution, tts_engine, voice, frame_skip, engine, language)
+
+
+def _lay_out_result() -> _Result:
+    player = gr.HTML(
+        bar.IDLE,
+        label=shown("player"),
+        html_template=PLAYER,
+        css_template=PLAYER_CSS,
+        js_on_load="".join(PLAYER_JS),
+        apply_default_css=False,
+        elem_id="video",
+    )
+    status = bar.make_bar("status")
+    _describe(
+        status, {"type": "object", "additionalProperties": True, "description": "The last event, as REST tells it."}
+    )
+    stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
+    # for gradio_client; the page plays the video while it grows
+    video = gr.Video(label="video", interactive=False, visible=False)
+    video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
+    task_id = gr.Textbox(label="task", visible=False)
+    with gr.Accordion(shown("details"), open=False, elem_id="details") as details:
+        picture = gr.Image(
+            label=shown("inspection"),
+            show_label=False,
+            type="filepath",
+            interactive=False,
+            buttons=["fullscreen", "download"],
+            format="png",
+        )
+    return _Result(player, status, stop, video, task_id, details, picture)
+
+
+def _describe(component: Component, info: dict[str, Any]) -> None:
+    """Have clients read in INFO (JSON schema) what COMPONENT takes or gives, where Gradio itself tells less than that.
+
+    Set on the component itself, since a subclass makes Gradio write a .pyi file here.
+    """
+    component.api_info = lambda: info  # type: ignore[method-assign]  # on purpose, see above
+
+
+def _as_it_is(path: str | Path | None) -> FileData | None:
+    """Show the mp4 at PATH as it is: Gradio's own way asks ffprobe, and fails where there is an ffmpeg without one."""
+    return None if path is None else FileData(path=str(path))

@@ -1,0 +1,181 @@
+"""The tab on which avatars are made, tried out and deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import BadRequest, Cancelled, PipelineError
+from pipeline.jobs.uploads import Made, Order, Stage, Uploads, said
+from pipeline.server.gradio.queue import RenderQueue
+from pipeline.server.page import bar
+from pipeline.server.page.words import SURE, TEST_SENTENCE, shown, visitors_language
+from pipeline.server.rest.avatars import describe
+from pipeline.server.visitors import Visitors
+
+
+@dataclass(frozen=True)
+class Making:
+    """The parts of the tab. Of file and webcam the one used last holds the clip; faces: their picture."""
+
+    file: gr.File
+    webcam: gr.Video
+    faces: gr.Image
+    face: gr.Radio
+    name: gr.Textbox
+    consent: gr.Checkbox
+    make: gr.Button
+    status: gr.HTML
+    report: gr.Markdown
+    sentence: gr.Textbox
+    uploaded: gr.Dropdown
+    delete: gr.Button
+    sure: gr.Column
+    question: gr.Markdown
+    really: gr.Button
+    keep: gr.Button
+
+
+def lay_out() -> Making:
+    """Lay out the tab."""
+    gr.Markdown(shown("make_help"))
+    # of any name: what a file is its content says
+    file = gr.File(label=shown("clip"), height=170, elem_id="clip", type="filepath")
+    with gr.Accordion(shown("webcam"), open=False, elem_id="webcam"):
+        # with sound and unmirrored it is kept as it comes, and nobody needs an ffmpeg
+        webcam = gr.Video(
+            sources=["webcam"],
+            label=shown("webcam"),
+            include_audio=True,
+            webcam_options=gr.WebcamOptions(mirror=False),
+            height=240,
+        )
+    faces = gr.Image(
+        label=shown("faces"),
+        show_label=False,
+        interactive=False,
+        visible=False,
+        buttons=[],
+        height=240,
+        elem_id="faces",
+        format="jpeg",
+    )
+    face = gr.Radio([], label=shown("face"), info=shown("face_help"), visible=False, elem_id="face")
+    name = gr.Textbox(label=shown("name"), info=shown("name_help"), max_length=64, elem_id="name")
+    sentence = gr.Textbox(label=shown("try"), elem_id="sentence")
+    consent = gr.Checkbox(label=shown("consent"), elem_id="consent")
+    make = gr.Button(shown("make"), variant="primary", elem_id="make")
+    status = bar.make_bar("making", visible=False)
+    report = gr.Markdown(elem_id="report", visible=False)
+    with gr.Group():
+        uploaded = gr.Dropdown([], label=shown("uploaded"), elem_id="uploaded")
+        delete = gr.Button(shown("delete"), variant="stop", size="sm", elem_id="delete")
+        with gr.Column(visible=False, elem_id="sure") as sure:
+            question = gr.Markdown(elem_id="question")
+            with gr.Row():
+                really = gr.Button(shown("really_delete"), variant="stop", size="sm", elem_id="really-delete")
+                keep = gr.Button(shown("keep"), size="sm", elem_id="keep")
+    form = (file, webcam, faces, face, name, consent, make, status, report, sentence)
+    return Making(*form, uploaded, delete, sure, question, really, keep)
+
+
+class Maker:
+    """Makes avatars of what visitors bring."""
+
+    def __init__(self, uploads: Uploads, visitors: Visitors, line: RenderQueue) -> None:
+        """LINE knows who is still there."""
+        self._uploads = uploads
+        self._visitors = visitors
+        self._line = line
+
+    def on_load(self, request: gr.Request, sentence: str | None) -> tuple[Any, Any]:
+        """Fill what depends on the visitor, and on what there is: the uploaded avatars, the test SENTENCE."""
+        return self.uploaded(request), sentence or TEST_SENTENCE.in_language(visitors_language(request))
+
+    def uploaded(self, request: gr.Request, chosen: str | None = None) -> Any:
+        """Offer the avatars that the visitor may delete: their own."""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        seen = {pack.name for pack in self._visitors.on_page(request.request).list()}
+        own = sorted(seen & self._uploads.names())
+        return gr.update(choices=own, value=chosen if chosen in own else None)
+
+    async def look(self, request: gr.Request, path: str | None) -> tuple[Any, Any, Any]:
+        """Show the faces of the clip at PATH, to choose from where there are several, and clear the other source."""
+        if path is None:  # cleared, by the visitor or by the other source
+            return gr.skip(), gr.skip(), gr.skip()
+        try:
+            cancel = CancelToken()
+            async with self._line.stopped_with_caller(cancel):
+                found = await self._uploads.faces(Path(path), Order(""), cancel)
+        except Cancelled:
+            return gr.skip(), gr.skip(), gr.skip()
+        except PipelineError as error:
+            raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
+        numbers = [str(number) for number in range(1, len(found.boxes) + 1)]
+        picture = cv2.cvtColor(
+            cv2.imdecode(np.frombuffer(found.picture, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+        )
+        face = gr.update(choices=numbers, value=None, visible=len(numbers) > 1)
+        return None, gr.update(value=picture, visible=True), face
+
+    async def make(
+        self, request: gr.Request, file: str | None, film: str | None, face: str | None, name: str, consent: bool
+    ) -> AsyncIterator[tuple[Any, Any, Any]]:
+        """Make an avatar NAME (with _ for spaces) of a FILE or FILM; give bar, report and avatar for each step."""
+        language = visitors_language(request)
+        cancel = CancelToken()
+        name = "_".join(unicodedata.normalize("NFC", name).split())
+        try:
+            path = file or film
+            if path is None:
+                raise BadRequest("영상이나 사진을 먼저 올려 주세요.", "Choose a clip or a photo first.")
+            if not consent:
+                raise BadRequest(
+                    "영상이나 사진의 인물이 동의했는지 확인하고 표시해 주세요.",
+                    "Tick the box if the person shown agreed. Without that no avatar is made.",
+                )
+            assert request.request is not None, "Gradio gives it to whatever it runs"
+            owner = self._visitors.owner_on_page(request.request)
+            order = Order(name, int(face) if face else "center", owner=owner)
+            await asyncio.to_thread(self._uploads.check, order)
+            steps = self._uploads.make(Path(path), order, cancel)
+            async with self._line.stopped_with_caller(cancel), aclosing(steps):
+                async for step in steps:
+                    share = step.progress if isinstance(step, Stage) else float(isinstance(step, Made))
+                    state = "done" if isinstance(step, Made) else "running"
+                    told = bar.at(describe(step).in_language(language), share, state)
+                    report = gr.update(visible=False)
+                    if isinstance(step, Made):
+                        words = "\n".join(f"- {one.in_language(language)}" for one in said(step.report))
+                        report = gr.update(value=words, visible=True)
+                    yield gr.update(value=told, visible=True), report, name if isinstance(step, Made) else gr.skip()
+        except PipelineError as error:
+            message = error.message.in_language(language)
+            yield gr.update(value=bar.at(message, 1.0, "failed"), visible=True), gr.skip(), gr.skip()
+            raise gr.Error(message, visible=False, print_exception=False) from None  # the bar has it
+
+    def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
+        """Ask whether the avatar called NAME is really to be deleted."""
+        question = SURE.in_language(visitors_language(request)).format(name=name)
+        return gr.update(visible=name is not None), question
+
+    def delete(self, request: gr.Request, name: str | None) -> Any:
+        """Delete the avatar called NAME, which must be the visitor's own."""
+        if name is None:
+            return gr.skip()
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        try:
+            self._uploads.delete(name, self._visitors.on_page(request.request))
+        except PipelineError as error:
+            raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
+        return self.uploaded(request)

@@ -1,0 +1,141 @@
+"""Small pictures of the avatars, to choose one by."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import gradio as gr
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.store import AvatarStore
+from pipeline.errors import PipelineError
+from pipeline.face.finder import box_of
+from pipeline.server.page import bar
+from pipeline.server.page.words import BUNDLED, GONE, shown, visitors_language
+from pipeline.server.visitors import Visitors
+
+logger = logging.getLogger(__name__)
+
+SIDE = 112
+"""Pixels of a portrait, both ways."""
+_REACH = 1.6
+"""Width of what it shows, in heights of the face."""
+TEMPLATE = """
+<div class="portraits" role="radiogroup">
+${(value.avatars || []).map((one, number) => `
+  <label title="${one.name}">
+    <input type="radio" name="avatar" value="${number}" ${one.name === value.chosen ? 'checked' : ''}>
+    <img src="${one.portrait}" alt="" width="84" height="84">
+    <span>${one.label}</span>
+  </label>`).join('')}
+</div>
+"""
+STYLE = """
+.portraits { display: flex; flex-wrap: wrap; gap: 0.6rem; max-height: 15rem; overflow-y: auto; padding: 3px; }
+label { position: relative; width: 92px; cursor: pointer; text-align: center; }
+input { position: absolute; opacity: 0; }
+img { width: 84px; height: 84px; object-fit: cover; border-radius: 12px; border: 3px solid transparent;
+  background: var(--border-color-primary); }
+span { display: block; font-size: 0.8rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+  color: var(--body-text-color); }
+input:checked + img { border-color: var(--color-accent); }
+input:checked ~ span { font-weight: 600; }
+input:focus-visible + img { outline: 3px solid var(--color-accent); outline-offset: 2px; }
+"""
+SCRIPT = """
+element.addEventListener('change', (event) => {
+    const chosen = props.value.avatars[event.target.value].name;
+    props.value = { ...props.value, chosen };
+    trigger('input');
+});
+// drawn anew, a list keeps what was chosen at the same place of the old one
+watch('value', () => requestAnimationFrame(() => {
+    for (const input of element.querySelectorAll('input')) {
+        input.checked = props.value.avatars[input.value]?.name === props.value.chosen;
+    }
+}));
+"""
+_NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+
+
+def make_picker() -> gr.HTML:
+    """Lay out a row of portraits, of which one can be chosen; its value is what ``gallery`` returns."""
+    return gr.HTML(
+        {"avatars": [], "chosen": None},
+        label=shown("choose"),
+        html_template=TEMPLATE,
+        css_template=STYLE,
+        js_on_load=SCRIPT,
+        elem_id="portraits",
+    )
+
+
+class Portraits:
+    """The portraits of the avatars in STORE, each drawn once; VISITORS says who sees which of them."""
+
+    def __init__(self, store: AvatarStore, visitors: Visitors | None = None) -> None:
+        self._store = store
+        self._visitors = visitors
+        self._portrait = lru_cache(maxsize=256)(self._drawn)
+
+    def gallery(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
+        """Return the visitor's avatars and those that ship, with labels and portraits (data URLs), and CHOSEN.
+
+        Where that is none of them, the first that ships takes its place.
+        """
+        language = visitors_language(request)
+        seen, shipped = self._store, self._store
+        if self._visitors is not None:
+            assert request.request is not None, "Gradio gives it to whatever it runs"
+            seen, shipped = self._visitors.on_page(request.request), self._visitors.shipped()
+        packs = seen.list()
+        smallest = {pack.name: pack for pack in packs}  # the last of each is the smallest
+        avatars = []
+        for name, pack in sorted(smallest.items()):
+            path = self._store.find(name, pack.resolution)
+            label = BUNDLED[name].in_language(language) if name in BUNDLED else name
+            picture = self._portrait(name, pack.resolution, path.stat().st_mtime_ns)
+            resolutions = [one.resolution for one in packs if one.name == name]
+            avatars.append({"name": name, "label": label, "portrait": picture, "resolutions": resolutions})
+        if chosen not in smallest:
+            chosen = next(iter(sorted({pack.name for pack in shipped.list()} or smallest)), None)
+        return {"avatars": avatars, "chosen": chosen}
+
+    def fall_back(self, request: gr.Request, chosen: str | None) -> tuple[Any, Any]:
+        """Return the avatars and what the bar says, where CHOSEN is not there any more; else leave all as it is."""
+        gallery = self.gallery(request, chosen)
+        if chosen is None or gallery["chosen"] == chosen:
+            return gr.skip(), gr.skip()
+        language = visitors_language(request)
+        label = next((one["label"] for one in gallery["avatars"] if one["name"] == gallery["chosen"]), "-")
+        message = GONE.in_language(language).format(gone=chosen, chosen=label)
+        return gallery, bar.at(message, 1.0, "failed")
+
+    def _drawn(self, name: str, resolution: str, _written: int) -> str:
+        """Return the portrait of a pack that was WRITTEN then; a newer one is drawn afresh."""
+        try:
+            return portrait(self._store.load(self._store.find(name, resolution)))
+        except PipelineError as error:  # whoever chooses it is going to be told
+            logger.warning("no portrait of %s: %s", name, error)
+            return _NO_PICTURE
+
+
+def portrait(avatar: Avatar) -> str:
+    """Return the face of AVATAR as a JPEG in a data URL."""
+    number = int(avatar.usable.argmax())
+    for frame, _ in zip(avatar.clip.once(), range(number + 1), strict=False):
+        planes = frame.planes
+    picture = cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)
+    box = box_of(avatar.landmarks[number])
+    side = round(min(max(_REACH * box.height, 16), *picture.shape[:2]))
+    left, top = (
+        int(min(max(middle - side / 2, 0), room - side))
+        for middle, room in zip(box.center, picture.shape[1::-1], strict=True)
+    )
+    small = cv2.resize(picture[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

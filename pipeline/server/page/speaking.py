@@ -1,0 +1,216 @@
+"""What the page does for the tabs on which an avatar speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.engines.select import AUTO, problem_of
+from pipeline.errors import Language, PipelineError
+from pipeline.jobs.events import Done, Failed, to_json
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import Studio
+from pipeline.server.gradio.queue import RenderQueue
+from pipeline.server.page import bar
+from pipeline.server.page.snippets import snippets
+from pipeline.server.page.words import AUTOMATIC, ENGINES, WARMING, WITHOUT_RECORDING, visitors_language
+from pipeline.server.visitors import Visitors
+from pipeline.text.language import LANGUAGES
+from pipeline.tts.speech_engine import CUSTOM_VOICE
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = (
+    "안녕하세요, 면접에 오신 것을 환영합니다.",
+    "먼저 간단한 자기소개를 부탁드립니다. 지원 동기도 함께 말씀해 주세요.",
+    "지금까지 맡은 일 가운데 가장 어려웠던 문제는 무엇이었고, 어떻게 해결하셨나요?",
+    "Hello, and welcome to the interview. Please tell me a little about yourself.",
+    "What was the most difficult problem you have solved, and how did you solve it?",
+)
+LOOK_SECONDS = 0.1
+"""How often a page that came early looks whether everything is loaded."""
+
+
+class Speaking:
+    """Has avatars speak."""
+
+    def __init__(
+        self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: threading.Event
+    ) -> None:
+        """VISITED is to be set when somebody comes; WARM is set once everything is loaded: until then all is slower."""
+        self._studio = studio
+        self._line = line
+        self._visitors = visitors
+        self._visited = visited
+        self._warm = warm
+
+    def avatars(self) -> list[str]:
+        """Return the names of the avatars that are there for everybody."""
+        return sorted({pack.name for pack in self._visitors.shipped().list()})
+
+    def tts_engines(self) -> list[str]:
+        """Return the speech engines that can speak now."""
+        return [engine.name for engine in self._studio.tts.values() if engine.available()]
+
+    def lipsync_engines(self) -> list[str]:
+        """Return what a request may ask to move the mouth."""
+        return [AUTO, *self._studio.engines]
+
+    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any]:
+        """Give visitors who do not speak Korean a TEXT that they can read, and all the choices in their language.
+
+        What they wrote or chose before the page was loaded anew stays.
+        """
+        language = visitors_language(request)
+        untouched = language != "ko" and text == EXAMPLES[0]
+        readable = next(one for one in EXAMPLES if one.isascii()) if untouched else gr.skip()
+        languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
+        return readable, self._engines(language, engine), languages
+
+    def _engines(self, language: Language, chosen: str | None) -> Any:
+        """Offer the lipsync engines that can draw now, where there are several, with the one that was CHOSEN.
+
+        The one that is set is offered even if it cannot: then the reason is shown, and visitors may take another.
+        """
+        setting = self._studio.settings.lipsync_engine
+        problems = {name: problem_of(engine) for name, engine in self._studio.engines.items()}
+        offered = [name for name, problem in problems.items() if problem is None or name == setting]
+        labels = [(ENGINES[name].in_language(language) if name in ENGINES else name) for name in (AUTO, *offered)]
+        problem = problems.get(setting)
+        return gr.update(
+            choices=list(zip(labels, (AUTO, *offered), strict=True)),
+            value=chosen if chosen in (AUTO, *offered) else setting,
+            info=problem and problem.in_language(language),
+            visible=len(offered) > 1,
+        )
+
+    def on_start(self, request: gr.Request) -> Any:
+        """Tell visitors who come early that models are being loaded."""
+        self._visited.set()
+        return (
+            gr.skip() if self._warm.is_set() else bar.at(WARMING.in_language(visitors_language(request)), 0, "warming")
+        )
+
+    async def until_warm(self) -> None:
+        """Return once everything is loaded."""
+        while not self._warm.is_set():
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def on_avatar(self, request: gr.Request, avatar: str | None, chosen: str | None) -> Any:
+        """Offer the resolutions of AVATAR, the largest first; the one that was CHOSEN stays, if there is it."""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        seen = self._visitors.for_page(request.request)
+        found = [pack.resolution for pack in seen.list() if pack.name == avatar]
+        return gr.update(choices=found, value=chosen if chosen in found else found[0]) if found else gr.skip()
+
+    def on_tts_engine(self, request: gr.Request, engine: str | None, chosen: str | None) -> Any:
+        """Offer the voices of ENGINE; the one that was CHOSEN stays, if it is one of them."""
+        voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
+        if engine is not None:
+            try:
+                voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
+            except PipelineError as error:  # the service cannot be asked; its default voice stays
+                logger.warning("no voices of %s: %s", engine, error)
+        return gr.update(choices=voices, value=chosen if chosen in {one for _, one in voices} else CUSTOM_VOICE)
+
+    def on_api(
+        self,
+        request: gr.Request,
+        text: str,
+        avatar: str | None,
+        resolution: str | None,
+        tts_engine: str | None,
+        tts_voice: str | None,
+        frame_skip: float,
+        engine: str | None,
+        language: str | None,
+    ) -> tuple[str, str, str]:
+        """Return the request that makes the same video, for curl, JavaScript and Python."""
+        url = str(request.request.base_url).rstrip("/") if request.request else ""
+        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip, engine, language)
+        return snippets(url, body, self._studio.settings.api_keys)
+
+    async def generate(
+        self,
+        request: gr.Request,
+        text: str,
+        avatar: str | None,
+        resolution: str | None,
+        tts_engine: str | None,
+        tts_voice: str | None,
+        frame_skip: float,
+        audio: str | None = None,
+        engine: str | None = None,
+        language: str | None = None,
+    ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
+        """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
+
+        With a recording, a text that is still one of the examples is not taken for what it says.
+        """
+        said = "" if audio and text in EXAMPLES else text
+        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip, engine, language)
+        reader = visitors_language(request)
+        task_id = ""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        root = request.request.scope.get("root_path", "")
+        studio = replace(self._studio, avatars=self._visitors.for_page(request.request))
+        try:
+            asked = await asyncio.to_thread(parse, body, studio, Path(audio) if audio else None)
+            async with aclosing(self._line.watch(asked, request.request)) as events:
+                async for task, event in events:
+                    if isinstance(event, Failed):
+                        raise event.error.afresh()
+                    task_id = task.id
+                    video = str(task.video) if isinstance(event, Done) else None
+                    told = to_json(event, task_id, reader, root)
+                    if isinstance(event, Done):  # Gradio's stream would break at line ends of Unicode's own
+                        told["text"] = "\n".join(event.text.splitlines())
+                    yield video, {**told, **bar.at_event(event, reader)}, task_id
+        except PipelineError as error:
+            failed = Failed(error)
+            yield None, {**to_json(failed, task_id, reader), **bar.at_event(failed, reader)}, task_id
+            # clients get it; the page has it at the bar, and need not show it twice
+            raise gr.Error(error.message.in_language(reader), visible=False, print_exception=False) from None
+
+    async def say(
+        self, request: gr.Request, text: str, *settings: Any
+    ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
+        """Make a video of an avatar that says a recording, the last but two of SETTINGS; see ``generate``."""
+        if settings[-3] is None:
+            language = visitors_language(request)
+            yield None, bar.at(WITHOUT_RECORDING.in_language(language), 1.0, "failed"), ""
+            return
+        async with aclosing(self.generate(request, text, *settings)) as stages:
+            async for stage in stages:
+                yield stage
+
+
+def _body(
+    text: str,
+    avatar: str | None,
+    resolution: str | None,
+    tts_engine: str | None,
+    tts_voice: str | None,
+    frame_skip: float,
+    engine: str | None,
+    language: str | None,
+) -> dict[str, Any]:
+    """Return a request as REST takes it."""
+    return {
+        "text": text,
+        "avatar": avatar or None,
+        "resolution": resolution,
+        "tts_engine": tts_engine,
+        **({} if tts_voice in (None, CUSTOM_VOICE) else {"tts_voice": tts_voice}),  # else the engine chooses
+        "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
+        "engine": engine,
+        **({"language": language} if language else {}),
+    }

@@ -1,0 +1,134 @@
+"""Every text of the page, in Korean and English; the browser's language says which of them is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from pipeline.engines.mesh.mesh_engine import MeshEngine
+from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
+from pipeline.engines.select import AUTO
+from pipeline.errors import Language, Message
+from pipeline.preparing.file_kinds import PICTURES, VIDEOS
+from pipeline.server.reply_language import language_of
+
+TITLE = "실시간 립싱크 아바타 / Real-time talking avatar"
+"""Of the window, where Gradio takes one text only."""
+WORDS = {
+    "title": Message("# 실시간 립싱크 아바타", "# Real-time talking avatar"),
+    "speak": Message("말하기", "Speak"),
+    "audio": Message("녹음", "Audio"),
+    "avatars": Message("아바타", "Avatars"),
+    "api": Message("API", "API"),
+    "text": Message("대사", "Text"),
+    "examples": Message("예문", "Examples"),
+    "generate": Message("생성", "Generate"),
+    "stop": Message("중지", "Stop"),
+    "recording": Message("녹음 파일", "Recording"),
+    "recording_help": Message(
+        "아바타가 이 목소리로 말합니다. 말한 그대로를 아래에 쓰면 입이 더 정확해집니다.",
+        "The avatar speaks with this voice. Write below what it says, and the lips follow more exactly.",
+    ),
+    "said": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
+    "choose": Message("아바타 고르기", "Choose an avatar"),
+    "settings": Message("설정", "Settings"),
+    "resolution": Message("해상도", "Resolution"),
+    "tts_engine": Message("음성 엔진", "Speech engine"),
+    "voice": Message("음성", "Voice"),
+    "frame_skip": Message("프레임 스킵", "Frame skip"),
+    "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
+    "engine": Message("입을 움직이는 방식", "How the mouth is moved"),
+    "language": Message("글의 언어", "Language of the text"),
+    "player": Message("재생", "Player"),
+    "status": Message("진행 상태", "Status"),
+    "length": Message("글자 수", "Length"),
+    "details": Message("자세히: 소리, 음소, 입 모양", "Details: sound, phonemes, mouths"),
+    "inspection": Message("소리와 입 모양", "Sound and mouth"),
+    "make_help": Message(
+        "5-15초 동안 카메라를 보고 입을 다문 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다. "
+        f"동영상({', '.join(VIDEOS)} 등)과 사진({', '.join(PICTURES)}, 움직이는 것도)을 받습니다.",
+        "Best is a clip of 5 to 15 seconds, looking at the camera, mouth closed. A clip of somebody talking works too, "
+        "and so does a photo. "
+        f"Videos ({', '.join(VIDEOS)}...) and pictures ({', '.join(PICTURES)}, also animated ones) are taken.",
+    ),
+    "clip": Message("영상이나 사진 (끌어다 놓기)", "Clip or photo (drop it here)"),
+    "webcam": Message("웹캠으로 찍기", "Film with the webcam"),
+    "faces": Message("찾은 얼굴", "Faces found"),
+    "face": Message("말할 얼굴", "The face that speaks"),
+    "face_help": Message(
+        "고르지 않으면 가운데 얼굴, 장면이 여럿이면 가장 긴 장면의 얼굴입니다.",
+        "If none is chosen: the one in the middle; where there are several shots, that of the longest.",
+    ),
+    "name": Message("아바타 이름", "Name of the avatar"),
+    "name_help": Message("글자, 숫자, -, _", "Letters, digits, - and _"),
+    "consent": Message(
+        "이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했습니다.",
+        "The person shown agreed to be made to speak as an avatar.",
+    ),
+    "make": Message("아바타 만들기", "Make the avatar"),
+    "try": Message("시험 문장", "Test sentence"),
+    "uploaded": Message("내가 만든 아바타", "Avatars that you made"),
+    "delete": Message("지우기", "Delete"),
+    "really_delete": Message("예, 지우기", "Yes, delete it"),
+    "keep": Message("그대로 두기", "Keep it"),
+    "api_help": Message(
+        "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](api/openapi.json)\n\n"
+        "다른 웹사이트의 JavaScript에서 부르려면 서버의 `ALLOWED_ORIGINS`에 그 사이트의 주소를 적어야 합니다.",
+        "Requests that make the same video with the settings chosen now. All of it is described at "
+        "[/api/openapi.json](api/openapi.json).\n\n"
+        "For JavaScript on another web site, name that site in `ALLOWED_ORIGINS` on the server.",
+    ),
+}
+_OURS = "page_"
+"""Begins every key, since Gradio has texts of its own under "audio" and the like."""
+I18N = gr.I18n(
+    ko={_OURS + key: message.ko for key, message in WORDS.items()},
+    en={_OURS + key: message.en for key, message in WORDS.items()},
+)
+AUTOMATIC = Message("자동", "Automatic")
+READY = Message("준비됨", "Ready")
+WARMING = Message("준비 중... 지금 시작해도 됩니다", "Getting ready... you can start already")
+WITHOUT_RECORDING = Message("녹음 파일을 먼저 올리거나 녹음해 주세요.", "Upload or record what is to be said first.")
+WAITING = Message("대기 중...", "Waiting...")
+STOPPING = Message("중지 중...", "Stopping...")
+STOPPED = Message("중지됨", "Stopped")
+ENGINES = {
+    AUTO: AUTOMATIC,
+    MeshEngine.name: Message("영상 속 입을 그대로 움직임", "The filmed mouth itself is moved"),
+    MuseTalkEngine.name: Message("신경망이 입을 새로 그림 (MuseTalk)", "A network draws a new mouth (MuseTalk)"),
+}
+"""What lipsync engines are called on the page."""
+BUNDLED = {
+    "talk_long": Message("남성 · 긴 클립", "Man, long clip"),
+    "talk_short": Message("남성 · 짧은 클립", "Man, short clip"),
+    "woman": Message("여성", "Woman"),
+}
+"""What the avatars that ship are called beside their portraits; others go by the name that they were given."""
+GONE = Message(
+    "아바타 '{gone}'은(는) 지워졌습니다. 이제 '{chosen}'이(가) 말합니다. 다시 눌러 주세요.",
+    "The avatar '{gone}' has been deleted. Now '{chosen}' speaks: press again.",
+)
+"""Where somebody has deleted the avatar that a page shows."""
+SURE = Message(
+    "아바타 **{name}**을(를) 지울까요? 되돌릴 수 없습니다.",
+    "Delete the avatar **{name}**? It cannot be brought back.",
+)
+TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, it is a pleasure to meet you.")
+
+
+def shown(key: str) -> Any:
+    """Return what Gradio's components take for a text that the browser is to show in its own language."""
+    return I18N(_OURS + key)
+
+
+def visitors_language(request: gr.Request) -> Language:
+    """Return the language of whoever made REQUEST: English where it is neither, as in the browser."""
+    return language_of(request.headers.get("accept-language"), "en")
+
+
+def in_browser(message: Message) -> str:
+    """Return a JavaScript expression whose value is MESSAGE in the browser's language."""
+    ko, en = (json.dumps(text, ensure_ascii=False) for text in (message.ko, message.en))
+    return f"(navigator.language.startsWith('ko') ? {ko} : {en})"

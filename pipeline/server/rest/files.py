@@ -1,0 +1,163 @@
+"""Sends results: finished ones with Range, and unless a client has them; growing ones from their start to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import stat
+from collections.abc import AsyncIterator
+from email.utils import parsedate
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from pipeline.core.growing_file import part_of
+from pipeline.errors import NotFound
+from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.server.connections import Stream, while_there
+from pipeline.video.remux import whole_copy
+
+CHUNK = 1 << 16
+"""Bytes."""
+_RANGE = re.compile("bytes=[ ]*(?=[0-9-]*[0-9])(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ ]*")
+_TAG = re.compile('"[^"]*"')
+_KEPT = ("etag", "last-modified", "cache-control", "accept-ranges")
+"""Headers that 304 has, too."""
+
+
+class BrokenOff(Exception):
+    """The task whose result was being sent died; the connection is closed so that nobody takes it for whole."""
+
+
+class BrokenOffFilter(logging.Filter):
+    """Drops the server's report of a BrokenOff: raising it is the only way to close a connection, and no fault."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether RECORD is about anything else."""
+        return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
+
+
+async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, request: Request) -> Response:
+    """Answer REQUEST with PATH, a file of TASK, finished or growing. Raises NotFound, and ClientDisconnect.
+
+    A growing file has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
+    finished file will have. Where not even its first byte is there, the answer waits for it.
+    """
+    growing = await while_there(request, _begun(path, task, book))
+    if growing is None:
+        return file_response(path, media_type, request)
+    headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
+    if request.method == "HEAD":
+        growing.close()
+        return Response(media_type=media_type, headers=headers)
+    return Stream(_follow(growing, path, task), media_type=media_type, headers=headers)
+
+
+async def whole_response(task: Task, book: TaskBook, request: Request) -> Response:
+    """Answer REQUEST with the video of TASK in one piece, to be kept, once it is finished.
+
+    Raises NotFound, and ClientDisconnect.
+    """
+    await while_there(request, _finished(task, book))
+    path = await asyncio.to_thread(whole_copy, task.video, task.whole) if task.video.exists() else task.video
+    response = file_response(path, "video/mp4", request)
+    response.headers["Content-Disposition"] = "attachment"  # without a name: the page gives it one
+    return response
+
+
+def file_response(path: Path, media_type: str, request: Request) -> Response:
+    """Answer REQUEST with a finished file: whole, the ranges asked for, or that it has not changed. Raises NotFound."""
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
+        raise NotFound(
+            f"파일이 없습니다: {path.name}. 결과는 정해진 시간 동안만 보관됩니다. 다시 생성하세요.",
+            f"There is no such file: {path.name}. Results are kept for a limited time; make it again.",
+        )
+    return unless_known(FileResponse(path, media_type=media_type, stat_result=found), request)
+
+
+def bytes_response(content: bytes, media_type: str, source: Path, request: Request) -> Response:
+    """Answer REQUEST with CONTENT, which changes when SOURCE does, as ``file_response`` does with a file.
+
+    Of several ranges that are asked for at once it sends the whole, as a server may (RFC 9110, 14.2).
+    """
+    stamp = FileResponse(source, stat_result=source.stat()).headers
+    headers = {name: stamp[name] for name in ("etag", "last-modified")}
+    headers |= {"accept-ranges": "bytes", "cache-control": "no-cache"}
+    known = unless_known(Response(content, media_type=media_type, headers=headers), request)
+    condition = request.headers.get("if-range")
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    if known.status_code != 200 or asked is None or (condition is not None and condition not in headers.values()):
+        return known
+    first, last = asked["first"], asked["last"]
+    start = int(first) if first else max(0, len(content) - int(last or 0))
+    end = min(int(last) + 1 if first and last else len(content), len(content))
+    if start >= end:
+        wrong = first and last and int(first) > int(last)  # no range at all, so passed over
+        nothing = {**headers, "content-range": f"bytes */{len(content)}"}
+        return known if wrong else Response(status_code=416, headers=nothing)
+    headers["content-range"] = f"bytes {start}-{end - 1}/{len(content)}"
+    return Response(content[start:end], 206, media_type=media_type, headers=headers)
+
+
+def unless_known(response: Response, request: Request) -> Response:
+    """Return RESPONSE, or 304 where REQUEST says that its client has just this (If-None-Match, If-Modified-Since).
+
+    RESPONSE has the headers ETag and Last-Modified.
+    """
+    named = request.headers.getlist("if-none-match")
+    since = parsedate(request.headers.get("if-modified-since", ""))
+    if named:
+        known = "*" in named or response.headers["etag"] in _TAG.findall(",".join(named))
+    else:
+        changed = parsedate(response.headers["last-modified"])
+        known = since is not None and changed is not None and since >= changed
+    if not known:
+        return response
+    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    return Response(status_code=304, headers=kept)
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+async def _finished(task: Task, book: TaskBook) -> None:
+    """Return as soon as the video of TASK is there, or is not made any more."""
+    with task.grown.waiting() as news:
+        while not task.video.exists() and book.get(task.id) is not None:
+            await news.wait()
+            news.clear()
+
+
+async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
+    """Open the growing file that will be PATH as soon as it is there; return None where it does not grow any more."""
+    with task.grown.waiting() as news:
+        while (growing := _open(part_of(path))) is None and not path.exists() and book.get(task.id) is not None:
+            await news.wait()
+            news.clear()
+    return growing
+
+
+async def _follow(growing: BinaryIO, path: Path, task: Task) -> AsyncIterator[bytes]:
+    """Yield the bytes of the growing file of TASK that will be PATH; raise BrokenOff when it is given up."""
+    with growing, task.grown.waiting() as news:
+        while True:
+            news.clear()
+            done = not part_of(path).exists()  # asked before reading: what is read after that is the rest
+            while chunk := growing.read(CHUNK):
+                yield chunk
+            if done:
+                break
+            await news.wait()
+    if not path.exists():
+        raise BrokenOff(path.name)

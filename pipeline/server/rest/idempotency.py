@@ -1,0 +1,55 @@
+"""Requests that are sent twice, as after a line that broke: an Idempotency-Key gives the task of the first one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
+
+from pipeline.errors import BadRequest, Conflict
+from pipeline.jobs.tasks import Task, TaskBook
+
+_KEY = re.compile("[!-~]{1,255}")
+
+
+class Repeats:
+    """The tasks whose clients gave a key, as long as BOOK remembers them."""
+
+    def __init__(self, book: TaskBook) -> None:
+        self._book = book
+        self._tasks: dict[tuple[str, str], tuple[bytes, Task]] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def join(self, caller: str, key: str, body: object, make: Callable[[], Awaitable[Task]]) -> Task:
+        """Return the task that CALLER asked for under KEY with the same BODY (decoded JSON), or else what MAKE gives.
+
+        Raises BadRequest for what is no key, Conflict for one that came with another body, and whatever MAKE raises;
+        then the key stays free.
+        """
+        if not _KEY.fullmatch(key):
+            raise BadRequest(
+                "Idempotency-Key: 1자에서 255자까지의 ASCII 글자여야 합니다 (공백 제외).",
+                "Idempotency-Key: must be 1 to 255 characters of ASCII, without blanks.",
+            )
+        name = caller, key
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:  # the same request twice at once is one task, too
+            before = self._tasks.get(name)
+            if before is not None and self._remembered(before[1]):
+                if before[0] != digest:
+                    raise Conflict(
+                        "Idempotency-Key: 이 키는 다른 요청에 이미 쓰였습니다. 새 키를 쓰세요.",
+                        "Idempotency-Key: this key came before with another body. Use a new one.",
+                    )
+                return before[1]
+            task = await make()
+            self._tasks = {one: kept for one, kept in self._tasks.items() if self._remembered(kept[1])}
+            self._tasks[name] = digest, task
+            return task
+
+    def _remembered(self, task: Task) -> bool:
+        return self._book.find(task.id) is task

@@ -1,0 +1,44 @@
+"""Draws the pictures of finished tasks that ``pipeline.tools.inspect`` makes, when somebody asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+from pipeline.core.cancel import CancelToken
+from pipeline.core.child_process import run
+from pipeline.core.growing_file import part_of
+from pipeline.errors import NotFound
+from pipeline.jobs.tasks import TaskBook, is_task_id
+
+
+class Inspector:
+    """Draws one picture at a time, beside the results in BOOK; SECONDS is how long one may take, 0 sets no limit."""
+
+    def __init__(self, book: TaskBook, seconds: float) -> None:
+        self._book = book
+        self._seconds = seconds
+        self._drawing = asyncio.Lock()
+
+    async def picture_of(self, task_id: str) -> Path:
+        """Return the PNG of a finished task; cancelled, it draws no further.
+
+        Raises NotFound, BadClip, RenderFailed, TookTooLong.
+        """
+        if not is_task_id(task_id) or not self._book.files_of(task_id).video.is_file():
+            raise NotFound(
+                f"끝난 작업이 아니거나 결과가 지워졌습니다: {task_id:.40}",
+                f"There is no such finished task, or its results are gone: {task_id:.40}",
+            )
+        task = self._book.files_of(task_id)
+        async with self._drawing:
+            if not task.inspection.is_file():
+                arguments = [str(task.video.resolve()), f"--out={task.inspection.resolve()}", "--json"]
+                try:
+                    async with aclosing(run("pipeline.tools.inspect", arguments, CancelToken(), self._seconds)) as told:
+                        async for _ in told:
+                            pass
+                finally:
+                    part_of(task.inspection).unlink(missing_ok=True)
+        return task.inspection

@@ -1,0 +1,415 @@
+"""The REST API that API.md documents, with task ids, progress, cancelling and resuming added."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute
+
+from pipeline.avatars.portrait import Stills
+from pipeline.core.gpu import Gpu
+from pipeline.engines.select import problem_of
+from pipeline.errors import (
+    BadRequest,
+    Cancelled,
+    Language,
+    Message,
+    NotAllowed,
+    NotFound,
+    PipelineError,
+    QueueFull,
+)
+from pipeline.jobs.events import Done, Failed, to_json
+from pipeline.jobs.history import Told
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import Task, TaskBook, is_task_id
+from pipeline.jobs.uploads import Uploads
+from pipeline.server.access import is_ours, key_of, path_of
+from pipeline.server.connections import Stream, while_there
+from pipeline.server.gradio.queue import RenderQueue
+from pipeline.server.metrics import Metrics
+from pipeline.server.reply_language import language_of
+from pipeline.server.rest import schema
+from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.event_stream import PING, event_text
+from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
+from pipeline.server.rest.idempotency import Repeats
+from pipeline.server.rest.inspector import Inspector
+from pipeline.server.visitors import Visitors
+from pipeline.settings import listed
+
+logger = logging.getLogger(__name__)
+
+CARD = "/assets/card.jpg"
+"""Address of the picture that is shown where the page's address is shared."""
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body."""
+PING_SECONDS = 15.0
+"""A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
+_EVENT_NUMBER = re.compile("[0-9]{1,9}")
+
+ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Api:
+    """The endpoints, and what they share."""
+
+    studio: Studio
+    line: RenderQueue
+    book: TaskBook
+    gpu: Gpu
+    metrics: Metrics
+    repeats: Repeats
+    uploads: Uploads
+    visitors: Visitors
+    making: AvatarApi
+    inspector: Inspector
+    stills: Stills
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess,
+        and of what the page shows of the avatars.
+        """
+        keys = listed(self.studio.settings.api_keys)
+
+        def has_key(request: Request) -> None:
+            if key_of(request.headers, keys) is None:
+                raise NotAllowed
+
+        # the second only describes what the first asks for
+        locks = [Depends(has_key), Security(HTTPBearer(auto_error=False))] if keys else []
+        rest = APIRouter(dependencies=locks, responses=schema.problems(*([401] if keys else []), 403))
+        rest.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
+        rest.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"], **schema.STREAM)
+        rest.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"], **schema.LIPSYNC)
+        rest.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
+        rest.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
+        rest.add_api_route("/api/v2/tasks/{task_id}/inspect.png", self.inspection, **schema.INSPECTION)
+        rest.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
+        rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
+        rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
+        rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
+        rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
+        rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
+        rest.add_api_route("/metrics", self.measured, **schema.METRICS)
+        results = APIRouter()
+        for path, endpoint, shape in (
+            ("/video/{task_id}.mp4", self.video, schema.VIDEO),
+            ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
+            ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
+            ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
+            ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
+            (CARD, self.card, {"include_in_schema": False}),
+        ):
+            results.add_api_route(path, endpoint, **shape)
+            results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        described = cache(lambda: schema.described([*rest.routes, *results.routes]))
+        for path in ("/api/openapi.json", "/openapi.json"):  # the latter is where Gradio's framework would describe all
+            rest.add_api_route(path, described, include_in_schema=False)
+        return [*rest.routes, *results.routes]
+
+    def status(self, request: Request) -> dict[str, Any]:
+        """Tell whether videos can be made, with which avatars, voices and engines."""
+        avatars = [pack.id for pack in self.visitors.for_rest(request).list()]
+        voices = [engine.name for engine in self.studio.tts.values() if engine.available()]
+        engine = self.studio.engine
+        problem = problem_of(engine)
+        return {
+            "status": "ok",
+            "models_loaded": bool(avatars and voices and problem is None),
+            "available_avatars": avatars,
+            "tts_engines": voices,
+            "lipsync": {
+                "engine": engine.name,
+                "engines": [one.name for one in self.studio.engines.values() if problem_of(one) is None],
+                "problem": problem and problem.in_language(_language(request)),
+                "notes": list(engine.notes),
+                "encoder": self.studio.encoder(engine, 1280, 720).name,
+            },
+        }
+
+    def avatars(self, request: Request) -> dict[str, Any]:
+        """List every avatar in every resolution."""
+        ours, packs = self.uploads.names(), self.visitors.for_rest(request).list()
+        return {
+            "avatars": [
+                {"id": pack.id, "name": pack.id, "path": pack.path, "uploaded": pack.name in ours} for pack in packs
+            ]
+        }
+
+    def queue_status(self) -> dict[str, Any]:
+        """Tell how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
+        return {
+            "queue_size": self.line.waiting(),
+            "is_processing": self.line.busy(),
+            "gpu_memory": self.gpu.memory().to_json(),
+        }
+
+    async def stream(self, request: Request) -> Response:
+        """Make a video, telling each stage as a server-sent event."""
+        return self._sse(await self._join(request), 0, request)
+
+    async def lipsync(self, request: Request) -> Response:
+        """Make a video and answer when it is done."""
+        language = _language(request)
+        task = await self._join(request)
+        last = await while_there(request, self._end_of(task))
+        if isinstance(last, Done):
+            return JSONResponse(_reply(to_json(last, task.id, language, _root(request))))
+        body = {"success": False, "error": last.error.message.in_language(language), "task_id": task.id}
+        return JSONResponse(body, last.error.status)
+
+    async def _end_of(self, task: Task) -> Done | Failed:
+        """Listen to TASK until its end."""
+        async with aclosing(self.line.listen(task, 0, PING_SECONDS)) as events:
+            async for told in events:
+                if told is not None and isinstance(told.event, Done | Failed):
+                    return told.event
+        raise RuntimeError("a task's history ended without a result")
+
+    def task(self, task_id: str, request: Request) -> dict[str, Any]:
+        """Tell how far a task is, or how it ended."""
+        task = self._known(task_id)
+        language, root = _language(request), _root(request)
+        told = task.history.told
+        place = self.line.place(task.id)
+        last = to_json(told[-1].event, task.id, language, root) if told else {}
+        stages: dict[str, float] = {}
+        for one in told:
+            event = to_json(one.event, task.id, language)
+            stages.setdefault(event.get("stage", event["type"]), round(one.at, 3))
+        return {
+            "success": True,
+            "video_url": root + task.video_url,
+            "error": None,
+            "message": "",
+            **{key: value for key, value in last.items() if key not in ("type", "stage", "success")},
+            "task_id": task.id,
+            "state": "queued" if place else _state(told),
+            "position": place and place.position,
+            "eta": place and place.eta and round(place.eta, 3),
+            "stages": [{"stage": stage, "at": at} for stage, at in stages.items()],
+            "events_url": f"{root}/api/v2/tasks/{task.id}/events",
+        }
+
+    def events(self, task_id: str, request: Request) -> Response:
+        """Go on telling what becomes of a task: after the event that Last-Event-ID numbers, or from its start."""
+        task = self._known(task_id)
+        after = request.headers.get("last-event-id", "") or "0"
+        if not _EVENT_NUMBER.fullmatch(after):
+            raise BadRequest("Last-Event-ID: 이벤트 번호여야 합니다.", "Last-Event-ID: must be the number of an event.")
+        last = task.history.last
+        if task.history.ended and last is not None and int(after) >= last.number:
+            return Response(status_code=204)  # the answer that keeps an EventSource from asking again
+        return self._sse(task, int(after), request)
+
+    async def inspection(self, task_id: str, request: Request) -> Response:
+        """Draw what was said in a finished video and what its mouth did: waveform, phonemes, opening, mouths, times."""
+        return file_response(await while_there(request, self.inspector.picture_of(task_id)), "image/png", request)
+
+    async def cancel(self, task_id: str) -> dict[str, Any]:
+        """Stop a task, or the making of an avatar, that waits or runs."""
+        if self.making.cancel(task_id):
+            return {"success": True, "task_id": task_id, "state": "running"}
+        state = await self.line.cancel(task_id)
+        return {"success": True, "task_id": task_id, "state": state}
+
+    def measured(self) -> Response:
+        """Tell what the server measures of itself, in Prometheus' text format."""
+        return PlainTextResponse(self.metrics.text(), media_type=METRICS_TYPE)
+
+    async def video(self, task_id: str, request: Request) -> Response:
+        """Send a video: finished, with Range; or while it is being made, from its start.
+
+        With ``?download=1`` it comes finished and in one piece, to be kept.
+        """
+        task = self._results_of(task_id)
+        if request.query_params.get("download", "0") not in ("", "0"):
+            return await whole_response(task, self.book, request)
+        return await growing_response(task.video, "video/mp4", task, self.book, request)
+
+    async def captions(self, task_id: str, request: Request) -> Response:
+        """Send the captions of a video, which grow as it does; a recording whose text nobody knows has none."""
+        task = self._results_of(task_id)
+        return await growing_response(task.captions, "text/vtt", task, self.book, request)
+
+    def audio(self, task_id: str, request: Request) -> Response:
+        """Send the speech of a video."""
+        return file_response(self._results_of(task_id).audio, "audio/wav", request)
+
+    def idle(self, avatar: str, request: Request) -> Response:
+        """Send the clip of an avatar ("talk_long_720p"), silent and with its mouth closed, to be shown between videos.
+
+        A video shows it from its first picture on, round and round; where one ends, the clip can go on.
+        """
+        name, _, resolution = avatar.rpartition("_")
+        pack = self.visitors.for_rest(request).find(name, resolution)
+        return bytes_response(self.studio.avatars.load(pack).video, "video/mp4", pack, request)
+
+    def first_picture(self, avatar: str, request: Request) -> Response:
+        """Send the first picture of an avatar's clip ("talk_long"), small, to be shown before the clip is there."""
+        picture, pack = self.stills.first(avatar, self.visitors.for_rest(request))
+        return bytes_response(picture, "image/jpeg", pack, request)
+
+    def card(self, request: Request) -> Response:
+        """Send the picture that is shown where the page's address is shared."""
+        picture, pack = self.stills.card(self.visitors.shipped())
+        return bytes_response(picture, "image/jpeg", pack, request)
+
+    def _results_of(self, task_id: str) -> Task:
+        if not is_task_id(task_id):
+            raise NotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
+        return self.book.get(task_id) or self.book.files_of(task_id)
+
+    def _known(self, task_id: str) -> Task:
+        task = self.book.find(task_id)
+        if task is None:
+            raise NotFound(
+                f"작업을 찾을 수 없습니다: {task_id:.40}. 작업은 결과와 함께 정해진 시간 동안만 보관됩니다.",
+                f"There is no such task: {task_id:.40}. Tasks are kept for a limited time, like their results.",
+            )
+        return task
+
+    async def _join(self, request: Request) -> Task:
+        """Check a request and put it in the line; whatever is wrong with it is answered as plain JSON."""
+        body = await _json_body(request)
+        key = request.headers.get("idempotency-key")
+
+        async def join() -> Task:
+            studio = replace(self.studio, avatars=self.visitors.for_rest(request))
+            asked = await run_in_threadpool(parse, body, studio)
+            grace = 0.0 if key is None else self.studio.settings.resume_seconds
+            return await self.line.join(asked, grace, request)
+
+        if key is None:
+            return await join()
+        return await self.repeats.join(request.headers.get("authorization", ""), key, body, join)
+
+    def _sse(self, task: Task, after: int, request: Request) -> Response:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        text = sse(self.line.listen(task, after, PING_SECONDS), task.id, _language(request), _root(request))
+        return Stream(text, media_type="text/event-stream", headers=headers)
+
+
+async def sse(
+    events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
+) -> AsyncIterator[str]:
+    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none.
+
+    ROOT: see ``to_json``.
+    """
+    async with aclosing(events):
+        async for told in events:
+            if told is None:
+                yield PING
+            else:
+                yield event_text({**to_json(told.event, task_id, language, root), "id": told.number}, told.number)
+
+
+def _state(told: list[Told]) -> str:
+    """Return the state of a task that does not wait."""
+    last = told[-1].event if told else None
+    if isinstance(last, Failed):
+        return "cancelled" if isinstance(last.error, Cancelled) else "failed"
+    return "done" if isinstance(last, Done) else "running"
+
+
+def _reply(done: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of the synchronous call, made from the last event of the other."""
+    copied = ("task_id", "text", "video_path", "video_url", "audio_url", "captions_url", "audio_duration")
+    return {"success": True, **{key: done[key] for key in copied}, "elapsed": done["elapsed"]["total"]}
+
+
+async def _json_body(request: Request) -> Any:
+    """Return the decoded body of REQUEST. Raises BadRequest."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BadRequest(
+                f"요청 본문이 너무 큽니다 (최대 {MAX_BODY >> 10} KiB).",
+                f"The body is too large (at most {MAX_BODY >> 10} KiB).",
+            )
+    try:
+        return json.loads(bytes(body))
+    except (ValueError, RecursionError):
+        raise BadRequest("요청 본문이 올바른 JSON(UTF-8)이 아닙니다.", "The body is not valid JSON in UTF-8.") from None
+
+
+def exception_handlers() -> dict[Any, ExceptionHandler]:
+    """Return what turns errors into answers of the documented shape."""
+
+    async def on_pipeline_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, PipelineError)
+        if error.status >= 500:
+            logger.warning("%s %s: %s", request.method, request.url.path, error)
+        return _error(error, _language(request))
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if not is_ours(path_of(request.scope)):
+            return await http_exception_handler(request, error)
+        message = _HTTP_MESSAGES.get(error.status_code, Message(str(error.detail), str(error.detail)))
+        body = {"success": False, "error": message.in_language(_language(request))}
+        return JSONResponse(body, error.status_code, headers=error.headers)
+
+    async def on_bug(request: Request, error: Exception) -> Response:
+        if not is_ours(path_of(request.scope)):
+            return PlainTextResponse("Internal Server Error", 500)
+        return _error(PipelineError("서버 내부 오류가 발생했습니다.", "Internal server error."), _language(request))
+
+    async def on_client_gone(request: Request, error: Exception) -> Response:
+        return _error(Cancelled(), _language(request))  # nobody reads it
+
+    return {
+        PipelineError: on_pipeline_error,
+        HTTPException: on_http_error,
+        ClientDisconnect: on_client_gone,
+        Exception: on_bug,
+    }
+
+
+_HTTP_MESSAGES = {
+    404: Message("그런 주소는 없습니다.", "There is no such address."),
+    405: Message("이 주소에서는 사용할 수 없는 HTTP 메서드입니다.", "This address does not take that HTTP method."),
+}
+
+
+def _error(error: PipelineError, language: Language) -> JSONResponse:
+    headers = {}
+    if isinstance(error, QueueFull):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if isinstance(error, NotAllowed):
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"success": False, "error": error.message.in_language(language)}
+    return JSONResponse(body, error.status, headers=headers)
+
+
+def _root(request: Request) -> str:
+    """Return the path under which whoever made REQUEST sees the server; "" where that is its root."""
+    root: str = request.scope.get("root_path", "")
+    return root
+
+
+def _language(request: Request) -> Language:
+    return language_of(request.headers.get("accept-language"))

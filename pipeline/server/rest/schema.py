@@ -1,0 +1,433 @@
+"""The shapes of what REST takes and answers, for its OpenAPI description.
+
+Requests are read by ``pipeline.jobs.request``, whose messages are written for people; these only describe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute
+
+from pipeline.avatars.store import RESOLUTIONS
+from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.preparing.file_kinds import PICTURES, VIDEOS
+from pipeline.tts.speech_engine import CUSTOM_VOICE
+
+TITLE = "Realtime interview avatar"
+VERSION = "2"
+"""Of the API, as in its addresses."""
+TaskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Seconds = Annotated[float, Field(ge=0)]
+Url = Annotated[str, Field(pattern="^/")]
+
+
+class _Shape(BaseModel):
+    """A JSON object; fields that are not described may be added by later versions."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class LipsyncBody(_Shape):
+    """What to say, and who says it; ``avatar`` or ``avatar_path`` is required."""
+
+    text: str = Field(min_length=1, description="What to say, up to MAX_TEXT characters.")
+    avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
+    avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
+    resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
+    frame_skip: int | None = Field(None, ge=1, le=MAX_FRAME_SKIP, description="The mouth is solved every n-th frame.")
+    engine: str | None = Field(
+        None, description="Who moves the mouth: mesh, musetalk or auto, the best that can; LIPSYNC_ENGINE if left out."
+    )
+    tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
+    tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
+    language: str | None = Field(None, description="The language of the text, such as ko, en or fr; seen if left out.")
+
+
+class Problem(_Shape):
+    """Any error."""
+
+    success: Literal[False]
+    error: str = Field(min_length=1, description="One sentence for people, Korean or English.")
+
+
+class Lipsync(_Shape):
+    """Who moves the mouths."""
+
+    engine: str = Field(description="Who does for a request that does not say.")
+    engines: list[str] = Field(description="Who can, now.")
+    problem: str | None = Field(description="Why ``engine`` cannot now; null where it can.")
+    notes: list[str] = Field(description="How ``engine`` runs: what was tried to be faster, and what came of it.")
+    encoder: str = Field(description="Who encodes its 720p videos: x264, or nvenc, an NVIDIA card's own encoder.")
+
+
+class Status(_Shape):
+    """What there is."""
+
+    status: Literal["ok"]
+    models_loaded: bool
+    available_avatars: list[str]
+    tts_engines: list[str]
+    lipsync: Lipsync
+
+
+class AvatarFile(_Shape):
+    """One avatar in one resolution."""
+
+    id: str
+    name: str
+    path: str
+    uploaded: bool = Field(description="Whether it was made from an upload, so that it can be deleted.")
+
+
+class Avatars(_Shape):
+    """Every avatar in every resolution."""
+
+    avatars: list[AvatarFile]
+
+
+_KINDS = f"A video ({', '.join(VIDEOS)}...) or picture ({', '.join(PICTURES)}), up to MAX_UPLOAD MiB."
+
+
+class AvatarForm(_Shape):
+    """A clip or photo, and what is to be made of it."""
+
+    file: bytes = Field(description=_KINDS)
+    name: str = Field(description="What it is to be called: letters, digits, - and _, 64 at most; not taken yet.")
+    consent: Literal["true"] = Field(description="That the person shown agreed to be made to speak.")
+    face: str = Field("center", description="center, largest, or a number counted from the left.")
+    start: Seconds | None = Field(None, description="Where the part to use begins.")
+    end: Seconds | None = Field(None, description="Where it ends.")
+    resolutions: str = Field("all", description=f"{', '.join(RESOLUTIONS)}; separated by commas.")
+    background: str = Field("e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="Behind what is transparent, RRGGBB.")
+
+
+class FacesForm(_Shape):
+    """A clip or photo, and the part of it to look at."""
+
+    file: bytes = Field(description=_KINDS)
+    start: Seconds | None = None
+    end: Seconds | None = None
+    background: str = Field("e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="Behind what is transparent, RRGGBB.")
+
+
+class Face(_Shape):
+    """Where a face is, in pixels of the picture."""
+
+    number: Annotated[int, Field(ge=1)]
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class FoundFaces(_Shape):
+    """The faces that a clip shows, left to right."""
+
+    success: Literal[True]
+    faces: list[Face]
+    picture: str = Field(pattern="^data:image/jpeg;base64,", description="Where they are, with their numbers.")
+
+
+class Deleted(_Shape):
+    """What was deleted."""
+
+    success: Literal[True]
+    deleted: list[str]
+
+
+class AvatarStage(_Shape):
+    """How far the making of an avatar is; position where it waits, progress (0..1) where it does not."""
+
+    type: Literal["status"]
+    task_id: TaskId
+    stage: Literal["queued", "reading", "faces", "measuring", "mouth", "writing"]
+    message: str
+
+
+class AvatarDone(_Shape):
+    """An avatar that is there, in every resolution of ids; report: what its clip is like, in sentences."""
+
+    type: Literal["done"]
+    task_id: TaskId
+    message: str
+    avatar: str
+    ids: list[str]
+    report: list[str]
+
+
+class _Failure(_Shape):
+    """What every event of something that failed carries."""
+
+    type: Literal["error"]
+    task_id: TaskId
+    success: Literal[False]
+    error: str
+    message: str
+    status: int
+    retryable: bool
+    cancelled: bool
+
+
+class AvatarFailed(_Failure):
+    """An avatar that could not be made."""
+
+
+AvatarEvent = AvatarStage | AvatarDone | AvatarFailed
+"""What the data of a server-sent event holds while an avatar is made."""
+
+
+class DeviceMemory(_Shape):
+    """MB of the graphics card; null where there is none."""
+
+    total: int | None
+    used: int | None
+    free: int | None
+
+
+class QueueStatus(_Shape):
+    """How busy the server is."""
+
+    queue_size: Annotated[int, Field(ge=0)]
+    is_processing: bool
+    gpu_memory: DeviceMemory
+
+
+class Video(_Shape):
+    """A finished video."""
+
+    success: Literal[True]
+    task_id: TaskId
+    text: str
+    video_path: str
+    video_url: Url
+    audio_url: Url
+    captions_url: Url | None
+    audio_duration: Seconds
+    elapsed: Seconds
+
+
+class Stage(_Shape):
+    """A stage that a task has reached, and when: seconds after it was asked for."""
+
+    stage: Literal["queued", "tts", "tts_done", "lipsync", "done", "error"]
+    at: Seconds
+
+
+class TaskState(_Shape):
+    """How far a task is. What its last event carried (result addresses, progress, error) is here as well."""
+
+    success: Literal[True]
+    task_id: TaskId
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    position: int | None = Field(description="1 is next; null unless it waits.")
+    eta: float | None = Field(description="Seconds until it is done; null where nobody knows.")
+    stages: list[Stage]
+    events_url: Url
+    video_url: Url
+    error: str | None = Field(description="Why it failed.")
+    message: str
+
+
+class _Event(_Shape):
+    """What every event carries."""
+
+    task_id: TaskId
+    id: Annotated[int, Field(ge=1)]
+
+
+class StatusEvent(_Event):
+    """A stage that was reached, or how far it is: with position and eta, addresses, times, or progress."""
+
+    type: Literal["status"]
+    stage: Literal["queued", "tts", "tts_done", "lipsync"]
+    message: str
+
+
+class DoneEvent(_Event):
+    """The end of a task: its video."""
+
+    type: Literal["done"]
+    text: str
+    video_url: Url
+    video_path: str
+    audio_url: Url
+    captions_url: Url | None
+    audio_duration: Seconds
+    elapsed: dict[Literal["tts", "lipsync", "total"], Seconds]
+
+
+class ErrorEvent(_Event, _Failure):
+    """The end of a task that failed or was cancelled."""
+
+
+TaskEvent = StatusEvent | DoneEvent | ErrorEvent
+"""What the data of a server-sent event holds."""
+
+
+class Stopped(_Shape):
+    """A task that was stopped, and what it was."""
+
+    success: Literal[True]
+    task_id: TaskId
+    state: Literal["queued", "running"]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of errors with STATUSES, all of one shape."""
+    why = {
+        400: "Something in the request is wrong; the message names it.",
+        401: "No key came with the request.",
+        403: "A web site asks that is not allowed to; or what came with the program is to be deleted.",
+        404: "There is no such thing.",
+        408: "The body of the request comes too slowly.",
+        409: "The Idempotency-Key came before with another body, or the name is taken.",
+        500: "Something inside went wrong.",
+        503: "An engine cannot work now, the queue is full (then with Retry-After), or the task was cancelled.",
+    }
+    return {status: {"model": Problem, "description": why[status]} for status in statuses}
+
+
+def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Return the OpenAPI description of ROUTES."""
+    description = get_openapi(title=TITLE, version=VERSION, routes=routes, separate_input_output_schemas=False)
+    for path in description["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)  # FastAPI's own: requests are checked by nobody but us
+    schemas = description["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for model in (LipsyncBody, AvatarForm, FacesForm, *get_args(TaskEvent), *get_args(AvatarEvent)):
+        schemas[model.__name__] = model.model_json_schema()
+    return description
+
+
+def _header(name: str, meaning: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+
+
+def _content(media_type: str, meaning: str, binary: bool = False) -> dict[str, Any]:
+    shape = {"type": "string", "format": "binary"} if binary else {"type": "string"}
+    return {"description": meaning, "content": {media_type: {"schema": shape}}}
+
+
+_ASKED: dict[str, Any] = {
+    "parameters": [
+        _header("Idempotency-Key", "Sent again with the same body, it gives the same task."),
+        _header("Accept-Language", "en gives messages in English."),
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LipsyncBody"}}},
+    },
+}
+
+
+def _sse(events: Any, last: str, **more: Any) -> dict[str, Any]:
+    """Describe a stream of EVENTS (a union of shapes), and what each carries beside its data."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(events)]},
+    }
+    event = {"type": "object", "required": [*more, "data"], "properties": {**more, "data": data}}
+    return {
+        "description": f"Server-sent events, each of this shape; the last is {last}.",
+        "content": {"text/event-stream": {"schema": event}},
+    }
+
+
+def _form(shape: type[_Shape]) -> dict[str, Any]:
+    """Describe a request that brings a form of SHAPE."""
+    content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
+    language = _header("Accept-Language", "en gives messages in English.")
+    return {"parameters": [language], "requestBody": {"required": True, "content": content}}
+
+
+_NUMBER = {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "To be sent back as Last-Event-ID."}
+_SSE = _sse(TaskEvent, "a DoneEvent or an ErrorEvent", id=_NUMBER)
+_FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The part of it that Range asked for."},
+    304: {"description": "It is still what If-None-Match or If-Modified-Since named."},
+    416: {"description": "It has no such part."},
+}
+
+# what each route is described with, beside its own sentence
+STREAM: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {200: _SSE, **problems(400, 404, 408, 409, 500, 503)},
+    "openapi_extra": _ASKED,
+}
+LIPSYNC: dict[str, Any] = {
+    "response_model": Video,
+    "responses": problems(400, 404, 408, 409, 500, 503),
+    "openapi_extra": _ASKED,
+}
+TASK: dict[str, Any] = {"response_model": TaskState, "responses": problems(404)}
+EVENTS: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {200: _SSE, 204: {"description": "Nothing is left to tell."}, **problems(400, 404)},
+    "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
+}
+INSPECTION: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {
+        200: _content("image/png", "The picture.", binary=True),
+        **_FILE_ANSWERS,
+        **problems(400, 404, 500),
+    },
+}
+CANCEL: dict[str, Any] = {"response_model": Stopped, "responses": problems(404)}
+MAKE_AVATAR: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {
+        200: _sse(AvatarEvent, "an AvatarDone or an AvatarFailed"),
+        **problems(400, 408, 409, 500, 503),
+    },
+    "openapi_extra": _form(AvatarForm),
+}
+FACES: dict[str, Any] = {
+    "response_model": FoundFaces,
+    "responses": problems(400, 408, 500, 503),
+    "openapi_extra": _form(FacesForm),
+}
+DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}
+METRICS: dict[str, Any] = {
+    "response_class": PlainTextResponse,
+    "responses": {200: _content("text/plain", "Prometheus' text format.")},
+}
+VIDEO: dict[str, Any] = {
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "download",
+                "in": "query",
+                "required": False,
+                "description": "1 waits for the end, and gives a copy in one piece that tells its length.",
+                "schema": {"type": "string", "enum": ["0", "1"]},
+            }
+        ]
+    },
+    "response_class": FileResponse,
+    "responses": {200: _content("video/mp4", "The video.", binary=True), **_FILE_ANSWERS, **problems(404)},
+}
+IDLE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 404)},
+}
+FIRST_PICTURE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: _content("image/jpeg", "The picture.", binary=True), **problems(400, 404)},
+}
+CAPTIONS: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("text/vtt", "The captions."), **_FILE_ANSWERS, **problems(404)},
+}
+AUDIO: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("audio/wav", "The speech.", binary=True), **_FILE_ANSWERS, **problems(404)},
+}

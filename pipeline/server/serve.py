@@ -1,0 +1,202 @@
+"""Starts the server: page and REST on one port, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from types import FrameType
+
+from fastapi import FastAPI
+from gradio import http_server
+
+from pipeline.avatars.portrait import Stills
+from pipeline.core.gpu import Gpu
+from pipeline.errors import PipelineError
+from pipeline.jobs.studio import Studio, warm_up
+from pipeline.jobs.tasks import TaskBook
+from pipeline.jobs.uploads import Uploads
+from pipeline.server.access import guarded
+from pipeline.server.connections import Patience, use_prompt_protocol
+from pipeline.server.gradio.joins import Joins
+from pipeline.server.gradio.queue import Generate, RenderQueue
+from pipeline.server.logs import build_dam
+from pipeline.server.metrics import Metrics
+from pipeline.server.page.document import Compressed, dress
+from pipeline.server.page.layout import CSS, build_page, make_theme
+from pipeline.server.page.words import I18N
+from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.files import BrokenOffFilter
+from pipeline.server.rest.idempotency import Repeats
+from pipeline.server.rest.inspector import Inspector
+from pipeline.server.rest.routes import Api, exception_handlers
+from pipeline.server.upload_folder import UploadFolder
+from pipeline.server.visitors import VisitorCookie, Visitors
+from pipeline.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 30.0
+"""How often results are looked at for ones that have been kept long enough."""
+OPEN_FILES = 65_536
+"""How many files and connections the server would like to have open at most."""
+SESSIONS = 200
+"""Visitors whose copy of the page Gradio keeps, a quarter of a MiB each; nobody misses one that is made anew."""
+SPARE_WORKERS = 40
+"""Gradio's workers beside those of tasks that wait: one renders, the others answer whatever else is asked."""
+VISIT_SECONDS = 2.0
+"""How long the server, once it is there, leaves the processor to a first visitor's page before it loads models."""
+ASKED_BY_GRADIO = "127.0.0.1"
+"""Where Gradio looks whether the port is free before it listens, wherever that is going to be."""
+GOODBYE_SECONDS = 10.0
+"""How long the end of the program waits for running tasks to remove their half-made files."""
+
+
+class CannotServe(PipelineError):
+    """The server cannot start: its port is taken, or its host is not one of this machine."""
+
+    status = 503
+
+
+def serve(studio: Studio, generate: Generate) -> None:
+    """Serve until SIGINT or SIGTERM; every task that still runs is stopped and its half-made files are removed.
+
+    GENERATE is ``pipeline.jobs.generate.generate``, or a stand-in. Raises CannotServe.
+    """
+    settings = studio.settings
+    check_address(settings)
+    host = settings.host.strip("[]")
+    http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # else GRADIO_SERVER_NAME, which must be no address of IPv6
+    book = TaskBook(settings.results, settings.result_ttl)
+    book.sweep()
+    folder = UploadFolder(settings.uploads)
+    folder.open()
+    uploads = Uploads(studio.avatars, settings.max_seconds)
+    uploads.clean()
+    metrics, gpu = Metrics(), Gpu()
+    line = RenderQueue(studio, book, generate, metrics)
+    inspector = Inspector(book, settings.max_seconds)
+    visited, warm = threading.Event(), threading.Event()
+    visitors = Visitors(uploads, settings)
+    page = build_page(studio, line, uploads, visitors, inspector, visited, warm)
+    metrics.watch(line.waiting, line.busy, gpu)
+    making = AvatarApi(uploads, visitors, settings.max_upload, folder.clips)
+    stills, shipped = Stills(studio.avatars), visitors.shipped()
+    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector, stills)
+    dress(min((pack.name for pack in shipped.list()), default=None))
+    logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide which proxy it was; see ``access.Forwarded``
+    told_to_end = threading.Event()
+    allow_open_files()
+    use_prompt_protocol()
+
+    def get_ready() -> None:
+        visited.wait(VISIT_SECONDS)
+        try:
+            warm_up(studio)
+        finally:
+            warm.set()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        told_to_end.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
+    _, url, _ = page.launch(
+        server_name=f"[{host}]" if ":" in host else host,
+        server_port=settings.port,
+        root_path=settings.root_path,
+        max_threads=settings.max_queue + SPARE_WORKERS,  # everybody who waits on the page has a worker of Gradio's
+        prevent_thread_lock=True,
+        quiet=True,
+        ssl_verify=False,  # it asks itself whether it is there, over http
+        show_error=False,  # texts of unforeseen exceptions stay in the log
+        ssr_mode=False,  # a Node server in front would answer /api/* with a page
+        run_history=False,
+        footer_links=["api"],
+        allowed_paths=[str(settings.results.resolve())],  # the page copies finished videos from there
+        blocked_paths=[str(folder.clips.resolve())],
+        state_session_capacity=SESSIONS,
+        max_file_size=f"{settings.max_upload}mb",
+        theme=make_theme(),
+        css=CSS,
+        i18n=I18N,
+        app_kwargs={
+            "routes": api.routes(),
+            "exception_handlers": exception_handlers(),
+            "lifespan": _lifespan(book, folder, line.joins, settings),
+        },
+    )
+    build_dam()
+    logger.info("ready: %s", url)
+    threading.Thread(target=get_ready, name="warm-up", daemon=True).start()
+    told_to_end.wait()
+    logger.info("ending")
+    line.close(GOODBYE_SECONDS)
+    page.close(verbose=False)
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files and connections open as the system lets it, up to OPEN_FILES."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def check_address(settings: Settings) -> None:
+    """Raise CannotServe when nothing can listen on the host and port of SETTINGS."""
+    host = settings.host.strip("[]")
+    try:
+        for one in (host, ASKED_BY_GRADIO) if ":" in host else (host,):
+            where = f"{one}:{settings.port}"
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                one, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server itself does
+                probe.bind(address)
+    except (OSError, OverflowError) as error:
+        raise CannotServe(
+            f"{where}에서 서버를 시작할 수 없습니다 ({error}). 이미 사용 중이면 GRADIO_SERVER_PORT로 다른 포트를 "
+            "지정하세요.",
+            f"Cannot listen on {where} ({error}). If it is in use, set GRADIO_SERVER_PORT to another port.",
+        ) from error
+
+
+def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, settings: Settings) -> object:
+    """Return a FastAPI lifespan: it puts up who may come from where, and how slowly, and removes what was kept long
+    enough.
+    """
+    period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(period)
+            await asyncio.to_thread(book.sweep)
+            await asyncio.to_thread(folder.sweep)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        assert app.middleware_stack is not None  # built before a lifespan begins
+        # outside of Gradio's own, which come last
+        listened = joins.around(app.middleware_stack)
+        app.middleware_stack = Patience(guarded(VisitorCookie(Compressed(listened), settings), settings))
+        sweeper = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+
+    return lifespan

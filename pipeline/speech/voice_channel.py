@@ -1,0 +1,158 @@
+"""Which tracks and channels of a recording carry a voice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import soxr
+
+from pipeline.speech.listen import spoken
+from pipeline.speech.mouth_classifier import BANDS, HOP, RATE, hear, load_ears
+from pipeline.speech.soundtrack import Piece
+
+BLOCK = 4.0
+"""Seconds of sound that are heard at a time."""
+PUZZLED = 2.2
+"""Entropy (nats) of what the network makes of a sound that is no speech at all; of clear speech it is 0.5."""
+LIVELY = 4.0
+"""Bands by which the middle of the spectrum wanders where somebody speaks; in music it is 1."""
+AS_GOOD = 0.8
+"""Share of the best channel's voice from which another one is as good, and the louder one is taken."""
+VOICED = 0.65
+"""Share of the best channel's clarity from which another one carries a voice of its own."""
+OWN = 6.0
+"""dB by which a channel is louder than what was chosen where somebody speaks in it alone."""
+OWN_SHARE, OWN_SECONDS = 0.05, 0.3
+"""How much of all speech, and how long, is in a channel alone so that it is mixed in."""
+CHANNELS = 16
+"""As many channels are listened to; beyond them lie recordings of whole rooms."""
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """What a channel says. level: (frames,) dB; speaks: (frames,) bool; clarity: 0 no voice, 1.5 a clear one."""
+
+    level: np.ndarray
+    speaks: np.ndarray
+    clarity: float
+
+    @property
+    def amount(self) -> float:
+        """Seconds of clear speech, and more seconds of less clear speech."""
+        return float(self.speaks.sum()) * HOP * self.clarity
+
+
+@dataclass
+class _Heard:
+    """What was heard in the pieces of one number of channels: power in bands, a block after the other."""
+
+    waiting: list[np.ndarray] = field(default_factory=list)
+    rate: int = 0
+    power: list[np.ndarray] = field(default_factory=list)
+
+
+class Survey:
+    """Listens to the pieces of one track, and then tells which of its channels to take.
+
+    rate: the highest rate (Hz) that came; seconds: how long they were in all. A track of one channel is listened to
+    only if it is COMPARED with other tracks.
+    """
+
+    def __init__(self, compared: bool) -> None:
+        self.rate = 0
+        self.seconds = 0.0
+        self._compared = compared
+        self._heard: dict[int, _Heard] = {}
+        self._voices: dict[int, list[_Voice]] = {}
+
+    def add(self, piece: Piece) -> None:
+        """Listen to PIECE, the next one."""
+        self.rate = max(self.rate, piece.rate)
+        self.seconds += len(piece.samples) / piece.rate
+        channels = piece.samples.shape[1]
+        if channels == 1 and not self._compared:
+            return
+        heard = self._heard.setdefault(channels, _Heard())
+        if heard.rate != piece.rate:
+            _hear(heard)
+            heard.rate = piece.rate
+        heard.waiting.append(piece.samples[:, :CHANNELS])
+        if sum(map(len, heard.waiting)) >= BLOCK * piece.rate:
+            _hear(heard)
+
+    def amount(self) -> float:
+        """Return how much speech the best channel holds; see ``_Voice.amount``."""
+        return sum(max(voice.amount for voice in self._of(channels)) for channels in self._heard)
+
+    def weights(self, channels: int) -> np.ndarray:
+        """Return by how much to multiply each of CHANNELS before they are added, (channels,) float32 of 0 and 1.
+
+        One channel at its own level; more than one only where different people, or one who walks, are each in another.
+        """
+        weights = np.zeros(channels, np.float32)
+        if channels not in self._heard:
+            weights[0] = 1
+            return weights
+        voices = self._of(channels)
+        best = max(voice.amount for voice in voices)
+        good = [number for number, voice in enumerate(voices) if voice.amount >= AS_GOOD * best]
+        taken = [max(good, key=lambda number: _loudness(voices[number]))]
+        clarity = voices[taken[0]].clarity
+        others = sorted(set(range(len(voices))) - set(taken), key=lambda number: -voices[number].amount)
+        for number in others:
+            voice = voices[number]
+            level = np.max([voices[one].level for one in taken], axis=0)
+            alone = np.count_nonzero(voice.speaks & (voice.level > level + OWN))
+            spoken_in_all = np.count_nonzero(np.any([voices[one].speaks for one in (*taken, number)], axis=0))
+            enough = max(OWN_SHARE * spoken_in_all, OWN_SECONDS / HOP)
+            if voice.clarity >= VOICED * clarity > 0 and alone >= enough:
+                taken.append(number)
+        weights[taken] = 1
+        return weights
+
+    def _of(self, channels: int) -> list[_Voice]:
+        if channels not in self._voices:
+            heard = self._heard[channels]
+            _hear(heard)
+            power = np.concatenate(heard.power, axis=1) if heard.power else np.zeros((channels, 1, BANDS), np.float32)
+            self._voices[channels] = [_voice(one) for one in power]
+        return self._voices[channels]
+
+
+def _hear(heard: _Heard) -> None:
+    """Hear what is waiting in HEARD."""
+    if not heard.waiting:
+        return
+    samples = np.concatenate(heard.waiting)
+    heard.waiting.clear()
+    frames = max(1, round(len(samples) / heard.rate / HOP))
+    power = np.zeros((samples.shape[1], frames, BANDS), np.float32)
+    for number, channel in enumerate(samples.T):
+        if channel.any():
+            one = hear(soxr.resample(np.ascontiguousarray(channel), heard.rate, RATE, quality="LQ"))[:frames]
+            power[number, : len(one)] = one
+    heard.power.append(power)
+
+
+def _voice(power: np.ndarray) -> _Voice:
+    """Return what somebody says in a channel whose POWER in bands was heard, (frames, bands).
+
+    As hybrid speech recognition tells speech from music (Williams & Ellis, "Speech/music discrimination based on
+    posterior probability features", 1999): the network is sure of what it hears, and that changes.
+    """
+    total = power.sum(axis=1)
+    level = 10 * np.log10(total + 1e-9)
+    speaks = spoken(power)
+    if not speaks.any():
+        return _Voice(level, speaks, 0.0)
+    ears = load_ears()
+    answers = ears.answers(ears.features(power), 0, len(power))[speaks]
+    entropy = float(-(np.exp(answers) * answers).sum(axis=1).mean())
+    middle = (power[speaks] @ np.arange(BANDS)) / (total[speaks] + 1e-9)
+    return _Voice(level, speaks, max(0.0, PUZZLED - entropy) * min(1.0, float(middle.std()) / LIVELY))
+
+
+def _loudness(voice: _Voice) -> float:
+    """Return how loud (dB) VOICE is where it speaks, or all of the channel where nobody does."""
+    return float(10 * np.log10((10 ** (voice.level[voice.speaks if voice.speaks.any() else ...] / 10)).mean()))

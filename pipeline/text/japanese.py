@@ -1,0 +1,56 @@
+"""How written Japanese is read aloud: kanji in kana.
+
+espeak-ng reads kana and calls every kanji "Chinese letter". Which reading a kanji has depends on the word, so that a
+dictionary is needed: Janome (Apache licence; its dictionary comes with it). It is not part of requirements.txt, since
+it takes 200 MB; requirements-voices.txt has it. Without it kanji stay as they are.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from functools import cache
+from typing import Any
+
+from pipeline.text.language import has_han
+from pipeline.text.piece import Piece
+
+logger = logging.getLogger(__name__)
+
+_PARTICLES = {"は": "ワ", "へ": "エ"}
+"""Particles that are not said as they are written."""
+
+
+def reading(text: str) -> list[Piece]:
+    """Return TEXT in pieces, in order and without gaps, each in kana where it was in kanji."""
+    if not has_han(text):
+        return [Piece(0, len(text), text)]
+    if importlib.util.find_spec("janome") is None:
+        logger.warning("Kanji cannot be read without Janome. Run: pip install -r requirements-voices.txt")
+        return [Piece(0, len(text), text)]
+    pieces: list[Piece] = []
+    done = 0
+    for token in _tokenizer().tokenize(text):
+        start = text.index(token.surface, done)
+        if start > done:
+            pieces.append(Piece(done, start, text[done:start]))
+        done = start + len(token.surface)
+        pieces.append(Piece(start, done, _spoken(token)))
+    if done < len(text):
+        pieces.append(Piece(done, len(text), text[done:]))
+    return pieces
+
+
+def _spoken(token: Any) -> str:
+    surface: str = token.surface
+    if surface in _PARTICLES and token.part_of_speech.startswith("助詞"):
+        return _PARTICLES[surface]
+    return str(token.reading) if has_han(surface) and token.reading != "*" else surface
+
+
+@cache
+def _tokenizer() -> Any:
+    """Load the dictionary, once: it takes half a second."""
+    from janome.tokenizer import Tokenizer
+
+    return Tokenizer()

@@ -1,0 +1,182 @@
+"""Trains the network that hears which mouth makes a sound, on speech of which every phoneme's time is known.
+
+    python -m pipeline.tools.train_mouth_classifier          a few minutes on one core; writes mouth_classifier.npz
+
+eSpeak NG babbles (random syllables of Korean, English and others) in sixty of its voices, fast and slow, high and low.
+Each recording is then moved to other mouths, microphones and rooms: the bands are shifted as a longer or shorter vocal
+tract would, filtered, smeared by an echo and covered with noise. The tests listen to other voices and words.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
+
+from pipeline.core.cancel import CancelToken
+from pipeline.speech.mouth_classifier import BANDS, FILE, HOP, MOUTHS, RATE, SAME_MOUTH, Ears, around, hear, loudness
+from pipeline.tts.espeak import EspeakEngine
+
+VOICES = (
+    "", "f1", "f2", "f4", "m1", "m2", "m4", "m5", "m6", "m8", "Alex", "Alicia", "Andrea", "Andy", "Denis", "Diogo",
+    "Gene", "Henrique", "Hugo", "Lee", "Marco", "Mario", "Mike", "Nguyen", "Reed", "adam", "anika", "antonio",
+    "aunty", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "grandpa", "gustave", "ian", "iven",
+    "john", "kaukovalta", "klatt", "klatt3", "klatt5", "marcelo", "max", "miguel", "norbert", "pablo", "paul",
+    "pedro", "quincy", "rob", "sandro", "shelby", "steph", "travis", "victor", "whisperf", "zac",
+)  # fmt: skip
+"""The espeak-ng variants that speak."""
+TEXTS = 26
+"""What each of them says."""
+OTHER_LANGUAGES = ("en-us", "en-gb", "es", "de", "fr-fr")
+WEIGHTS, PASSES, ROOMS = (64, 32), 8, 2
+"""Units of the hidden layers; how often all is heard, and in how many rooms each recording is."""
+BATCH, LEARNING_RATE, DECAY, DOUBT = 512, 3e-3, 3e-4, 0.05
+"""Frames of a step; the steps' size; how weights shrink; probability that is left to the wrong answers."""
+RARE = 0.4
+"""How far rare mouths are made up for in training, from 0 (not at all) to 1; half of what is left is afterwards."""
+
+_CONSONANTS = (
+    "b", "b", "p", "p", "m", "m", "m", "w", "f", "v", "t", "d", "s", "z", "l", "r", "n", "k", "g", "h", "y", "sh",
+    "ch", "j", "th", "br", "pl", "st", "tr", "kw", "", "",
+)  # fmt: skip
+_NUCLEI = (
+    "a", "e", "i", "o", "u", "ee", "oo", "ay", "ow", "oy", "aw", "er", "ai", "ou", "ar", "or", "igh",
+)  # fmt: skip
+_CODAS = (
+    "", "", "", "", "", "", "", "", "", "", "n", "m", "t", "s", "k", "l", "d", "r", "p", "b", "v", "z", "st", "nd",
+    "mp", "sh",
+)  # fmt: skip
+_HANGUL = 0xAC00
+_LEADS = (0, 0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6, 7, 7, 8, 9, 9, 10, 11, 11, 11, 12, 12, 14, 15, 16, 17, 18, 18)
+_VOWELS = (0, 0, 0, 1, 2, 4, 4, 5, 6, 8, 8, 9, 11, 12, 13, 13, 14, 18, 18, 20, 20, 20)
+_TAILS = (*[0] * 12, 1, 4, 4, 4, 8, 8, 16, 16, 17, 19, 21, 21)
+_MOUTH_OF = {letter: mouth for mouth, letters in enumerate(SAME_MOUTH) for letter in letters}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """power: (frames, bands); mouths: (frames,) index into MOUTHS, -1 in pauses."""
+
+    power: np.ndarray
+    mouths: np.ndarray
+
+
+def main() -> None:
+    """Speak, listen, learn, and write the network."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--out", type=Path, default=FILE)
+    out = options.parse_args().out
+    rng = np.random.default_rng(0)
+    recordings = [record(voice, rng) for voice in VOICES for _ in range(TEXTS)]
+    heard = [loudness(recording.power) for recording in recordings]
+    usual = np.concatenate([values[speech] for values, speech in heard]).mean(axis=0)
+    looks, mouths = looks_at(recordings, Ears(usual, ()), rng)
+    layers = learn(looks, mouths, rng)
+    named = {f"weights{i}": weights for i, (weights, _) in enumerate(layers)}
+    named |= {f"bias{i}": bias for i, (_, bias) in enumerate(layers)}
+    stored: dict[str, Any] = {name: values.astype(np.float16) for name, values in named.items()}
+    np.savez_compressed(out, usual=usual.astype(np.float16), **stored)
+
+
+def record(voice: str, rng: np.random.Generator) -> Recording:
+    """Return what the espeak-ng variant VOICE babbles."""
+    language = "ko" if rng.random() < 0.6 else str(rng.choice(OTHER_LANGUAGES))
+    espeak = EspeakEngine(int(rng.integers(120, 240)), int(rng.integers(15, 85)), voice)
+    said = espeak.render(_babble(language, rng), language, CancelToken())
+    power = hear(soxr.resample(said.samples.astype(np.float32) / 32768, said.rate, RATE))
+    starts = np.array([mark.start for mark in said.phonemes])
+    mouth_of = np.array([next((_MOUTH_OF[c] for c in mark.text if c in _MOUTH_OF), -1) for mark in said.phonemes])
+    return Recording(power, mouth_of[np.searchsorted(starts, np.arange(len(power)) * HOP, side="right") - 1])
+
+
+def _babble(language: str, rng: np.random.Generator) -> str:
+    def syllable() -> str:
+        if language == "ko":
+            return chr(_HANGUL + 588 * rng.choice(_LEADS) + 28 * rng.choice(_VOWELS) + rng.choice(_TAILS))
+        return "".join(str(rng.choice(part)) for part in (_CONSONANTS, _NUCLEI, _CODAS))
+
+    words = ["".join(syllable() for _ in range(rng.integers(1, 5))) for _ in range(rng.integers(2, 9))]
+    return (", " if rng.random() < 0.1 else " ").join(words) + "."
+
+
+def elsewhere(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return POWER (frames, bands) as another vocal tract, microphone and room would have it."""
+    bands = np.arange(BANDS)
+    tract = np.clip(bands * rng.uniform(0.9, 1.12) + rng.uniform(-0.3, 0.3), 0, BANDS - 1)
+    low = np.minimum(tract.astype(int), BANDS - 2)
+    power = power[:, low] * (low + 1 - tract) + power[:, low + 1] * (tract - low)
+    slope = np.linspace(-1, 1, BANDS)
+    microphone = slope * rng.uniform(-8, 6) + gaussian_filter1d(rng.normal(0, 1, BANDS), 2) * rng.uniform(0, 8)
+    power = power * 10 ** (microphone / 10)
+    if rng.random() < 0.5:
+        decay = np.exp(-13.8 * HOP / rng.uniform(0.1, 0.5))  # 60 dB in that many seconds
+        power = power + rng.uniform(0.08, 1.0) * lfilter([1 - decay], [1, -decay], power, axis=0)
+    noise = 10 ** (slope * rng.uniform(-10, 5) / 10)
+    loud = np.percentile(power.sum(axis=1), 95) * 10 ** (-rng.uniform(8, 60) / 10)
+    return np.asarray(power + noise / noise.sum() * loud * rng.gamma(4, 0.25, power.shape))
+
+
+def looks_at(recordings: list[Recording], ears: Ears, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the network sees of every frame with a sound, (n, inputs) float16, and its mouth, (n,)."""
+    looks, mouths = [], []
+    for recording in recordings * ROOMS:
+        sounding = np.flatnonzero(recording.mouths >= 0)
+        looks.append(around(ears.features(elsewhere(recording.power, rng)), sounding).astype(np.float16))
+        mouths.append(recording.mouths[sounding])
+    return np.concatenate(looks), np.concatenate(mouths)
+
+
+def learn(looks: np.ndarray, mouths: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the layers that tell MOUTHS from LOOKS: cross-entropy by Adam (Kingma & Ba, 2015)."""
+    often = np.bincount(mouths, minlength=len(MOUTHS)) / len(mouths)
+    importance = (often.mean() / often) ** RARE
+    importance /= importance @ often
+    sizes = (looks.shape[1], *WEIGHTS, len(MOUTHS))
+    values = []
+    for inputs, outputs in pairwise(sizes):
+        values += [rng.normal(0, np.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32)]
+        values += [np.zeros(outputs, np.float32)]
+    means, squares = ([np.zeros_like(value) for value in values] for _ in range(2))
+    batches = len(looks) // BATCH
+    for step in range(PASSES * batches):
+        if step % batches == 0:
+            order = rng.permutation(len(looks))
+        chosen = np.sort(order[step % batches * BATCH :][:BATCH])
+        gradients = _gradients(values, looks[chosen].astype(np.float32), mouths[chosen], importance)
+        rate = LEARNING_RATE * (1 + np.cos(np.pi * step / (PASSES * batches))) / 2 * min(1, (step + 1) / 300)
+        for value, mean, square, gradient in zip(values, means, squares, gradients, strict=True):
+            mean += 0.1 * (gradient - mean)
+            square += 0.001 * (gradient**2 - square)
+            unbiased = mean / (1 - 0.9 ** (step + 1)), square / (1 - 0.999 ** (step + 1))
+            value -= (rate * (unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8) + DECAY * value)).astype(np.float32)
+    values[-1] -= 0.5 * np.log(often * importance).astype(np.float32)
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def _gradients(
+    values: list[np.ndarray], looks: np.ndarray, mouths: np.ndarray, importance: np.ndarray
+) -> list[np.ndarray]:
+    """Return how the mean loss over the batch LOOKS (n, inputs), MOUTHS (n,) changes with each of VALUES."""
+    layers = [looks]
+    for weights, bias in zip(values[:-2:2], values[1:-2:2], strict=True):
+        layers.append(np.maximum(layers[-1] @ weights + bias, 0))
+    answers = layers[-1] @ values[-2] + values[-1]
+    error = np.exp(answers - np.logaddexp.reduce(answers, axis=1, keepdims=True)) - DOUBT / len(MOUTHS)
+    error[np.arange(len(mouths)), mouths] -= 1 - DOUBT
+    error *= importance[mouths, None].astype(np.float32) / len(mouths)
+    gradients: list[np.ndarray] = []
+    for layer, weights in zip(layers[::-1], values[-2::-2], strict=True):
+        gradients = [layer.T @ error, error.sum(axis=0), *gradients]
+        error = (error @ weights.T) * (layer > 0)
+    return gradients
+
+
+if __name__ == "__main__":
+    main()
