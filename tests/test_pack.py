@@ -164,7 +164,7 @@ def test_other_doors_to_code_are_shut() -> None:
         b"\x80\x02\x82\x01.",  # EXT1
         b"cnumpy.core.multiarray\n_reconstruct\n}S'__defaults__'\nNsb.",  # BUILD on a name
         b"cnumpy\ndtype\n(S'O'\ntR.",
-        b"cpipeline.avatar.unpickle\n_DTYPES\n.",
+        b"cpipeline.avatars.unpickle\n_DTYPES\n.",
         b"cnumpy\ndtype.__init__\n.",
     ):
         with pytest.raises(Refused):

@@ -31,8 +31,8 @@ class CardLender:
     """How a Space lends its card.
 
     Attributes:
-        lend: wraps a generator function so that it runs where the card is, for as many seconds as its `duration` returns
-            for the same arguments (`spaces.GPU`).
+        lend: wraps a generator function so that it runs where the card is, for as many seconds as its `duration`
+            returns for the same arguments (`spaces.GPU`).
         refusal: what a call raises when no card is to be had; its `message` says why.
     """
 
