@@ -1,1 +1,1 @@
-"""What every part stands on: cancelling, threads that work ahead, files that grow, processes, the card."""
+"""Foundations of every room: cancelling, background threads, growing files, child processes, the graphics card."""

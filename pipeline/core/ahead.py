@@ -1,4 +1,4 @@
-"""Lets one stage of the pipeline work ahead of the next, on a thread of its own."""
+"""Lets one stage of the pipeline work ahead of the next, on its own thread."""
 
 from __future__ import annotations
 
@@ -23,18 +23,28 @@ class _Failed:
 
 _END = object()
 LOOK_SECONDS = 0.05
-"""How often somebody who waits for an item looks at the token."""
+"""Seconds between two checks of the token while the consumer waits for an item."""
 
 
 def ahead(
     items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False, beats: bool = False
 ) -> Generator[T, None, None]:
-    """Yield ITEMS, computed on a thread that runs up to DEPTH items ahead. Raises what CANCEL does, also while waiting.
+    """Yield items that a thread computes ahead of the consumer.
 
-    The thread ends when ITEMS end, when they raise (the exception reaches the consumer in its place), or when the
-    consumer stops early: closing this generator waits until the item being computed is done and ITEMS are closed. With
-    LEAVE it does not wait, and the thread does so by itself: for work that may hang and keeps nobody from going on.
-    With BEATS it yields None where nothing has come for a moment.
+    The thread ends when the items end, when they raise (the exception reaches the consumer in place of an item), or
+    when the consumer stops early. Closing this generator then waits until the current item is done and `items` is
+    closed.
+
+    Args:
+        items: What to compute.
+        depth: How many items the thread computes ahead.
+        cancel: Checked while the consumer waits, too.
+        leave: Do not wait for the thread when the consumer stops early; the thread cleans up by itself. For work that
+            may hang.
+        beats: Also yield None whenever no item has come for `LOOK_SECONDS`.
+
+    Raises:
+        PipelineError: The reason with which `cancel` was set.
     """
     waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
     stop = threading.Event()
@@ -78,10 +88,14 @@ def ahead(
 def pushed(
     work: Callable[[Callable[[T], object], CancelToken], object], cancel: CancelToken
 ) -> Generator[T, None, None]:
-    """Yield what WORK hands to its first argument while it runs on a thread of its own; raise what it raises.
+    """Yield what `work` emits while it runs on its own thread; raise what it raises.
 
-    Its second argument is a token that is set with CANCEL, or when the consumer stops early; closing this generator
-    waits until WORK has seen it.
+    Closing this generator sets the token of `work` and waits until it has ended.
+
+    Args:
+        work: Called with a function that emits an item, and with a token that is set with `cancel` or when the consumer
+            stops early.
+        cancel: The task's token.
     """
     waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
     stop = cancel.child()
@@ -105,14 +119,17 @@ def pushed(
 
 
 def _clear(waiting: queue.Queue[object] | queue.SimpleQueue[object]) -> None:
-    """Let go of what nobody is going to take, on whichever side ends last."""
+    """Drop the items that are left in a queue; both sides call this, since either may end last."""
     with contextlib.suppress(queue.Empty):
         while True:
             waiting.get_nowait()
 
 
 def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None, beats: bool = False) -> Iterator[Any]:
-    """Yield what GET takes from a worker until its end, or raise what the worker raised; LOOK when nothing is there."""
+    """Yield what `get` takes from a worker until its end, or raise what the worker raised;
+
+    call `look` when it is empty.
+    """
     while True:
         try:
             item = get()

@@ -1,4 +1,4 @@
-"""Arguments of the command lines."""
+"""Arguments of the command-line programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 
 
 def with_files(arguments: Sequence[str] | None) -> list[str]:
-    """Return ARGUMENTS (None: the program's own), files whose names begin with "-" such that they are no options."""
+    """Return command-line arguments in which a file whose name begins with "-" is not taken for an option.
+
+    Args:
+        arguments: The arguments; None stands for those of this process.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     return [f"./{one}" if one.startswith("-") and Path(one).is_file() else one for one in given]

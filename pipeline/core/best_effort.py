@@ -1,4 +1,4 @@
-"""Side products of a task: what a video can do without."""
+"""Side products of a task, which a video can do without."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def best_effort(what: str) -> Iterator[None]:
-    """Log it where the block fails, and go on without WHAT it was to give. A task that is told to stop still stops."""
+    """Log an error of the block and go on without its product; a cancelled task still stops.
+
+    Args:
+        what: What the block makes, for the log.
+    """
     try:
         yield
     except (Cancelled, TookTooLong):

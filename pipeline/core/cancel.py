@@ -1,4 +1,4 @@
-"""The token by which whoever owns a task tells it to stop."""
+"""The token that stops a task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.errors import Cancelled, PipelineError
 
 
 class CancelToken:
-    """Set once, seen by every stage of one task; safe to use from any thread."""
+    """A flag that is set once and that every stage of one task checks; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -17,7 +17,7 @@ class CancelToken:
         self._lock = threading.Lock()
 
     def child(self) -> CancelToken:
-        """Return a token that is set with this one, and can be set alone: for a part of the task that is given up."""
+        """Return a token that is set with this one and can also be set alone, for a part of the task."""
         child = CancelToken()
         with self._lock:
             if not self.cancelled:
@@ -28,16 +28,20 @@ class CancelToken:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the task was told to stop."""
+        """Whether the token is set."""
         return self._event.is_set()
 
     @property
     def reason(self) -> PipelineError:
-        """What the task is to fail with once it was told to stop."""
+        """The error with which the task fails once it is cancelled."""
         return self._reason
 
     def cancel(self, reason: PipelineError | None = None) -> None:
-        """Tell the task to stop, failing with REASON, by default Cancelled. Of no effect on one told so before."""
+        """Set the token. A token that is set already keeps its first reason.
+
+        Args:
+            reason: The error with which the task is to fail; Cancelled by default.
+        """
         with self._lock:
             if reason is not None and not self._event.is_set():
                 self._reason = reason.afresh()
@@ -47,10 +51,10 @@ class CancelToken:
             child.cancel(self._reason)
 
     def check(self) -> None:
-        """Raise the reason, mostly Cancelled, if the task was told to stop; called between frames and chunks."""
+        """Raise the reason if the token is set; called between frames and chunks."""
         if self._event.is_set():
             raise self._reason.afresh()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep for SECONDS or until cancelled; return whether it was cancelled."""
+        """Sleep until the token is set, at most for a number of seconds; return whether it is set."""
         return self._event.wait(seconds)

@@ -1,7 +1,7 @@
-"""Runs a module of the program as a process of its own.
+"""Runs a module of the program as a child process.
 
-It can be stopped at any moment, whatever it is doing; it steps back where a video is being rendered; and a file from
-outside that brings a decoder down brings down no server.
+A child process can be stopped at any moment, whatever it is doing. It runs at a lower priority than the server, and a
+file that crashes a decoder does not crash the server.
 """
 
 from __future__ import annotations
@@ -28,29 +28,40 @@ from pipeline.settings import ROOT
 logger = logging.getLogger(__name__)
 
 NICENESS = 10
-"""How far it steps back; see nice(1)."""
+"""Priority of the child process; see nice(1)."""
 LOOK_SECONDS = 0.1
-"""How often it is looked whether it was told to stop."""
+"""Seconds between two checks of the cancel token."""
 _KINDS: dict[int, type[PipelineError]] = {kind.status: kind for kind in (BadClip, Unavailable)}
-"""What the status of an error that it tells stands for; any other is RenderFailed."""
+"""Error classes by the status that the child emits; any other status is RenderFailed."""
 _MAX_LINE = 1 << 20
-"""Bytes of a line in which it tells something."""
+"""Most bytes of a line that the child emits."""
 _LAST_WORDS = 8192
-"""Bytes of what it wrote to its standard error stream that are logged where it dies."""
+"""Bytes at the end of its standard error stream that are logged when the child fails."""
 
 
 async def run(
     module: str, arguments: Sequence[str], cancel: CancelToken, seconds: float
 ) -> AsyncGenerator[dict[str, Any]]:
-    """Run ``python -m MODULE ARGUMENTS``, which tells what it does in lines of JSON, and yield those.
+    """Run ``python -m module arguments`` and yield the JSON objects that it prints, one a line.
 
-    A line with "error" (a sentence in "ko" and "en") and "status" is raised, as BadClip, Unavailable or RenderFailed;
-    so is RenderFailed where it dies, with a number under which the log has its last words; TookTooLong after SECONDS
-    (0: never); and what CANCEL is set with. The process ends with this, also where it is closed early.
+    The process ends with this generator, also when the generator is closed early.
+
+    Args:
+        module: Name of the module.
+        arguments: Its command-line arguments.
+        cancel: The task's token.
+        seconds: How long the process may run; 0 sets no limit.
+
+    Raises:
+        BadClip, Unavailable, RenderFailed: The process printed an object with "error" (a sentence in "ko" and "en") and
+            "status".
+        RenderFailed: The process died; the message has a number under which the log keeps its last output.
+        TookTooLong: The process ran longer than `seconds`.
+        PipelineError: The reason with which `cancel` was set.
     """
     with writing():
         restore_temporary()
-        complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed below; what happens there is not the disk's fault
+        complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed below; errors there are not the disk's
     with complaints:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -71,7 +82,7 @@ async def run(
                 if seconds and time.monotonic() - started > seconds:
                     raise TookTooLong(seconds)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):  # wait_for may pass over that it is cancelled
+                    async with asyncio.timeout(LOOK_SECONDS):  # wait_for may lose a cancellation
                         line = await process.stdout.readline()
                     if not line:
                         break
@@ -89,7 +100,13 @@ async def run(
 
 
 def _died(module: str, status: int | None, complaints: BinaryIO) -> RenderFailed:
-    """Log what MODULE said last, before it ended with STATUS (negative: a signal's), and return the error for that."""
+    """Log the last output of a process that died, and return the error for it.
+
+    Args:
+        module: Name of the module that ran.
+        status: Exit status; negative for a signal.
+        complaints: Its standard error stream, open for reading.
+    """
     number = uuid.uuid4().hex[:8]
     size = complaints.seek(0, os.SEEK_END)
     complaints.seek(max(0, size - _LAST_WORDS))

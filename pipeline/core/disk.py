@@ -1,4 +1,4 @@
-"""The server's disk: temporary folders on it, and what is told where it cannot be written to."""
+"""The server's disk: temporary folders, and the error for a disk that cannot be written to."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 )
-"""What the disk raises where nothing can be written, whatever is written."""
+"""Error numbers of a disk that cannot be written to at all."""
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Turn what the disk raises in the block (no room, no permission, no such folder) into Unavailable, and log it."""
+    """Turn an OSError of the block (no space, no permission, no such folder) into Unavailable, and log it."""
     try:
         yield
     except ConnectionError:  # not the disk
@@ -33,7 +33,7 @@ def writing() -> Iterator[None]:
 
 
 def unwritable(error: OSError) -> Unavailable:
-    """Return what is told where the disk raises ERROR: its reason, and no path of this machine."""
+    """Return the error for a client: the reason of an OSError, without a path of this machine."""
     reason = error.strerror or "I/O error"
     return Unavailable(
         f"서버의 디스크에 쓸 수 없습니다 ({reason}). 디스크 공간과 폴더의 쓰기 권한을 확인한 뒤 다시 시도하세요.",
@@ -43,12 +43,20 @@ def unwritable(error: OSError) -> Unavailable:
 
 
 def temporary_folder(where: Path) -> tempfile.TemporaryDirectory[str]:
-    """Return a new temporary folder in WHERE, also where that was deleted. Raises Unavailable."""
+    """Return a new temporary folder inside a folder, which is created if it is missing.
+
+    Raises:
+        Unavailable: The disk cannot be written to.
+    """
     with writing():
         where.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True)
 
 
 def restore_temporary() -> None:
-    """Make the folder of temporary files again where it was deleted while the program ran. Raises OSError."""
+    """Create the folder of temporary files again if it was deleted while the program ran.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
     os.makedirs(tempfile.gettempdir(), exist_ok=True)

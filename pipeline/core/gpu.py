@@ -1,4 +1,4 @@
-"""How much memory the graphics card has, told by NVIDIA's management library."""
+"""Reads the memory of the graphics card through NVIDIA's management library."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Memory of one card in MB (2**20 bytes); every field is None where there is no NVIDIA card."""
+    """Memory of one card in MB (2**20 bytes); every field is None without an NVIDIA card."""
 
     total: int | None = None
     used: int | None = None
     free: int | None = None
 
     def to_json(self) -> dict[str, int | None]:
-        """Return the documented shape (API.md)."""
+        """Return the documented JSON shape (API.md)."""
         return asdict(self)
 
 
 class Gpu:
-    """The first NVIDIA card of this machine, if it has one; safe to use from any thread."""
+    """The first NVIDIA card of this machine, if there is one; safe to use from any thread."""
 
     def __init__(self) -> None:
         try:
@@ -37,7 +37,7 @@ class Gpu:
             self._handle = None
 
     def memory(self) -> GpuMemory:
-        """Return the card's memory as it is now."""
+        """Return the current memory of the card."""
         if self._handle is None:
             return GpuMemory()
         try:

@@ -1,4 +1,4 @@
-"""Files that grow beside their own name and take it when they are complete."""
+"""Files that are written beside their final name and renamed when they are complete."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from pipeline.errors import RenderFailed
 
 
 def part_of(path: Path) -> Path:
-    """Return where the file that will be PATH grows while it is being made."""
+    """Return the path at which a file is written until it is complete."""
     return path.with_name(path.name + ".part")
 
 
 @contextmanager
 def saving(ko: str, en: str) -> Iterator[None]:
-    """Turn what the disk raises into RenderFailed, which names what was to be saved in Korean and English."""
+    """Turn an OSError of the block into RenderFailed.
+
+    Args:
+        ko: What is saved, in Korean.
+        en: What is saved, in English.
+    """
     try:
         yield
     except OSError as error:
-        reason = error.strerror or "I/O error"  # the whole error would tell the path
+        reason = error.strerror or "I/O error"  # the whole error would contain the path
         raise RenderFailed(
             f"{ko} 파일을 저장할 수 없습니다 ({reason}). 디스크 여유 공간을 확인하세요.",
             f"The {en} could not be saved ({reason}). Check for free disk space.",

@@ -1,6 +1,6 @@
-"""What Unicode says of letters that people cannot see."""
+"""Unicode letters that are invisible."""
 
 from __future__ import annotations
 
 BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
-"""Hangul fillers: letters by their category, and blank. Unicode has no other letter that is to be ignored."""
+"""Hangul fillers: letters by their category, but blank. Unicode has no other ignorable letters."""

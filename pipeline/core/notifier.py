@@ -1,4 +1,4 @@
-"""Wakes coroutines from any thread, so that nobody has to look again and again."""
+"""Wakes coroutines from any thread, so that they do not poll."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 
 
 class News:
-    """Says that something is new, from any thread, to all coroutines that wait for it now, on whatever loop."""
+    """Notifies all coroutines that wait, on any event loop, from any thread."""
 
     def __init__(self) -> None:
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._lock = threading.Lock()
 
     def tell(self) -> None:
-        """Set the events of all who wait."""
+        """Set the events of all coroutines that wait."""
         with self._lock:
             waiting = list(self._waiting)
         for loop, news in waiting:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends and nobody listens
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
                 loop.call_soon_threadsafe(news.set)
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[asyncio.Event]:
-        """Give an event that is set whenever there is news while the block lasts; whoever waits clears it first."""
+        """Give an event that every ``tell`` sets while the block lasts; clear it before you wait again."""
         waiter = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
             self._waiting.add(waiter)

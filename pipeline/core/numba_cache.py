@@ -1,4 +1,4 @@
-"""Finds numba a folder for the code it compiles: without one, modules with compiled functions cannot be imported."""
+"""Gives numba a folder for its compiled code; without one, modules with compiled functions cannot be imported."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import tempfile
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
-"""Where numba looks first, and then beside the module and in the user's own cache; read when it is imported."""
+"""Where numba looks first, before the module's folder and the user's cache; read when numba is imported."""
 
 
 def ensure_numba_cache(package: Path) -> None:
-    """Set NUMBA_CACHE_DIR where the user has no place of their own: to a folder in PACKAGE, or else a temporary one.
+    """Set NUMBA_CACHE_DIR if the user's cache cannot be written to, as is common in containers.
 
-    A home that cannot be written to is common in containers. What lies beside the module would not do for libraries,
-    which are as a rule installed by somebody else. The temporary folder lasts as long as this process.
+    The folder beside the module is no alternative: libraries are mostly installed by another user. The choice is
+    `package`'s ``__pycache__``, else a temporary folder that lasts as long as this process.
+
+    Args:
+        package: Folder of this package.
     """
     own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")
     if VARIABLE in os.environ or _writable(Path(own)):
