@@ -126,9 +126,10 @@ def free_port() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give what runs in a browser a second chance: on a shared machine it may once come too late."""
+    """Mark what runs in a browser, and give it a second chance: on a shared machine it may once come too late."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
