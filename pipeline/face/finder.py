@@ -18,19 +18,25 @@ from pipeline.face.basis import OVAL
 from pipeline.face.networks import FaceDetector, FaceMesh
 
 FaceChoice = Literal["center", "largest"] | int
-"""Which of several faces speaks: the one nearest the middle, the largest, or number N, counted from the left from 1."""
+"""Which of several faces speaks: the one nearest the middle, the largest, or a number counted from the left from 1."""
 
 _CROP = 480
 """Pixels of the enlarged crop in which the mesh is solved."""
 _REACH = 1.1
-"""Half the crop's side, in face heights or widths, whichever is larger."""
+"""Half the side of the crop, in heights or widths of the face, whichever is larger."""
 _DETECTION = 0.6
-"""The least score of a face, 0..1: what MediaPipe's own graph takes, whatever it is asked for."""
+"""The lowest score of a face, 0..1; MediaPipe's own graph uses this value whatever threshold you set."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A face in a picture, in pixels; score: the detector's, 0..1."""
+    """A face in a picture.
+
+    Attributes:
+        x, y: Left and top edge in pixels.
+        width, height: Size in pixels.
+        score: Score of the detector, 0..1.
+    """
 
     x: float
     y: float
@@ -40,11 +46,11 @@ class Box:
 
     @property
     def center(self) -> tuple[float, float]:
-        """Its middle."""
+        """The middle of the box, (x, y) in pixels."""
         return self.x + self.width / 2, self.y + self.height / 2
 
     def overlap(self, other: Box) -> float:
-        """Intersection over union with OTHER."""
+        """Return the intersection over union with another box, 0..1."""
         across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         if across <= 0 or down <= 0:
@@ -54,7 +60,17 @@ class Box:
 
 
 def choose(boxes: list[Box], width: int, height: int, which: FaceChoice) -> Box:
-    """Return the face among BOXES (left to right) of a WIDTH x HEIGHT picture that WHICH names. Raises BadClip."""
+    """Return the face that speaks.
+
+    Args:
+        boxes: The faces of the picture, left to right; at least one.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        which: How to choose.
+
+    Raises:
+        BadClip: `which` is a number that no face has.
+    """
     if which == "largest":
         return max(boxes, key=lambda box: box.width * box.height)
     if which == "center":
@@ -68,7 +84,7 @@ def choose(boxes: list[Box], width: int, height: int, which: FaceChoice) -> Box:
 
 
 class FaceFinder:
-    """The detector and the mesh; use as a context manager, from one thread."""
+    """The detector and the mesh together. Use it as a context manager, from one thread."""
 
     def __enter__(self) -> FaceFinder:
         self._detector, self._mesh = FaceDetector(near=False, threshold=_DETECTION), FaceMesh()
@@ -80,13 +96,17 @@ class FaceFinder:
         del self._detector, self._mesh
 
     def boxes(self, picture: np.ndarray) -> list[Box]:
-        """Return the faces of PICTURE ((height, width, 3) uint8 RGB), left to right."""
+        """Return the faces of a picture ((height, width, 3) uint8 RGB), left to right."""
         faces = self._detector.find(picture)[:, [0, 1, 2, 3, 16]].tolist()
         found = [Box(left, top, right - left, bottom - top, score) for left, top, right, bottom, score in faces]
         return sorted(found, key=lambda box: box.x)
 
     def points(self, picture: np.ndarray, box: Box) -> np.ndarray | None:
-        """Return the points of the face of PICTURE in BOX, (478, 3) float32 in pixels, or None if there is no face."""
+        """Return the points of the face in a box of a picture ((height, width, 3) uint8 RGB).
+
+        Returns:
+            (478, 3) float32 pixels, or None if there is no face.
+        """
         center, reach = np.array(box.center), max(box.width, box.height) * _REACH
         scale = _CROP / (2 * reach)
         carry = np.array([[scale, 0, _CROP / 2 - center[0] * scale], [0, scale, _CROP / 2 - center[1] * scale]])
@@ -102,7 +122,7 @@ class FaceFinder:
 
 
 def box_of(points: np.ndarray) -> Box:
-    """Return the box of a face's POINTS ((478, 3) pixels), about as the detector would draw it."""
+    """Return the box of a face from its points ((478, 3) pixels), about as the detector would draw it."""
     oval = points[list(OVAL), :2]
     (left, top), (right, bottom) = oval.min(0), oval.max(0)
     return Box(float(left), float(top), float(right - left), float(bottom - top))

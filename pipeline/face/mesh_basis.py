@@ -22,12 +22,15 @@ _LAGGING = {
     176: (140, 171), 149: (140, 170), 150: (170, 169), 136: (169, 135),
     400: (369, 396), 378: (369, 395), 379: (395, 394), 365: (394, 364),
 }  # fmt: skip
-"""Points that the basis moves half as far as their neighbours, whose movement they take on: two of the upper lip beside
-its corners, and the jaw's edge beside the chin, which was measured on the neck behind it. The mesh would fold over
-there, and cut the jaw to straight lines."""
+"""Points that the basis moves half as far as their neighbours;
+
+they take on the neighbours' movement instead. Two lie on the upper lip beside its corners. The others lie on the edge
+of the jaw beside the chin, and were measured on the neck behind it; the mesh would fold over there, and cut the jaw to
+straight lines.
+"""
 LEFT_EYE, RIGHT_EYE = (362, 263), (33, 133)
 CHIN = (14, 17, 18, 200)
-"""Points that ride on the jaw just below the lower teeth."""
+"""Points that move with the jaw, just below the lower teeth."""
 MOVES_UP_TO, STILL_FROM = -6.56, -6.86
 """Heights in the basis (y down): the nose's tip, below which jaw and mouth move the face in full, and the middle of its
 bridge, above which they leave it alone: eyes that tremble with the jaw would be noticed, the pixels' cost be wasted."""
@@ -35,9 +38,12 @@ bridge, above which they leave it alone: eyes that tremble with the jaw would be
 
 @dataclass(frozen=True)
 class FaceBasis:
-    """What the mesh needs of the face basis, in the axes of pictures (x right, y down, z away).
+    """The face basis as the mesh uses it, in the axes of pictures (x right, y down, z away).
 
-    neutral: (478, 3); delta: name of a unit that moves jaw or mouth -> (478, 3); triangles: (852, 3).
+    Attributes:
+        neutral: The face at rest, (478, 3).
+        delta: Movement by the name of a unit that moves jaw or mouth, each (478, 3).
+        triangles: Indices of points, (852, 3).
     """
 
     neutral: np.ndarray
@@ -47,7 +53,7 @@ class FaceBasis:
 
 @cache
 def load_basis() -> FaceBasis:
-    """Return the face basis as the mesh uses it: lips and jaw evened, everything above the nose still."""
+    """Return the face basis with smooth lips and jaw, and with everything above the nose still."""
     rest = neutral().astype(np.float32)
     below = np.clip((rest[:, 1:2] - STILL_FROM) / (MOVES_UP_TO - STILL_FROM), 0, 1)
     below = below * below * (3 - 2 * below)
@@ -57,7 +63,7 @@ def load_basis() -> FaceBasis:
 
 
 def _evened(delta: np.ndarray) -> np.ndarray:
-    """Smooth a unit's movement along the jaw and the lips, whose measured points else overtake each other."""
+    """Smooth the movement of a unit along the jaw and the lips, where measured points would overtake each other."""
     smooth = delta.copy()
     for point, neighbours in _LAGGING.items():
         smooth[point] = delta[list(neighbours)].mean(0)

@@ -26,22 +26,22 @@ MESH_POINTS = 468
 _MESH_SIDE = 192
 """Pixels of the square in which the mesh is solved."""
 _MARGIN = 1.5
-"""Side of that square, and of a crop of features, in sizes of what it is around."""
+"""Side of that square, and of a crop of features, relative to the size of its content."""
 _MAP_CELL = 4
 """Pixels of the mesh's square that one cell of the map of features covers."""
 _CROP_CELLS = 16
-"""Side of a crop of features, in cells; the second part gives points in quarters of a cell."""
+"""Side of a crop of features, in cells; the second part returns points in quarters of a cell."""
 _SAME_FACE = 0.3
-"""Overlap (intersection over union) from which two boxes of the detector are one face."""
+"""Least overlap (intersection over union) of two boxes that are the same face."""
 
 
 @dataclass(frozen=True)
 class _Region:
-    """One part of the face that is solved again.
+    """A part of the face that is solved a second time.
 
     Attributes:
-        indices: its points in the mesh, in the network's order.
-        axis: the two points between which it lies level, left to right.
+        indices: Its points in the mesh, in the network's order.
+        axis: The two points, left to right, that are level in the crop.
     """
 
     indices: np.ndarray
@@ -52,8 +52,8 @@ class FaceDetector:
     """Finds faces. One object serves one thread.
 
     Args:
-        near: look for faces that fill much of the picture; otherwise small ones are found, too.
-        threshold: the least score of a face, 0..1.
+        near: Look for faces that fill much of the picture; otherwise small ones are found, too.
+        threshold: The lowest score of a face, 0..1.
     """
 
     def __init__(self, *, near: bool, threshold: float = 0.5) -> None:
@@ -70,7 +70,7 @@ class FaceDetector:
 
         Returns:
             (faces, 17) float32: left, top, right, bottom, x and y of six points of the face (the eyes first), all in
-            pixels, and the score, 0..1.
+                pixels, and the score, 0..1.
         """
         height, width = picture.shape[:2]
         side = max(height, width)
@@ -94,7 +94,7 @@ class FaceMesh:
         self._followed: _Square | None = None
 
     def find(self, picture: np.ndarray) -> np.ndarray | None:
-        """Return the points of the face of a picture, or None if no face is seen.
+        """Return the points of the face in a picture, or None if there is no face.
 
         Args:
             picture: (height, width, 3) uint8 RGB.
@@ -144,7 +144,7 @@ class FaceMesh:
 
 @dataclass(frozen=True)
 class _Square:
-    """A turned square of a picture: its middle and side in pixels, its slant in radians."""
+    """A rotated square of a picture: its middle and side in pixels, its angle in radians."""
 
     x: float
     y: float
@@ -160,7 +160,7 @@ class _Square:
         return cls(float(x), float(y), _MARGIN * float((high - low).max()), math.atan2(down, across))
 
     def cut(self, picture: np.ndarray, size: int, border: int) -> np.ndarray:
-        """Return what it shows of a picture, (size, size, 3) uint8."""
+        """Return this square of a picture, (size, size, 3) uint8."""
         corners = cv2.boxPoints(((self.x, self.y), (self.side, self.side), math.degrees(self.angle)))
         target = np.array([[0, size], [0, 0], [size, 0], [size, size]], np.float32)
         carry = cv2.getPerspectiveTransform(corners, target)
@@ -168,7 +168,7 @@ class _Square:
         return cut
 
     def place(self, points: np.ndarray, size: int) -> np.ndarray:
-        """Return points of its (size, size) cut, (n, 3), as points of the picture."""
+        """Return points (n, 3) of its (size, size) cut as points of the picture."""
         placed = points * np.float32(self.side / size)
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         placed[:, :2] = (placed[:, :2] - self.side / 2) @ np.array([[cos, sin], [-sin, cos]]) + [self.x, self.y]
@@ -201,13 +201,16 @@ def _run(
 
 
 def _cell_centers(across: int, boxes: int) -> np.ndarray:
-    """Return the middles of `across` x `across` cells, each as often as it has boxes: (n, 2), 0..1."""
+    """Return the middles of `across` x `across` cells, each repeated for every box of the cell: (n, 2), 0..1."""
     at = (np.arange(across, dtype=np.float32) + 0.5) / across
     return np.repeat(np.stack(np.meshgrid(at, at), -1).reshape(-1, 2), boxes, axis=0)
 
 
 def _merge(corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return one row for each face: its overlapping boxes ((n, 8, 2)) averaged by their scores, and the best score."""
+    """Return one row for each face:
+
+    its overlapping boxes ((n, 8, 2)) averaged with their scores, and the best score.
+    """
     order = np.argsort(-scores, kind="stable")
     corners, scores, faces = corners[order], scores[order], []
     while len(scores):
@@ -222,11 +225,11 @@ def _merge(corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _level_frame(points: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the upright crop around a region's points, as (2, 2) and (2,): `cell @ matrix + origin` is a pixel.
+    """Return the upright crop around the points of a region, as (2, 2) and (2,): `cell @ matrix + origin` is a pixel.
 
     Args:
-        points: the region's points, (n, 2) pixels of the mesh's square.
-        axis: the two points between which it lies level, (2, 2).
+        points: The region's points, (n, 2) pixels of the mesh's square.
+        axis: The two points that become level, (2, 2).
     """
     level = (axis[1] - axis[0]) / np.hypot(*(axis[1] - axis[0]))
     upright = np.array([level, [-level[1], level[0]]])
@@ -237,11 +240,11 @@ def _level_frame(points: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _sample(features: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return a crop of the map of features, bilinear, zero beyond its rim: (channels, 16, 16) float32.
+    """Return a crop of the map of features, bilinear, zero beyond its edge: (channels, 16, 16) float32.
 
     Args:
         features: (channels, 48, 48).
-        frame: as `_level_frame` returns it.
+        frame: As `_level_frame` returns it.
     """
     matrix, origin = frame
     at = np.arange(_CROP_CELLS) + 0.5
@@ -261,7 +264,7 @@ def _sample(features: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.nd
 
 
 def _from_frame(points: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return points of a crop, (n, 2) quarters of a cell, in pixels of the mesh's square."""
+    """Convert points of a crop, (n, 2) quarters of a cell, to pixels of the mesh's square."""
     matrix, origin = frame
     placed: np.ndarray = points / 4 @ matrix + origin
     return placed
