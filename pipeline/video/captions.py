@@ -22,11 +22,11 @@ from pipeline.speech_types import Mark
 from pipeline.text.language import LINE_BREAK, LINE_BREAKS
 
 MAX_WIDTH = 42
-"""Columns of a cue, the usual length of a subtitle's line; Hangul, kana and Han take two each."""
+"""Columns of a cue, the usual length of a line of subtitles; Hangul, kana and Han take two each."""
 PAUSE = 0.3
 """Seconds of silence that always end a cue."""
 LINGER = 0.5
-"""Seconds that a cue stays after its last sound, where no other one follows."""
+"""Seconds that a cue stays after its last sound if no other cue follows."""
 _SENTENCE_END = ".!?…。！？"
 _CLAUSE_END = ",;:、，；："
 _CLOSING = "\"'”’)]」』）》"
@@ -35,7 +35,7 @@ _CLOSING = "\"'”’)]」』）》"
 
 @dataclass(frozen=True)
 class Cue:
-    """What is shown from START to END (s): words with the times at which they are said, in order."""
+    """A caption on the screen from `start` to `end` (seconds): words with their times, in order."""
 
     start: float
     end: float
@@ -55,10 +55,14 @@ class Cue:
 
 
 def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
-    """Return WORDS (their texts with the blanks between them) in cues of a clause each; the last ends by UNTIL (s).
+    """Return words as cues of one clause or more.
 
-    A cue ends with a sentence, with a line and in a pause; with a clause, where the next one does not fit into
-    MAX_WIDTH any more; a clause that is wider is cut into parts of about the same width.
+    A cue ends with a sentence, with a line and in a pause. It ends with a clause if the next one does not fit into
+    `MAX_WIDTH`. A clause that is wider is cut into parts of about the same width.
+
+    Args:
+        words: Marks in order; their texts include the blanks between words.
+        until: Time at which the last cue ends at the latest, in seconds.
     """
     groups = list(_groups([line for word in words for line in _lines_of(word)]))
     starts = [*(group[0].start for group in groups[1:]), until][: len(groups)]
@@ -69,10 +73,12 @@ def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
 
 
 class CaptionWriter:
-    """A WebVTT file at PATH that grows by a sentence at a time; use as a context manager.
+    """A WebVTT file that grows sentence by sentence; use it as a context manager.
 
-    It grows at PATH + ".part" and takes its own name when ``finish`` is called. Left by an exception, nothing remains.
-    Raises RenderFailed when the disk is full.
+    The file is written at ``path`` + ".part" and renamed by ``finish``. If the block raises, nothing remains.
+
+    Raises:
+        RenderFailed: The disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,25 +104,31 @@ class CaptionWriter:
             self.drop()
 
     def drop(self) -> None:
-        """Give the captions up: nothing of them remains."""
+        """Remove the captions."""
         self._remove_part()
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
     def _remove_part(self) -> None:
-        """Remove what has not become the file; whoever was left speaking must not rename it any more."""
+        """Remove the unfinished file, so that a thread that still runs cannot rename it later."""
         if self._file is not None:
-            with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
+            with contextlib.suppress(OSError):  # a full disk, which the writer has reported
                 self._file.close()
         with contextlib.suppress(OSError):
             part_of(self.path).unlink(missing_ok=True)
 
     def add(self, words: Iterable[Mark], begin: float, until: float) -> None:
-        """Append WORDS, whose times count from BEGIN; the last of them is shown until UNTIL (s) at the most."""
+        """Append words.
+
+        Args:
+            words: Marks whose times count from `begin`.
+            begin: Where in the video they begin, in seconds.
+            until: Time at which the last cue ends at the latest, in seconds.
+        """
         self._write("".join(cue.to_vtt() for cue in cues_of([word.later(begin) for word in words], until)))
 
     def finish(self) -> None:
-        """Complete the file: nothing is appended any more."""
+        """Complete the file; do not append to it afterwards."""
         assert self._file is not None
         with saving("자막", "captions"):
             self._file.close()
@@ -130,7 +142,7 @@ class CaptionWriter:
 
 
 def _groups(words: list[Mark]) -> Iterator[list[Mark]]:
-    """Yield WORDS in groups, one for each cue."""
+    """Yield the words of each cue."""
     group: list[Mark] = []
     for clause, before in _clauses(words):
         if group and (before or _width([*group, *clause]) > MAX_WIDTH):
@@ -144,7 +156,7 @@ def _groups(words: list[Mark]) -> Iterator[list[Mark]]:
 
 
 def _lines_of(word: Mark) -> list[Mark]:
-    """Return WORD, which may hold several that nobody heard begin, in lines, each with its letters' share of time."""
+    """Split a mark that spans several lines; each line gets the share of the time that its letters have."""
     lines = re.findall(rf".+?(?:{LINE_BREAK.pattern}|\Z)", word.text, re.DOTALL) or [word.text]
     ends = [sum(map(len, lines[:number])) / max(1, len(word.text)) for number in range(1, len(lines))]
     times = [word.start, *(word.start + end * (word.end - word.start) for end in ends), word.end]
@@ -156,7 +168,7 @@ def _ends_line(text: str) -> bool:
 
 
 def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
-    """Yield WORDS clause by clause, and whether a clause is the first of its sentence or follows a pause."""
+    """Yield the words of each clause, and whether it begins a sentence or follows a pause."""
     clause: list[Mark] = []
     first = True
     for word, after in pairwise([*words, None]):
@@ -172,8 +184,8 @@ def _clauses(words: list[Mark]) -> Iterator[tuple[list[Mark], bool]]:
 
 
 def _in_parts(clause: list[Mark]) -> list[list[Mark]]:
-    """Return CLAUSE in as few parts as fit, of about the same width."""
-    whole = max(1, _width(clause))  # of marks that take no place of their own it is 0
+    """Split a clause into as few parts as fit, of about the same width."""
+    whole = max(1, _width(clause))  # 0 for marks of width 0
     for count in range(math.ceil(whole / MAX_WIDTH), len(clause)):
         parts: list[list[Mark]] = [[] for _ in range(count)]
         for number, word in enumerate(clause):
@@ -186,7 +198,7 @@ def _in_parts(clause: list[Mark]) -> list[list[Mark]]:
 
 
 def _width(words: list[Mark]) -> int:
-    """Return how many columns WORDS take."""
+    """Return how many columns the words take."""
     text = "".join(word.text for word in words).strip()
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 

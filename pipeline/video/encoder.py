@@ -1,4 +1,4 @@
-"""Which H.264 encoder writes the videos: x264 on the CPU, or NVENC, the one that NVIDIA cards have in hardware."""
+"""Chooses the H.264 encoder of the videos: x264 on the CPU, or NVENC, the hardware encoder of NVIDIA cards."""
 
 from __future__ import annotations
 
@@ -25,15 +25,21 @@ logger = logging.getLogger(__name__)
 AUTO = "auto"
 TRIAL_FRAMES = 4
 TRIAL_ERROR = 3.0
-"""Mean error of luma (0..255) up to which decoded pictures are those that were encoded."""
+"""Highest mean error of luma (0..255) at which decoded pictures count as correct."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """An H.264 encoder. name: as settings call it; codec: as FFmpeg does; options: FFmpeg's; threads: of the CPU.
+    """An H.264 encoder and its options.
 
-    With these options each picture is encoded before the next one is taken, none refers to a later one, quality is
-    constant, and a picture that is marked as a key frame becomes one.
+    The options make it encode each picture before it takes the next one, without references to later pictures, at
+    constant quality, and with a key frame wherever a picture is marked as one.
+
+    Attributes:
+        name: Its name in the settings.
+        codec: Its name in FFmpeg.
+        options: Options of FFmpeg.
+        threads: CPU threads.
     """
 
     name: str
@@ -44,9 +50,19 @@ class Encoder:
     def add_stream(
         self, container: OutputContainer, width: int, height: int, fps: Fraction, gop: int, colors: ColorTags
     ) -> VideoStream:
-        """Add a stream of WIDTH x HEIGHT yuv420p pictures to CONTAINER, and open it: no key frame is GOP frames away.
+        """Add a stream of yuv420p pictures to a container and open its encoder.
 
-        Raises av.error.FFmpegError where the encoder does not open, and ValueError where FFmpeg was built without it.
+        Args:
+            container: The file.
+            width: Width of the pictures in pixels.
+            height: Height of the pictures in pixels.
+            fps: Frames per second.
+            gop: Most frames from one key frame to the next.
+            colors: Colour tags of the stream.
+
+        Raises:
+            av.error.FFmpegError: The encoder does not open.
+            ValueError: FFmpeg was built without the encoder.
         """
         stream = cast("VideoStream", container.add_stream(self.codec, rate=fps))
         stream.options = {**self.options, "g": str(gop), "keyint_min": str(gop)}
@@ -62,38 +78,49 @@ X264 = Encoder(
     "libx264",
     {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0", "forced-idr": "1"},
 )
-"""ultrafast takes half the time of veryfast; its larger files are bought back by nobody waiting."""
+"""The preset ultrafast takes half the time of veryfast. Its files are larger, but speed matters more here."""
 X264_BESIDE_CARD = replace(X264, threads=max(2, min(4, os.cpu_count() or 2)))
-"""For pictures that a card draws faster than two threads encode; each is cut in four, which adds 1 % to the file."""
+"""For pictures that a card draws faster than two threads encode. Each is cut in four, which adds 1 % to the file."""
 NVENC = Encoder(
     "nvenc",
     "h264_nvenc",
     {
         "preset": "p4",
         "tune": "ull",
-        "profile": "baseline",  # as ultrafast's: the page tells the browser which one comes before it has seen any
+        "profile": "baseline",  # as ultrafast's: the page declares one codec before it has seen the video
         "rc": "vbr",
         "cq": "19",
         "bf": "0",
-        "delay": "0",  # FFmpeg's own default keeps pictures back until the card's buffers are full
+        "delay": "0",  # FFmpeg's default holds pictures until the card's buffers are full
         "zerolatency": "1",
-        "forced-idr": "1",  # without it FFmpeg passes over the mark on a picture
+        "forced-idr": "1",  # without it FFmpeg ignores the mark of a key frame
     },
 )
 _NAMES = (AUTO, X264.name, NVENC.name)
 
 
 def check_setting(setting: str) -> None:
-    """Raise ValueError where SETTING (``VIDEO_ENCODER``) names no encoder."""
+    """Check the setting ``VIDEO_ENCODER``.
+
+    Raises:
+        ValueError: There is no such encoder.
+    """
     if setting not in _NAMES:
         raise ValueError(f"VIDEO_ENCODER={setting!r}: expected {', '.join(_NAMES[:-1])} or {_NAMES[-1]}")
 
 
 def encoder_for(setting: str, drawn_on_gpu: bool, width: int, height: int) -> Encoder:
-    """Return the encoder for pictures of WIDTH x HEIGHT; SETTING is ``VIDEO_ENCODER``.
+    """Return the encoder of a video.
 
-    With "auto" NVENC where a card draws them, which is then faster than the CPU alone can encode; else x264, whose
-    files are the same everywhere. Where NVENC does not work (not every card has it: A100, H100 and H200 do not), x264.
+    "auto" takes NVENC if a card draws the pictures, since the card is then faster than the CPU can encode; otherwise
+    x264, whose files are the same everywhere. Where NVENC does not work (A100, H100 and H200 have none), x264 takes its
+    place.
+
+    Args:
+        setting: The setting ``VIDEO_ENCODER``.
+        drawn_on_gpu: Whether a card draws the pictures.
+        width: Width of the pictures in pixels.
+        height: Height of the pictures in pixels.
     """
     wanted = setting == NVENC.name or (setting == AUTO and drawn_on_gpu)
     if wanted and works(NVENC, width, height):
@@ -103,7 +130,7 @@ def encoder_for(setting: str, drawn_on_gpu: bool, width: int, height: int) -> En
 
 @cache
 def works(encoder: Encoder, width: int, height: int) -> bool:
-    """Whether ENCODER can do what is asked of it here: found out once, with a few pictures that are decoded again."""
+    """Return whether an encoder works on this machine; tried once, with a few pictures that are decoded again."""
     try:
         problem = _try(encoder, width, height)
     except av.error.FFmpegError as error:
@@ -116,7 +143,7 @@ def works(encoder: Encoder, width: int, height: int) -> bool:
 
 
 def _try(encoder: Encoder, width: int, height: int) -> str:
-    """Return what is wrong with a short video that ENCODER makes, in English; "" where it is right."""
+    """Return what is wrong with a short trial video, in English; "" if it is correct."""
     ramp = np.linspace(40, 160, width, dtype=np.uint8)
     shown = [np.tile(ramp + 10 * number, (height, 1)) for number in range(TRIAL_FRAMES)]
     keys, types = [0, TRIAL_FRAMES - 2], av.video.frame.PictureType

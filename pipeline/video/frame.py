@@ -1,4 +1,4 @@
-"""One picture of a video in the video's own planes."""
+"""One picture of a video, as planes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Frame:
-    """One yuv420p picture. WIDTH and HEIGHT are even; planes: (height * 3 / 2, width) uint8, Y then U then V."""
+    """One yuv420p picture of even width and height.
+
+    Attributes:
+        planes: (height * 3 / 2, width) uint8; Y, then U, then V.
+    """
 
     planes: np.ndarray
 
     @property
     def width(self) -> int:
-        """Pixels across."""
+        """Width in pixels."""
         return int(self.planes.shape[1])
 
     @property
     def height(self) -> int:
-        """Pixels down."""
+        """Height in pixels."""
         return int(self.planes.shape[0]) * 2 // 3
 
     @property
     def y(self) -> np.ndarray:
-        """Luma, (height, width), a view."""
+        """Luma, (height, width); a view."""
         return self.planes[: self.height]
 
     @property
     def uv(self) -> tuple[np.ndarray, np.ndarray]:
-        """Chroma U and V, each (height / 2, width / 2), views."""
+        """Chroma U and V, each (height / 2, width / 2); views."""
         size, flat = self.height * self.width, self.planes.reshape(-1)
         shape = self.height // 2, self.width // 2
         return flat[size : size * 5 // 4].reshape(shape), flat[size * 5 // 4 :].reshape(shape)

@@ -1,4 +1,4 @@
-"""Reads an avatar's clip, a frame at a time, round and round."""
+"""Reads the clip of an avatar frame by frame, in an endless loop."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from pipeline.video.frame import Frame
 
 @dataclass(frozen=True)
 class ColorTags:
-    """How a video says its YUV is to be shown; the numbers are those of ITU-T H.273 (2: nothing said).
+    """How to interpret the YUV values of a video, in the numbers of ITU-T H.273 (2: unspecified).
 
-    range: 0 nothing said, 1 limited (16-235), 2 full; space: the matrix; primaries; trc: the transfer curve.
+    Attributes:
+        range: 0 unspecified, 1 limited (16-235), 2 full.
+        space: The matrix.
+        primaries: The primaries.
+        trc: The transfer curve.
     """
 
     range: int = 0
@@ -30,7 +34,7 @@ class ColorTags:
     trc: int = 2
 
     def apply(self, codec_context: Any) -> None:
-        """Tag CODEC_CONTEXT (an encoder that is not open yet) likewise: unlike tags would change the colours."""
+        """Set these tags on an encoder that is not open yet; other tags would change the colours."""
         codec_context.color_range = self.range
         codec_context.colorspace = self.space
         codec_context.color_primaries = self.primaries
@@ -38,18 +42,27 @@ class ColorTags:
 
 
 def open_file(path: Path) -> av.container.InputContainer:
-    """Open the media file at PATH, whatever its name is: FFmpeg would take "10:30.mp4" for an address.
+    """Open a media file whatever its name is; FFmpeg alone would take "10:30.mp4" for an address.
 
-    Raises OSError and av.error.FFmpegError.
+    Raises:
+        OSError: The file cannot be read.
+        av.error.FFmpegError: It is no media file.
     """
     return av.open(f"file:{path}", mode="r")
 
 
 class ClipReader:
-    """An mp4 in memory. Opening reads its header; ``frames`` decodes.
+    """An mp4 in memory. The constructor reads its header, ``frames`` decodes it.
 
-    width, height: pixels; fps: frames per second; count: frames in the clip; pix_fmt, codec: FFmpeg's names.
-    Raises RenderFailed when VIDEO holds no video stream.
+    Attributes:
+        width, height: Size in pixels.
+        fps: Frames per second.
+        count: Frames in the clip.
+        pix_fmt, codec: Names in FFmpeg.
+        colors: Colour tags.
+
+    Raises:
+        RenderFailed: There is no video stream.
     """
 
     def __init__(self, video: bytes) -> None:
@@ -72,10 +85,14 @@ class ClipReader:
             raise _broken(str(error)) from error
 
     def frames(self, start: int = 0) -> Generator[Frame, None, None]:
-        """Yield the clip's pictures for ever, beginning with number START (which may lie beyond the first round).
+        """Yield the frames of the clip in an endless loop; memory holds only those that the decoder works on.
 
-        Only the frames that the decoder works on are in memory. Raises RenderFailed where the stream is broken, or
-        holds another number of frames than its header says: landmarks would no longer belong to their pictures.
+        Args:
+            start: Number of the first frame; may lie beyond the first round.
+
+        Raises:
+            RenderFailed: The stream is broken, or has another number of frames than its header declares (landmarks
+                would no longer match their pictures).
         """
         skip = start % max(1, self.count)
         while True:
@@ -86,7 +103,7 @@ class ClipReader:
             skip = 0
 
     def once(self) -> Generator[Frame, None, None]:
-        """Yield the clip's pictures one time, in order. Raises RenderFailed as ``frames`` does."""
+        """Yield the frames of the clip once, in order; raise as ``frames`` does."""
         number = 0
         try:
             with av.open(io.BytesIO(self._video), mode="r") as container:
@@ -100,7 +117,7 @@ class ClipReader:
             raise _broken(f"{number} of {self.count} frames")
 
     def _planes(self, picture: av.VideoFrame) -> np.ndarray:
-        """Copy PICTURE once, without the padding at the end of its lines (chroma of 854 pixels is 427 wide)."""
+        """Copy a picture without the padding at the end of its rows (chroma of 854 pixels is 427 wide)."""
         width, height = self.width, self.height
         if (picture.width, picture.height) != (width, height) or picture.format.name != "yuv420p":
             raise _broken(f"{picture.width}x{picture.height} {picture.format.name} in {width}x{height} yuv420p")

@@ -1,8 +1,8 @@
-"""Copies a finished video into an mp4 of one piece, which tells its length up front.
+"""Copies a finished video into an unfragmented mp4, which declares its length at the start.
 
-What streams is in fragments, and its first bytes are sent before anybody knows how long it is going to be. Players that
-know nothing of fragments show no length, or the first fragment alone. The stream is left as it is, so that what a
-client has of it stays true; nothing is encoded again for the copy.
+A stream is sent in fragments before its length is known. Players without support for fragments show no length, or only
+the first fragment. The stream itself stays as it is, so that what a client has received stays valid. The copy is not
+encoded again.
 """
 
 from __future__ import annotations
@@ -20,13 +20,20 @@ from pipeline.core.growing_file import part_of
 logger = logging.getLogger(__name__)
 
 _COPYING = threading.Lock()
-"""One copy is made at a time: it takes some hundredths of a second."""
+"""Held while a copy is made; one takes some hundredths of a second."""
 
 
 def whole_copy(source: Path, copy: Path) -> Path:
-    """Return COPY, made of the mp4 at SOURCE unless it is there; SOURCE where it cannot be made (a full disk).
+    """Return the unfragmented copy of an mp4, which is made if it is missing.
 
-    Of the same age as SOURCE, so that both go together.
+    The copy gets the time stamp of its source, so that both expire together.
+
+    Args:
+        source: The fragmented mp4.
+        copy: Path of the copy.
+
+    Returns:
+        `copy`, or `source` if the copy cannot be made (a full disk).
     """
     with _COPYING:
         if copy.exists():
@@ -51,6 +58,6 @@ def _copy(source: Path, target: Path) -> None:
         kept = *old.streams.video, *old.streams.audio
         streams = {stream.index: new.add_stream_from_template(stream) for stream in kept}
         for packet in old.demux(*kept):
-            if packet.dts is not None:  # the last of each is empty
+            if packet.dts is not None:  # the last packet of each stream is empty
                 packet.stream = streams[packet.stream.index]
                 new.mux(packet)

@@ -1,4 +1,4 @@
-"""Writes a growing mp4 with one encode: what streams while it is made is, byte for byte, the finished file."""
+"""Writes a growing mp4 with a single encode: the bytes that are streamed are the bytes of the finished file."""
 
 from __future__ import annotations
 
@@ -27,22 +27,35 @@ AUDIO_RATE = 48_000
 AUDIO_BITS = 96_000
 """Bits per second: plenty for one voice, also for FFmpeg's fast coder (its default takes as long as the pictures)."""
 FRAGMENT_SECONDS = 0.5
-"""Length of one fragment (and GOP): how far the stream runs behind the encoder."""
+"""Length of one fragment (and GOP): how far the stream lags behind the encoder."""
 FIRST_FRAGMENTS_SECONDS = (0.12, 0.12, 0.2, 0.3)
-"""Lengths of the first fragments: the sooner one is complete, the sooner somebody sees it. None is longer than all
-before it, so that what is made faster than it plays can be played from the first one on without running dry."""
+"""Lengths of the first fragments:
+
+the shorter they are, the sooner a picture appears. None is longer than all before it together, so that a video that is
+made in real time never stalls.
+"""
 SOUND_AHEAD = Fraction(1, 2)
-"""Seconds by which sound is handed to the muxer before its picture."""
+"""Seconds by which the muxer gets the sound before its picture."""
 MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
-"""Fragments can be played before the file is finished; each reaches the disk as soon as it is complete."""
+"""Fragments play before the file is finished; each reaches the disk as soon as it is complete."""
 
 
 class Mp4Writer:
-    """Encodes frames and sound into one fragmented mp4 (H.264 by ENCODER, AAC) at PATH; use as a context manager.
+    """Encodes frames and sound into a fragmented mp4 (H.264, AAC); use it as a context manager.
 
-    The file grows at PATH + ".part" and takes its own name when it is complete. Left by an exception, nothing remains.
-    Where ENCODER does not open (a card encodes so many videos at a time and no more), x264 takes its place.
-    Raises RenderFailed when the disk is full or the encoder fails.
+    The file is written at ``path`` + ".part" and renamed when it is complete. If the block raises, nothing remains. If
+    the encoder does not open (a card encodes only so many videos at a time), x264 takes its place.
+
+    Args:
+        path: Path of the finished file.
+        width: Width in pixels.
+        height: Height in pixels.
+        fps: Frames per second.
+        colors: Colour tags.
+        encoder: Encoder of the pictures.
+
+    Raises:
+        RenderFailed: The disk is full, or the encoder fails.
     """
 
     def __init__(
@@ -97,7 +110,12 @@ class Mp4Writer:
             self._discard()
 
     def add_sound(self, samples: np.ndarray, rate: int) -> None:
-        """Append SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz); encoded in step with the pictures."""
+        """Append sound, which is encoded in step with the pictures.
+
+        Args:
+            samples: (n,) float32 mono in [-1, 1].
+            rate: Samples per second; the same in every call.
+        """
         if self._resampler is None:
             self._resampler, self._sound_rate = av.AudioResampler("fltp", "mono", AUDIO_RATE), rate
         elif rate != self._sound_rate:
@@ -106,7 +124,11 @@ class Mp4Writer:
         self._sound.extend(samples[start : start + step] for start in range(0, len(samples), step))
 
     def write_frame(self, frame: Frame) -> bool:
-        """Append one picture, and the sound up to a little after it; return whether more of the file can be read."""
+        """Append a picture, and the sound until shortly after it.
+
+        Returns:
+            Whether this completes a fragment, so that more of the file can be read.
+        """
         with _as_render_failure():
             self._write_sound(until=self._frames / self._fps + SOUND_AHEAD)
             picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
@@ -119,12 +141,12 @@ class Mp4Writer:
         return ends_fragment
 
     def _is_key(self, number: int) -> bool:
-        """Whether picture NUMBER begins a fragment. Encoders are told of all, since not all count from the last one."""
+        """Whether a picture begins a fragment. All are marked, since not all encoders count from the last one."""
         last = self._early_keys[-1]
         return number in self._early_keys if number < last else (number - last) % self._gop == 0
 
     def _write_sound(self, until: Fraction | None) -> None:
-        """Encode waiting sound up to UNTIL (s), or all of it."""
+        """Encode the queued sound up to a time in seconds; None encodes all of it."""
         while self._sound and (until is None or self._samples < until * self._sound_rate):
             chunk = np.ascontiguousarray(self._sound.popleft(), dtype=np.float32)[None]
             frame = av.AudioFrame.from_ndarray(np.clip(chunk, -1, 1), format="flt", layout="mono")
@@ -138,10 +160,10 @@ class Mp4Writer:
             self._mux_sound(self._resampler.resample(frame))
 
     def _mux_sound(self, frames: Sequence[av.AudioFrame | None]) -> None:
-        """Encode FRAMES without the packet that only primes the decoder.
+        """Encode frames of sound without the packet that only primes the decoder.
 
-        An AAC decoder runs one packet (21 ms) late; the usual remedy, an edit list, is ignored by some players of
-        fragmented files. Without that packet sound starts at 0 everywhere; what is lost is the start of a fade-in.
+        An AAC decoder runs one packet (21 ms) late. The usual remedy, an edit list, is ignored by some players of
+        fragmented files. Without that packet sound starts at 0 everywhere, and only the start of a fade-in is lost.
         """
         for frame in frames:
             self._container.mux([p for p in self._audio.encode(frame) if p.pts is not None and p.pts >= 0])
@@ -158,13 +180,13 @@ class Mp4Writer:
     def _discard(self) -> None:
         try:
             self._close()
-        except (av.error.FFmpegError, OSError):  # the disk may be full: the file goes anyway
+        except (av.error.FFmpegError, OSError):  # the disk may be full; the file is removed anyway
             pass
         finally:
             self.part.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        """Close the file, the encoders and the resampler: the latter two, with their threads, by letting go of them."""
+        """Close the file; the encoders and the resampler end, with their threads, when nothing refers to them."""
         container, self._container = self._container, None
         self._video = self._audio = self._resampler = None
         if container is not None:
@@ -172,7 +194,7 @@ class Mp4Writer:
 
 
 class _as_render_failure:
-    """Turns what the encoder, the muxer and the disk raise into RenderFailed."""
+    """Turns errors of the encoder, the muxer and the disk into RenderFailed."""
 
     def __enter__(self) -> None:
         return None
@@ -181,7 +203,7 @@ class _as_render_failure:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, av.error.FFmpegError | OSError):
-            reason = error.strerror or type(error).__name__  # the whole error would tell the path
+            reason = error.strerror or type(error).__name__  # the whole error would contain the path
             raise RenderFailed(
                 f"비디오 파일을 만들 수 없습니다 ({reason}). 디스크 여유 공간을 확인한 뒤 다시 시도하세요.",
                 f"The video file could not be made ({reason}). Check for free disk space, then try again.",
