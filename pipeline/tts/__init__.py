@@ -1,1 +1,1 @@
-"""Speech engines: text in, sound with timing out."""
+"""Speech engines: from text to sound with timing."""

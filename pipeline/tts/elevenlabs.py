@@ -1,7 +1,7 @@
-"""ElevenLabs as a speech engine: the most natural voices, with the time of every character, for who has a key.
+"""ElevenLabs as a speech engine: the most natural voices, with the time of every character; needs an API key.
 
-The SDK is imported when it is first needed, since that takes a second. Its asynchronous client is used because a task
-of an event loop can be cancelled at any moment, also while the service hangs; a thread that waits for a socket cannot.
+The SDK is imported on first use, since that takes a second. The engine uses its asynchronous client: a task of an event
+loop can be cancelled at any moment, even while the service hangs; a thread that waits for a socket cannot.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ logger = logging.getLogger(__name__)
 DEFAULT_VOICE_ID = "JBFqnCBsd6RMkjVDRZzb"
 """George, the voice of the service's own first example; used when ELEVENLABS_VOICE_ID is not set."""
 RATE = 24000
-"""Hz; the highest rate of plain samples that every plan may ask for."""
+"""Hz; the highest rate of raw samples that every plan includes."""
 VOICES_TTL = 300.0
-"""Seconds that the list of voices is kept."""
+"""Seconds for which the list of voices is cached."""
 MAX_VOICES = 1000
 CONNECT_TIMEOUT = 10.0
 POLL = 0.05
-"""Seconds between two looks at the cancel token."""
+"""Seconds between two checks of the cancel token."""
 SLACK = 0.5
-"""Seconds by which the last character may end after the sound; more, and some of the sound is missing."""
+"""Seconds by which the last character may end after the sound; if it is more, sound is missing."""
 
 _LANGUAGE_CODES = {"ko": "ko", "ja": "ja", "cmn": "zh"}
-"""Languages that the script gives away; for the others the service's own guess is better than ours."""
+"""Languages that their script identifies; for the others the service's own detection is better than ours."""
 _WITHOUT_LANGUAGE_CODE = ("eleven_multilingual_v2", "eleven_multilingual_v1", "eleven_monolingual_v1")
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ T = TypeVar("T")
 class ElevenLabsEngine(TTSEngine):
     """Speaks through the ElevenLabs service.
 
-    The voice "Custom" is SETTINGS.elevenlabs_voice_id, or ``DEFAULT_VOICE_ID`` when that is empty.
+    The voice "Custom" is ``elevenlabs_voice_id`` of the settings, or ``DEFAULT_VOICE_ID`` when that is empty.
     """
 
     name = "elevenlabs"
@@ -67,11 +67,15 @@ class ElevenLabsEngine(TTSEngine):
         self._voices_until = 0.0
 
     def available(self) -> bool:
-        """Whether a key is set; whether the service takes it shows at the first call."""
+        """Return whether a key is set; the first call shows whether the service accepts it."""
         return bool(self._settings.elevenlabs_api_key)
 
     def voices(self) -> list[Voice]:
-        """Return the voices of the account; asks the service at most every five minutes. Raises Unavailable."""
+        """Return the voices of the account; the service is asked every five minutes at most.
+
+        Raises:
+            Unavailable: The service refuses the key or cannot be reached.
+        """
         with self._lock:
             if time.monotonic() >= self._voices_until:
                 self._voices = self._call(self._list_voices, CancelToken())
@@ -79,7 +83,12 @@ class ElevenLabsEngine(TTSEngine):
             return list(self._voices)
 
     def check_voice(self, voice: str) -> None:
-        """Raise BadRequest, listing the choices, when VOICE is not one of the account's; Unavailable without a key."""
+        """Check that the account has a voice.
+
+        Raises:
+            BadRequest: It has not; the message lists the voices.
+            Unavailable: There is no key.
+        """
         if voice == CUSTOM_VOICE:
             return
         choices = self.voices()
@@ -87,10 +96,13 @@ class ElevenLabsEngine(TTSEngine):
             raise unknown_voice(self.name, voice, [CUSTOM_VOICE, *(f"{v.id} ({v.name})" for v in choices)])
 
     def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
-        """Say TEXT a sentence at a time, with a mark for every character where the service gives their times.
+        """Speak a text sentence by sentence, with a mark for every character if the service returns their times.
 
-        Raises NothingToSay, Unavailable (no key, refused, quota, busy, unreachable, hanging, no such voice),
-        SpeechFailed (an answer that cannot be used), Cancelled.
+        Raises:
+            NothingToSay: The text has no letter or digit.
+            Unavailable: No key, refused, quota, busy, unreachable, hanging, no such voice.
+            SpeechFailed: The response cannot be used.
+            Cancelled: `cancel` is set.
         """
         if not speakable(text):
             raise nothing_to_say()
@@ -124,7 +136,7 @@ class ElevenLabsEngine(TTSEngine):
         yield from pushed(call, cancel)
 
     def _call(self, work: Callable[[AsyncElevenLabs], Awaitable[T]], cancel: CancelToken) -> T:
-        """Do WORK with a client of the service, turning its errors into ours."""
+        """Call `work` with a client of the service, and turn the service's errors into ours."""
         key = self._settings.elevenlabs_api_key
         if not key:
             raise Unavailable(
@@ -185,21 +197,32 @@ class ElevenLabsEngine(TTSEngine):
 
 
 class _Answer:
-    """What the service has sent so far for TEXT, SAID letter by letter: 16-bit samples, and characters with times."""
+    """The response of the service so far: 16-bit samples, and characters with their times.
+
+    Args:
+        text: The text of the request.
+        said: What the service speaks: the same text, letter by letter, plus the stops in `added`.
+        added: Offsets in `said` of full stops that are not in `text`.
+        language: Language of the text.
+    """
 
     def __init__(self, text: str, said: str, added: frozenset[int], language: str) -> None:
         self._text = text
         self._said = said
         self._added = added
-        self._place = 0  # in SAID, of the next character
+        self._place = 0  # offset in `said` of the next character
         self._language = language
         self._pcm = bytearray()
         self._marks: list[Mark] = []
         self._timed = True
-        self._given = (0, 0)  # bytes, which are in _pcm no more, and marks
+        self._given = (0, 0)  # bytes (no longer in _pcm) and marks
 
     def add(self, audio: str | None, alignment: Any) -> None:
-        """Take one chunk. Raises SpeechFailed when its sound cannot be decoded."""
+        """Take one chunk of the response.
+
+        Raises:
+            SpeechFailed: Its sound cannot be decoded.
+        """
         before = self._received / 2 / RATE
         try:
             self._pcm += base64.b64decode(audio or "", validate=True)
@@ -218,7 +241,7 @@ class _Answer:
         if not all(math.isfinite(time) for _, *span in chunk for time in span):
             self._timed = False
             return
-        # times count from the beginning; should they start over in each chunk, they count from the chunk
+        # times count from the beginning of the stream; if they start over, they count from the chunk
         last = self._marks[-1].end if self._marks else 0.0
         offset = before if chunk and self._marks and chunk[0][1] < last - SLACK / 2 else 0.0
         for character, start, end in chunk:
@@ -230,11 +253,11 @@ class _Answer:
 
     @property
     def _received(self) -> int:
-        """Bytes of sound that came so far."""
+        """Bytes of sound received so far."""
         return self._given[0] + len(self._pcm)
 
     def sentence(self) -> Speech | None:
-        """Return the next sentence, once the one after it has begun; cut in the middle of the pause between them."""
+        """Return the next sentence as soon as the one after it has begun; the cut is in the middle of the pause."""
         before = None
         for index in range(self._given[1], len(self._marks) if self._timed else 0):
             mark = self._marks[index]
@@ -247,16 +270,17 @@ class _Answer:
         return None
 
     def rest(self) -> Speech:
-        """Return all that was not given out yet; no marks where some are missing.
+        """Return everything that was not returned yet; without marks if some are missing.
 
-        Raises SpeechFailed when sound is missing.
+        Raises:
+            SpeechFailed: Sound is missing.
         """
         if not self._received:
             raise _unusable("음성이 비어 있습니다", "it holds no sound")
         if self._received % 2:
             raise _unusable("음성이 중간에 잘렸습니다", "its sound is cut off in the middle of a sample")
         if self._timed and self._marks:
-            # the SDK leaves out lines that it cannot read: then characters are missing, or sound is
+            # the SDK skips lines that it cannot parse; then characters or sound are missing
             expected = sum(map(speakable, self._said))
             told = sum(speakable(mark.text) for mark in self._marks)
             if told < 0.9 * expected or self._marks[-1].end > self._received / 2 / RATE + SLACK:
@@ -266,7 +290,7 @@ class _Answer:
         return self._take(self._received, len(self._marks))
 
     def _take(self, until: int, count: int) -> Speech:
-        """Return what was not given out yet, up to byte UNTIL and without the marks from number COUNT on."""
+        """Return what was not returned yet, up to a byte of sound and a number of marks."""
         since, first = self._given
         self._given = until, count
         pcm, self._pcm = self._pcm[: until - since], self._pcm[until - since :]
@@ -276,14 +300,14 @@ class _Answer:
             Mark("character", m.text, *(min(max(time - begin, 0.0), duration) for time in (m.start, m.end)))
             for m in self._marks[first:count]
         )
-        # the times are of the characters of TEXT, one by one
+        # the marks are the characters of the text, one by one
         start = sum(len(mark.text) for mark in self._marks[:first])
         end = sum(len(mark.text) for mark in self._marks[:count]) if self._pcm else len(self._text)
         return Speech(samples, RATE, self._text[start:end], self._language, marks if self._timed else ())
 
 
 async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:
-    """Await WORK, giving it up as soon as the token is set."""
+    """Await `work`; cancel it as soon as the token is set."""
     task = asyncio.ensure_future(work)
     while not task.done():
         await asyncio.wait({task}, timeout=POLL)
@@ -295,7 +319,13 @@ async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:
 
 
 def _told_by_service(status: int, body: Any, key: str) -> PipelineError:
-    """Return our error for the service's answer of STATUS with BODY."""
+    """Return our error for an error response of the service.
+
+    Args:
+        status: HTTP status.
+        body: Parsed body.
+        key: The API key, which the message must not contain.
+    """
     detail = body.get("detail", body) if isinstance(body, dict) else body
     code = str(detail.get("status") or detail.get("code") or "") if isinstance(detail, dict) else ""
     said = str(detail.get("message") or detail) if isinstance(detail, dict) else str(detail or "")

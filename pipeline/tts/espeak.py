@@ -1,7 +1,7 @@
-"""eSpeak NG as a speech engine: any of its languages, no key, no download, and exact phoneme times.
+"""eSpeak NG as a speech engine: over 100 languages, no key, no download, and exact phoneme times.
 
-It is reached through its C library (speak_lib.h; the package espeakng-loader carries library and data). The library
-keeps one global state: it is loaded once per process, and one lock is held while it speaks.
+It is called through its C library (speak_lib.h; the package espeakng-loader ships library and data). The library keeps
+one global state: it is loaded once per process, and a lock is held while it speaks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULT_PITCH = 50
 """0..100; the library's own default."""
 
 _SPELLS = ("my", "shn")
-"""Voices whose dictionaries do not read the letters of their language: they leave most of them out."""
+"""Voices whose dictionaries cannot read the letters of their language; they skip most of them."""
 
 _CLAUSE_END = re.compile(r"[^\w\s]\s+|\s*\n\s*")
 
@@ -84,10 +84,16 @@ class _Voice(c.Structure):
 
 @dataclass(frozen=True)
 class Rendering:
-    """What eSpeak NG made of a text, or of its characters START to END.
+    """The sound that eSpeak NG renders for a text, or for a part of it.
 
-    samples: (n,) int16 mono; rate: Hz; phonemes: gapless marks from 0 to the end; words: (offset in the text, start of
-    the first phoneme in seconds), in order, of every word as the library cuts them: it joins some to the one before.
+    Attributes:
+        start: First character of the part.
+        end: Character after the part.
+        samples: (n,) int16 mono.
+        rate: Samples per second.
+        phonemes: Gapless marks from 0 to the end.
+        words: (offset in the text, start of the first phoneme in seconds) of every word, in order. The library defines
+            the words; it joins some to the one before.
     """
 
     start: int
@@ -114,7 +120,11 @@ class _Library:
 
 @cache
 def _library() -> _Library:
-    """Load and initialise the C library, once. Raises Unavailable."""
+    """Load and initialise the C library, once.
+
+    Raises:
+        Unavailable: The library or its data is missing.
+    """
     try:
         import espeakng_loader
 
@@ -132,7 +142,7 @@ def _library() -> _Library:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A voice of the catalogue and the file that the C library knows it by ("gmw/en-US")."""
+    """A voice of the catalogue and its file in the C library ("gmw/en-US")."""
 
     voice: Voice
     file: str
@@ -140,7 +150,11 @@ class _Entry:
 
 @cache
 def _catalogue() -> dict[str, _Entry]:
-    """Return the voices by language, those that cannot read left out. Raises Unavailable."""
+    """Return the voices by language, without those that cannot read.
+
+    Raises:
+        Unavailable: The library cannot be loaded.
+    """
     library = _library()
     found: dict[str, _Entry] = {}
     with library.lock:
@@ -148,7 +162,7 @@ def _catalogue() -> dict[str, _Entry]:
         index = 0
         while listed[index]:
             voice = listed[index].contents
-            # languages: a priority byte and a name ended by NUL, over and over; the first is the voice's own
+            # languages: a priority byte and a name that ends with NUL, repeated; the first is the voice's own
             language = c.string_at(voice.languages + 1).decode("ascii", "replace")
             name, file = voice.name.decode("utf-8", "replace"), voice.identifier.decode("utf-8", "replace")
             if language not in _SPELLS and _has_dictionary(library.data, file, language):
@@ -164,10 +178,14 @@ def _has_dictionary(data: Path, file: str, language: str) -> bool:
 
 
 class EspeakEngine(TTSEngine):
-    """Speaks every language of eSpeak NG and knows to the sample when each phoneme begins.
+    """Speaks every language of eSpeak NG, with sample-exact times of the phonemes.
 
-    The voice "Custom" follows the language of the text. RATE (words per minute), PITCH (0..100) and VARIANT ("f3",
-    "m7", "whisper"; "" is the plain voice) are the library's own knobs; the defaults are its default rendering.
+    The voice "Custom" follows the language of the text. The options are the library's own, with its defaults.
+
+    Args:
+        rate: Words per minute.
+        pitch: 0..100.
+        variant: "f3", "m7", "whisper", ...; "" is the plain voice.
     """
 
     name = "espeak"
@@ -178,7 +196,7 @@ class EspeakEngine(TTSEngine):
         self._variant = variant
 
     def available(self) -> bool:
-        """Whether the C library and its data can be loaded."""
+        """Return whether the C library and its data can be loaded."""
         try:
             _library()
         except Unavailable as error:
@@ -187,30 +205,52 @@ class EspeakEngine(TTSEngine):
         return True
 
     def voices(self) -> list[Voice]:
-        """Return the languages that eSpeak NG speaks. Raises Unavailable."""
+        """Return the languages of eSpeak NG.
+
+        Raises:
+            Unavailable: The library cannot be loaded.
+        """
         return [entry.voice for entry in _catalogue().values()]
 
     def check_voice(self, voice: str) -> None:
-        """Raise BadRequest, listing the choices, when VOICE is not one of eSpeak NG's."""
+        """Check that eSpeak NG has a voice.
+
+        Raises:
+            BadRequest: It has not; the message lists the voices.
+        """
         choices = [CUSTOM_VOICE, *_catalogue()]
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
     def speaks(self, language: str) -> bool:
-        """Return whether there is a voice for LANGUAGE. Raises Unavailable."""
+        """Return whether there is a voice for a language.
+
+        Raises:
+            Unavailable: The library cannot be loaded.
+        """
         return language in _catalogue()
 
     def check_language(self, language: str) -> None:
-        """Raise BadRequest when eSpeak NG does not speak LANGUAGE. Raises Unavailable."""
+        """Check that there is a voice for a language.
+
+        Raises:
+            BadRequest: There is none.
+            Unavailable: The library cannot be loaded.
+        """
         if not self.speaks(language):
             raise unspoken_language(self.name, language)
 
     def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
-        """Say TEXT a sentence at a time, with its words, and a phoneme mark for every sound and pause in it.
+        """Speak a text sentence by sentence, with its words and a mark for every phoneme and pause.
 
-        Numbers, units and abbreviations in Korean are said as a Korean would say them.
+        Numbers, units and abbreviations in Korean are read as a Korean would read them.
 
-        Raises NothingToSay, BadRequest (voice, language), Unavailable (library), SpeechFailed, Cancelled.
+        Raises:
+            NothingToSay: The text makes no sound.
+            BadRequest: There is no such voice, or none for the language.
+            Unavailable: The library cannot be loaded.
+            SpeechFailed: The library fails.
+            Cancelled: `cancel` is set.
         """
         if not speakable(text):
             raise nothing_to_say()
@@ -235,9 +275,19 @@ class EspeakEngine(TTSEngine):
             raise nothing_to_say()
 
     def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
-        """Say TEXT letter by letter as it stands, at RATE words per minute (80..450; None is the engine's own).
+        """Speak a text letter by letter as it stands.
 
-        Raises BadRequest (language), Unavailable (library), SpeechFailed, Cancelled.
+        Args:
+            text: What to speak.
+            language: Name of the voice.
+            cancel: The task's token.
+            rate: Words per minute (80..450); None is the engine's own rate.
+
+        Raises:
+            BadRequest: There is no such language.
+            Unavailable: The library cannot be loaded.
+            SpeechFailed: The library fails.
+            Cancelled: `cancel` is set.
         """
         whole: list[Rendering] = []
         self._speak(text, language, cancel, rate, whole.append, in_sentences=False)
@@ -252,7 +302,7 @@ class EspeakEngine(TTSEngine):
         give: Callable[[Rendering], object],
         in_sentences: bool = True,
     ) -> None:
-        """Say TEXT, handing each sentence to GIVE as soon as the next one begins, or all of it at the end."""
+        """Speak a text; emit each sentence through `give` when the next one begins, or everything at the end."""
         library = _library()
         heard = _Heard(text, library.rate, cancel, give if in_sentences else None)
         callback = _SynthCallback(heard.listen)
@@ -282,7 +332,14 @@ class EspeakEngine(TTSEngine):
 
 
 class _Heard:
-    """Collects what the C library calls back with for TEXT, and hands complete sentences to GIVE (None: to nobody)."""
+    """Collects the callbacks of the C library for a text, and emits complete sentences.
+
+    Args:
+        text: What the library speaks.
+        rate: Samples per second.
+        cancel: The task's token.
+        give: Called with each complete sentence; None collects everything for ``rest``.
+    """
 
     def __init__(self, text: str, rate: int, cancel: CancelToken, give: Callable[[Rendering], object] | None) -> None:
         self._text = text
@@ -293,14 +350,14 @@ class _Heard:
         self._heard = 0  # samples
         self._phonemes: list[tuple[str, int]] = []
         self._words: list[tuple[int | None, int]] = []  # offset in the text or None, index of the phoneme that follows
-        self._pause: tuple[int, int] | None = None  # sample and index of the phoneme that began the pause that lasts
-        self._cuts: list[tuple[int, int]] = []  # sample, index of the first phoneme that is no more before the cut
+        self._pause: tuple[int, int] | None = None  # sample and index of the phoneme that began the current pause
+        self._cuts: list[tuple[int, int]] = []  # sample, index of the first phoneme after the cut
         self._given = (0, 0, 0)  # samples, phonemes, characters
 
     def listen(self, samples: c._Pointer[c.c_short], count: int, events: c._Pointer[_Event]) -> int:
-        """Take one piece of sound and its events; return 1 to stop the library."""
+        """Take a piece of sound and its events; return 1 to stop the library."""
         if samples and count > 0:
-            # as_array would make a ctypes type for every length, which is kept for ever
+            # as_array would create a ctypes type for every length and keep it for ever
             self._chunks.append(np.frombuffer(c.string_at(samples, 2 * count), np.int16))
             self._heard += count
         index = 0
@@ -319,23 +376,23 @@ class _Heard:
         return int(self._cancel.cancelled)
 
     def rest(self) -> Rendering:
-        """Return all that was heard and not given out yet."""
+        """Return everything that was not emitted yet."""
         return self._take(self._heard, len(self._phonemes))
 
     def _look_for_break(self, name: str, sample: int) -> None:
-        """Note a cut in the middle of a long pause, once the sound after it (NAME, at SAMPLE) is known."""
+        """Plan a cut in the middle of a long pause, once the phoneme after it is known."""
         if not name or name.startswith("_"):
             self._pause = self._pause or (sample, len(self._phonemes))
         elif not name.startswith("("):
             start, index = self._pause or (sample, 0)
             if start and sample - start >= BREAK * self._rate:
-                # all that comes after the pause began is of the next sentence: its first word, told before its sound,
-                # and the switch to another language's sounds
+                # everything after the start of the pause belongs to the next sentence: its first word (its event comes
+                # before its sound) and the switch to another language's sounds
                 self._cuts.append(((start + sample) // 2, index + 1))
             self._pause = None
 
     def _take(self, until: int, count: int) -> Rendering:
-        """Return what was not given out yet, up to sample UNTIL and without the phonemes from number COUNT on."""
+        """Return what was not emitted yet, up to a sample and a number of phonemes."""
         since, first, start = self._given
         samples = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
         mine, self._chunks = samples[: until - since], [samples[until - since :]]
@@ -348,7 +405,7 @@ class _Heard:
         return Rendering(start, end, mine, self._rate, _marks(phonemes, len(mine), self._rate), begins)
 
     def _known_words(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield (offset, index of its first phoneme); the library leaves out the first word of some clauses."""
+        """Yield (offset, index of the first phoneme) of each word; the library omits the first word of some clauses."""
         clauses = [match.end() for match in _CLAUSE_END.finditer(text)]
         known = [offset for offset, _ in self._words if offset is not None]
         before, passed = -1, 0
@@ -368,13 +425,13 @@ class _Heard:
 
 
 def _whole_words(text: str, offset: int) -> int:
-    """Return where to cut TEXT so that what opens before the letter at OFFSET, a bracket or a quote, goes with it."""
+    """Return where to cut so that a bracket or quote that opens before the letter at an offset goes with it."""
     start = word_start(text, offset)
     return offset if start is None else start
 
 
 def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mark, ...]:
-    """Return gapless marks over LENGTH samples; pauses that follow each other become one."""
+    """Return gapless marks over `length` samples; consecutive pauses become one."""
     spans: list[tuple[str, int]] = [("", 0)]
     for name, sample in phonemes:
         if name.startswith("("):  # the switch to another language's sounds, "(en)"

@@ -1,4 +1,4 @@
-"""What every speech engine says when it cannot take a request."""
+"""Errors that all speech engines share."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _NAMES = {
     "mn": ("몽골 문자", "Mongolian"),
     "syr": ("시리아어", "Syriac"),
 }
-"""What languages without a voice are called."""
+"""Names of languages without a voice, in Korean and English."""
 
 
 def unspoken_language(engine: str, language: str) -> BadRequest:
-    """Return the error for a text in a LANGUAGE that no voice of ENGINE speaks."""
+    """Return the error for a text in a language that no voice of the engine speaks."""
     korean, english = _NAMES.get(language, (language, language))
     return BadRequest(
         f"text: {engine}에는 이 글의 언어({korean})를 말하는 음성이 없습니다. 다른 언어로 쓰거나, 이 언어를 말하는 "
@@ -39,7 +39,7 @@ def unspoken_language(engine: str, language: str) -> BadRequest:
 
 
 def unknown_voice(engine: str, voice: str, choices: Iterable[str]) -> BadRequest:
-    """Return the error for a VOICE that ENGINE does not have; it lists the CHOICES."""
+    """Return the error for a voice that the engine does not have; its message lists the choices."""
     listed = ", ".join(choices)
     return BadRequest(
         f"tts_voice: {engine}에 없는 음성입니다: {voice!r}. 사용할 수 있는 음성: {listed}",

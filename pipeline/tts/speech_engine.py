@@ -1,4 +1,4 @@
-"""The seam between text and sound: what a speech engine takes and gives."""
+"""The interface of speech engines, from text to sound."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Speech, Voice, joined
 
 BREAK = 0.26
-"""Seconds of pause in which speech may be cut in two: between sentences, hardly at a comma. Both halves leave the mouth
-time to close and to open again."""
+"""Seconds of a pause in which speech may be cut in two:
+
+between sentences, rarely at a comma. Both halves leave the mouth time to close and to open again.
+"""
 _STOPS = ".!?…。！？,;:、，；："
 _CLOSING = "\"'”’)]」』）》"
-"""What may stand between the last letter of a line and its end."""
+"""Characters that may stand between the last letter of a line and its end."""
 CUSTOM_VOICE = "Custom"
-"""The voice of a request that names none: the engine picks (by language, or from its own settings)."""
+"""The voice of a request that names none: the engine chooses (by language, or from its own settings)."""
 
 
 def with_stops(text: str) -> tuple[str, frozenset[int]]:
-    """Return TEXT, a ``plain`` one, with a full stop before each line end that has none, and where in it those are.
+    """Add a full stop to each line that ends without one.
 
-    Headings and the entries of lists are sentences, too, and a voice pauses after them where it sees one end.
+    Headings and list entries are sentences, too, and a voice pauses after them only if it sees a stop.
+
+    Args:
+        text: A text as ``plain`` returns it.
+
+    Returns:
+        The new text, and the offsets in it of the added stops.
     """
     stopped, added = "", set()
     for line in text.splitlines(keepends=True):
@@ -40,30 +48,48 @@ class TTSEngine(Protocol):
     name: str
 
     def available(self) -> bool:
-        """Whether it can speak now: its key is present, its library and voices can be loaded. Cheap."""
+        """Return whether it can speak now: its key is set, its library and voices can be loaded. Cheap."""
         ...
 
     def voices(self) -> list[Voice]:
-        """Return the voices that a request may name besides ``Custom``; may ask a remote service."""
+        """Return the voices that a request may name besides ``Custom``; may call a remote service."""
         ...
 
     def check_voice(self, voice: str) -> None:
-        """Raise BadRequest, listing the choices, when VOICE is not one of this engine's."""
+        """Check that this engine has a voice.
+
+        Raises:
+            BadRequest: It has not; the message lists the voices.
+        """
         ...
 
     def check_language(self, language: str) -> None:
-        """Raise BadRequest when no voice of this engine speaks LANGUAGE (an espeak-ng voice name)."""
+        """Check that a voice of this engine speaks a language (an espeak-ng voice name).
+
+        Raises:
+            BadRequest: None does.
+        """
         return
 
     def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
-        """Say TEXT, yielding it in pieces as they come: cut in the pauses between sentences, where there are any.
+        """Speak a text and yield it in pieces, cut in the pauses between sentences where there are any.
 
-        LANGUAGE is the one that TEXT is in; None has the engine find out. The pieces' texts joined are TEXT.
+        The texts of the pieces, joined, are the text.
 
-        Raises NothingToSay, Unavailable (no key, quota, busy, unreachable), SpeechFailed, Cancelled.
+        Args:
+            text: What to speak.
+            voice: One of ``voices``, or ``CUSTOM_VOICE``.
+            cancel: The task's token.
+            language: Language of the text (an espeak-ng voice name); None detects it.
+
+        Raises:
+            NothingToSay: The text has no letter or digit.
+            Unavailable: No key, quota, busy, unreachable.
+            SpeechFailed: The engine fails.
+            Cancelled: `cancel` is set.
         """
         ...
 
     def synthesize(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Speech:
-        """Say TEXT and return all of it; raises as ``stream`` does."""
+        """Speak a text and return all of it; takes and raises what ``stream`` does."""
         return joined(self.stream(text, voice, cancel, language))

@@ -1,11 +1,11 @@
-"""Supertonic as a speech engine: a natural local voice on the CPU, for who installs it.
+"""Supertonic as a speech engine: a natural local voice on the CPU, which you install separately.
 
-It is not part of requirements.txt, and its weights are never fetched unasked:
+It is not part of requirements.txt, and its weights are downloaded only when you ask for it:
 
     pip install -r requirements-voices.txt
-    python -m pipeline.tts.supertonic      fetches the weights, with a progress bar
+    python -m pipeline.tts.supertonic      downloads the weights, with a progress bar
 
-Until both are there the engine says so and is not available. It gives no timing; its sound is aligned.
+Until both are there the engine is not available. It returns no timing; its sound is aligned.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 
 MODEL = "supertonic-3"
 DEFAULT_VOICE = "M1"
-"""What "Custom" is: the bundled avatar is a man."""
+"""The voice "Custom": the bundled avatar is a man."""
 PAUSE = 0.3
 """Seconds of silence between two sentences."""
 MAX_SENTENCE = 110
-"""Characters that are said in one go; the task can be cancelled between two of them."""
+"""Characters that are spoken in one call; the task can be cancelled between two calls."""
 _WEIGHTS = (
     "onnx/tts.json",
     "onnx/unicode_indexer.json",
@@ -53,7 +53,7 @@ _OTHER_LANGUAGE = "na"
 
 
 class Synthesizer(Protocol):
-    """What is used of ``supertonic.TTS``."""
+    """The part of ``supertonic.TTS`` that this engine uses."""
 
     sample_rate: int
 
@@ -67,7 +67,7 @@ class Synthesizer(Protocol):
 
 
 def model_dir() -> Path:
-    """Return where the package keeps its weights (``SUPERTONIC_CACHE_DIR``, else in the user's cache)."""
+    """Return the folder of the weights (``SUPERTONIC_CACHE_DIR``, else in the user's cache)."""
     given = os.environ.get("SUPERTONIC_CACHE_DIR")
     return Path(given).expanduser() if given else Path.home() / ".cache" / "supertonic3"
 
@@ -80,7 +80,12 @@ def _load(weights: Path) -> Synthesizer:
 
 
 class SupertonicEngine(TTSEngine):
-    """Speaks with Supertonic's voices from weights in a folder; LOAD opens them (by default with the package)."""
+    """Speaks with Supertonic's voices.
+
+    Args:
+        weights: Folder of the weights; ``model_dir`` by default.
+        load: Opens the weights; the package by default.
+    """
 
     name = "supertonic"
 
@@ -91,24 +96,38 @@ class SupertonicEngine(TTSEngine):
         self._synthesizer: Synthesizer | None = None
 
     def available(self) -> bool:
-        """Whether the package is installed and its weights are there; nothing is loaded or fetched."""
+        """Return whether the package and its weights are installed; nothing is loaded or downloaded."""
         return self._installed() and has_weights(self._weights)
 
     def voices(self) -> list[Voice]:
-        """Return the voices whose styles lie beside the weights. Raises Unavailable."""
+        """Return the voices whose styles lie beside the weights.
+
+        Raises:
+            Unavailable: The package or its weights are missing.
+        """
         self._check()
         return [Voice(file.stem, file.stem) for file in sorted((self._weights / "voice_styles").glob("*.json"))]
 
     def check_voice(self, voice: str) -> None:
-        """Raise BadRequest, listing the choices, when VOICE is not one of them; Unavailable."""
+        """Check that there is a voice.
+
+        Raises:
+            BadRequest: There is not; the message lists the voices.
+            Unavailable: The package or its weights are missing.
+        """
         choices = [CUSTOM_VOICE, *(known.id for known in self.voices())]
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
     def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
-        """Say TEXT a sentence at a time, without marks.
+        """Speak a text sentence by sentence, without marks.
 
-        Raises NothingToSay, BadRequest (voice), Unavailable (not installed, no weights), SpeechFailed, Cancelled.
+        Raises:
+            NothingToSay: The text has no letter or digit.
+            BadRequest: There is no such voice.
+            Unavailable: The package or its weights are missing.
+            SpeechFailed: The model fails.
+            Cancelled: `cancel` is set.
         """
         if not speakable(text):
             raise nothing_to_say()
@@ -167,7 +186,7 @@ _COMMAND = "python -m pipeline.tts.supertonic"
 
 
 def has_weights(weights: Path) -> bool:
-    """Return whether the folder WEIGHTS holds all parts of the model and at least one voice."""
+    """Return whether a folder holds all parts of the model and at least one voice."""
     return all((weights / name).is_file() for name in _WEIGHTS) and any((weights / "voice_styles").glob("*.json"))
 
 
@@ -187,7 +206,7 @@ def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> 
 
 
 def _sentences(text: str) -> list[str]:
-    """Return TEXT in sentences, with the blanks between them; those without a sound go with the one before."""
+    """Split a text into sentences, with the blanks after them; one without a sound joins the one before."""
     sentences: list[str] = []
     for sentence in re.findall(r".+?(?:(?:[.!?…](?=\s)|[。！？\n])\s*|\Z)", text, re.DOTALL):
         if sentences and not (speakable(sentence) and speakable(sentences[-1])):
@@ -198,7 +217,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _parts(sentence: str) -> list[str]:
-    """Return SENTENCE in parts of at most MAX_SENTENCE characters, cut at blanks where it can be."""
+    """Split a sentence into parts of at most `MAX_SENTENCE` characters, at blanks or commas if possible."""
     parts, rest = [], sentence.strip()
     while len(rest) > MAX_SENTENCE:
         cut = max(rest.rfind(mark, 1, MAX_SENTENCE) for mark in ", ，、")
@@ -209,12 +228,12 @@ def _parts(sentence: str) -> list[str]:
 
 
 def _without_pictures(text: str) -> str:
-    """Return TEXT with blanks for emoji and the like, which the model refuses."""
+    """Replace emoji and the like, which the model refuses, with blanks."""
     return "".join(" " if unicodedata.category(letter) in ("So", "Sk", "Co", "Cn", "Cf") else letter for letter in text)
 
 
 def download(weights: Path) -> None:
-    """Fetch the weights into the folder WEIGHTS, with a progress bar; what is there already is kept."""
+    """Download the weights into a folder, with a progress bar; files that are there already are kept."""
     from huggingface_hub import snapshot_download
     from supertonic.config import get_model_repo, get_model_revision
 
@@ -222,7 +241,7 @@ def download(weights: Path) -> None:
 
 
 def main() -> int:
-    """Fetch the weights; return the exit status."""
+    """Download the weights; return the exit status."""
     weights = model_dir()
     if importlib.util.find_spec("supertonic") is None:
         print(f"supertonic is not installed. Run: {_INSTALL}", file=sys.stderr)
