@@ -19,10 +19,14 @@ from pipeline.preparing.prepare import main as prepare_main
 from pipeline.settings import ROOT, Settings
 from tests.conftest import Server, running
 
-PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "README.ko.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+]
 LANGUAGES = ("docs", "docs/ko")
 OTHERS_SETTINGS = {"SYSTEM", "NUMBA_CACHE_DIR", "HF_ENDPOINT", "OMP_NUM_THREADS"}
 BODY = {"text": "안녕하세요.", "avatar": "talk_long", "resolution": "360p"}
+CODE = {".py", ".typed", ".md", ".txt", ".js", ".css", ".html", ".sh"}
 ADDRESS = "http://localhost:5000"
 
 
@@ -63,6 +67,19 @@ def test_lines_are_short(page: Path) -> None:
         code ^= line.lstrip().startswith("```")
         # a table's row cannot be broken, neither can an event or an address
         assert len(line) <= 120 or code or line.startswith("|") or "](" in line, f"line {number}"
+
+
+@pytest.mark.parametrize("folder", LANGUAGES)
+def test_every_file_that_is_no_code_has_its_licence(folder: str) -> None:
+    text = (ROOT / folder / "licences.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[^|]*/[^|]*) \|.*\| [A-Z][^|]* \|$", text, re.MULTILINE)
+    listed = {pattern: set(ROOT.glob(pattern)) for row in rows for pattern in re.findall("`(.*?)`", row)}
+    assert all(listed.values()), [pattern for pattern, found in listed.items() if not found]
+    found = set().union(*listed.values())
+    for place in ("docs", "examples", "pipeline", "tests"):
+        for path in (ROOT / place).rglob("*"):
+            kept = path.is_file() and "__pycache__" not in path.parts and path.suffix not in CODE
+            assert not kept or path in found, f"{name_of(path)} has no row in {folder}/licences.md"
 
 
 def test_every_page_has_its_translation() -> None:
