@@ -10,24 +10,33 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.numba_cache import VARIABLE
-
+VARIABLE = "NUMBA_CACHE_DIR"
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = f"""
-import os
+PROGRAM = """
+import numba
 import numpy as np
 from pipeline.engines.mesh.warp import _reach
 points = np.zeros((3, 2), np.float32)
 left, top, right, bottom = _reach(points, points + 1, np.array([[0, 1, 2]], np.int32))
-print(right, os.environ.get("{VARIABLE}"))
+print(right, numba.config.CACHE_DIR or None)
 """
 
 
-def run(where: Path, **environ: str) -> tuple[float, str]:
+LIBRARY = """
+import numba
+import numpy as np
+from pipeline.speech.mel import mel_power
+sound = np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
+print(mel_power(sound, 16000, 0.01, 40)[50].argmax(), numba.config.CACHE_DIR or None)
+"""
+"""librosa's functions are compiled where it is imported."""
+
+
+def run(where: Path, program: str = PROGRAM, **environ: str) -> tuple[float, str]:
     """Run PROGRAM on the sources at WHERE; return what it computed and the folder that was chosen."""
     inherited = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "XDG_CACHE_HOME")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         cwd=where,
         env={**inherited, "PYTHONPATH": str(where), **environ},
         capture_output=True,
@@ -62,3 +71,15 @@ def test_with_no_place_at_all_code_is_kept_while_the_process_runs(sources: Path)
     value, folder = run(sources, HOME=str(sources / "no folder"), TMPDIR=str(sources))
     assert value == 1.0
     assert Path(folder).parent == sources and not Path(folder).exists()
+
+
+def test_what_the_user_names_is_taken(sources: Path) -> None:
+    own = str(sources / "own")
+    assert run(sources, HOME=str(sources / "no folder"), NUMBA_CACHE_DIR=own) == (1.0, own)
+    assert list((sources / "own").rglob("*.nbi"))
+
+
+def test_libraries_that_compile_where_they_are_imported_find_a_place(sources: Path) -> None:
+    nowhere_else = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "HOME": str(sources / "no folder")}
+    # 440 Hz lie in the middle of the seventh of 40 bands, evenly spaced on the mel scale from 80 to 7000 Hz
+    assert run(sources, LIBRARY, **nowhere_else) == (6.0, str(sources / "pipeline" / "__pycache__"))

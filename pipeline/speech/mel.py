@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from pipeline.core.numba_cache import ensure_numba_cache
+
 WINDOW = 512
 """Samples of one spectrum."""
 LOWEST, HIGHEST = 80.0, 7000.0
@@ -38,6 +40,7 @@ def mel_power(samples: np.ndarray, rate: int, hop: float, bands: int) -> np.ndar
 @cache
 def _filters(rate: int, bands: int) -> np.ndarray:
     """Return triangles of equal area, evenly spaced on the mel scale: (WINDOW // 2 + 1, bands)."""
+    ensure_numba_cache()  # librosa compiles where it is imported
     from librosa.filters import mel  # here, since it takes a second to load and most speech comes with its times
 
     bank = mel(sr=rate, n_fft=WINDOW, n_mels=bands, fmin=LOWEST, fmax=HIGHEST, htk=True, dtype=np.float32)

@@ -9,6 +9,7 @@ import cv2
 import numba
 import numpy as np
 
+from pipeline.core.numba_cache import compiled
 from pipeline.engines.mesh.sprites import Sprite
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, FaceBasis
 from pipeline.video.frame import Frame
@@ -156,7 +157,7 @@ def _bordered(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(picture, ((1, 1), (1, 1), (0, 0))), np.float32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _paint(
     planes: tuple[np.ndarray, np.ndarray, np.ndarray],
     left: int,
@@ -216,7 +217,7 @@ def _paint(
                 chroma_v[row, column] = _byte((chroma_v[row, column] * rest + sum_v) / 4)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _mixed(picture: np.ndarray, x: float, y: float) -> tuple[float, float, float, float]:
     """Return the four channels of PICTURE between the four pixels around X, Y."""
     left, top = int(x), int(y)
@@ -232,7 +233,7 @@ def _mixed(picture: np.ndarray, x: float, y: float) -> tuple[float, float, float
     )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _byte(value: float) -> np.uint8:
     return np.uint8(min(max(value + 0.5, 0.0), 255.0))
 
@@ -260,7 +261,7 @@ def _coverage(outline: np.ndarray, size: tuple[int, int], softness: float) -> np
     return np.asarray(cv2.GaussianBlur(small, (0, 0), float(np.hypot(0.7, softness))))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) -> None:
     """Turn INNER ((h, w) float32), which falls from 1 to 0 across the rim, into 0..1, in place: darker towards
     the rim and the corners, where lips and cheeks keep the light away.

@@ -6,6 +6,7 @@ import cv2
 import numba
 import numpy as np
 
+from pipeline.core.numba_cache import compiled
 from pipeline.video.frame import Frame
 
 EDGE = 1e-4
@@ -34,7 +35,7 @@ def _cubic_weights() -> np.ndarray:
 _WEIGHTS = _cubic_weights()
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool:
     """Return whether some corner of TRIANGLE moves so far that it can be seen."""
     for corner in triangle:
@@ -44,7 +45,7 @@ def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool
     return False
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of what triangles move from or to; the right left of the left if none does."""
     left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
@@ -57,7 +58,7 @@ def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tup
     return left, top, right, bottom
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@numba.njit(nogil=True, error_model="numpy", fastmath=True)
 def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
     """Return what PLANE, as ``_padded`` returns it, shows at X, Y (fixed-point px) inside of it."""
     # masks tell the compiler that no index is negative; to count some of them from the end costs a third of the time
@@ -72,13 +73,13 @@ def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
     return np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@numba.njit(nogil=True, error_model="numpy", fastmath=True)
 def _fixed(place: float) -> int:
     """Return PLACE, not negative, as a fixed-point number, rounded to the nearest phase."""
     return int((place + 0.5 / (1 << PHASE)) * (1 << POINT))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@numba.njit(nogil=True, error_model="numpy", fastmath=True)
 def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_y: int, inside: bool) -> None:
     """Fill ROW with what PLANE shows at X, Y and on, in steps (fixed-point px); what is not INSIDE shows its edge."""
     right, bottom = (plane.shape[1] - 4) << POINT, (plane.shape[0] - 4) << POINT
@@ -90,7 +91,7 @@ def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_
             row[i] = _sample(plane, min(max(x + i * step_x, 0), right), min(max(y + i * step_y, 0), bottom))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _move(
     target: np.ndarray,
     source: np.ndarray,
