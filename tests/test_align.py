@@ -15,6 +15,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.errors import Cancelled
 from pipeline.settings import ROOT
 from pipeline.speech.align import align
+from pipeline.speech.dtw import warp
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech_types import Mark, Speech
 from pipeline.text.korean import read_aloud
@@ -118,6 +119,17 @@ def test_sounds_change_across_syllables_where_the_voice_changes_them(
     marks = align(heard(said, text, "ko"), espeak, CancelToken())
     assert [mark.text for mark in marks if mark.text] == [mark.text for mark in said.phonemes if mark.text]
     assert errors(marks, said.phonemes).max() < 0.08
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.05])
+def test_noise_alone_bends_no_path(noise: float) -> None:
+    """Two noisy recordings of the same sounds at the same speed lie frame by frame on each other."""
+    rng = np.random.default_rng(0)
+    sounds = np.repeat(rng.standard_normal((10, 6)), 20, axis=0)
+    one, other = (np.float32(sounds + noise * rng.standard_normal(sounds.shape)) for _ in range(2))
+    path = warp(one, other, np.full(len(one), 50, np.float32), np.array([0, len(other)]), CancelToken())
+    np.testing.assert_array_equal(path.first, np.arange(len(one)))
+    np.testing.assert_array_equal(path.last, np.arange(len(one)))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.002])

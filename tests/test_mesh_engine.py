@@ -12,8 +12,10 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.interior import Light, MouthInterior
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
+from pipeline.engines.mesh.sprites import Sprite
 from pipeline.engines.mesh.warp import _move, warp
 from pipeline.errors import Cancelled
 from pipeline.face.basis import OVAL
@@ -183,3 +185,59 @@ def test_the_jaw_opens_along_its_whole_edge() -> None:
     for edge in (down[chin - 9 : chin + 1], down[chin : chin + 10][::-1]):
         assert (np.diff(edge) > -0.002).all()
         assert np.diff(edge).max() < 0.3 * edge.max()
+
+
+def test_lips_that_were_open_in_the_clip_are_shut_along_a_dark_line(avatar: Avatar) -> None:
+    geometry, units = FaceGeometry(avatar, load_basis()), ("jawOpen",)
+    frame = base(avatar, 1)[0]
+    FaceMover(avatar, units).move(frame, 0, np.float32([0.5]))
+    landmarks = avatar.landmarks.copy()
+    landmarks[0, :, :2] += (geometry.moved(0, 0.5 * load_basis().delta["jawOpen"]) - geometry.rest[0])[:478]
+    FaceMover(replace(avatar, landmarks=landmarks, rest=avatar.landmarks), units).move(frame, 0, np.float32([0.0]))
+    shut = geometry.rest[0].round().astype(int)
+    x, y = shut[UPPER_INNER[3:-3]].T  # with closed lips the lower edge lies on the upper one
+    red = np.median([frame.y[shut[i, 1], shut[i, 0]] for i in (0, 17)])
+    assert frame.y[y, x].mean() < 0.62 * red  # without the line it is 0.76 and more
+
+
+def test_the_mouths_inside_follows_the_light_of_the_clip_within_a_quarter_of_a_second(avatar: Avatar) -> None:
+    units, weights, later = ("jawOpen",), np.float32([0.5]), round(0.25 * float(avatar.fps))
+    bright, *_, dark = base(avatar, later + 1)
+    dark.y[:] = 16 + (dark.y - 16.0) * 0.4
+    expected = Frame(dark.planes.copy())
+    FaceMover(avatar, units).move(expected, later, weights)  # has never seen another light
+    mover = FaceMover(avatar, units)
+    mover.move(bright, 0, weights)
+    mover.move(dark, later, weights)
+    np.testing.assert_array_equal(dark.planes, expected.planes)
+
+
+def test_the_tongues_tip_rises_by_a_twentieth_of_the_head_and_stays_behind_the_teeth() -> None:
+    unit, basis = 200.0, load_basis()
+    nothing = np.zeros((20, 20, 4), np.float32)
+    tongue = nothing.copy()
+    tongue[..., 0] = tongue[..., 3] = 1
+    lips = basis.neutral[[0, 13]].mean(0)[:2]
+    corners = lips + np.float32([(-0.2, 0.2), (0.2, 0.2), (-0.2, 0.4)])
+    sprites = {name: Sprite(tongue if name == "tongue" else nothing, corners) for name in ("tongue", "lower", "upper")}
+    target = np.full((478, 2), 150, np.float32)
+    across = np.linspace(-90, 90, len(UPPER_INNER), dtype=np.float32)
+    arc = 90 * np.sqrt(1 - (across / 91) ** 2)
+    target[UPPER_INNER], target[LOWER_INNER] = (np.column_stack([150 + across, 150 + s * arc]) for s in (-1, 1))
+    carry = np.float32([(unit, 0), (0, unit), (0, 0)])
+    tops = []
+    for height in (0.0, 1.0):
+        frame = Frame(np.full((450, 300), 128, np.uint8))
+        MouthInterior(basis, sprites).draw(
+            frame,
+            target,
+            anchor=np.float32([150, 120]),
+            carry=carry,
+            jaw=np.zeros(2, np.float32),
+            tongue=height,
+            eyes=100.0,
+            light=Light(np.float32([150, 120, 140]), np.float32([110, 115, 150])),
+        )
+        column = frame.y[80:220, 150].astype(int)
+        tops.append(int(np.argmax(np.diff(column))))
+    assert (tops[0] - tops[1]) / unit == pytest.approx(0.05, abs=0.01)

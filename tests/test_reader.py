@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from fractions import Fraction
 
 import av
@@ -71,3 +72,15 @@ def test_pictures_missing_inside_the_stream_say_so() -> None:
     video[begin : begin + 400] = bytes(400)
     with pytest.raises(RenderFailed, match="Prepare the avatar again"):
         list(itertools.islice(ClipReader(bytes(video)).frames(), 2 * FRAMES))
+
+
+def test_a_clip_of_fewer_pictures_than_its_header_says_is_refused() -> None:
+    """An edit list may hide pictures without any error: landmarks would no longer belong to theirs."""
+    video = bytearray(_clip(64, 48))
+    edit, header = video.index(b"elst") + 16, video.index(b"mdhd") + 16
+    (begin,), (scale,) = struct.unpack_from(">i", video, edit), struct.unpack_from(">I", video, header)
+    struct.pack_into(">i", video, edit, begin + 3 * scale // int(FPS))
+    reader = ClipReader(bytes(video))
+    assert reader.count == FRAMES
+    with pytest.raises(RenderFailed, match=f"{FRAMES - 3} of {FRAMES} frames"):
+        list(itertools.islice(reader.frames(), 2 * FRAMES))
