@@ -13,7 +13,7 @@ import pytest
 from gradio.context import LocalContext
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
-from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessGeneratingMessage
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 
 async def echo(text: str) -> str:
@@ -81,15 +81,23 @@ def test_an_event_that_is_cleaned_away_gets_no_more_messages(demo: gr.Blocks) ->
     asyncio.run(check())
 
 
-def test_messages_carry_what_the_ticket_reads() -> None:
+def test_messages_carry_what_the_queue_reads_and_writes() -> None:
     assert EstimationMessage(rank=2, queue_size=3).rank == 2
-    generating = ProcessGeneratingMessage(output={"data": [{"type": "status"}]}, success=True)
-    assert generating.output["data"][0] == {"type": "status"}
-    assert ProcessCompletedMessage(output={"error": "no"}, success=False).success is False
+    completed = ProcessCompletedMessage(output={"error": "no"}, success=False)
+    assert completed.success is False and completed.output == {"error": "no"}
 
 
 def test_a_running_function_can_ask_for_its_event_id() -> None:
-    assert LocalContext.event_id.get(None) is None
+    async def who() -> str:
+        return str(LocalContext.event_id.get(None))
+
+    async def check() -> None:
+        with gr.Blocks(analytics_enabled=False) as demo:
+            gr.api(who, api_name="who", concurrency_id="line", concurrency_limit=1)
+        result = await demo.process_api(demo.fns[0], [], event_id="of this call")
+        assert result["data"] == ["of this call"]
+
+    asyncio.run(check())
 
 
 def test_launch_takes_what_the_server_gives_it() -> None:
