@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.jobs.generate import render_video, saying
@@ -11,13 +10,12 @@ from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
 from pipeline.speech_types import Speech
-from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.video.encoder import X264
 
 
 def film(avatar: Avatar, pieces: Iterable[Speech], task: Task, studio: Studio, frame_skip: int = 1) -> None:
     """Make the video of AVATAR saying PIECES, one after the other, at ``task.video``."""
-    request = GenerateRequest("", Path(), frame_skip, studio.engine.name, "", CUSTOM_VOICE)
-    with saying(lambda _: (piece for piece in pieces), avatar, request, task, studio) as speaker:
+    request = GenerateRequest(text="", language="", avatar=avatar, frame_skip=frame_skip, engine=studio.engine.name)
+    with saying(lambda _: (piece for piece in pieces), request, task, studio) as speaker:
         for _ in render_video(avatar, speaker, task, studio.engine, X264, studio.turns):
             pass

@@ -73,7 +73,7 @@ def _round(studio: Studio, body: dict[str, object], folder: Path) -> dict[str, f
         "speech": done.tts,
         "lipsync: speech in memory to finished mp4": done.lipsync,
     }
-    avatar = studio.avatars.load(request.pack)
+    avatar = request.avatar
     speech = studio.tts[request.tts_engine].synthesize(request.text, request.tts_voice, CancelToken())
     fps, clip = float(avatar.fps), avatar.clip
     count = round(done.audio_duration * avatar.fps)

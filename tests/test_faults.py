@@ -211,19 +211,27 @@ def test_a_picture_that_cannot_be_encoded_ends_the_task_alone(studio: Studio, ta
     assert isinstance(list(generate(asked(studio), task, studio))[-1], Done)
 
 
-def test_a_pack_that_is_removed_while_it_is_used_matters_only_to_the_next(studio: Studio, task: Task) -> None:
+def test_a_pack_is_opened_once_for_a_request(studio: Studio, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    uses: list[str] = []
+    for name in ("list", "find", "resolve", "load"):
+        kept = getattr(AvatarStore, name)
+        monkeypatch.setattr(AvatarStore, name, lambda *given, name=name, kept=kept: uses.append(name) or kept(*given))
+    for body in ({"avatar": "solo"}, {"avatar_path": "precomputed/720p/solo_720p_precomputed.pkl"}):
+        assert isinstance(list(generate(parse({"text": "one", **body}, studio), task, studio))[-1], Done)
+    assert uses == ["find", "list", "load", "resolve", "load"]
+
+
+def test_a_pack_that_is_removed_matters_only_to_the_next_request(studio: Studio, task: Task) -> None:
     pack = make_pack(studio.avatars.root, "brief", "720p")
-    request = parse({"text": "one two three", "avatar": "brief"}, studio)
-    events = generate(request, task, studio)
-    next(events)
-    next(events)  # it speaks, so its avatar was opened
+    body = {"text": "one two three", "avatar": "brief"}
+    request = parse(body, studio)
     pack.unlink()
-    assert isinstance(list(events)[-1], Done)
+    assert isinstance(list(generate(request, task, studio))[-1], Done)
     with pytest.raises(NotFound):
-        list(generate(request, task, studio))
+        parse(body, studio)
 
 
-def test_a_waiting_task_whose_pack_is_removed_fails_alone(fake_packs: Path, tmp_path: Path) -> None:
+def test_a_waiting_task_speaks_though_its_pack_is_removed(fake_packs: Path, tmp_path: Path) -> None:
     pack = make_pack(fake_packs, "fleeting", "720p")
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
         slow = {"text": "slow " + "word " * 5, "avatar": "solo"}
@@ -231,8 +239,9 @@ def test_a_waiting_task_whose_pack_is_removed_fails_alone(fake_packs: Path, tmp_
             assert next(second)["stage"] == "queued"
             pack.unlink()
             assert list(first)[-1]["type"] == "done"
-            last = list(second)[-1]
-        assert last["status"] == 404 and "fleeting" in last["error"]
+            assert list(second)[-1]["type"] == "done"
+        gone = server.post("/api/v2/lipsync", {"text": "one", "avatar": "fleeting"})
+        assert gone.status_code == 404 and "fleeting" in gone.json()["error"]
         assert server.post("/api/v2/lipsync", {"text": "one", "avatar": "solo"}).status_code == 200
 
 

@@ -55,11 +55,11 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     """
     started = time.perf_counter()
     yield TtsStarted(task.video_url, task.captions_url if request.text else None)
-    avatar = studio.avatars.load(request.pack)  # before the speech: a broken pack must not cost a paid call
+    avatar = request.avatar
     speak = partial(speech_of, request, studio)
     engine = studio.engines[request.engine]
     encoder = studio.encoder(engine, avatar.width, avatar.height)
-    with saying(speak, avatar, request, task, studio) as speaker:
+    with saying(speak, request, task, studio) as speaker:
         told = False
         first_byte = 0.0
         for frames in render_video(avatar, speaker, task, engine, encoder, studio.turns):
@@ -126,12 +126,11 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
 @contextmanager
 def saying(
     speak: Callable[[CancelToken], Generator[Speech, None, None]],
-    avatar: Avatar,
     request: GenerateRequest,
     task: Task,
     studio: Studio,
 ) -> Iterator[Speaker]:
-    """Say what SPEAK yields while the block lasts, for pictures of AVATAR; sound and captions are files of TASK.
+    """Say what SPEAK yields while the block lasts, for pictures of REQUEST's avatar; sound and captions are TASK's.
 
     If the block fails, they are removed; either way SPEAK's token is set at the end.
     """
@@ -144,7 +143,7 @@ def saying(
             with best_effort("captions"):
                 captions = stack.enter_context(CaptionWriter(task.captions))
         task.grown.tell()
-        speaker = Speaker(speak(stop), spool, avatar.fps, request.frame_skip, studio.espeak, stop, captions)
+        speaker = Speaker(speak(stop), spool, request.avatar.fps, request.frame_skip, studio.espeak, stop, captions)
         try:
             yield speaker
         finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
+from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.engines.select import AUTO, preferred
 from pipeline.errors import BadRequest, NotFound, NothingToSay, Unavailable
@@ -20,26 +21,30 @@ DEFAULT_RESOLUTION = "720p"
 MAX_FRAME_SKIP = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
     """A request that can be fulfilled.
 
-    text: what to say, line by line, without what is only to be seen (Markdown, emoji); pack: the avatar's file, inside
-    ``precomputed/``; frame_skip: the mouth is solved every n-th frame, 1-10; engine: who moves the mouth, a key of
-    ``Studio.engines``; tts_engine: a key of ``Studio.tts``; tts_voice: one of that engine's voices or "Custom";
-    language: the one that text is in, as espeak-ng calls it, empty without a text.
-    recording: a file with the speech itself; then text is what is said in it, or empty where nobody knows, and no
-    engine speaks (tts_engine is empty).
+    Attributes:
+        text: What to say, line by line, without what is only visible (Markdown, emoji).
+        language: The language of `text`, as eSpeak NG calls it; empty without a text.
+        avatar: Who says it. It stays as it is here, whatever becomes of its pack.
+        frame_skip: The mouth is solved every n-th frame, 1-10.
+        engine: What moves the mouth, a key of `Studio.engines`.
+        tts_engine: A key of `Studio.tts`; empty if there is a recording.
+        tts_voice: One of that engine's voices, or "Custom".
+        recording: A file with the speech itself, in place of a speech engine. `text` is then what it says, or empty
+            if that is unknown.
     """
 
     text: str
-    pack: Path
+    language: str
+    avatar: Avatar
     frame_skip: int
     engine: str
-    tts_engine: str
-    tts_voice: str
+    tts_engine: str = ""
+    tts_voice: str = CUSTOM_VOICE
     recording: Path | None = None
-    language: str = ""
 
 
 def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
@@ -70,17 +75,23 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     lipsync = _lipsync(body, studio)
     asked = _language(body)
     language = language_of(text, asked) if text else ""
-    if recording is not None:
-        pack = _pack(body, resolution, studio)
-        return GenerateRequest(text, pack, frame_skip, lipsync, "", CUSTOM_VOICE, recording, language)
-    engine = _engine(body, studio)
-    voice = _string(body, "tts_voice") or CUSTOM_VOICE
-    pack = _pack(body, resolution, studio)
-    if voice != CUSTOM_VOICE:
+    engine = None if recording is not None else _engine(body, studio)
+    voice = (engine and _string(body, "tts_voice")) or CUSTOM_VOICE
+    avatar = _avatar(body, resolution, studio)
+    if engine is not None and voice != CUSTOM_VOICE:
         engine.check_voice(voice)
-    else:
+    elif engine is not None:
         engine.check_language(language)
-    return GenerateRequest(text, pack, frame_skip, lipsync, engine.name, voice, language=language)
+    return GenerateRequest(
+        text=text,
+        language=language,
+        avatar=avatar,
+        frame_skip=frame_skip,
+        engine=lipsync,
+        tts_engine=engine.name if engine else "",
+        tts_voice=voice,
+        recording=recording,
+    )
 
 
 def default_engine(studio: Studio) -> TTSEngine:
@@ -185,8 +196,8 @@ def _unavailable(name: str) -> Unavailable:
     )
 
 
-def _pack(body: dict[str, Any], resolution: str | None, studio: Studio) -> Path:
-    """Return the avatar's file, opened once to be sure that it can be used."""
+def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Avatar:
+    """Return the avatar that BODY names. Raises BadRequest, NotFound, BadPack."""
     path, name = _string(body, "avatar_path"), _string(body, "avatar")
     if path is None and name is None:
         raise BadRequest(
@@ -195,17 +206,15 @@ def _pack(body: dict[str, Any], resolution: str | None, studio: Studio) -> Path:
         )
     if path is None:
         assert name is not None
-        pack = studio.avatars.find(name, resolution or DEFAULT_RESOLUTION)
-        studio.avatars.load(pack)
-        return pack
-    pack = studio.avatars.resolve(path)
-    found = studio.avatars.load(pack).resolution
+        return studio.avatars.load(studio.avatars.find(name, resolution or DEFAULT_RESOLUTION))
+    avatar = studio.avatars.load(studio.avatars.resolve(path))
+    found = avatar.resolution
     if resolution is not None and found in RESOLUTIONS and found != resolution:
         raise NotFound(
             f"resolution: avatar_path의 아바타는 {found}입니다. resolution을 빼거나 {found}(으)로 요청하세요.",
             f"resolution: the avatar at avatar_path is {found}. Leave resolution out, or ask for {found}.",
         )
-    return pack
+    return avatar
 
 
 def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str | None:

@@ -66,7 +66,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
             for _ in generate(request, task, studio):
                 pass
             said = stack.enter_context(VideoFileClip(str(task.video)))
-            idle.write_bytes(studio.avatars.load(request.pack).video)
+            idle.write_bytes(request.avatar.video)
             rest = stack.enter_context(VideoFileClip(str(idle), audio=False))
             until = said.duration + max(pause, CROSSFADE) + CROSSFADE
             rest = rest.with_effects([Loop(duration=until)]).subclipped(said.duration)  # it goes on where speech ended

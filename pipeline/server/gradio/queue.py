@@ -240,7 +240,6 @@ class RenderQueue:
         started = time.monotonic()
         self._running[task.id] = asked.work, started, task.waits
         task.cancel.check()
-        avatar = self._studio.avatars.load(asked.request.pack)
         done = None
         for event in self._generate(asked.request, task, self._studio):  # to its end: closed early it removes its files
             if isinstance(event, Done):
@@ -251,7 +250,7 @@ class RenderQueue:
             raise RuntimeError("the pipeline ended without a result")
         self._pace.note(asked.work, time.monotonic() - started - task.waits.seconds)
         with best_effort("metrics"):
-            self._metrics.made(done, float(avatar.fps))
+            self._metrics.made(done, float(asked.request.avatar.fps))
         return done
 
     def _tell(self, task: Task, event: Event) -> None:
@@ -321,7 +320,6 @@ class RenderQueue:
 
         REQUEST is the one that brought it.
         """
-        avatar = await asyncio.to_thread(self._studio.avatars.load, asked.pack)
         if self.waiting() >= self._limit:
             raise self._full()
         address = address_of(request)
@@ -339,7 +337,7 @@ class RenderQueue:
             raise RuntimeError(f"Gradio's queue refused the task: {result}")
         # nothing is awaited between the push and these lines, so the queue has not come to it yet
         task = self._book.open(result, grace)
-        work = None if asked.recording else work_of(asked.text, avatar.width * avatar.height)
+        work = None if asked.recording else work_of(asked.text, asked.avatar.width * asked.avatar.height)
         self._asked[task.id] = _Asked(asked, work, address)
         self._tell(task, self.place(task.id) or Queued(1))
         self._do(self._usher(task, session))
