@@ -1,1 +1,1 @@
-"""How written text is read aloud: its language, numbers, symbols and sound changes."""
+"""Reading text aloud: its language, numbers, symbols and sound changes."""

@@ -1,4 +1,4 @@
-"""How letters of other scripts are said in Korean and among Latin letters: Привет is 프리벳, α 알파."""
+"""Pronounces letters of other scripts in Korean and among Latin letters: Привет is 프리벳, α 알파."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GREEK = _pairs(
     "α 알파 β 베타 γ 감마 δ 델타 ε 엡실론 ζ 제타 η 에타 θ 세타 ι 요타 κ 카파 λ 람다 μ 뮤 ν 뉴 ξ 크사이 ο 오미크론 "
     "π 파이 ρ 로 σ 시그마 τ 타우 υ 입실론 φ 파이 χ 카이 ψ 프사이 ω 오메가"
 )
-"""What Koreans call the letters that science uses."""
+"""Korean names of the Greek letters, as used in science."""
 
 _ONSETS = _pairs(
     "g ㄱ kk ㄲ n ㄴ d ㄷ r ㄹ l ㄹ m ㅁ b ㅂ v ㅂ s ㅅ j ㅈ zh ㅈ z ㅈ ch ㅊ c ㅋ k ㅋ q ㅋ x ㅅ t ㅌ p ㅍ f ㅍ "
@@ -73,7 +73,7 @@ _MIDDLE = {
 
 
 def in_hangul(romanized: str) -> str:
-    """Return how Korean says a word that is ROMANIZED (a-z), sound by sound: "privet" -> "프리베트"."""
+    """Return how Korean pronounces a romanized word (a-z), sound by sound: "privet" -> "프리베트"."""
     said: list[str] = []
     for match in _SOUND.finditer(romanized.lower()):
         if alone := match["alone"]:
@@ -88,7 +88,7 @@ def in_hangul(romanized: str) -> str:
 
 
 def _without_vowel(sound: str, said: list[str], last: bool) -> str:
-    """Return how a consonant without a vowel is said; where it can be, it ends the syllable before, in SAID."""
+    """Return how a consonant without a vowel is pronounced; if it can, it ends the last syllable of `said`."""
     open_before = bool(said) and is_hangul(said[-1][-1:]) and (ord(said[-1][-1]) - 0xAC00) % 28 == 0
     if open_before and sound in _CODAS and (sound in ("n", "m", "ng", "l") or (last and sound in "kpt")):
         said[-1] = said[-1][:-1] + chr(ord(said[-1][-1]) + _CODAS[sound])
@@ -139,7 +139,7 @@ def kana_sound(text: str) -> str:
 
 _CONSONANT = "[bcdfgjklmnpqrstvxz]"
 _UNWRITTEN = re.compile(rf"(?<={_CONSONANT})(?={_CONSONANT})(?!(?<=(.))\1)|(?<={_CONSONANT})(?=h[^aeiou])")
-"""Where scripts that write consonants only, or a vowel with each of them, have a vowel that is not written."""
+"""Where scripts without written vowels, or with an inherent one, have a vowel that is not written."""
 _GREETINGS = {"こんにちは": "곤니치와", "こんばんは": "곤방와"}
 
 
@@ -151,9 +151,9 @@ def _with_vowel(syllable: str, vowel: str) -> str:
 
 
 def foreign_sound(text: str) -> str:
-    """Return how Korean says TEXT, one word in letters that are neither Hangul, Latin nor Chinese: by sound.
+    """Return how Korean pronounces a word whose letters are neither Hangul, Latin nor Chinese.
 
-    A Greek letter that stands alone has its name.
+    A single Greek letter is read by its name.
     """
     plain = unicodedata.normalize("NFC", text).lower()
     if len(plain) == 1 and (name := GREEK.get(unicodedata.normalize("NFKD", plain)[0])):
@@ -167,7 +167,7 @@ def foreign_sound(text: str) -> str:
 
 
 def romanized(text: str) -> str:
-    """Return TEXT in Latin letters, as near to its sound as a table for all of Unicode comes."""
+    """Return the text in Latin letters, as close to its sound as a table for all of Unicode comes."""
     from anyascii import anyascii
 
     return str(anyascii(text))

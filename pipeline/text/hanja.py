@@ -1,4 +1,4 @@
-"""How Chinese characters in Korean (hanja) are read: 金 대표 is 김 대표, 男女 남녀, 女性 여성."""
+"""Reads Chinese characters in Korean text (hanja): 金 대표 is 김 대표, 男女 남녀, 女性 여성."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ def _pairs(listed: str) -> dict[str, str]:
 
 
 _SURNAMES = {"金": "김"}
-"""Characters that are read otherwise as a name of a family."""
+"""Characters with a different reading as a surname."""
 _BEFORE_NAMES = re.compile(
     r" ?(?:씨|군|양|님|대표|회장|사장|부장|과장|대리|대통령|총리|장관|의원|교수|박사|선생|감독|선수|기자|위원장|총재|"
     r"前|전|대변인|청장|시장|지사|후보|이사|원장|총장|실장|국장|차관|여사|옹)(?![가-힣]{3})"
 )
-"""What follows the name of a family."""
+"""What may follow a surname."""
 _GOLDEN = "融利曜屬剛額髮錢賞銀色品管字庫券貨冠塊魚星玉言箔本策權力牌科鑛鐵黃"
-"""What follows 金 where it is gold, metal or money."""
+"""What follows 金 in the sense of gold, metal or money."""
 _USUAL = _pairs(
     "率 률 樂 락 車 차 不 불 省 성 復 복 殺 살 狀 장 便 편 茶 차 度 도 說 설 讀 독 更 경 惡 악 降 강 北 북 切 절 "
     "宅 택 識 식 參 참 見 견 易 이 拾 십 洞 동 暴 폭 數 수 塞 색 索 색 宿 숙 葉 엽 糖 당 內 내 炙 자 丹 단 李 리 "
     "什 십 沈 침 行 행 布 포 契 계 龜 귀 諾 낙 刺 자 推 추 則 칙 合 합 賁 분 覆 복 單 단 畫 화 的 적 年 년"
 )
-"""How characters that are read in several ways are read most often."""
+"""The most frequent reading of characters that have several."""
 _WORDS = _pairs(
     "香港 홍콩 金九 김구 塞翁 새옹 拾得 습득 大統領 대통령 副統領 부통령 旅行 여행 料理 요리 歷史 역사 "
     "利用 이용 理由 이유 理論 이론 聯合 연합 聯盟 연맹 勞動 노동 "
@@ -46,16 +46,21 @@ _WORDS = _pairs(
     "容易 용이 簡易 간이 安易 안이 難易 난이 平易 평이 數量 수량 頻數 빈삭 沈沒 침몰 沈默 침묵 沈滯 침체 "
     "沈着 침착 女人 여인 羅州 나주 龍仁 용인 年度 연도 本社 본사 中國 중국"
 )
-"""Words, and characters that stand alone, that are not read as their characters are one by one."""
+"""Words, and single characters, whose reading differs from that of their characters one by one."""
 _COUNTED = _pairs("年 년 人 인 名 명 個 개 里 리 兩 냥 輛 량 列 열 度 도 率 율")
-"""What is not the beginning of a word where it follows a number."""
+"""Characters that do not begin a word when they follow a number."""
 _NUMBER_BEFORE = re.compile(r"[\d%]$")
 
 
 def hanja_sound(text: str, before: str = "", after: str = "") -> str:
-    """Return how Korean reads TEXT, Chinese characters only; BEFORE and AFTER are what stands next to it.
+    """Return how Korean reads a run of Chinese characters.
 
-    The law of initial sounds (두음법칙) holds where a word begins: 女性 is 여성, 男女 남녀, 海外旅行 해외여행.
+    The law of initial sounds (두음법칙) applies at the beginning of a word: 女性 is 여성, 男女 남녀, 海外旅行 해외여행.
+
+    Args:
+        text: Chinese characters only.
+        before: The text before them.
+        after: The text after them.
     """
     table = _table()
     said = ""
@@ -85,7 +90,7 @@ def hanja_sound(text: str, before: str = "", after: str = "") -> str:
             said += "부"
         else:
             sound = table.get(unicodedata.normalize("NFKC", letter), "")
-            begins = position % 2 == 0 and 0 < position < len(text) - 1  # long words are made of words of two
+            begins = position % 2 == 0 and 0 < position < len(text) - 1  # long words consist of words of two characters
             last = said[-1:] or (before[-1:] if is_hangul(before[-1:]) else "")
             said += _initial(sound, "" if begins else last)
         position += 1
@@ -93,24 +98,24 @@ def hanja_sound(text: str, before: str = "", after: str = "") -> str:
 
 
 def _is_name(text: str, after: str) -> bool:
-    """Return whether TEXT, which begins with a surname, is a name: of two to four characters, or before a title."""
+    """Return whether a text that begins with a surname is a name: two to four characters, or before a title."""
     if len(text) == 1:
         return bool(_BEFORE_NAMES.match(after))
     return text[1] not in _GOLDEN and (len(text) == 3 or bool(_BEFORE_NAMES.match(after)))
 
 
 def onset_of(syllable: str) -> str:
-    """Return the letter that begins SYLLABLE, a blank where it is no Hangul."""
+    """Return the initial consonant of a syllable; a blank if it is not Hangul."""
     return "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"[(ord(syllable) - 0xAC00) // 588] if is_hangul(syllable) else " "
 
 
 def is_hangul(letter: str) -> bool:
-    """Return whether LETTER is a syllable of Hangul."""
+    """Return whether a letter is a Hangul syllable."""
     return "가" <= letter <= "힣"
 
 
 def _initial(sound: str, before: str) -> str:
-    """Return the SOUND of a character after the syllable BEFORE, "" at the beginning of a word."""
+    """Return the sound of a character after the syllable `before`; "" is the beginning of a word."""
     if not is_hangul(sound):
         return sound
     code = ord(sound) - 0xAC00
@@ -130,7 +135,7 @@ def _initial(sound: str, before: str) -> str:
 
 @cache
 def _table() -> dict[str, str]:
-    """Load how characters are read, once: it takes a third of a second."""
+    """Load the readings of all characters, once: it takes a third of a second."""
     from hanja.table import hanja_table
 
     return {str(letter): str(sound)[:1] for letter, sound in hanja_table.items()} | _USUAL

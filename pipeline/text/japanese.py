@@ -1,8 +1,8 @@
-"""How written Japanese is read aloud: kanji in kana.
+"""Reads Japanese aloud: kanji become kana.
 
-espeak-ng reads kana and calls every kanji "Chinese letter". Which reading a kanji has depends on the word, so that a
-dictionary is needed: Janome (Apache licence; its dictionary comes with it). It is not part of requirements.txt, since
-it takes 200 MB; requirements-voices.txt has it. Without it kanji stay as they are.
+espeak-ng reads kana, but calls every kanji "Chinese letter". The reading of a kanji depends on the word, which needs a
+dictionary: Janome (Apache licence, dictionary included). It is not part of requirements.txt, since it takes 200 MB;
+requirements-voices.txt has it. Without it kanji stay as they are.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pipeline.text.piece import Piece
 logger = logging.getLogger(__name__)
 
 _PARTICLES = {"は": "ワ", "へ": "エ"}
-"""Particles that are not said as they are written."""
+"""Particles whose sound differs from their spelling."""
 
 
 def reading(text: str) -> list[Piece]:
-    """Return TEXT in pieces, in order and without gaps, each in kana where it was in kanji."""
+    """Return the text as pieces, in order and without gaps, with kana in place of kanji."""
     if not has_han(text):
         return [Piece(0, len(text), text)]
     if importlib.util.find_spec("janome") is None:

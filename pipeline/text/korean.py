@@ -1,6 +1,6 @@
-"""How written Korean is read aloud: numbers, dates, units, symbols and Latin abbreviations in Hangul.
+"""Reads Korean aloud: numbers, dates, units, symbols and Latin abbreviations become Hangul.
 
-Everything else, plain Korean and Latin words, stays exactly as it is written.
+Everything else, plain Korean and Latin words, stays as it is written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pipeline.text.korean_words import (
 from pipeline.text.piece import Piece
 
 _NATIVE_UP_TO = {"시": 12, "시간": 20, "배": 19}
-"""Counters that take Sino-Korean numbers above this."""
+"""Counters that take Sino-Korean numbers above this value."""
 _HALVES = {"A": "오전", "P": "오후"}
 _AMOUNT = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?"
 _ALONE = r"(?<!\d)(?<!\d[.,])"  # not the rest of another number
@@ -49,12 +49,12 @@ _COUNTED = (
 
 
 def read_aloud(text: str) -> str:
-    """Return TEXT in the letters that say it; plain Korean comes back as it is."""
+    """Return the text in the letters that are spoken; plain Korean is unchanged."""
     return "".join(piece.spoken for piece in reading(text))
 
 
 def reading(text: str) -> list[Piece]:
-    """Return TEXT in pieces, in order and without gaps, each with what a Korean would say for it."""
+    """Return the text as pieces, in order and without gaps, each with what a Korean would say for it."""
     pieces: list[Piece] = []
     done = position = 0
     while trigger := _TRIGGER.search(text, position):
@@ -131,7 +131,7 @@ def _ratio(match: re.Match[str]) -> str:
 
 
 def _address(match: re.Match[str]) -> str:
-    """Say a mail or web address: its letters stay, its marks and digits are named."""
+    """Read a mail or web address: its letters stay, its punctuation and digits are named."""
     words = re.findall(r"www\.|\.(?:com|net)(?![A-Za-z])|[A-Za-z]+|\d+|[.@/_-]", re.sub("^https?://", "", match[0]))
     return " ".join(spelled(word) if word.isdigit() else ADDRESS.get(word, word) for word in words)
 
@@ -155,7 +155,7 @@ def _emergency(match: re.Match[str]) -> str:
 
 
 def _about(match: re.Match[str]) -> str:
-    """Say a range of two numbers that follow each other as one word: 2~3명 is 두세 명, 3~4일 삼사일."""
+    """Read a range of two consecutive numbers as one word: 2~3명 is 두세 명, 3~4일 삼사일."""
     low, counter = int(match[0][0]), match["counter"]
     high = low + 1
     if counter in COUNTERS:
@@ -168,7 +168,7 @@ def _sino_digit(number: int) -> str:
 
 
 def _tens(match: re.Match[str]) -> str:
-    """Say a range of ages: 20~30대 is 이삼십대, 20~40대 이십 대에서 사십대."""
+    """Read a range of ages: 20~30대 is 이삼십대, 20~40대 이십 대에서 사십대."""
     low, high = int(match["from"]), int(match["to"])
     if high == low + 1 and low > 1:
         return _sino_digit(low) + _sino_digit(high) + "십"
@@ -208,7 +208,7 @@ def _compared(match: re.Match[str]) -> str:
 
 
 def _with_topic(word: str) -> str:
-    """Return WORD with 은 after a consonant, 는 after a vowel."""
+    """Append 은 after a consonant, 는 after a vowel."""
     return word + ("은" if (ord(word[-1]) - 0xAC00) % 28 else "는")
 
 
@@ -239,22 +239,22 @@ def _folded(match: re.Match[str]) -> str:
 
 _TIMES = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12, "thousand": 10**3, "million": 10**6, "billion": 10**9,
           "trillion": 10**12, "mn": 10**6, "bn": 10**9}  # fmt: skip
-"""What stands after an amount of money."""
+"""Factors that may follow an amount of money."""
 _ABOUT_NATIVE = ("", "한두", "두세", "서너", "네다섯", "대여섯", "예닐곱", "일고여덟", "여덟아홉")
-"""About one or two, and so on, by the first of both."""
+"""Approximate numbers ("one or two", ...), by the first of the two."""
 _ABOUT_SINO = {6: "륙"}
 _EVENTS = (
     "테러|사태|사건|혁명|운동|전쟁|항쟁|참사|군사|총선|대선|지방선거|선언|공동선언|합의|의거|만세|광복|민주|"
     "학살|대책|지진"
 )
-"""What is called by its date: 9·11 테러."""
+"""Events that are named by their date: 9·11 테러."""
 _HOTLINES = r"11[0-9]|120|12[2579]|13[12]|182|13[0-9]{2}|15[0-9]{2}|16[0-9]{2}"
 _CALLS = "불러|부르|신고|전화|문의|상담|연락|걸|구급|구조|소방|출동|안내|긴급|콜센터|종합상황실|상황실|대원|안전|센터"
 _ENGLISH_DIGITS = ("제로", "원", "투", "쓰리", "포", "파이브", "식스", "세븐", "에이트", "나인")
 _DOLLARS = {"US": "", "A": "호주 ", "C": "캐나다 ", "HK": "홍콩 ", "NT": "대만 ", "S": "싱가포르 "}
 _SCALES = r" ?(?:thousand|million|billion|trillion|[mb]n|[KMBTkmb])(?![A-Za-z])"
 _FOLLOWING = "|".join(rf"{n} ?[~∼〜～,-] ?{n + 1}(?!\d|[.,]\d)" for n in range(1, 9))
-"""Two digits that follow each other."""
+"""Two consecutive digits."""
 _APPROXIMATE = [
     *(counter for counter in COUNTERS if counter not in ("시", "번째", "문제", "배", "편", "차례")),
     *[
@@ -281,20 +281,20 @@ _APPROXIMATE = [
     ],
 ]
 _SINO_AFTER = "F| ?(?:층|호|동|반|조|과|구역|열|블록|라인|게이트|출구|번|월|일|시|명|개|년|분|위|차|등)"
-"""What has a letter and a number in Korean: B1층."""
+"""Words after a letter and a number that keep the number Korean: B1층."""
 _SOLD = "행사|이벤트|할인|증정|상품|세일|구매|혜택"
 _UNCOMPOSED = "\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff"
-"""Letters of syllables that are not written as one, as file names on a Mac are."""
+"""Letters of syllables in decomposed form, as in file names of a Mac."""
 _HANJA = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _FOREIGN = (
     "[\u0370-\u0377\u037a-\u037d\u037f\u0386\u0388-\u10ff\u1200-\u18af\u1c80-\u1c8f\u1f00-\u1fff\u2c00-\u2dff"
     "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\ua000-\ua95f\ua980-\uabff]+"
 )
-"""Letters of other scripts, with their signs: kana, Greek, Cyrillic, Thai and all others."""
+"""Letters of other scripts, with their marks: kana, Greek, Cyrillic, Thai and all others."""
 _OF_PICTURES = "\u200d\u20e3\ufe00-\ufe0f"
-"""What joins and colours emoji; espeak-ng would spell its number."""
+"""Code points that join and colour emoji; espeak-ng would spell their numbers."""
 _FOLDED = "⑴-⓿㈀-㏿！-￦ℂ-ⅎⅰ-ⅿ𝐀-𝟿"
-"""Letters and words in another width, in brackets or in one square."""
+"""Letters and words of another width, in brackets, or squeezed into one square."""
 _BELOW_ZERO = r"(?=\d+(?:\.\d+)?(?: ?[~∼〜～] ?-?\d+(?:\.\d+)?)? ?(?:도|℃|°C))"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern), say)

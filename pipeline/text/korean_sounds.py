@@ -1,7 +1,7 @@
-"""The sound changes between the syllables of a Korean word (Standard Pronunciation, chapters 4 and 5).
+"""Sound changes between the syllables of a Korean word (Standard Pronunciation, chapters 4 and 5).
 
-espeak-ng joins a final consonant to a vowel and drops ㅎ, but says 합니다 with [p] and 국물 with [k]. People say 함니다
-and 궁물, and a recording of people is what its phonemes are laid over.
+espeak-ng joins a final consonant to a vowel and drops ㅎ, but pronounces 합니다 with [p] and 국물 with [k]. People pronounce
+함니다 and 궁물, and the phonemes are aligned with recordings of people.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEARD = {
     }.items()
     for coda in codas
 }
-"""The seven finals that are heard at the end of a syllable, for those that are written otherwise."""
+"""The seven finals that are pronounced at the end of a syllable, by their other spellings."""
 _BREATHED = {"ㄱ": "ㅋ", "ㄷ": "ㅌ", "ㅂ": "ㅍ", "ㅈ": "ㅊ"}
 _NASAL = {"ㄱ": "ㅇ", "ㄷ": "ㄴ", "ㅂ": "ㅁ"}
 _PALATAL = {"ㄷ": "ㅈ", "ㅌ": "ㅊ"}
@@ -56,13 +56,13 @@ class _Syllable:
 
 
 def pronounce(text: str) -> str:
-    """Return TEXT as it sounds, letter for letter: "합니다" -> "함니다", "같이" -> "가치". Only Hangul words change."""
+    """Return the text as it sounds, letter for letter: "합니다" -> "함니다", "같이" -> "가치". Only Hangul changes."""
     letters = list(text)
     for i, (one, two) in enumerate(pairwise(f"{text} ")):
         if _is_syllable(one) and _is_syllable(two):
             first, second = _join(_Syllable.of(letters[i]), _Syllable.of(two))
             letters[i], letters[i + 1] = str(first), str(second)
-        elif _is_syllable(one) and (last := _Syllable.of(letters[i])).coda == "ㄼ":  # espeak-ng says a [p]
+        elif _is_syllable(one) and (last := _Syllable.of(letters[i])).coda == "ㄼ":  # espeak-ng pronounces a [p]
             letters[i] = str(replace(last, coda=_heard(last)))
     return "".join(letters)
 
@@ -72,7 +72,7 @@ def _is_syllable(letter: str) -> bool:
 
 
 def _heard(syllable: _Syllable) -> str:
-    """Return the final of SYLLABLE that is heard where no vowel follows; 밟 alone of all in ㄼ keeps its ㅂ."""
+    """Return the final as pronounced without a following vowel; of all syllables in ㄼ only 밟 keeps its ㅂ."""
     treads = (syllable.onset, syllable.vowel, syllable.coda) == ("ㅂ", "ㅏ", "ㄼ")
     return "ㅂ" if treads else _HEARD.get(syllable.coda, syllable.coda)
 
@@ -99,7 +99,7 @@ def _join(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
 
 
 def _before_h(first: _Syllable, second: _Syllable, stays: str, moves: str) -> tuple[_Syllable, _Syllable]:
-    """ㅎ makes the stop before it breathy: 입학 -> 이팍, 못하다 -> 모타다, 앉히다 -> 안치다, 닫히다 -> 다치다."""
+    """Aspirate a stop before ㅎ: 입학 -> 이팍, 못하다 -> 모타다, 앉히다 -> 안치다, 닫히다 -> 다치다."""
     stop = moves if moves in _BREATHED else _HEARD.get(moves, moves)
     if stop not in _BREATHED:
         return replace(first, coda=_heard(first)), second
@@ -108,7 +108,7 @@ def _before_h(first: _Syllable, second: _Syllable, stays: str, moves: str) -> tu
 
 
 def _meet(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
-    """Stops turn nasal before nasals and ㄹ; ㄹ turns into ㄴ after them and ㅁㅇ, and ㄴ into ㄹ beside ㄹ."""
+    """Make stops nasal before nasals and ㄹ, ㄹ into ㄴ after them and ㅁㅇ, and ㄴ into ㄹ beside ㄹ."""
     coda, onset = first.coda, second.onset
     if onset == "ㄹ" and coda in "ㄱㄷㅂㅁㅇ":
         onset = "ㄴ"

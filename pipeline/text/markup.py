@@ -1,6 +1,6 @@
-"""Takes out of a text what is written to be seen, not to be said: Markdown, emoji, arrows, letters in costume.
+"""Removes what is written for the eye only: Markdown, emoji, arrows, styled letters.
 
-What is left is what is spoken and what the captions show, in its own spelling. Line ends stay, for they are pauses.
+The result is what is spoken and what the captions show, in its own spelling. Line ends stay, since they are pauses.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _TAG = re.compile(
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|amp|lt|gt|quot|apos|nbsp|middot|hellip|mdash|ndash);", re.IGNORECASE)
 
 _BLANK_LINE = re.compile(r"[ \t]*(?:(?:[-*_=~+#][ \t]*){2,}|[|:\- \t]*-[|:\- \t]*\|[|:\- \t]*|\|[|:\- \t]*)[ \t]*")
-"""A rule, the line under a heading, or the one under the head of a table."""
+"""A rule, the underline of a heading, or the separator under the head of a table."""
 _DEFINITION = re.compile(r"[ \t]*\[[^\]\n]{1,100}\]:[ \t]*<?(?:https?://|[/#.])\S*.*")
 _LINE_START = re.compile(
     r"[ \t]*(?:>[ \t]?)*[ \t]*"
     r"(?:#{1,6}[ \t]+|[•‣⁃∙▪▫■□●○◦◆◇▶▷►▸★☆✓✔☑✅※→⇒➜➤❖◎✱✻❏❑➔][ \t]*|[-*+·・][ \t]+)?"
     r"(?:\[[ xX]\][ \t]+|\[\^[^\]\n]{1,100}\]:[ \t]*)?"
 )
-"""What begins a quoted line, a heading, an item of a list and a task."""
+"""The beginning of a quoted line, a heading, a list item and a task."""
 _HEADING_END = re.compile(r"[ \t]+#+[ \t]*$")
 _PICTURE_OR_LINK = re.compile(
     r"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){0,500})\]"
@@ -52,11 +52,11 @@ _RANGE = re.compile(
     r"(?<=[\w%℃°)])([ \t]?)[~∼〜～](?=[ \t]?(?:[\d$₩€£¥￦]|[가-힣]{0,3} ?\d|[월화수목금토일](?![가-힣])"
     r"|[A-Za-z가나다라마바사하](?![A-Za-z가-힣])))"
 )
-"""A tilde that is said."""
+"""A tilde that is spoken."""
 _KEPT_RANGE = "\ue000"
-"""Stands for a tilde that is said while the others are taken out."""
+"""Stands for a spoken tilde while the others are removed."""
 _PAUSE = "\ue001"
-"""Stands for an arrow or a bullet between two words until it is known that there are words on both sides."""
+"""Stands for an arrow or a bullet until it is known that there are words on both sides."""
 _USELESS_PAUSE = re.compile(rf"^[\s{_PAUSE}]+|[\s{_PAUSE}]+$|[\s{_PAUSE}]*{_PAUSE}[\s{_PAUSE}]*(?=[{_PAUSE},.!?;:)\]])")
 _DOUBLED_PAUSE = re.compile(rf"(?<=[,.!?;:(\[])[\s{_PAUSE}]*{_PAUSE}[\s{_PAUSE}]*")
 _EMOTICON = re.compile(r"(?<![\w^])\(?\^[_.ㅡ-]*\^[;~]*\)?|(?<!\w)T[_.]+T(?!\w)|(?<!\w)[:;=]-?[)(DPp](?![\w)])")
@@ -71,7 +71,7 @@ _COSTUMES = re.compile(
     "\u2776-\u2793\ufb00-\ufb06\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
     "\U0001d400-\U0001d7ff\U0001f100-\U0001f10c\U0001f110-\U0001f1ad]+"
 )
-"""Letters and digits that are others in a costume: bold, script, in circles, full of width."""
+"""Letters and digits in a style: bold, script, circled, full-width."""
 _KEPT_SYMBOLS = frozenset("°℃℉%‰+=<>×÷±−√∞≠≤≥≈∼∽^|~$₩€£¥￦￡￥¢№™®©㈜㎏㎡㎞㎝㎜㎖ℓ´`¨¯∶")
 _LEFT = re.compile(
     r"(?<![\w)])(?<!\d )[*#~]+(?!\d)|(?<!\d)(?<!\d )[*]+(?![\w(])|(?<![A-Za-z0-9])#+(?=\s|$)|~+|`+|\||[※†‡¶❝❞]"
@@ -81,10 +81,10 @@ _BEFORE_MARK = re.compile(r"[ \t]+([,.!?;:。、，！？])(?=[\s]|$)")
 
 
 def said_of(text: str) -> str:
-    """Return what of TEXT is said, line by line: its words, without marks of layout, pictures and symbols for the eye.
+    """Return the part of a text that is spoken, line by line.
 
-    A text in which nothing is marked comes back as it is, but for blanks in a row. Code
-    blocks are left out, unless there is nothing else.
+    A text without markup stays as it is, except for repeated blanks. Code blocks are left out, unless there is nothing
+    else.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     without_code = _FENCE.sub("\n", text)
@@ -98,7 +98,7 @@ def said_of(text: str) -> str:
 
 
 def _line(line: str) -> str:
-    """Return one line as it is said, "" where that is nothing."""
+    """Return a line as it is spoken; "" if nothing of it is."""
     if _BLANK_LINE.fullmatch(line) or _DEFINITION.fullmatch(line):
         return ""
     start = _LINE_START.match(line)
@@ -109,7 +109,7 @@ def _line(line: str) -> str:
     line = _EMPHASIS[-1].sub(r"\2", line)
     if line.count("|") > 1 or line.startswith("|"):
         line = ", ".join(cell.strip() for cell in line.strip().strip("|").split("|") if cell.strip())
-    for mark in (*_EMPHASIS, _EMPHASIS[0]):  # bold within italics, and the other way round
+    for mark in (*_EMPHASIS, _EMPHASIS[0]):  # bold within italics, and vice versa
         line = mark.sub(r"\2", line)
     line = _MATH.sub(r"\1", line)
     line = _ARROW.sub(_PAUSE, _EMOTICON.sub("", line))
@@ -122,14 +122,14 @@ def _line(line: str) -> str:
 
 
 def _in_plain_letters(text: str) -> str:
-    """Return TEXT with letters in costume as the letters they are, and without what colours and joins emoji."""
+    """Replace styled letters with plain ones, and remove what colours and joins emoji."""
     text = _FLAG.sub(" ", _KEYCAP.sub(r"\1", text))
     text = _COSTUMES.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     return _TAGS_AND_JOINERS.sub("", text)
 
 
 def _is_said(letter: str) -> bool:
-    """Return whether LETTER is no picture, ornament or letter without a meaning of its own."""
+    """Return whether a letter is spoken, that is, no picture, ornament or letter without meaning."""
     kind = unicodedata.category(letter)
     if kind in ("So", "Sk", "Sm", "Co", "Cn"):
         return letter in _KEPT_SYMBOLS or "\u3200" <= letter <= "\u33ff" or "\u2150" <= letter <= "\u218b"

@@ -1,4 +1,4 @@
-"""A part of a text and what is said for it."""
+"""A part of a text and how it is spoken."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Piece:
-    """Characters START to END of a text and what is said for them."""
+    """Characters `start` to `end` of a text and what is spoken for them."""
 
     start: int
     end: int
@@ -15,7 +15,12 @@ class Piece:
 
 
 def source_offset(offset: int, pieces: list[Piece]) -> int:
-    """Return where in the written text the character at OFFSET of what is said for its PIECES comes from."""
+    """Return the offset in the written text that a character of the spoken text comes from.
+
+    Args:
+        offset: Offset in the spoken text.
+        pieces: The pieces of the text.
+    """
     spoken = 0
     for piece in pieces:
         if offset < spoken + len(piece.spoken):

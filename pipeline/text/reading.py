@@ -1,4 +1,4 @@
-"""How a text is read aloud before espeak-ng says it, by language."""
+"""Converts a text into what espeak-ng is to speak, by language."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from pipeline.text.language import LINE_BREAK, in_latin, script_of
 from pipeline.text.piece import Piece
 
 _MARKS = frozenset("*#~|\\^_`{}[]•※¦¶†‡∼〜～")
-"""What a voice would call by its name, though nobody says it."""
+"""Characters that a voice would name, although people do not."""
 _ARROWS_AND_COLOURS = re.compile("[\u2190-\u21ff\u27f0-\u297f\ufe00-\ufe0f\u20e3]")
 _SILENT = ("So", "Co", "Cn")
 _SAID = frozenset("°©®™№℃℉￦¢")
 
 
 def reading(text: str, language: str) -> list[Piece]:
-    """Return TEXT in pieces, in order and without gaps, each with what is said for it in LANGUAGE ("ko", "ja", ...).
+    """Return the text as pieces, in order and without gaps, each with what is spoken for it.
 
-    Every line is read for itself, and ends as a paragraph does, with a pause. Nothing that is said holds a symbol
-    that no one says: emoji, marks of layout.
+    Every line is read by itself and ends with a pause, like a paragraph. The spoken text has no symbols that people do
+    not pronounce: emoji, marks of layout.
+
+    Args:
+        text: The written text.
+        language: "ko", "ja", ...
     """
     pieces: list[Piece] = []
     start = 0
@@ -50,32 +54,32 @@ def _line(text: str, language: str) -> list[Piece]:
 
 
 def read_aloud(text: str, language: str) -> str:
-    """Return TEXT in the letters that say it in LANGUAGE."""
+    """Return the spoken text."""
     return "".join(piece.spoken for piece in reading(text, language))
 
 
 def as_it_sounds(spoken: str, language: str) -> str:
-    """Return SPOKEN, what is read aloud, letter for letter as people pronounce it in LANGUAGE."""
+    """Return a spoken text as people pronounce it, letter for letter."""
     return pronounce(spoken) if language == "ko" else spoken
 
 
 def as_it_may_sound(spoken: str, language: str) -> tuple[str, ...]:
-    """Return how voices may pronounce SPOKEN, letter for letter: as people do, and, if that differs, as it is written.
+    """Return the ways in which voices may pronounce a spoken text: as people do and, if different, as it is written.
 
-    Not every voice changes sounds across syllables: 밥을 is [babɯl] to one, and has a [p] to another.
+    Not every voice changes sounds across syllables: 밥을 is [babɯl] for one, and has a [p] for another.
     """
     return tuple(dict.fromkeys((as_it_sounds(spoken, language), spoken)))
 
 
 def _audible(piece: Piece, written: str, language: str) -> list[Piece]:
-    """Return PIECE, of what is WRITTEN, cut where something is not said as it stands."""
+    """Split a piece where something is not spoken as it is written."""
     if piece.spoken != written:
         return [replace(piece, spoken="".join(said for _, _, said in _sounds(piece.spoken, language)))]
     return [Piece(piece.start + start, piece.start + end, said) for start, end, said in _sounds(written, language)]
 
 
 def _sounds(text: str, language: str) -> Iterator[tuple[int, int, str]]:
-    """Yield (start, end, what is said) for TEXT, all of it."""
+    """Yield (start, end, spoken text) for all of a text."""
     end = 0
     for kind, letters in groupby(enumerate(text), lambda item: _kind(text, item[0], language)):
         start, end = end, end + sum(1 for _ in letters)
@@ -96,7 +100,7 @@ def _sounds(text: str, language: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _kind(text: str, at: int, language: str) -> str:
-    """Return how the letter at AT of TEXT is said: "" as it stands, "silent", "range", "foreign" or as in "costume"."""
+    """Return how a letter is spoken: "" as it is, "silent", "range", "foreign" or "costume" (a styled letter)."""
     letter = text[at]
     if letter.isascii() and (letter.isalnum() or letter.isspace()):
         return ""

@@ -1,4 +1,4 @@
-"""Where the words of a text begin, and when each is said."""
+"""Where the words of a text begin, and when each is spoken."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from pipeline.speech_types import Mark
 from pipeline.text.language import speakable, unspaced
 
 _OPENING = "\"'¿¡"
-"""Marks that belong to the word after them, beside those that Unicode calls opening."""
+"""Characters that belong to the word after them, besides those that Unicode calls opening."""
 
 
 def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterable[Mark]) -> tuple[Mark, ...]:
-    """Return the words of TEXT as marks: HEARD is where in it and when (s) a voice was heard to begin something.
+    """Return the words of a text as marks.
 
-    What does not begin a written word (the digits of a number) is passed over; words that were not heard to begin
-    share the mark of the one before. The first begins with the first sound of PHONEMES, and each ends with the last of
-    its own sounds. Without a sound, or without a text, there are no words.
+    An event inside a written word (the digits of a number) is ignored; a word without an event shares the mark of the
+    word before. The first word begins with the first sound, and each ends with the last of its own sounds. Without a
+    sound or a text there are no words.
+
+    Args:
+        text: The written text.
+        heard: (offset in the text, time in seconds) of each event at which a voice begins something.
+        phonemes: Phoneme marks in order.
     """
     sounds = [mark for mark in phonemes if mark.text and text.strip()]
     begins: list[tuple[int, float]] = [(0, sounds[0].start)] if sounds else []
@@ -39,7 +44,7 @@ def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterabl
 
 
 def word_start(text: str, offset: int) -> int | None:
-    """Return where the word begins whose first letter is at OFFSET of TEXT; None where no word begins."""
+    """Return where a word begins whose first letter is at an offset; None if no word begins there."""
     if not 0 <= offset < len(text):
         return None
     start = offset
