@@ -1,12 +1,12 @@
-"""Phoneme times of speech that comes with its text but without timing.
+"""Finds the phoneme times of speech that comes with its text but without timing.
 
-espeak-ng says the same text, with known phoneme times, and dynamic time warping finds which moment of the recording
-sounds like which moment of that rendering (Sakoe & Chiba, "Dynamic programming algorithm optimization for spoken word
-recognition", 1978: slopes held between 1/2 and 2). Where sounds change across syllables, voices differ in whether they
-make the change (밥을 as [babɯl] or letter for letter, with a [p]): both are tried, and the one that is heard is taken.
-The rendering is used without its pauses; the search may rest in silence before, between and after the words instead,
-for as long as the recording is quiet, or, at a price, says something else. Both are heard as mel bands and energy in
-dB, brought to the same mean and spread over speech, which takes most of the voice out of them.
+espeak-ng speaks the same text with known phoneme times. Dynamic time warping finds which moment of the recording sounds
+like which moment of that rendering (Sakoe & Chiba, "Dynamic programming algorithm optimization for spoken word
+recognition", 1978: slopes between 1/2 and 2). Voices differ in whether they change sounds across syllables (밥을 as
+[babɯl], or letter for letter with a [p]); both are tried, and the closer one is taken. The rendering is used without
+its pauses. Instead, the path may rest in silence before, between and after the words for as long as the recording is
+quiet or, at a cost, contains something else. Both sounds are compared as mel bands and energy in dB with the same mean
+and spread over speech, which removes most of the voice.
 """
 
 from __future__ import annotations
@@ -32,32 +32,39 @@ BANDS = 40
 ENERGY_WEIGHT = 1.0
 """Weight of the energy's difference; that of the mel bands together is 1."""
 DEPTH = 60.0
-"""dB below the loud parts (95th percentile) that are still told apart."""
+"""dB below the loud parts (95th percentile) that still make a difference."""
 EXTREME = 2.0
-"""Spreads from the mean beyond which bands and energy are not told apart: how deep a closure is differs from voice to
-voice, and such frames would outweigh all others."""
+"""Spreads from the mean at which bands and energy are clipped:
+
+the depth of a closure differs from voice to voice, and such frames would outweigh all others.
+"""
 SILENCE_COST = 1.8
 """Cost of resting in silence for one quiet frame; a fair match of two speech frames costs less, a poor one more."""
 LOUD_COST = 0.15
-"""What each dB above the threshold of speech adds to the cost of calling a frame silent."""
+"""Cost that each dB above the threshold of speech adds to a silent frame."""
 DEEP, DEEP_GAIN = 10.0, 0.06
-"""dB below that threshold where there is surely nothing, and what each dB more takes off the cost: the first sound of a
-word does not reach far back into silence."""
+"""dB below that threshold at which there is certainly no sound, and by how much each further dB lowers the cost:
+
+the first sound of a word does not reach far back into silence.
+"""
 OTHER_COST = 3.2
-"""Cost of a frame in which something else is said than the text: words that it lacks do not push the others aside."""
+"""Cost of a frame with speech that is not in the text: extra words do not displace the others."""
 ABOVE_FLOOR = 12.0
 """dB above the noise (10th percentile) up to which a frame may be silent."""
 MIN_RANGE, MAX_RANGE = 20.0, 35.0
-"""dB below the loud parts between which silence ends, whatever the noise: a dying vowel is not speech for ever."""
+"""dB below the loud parts between which silence ends, whatever the noise: a fading vowel is not endless speech."""
 RATES = (90, 400)
-"""Words per minute at which espeak-ng still says every sound."""
+"""Words per minute at which espeak-ng still pronounces every sound."""
 
 
 @dataclass(frozen=True)
 class _Heard:
-    """Frames of a recording every HOP: features (frames, bands + 1), and the energy (dB).
+    """Frames of a recording every `HOP` seconds.
 
-    loud: dB above the threshold of speech, halfway between what is quiet and what is loud; sound: dB above silence.
+    Attributes:
+        features: (frames, bands + 1) mel bands and energy.
+        loud: (frames,) dB above the threshold of speech, halfway between quiet and loud.
+        sound: (frames,) dB above silence.
     """
 
     features: np.ndarray
@@ -66,7 +73,17 @@ class _Heard:
 
 
 def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
-    """Return the phonemes of SPEECH as gapless marks from 0 to its end. Raises Unavailable (espeak-ng), Cancelled."""
+    """Return the phonemes of speech as gapless marks from 0 to its end.
+
+    Args:
+        speech: Sound and its text.
+        espeak: Renders the text.
+        cancel: The task's token.
+
+    Raises:
+        Unavailable: espeak-ng cannot be loaded.
+        Cancelled: `cancel` is set.
+    """
     texts = as_it_may_sound(read_aloud(speech.text, speech.language), speech.language)
     recording = _hear(speech.samples, speech.rate)
     fits = [_fit(text, speech.language, recording, espeak, cancel) for text in texts]
@@ -77,7 +94,7 @@ def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Ma
 def _fit(
     text: str, language: str, recording: _Heard, espeak: EspeakEngine, cancel: CancelToken
 ) -> tuple[list[Mark], float]:
-    """Return the phonemes of TEXT at their times in RECORDING, and how little they sound like it (a path's cost)."""
+    """Return the phonemes of a text at their times in the recording, and the cost of the path (less is closer)."""
     said = espeak.render(text, language, cancel)
     spoken = sum(mark.end - mark.start for mark in said.phonemes if mark.text)
     heard = HOP * np.count_nonzero(recording.loud > 0)
@@ -90,7 +107,7 @@ def _fit(
 
 
 def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> tuple[list[Mark], float]:
-    """Return the phonemes of SAID at their times in RECORDING, and what the path through it costs."""
+    """Return the phonemes of a rendering at their times in the recording, and the cost of the path."""
     sounds = [mark for mark in said.phonemes if mark.text]
     reference = _hear(said.samples.astype(np.float32) / 32768, said.rate)
     times = np.arange(len(reference.loud)) * HOP
@@ -131,7 +148,7 @@ def _hear(samples: np.ndarray, rate: int) -> _Heard:
 
 
 def _standard(values: np.ndarray, over: np.ndarray) -> np.ndarray:
-    """Return VALUES (frames, bands) with mean 0 and spread 1 over the frames OVER, held within EXTREME."""
+    """Return values (frames, bands) with mean 0 and spread 1 over the frames `over`, clipped at `EXTREME`."""
     chosen = values[over] if over.any() else values
     standard = (values - chosen.mean(axis=0)) / (chosen.std(axis=0) + 1e-3)
     return np.asarray(np.clip(standard, -EXTREME, EXTREME))

@@ -2,9 +2,9 @@
 
 A mouth does not jump from shape to shape: each sound pulls towards its own shape with its own strength and reach, and
 the mouth follows the weighted mean (dominance functions: Cohen & Massaro, "Modeling coarticulation in synthetic visual
-speech", 1993). Here a sound's dominance is its own span, softened by a Gaussian; strength and softness are given
-separately for what opens the mouth and for what rounds it, since rounding begins early and reaches across consonants.
-Closing (p b m) is laid over everything else: lips that do not meet are the fault that people see first.
+speech", 1993). Here the dominance of a sound is its own span, softened by a Gaussian. Strength and softness are
+separate for opening and for rounding, since rounding begins early and reaches across consonants. Closing (p b m) takes
+precedence over everything else: lips that do not meet are the error that people notice first.
 """
 
 from __future__ import annotations
@@ -41,33 +41,39 @@ UNITS = (
 LEAD = 0.004
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.08, 0.10
-"""Seconds before and after speech in which the mouth leaves and reaches its rest: it is still within 150 ms."""
+"""Seconds before and after speech in which the mouth leaves and reaches rest; it is still within 150 ms."""
 CLOSING_SIGMA = 0.022
-"""Seconds by which a lip closure is softened: the fastest movement that a mouth makes."""
+"""Seconds by which a lip closure is softened; the fastest movement of a mouth."""
 CLOSING_SHORTER = 0.05
-"""Seconds by which lips meet for less than their sound lasts: it begins and ends while they still move."""
+"""Seconds by which the lips meet for less time than their sound lasts: they still move at its beginning and end."""
 MIN_CLOSURE = 0.03
-"""Seconds that a closure lasts at least, however short the sound."""
+"""Shortest closure in seconds, however short the sound."""
 USUAL_OPENING = 0.39
-"""How far the jaw of somebody who speaks is open but for its widest moments."""
+"""How far the jaw opens in usual speech, without its widest moments."""
 EFFORT, EVENING = (0.85, 1.3), 0.75
-"""Speech that opens the mouth little is said with more effort, and the other way round, within this range: openings
-differ less between sentences than their sounds do. EVENING is the power of the difference that is made up for."""
+"""Range of the factor that brings speech with small openings nearer to the usual, and vice versa:
+
+sentences differ less in their openings than in their sounds. `EVENING` is the power of the difference that is
+compensated.
+"""
 WIDE, BEYOND = 0.47, 0.12
-"""How far the jaw opens for a full vowel, and how much further at the very most: wider is shouting."""
+"""How far the jaw opens for a full vowel, and how much further at most; wider is shouting."""
 
 STEADINESS = 0.0245
-"""Seconds over which opening and closing are freed of jerk: no jaw can turn around between two frames."""
+"""Seconds over which opening and closing are smoothed; no jaw turns around between two frames."""
 FIRMNESS = 1e6
-"""How much more than an opening it counts that lips meet, or rest: they do."""
+"""Weight of closed or resting lips relative to an opening."""
 
 
 @dataclass(frozen=True)
 class Viseme:
     """The mouth shape of a class of sounds.
 
-    shape: weights by unit, Left and Right left out where both sides move alike; closing: how far the lips meet, 0..1;
-    pull: strength against its neighbours; rounding_pull: the same for funnel and pucker, where consonants hardly count.
+    Attributes:
+        shape: Weights by unit; "Left" and "Right" are left out if both sides move alike.
+        closing: How far the lips meet, 0..1.
+        pull: Strength against its neighbours.
+        rounding_pull: The same for funnel and pucker, where consonants hardly count.
     """
 
     shape: dict[str, float] = field(default_factory=dict)
@@ -89,7 +95,7 @@ def _vowel(**shape: float) -> Viseme:
 
 
 def _rounded(**shape: float) -> Viseme:
-    return Viseme(shape, rounding_pull=1.5)  # lips that are spread before or after give way to round ones
+    return Viseme(shape, rounding_pull=1.5)  # spread lips yield to round ones before and after
 
 
 def _consonant(**shape: float) -> Viseme:
@@ -142,18 +148,23 @@ _SIGMA[UNITS.index("tongueOut")] = 0.030
 def viseme_of(phoneme: str) -> Viseme:
     """Return the mouth shape of an IPA phoneme as espeak-ng writes it ("tɕʰ", "aː"); rest for a pause.
 
-    The first letter that is known decides, except that the second half of an affricate or a diphthong is left to its
-    neighbours: the mouth has no time for it. A letter with its accent ("ä", "ã") is known by the letter alone.
+    The first known letter decides. The second half of an affricate or a diphthong is left to its neighbours: the mouth
+    has no time for it. A letter with an accent ("ä", "ã") counts as the letter alone.
     """
     letters = phoneme + unicodedata.normalize("NFD", phoneme).lower()
     return next((_VISEMES[letter] for letter in letters if letter in _VISEMES), _REST)
 
 
 def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: float, frame_skip: int = 1) -> MouthTrack:
-    """Return how a mouth moves to say PHONEMES over FRAMES video frames at FPS.
+    """Return how a mouth moves to speak phonemes.
 
-    SPEECH gives loudness: stressed and loud vowels open further. With FRAME_SKIP n the mouth's shape is solved at every
-    n-th frame and moves smoothly between; lips meet and come to rest in every frame in which they should.
+    Args:
+        phonemes: Gapless marks.
+        speech: Its loudness: stressed and loud vowels open further.
+        frames: Number of video frames.
+        fps: Frames per second.
+        frame_skip: With n, the shape is solved at every n-th frame and interpolated between; lips still meet and come
+            to rest in every frame in which they should.
     """
     spans = [(viseme_of(p.text), p.start - LEAD, p.end - LEAD) for p in phonemes]
     sounds = [(viseme, start, end) for viseme, start, end in spans if viseme is not _REST and end > start]
@@ -170,7 +181,7 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     weights *= activity[:, None]
     closing = _closing(sounds, times)
     weights[:, _OPENERS] *= 1 - closing[:, None]
-    weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # an opening funnel would part the lips again
+    weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # a funnel would part the lips again
     shut, jaw = (closing > 0.95) | (activity == 0), [UNITS.index("jawOpen")]
     weights[:, _OPENERS] *= _effort(_steady(weights[:, jaw], shut, fps)[activity == 1])
     weights[:, _OPENERS] *= _not_too_wide(weights[:, jaw])
@@ -204,7 +215,7 @@ def _blend(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.n
 
 
 def _filled(sounds: list[tuple[Viseme, float, float]], times: np.ndarray, sigma: float) -> np.ndarray:
-    """Return how much of the time around each of TIMES is filled with sound, 0..1."""
+    """Return how much of the time around each of `times` is filled with sound, 0..1."""
     filled = np.zeros(len(times))
     for _, start, end in sounds:
         near = slice(*np.searchsorted(times, (start - 4 * sigma, end + 4 * sigma)))
@@ -222,10 +233,9 @@ def _target(viseme: Viseme, unit: str) -> float:
 
 
 def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
-    """Return how far the lips are held together, 0..1, at TIMES (s).
+    """Return how far the lips are held together, 0..1, at `times` (seconds).
 
-    A closure is whole in its middle, and lies so that a frame shows just that: a short one between two frames would be
-    lost.
+    A closure is complete in its middle, which is moved onto a frame: a short one between two frames would be lost.
     """
     closing = np.zeros(len(times))
     for viseme, start, end in sounds:
@@ -239,7 +249,7 @@ def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np
 
 
 def _loudness(speech: Speech, times: np.ndarray) -> np.ndarray:
-    """Return a factor for the opening, around 1: louder than the speaker's usual opens further, softer less."""
+    """Return a factor for the opening, around 1: above for louder speech than the speaker's usual, below for softer."""
     hop = max(1, min(round(speech.rate / 100), len(speech.samples)))
     pieces = speech.samples[: len(speech.samples) // hop * hop].reshape(-1, hop)
     power = np.einsum("ij,ij->i", pieces, pieces) / hop  # no copy of the sound: it may be minutes long
@@ -250,19 +260,19 @@ def _loudness(speech: Speech, times: np.ndarray) -> np.ndarray:
 
 
 def _effort(jaw: np.ndarray) -> float:
-    """Return a factor for the opening that brings speech with this movement of the JAW nearer to the usual."""
+    """Return a factor for the opening that brings speech with this jaw movement nearer to the usual."""
     widest = float(np.percentile(jaw, 92)) if len(jaw) else USUAL_OPENING
     return float(np.clip((USUAL_OPENING / max(widest, 0.01)) ** EVENING, *EFFORT))
 
 
 def _not_too_wide(jaw: np.ndarray) -> np.ndarray:
-    """Return a factor for the opening, 1 up to WIDE, that lets the JAW go beyond it less and less."""
+    """Return a factor for the opening, 1 up to `WIDE`, that limits the jaw progressively beyond."""
     over = np.clip(jaw - WIDE, 0, None)
     return np.asarray((WIDE + over / (1 + over / BEYOND)) / np.maximum(jaw, WIDE))
 
 
 def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np.ndarray:
-    """Return 1 during speech and 0 in silence, leaving and reaching rest along a cosine."""
+    """Return 1 during speech and 0 in silence, with cosine ramps."""
     gate = np.zeros(len(times))
     for _, start, end in sounds:
         near = slice(*np.searchsorted(times, (start - FADE_IN, end + FADE_OUT)))
@@ -274,12 +284,17 @@ def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> n
 
 
 def _steady(openings: np.ndarray, shut: np.ndarray, fps: float) -> np.ndarray:
-    """Return OPENINGS ((frames, units) at FPS) moved with as little jerk as may be, and still shut where SHUT says so.
+    """Return openings moved with as little jerk as possible.
 
-    Skilled movement, the jaw's in speech too, spends little jerk (Nelson, "Physical principles for economies of skilled
-    movements", 1983). Squared third differences are weighed against the squared distance from what is asked (Whittaker,
-    "On a new method of graduation", 1923): one banded system of equations. Lips that must be shut begin to close as
-    early as they have to, so they need not be cut off where they meet.
+    Skilled movement, including the jaw's in speech, spends little jerk (Nelson, "Physical principles for economies of
+    skilled movements", 1983). Squared third differences are weighed against the squared distance from the target
+    (Whittaker, "On a new method of graduation", 1923): one banded system of equations. Lips that must be shut begin to
+    close as early as necessary, so that they need not be cut off where they meet.
+
+    Args:
+        openings: (frames, units).
+        shut: (frames,) bool, where the lips stay shut.
+        fps: Frames per second.
     """
     weight = np.where(shut, FIRMNESS, 1.0)
     third = np.array([-1.0, 3.0, -3.0, 1.0])
@@ -293,6 +308,6 @@ def _steady(openings: np.ndarray, shut: np.ndarray, fps: float) -> np.ndarray:
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Interpolate between the solved frames, smoothly and without overshoot."""
-    from scipy.interpolate import PchipInterpolator  # here, since it takes long to load and few ask for it
+    from scipy.interpolate import PchipInterpolator  # imported here: slow to load and seldom needed
 
     return np.asarray(PchipInterpolator(solved, weights, axis=0)(times))

@@ -1,4 +1,4 @@
-"""Dynamic time warping that may rest in silence."""
+"""Dynamic time warping whose path may rest in silence."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ import numpy as np
 from pipeline.core.cancel import CancelToken
 
 FULL = 6000
-"""Frames up to which every pair is looked at; a longer recording is first searched coarsely, pooled to this many."""
+"""Frames up to which every pair is searched; a longer recording is first searched coarsely, pooled to this many."""
 REACH = 200
-"""Frames to either side of the coarse path that the fine search looks."""
+"""Frames to either side of the coarse path that the fine search covers."""
 BEND_COST = 0.3
-"""Cost of each step that is not straight on: no bend without a reason."""
+"""Cost of each step that is not straight, so that the path bends only for a reason."""
 
 _STEP, _HOLD, _SKIP, _WAKE = range(4)  # how a speech frame was reached
 
 
 @dataclass(frozen=True)
 class Path:
-    """Which frames of a recording belong to each frame of a reference: FIRST to LAST, both (reference frames,) float.
+    """The frames of a recording that belong to each frame of a reference.
 
-    Where the recording rests between two neighbouring frames, a gap is between LAST of the one and FIRST of the other.
-    cost: of all the recording's frames together; infinite where no path leads through.
+    Where the recording rests between two neighbouring frames, there is a gap between `last` of the one and `first` of
+    the other.
+
+    Attributes:
+        first: (reference frames,) float.
+        last: (reference frames,) float.
+        cost: Total of all frames of the recording; infinite if there is no path.
     """
 
     first: np.ndarray
@@ -34,11 +39,19 @@ class Path:
 def warp(
     recording: np.ndarray, reference: np.ndarray, silence: np.ndarray, rests: np.ndarray, cancel: CancelToken
 ) -> Path:
-    """Return the cheapest path through RECORDING (n, features) that passes all of REFERENCE (m, features).
+    """Return the cheapest path through a recording that passes all of a reference.
 
-    The cost of a pair of frames is their Euclidean distance. silence: (n,) cost of resting in each frame; rests: sorted
-    frames of the reference before which the path may rest, from 0 to m. Memory grows with n, not with n times m.
-    Raises Cancelled.
+    The cost of a pair of frames is their Euclidean distance. Memory grows with n, not with n times m.
+
+    Args:
+        recording: (n, features).
+        reference: (m, features).
+        silence: (n,) cost of resting in each frame.
+        rests: Sorted frames of the reference, 0 to m, before which the path may rest.
+        cancel: The task's token.
+
+    Raises:
+        Cancelled: `cancel` is set.
     """
     n, m = len(recording), len(reference)
     if n <= FULL and m <= FULL:
@@ -68,7 +81,7 @@ def _pooled_rests(rests: np.ndarray, pool: int, m: int) -> np.ndarray:
 
 
 class _Search:
-    """The search over the reference frames LOWEST[i] .. LOWEST[i] + WIDTH for every frame i of the recording."""
+    """A search over the reference frames ``lowest[i]`` to ``lowest[i] + width`` for every frame i of the recording."""
 
     def __init__(
         self,
@@ -89,9 +102,9 @@ class _Search:
         self._fell_silent = np.zeros((n, width + 1), bool)  # whether a rest was reached from speech, not from rest
 
     def run(self, cancel: CancelToken) -> Path:
-        """Return the path, or a straight line where no slope between 1/2 and 2 leads through. Raises Cancelled."""
+        """Return the path, or a straight line if there is none with slopes between 1/2 and 2."""
         n, m = len(self._recording), len(self._reference)
-        # total costs at i, i-1, i-2 behind two cells of margin; lowest only rises, so what lies above is still infinite
+        # total costs at i, i-1, i-2 after two cells of margin; lowest only rises, so the cells above are still infinite
         rows = [np.full(m + 2, np.inf, np.float32) for _ in range(3)]
         rests = [np.full(m + 1, np.inf, np.float32) for _ in range(2)]
         costs = [np.full(m, np.inf, np.float32) for _ in range(2)]
@@ -120,7 +133,7 @@ class _Search:
     def _advance(
         self, i: int, rows: list[np.ndarray], rests: list[np.ndarray], own: np.ndarray, before: np.ndarray
     ) -> None:
-        """Fill row I: each cell from one step back, by the cheapest of the four ways to reach it."""
+        """Fill row `i`: each cell by the cheapest of the four ways to reach it."""
         low = int(self._lowest[i])
         high = low + self._width
         now, one, two = rows

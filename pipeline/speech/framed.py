@@ -1,4 +1,4 @@
-"""Cuts speech where video frames begin, so that every stretch of it has pictures of its own."""
+"""Cuts speech at the beginnings of video frames, so that every piece has its own pictures."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ import numpy as np
 from pipeline.speech_types import Speech, joined, silence
 
 LEAD_IN, LEAD_OUT = 0.1, 0.16
-"""Seconds of silence put before and after speech: the mouth opens from rest, and comes back to it."""
+"""Seconds of silence before and after speech, in which the mouth opens from rest and returns to it."""
 QUIET = 0.01
 """Samples below this, -40 dBFS, are silence."""
 
 
 def framed(pieces: Iterable[Speech], fps: Fraction) -> Iterator[Speech]:
-    """Yield PIECES again, each as long as a whole number of frames at FPS, with a little silence at both ends.
+    """Yield the pieces again, each a whole number of frames long, with a little silence at both ends of the whole.
 
-    Nothing else is added or lost: what is left over after the last whole frame of a piece begins the next one. A piece
-    that ends in the middle of sound waits for the next one, since it may be the last, which needs time to close.
+    Nothing else is added or lost: the rest after the last whole frame of a piece begins the next one. A piece that ends
+    in the middle of sound waits for the next one, since the last piece needs time to close the mouth.
+
+    Args:
+        pieces: Speech in order.
+        fps: Frames per second.
     """
-    done = 0  # samples that were given out
+    done = 0  # samples that were yielded
     left: Speech | None = None
     waits = False
 

@@ -1,9 +1,9 @@
-"""Mouth shapes from sound alone, for speech whose words nobody knows.
+"""Finds mouth shapes from sound alone, for speech without a text.
 
-Every 10 ms a small network (``ears``) hears what sounds within 0.12 s and says which of a few mouths makes such a
-sound: the multi-layer perceptron of hybrid speech recognition (Bourlard & Morgan, "Connectionist Speech Recognition",
-1994) with mouths in place of phonemes. The result is a string of plain phonemes that the same articulation takes as any
-other; it names the shape of the mouth, not the word.
+Every 10 ms a small network (``ears``) classifies the sound within 0.12 s by the mouth shape that makes it: the
+multi-layer perceptron of hybrid speech recognition (Bourlard & Morgan, "Connectionist Speech Recognition", 1994) with
+mouth shapes in place of phonemes. The result is a sequence of plain phonemes that articulation takes like any other;
+each names the shape of the mouth, not the word.
 """
 
 from __future__ import annotations
@@ -20,25 +20,31 @@ from pipeline.speech.timeline import gapless
 from pipeline.speech_types import Mark
 
 BLOCK = 4096
-"""Looks that are taken at once: keeps memory small, and a cancelled task short."""
+"""Frames that are classified at once: keeps memory small, and cancelling quick."""
 SPEECH_RANGE = 32.0
 """dB below the loud parts (95th percentile) down to which sound counts as speech."""
 ABOVE_FLOOR = 10.0
 """dB above the noise (10th percentile) from which sound counts as speech."""
 STEADY = 5.0
-"""dB between the noise and the loud parts up to which a sound is a fan, a hum or hiss, and nobody speaks."""
+"""Most dB between the noise and the loud parts at which a sound is a fan, a hum or hiss, not speech."""
 MIN_PAUSE = 0.15
-"""Seconds without speech that are a pause; a shorter hole is the closure of a stop."""
+"""Seconds without speech that are a pause; a shorter gap is the closure of a stop."""
 SMOOTHING = 5
-"""Looks over which the network's answers are averaged."""
+"""Frames over which the results of the network are averaged."""
 MIN_SOUND, MIN_CLOSURE = 0.035, 0.025
-"""Seconds that an open shape and a closure last at least."""
+"""Shortest open shape and shortest closure in seconds."""
 
 
 def listen(samples: np.ndarray, rate: int, cancel: CancelToken | None = None) -> tuple[Mark, ...]:
-    """Return phoneme marks from 0 to the end of SAMPLES (n,) float32 at RATE (Hz); pauses have an empty text.
+    """Return phoneme marks from 0 to the end of a sound; pauses have an empty text.
 
-    Raises Cancelled.
+    Args:
+        samples: (n,) float32 mono.
+        rate: Samples per second.
+        cancel: The task's token.
+
+    Raises:
+        Cancelled: `cancel` is set.
     """
     cancel = cancel or CancelToken()
     duration = len(samples) / rate
@@ -61,7 +67,7 @@ def listen(samples: np.ndarray, rate: int, cancel: CancelToken | None = None) ->
 
 
 def spoken(power: np.ndarray) -> np.ndarray:
-    """Return in which frames of POWER (frames, bands) something is said, (frames,) bool."""
+    """Return which frames contain speech, (frames,) bool, from their power (frames, bands)."""
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
     top, floor = np.percentile(level, 95), np.percentile(level, 10)
     if top - floor < STEADY:
@@ -70,7 +76,7 @@ def spoken(power: np.ndarray) -> np.ndarray:
 
 
 def _answers(ears: Ears, power: np.ndarray, cancel: CancelToken) -> np.ndarray:
-    """Return the log likelihood of each mouth, (frames, mouths), averaged over a few frames."""
+    """Return the log likelihood of each mouth shape, (frames, mouths), averaged over a few frames."""
     features = ears.features(power)
     answers = np.empty((len(features), len(MOUTHS)), np.float32)
     for start in range(0, len(features), BLOCK):
@@ -80,7 +86,7 @@ def _answers(ears: Ears, power: np.ndarray, cancel: CancelToken) -> np.ndarray:
 
 
 def _write_pauses(symbols: np.ndarray, speech: np.ndarray) -> None:
-    """Write "" into SYMBOLS where nothing is said for long enough, and before and after SPEECH."""
+    """Set `symbols` to "" in long pauses, and before and after speech."""
     frame = 0
     first, last = np.flatnonzero(speech)[[0, -1]]
     for said, run in groupby(speech):
@@ -92,7 +98,7 @@ def _write_pauses(symbols: np.ndarray, speech: np.ndarray) -> None:
 
 
 def _drop_short(symbols: np.ndarray) -> None:
-    """Give runs that are too short for a mouth to the sound before them."""
+    """Merge runs that are too short for a mouth into the sound before them."""
     frame = 0
     for symbol, run in groupby(symbols.copy()):
         length = len(list(run))

@@ -1,4 +1,4 @@
-"""Mel spectra of sound, a block at a time: librosa's own would hold those of ten minutes at once."""
+"""Mel spectra of sound, block by block; librosa would hold those of ten minutes at once."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ WINDOW = 512
 LOWEST, HIGHEST = 80.0, 7000.0
 """Hz that the bands span."""
 LOUDEST = 10
-"""Frames that say what is loud."""
+"""Frames that determine what is loud."""
 QUIET = 30.0
-"""dB below them from which sound does not count."""
+"""dB below the loudest frames from which sound does not count."""
 _BLOCK = 4096
 """Spectra that are computed at once; keeps memory small for long sound."""
 
 
 def mel_power(samples: np.ndarray, rate: int, hop: float, bands: int) -> np.ndarray:
-    """Return the power in BANDS mel bands every HOP (s) of SAMPLES (n,) at RATE (Hz): (frames, bands) float32.
+    """Return the power in mel bands; frame i is centred on i times `hop`.
 
-    Frame i is centred on i times HOP.
+    Args:
+        samples: (n,) mono.
+        rate: Samples per second.
+        hop: Seconds between two frames.
+        bands: Number of bands.
+
+    Returns:
+        (frames, bands) float32.
     """
     step = round(rate * hop)
     frames = 1 + len(samples) // step
@@ -39,19 +46,22 @@ def mel_power(samples: np.ndarray, rate: int, hop: float, bands: int) -> np.ndar
 
 @cache
 def _filters(rate: int, bands: int) -> np.ndarray:
-    """Return triangles of equal area, evenly spaced on the mel scale: (WINDOW // 2 + 1, bands)."""
-    ensure_numba_cache()  # librosa compiles where it is imported
-    from librosa.filters import mel  # here, since it takes a second to load and most speech comes with its times
+    """Return triangles of equal area, evenly spaced on the mel scale: (`WINDOW` // 2 + 1, bands)."""
+    ensure_numba_cache()  # librosa compiles when it is imported
+    from librosa.filters import mel  # imported here: takes a second to load, and most speech comes with its times
 
     bank = mel(sr=rate, n_fft=WINDOW, n_mels=bands, fmin=LOWEST, fmax=HIGHEST, htk=True, dtype=np.float32)
     return np.asarray(bank.T)
 
 
 def loud_level(level: np.ndarray) -> float:
-    """Return how loud the loud parts are of sound whose LEVEL (dB) is known every HOP: (frames,).
+    """Return the level of the loud parts of a sound, in dB.
 
-    That is the 95th percentile of the frames that are not far below the loudest ones, so that one short word in a long
-    silence is heard like any other; a click of less than LOUDEST frames is no part of it.
+    This is the 95th percentile of the frames that are not far below the loudest ones, so that one short word in a long
+    silence counts like any other. A click of less than `LOUDEST` frames is ignored.
+
+    Args:
+        level: (frames,) dB.
     """
     loudest = np.partition(level, -min(LOUDEST, len(level)))[-min(LOUDEST, len(level))]
     return float(np.percentile(level[level >= loudest - QUIET], 95))

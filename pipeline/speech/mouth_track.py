@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 PARTING = ("jawOpen", "mouthLowerDown", "mouthUpperUp")
-"""What the names of the units that part the lips begin with."""
+"""Prefixes of the names of units that part the lips."""
 
 
 @dataclass(frozen=True)
 class MouthTrack:
-    """Face unit weights per video frame.
+    """Weights of face units in each video frame.
 
-    fps: frames per second; weights: (frames, units) float32 in 0..1; units: ARKit names
-    (jawOpen, mouthFunnel, ...). An all-zero row is the person's own closed mouth.
+    Attributes:
+        fps: Frames per second.
+        weights: (frames, units) float32 in 0..1. An all-zero row is the person's own closed mouth.
+        units: ARKit names (jawOpen, mouthFunnel, ...).
     """
 
     fps: float

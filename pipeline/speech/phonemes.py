@@ -1,4 +1,4 @@
-"""Phoneme times of any speech, from whatever its engine knows of timing."""
+"""Finds the phoneme times of any speech, from the timing that its engine returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.tts.espeak import EspeakEngine, Rendering
 
 @dataclass(frozen=True)
 class _Word:
-    """Characters START to END of a text, spoken from BEGIN to FINISH (s)."""
+    """Characters `start` to `end` of a text, spoken from `begin` to `finish` (seconds)."""
 
     start: int
     end: int
@@ -31,12 +31,20 @@ class _Word:
 
 
 def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None = None) -> tuple[Mark, ...]:
-    """Return the phonemes of SPEECH as gapless marks from 0 to its end; pauses are marks with an empty text.
+    """Return the phonemes of speech as gapless marks from 0 to its end; pauses are marks with an empty text.
 
-    Phoneme marks are taken as they are. Character and word marks fix the words, and the phonemes that espeak-ng gives
-    for the same text are laid between their ends. Without marks, or where they hold no time, the sound itself is
-    aligned; without a text, or in a language that espeak-ng does not speak, it is listened to. Raises Unavailable when
-    espeak-ng cannot be loaded, Cancelled.
+    Phoneme marks are returned as they are. Character and word marks fix the words, and the phonemes of espeak-ng for
+    the same text are placed within them. Without marks, or if they contain no time, the sound is aligned. Without a
+    text, or in a language that espeak-ng does not speak, mouth shapes are found from the sound alone.
+
+    Args:
+        speech: Sound, text and marks.
+        espeak: Renders the text.
+        cancel: The task's token.
+
+    Raises:
+        Unavailable: espeak-ng cannot be loaded.
+        Cancelled: `cancel` is set.
     """
     cancel = cancel or CancelToken()
     if speech.marks and speech.marks[0].kind == "phoneme":
@@ -53,7 +61,7 @@ def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None
 
 
 def _words(marks: tuple[Mark, ...]) -> tuple[str, list[_Word]]:
-    """Return the text of character or word MARKS, and its words with the time from first to last sounding mark."""
+    """Return the text of character or word marks, and its words with the time from first to last sounding mark."""
     joint = " " if marks and marks[0].kind == "word" else ""
     text = joint.join(mark.text for mark in marks)
     offsets, offset = [], 0
@@ -70,7 +78,7 @@ def _words(marks: tuple[Mark, ...]) -> tuple[str, list[_Word]]:
 
 
 def _lay(said: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]:
-    """Return the phonemes of SAID, those of each word moved and stretched into that word's own time."""
+    """Return the phonemes of a rendering, those of each word shifted and stretched into the word's own time."""
     starts = [word.start for word in words]
     heard: dict[int, float] = {}  # index of a word -> where it begins in the rendering
     for offset, time in said.words:

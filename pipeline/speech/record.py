@@ -1,4 +1,4 @@
-"""What a task notes down of its speech beside its video: phonemes, words, and how long the stages took."""
+"""The record of a task's speech beside its video: phonemes, words, and how long the stages took."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from pipeline.speech_types import Mark
 
 @dataclass(frozen=True)
 class SpeechRecord:
-    """phonemes, words: marks in s from the beginning of the video; seconds: by stage ("tts", "first_byte", "lipsync",
-    "total"), empty where nobody took the time; known: whether this was said, or is only what can be heard."""
+    """Timing of a video's speech.
+
+    Attributes:
+        phonemes, words: Marks in seconds from the beginning of the video.
+        seconds: Time by stage ("tts", "first_byte", "lipsync", "total"); empty if it was not measured.
+        known: Whether the phonemes are those that were spoken, not only detected in the sound.
+    """
 
     phonemes: tuple[Mark, ...]
     words: tuple[Mark, ...] = ()
@@ -23,7 +28,11 @@ class SpeechRecord:
 
 
 def write_record(record: SpeechRecord, path: Path) -> None:
-    """Write RECORD to PATH, whole or not at all. Raises OSError."""
+    """Write a record, completely or not at all.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     content = {
         "phonemes": [[mark.text, round(mark.start, 4), round(mark.end, 4)] for mark in record.phonemes],
         "words": [[mark.text, round(mark.start, 4), round(mark.end, 4)] for mark in record.words],
@@ -39,7 +48,7 @@ def write_record(record: SpeechRecord, path: Path) -> None:
 
 
 def read_record(path: Path) -> SpeechRecord | None:
-    """Return the record at PATH; None where there is none, or something else."""
+    """Return the record in a file; None if there is none, or the file is something else."""
     try:
         content = json.loads(path.read_text("utf-8"))
         phonemes = tuple(Mark("phoneme", *mark) for mark in content["phonemes"])

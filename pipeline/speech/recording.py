@@ -1,4 +1,4 @@
-"""Speech that a user uploads: any file that FFmpeg's libraries can decode."""
+"""Reads speech that a user uploads: any file that FFmpeg's libraries can decode."""
 
 from __future__ import annotations
 
@@ -18,26 +18,31 @@ from pipeline.speech.voice_channel import Survey
 MIN_SECONDS = 0.1
 MAX_SECONDS = 900.0
 MAX_RATE = 48000
-"""Hz; higher rates are brought down to this."""
+"""Hz; higher rates are resampled to this."""
 MIN_RATE = 8000
 QUIETEST = 1e-4
-"""Peak below which a recording counts as silence; full scale is 1."""
+"""Peak below which a recording counts as silent; full scale is 1."""
 ENOUGH = 0.6
-"""Share of the speech in the best track from which an earlier one is taken: the first is what players play."""
+"""Share of the speech in the best track from which an earlier track is preferred: players play the first one."""
 HOT = 8.0
-"""Peak of floats up to which somebody just turned it up too far; beyond it, they are integers that were not scaled."""
+"""Peak of floats up to which they are merely too loud; beyond it, they are unscaled integers."""
 SCALES = tuple(2.0 ** (bits - 1) for bits in (8, 16, 24, 32))
 """Full scale of integers."""
 SPIKES = 1e-3
-"""Share of samples up to which those that stick out are faults of the file."""
+"""Share of samples up to which outliers are errors of the file."""
 NOISE = 0.3
-"""Flatness of the spectrum (its geometric mean by its mean) from which sound is noise; that of speech is below 0.1."""
+"""Flatness of the spectrum (geometric mean / mean) from which sound is noise; that of speech is below 0.1."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """samples: (n,) float32 mono in [-1, 1]; rate: Hz; lost: seconds that could not be read and are silent now, or are
-    missing at the end."""
+    """A decoded recording.
+
+    Attributes:
+        samples: (n,) float32 mono in [-1, 1].
+        rate: Samples per second.
+        lost: Seconds that could not be read and are silent, or are missing at the end.
+    """
 
     samples: np.ndarray
     rate: int
@@ -45,17 +50,24 @@ class Recording:
 
 
 def load_audio(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, int]:
-    """Return the samples and the rate of ``load_recording``, and raise what it raises."""
+    """Return the samples and the rate of ``load_recording``; raise what it raises."""
     recording = load_recording(path, max_seconds)
     return recording.samples, recording.rate
 
 
 def load_recording(path: Path, max_seconds: float = MAX_SECONDS) -> Recording:
-    """Return the speech in the file PATH (wav, mp3, m4a, ogg, amr, ...).
+    """Return the speech in a file (wav, mp3, m4a, ogg, amr, ...).
 
-    Of several tracks, the one with speech in it; of several channels, the one that carries the voice, at its own level.
-    What is damaged is silent for as long as it lasted. Raises BadRequest when the file is missing, not sound, silent,
-    of no sound that can be decoded, or not between MIN_SECONDS and MAX_SECONDS long.
+    Of several tracks, the one with speech is taken; of several channels, the one with the voice, at its own level.
+    Damaged parts become silence of the same length.
+
+    Args:
+        path: The file.
+        max_seconds: Longest recording.
+
+    Raises:
+        BadRequest: The file is missing, no sound, silent, not decodable, shorter than `MIN_SECONDS` or longer than
+            `max_seconds`.
     """
     try:
         with opened(path) as container:
@@ -79,7 +91,7 @@ def load_recording(path: Path, max_seconds: float = MAX_SECONDS) -> Recording:
 
 
 def _with_speech(path: Path, count: int, max_seconds: float) -> tuple[SoundTrack, Survey]:
-    """Return that of COUNT tracks in PATH which carries speech, and what was heard in it."""
+    """Return the track of a file that contains speech, and its survey."""
     surveys: dict[SoundTrack, Survey] = {}
     for number in range(count):
         track, survey = SoundTrack(path, number), Survey(compared=count > 1)
@@ -99,14 +111,14 @@ def _with_speech(path: Path, count: int, max_seconds: float) -> tuple[SoundTrack
 
 
 def _mono(track: SoundTrack, survey: Survey, max_seconds: float) -> tuple[np.ndarray, int]:
-    """Return TRACK as one channel (n,) at one rate (Hz), as SURVEY found its channels to be."""
+    """Return a track as one channel (n,), and its rate (Hz), according to its survey."""
     rate = min(max(survey.rate, MIN_RATE), MAX_RATE)
     parts = _at_rate(_mixed(track, survey, max_seconds), rate)
     return np.concatenate([np.zeros(0, np.float32), *parts]), rate
 
 
 def _mixed(track: SoundTrack, survey: Survey, max_seconds: float) -> Iterator[Piece]:
-    """Yield the pieces of TRACK with the channels that SURVEY chose, added."""
+    """Yield the pieces of a track with the channels that the survey chose, added."""
     weights: dict[int, np.ndarray] = {}
     for piece in track.pieces(max_seconds):
         channels = piece.samples.shape[1]
@@ -116,7 +128,7 @@ def _mixed(track: SoundTrack, survey: Survey, max_seconds: float) -> Iterator[Pi
 
 
 def _at_rate(pieces: Iterator[Piece], rate: int) -> Iterator[np.ndarray]:
-    """Yield mono PIECES, whose rates may change, at RATE (Hz)."""
+    """Yield mono pieces, whose rates may change, at one rate (Hz)."""
     stream, now = None, rate
     for piece in pieces:
         if piece.rate != now:
@@ -130,10 +142,12 @@ def _at_rate(pieces: Iterator[Piece], rate: int) -> Iterator[np.ndarray]:
 
 
 def _in_range(samples: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return SAMPLES (n,) within [-1, 1], and how many of them were spoilt and are silent now.
+    """Return samples (n,) within [-1, 1], and how many damaged ones were silenced.
 
-    Integers that somebody wrote as floats are divided by their full scale, floats that were turned up too far by their
-    peak. Raises BadRequest where they are noise.
+    Integers that were stored as floats are divided by their full scale, floats that are too loud by their peak.
+
+    Raises:
+        BadRequest: The samples are noise.
     """
     size = np.abs(samples)
     out = size > HOT
@@ -154,7 +168,7 @@ def _in_range(samples: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _flatness(samples: np.ndarray) -> float:
-    """Return how flat the spectrum of SAMPLES is: 1 for white noise."""
+    """Return the flatness of the spectrum: 1 for white noise."""
     length = min(1024, len(samples))
     blocks = samples[: len(samples) // length * length].reshape(-1, length).astype(np.float64)
     power = (np.abs(np.fft.rfft(blocks * np.hanning(length))) ** 2).mean(axis=0)[2:] + 1e-30

@@ -1,4 +1,4 @@
-"""One sound track of a file, piece by piece: what is damaged is left out, and silence keeps its time."""
+"""Decodes a sound track piece by piece; damaged parts become silence, so that times stay right."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ import av
 import numpy as np
 
 FORMATS = "wav,w64,mp3,mov,mp4,m4a,ogg,matroska,webm,aac,flac,aiff,avi,caf,asf,mpeg,mpegts,au,amr,amrnb,amrwb"
-"""FFmpeg's names of what people record in; others (playlists, lists of files) could make it open something else."""
+"""FFmpeg's names of formats in which people record;
+
+others (playlists, lists of files) could make it open other files.
+"""
 BARE = ("mp3", "aac", "amr", "amrnb", "amrwb")
-"""Formats without times of their own: those that FFmpeg makes up for them do not know what is missing."""
+"""Formats without time stamps; those that FFmpeg makes up do not reveal missing parts."""
 SYNCED = ("mp3float", "mp3", "aac")
-"""Decoders of streams whose packets begin with a word that is not zero."""
+"""Decoders of streams whose packets begin with a sync word that is not zero."""
 GUESSED = (*BARE, "mpegts", "mpeg")
-"""Formats that do not say how long they are, or not where FFmpeg looks."""
+"""Formats that do not declare their length, or not where FFmpeg looks."""
 JITTER = 0.05
-"""Seconds that a piece may come late without anything missing: containers round, and encoders pad."""
+"""Seconds that a piece may be late without anything missing: containers round, and encoders pad."""
 FALLS_BACK = 0.5
-"""Seconds that a clock goes back where one recording ends and the next one, joined to it, begins."""
+"""Seconds that the clock goes back where one recording ends and the next one, appended to it, begins."""
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-"""What begins titles and covers, which take no time, between the parts of a joined file."""
+"""Beginnings of titles and covers between the parts of an appended file; they have no duration."""
 PLANES = 8
-"""Channels from which PyAV, counting those that lie each for itself, reads beyond their list, and the process dies."""
+"""Planar channels from which PyAV reads beyond their list, which crashes the process."""
 HEAD = 1 << 18
-"""Bytes in which a header is looked for: titles and a small cover may come before it."""
+"""Bytes in which a header is searched: titles and a small cover may come before it."""
 PATIENCE = 100
-"""Tries to find another packet after something that is none."""
+"""Tries to find another packet after invalid data."""
 SMALLEST_LOSS = 0.3
-"""Seconds that a track may be shorter than it says: headers round, and encoders pad."""
+"""Seconds that a track may be shorter than declared: headers round, and encoders pad."""
 
 
 class Undecodable(ValueError):
@@ -39,16 +42,26 @@ class Undecodable(ValueError):
 
 @dataclass(frozen=True)
 class Piece:
-    """samples: (n, channels) float32, full scale is 1, though a file of floats may go beyond it; rate: Hz."""
+    """Decoded sound.
+
+    Attributes:
+        samples: (n, channels) float32; full scale is 1, but a file of floats may exceed it.
+        rate: Samples per second.
+    """
 
     samples: np.ndarray
     rate: int
 
 
 class SoundTrack:
-    """Sound track NUMBER (from 0, of those that can be decoded) of the file PATH.
+    """A sound track of a file.
 
-    lost: seconds that could not be read, known when ``pieces`` came to their end.
+    Args:
+        path: The file.
+        number: Number of the track, from 0, among those that can be decoded.
+
+    Attributes:
+        lost: Seconds that could not be read; known when ``pieces`` has ended.
     """
 
     def __init__(self, path: Path, number: int) -> None:
@@ -57,9 +70,13 @@ class SoundTrack:
         self._number = number
 
     def pieces(self, max_seconds: float) -> Generator[Piece]:
-        """Yield the sound from its beginning on, holes as silence; rate and channels may change on the way.
+        """Yield the sound from its beginning, gaps as silence; rate and channels may change on the way.
 
-        A hole of more than MAX_SECONDS is a clock that was set anew. Raises Undecodable where there is nothing else.
+        Args:
+            max_seconds: A longer gap is a clock that was reset.
+
+        Raises:
+            Undecodable: Nothing can be decoded.
         """
         with opened(self._path) as container:
             stream = decodable(container)[self._number]
@@ -75,22 +92,26 @@ class SoundTrack:
 
 
 def opened(path: Path) -> av.container.InputContainer:
-    """Open the file PATH if it is of FORMATS. Raises FFmpegError, OSError, ValueError."""
+    """Open a file if it is one of `FORMATS`.
+
+    Raises:
+        FFmpegError, OSError, ValueError: It cannot be opened, or is of another format.
+    """
     options = {"format_whitelist": FORMATS}
     container = av.open(str(path), options=options, metadata_errors="replace")
     if container.format.name != "aac":
         return container
-    container.close()  # FFmpeg's parser would hide where in the file a packet was, and so what is missing before it
+    container.close()  # FFmpeg's parser would hide where in the file a packet is, and so what is missing before it
     return av.open(str(path), options={**options, "fflags": "+noparse"}, metadata_errors="replace")
 
 
 def decodable(container: av.container.InputContainer) -> list[av.AudioStream]:
-    """Return the sound tracks of CONTAINER that can be decoded."""
+    """Return the sound tracks that can be decoded."""
     return [stream for stream in container.streams.audio if stream.codec_context is not None]
 
 
 def _packets(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.Packet]:
-    """Yield the packets of STREAM as far as CONTAINER can be read: after what is no packet, others may come."""
+    """Yield the packets of a stream as far as the file can be read; others may follow invalid data."""
     failures = 0
     while failures < PATIENCE:
         try:
@@ -103,9 +124,10 @@ def _packets(container: av.container.InputContainer, stream: av.AudioStream) -> 
 
 
 def _length_told(path: Path, container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
-    """Return how long (s) STREAM is by its own header, or by that of a CONTAINER that holds nothing else.
+    """Return the length (seconds) in the header of a stream, or of a container that holds nothing else.
 
-    None where that is FFmpeg's guess from the size of the file at PATH.
+    Returns:
+        None if it is FFmpeg's guess from the size of the file.
     """
     form = container.format.name
     if form == "wav":
@@ -121,7 +143,7 @@ def _length_told(path: Path, container: av.container.InputContainer, stream: av.
 
 
 def _length_of_wav(path: Path) -> float | None:
-    """Return how long (s) the WAV file PATH is by its header, which FFmpeg corrects where the file is cut short."""
+    """Return the length (seconds) in the header of a WAV file; FFmpeg would correct it for a truncated file."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     form, data = head.find(b"fmt "), head.find(b"data")
@@ -132,9 +154,9 @@ def _length_of_wav(path: Path) -> float | None:
 
 
 def _length_of_mp3(path: Path, rate: int) -> float | None:
-    """Return how long (s) the mp3 file PATH of RATE (Hz) is where its first frame counts the others, as LAME's do.
+    """Return the length (seconds) of an mp3 file whose first frame counts the others, as LAME writes it.
 
-    FFmpeg guesses instead where the file is of another size: when it is joined to others.
+    FFmpeg guesses instead if the file has another size, for example because another file is appended to it.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -145,10 +167,10 @@ def _length_of_mp3(path: Path, rate: int) -> float | None:
 
 
 class _Reader:
-    """Decodes packets of STREAM one by one, and knows what is missing between them.
+    """Decodes the packets of a stream one by one, and detects what is missing between them.
 
-    Where the container has times of its own, they tell; in a BARE stream, the bytes that no packet holds, and those of
-    packets that cannot be decoded, last as long as others do.
+    If the container has time stamps, they decide. In a `BARE` stream, bytes outside packets and those of undecodable
+    packets last as long as others do.
     """
 
     def __init__(self, path: Path, stream: av.AudioStream, bare: bool, max_seconds: float) -> None:
@@ -163,10 +185,10 @@ class _Reader:
         self._channels = stream.channels or 1
         self._begin: float | None = None  # the clock's time at the first sample
         self._good = [0, 0.0]  # bytes that were decoded, and seconds
-        self._end: int | None = None  # where in the file the last packet ended
+        self._end: int | None = None  # position in the file at which the last packet ended
 
     def read(self, packet: av.Packet) -> Iterator[Piece]:
-        """Yield what PACKET holds, after what is missing before it."""
+        """Yield the sound of a packet, after silence for what is missing before it."""
         if self._bare:
             yield from self._dropped(packet)
             packet, zeros = self._without_zeros(packet)
@@ -201,7 +223,7 @@ class _Reader:
         return Piece(samples.astype(np.float32) / float(2 ** (8 * samples.dtype.itemsize - 1)), self._rate)
 
     def _numbers(self, samples: np.ndarray) -> np.ndarray:
-        """Return SAMPLES as float32, with silence in place of what is no number."""
+        """Return the samples as float32, with silence in place of NaN and infinity."""
         with np.errstate(over="ignore"):
             samples = samples.astype(np.float32)
         wrong = ~np.isfinite(samples)
@@ -211,7 +233,7 @@ class _Reader:
         return samples
 
     def _missing(self, time: float) -> Iterator[Piece]:
-        """Yield silence for what should have come before TIME (s) on the container's clock."""
+        """Yield silence for what is missing before a time (seconds) on the container's clock."""
         if self._begin is None:
             self._begin = time - self.seconds
         gap = time - self._begin - self.seconds
@@ -221,7 +243,7 @@ class _Reader:
             yield from self._hole(gap)
 
     def _dropped(self, packet: av.Packet) -> Iterator[Piece]:
-        """Yield silence for the bytes between the last packet and PACKET."""
+        """Yield silence for the bytes between the last packet and this one."""
         if packet.pos is None or packet.pos < 0:
             return
         if self._end is not None and packet.pos > self._end and not self._is_tag(self._end):
@@ -229,9 +251,9 @@ class _Reader:
         self._end = packet.pos + packet.size
 
     def _without_zeros(self, packet: av.Packet) -> tuple[av.Packet, int]:
-        """Return PACKET without the zeros before it, and how many these are; decoders skip some, and fail at others.
+        """Return the packet without leading zeros, and their number; decoders skip some, and fail at others.
 
-        A packet of AMR may begin with one.
+        A packet of AMR may begin with a zero.
         """
         if self._stream.codec_context.name not in SYNCED:
             return packet, 0
@@ -240,7 +262,7 @@ class _Reader:
         return (av.Packet(kept), len(data) - len(kept)) if 0 < len(kept) < len(data) else (packet, 0)
 
     def _length(self, packet: av.Packet) -> float:
-        """Return how long (s) PACKET would have lasted, which cannot be decoded."""
+        """Return how long (seconds) a packet that cannot be decoded would have lasted."""
         if packet.duration and packet.time_base:
             length = float(packet.duration * packet.time_base)
         else:
@@ -252,7 +274,7 @@ class _Reader:
         return max(length, self._lasts(packet.size))
 
     def _lasts(self, size: int) -> float:
-        """Return how long (s) SIZE bytes last."""
+        """Return how long (seconds) a number of bytes lasts."""
         read, seconds = self._good
         return size * seconds / read if read else 0.0
 
@@ -264,7 +286,7 @@ class _Reader:
             return file.read(16).startswith(TAGS)
 
     def _hole(self, seconds: float) -> Iterator[Piece]:
-        """Yield silence of SECONDS, a second at a time, and count it as lost."""
+        """Yield silence, a second at a time, and count it as lost."""
         rate = self._rate or 16000
         left = round(min(seconds, self._longest) * rate)
         self.lost += left / rate

@@ -1,4 +1,4 @@
-"""The speech of one task on disk: it is spoken faster than it is shown, and must not fill the memory meanwhile."""
+"""Keeps the speech of one task on disk: it is made faster than it is shown, and must not fill the memory meanwhile."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ _HEADER = 44
 
 
 class SpeechSpool:
-    """A 16-bit mono WAV file at PATH that is read while it is written; use as a context manager.
+    """A 16-bit mono WAV file that is read while it is written; use it as a context manager.
 
-    It grows at PATH + ".part" and takes its own name when ``finish`` is called. Left by an exception, nothing remains.
-    Raises RenderFailed when the disk is full, Cancelled where it was left already. One thread may append while another
-    one reads.
+    The file is written at ``path`` + ".part" and renamed by ``finish``. If the block raises, nothing remains. One
+    thread may append while another one reads.
+
+    Raises:
+        RenderFailed: The disk is full.
+        Cancelled: The block has ended already.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,20 +54,25 @@ class SpeechSpool:
         assert self._file is not None and self._reader is not None
         with self._lock:
             for file in (self._wave, self._file):
-                with contextlib.suppress(OSError):  # a full disk; whoever wrote was told
+                with contextlib.suppress(OSError):  # a full disk, which the writer has reported
                     if file is not None:
                         file.close()
         self._reader.close()
-        self._part.unlink(missing_ok=True)  # first: whoever was left speaking must not rename it any more
+        self._part.unlink(missing_ok=True)  # first: a thread that still speaks must not rename it
         if kind is not None:
             self.path.unlink(missing_ok=True)
 
     def append(self, samples: np.ndarray, rate: int) -> int:
-        """Write SAMPLES ((n,) float32 mono in [-1, 1] at RATE Hz) and return the number of the first of them."""
+        """Write samples and return the number of the first of them.
+
+        Args:
+            samples: (n,) float32 mono in [-1, 1].
+            rate: Samples per second; the same in every call.
+        """
         begin = self.length
         with self._lock, _saving():
             if self._file is None or self._file.closed:
-                raise Cancelled  # whoever was left speaking
+                raise Cancelled  # a thread that still speaks
             if self._wave is None:
                 self._wave = wave.open(self._file, "wb")  # noqa: SIM115  # finish() closes it
                 self._wave.setnchannels(1)
@@ -81,14 +89,14 @@ class SpeechSpool:
         return begin
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return samples START to STOP, float32 in [-1, 1]; fewer where they have not been written yet."""
+        """Return samples `start` to `stop`, float32 in [-1, 1]; fewer if they are not written yet."""
         assert self._reader is not None
         stop = min(stop, self.length)
         self._reader.seek(_HEADER + 2 * start)
         return np.frombuffer(self._reader.read(2 * max(0, stop - start)), "<i2").astype(np.float32) / 32767
 
     def finish(self) -> None:
-        """Complete the file: nothing is appended any more. What was written can still be read."""
+        """Complete the file; do not append to it afterwards. It can still be read."""
         with self._lock, _saving():
             if self._file is None or self._file.closed:
                 raise Cancelled

@@ -1,4 +1,4 @@
-"""Putting sounds into one gapless line of time."""
+"""Joins sounds into marks without gaps."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Iterable
 from pipeline.speech_types import Mark
 
 MIN_PAUSE = 0.06
-"""Seconds of gap between two sounds from which it is a pause, as short as at a comma of quick speech; a shorter one
-belongs to the sound before it."""
+"""Seconds between two sounds from which the gap is a pause, as short as at a comma of quick speech;
+
+a shorter one belongs to the sound before it.
+"""
 
 
 def gapless(sounds: Iterable[Mark], duration: float) -> tuple[Mark, ...]:
-    """Return SOUNDS (phonemes in order of time) with pauses between them, so that they cover 0 to DURATION (s).
+    """Return sounds with pauses between them, so that they cover 0 to `duration`.
 
     Where two sounds overlap, the later one begins when the earlier one ends.
+
+    Args:
+        sounds: Phoneme marks in order of time.
+        duration: Seconds.
     """
     placed: list[Mark] = []
     for sound in sounds:

@@ -1,4 +1,4 @@
-"""Which tracks and channels of a recording carry a voice."""
+"""Finds the tracks and channels of a recording that carry a voice."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from pipeline.speech.mouth_classifier import BANDS, HOP, RATE, hear, load_ears
 from pipeline.speech.soundtrack import Piece
 
 BLOCK = 4.0
-"""Seconds of sound that are heard at a time."""
+"""Seconds of sound that are analysed at a time."""
 PUZZLED = 2.2
-"""Entropy (nats) of what the network makes of a sound that is no speech at all; of clear speech it is 0.5."""
+"""Entropy (nats) of the network's output for sound that is no speech at all; for clear speech it is 0.5."""
 LIVELY = 4.0
-"""Bands by which the middle of the spectrum wanders where somebody speaks; in music it is 1."""
+"""Spread in bands of the centre of the spectrum in speech; in music it is 1."""
 AS_GOOD = 0.8
 """Share of the best channel's voice from which another one is as good, and the louder one is taken."""
 VOICED = 0.65
 """Share of the best channel's clarity from which another one carries a voice of its own."""
 OWN = 6.0
-"""dB by which a channel is louder than what was chosen where somebody speaks in it alone."""
+"""dB by which a channel with a voice of its own is louder than the chosen ones."""
 OWN_SHARE, OWN_SECONDS = 0.05, 0.3
-"""How much of all speech, and how long, is in a channel alone so that it is mixed in."""
+"""How much of all speech, and how many seconds, must be in one channel alone for it to be mixed in."""
 CHANNELS = 16
-"""As many channels are listened to; beyond them lie recordings of whole rooms."""
+"""Most channels that are analysed; more are recordings of whole rooms."""
 
 
 @dataclass(frozen=True)
 class _Voice:
-    """What a channel says. level: (frames,) dB; speaks: (frames,) bool; clarity: 0 no voice, 1.5 a clear one."""
+    """The voice in a channel.
+
+    Attributes:
+        level: (frames,) dB.
+        speaks: (frames,) bool.
+        clarity: 0 no voice, 1.5 a clear one.
+    """
 
     level: np.ndarray
     speaks: np.ndarray
@@ -39,13 +45,13 @@ class _Voice:
 
     @property
     def amount(self) -> float:
-        """Seconds of clear speech, and more seconds of less clear speech."""
+        """Seconds of speech, weighted by clarity."""
         return float(self.speaks.sum()) * HOP * self.clarity
 
 
 @dataclass
 class _Heard:
-    """What was heard in the pieces of one number of channels: power in bands, a block after the other."""
+    """Analysis of the pieces with the same number of channels: power in bands, block by block."""
 
     waiting: list[np.ndarray] = field(default_factory=list)
     rate: int = 0
@@ -53,10 +59,14 @@ class _Heard:
 
 
 class Survey:
-    """Listens to the pieces of one track, and then tells which of its channels to take.
+    """Analyses the pieces of one track and chooses its channels.
 
-    rate: the highest rate (Hz) that came; seconds: how long they were in all. A track of one channel is listened to
-    only if it is COMPARED with other tracks.
+    Args:
+        compared: Whether the track is compared with others; otherwise a single channel is not analysed.
+
+    Attributes:
+        rate: The highest rate (Hz) so far.
+        seconds: Total length.
     """
 
     def __init__(self, compared: bool) -> None:
@@ -67,7 +77,7 @@ class Survey:
         self._voices: dict[int, list[_Voice]] = {}
 
     def add(self, piece: Piece) -> None:
-        """Listen to PIECE, the next one."""
+        """Analyse the next piece."""
         self.rate = max(self.rate, piece.rate)
         self.seconds += len(piece.samples) / piece.rate
         channels = piece.samples.shape[1]
@@ -82,13 +92,13 @@ class Survey:
             _hear(heard)
 
     def amount(self) -> float:
-        """Return how much speech the best channel holds; see ``_Voice.amount``."""
+        """Return how much speech the best channel contains; see ``_Voice.amount``."""
         return sum(max(voice.amount for voice in self._of(channels)) for channels in self._heard)
 
     def weights(self, channels: int) -> np.ndarray:
-        """Return by how much to multiply each of CHANNELS before they are added, (channels,) float32 of 0 and 1.
+        """Return the weight of each channel in the mix, (channels,) float32 of 0 and 1.
 
-        One channel at its own level; more than one only where different people, or one who walks, are each in another.
+        One channel at its own level; several only if different people, or one who walks, are in different channels.
         """
         weights = np.zeros(channels, np.float32)
         if channels not in self._heard:
@@ -121,7 +131,7 @@ class Survey:
 
 
 def _hear(heard: _Heard) -> None:
-    """Hear what is waiting in HEARD."""
+    """Analyse the queued pieces."""
     if not heard.waiting:
         return
     samples = np.concatenate(heard.waiting)
@@ -136,10 +146,10 @@ def _hear(heard: _Heard) -> None:
 
 
 def _voice(power: np.ndarray) -> _Voice:
-    """Return what somebody says in a channel whose POWER in bands was heard, (frames, bands).
+    """Return the voice in a channel, from its power in bands (frames, bands).
 
-    As hybrid speech recognition tells speech from music (Williams & Ellis, "Speech/music discrimination based on
-    posterior probability features", 1999): the network is sure of what it hears, and that changes.
+    Speech differs from music in hybrid speech recognition (Williams & Ellis, "Speech/music discrimination based on
+    posterior probability features", 1999): the network is certain, and its result changes.
     """
     total = power.sum(axis=1)
     level = 10 * np.log10(total + 1e-9)
@@ -154,5 +164,5 @@ def _voice(power: np.ndarray) -> _Voice:
 
 
 def _loudness(voice: _Voice) -> float:
-    """Return how loud (dB) VOICE is where it speaks, or all of the channel where nobody does."""
+    """Return how loud (dB) a voice is while it speaks, or the whole channel if it never does."""
     return float(10 * np.log10((10 ** (voice.level[voice.speaks if voice.speaks.any() else ...] / 10)).mean()))

@@ -1,4 +1,4 @@
-"""When each word of a text is said, for captions."""
+"""Finds when each word of a text is spoken, for captions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 
 def words_of(speech: Speech, phonemes: tuple[Mark, ...], espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
-    """Return the words of SPEECH, whose PHONEMES are known, as marks of kind "word".
+    """Return the words of speech as marks of kind "word".
 
     Their texts joined are the text as it is written: numbers in digits, blanks and punctuation with the word before
-    them. Empty where there is no text, or no sound for it.
+    them. Empty if there is no text, or no sound for it.
 
-    Raises Unavailable (espeak-ng), Cancelled.
+    Args:
+        speech: Sound, text and marks.
+        phonemes: Its phonemes.
+        espeak: Renders the text.
+        cancel: The task's token.
+
+    Raises:
+        Unavailable: espeak-ng cannot be loaded.
+        Cancelled: `cancel` is set.
     """
     if speech.words:
         return speech.words
@@ -38,7 +46,7 @@ def words_of(speech: Speech, phonemes: tuple[Mark, ...], espeak: EspeakEngine, c
     pieces = reading(speech.text, speech.language)
     ways = as_it_may_sound("".join(piece.spoken for piece in pieces), speech.language)
     names = [mark.text for mark in sounds]
-    renderings = (espeak.render(way, speech.language, cancel) for way in ways)  # seldom more than the first is needed
+    renderings = (espeak.render(way, speech.language, cancel) for way in ways)  # mostly the first one fits
     fitting = (said for said in renderings if [mark.text for mark in said.phonemes if mark.text] == names)
     said = next(fitting, None) or espeak.render(ways[0], speech.language, cancel)
     starts = [mark.start for mark in said.phonemes if mark.text]
