@@ -1,1 +1,1 @@
-"""Commands for people who look at results or train the networks."""
+"""Commands that inspect results or train the networks."""

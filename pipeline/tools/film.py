@@ -1,4 +1,4 @@
-"""Makes one film of several sentences, such as the questions of an interview, with time for the answers between them.
+"""Makes one film of several sentences, such as the questions of an interview, with time for the answers.
 
 python -m pipeline.tools.film QUESTIONS.txt --out interview.mp4 [--avatar talk_long] [--resolution 720p] [--pause 5]
 """
@@ -24,27 +24,28 @@ from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 
 CROSSFADE = 0.3
-"""Seconds in which the idle person and the next sentence are seen through each other."""
+"""Seconds in which the idle person fades into the next sentence."""
 MAX_PAUSE = 600.0
 """Seconds."""
 
 
 def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, out: Path, studio: Studio) -> float:
-    """Write one mp4 in which an avatar says sentences, and idles between and after them.
+    """Write one mp4 in which an avatar speaks sentences, and idles between and after them.
 
     Args:
-        sentences: what is said, at least one.
-        avatar: its name, as GET /api/avatars lists it.
-        resolution: one of those that the avatar has.
-        pause: seconds after each sentence, 0 to 600; `CROSSFADE` at the least.
-        out: the mp4; it is there whole, or not at all.
-        studio: the voices and engines; videos of the single sentences lie in its results meanwhile.
+        sentences: What the avatar speaks; at least one.
+        avatar: Name of the avatar, as GET /api/avatars lists it.
+        resolution: One of the avatar's resolutions.
+        pause: Seconds after each sentence, 0 to 600; at least `CROSSFADE`.
+        out: The mp4; it is written completely or not at all.
+        studio: Voices and engines; the videos of the single sentences lie in its results meanwhile.
 
     Returns:
-        How long the film is, in seconds.
+        Length of the film in seconds.
 
     Raises:
-        PipelineError: as `generate` raises it; RenderFailed where the film cannot be written.
+        PipelineError: As `generate` raises it.
+        RenderFailed: The film cannot be written.
     """
     from moviepy import VideoClip, VideoFileClip, concatenate_videoclips
     from moviepy.video.fx import CrossFadeIn, Loop
@@ -56,7 +57,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
         )
     folder, book = studio.settings.results, TaskBook(studio.settings.results, 0)
     body = {"avatar": avatar, "resolution": resolution}
-    requests = [parse({**body, "text": sentence}, studio) for sentence in sentences]  # all of them, before any work
+    requests = [parse({**body, "text": sentence}, studio) for sentence in sentences]  # check all of them before any work
     idle = folder / "idle.mp4"
     part = part_of(out)
     with ExitStack() as stack:
@@ -69,7 +70,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
             idle.write_bytes(request.avatar.video)
             rest = stack.enter_context(VideoFileClip(str(idle), audio=False))
             until = said.duration + max(pause, CROSSFADE) + CROSSFADE
-            rest = rest.with_effects([Loop(duration=until)]).subclipped(said.duration)  # it goes on where speech ended
+            rest = rest.with_effects([Loop(duration=until)]).subclipped(said.duration)  # continues where speech ended
             turn = concatenate_videoclips([said, rest])
             clips.append(turn.with_effects([CrossFadeIn(CROSSFADE)]) if clips else turn)
         whole = stack.enter_context(concatenate_videoclips(clips, method="compose", padding=-CROSSFADE))
@@ -93,7 +94,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.tools.film", description="Make one film of several sentences, with pauses for answers."
     )

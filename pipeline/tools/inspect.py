@@ -1,4 +1,4 @@
-"""Draws what was said and what the mouth did as one picture, so that lips can be looked at, not only measured.
+"""Draws speech and mouth movement as one picture, so that you can look at lips, not only measure them.
 
 python -m pipeline.tools.inspect VIDEO_OR_TASK [--out PNG]
 """
@@ -32,11 +32,11 @@ from pipeline.speech.recording import load_audio
 LONGEST = 60.0
 """Seconds of a video that are drawn."""
 _SIDE = 480
-"""Pixels of the short side at which faces are looked at."""
+"""Pixels of the short side of the pictures in which faces are detected."""
 _MOUTH = 96
-"""Pixels of a mouth's picture, both ways."""
+"""Side of a mouth's picture in pixels."""
 _REACH = 1.7
-"""Width of what is shown of it, in widths of the mouth."""
+"""Width of that picture, relative to the mouth."""
 _CORNERS, _LIPS = (61, 291), (0, 17)
 _INCHES_PER_SECOND, _LEAST_INCHES, _MOST_INCHES = 3.0, 9.0, 60.0
 _DPI = 100
@@ -47,10 +47,12 @@ _STAGES = {"tts": "speech", "first_byte": "first bytes", "total": "whole video"}
 
 @dataclass(frozen=True)
 class Mouths:
-    """What the pictures of a video show.
+    """The mouth in the frames of a video.
 
-    times: (n,) s; opening: (n,) eye distances between the lips, NaN without a face; pictures: (n, 96, 96, 3) uint8 RGB,
-    black without a face.
+    Attributes:
+        times: (n,) seconds.
+        opening: (n,) distance between the lips in eye distances; NaN without a face.
+        pictures: (n, 96, 96, 3) uint8 RGB; black without a face.
     """
 
     times: np.ndarray
@@ -59,10 +61,18 @@ class Mouths:
 
 
 def inspect(video: Path, out: Path) -> None:
-    """Draw the video at VIDEO, with what its task noted down beside it where there is such a file, as a PNG at OUT.
+    """Draw a video as a PNG, with the record of its task if that lies beside it.
 
-    It shows, over the same seconds, the waveform with the opening between the lips, the phonemes (p, b, m in blue), and
-    mouths; below them how long each stage took, where the task noted that. Raises BadClip, BadRequest without a sound.
+    The picture shows, over the same seconds, the waveform with the opening between the lips, the phonemes (p, b, m in
+    blue), and mouths; below them the duration of each stage, if it was recorded.
+
+    Args:
+        video: The video.
+        out: The PNG.
+
+    Raises:
+        BadClip: The file is no video.
+        BadRequest: It has no sound.
     """
     mouths = look(video)
     samples, rate = load_audio(video)
@@ -72,7 +82,11 @@ def inspect(video: Path, out: Path) -> None:
 
 
 def look(video: Path) -> Mouths:
-    """Return the mouths in the first minute of VIDEO. Raises BadClip for what is none."""
+    """Return the mouths in the first minute of a video.
+
+    Raises:
+        BadClip: The file is no video.
+    """
     times, openings, pictures = [], [], []
     box = None
     try:
@@ -104,7 +118,7 @@ def _mouth(picture: np.ndarray, points: np.ndarray | None) -> np.ndarray:
         return np.zeros((_MOUTH, _MOUTH, 3), np.uint8)
     left, right = points[list(_CORNERS), :2]
     across = (right - left) * _REACH / _MOUTH
-    carry = np.array([across, (-across[1], across[0])]).T  # from the picture's pixels, upright
+    carry = np.array([across, (-across[1], across[0])]).T  # in pixels of the picture, upright
     middle = points[list(_CORNERS + _LIPS), :2].mean(0) - carry @ np.array([_MOUTH / 2, _MOUTH / 2])
     shown: np.ndarray = cv2.warpAffine(
         picture, np.column_stack([carry, middle]), (_MOUTH, _MOUTH), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -193,7 +207,7 @@ def _draw_stages(axis: Any, seconds: Mapping[str, float]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.tools.inspect", description="Draw what was said and what the mouth did."
     )
@@ -206,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         video = Settings.from_environment().results / f"{given.video}.mp4"
     out = given.out or video.with_suffix(".png")
     try:
-        inspect(video.absolute(), out)  # FFmpeg takes "10:30.mp4" for an address
+        inspect(video.absolute(), out)  # FFmpeg would take "10:30.mp4" for an address
     except PipelineError as error:
         if given.json:
             message = {"ko": error.message.ko, "en": error.message.en}

@@ -1,10 +1,10 @@
-"""Trains the network that hears which mouth makes a sound, on speech of which every phoneme's time is known.
+"""Trains the network that classifies sounds by mouth shape, on speech with known phoneme times.
 
     python -m pipeline.tools.train_mouth_classifier          a few minutes on one core; writes mouth_classifier.npz
 
 eSpeak NG babbles (random syllables of Korean, English and others) in sixty of its voices, fast and slow, high and low.
-Each recording is then moved to other mouths, microphones and rooms: the bands are shifted as a longer or shorter vocal
-tract would, filtered, smeared by an echo and covered with noise. The tests listen to other voices and words.
+Each recording is then moved to other vocal tracts, microphones and rooms: the bands are shifted as in a longer or
+shorter vocal tract, filtered, smeared by an echo and covered with noise. The tests use other voices and words.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ VOICES = (
 )  # fmt: skip
 """The espeak-ng variants that speak."""
 TEXTS = 26
-"""What each of them says."""
+"""Recordings of each voice."""
 OTHER_LANGUAGES = ("en-us", "en-gb", "es", "de", "fr-fr")
 WEIGHTS, PASSES, ROOMS = (64, 32), 8, 2
-"""Units of the hidden layers; how often all is heard, and in how many rooms each recording is."""
+"""Units of the hidden layers; passes over the data; rooms of each recording."""
 BATCH, LEARNING_RATE, DECAY, DOUBT = 512, 3e-3, 3e-4, 0.05
-"""Frames of a step; the steps' size; how weights shrink; probability that is left to the wrong answers."""
+"""Frames of a step; learning rate; weight decay; probability of the wrong classes (label smoothing)."""
 RARE = 0.4
-"""How far rare mouths are made up for in training, from 0 (not at all) to 1; half of what is left is afterwards."""
+"""How far training compensates rare mouth shapes, from 0 (not at all) to 1;
+
+half of the rest is compensated afterwards.
+"""
 
 _CONSONANTS = (
     "b", "b", "p", "p", "m", "m", "m", "w", "f", "v", "t", "d", "s", "z", "l", "r", "n", "k", "g", "h", "y", "sh",
@@ -62,14 +65,19 @@ _MOUTH_OF = {letter: mouth for mouth, letters in enumerate(SAME_MOUTH) for lette
 
 @dataclass(frozen=True)
 class Recording:
-    """power: (frames, bands); mouths: (frames,) index into MOUTHS, -1 in pauses."""
+    """A recording with its labels.
+
+    Attributes:
+        power: (frames, bands).
+        mouths: (frames,) index into `MOUTHS`; -1 in pauses.
+    """
 
     power: np.ndarray
     mouths: np.ndarray
 
 
 def main() -> None:
-    """Speak, listen, learn, and write the network."""
+    """Make recordings, train, and write the network."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--out", type=Path, default=FILE)
     out = options.parse_args().out
@@ -86,7 +94,7 @@ def main() -> None:
 
 
 def record(voice: str, rng: np.random.Generator) -> Recording:
-    """Return what the espeak-ng variant VOICE babbles."""
+    """Return a recording of an espeak-ng variant that babbles."""
     language = "ko" if rng.random() < 0.6 else str(rng.choice(OTHER_LANGUAGES))
     espeak = EspeakEngine(int(rng.integers(120, 240)), int(rng.integers(15, 85)), voice)
     said = espeak.render(_babble(language, rng), language, CancelToken())
@@ -107,7 +115,7 @@ def _babble(language: str, rng: np.random.Generator) -> str:
 
 
 def elsewhere(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return POWER (frames, bands) as another vocal tract, microphone and room would have it."""
+    """Return power (frames, bands) as with another vocal tract, microphone and room."""
     bands = np.arange(BANDS)
     tract = np.clip(bands * rng.uniform(0.9, 1.12) + rng.uniform(-0.3, 0.3), 0, BANDS - 1)
     low = np.minimum(tract.astype(int), BANDS - 2)
@@ -124,7 +132,7 @@ def elsewhere(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def looks_at(recordings: list[Recording], ears: Ears, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the network sees of every frame with a sound, (n, inputs) float16, and its mouth, (n,)."""
+    """Return the network's input for every frame with a sound, (n, inputs) float16, and its mouth shape, (n,)."""
     looks, mouths = [], []
     for recording in recordings * ROOMS:
         sounding = np.flatnonzero(recording.mouths >= 0)
@@ -134,7 +142,13 @@ def looks_at(recordings: list[Recording], ears: Ears, rng: np.random.Generator) 
 
 
 def learn(looks: np.ndarray, mouths: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the layers that tell MOUTHS from LOOKS: cross-entropy by Adam (Kingma & Ba, 2015)."""
+    """Return trained layers: cross-entropy by Adam (Kingma & Ba, 2015).
+
+    Args:
+        looks: (n, inputs).
+        mouths: (n,) index into `MOUTHS`.
+        rng: Source of random numbers.
+    """
     often = np.bincount(mouths, minlength=len(MOUTHS)) / len(mouths)
     importance = (often.mean() / often) ** RARE
     importance /= importance @ often
@@ -163,7 +177,7 @@ def learn(looks: np.ndarray, mouths: np.ndarray, rng: np.random.Generator) -> li
 def _gradients(
     values: list[np.ndarray], looks: np.ndarray, mouths: np.ndarray, importance: np.ndarray
 ) -> list[np.ndarray]:
-    """Return how the mean loss over the batch LOOKS (n, inputs), MOUTHS (n,) changes with each of VALUES."""
+    """Return the gradients of the mean loss over a batch with respect to each of `values`."""
     layers = [looks]
     for weights, bias in zip(values[:-2:2], values[1:-2:2], strict=True):
         layers.append(np.maximum(layers[-1] @ weights + bias, 0))
