@@ -1,4 +1,4 @@
-"""Every setting of the program, read from the environment (and ``.env``) once, at start."""
+"""All settings of the program, read from the environment (and ``.env``) once, at the start."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = not (_PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = Path.cwd() if _INSTALLED else _PACKAGE.parent
-"""Where avatars, results and weights lie: in the checkout, or in the working folder of an installed program."""
+"""Folder of avatars, results and weights: the checkout, or the working folder of an installed program."""
 BUNDLED = _PACKAGE / "precomputed" if _INSTALLED else None
-"""The avatars inside an installed program; in a checkout they lie where those of its user do."""
+"""The avatars of an installed program; in a checkout they lie beside those of the user."""
 SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*"}
-"""Where a Hugging Face Space looks for its server, which nobody reaches but through the Space's own proxy."""
+"""Where a Hugging Face Space expects its server, which only the Space's own proxy reaches."""
 
 
 @dataclass(frozen=True)
@@ -28,65 +28,74 @@ class Settings:
     precomputed: Path = ROOT / "precomputed"
     results: Path = ROOT / "results" / "realtime"
     result_ttl: float = 600.0
-    """Seconds that a finished video is kept; 0 keeps it for ever."""
+    """Seconds for which a finished video is kept; 0 keeps it for ever."""
     max_text: int = 5000
     """Characters."""
     max_audio: float = 600.0
     """Seconds of an uploaded recording."""
     max_upload: int = 128
-    """MiB of a recording, clip or photo that is uploaded."""
+    """MiB of an uploaded recording, clip or photo."""
     max_queue: int = 32
     """Tasks that may wait."""
     max_sharing: int = 8
-    """Tasks that share what draws, a sentence each in turn; 1 makes one video after the other."""
+    """Tasks that take turns at rendering, sentence by sentence; 1 makes one video after the other."""
     max_seconds: float = 1200.0
-    """Seconds that one task may take, not counting those for which others have their turns; 0 sets no limit."""
+    """Seconds that one task may take, without those in which others have their turns; 0 sets no limit."""
     resume_seconds: float = 30.0
-    """Seconds that a task with an Idempotency-Key goes on after its client's line dropped."""
+    """Seconds for which a task with an Idempotency-Key continues after its client disconnects."""
     api_keys: str = field(default="", repr=False)
-    """Keys that REST asks for, separated by commas; without any it asks for none."""
+    """Keys that REST accepts, separated by commas; if it is empty, REST needs no key."""
     page: str = "key"
-    """Whether the page asks for one of the keys, too ("key"), or is for everybody ("open")."""
+    """Whether the page needs a key, too ("key"), or is public ("open")."""
     rest_avatars: str = "all"
-    """Without keys: whether REST shows, uses and deletes everybody's uploaded avatars ("all"), or a client's own."""
+    """Without keys:
+
+    whether REST shows, uses and deletes all uploaded avatars ("all"), or only a client's own ("own").
+    """
     allowed_origins: str = ""
     """Web sites that may use the server from a browser, separated by commas (https://example.com)."""
     allowed_hosts: str = ""
-    """Names by which the server is reached, separated by commas (avatar.example); see ``pipeline.server.access``."""
+    """Host names of the server, separated by commas (avatar.example); see ``pipeline.server.access``."""
     forwarded_allow_ips: str = "127.0.0.1,::1"
-    """Addresses of proxies whose X-Forwarded-* headers are believed, separated by commas; * is any."""
+    """Addresses of proxies whose X-Forwarded-* headers are trusted, separated by commas; * is any."""
     root_path: str = ""
-    """The path under which people see the server, where a proxy puts it under one (/avatar)."""
+    """The path of the server behind a proxy (/avatar)."""
     space_host: str = ""
-    """The name of the Hugging Face Space that this is."""
+    """The host name, if the program runs as a Hugging Face Space."""
     lipsync_engine: str = "auto"
-    """Who moves the mouth of a request that does not say: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
+    """Default engine of a request: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
     video_encoder: str = "auto"
-    """Who encodes the videos: x264, nvenc (an NVIDIA card's own encoder), or auto (nvenc where a card also draws)."""
+    """Encoder of the videos: x264, nvenc (in an NVIDIA card), or auto (nvenc if the card also renders)."""
     musetalk_compile: int = 0
-    """1 tries torch.compile when MuseTalk is loaded, too; that takes minutes, and the quicker way is taken."""
+    """1 also tries torch.compile when MuseTalk is loaded; that takes minutes, and the faster variant is used."""
     models_dir: Path = ROOT / "models"
-    """Where weights of networks lie."""
+    """Folder of the weights of networks."""
     elevenlabs_api_key: str = field(default="", repr=False)
     elevenlabs_voice_id: str = ""
     elevenlabs_model: str = "eleven_multilingual_v2"
     elevenlabs_base_url: str = ""
-    """Another address of the service (a regional one, or a stub in tests); empty is the SDK's own."""
+    """Another address of the service (a regional one, or a stub in tests); empty is the SDK's default."""
     elevenlabs_timeout: float = 30.0
-    """Seconds without a byte after which the service counts as hanging."""
+    """Seconds without a byte after which a call fails."""
 
     @property
     def uploads(self) -> Path:
-        """Where what visitors send lies; emptied when the server starts."""
+        """Folder of the visitors' uploads; emptied when the server starts."""
         return self.results / "uploads"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings from ENVIRON (by default the process's own, after loading ``.env``).
+        """Read the settings.
 
         The variable of a setting is its name in capitals (``MAX_TEXT``); host, port and path are Gradio's:
-        ``GRADIO_SERVER_NAME``, ``GRADIO_SERVER_PORT`` and ``GRADIO_ROOT_PATH``. A Hugging Face Space (``SYSTEM``) looks
-        for its server where Gradio's own would be. Raises ValueError naming a variable that cannot be read.
+        ``GRADIO_SERVER_NAME``, ``GRADIO_SERVER_PORT`` and ``GRADIO_ROOT_PATH``. In a Hugging Face Space (``SYSTEM``)
+        the defaults are those of Gradio's own server.
+
+        Args:
+            environ: The variables; by default those of the process, after loading ``.env``.
+
+        Raises:
+            ValueError: A variable cannot be read; the message names it.
         """
         if environ is None:
             from dotenv import load_dotenv
@@ -116,11 +125,15 @@ class Settings:
 
     @property
     def page_is_locked(self) -> bool:
-        """Whether the page asks for a key."""
+        """Whether the page needs a key."""
         return bool(listed(self.api_keys)) and self.page != "open"
 
     def check(self) -> None:
-        """Raise ValueError naming a variable that is of the right type and still cannot be what is meant."""
+        """Check values that have the right type.
+
+        Raises:
+            ValueError: A value is not possible; the message names the variable.
+        """
         if self.page not in ("key", "open"):
             raise ValueError(f"PAGE={self.page!r}: expected key or open")
         if self.rest_avatars not in ("all", "own"):
@@ -139,5 +152,5 @@ def _type_of(setting: Field[Any]) -> type[str] | type[int] | type[float]:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Return the parts of TEXT that commas separate, without blanks around them, and without empty ones."""
+    """Split a text at commas; blanks around the parts, and empty parts, are dropped."""
     return tuple(filter(None, (part.strip() for part in text.split(","))))

@@ -1,4 +1,4 @@
-"""Speech as all parts know it: its sound, what is known of its timing, and the voices that say it."""
+"""Types of speech that all rooms share: its sound, its timing, and voices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Mark:
-    """What an engine knows of timing: one phoneme (IPA), character or word, from START to END (s)."""
+    """The time of one phoneme (IPA), character or word.
+
+    Attributes:
+        kind: What it is.
+        text: The phoneme, character or word.
+        start, end: Seconds.
+    """
 
     kind: Literal["phoneme", "character", "word"]
     text: str
@@ -19,19 +25,24 @@ class Mark:
     end: float
 
     def later(self, seconds: float) -> Mark:
-        """Return the same mark SECONDS later."""
+        """Return the same mark, `seconds` later."""
         return Mark(self.kind, self.text, self.start + seconds, self.end + seconds)
 
 
 @dataclass(frozen=True)
 class Speech:
-    """Spoken sound and what is known of its timing.
+    """Spoken sound and its timing.
 
-    samples: (n,) float32 mono in [-1, 1]; rate: Hz; text: what was said; language: "ko", "en", ...
-    (espeak-ng voice names); marks: in order of time, all of one kind, and empty where the engine gives none.
-    A phoneme mark with an empty text is a pause. words: the words of the text as it is written, with the blanks after
-    them, where the engine knows their times beside those of its phonemes. lost: seconds of a recording that could not
-    be read; see ``Recording``.
+    Attributes:
+        samples: (n,) float32 mono in [-1, 1].
+        rate: Samples per second.
+        text: What is spoken.
+        language: "ko", "en", ... (espeak-ng voice names).
+        marks: In order of time, all of one kind; empty if the engine returns none. A phoneme mark with an empty text is
+            a pause.
+        words: The words of the text as it is written, with the blanks after them, if the engine knows their times
+            besides those of its phonemes.
+        lost: Seconds of a recording that could not be read; see ``Recording``.
     """
 
     samples: np.ndarray
@@ -48,7 +59,10 @@ class Speech:
         return len(self.samples) / self.rate
 
     def cut(self, at: int) -> tuple[Speech, Speech]:
-        """Return the first AT samples and the others: a mark across the cut in both, text and words with the first."""
+        """Cut into the first `at` samples and the rest;
+
+        a mark across the cut is in both, text and words are in the first.
+        """
         time = at / self.rate
         before = tuple(Mark(m.kind, m.text, m.start, min(m.end, time)) for m in self.marks if m.start < time)
         after = tuple(Mark(m.kind, m.text, max(m.start, time), m.end).later(-time) for m in self.marks if m.end > time)
@@ -57,10 +71,7 @@ class Speech:
 
 
 def joined(pieces: Iterable[Speech]) -> Speech:
-    """Return PIECES, at least one and all of one rate, one after the other; without marks where some piece has none.
-
-    The same holds for words.
-    """
+    """Return pieces of the same rate, at least one, as one; marks (and words) are dropped if a piece has none."""
     given = list(pieces)
     marks: list[Mark] = []
     words: list[Mark] = []
@@ -85,7 +96,12 @@ def joined(pieces: Iterable[Speech]) -> Speech:
 
 
 def silence(seconds: float, like: Speech) -> Speech:
-    """Return a pause that can be joined to LIKE."""
+    """Return a pause that can be joined to other speech.
+
+    Args:
+        seconds: Its length.
+        like: The other speech.
+    """
     samples = np.zeros(round(seconds * like.rate), np.float32)
     known = len(samples) and like.marks and like.marks[0].kind == "phoneme"
     marks = (Mark("phoneme", "", 0.0, len(samples) / like.rate),) if known else ()
@@ -94,7 +110,13 @@ def silence(seconds: float, like: Speech) -> Speech:
 
 @dataclass(frozen=True)
 class Voice:
-    """One voice of an engine: its id as requests name it, a name for people, its language ("" = any)."""
+    """A voice of an engine.
+
+    Attributes:
+        id: Its name in requests.
+        name: Its name for people.
+        language: Its language; "" is any.
+    """
 
     id: str
     name: str
