@@ -1,7 +1,8 @@
 """Sound changes between the syllables of a Korean word (Standard Pronunciation, chapters 4 and 5).
 
-espeak-ng joins a final consonant to a vowel and drops ㅎ, but pronounces 합니다 with [p] and 국물 with [k]. People pronounce
-함니다 and 궁물, and the phonemes are aligned with recordings of people.
+espeak-ng joins a final consonant to a vowel and drops ㅎ, but pronounces 합니다 with [p] and 국물 with [k].
+
+People pronounce 함니다 and 궁물, and the phonemes are aligned with recordings of people.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
         )
     folder, book = studio.settings.results, TaskBook(studio.settings.results, 0)
     body = {"avatar": avatar, "resolution": resolution}
-    requests = [parse({**body, "text": sentence}, studio) for sentence in sentences]  # check all of them before any work
+    requests = [parse({**body, "text": sentence}, studio) for sentence in sentences]  # check all before any work
     idle = folder / "idle.mp4"
     part = part_of(out)
     with ExitStack() as stack:
