@@ -1,23 +1,23 @@
-"""All errors of the program; each has an HTTP status, and whether another try may help.
+"""One tree of errors; each knows its HTTP status and whether trying again may help.
 
-    PipelineError                500  an internal error
+    PipelineError                500  something inside went wrong
     ├── BadRequest               400  a field of the request is missing, of the wrong type or out of range
-    │   ├── NothingToSay         400  the text contains nothing to speak
-    │   └── BadPack              400  an avatar pack is truncated, of another format, or contains code
+    │   ├── NothingToSay         400  the text holds nothing that can be spoken
+    │   └── BadPack              400  an avatar pack is cut short, not ours, or carries code
     ├── BadClip                  400  a clip or photo cannot become an avatar
-    ├── NotAllowed               401  the server needs a key, and the request has none of its keys
-    ├── Forbidden                403  an avatar of the program cannot be deleted
+    ├── NotAllowed               401  the server asks for a key, and none of its keys came with the request
+    ├── Forbidden                403  an avatar that belongs to the program is not deleted by anybody
     ├── NotFound                 404  no such avatar, resolution, task or file
-    ├── TooSlow                  408  the body of a request does not arrive in time
-    ├── Conflict                 409  an Idempotency-Key was used for another request; an avatar's name is taken
+    ├── TooSlow                  408  the body of a request does not come in time
+    ├── Conflict                 409  an Idempotency-Key came before, with another request; an avatar's name is taken
     ├── Unavailable              503  a speech or lipsync engine cannot work now (no key, no weights, busy)
     │   └── QueueFull            503  too many tasks wait already
-    ├── SpeechFailed             500  the response of the speech engine cannot be used
+    ├── SpeechFailed             500  the speech engine answered with something that cannot be used
     ├── RenderFailed             500  the video could not be made
-    ├── TookTooLong              500  a task took longer than allowed and was stopped
-    └── Cancelled                503  the task was cancelled
+    ├── TookTooLong              500  a task was stopped since it took longer than is allowed
+    └── Cancelled                503  the task was cancelled by its owner
 
-Messages are in Korean and English, like the people who read them.
+Messages come in Korean and English, since the people who read them do.
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ class Message:
     en: str
 
     def in_language(self, language: Language) -> str:
-        """Return the sentence in a language."""
+        """Return the sentence in LANGUAGE."""
         return self.en if language == "en" else self.ko
 
 
 def printable(text: str) -> str:
-    """Escape what cannot be shown or sent, since a text may contain file names or input of a client.
+    """Return TEXT, which may hold a file's name or what a client sent, with escapes for what cannot be shown or sent.
 
-    These are control characters, Unicode's line ends, lone surrogates, and characters that change the direction of
-    text.
+    These are control characters, line ends of Unicode's own, lone surrogates, and what turns the direction of writing.
     """
     return "".join(
         f"\\u{ord(one):04x}" if category(one) in _NOT_SHOWN or bidirectional(one) in _TURNING else one for one in text
@@ -55,7 +54,7 @@ def printable(text: str) -> str:
 
 
 class PipelineError(Exception):
-    """An internal error; the base class of all errors that this project raises on purpose."""
+    """Something inside went wrong; the base of all errors that this project raises on purpose."""
 
     status = 500
     retryable = False
@@ -65,9 +64,9 @@ class PipelineError(Exception):
         super().__init__(self.message.en)
 
     def afresh(self) -> Self:
-        """Return a copy that was never raised, to be kept or raised again.
+        """Return the same error as if nobody had raised it yet: to be kept, or raised again.
 
-        An error that was raised refers to all frames that it passed, with the encoders, decoders and pictures in them.
+        One that was raised holds all frames that it passed, with the encoders, decoders and pictures in them.
         """
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
@@ -81,11 +80,11 @@ class BadRequest(PipelineError):
 
 
 class NothingToSay(BadRequest):
-    """The text contains nothing to speak ("...", emoji only)."""
+    """The text holds nothing that can be spoken ("...", emoji only)."""
 
 
 class BadPack(BadRequest):
-    """An avatar pack is truncated, of another format, or contains code; no code of it was run."""
+    """An avatar pack is cut short, not ours, or carries code; nothing of it was run."""
 
 
 class BadClip(PipelineError):
@@ -95,7 +94,7 @@ class BadClip(PipelineError):
 
 
 class NotAllowed(PipelineError):
-    """The server needs a key, and the request has none of its keys."""
+    """The server asks for a key, and none of its keys came with the request."""
 
     status = 401
 
@@ -107,13 +106,13 @@ class NotAllowed(PipelineError):
 
 
 class Forbidden(PipelineError):
-    """An avatar that is part of the program, or of its owner's folder, cannot be deleted."""
+    """An avatar that came with the program, or that its owner put there, is not deleted by anybody."""
 
     status = 403
 
 
 class TooSlow(PipelineError):
-    """The body of a request does not arrive in time."""
+    """The body of a request does not come in time."""
 
     status = 408
     retryable = True
@@ -126,7 +125,7 @@ class TooSlow(PipelineError):
 
 
 class Conflict(PipelineError):
-    """An Idempotency-Key was used for another request, or an avatar of that name exists."""
+    """An Idempotency-Key came before, with another request; or there is an avatar of that name already."""
 
     status = 409
 
@@ -145,11 +144,7 @@ class Unavailable(PipelineError):
 
 
 class QueueFull(Unavailable):
-    """Too many tasks wait already.
-
-    Attributes:
-        retry_after: Seconds after which to try again.
-    """
+    """Too many tasks wait already; RETRY_AFTER (s) is when to come back."""
 
     def __init__(self, ko: str, en: str, retry_after: int) -> None:
         super().__init__(ko, en)
@@ -157,7 +152,7 @@ class QueueFull(Unavailable):
 
 
 class SpeechFailed(PipelineError):
-    """The response of the speech engine cannot be used, or broke off."""
+    """The speech engine answered with something that cannot be used, or broke off."""
 
     retryable = True
 
@@ -167,7 +162,7 @@ class RenderFailed(PipelineError):
 
 
 class TookTooLong(PipelineError):
-    """A task took longer than the allowed number of seconds and was stopped."""
+    """A task was stopped since it took longer than SECONDS, which is all that one may take."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
@@ -179,7 +174,7 @@ class TookTooLong(PipelineError):
 
 
 class Cancelled(PipelineError):
-    """The task was cancelled."""
+    """The task was cancelled by its owner."""
 
     status = 503
 
