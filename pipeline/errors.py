@@ -1,29 +1,41 @@
-"""One tree of errors; each knows its HTTP status and whether trying again may help.
+"""One tree of errors; each knows its HTTP status, its code for programs, and whether trying again may help.
 
-    PipelineError                500  something inside went wrong
-    ├── BadRequest               400  a field of the request is missing, of the wrong type or out of range
-    │   ├── NothingToSay         400  the text holds nothing that can be spoken
-    │   └── BadPack              400  an avatar pack is cut short, not ours, or carries code
-    ├── BadClip                  400  a clip or photo cannot become an avatar
-    ├── NotAllowed               401  the server asks for a key, and none of its keys came with the request
-    ├── Forbidden                403  an avatar that belongs to the program is not deleted by anybody
-    ├── NotFound                 404  no such avatar, resolution, task or file
-    ├── TooSlow                  408  the body of a request does not come in time
-    ├── Conflict                 409  an Idempotency-Key came before, with another request; an avatar's name is taken
-    ├── Unavailable              503  a speech or lipsync engine cannot work now (no key, no weights, busy)
-    │   └── QueueFull            503  too many tasks wait already
-    ├── SpeechFailed             500  the speech engine answered with something that cannot be used
-    ├── RenderFailed             500  the video could not be made
-    ├── TookTooLong              500  a task was stopped since it took longer than is allowed
-    └── Cancelled                503  the task was cancelled by its owner
+    PipelineError                500  internal_error          something inside went wrong
+    ├── BadRequest               400  field_invalid           a field is missing, of the wrong type or out of range
+    │   ├── BadBody              400  body_invalid            the body is too large, or not what the address takes
+    │   ├── NoConsent            400  consent_required        nobody says that the person shown agreed
+    │   ├── NothingToSay         400  nothing_to_say          the text holds nothing that can be spoken
+    │   └── BadPack              400  avatar_file_invalid     a pack is cut short, not ours, or carries code
+    ├── BadClip                  400  clip_unusable           a clip or photo cannot become an avatar
+    ├── NotAllowed               401  key_required            the server asks for a key, and none of its keys came
+    ├── Forbidden                403  avatar_protected        an avatar that belongs to the program is not deleted
+    │   ├── StrangeSite          403  origin_not_allowed      a web site asks that is not allowed to
+    │   └── UnknownName          403  host_not_allowed        the server does not go by the name that was used
+    ├── NotFound                 404  address_not_found       there is no such address
+    │   ├── AvatarNotFound       404  avatar_not_found        no such avatar
+    │   ├── ResolutionNotFound   404  resolution_not_found    the avatar has no such resolution
+    │   ├── TaskNotFound         404  task_not_found          no such task, or it is over
+    │   └── ResultNotFound       404  result_not_found        no such file, or it was kept long enough
+    ├── WrongMethod              405  method_not_allowed      the address does not take this HTTP method
+    ├── TooSlow                  408  body_too_slow           the body of a request does not come in time
+    ├── Conflict                 409  avatar_name_taken       there is an avatar of that name already
+    │   └── KeyReused            409  idempotency_key_reused  an Idempotency-Key came before, with another request
+    ├── Unavailable              503  engine_unavailable      a speech or lipsync engine cannot work now
+    │   ├── Unwritable           503  disk_unavailable        the disk has no room, or may not be written to
+    │   └── QueueFull            503  queue_full              too many tasks wait already
+    ├── SpeechFailed             500  speech_failed           the speech engine gave what cannot be used
+    ├── RenderFailed             500  render_failed           the video could not be made
+    ├── TookTooLong              500  time_limit_exceeded     a task took longer than is allowed
+    └── Cancelled                503  cancelled               the task was cancelled by its owner
 
 Messages come in Korean and English, since the people who read them do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from unicodedata import bidirectional, category
 
 _NOT_SHOWN = ("Cc", "Cs", "Zl", "Zp")
@@ -57,11 +69,17 @@ class PipelineError(Exception):
     """Something inside went wrong; the base of all errors that this project raises on purpose."""
 
     status = 500
+    code = "internal_error"
+    """Names the kind of error to programs; it never changes."""
     retryable = False
 
     def __init__(self, ko: str, en: str) -> None:
         self.message = Message(printable(ko), printable(en))
         super().__init__(self.message.en)
+
+    def to_json(self, language: Language) -> dict[str, Any]:
+        """Return what every reply and event of an error carries, with the sentence in LANGUAGE."""
+        return {"success": False, "error": self.message.in_language(language), "code": self.code}
 
     def afresh(self) -> Self:
         """Return the same error as if nobody had raised it yet: to be kept, or raised again.
@@ -76,26 +94,45 @@ class PipelineError(Exception):
 class BadRequest(PipelineError):
     """A field of the request is missing, of the wrong type or out of range; the message names the field."""
 
+    code = "field_invalid"
     status = 400
+
+
+class BadBody(BadRequest):
+    """The body of a request is too large, or is not what the address takes."""
+
+    code = "body_invalid"
+
+
+class NoConsent(BadRequest):
+    """Nobody says that the person shown agreed to be made to speak."""
+
+    code = "consent_required"
 
 
 class NothingToSay(BadRequest):
     """The text holds nothing that can be spoken ("...", emoji only)."""
 
+    code = "nothing_to_say"
+
 
 class BadPack(BadRequest):
     """An avatar pack is cut short, not ours, or carries code; nothing of it was run."""
+
+    code = "avatar_file_invalid"
 
 
 class BadClip(PipelineError):
     """A clip or photo cannot become an avatar: unreadable, too short or long, or without a face."""
 
+    code = "clip_unusable"
     status = 400
 
 
 class NotAllowed(PipelineError):
     """The server asks for a key, and none of its keys came with the request."""
 
+    code = "key_required"
     status = 401
 
     def __init__(self) -> None:
@@ -108,12 +145,38 @@ class NotAllowed(PipelineError):
 class Forbidden(PipelineError):
     """An avatar that came with the program, or that its owner put there, is not deleted by anybody."""
 
+    code = "avatar_protected"
     status = 403
+
+
+class StrangeSite(Forbidden):
+    """The page of another web site asks, which is not among those that may."""
+
+    code = "origin_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",
+            "The request comes from another web site. Name the site in ALLOWED_ORIGINS on the server to let it.",
+        )
+
+
+class UnknownName(Forbidden):
+    """The request calls the server by a NAME that it does not go by."""
+
+    code = "host_not_allowed"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"서버가 모르는 이름입니다: {name}. 이 이름으로 쓰려면 서버의 ALLOWED_HOSTS에 적으세요.",
+            f"The server does not go by this name: {name}. To use it, add the name to ALLOWED_HOSTS on the server.",
+        )
 
 
 class TooSlow(PipelineError):
     """The body of a request does not come in time."""
 
+    code = "body_too_slow"
     status = 408
     retryable = True
 
@@ -125,26 +188,79 @@ class TooSlow(PipelineError):
 
 
 class Conflict(PipelineError):
-    """An Idempotency-Key came before, with another request; or there is an avatar of that name already."""
+    """There is an avatar of that name already."""
 
+    code = "avatar_name_taken"
     status = 409
 
 
-class NotFound(PipelineError):
-    """There is no such avatar, resolution, task or file."""
+class KeyReused(Conflict):
+    """An Idempotency-Key came before, with another request."""
 
+    code = "idempotency_key_reused"
+
+
+class NotFound(PipelineError):
+    """There is no such address; or, by a class of its own, no such avatar, resolution, task or file."""
+
+    code = "address_not_found"
     status = 404
+
+
+class AvatarNotFound(NotFound):
+    """There is no such avatar, by its name or path."""
+
+    code = "avatar_not_found"
+
+
+class ResolutionNotFound(NotFound):
+    """The avatar is there, in other resolutions."""
+
+    code = "resolution_not_found"
+
+
+class TaskNotFound(NotFound):
+    """There is no such task, or it is over."""
+
+    code = "task_not_found"
+
+
+class ResultNotFound(NotFound):
+    """There is no such file of a task, or it was kept long enough."""
+
+    code = "result_not_found"
+
+
+class WrongMethod(PipelineError):
+    """The address does not take this HTTP method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self) -> None:
+        super().__init__(
+            "이 주소에서는 사용할 수 없는 HTTP 메서드입니다.", "This address does not take that HTTP method."
+        )
 
 
 class Unavailable(PipelineError):
     """A speech or lipsync engine cannot work now: no key, no weights, no quota, or too busy."""
 
+    code = "engine_unavailable"
     status = 503
     retryable = True
 
 
+class Unwritable(Unavailable):
+    """The disk has no room, or the server may not write to its folders."""
+
+    code = "disk_unavailable"
+
+
 class QueueFull(Unavailable):
     """Too many tasks wait already; RETRY_AFTER (s) is when to come back."""
+
+    code = "queue_full"
 
     def __init__(self, ko: str, en: str, retry_after: int) -> None:
         super().__init__(ko, en)
@@ -154,15 +270,20 @@ class QueueFull(Unavailable):
 class SpeechFailed(PipelineError):
     """The speech engine answered with something that cannot be used, or broke off."""
 
+    code = "speech_failed"
     retryable = True
 
 
 class RenderFailed(PipelineError):
     """The video could not be made: the disk is full, the encoder failed, the pack's video is broken."""
 
+    code = "render_failed"
+
 
 class TookTooLong(PipelineError):
     """A task was stopped since it took longer than SECONDS, which is all that one may take."""
+
+    code = "time_limit_exceeded"
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
@@ -176,7 +297,20 @@ class TookTooLong(PipelineError):
 class Cancelled(PipelineError):
     """The task was cancelled by its owner."""
 
+    code = "cancelled"
     status = 503
 
     def __init__(self) -> None:
         super().__init__("작업이 취소되었습니다.", "The task was cancelled.")
+
+
+def _kinds(kind: type[PipelineError]) -> Iterator[type[PipelineError]]:
+    yield kind
+    for more in kind.__subclasses__():
+        yield from _kinds(more)
+
+
+KINDS = tuple(_kinds(PipelineError))
+"""Every class above."""
+CODES = tuple(kind.code for kind in KINDS)
+"""What programs tell them apart by."""

@@ -373,7 +373,11 @@ def test_a_disk_without_room_is_told_to_programs(preview: bool, tmp_path: Path) 
     command += [f"--out={tmp_path}", *([f"--preview={tmp_path / 'x.jpg'}"] if preview else [])]
     done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, cwd=ROOT, check=False)
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["status"] == 503 and "disk" in told["error"]["en"] and "디스크" in told["error"]["ko"], done.stderr
+    assert (
+        (told["status"], told["code"]) == (503, "disk_unavailable")
+        and "disk" in told["error"]["en"]
+        and "디스크" in told["error"]["ko"]
+    ), done.stderr
     assert str(tmp_path) not in done.stdout and "mp4" not in told["error"]["en"]
 
 

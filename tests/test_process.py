@@ -45,7 +45,7 @@ def test_a_death_is_our_fault_and_is_found_in_the_log_by_its_number(
 
 
 def test_what_it_refuses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    body = """print('{"error": {"ko": "아니요", "en": "no"}, "status": 400}')"""
+    body = """print('{"error": {"ko": "아니요", "en": "no"}, "code": "clip_unusable"}')"""
     with pytest.raises(BadClip, match="no"):
         _run(body, tmp_path, monkeypatch)
     assert _run("""print('{"a": 1}')""", tmp_path, monkeypatch) == [{"a": 1}]

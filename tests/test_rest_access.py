@@ -69,7 +69,7 @@ def test_without_a_key_nothing_is_answered(guarded: Server, method: str, path: s
     headers = {} if sent is None else {"Authorization": sent}
     answer = requests.request(method, guarded.url + path, json=QUICK, headers=headers, timeout=30)
     assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
-    assert answer.json().keys() == {"success", "error"} and "Authorization" in answer.json()["error"]
+    assert answer.json().keys() == {"success", "error", "code"} and "Authorization" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER])
@@ -116,7 +116,7 @@ def test_without_a_key_gradio_tells_nothing(guarded: Server, path: str) -> None:
     ):
         answer = guarded.get(path, headers=headers)
         assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer", (path, headers)
-        assert answer.json().keys() == {"success", "error"}
+        assert answer.json().keys() == {"success", "error", "code"}
     assert guarded.get(path, headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
 
 

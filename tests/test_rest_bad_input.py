@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.conftest import Server
+from pipeline.errors import CODES, KINDS
+from tests.conftest import ROOT, Server
 
 GOOD = {"text": "one", "avatar": "solo"}
 ENDPOINTS = ("/api/v2/lipsync", "/api/v2/lipsync/stream")
@@ -33,7 +35,7 @@ def refused(server: Server, body: object, status: int, *words: str) -> None:
             answer = server.post(endpoint, body, headers={"Accept-Language": language})
             assert answer.status_code == status, answer.text
             assert answer.headers["Content-Type"] == "application/json"
-            assert answer.json().keys() == {"success", "error"} and answer.json()["success"] is False
+            assert answer.json().keys() == {"success", "error", "code"} and answer.json()["success"] is False
             for word in words:
                 assert word in answer.json()["error"], answer.text
 
@@ -290,3 +292,51 @@ def test_the_private_entry_makes_nothing_for_those_who_find_it(fake_server: Serv
             assert "video" not in told
     assert "starts" not in fake_server.log[before:]
     assert "/rest" not in fake_server.get("/gradio_api/info").json()["named_endpoints"]
+
+
+def test_every_code_is_documented_and_described(fake_server: Server) -> None:
+    assert len(set(CODES)) == len(CODES) and all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in CODES)
+    for page in (ROOT / "docs" / "api.md", ROOT / "docs" / "ko" / "api.md"):
+        listed = dict(re.findall(r"^\| `([a-z_]+)` \| ([45]\d\d) \|", page.read_text("utf-8"), re.M))
+        assert {code: int(status) for code, status in listed.items()} == {kind.code: kind.status for kind in KINDS}
+    schemas = fake_server.get("/api/openapi.json").json()["components"]["schemas"]
+    for shape in ("Problem", "ErrorEvent"):
+        assert "code" in schemas[shape]["required"] and schemas[shape]["properties"]["code"]["enum"] == sorted(CODES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("POST", ENDPOINTS[0], {**GOOD, "text": 7}, "field_invalid"),
+        ("POST", ENDPOINTS[1], {**GOOD, "text": "..."}, "nothing_to_say"),
+        ("POST", ENDPOINTS[0], None, "body_invalid"),
+        ("POST", ENDPOINTS[0], {"text": "one", "avatar": "nobody"}, "avatar_not_found"),
+        ("POST", ENDPOINTS[0], {"text": "one", "avatar_path": "/etc/passwd"}, "avatar_not_found"),
+        ("POST", ENDPOINTS[1], {**GOOD, "resolution": "360p"}, "resolution_not_found"),
+        ("POST", ENDPOINTS[0], {"text": "crash", "avatar": "solo"}, "internal_error"),
+        ("POST", ENDPOINTS[0], {"text": "dropped", "avatar": "solo"}, "speech_failed"),
+        ("POST", ENDPOINTS[0], {"text": "busy", "avatar": "solo"}, "engine_unavailable"),
+        ("GET", f"/api/v2/tasks/{'0' * 32}", None, "task_not_found"),
+        ("POST", f"/api/cancel/{'0' * 32}", None, "task_not_found"),
+        ("GET", f"/api/v2/tasks/{'0' * 32}/inspect.png", None, "task_not_found"),
+        ("GET", f"/video/{'0' * 32}.mp4", None, "result_not_found"),
+        ("GET", "/assets/audio/x.wav", None, "result_not_found"),
+        ("GET", "/assets/idle/nobody_720p.mp4", None, "avatar_not_found"),
+        ("DELETE", "/api/avatars/nobody", None, "avatar_not_found"),
+        ("DELETE", "/api/avatars/solo", None, "avatar_protected"),
+        ("POST", "/api/avatars", {"name": "x"}, "field_invalid"),
+        ("GET", "/api/nothing", None, "address_not_found"),
+        ("GET", ENDPOINTS[0], None, "method_not_allowed"),
+    ],
+)
+def test_every_refusal_carries_its_code(fake_server: Server, method: str, path: str, body: Any, code: str) -> None:
+    answer = requests.request(method, fake_server.url + path, json=body, timeout=60)
+    assert answer.json()["code"] == code and answer.json()["success"] is False
+    assert answer.status_code == next(kind.status for kind in KINDS if kind.code == code)
+
+
+@pytest.mark.parametrize(("text", "code"), [("crash", "internal_error"), ("dropped", "speech_failed")])
+def test_what_fails_in_a_stream_carries_its_code(fake_server: Server, text: str, code: str) -> None:
+    last = fake_server.events({"text": text, "avatar": "solo"})[-1]
+    assert (last["type"], last["code"]) == ("error", code)
+    assert fake_server.get(f"/api/v2/tasks/{last['task_id']}").json()["code"] == code

@@ -79,7 +79,7 @@ def test_stream_tells_every_stage_in_order(fake_server: Server) -> None:
         "type": "done",
         "text": BODY["text"],
         "video_url": f"/video/{task_id}.mp4",
-        "video_path": f"results/realtime/{task_id}.mp4",
+        "video_path": str(fake_server.results / f"{task_id}.mp4"),
         "audio_url": f"/assets/audio/{task_id}.wav",
         "captions_url": f"/video/{task_id}.vtt",
         "audio_duration": pytest.approx(SECONDS),
@@ -121,7 +121,7 @@ def test_synchronous_answer(fake_server: Server) -> None:
     reply = answer.json()
     task_id = reply["task_id"]
     assert reply["success"] is True
-    assert reply["video_path"] == f"results/realtime/{task_id}.mp4"
+    assert reply["video_path"] == str(fake_server.results / f"{task_id}.mp4")
     assert reply["video_url"] == f"/video/{task_id}.mp4"
     assert reply["audio_url"] == f"/assets/audio/{task_id}.wav"
     assert reply["audio_duration"] == pytest.approx(SECONDS)

@@ -12,6 +12,7 @@ from pipeline.core.gpu import Gpu
 from pipeline.jobs.eta import Pace, work_of
 from pipeline.jobs.tasks import KEPT_TASKS, TaskBook, is_task_id
 from pipeline.server.reply_language import language_of
+from pipeline.settings import ROOT, Settings
 
 ID = "0123456789abcdef" * 2
 
@@ -27,7 +28,13 @@ def test_a_task_knows_its_files_and_addresses(tmp_path: Path) -> None:
     assert task.video == tmp_path / f"{ID}.mp4" and task.audio == tmp_path / f"{ID}.wav"
     assert task.video_part == tmp_path / f"{ID}.mp4.part"
     assert task.video_url == f"/video/{ID}.mp4" and task.audio_url == f"/assets/audio/{ID}.wav"
-    assert task.video_path == f"results/realtime/{ID}.mp4"
+
+
+def test_the_path_in_replies_is_where_the_video_lies(tmp_path: Path) -> None:
+    usual = TaskBook(Settings().results, 0).open(ID)
+    assert usual.video_path == f"results/realtime/{ID}.mp4"  # as documented
+    assert TaskBook(tmp_path, 0).open(ID).video_path == f"{tmp_path}/{ID}.mp4"
+    assert TaskBook(ROOT / "results" / "other", 0).open(ID).video_path == f"results/other/{ID}.mp4"
 
 
 def test_a_task_is_cancelled_only_while_it_is_open(tmp_path: Path) -> None:

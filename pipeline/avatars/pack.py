@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline.avatars.avatar import LATENTS, MASK_SIDE, Avatar, Inpainting, Teeth
 from pipeline.avatars.unpickle import Refused, restricted_loads
-from pipeline.errors import BadClip, BadPack, NotFound, RenderFailed
+from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
 from pipeline.video.reader import ClipReader
 
 FORMAT = "avatar-pack"
@@ -97,7 +97,7 @@ def load(path: Path, adopt: Adopt | None = None) -> Avatar:
             raise _bad(path, "너무 큽니다", "is too large")
         data = path.read_bytes()
     except OSError as error:
-        raise NotFound(
+        raise AvatarNotFound(
             f"아바타 파일을 읽을 수 없습니다: {path.name}.", f"The avatar file cannot be read: {path.name}."
         ) from error
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.avatars.store import AvatarStore
-from pipeline.errors import NotFound
+from pipeline.errors import AvatarNotFound
 
 WIDTH = 480
 """Pixels of a first picture: a tenth of a second on a line of 1.6 Mbit/s."""
@@ -31,7 +31,7 @@ class Stills:
         """Return the first picture of the clip of AVATAR, a name in what is SEEN. Raises NotFound, BadPack."""
         packs = [pack for pack in seen.list() if pack.name == avatar]
         if not packs:
-            raise NotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
+            raise AvatarNotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
         pack = seen.find(avatar, packs[-1].resolution)  # the smallest
         return self._first(pack, pack.stat().st_mtime_ns), pack
 
@@ -39,7 +39,7 @@ class Stills:
         """Return the picture of a shared link: the first avatar of what is SEEN. Raises NotFound, BadPack."""
         packs = seen.list()
         if not packs:
-            raise NotFound("아바타가 없습니다.", "There is no avatar.")
+            raise AvatarNotFound("아바타가 없습니다.", "There is no avatar.")
         shown = min(packs, key=lambda pack: (pack.name, -int(pack.resolution[:-1])))
         pack = seen.find(shown.name, shown.resolution)
         return self._card(pack, pack.stat().st_mtime_ns), pack

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import Adopt, load
 from pipeline.core.letters import BLANK_LETTERS
-from pipeline.errors import BadRequest, NotFound
+from pipeline.errors import AvatarNotFound, BadRequest, ResolutionNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -119,13 +119,13 @@ class AvatarStore:
         has = [info.resolution for info in packs if info.name == wanted]
         if not has or (wanted != name and name not in {f"{wanted}_{one}" for one in has}):
             choices = ", ".join(known) or "-"
-            raise NotFound(
+            raise AvatarNotFound(
                 f"아바타 '{name:.60}'을(를) 찾을 수 없습니다. 사용 가능한 아바타: {choices}.",
                 f"There is no avatar '{name:.60}'. Available avatars: {choices}.",
             )
         if resolution not in has or name not in (wanted, f"{wanted}_{resolution}"):
             choices = ", ".join(has)
-            raise NotFound(
+            raise ResolutionNotFound(
                 f"아바타 '{name:.60}'은(는) 해상도 '{resolution:.20}'이(가) 없습니다. "
                 f"'{wanted}'의 사용 가능한 해상도: {choices}.",
                 f"Avatar '{name:.60}' has no resolution '{resolution:.20}'. Resolutions of '{wanted}': {choices}.",
@@ -149,7 +149,7 @@ class AvatarStore:
             found = None if hidden or (named and not self._shown(named["name"])) else self._locate(path)
             if found is not None:
                 return found
-        raise NotFound(
+        raise AvatarNotFound(
             f"avatar_path '{avatar_path:.120}': {self.root.name}/ 안에 그런 아바타 파일(.pkl)이 없습니다. "
             "GET /api/avatars가 알려 주는 path를 사용하세요.",
             f"avatar_path '{avatar_path:.120}': there is no such avatar file (.pkl) inside {self.root.name}/. "

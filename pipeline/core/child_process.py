@@ -22,7 +22,7 @@ import anyio
 
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, writing
-from pipeline.errors import BadClip, PipelineError, RenderFailed, TookTooLong, Unavailable
+from pipeline.errors import BadClip, BadRequest, PipelineError, RenderFailed, TookTooLong, Unavailable, Unwritable
 from pipeline.settings import ROOT
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ NICENESS = 10
 """Priority of the child process; see nice(1)."""
 LOOK_SECONDS = 0.1
 """Seconds between two checks of the cancel token."""
-_KINDS: dict[int, type[PipelineError]] = {kind.status: kind for kind in (BadClip, Unavailable)}
-"""Error classes by the status that the child emits; any other status is RenderFailed."""
+_KINDS: dict[str, type[PipelineError]] = {kind.code: kind for kind in (BadClip, BadRequest, Unavailable, Unwritable)}
+"""Error classes by the code that the child emits; any other code is RenderFailed."""
 _MAX_LINE = 1 << 20
 """Most bytes of a line that the child emits."""
 _LAST_WORDS = 8192
@@ -53,8 +53,8 @@ async def run(
         seconds: How long the process may run; 0 sets no limit.
 
     Raises:
-        BadClip, Unavailable, RenderFailed: The process printed an object with "error" (a sentence in "ko" and "en") and
-            "status".
+        BadClip, BadRequest, Unavailable, Unwritable, RenderFailed: The process printed an object with "error" (a sentence
+            in "ko" and "en") and "code".
         RenderFailed: The process died; the message has a number under which the log keeps its last output.
         TookTooLong: The process ran longer than `seconds`.
         PipelineError: The reason with which `cancel` was set.
@@ -88,7 +88,7 @@ async def run(
                         break
                     told = json.loads(line)
                     if "error" in told:
-                        raise _KINDS.get(told["status"], RenderFailed)(**told["error"])
+                        raise _KINDS.get(told["code"], RenderFailed)(**told["error"])
                     yield told
             if await process.wait():
                 raise _died(module, process.returncode, complaints)

@@ -126,7 +126,7 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
             }
         case Failed(error):
             body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
-            body |= {"success": False, "error": message}  # the shape of every other error
+            body |= error.to_json(language)  # the shape of every other error
             body["cancelled"] = isinstance(error, Cancelled)
     addresses = {key: root + url for key, url in body.items() if key.endswith("_url") and url is not None}
     return {**body, **addresses, "task_id": task_id}

@@ -11,7 +11,7 @@ from unicodedata import category
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.engines.select import AUTO, preferred
-from pipeline.errors import BadRequest, NotFound, NothingToSay, Unavailable
+from pipeline.errors import BadRequest, NothingToSay, ResolutionNotFound, Unavailable
 from pipeline.jobs.studio import Studio
 from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
 from pipeline.text.markup import said_of
@@ -210,7 +210,7 @@ def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Ava
     avatar = studio.avatars.load(studio.avatars.resolve(path))
     found = avatar.resolution
     if resolution is not None and found in RESOLUTIONS and found != resolution:
-        raise NotFound(
+        raise ResolutionNotFound(
             f"resolution: avatar_path의 아바타는 {found}입니다. resolution을 빼거나 {found}(으)로 요청하세요.",
             f"resolution: the avatar at avatar_path is {found}. Leave resolution out, or ask for {found}.",
         )

@@ -16,6 +16,7 @@ from pipeline.core.growing_file import part_of
 from pipeline.core.notifier import News
 from pipeline.jobs.history import History
 from pipeline.jobs.turns import Waits
+from pipeline.settings import ROOT
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +89,9 @@ class Task:
 
     @property
     def video_path(self) -> str:
-        """Where the video lies, as replies name it."""
-        return f"results/realtime/{self.id}.mp4"
+        """Where the video lies: relative to the program's folder, or the whole path where it is outside of that."""
+        path = self.video.absolute()
+        return (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path).as_posix()
 
 
 class TaskBook:

@@ -20,7 +20,7 @@ from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_r
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.disk import writing
-from pipeline.errors import Conflict, Forbidden, Message, NotFound, QueueFull
+from pipeline.errors import AvatarNotFound, Conflict, Forbidden, Message, QueueFull
 from pipeline.face.finder import FaceChoice
 from pipeline.preparing.photo import BACKGROUND, Color
 
@@ -196,7 +196,7 @@ class Uploads:
         """
         packs = [pack for pack in seen.list() if avatar in (pack.id, pack.name)]
         if not packs:
-            raise NotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
+            raise AvatarNotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
         name = packs[0].name
         if name not in self.names():
             raise Forbidden(

@@ -395,7 +395,7 @@ class _JsonLines:
 
     def failed(self, error: PipelineError) -> None:
         """Tell what went wrong."""
-        self._tell(error={"ko": error.message.ko, "en": error.message.en}, status=error.status)
+        self._tell(error={"ko": error.message.ko, "en": error.message.en}, status=error.status, code=error.code)
 
     def _tell(self, **what: object) -> None:
         print(json.dumps(what, ensure_ascii=False), flush=True)

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pipeline.errors import Message, NotAllowed
+from pipeline.errors import Message, NotAllowed, PipelineError, StrangeSite, UnknownName
 from pipeline.server.reply_language import language_of
 from pipeline.settings import Settings, listed
 
@@ -42,11 +42,6 @@ KEY_COOKIE = "avatar_key"
 KEY_COOKIE_SECONDS = 30 * 24 * 3600
 MAX_FORM = 4096
 """Bytes of the form with a key."""
-
-STRANGE_SITE = Message(
-    "다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",
-    "The request comes from another web site. Name the site in ALLOWED_ORIGINS on the server to let it.",
-)
 
 
 # --- proxies
@@ -149,9 +144,9 @@ class Origins:
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE
         # what a rebound name serves is of the same origin, and so not strange
         if not self._is_known(scope) and not (self._guessed and strange):
-            await _refuse(_unknown_name(_host(scope)), scope, receive, send)
+            await _refuse(UnknownName(_name_in(_host(scope))[:120] or "-"), scope, receive, send)
         elif strange and changes:
-            await _refuse(STRANGE_SITE, scope, receive, send)
+            await _refuse(StrangeSite(), scope, receive, send)
         else:
             await self._cors(scope, receive, send)
 
@@ -219,14 +214,6 @@ def _is_same(origin: str, scope: Scope) -> bool:
     ours = scope["scheme"].replace("ws", "http")
     same = host.removesuffix(port) == _host(scope).lower().removesuffix(port)
     return same and scheme in ({"https"} if ours == "https" else {"http", "https"})
-
-
-def _unknown_name(host: str) -> Message:
-    name = _name_in(host)[:120] or "-"
-    return Message(
-        f"서버가 모르는 이름입니다: {name}. 이 이름으로 쓰려면 서버의 ALLOWED_HOSTS에 적으세요.",
-        f"The server does not go by this name: {name}. To use it, add the name to ALLOWED_HOSTS on the server.",
-    )
 
 
 # --- keys
@@ -318,7 +305,7 @@ class PageKey:
         elif scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
             await _form(Request(scope), HTTPStatus.UNAUTHORIZED)(scope, receive, send)
         else:
-            await _refuse(NotAllowed().message, scope, receive, send, HTTPStatus.UNAUTHORIZED)
+            await _refuse(NotAllowed(), scope, receive, send)
 
     async def _take(self, request: Request) -> Response:
         """Answer the form: with the page, or with the form again where the key is none."""
@@ -393,14 +380,11 @@ def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     return Forwarded(Origins(app, settings), settings.forwarded_allow_ips, settings.root_path)
 
 
-async def _refuse(
-    why: Message, scope: Scope, receive: Receive, send: Send, status: HTTPStatus = HTTPStatus.FORBIDDEN
-) -> None:
+async def _refuse(why: PipelineError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with WHY; a websocket is closed before it opens."""
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": why.en[:120]})
+        await send({"type": "websocket.close", "code": 1008, "reason": why.message.en[:120]})
         return
     language = language_of(Headers(scope=scope).get("accept-language"))
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
-    body = {"success": False, "error": why.in_language(language)}
-    await JSONResponse(body, status, headers=headers)(scope, receive, send)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(why, NotAllowed) else {}
+    await JSONResponse(why.to_json(language), why.status, headers=headers)(scope, receive, send)

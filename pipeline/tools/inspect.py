@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         if given.json:
             message = {"ko": error.message.ko, "en": error.message.en}
-            print(json.dumps({"error": message, "status": error.status}, ensure_ascii=False))
+            print(json.dumps({"error": message, "status": error.status, "code": error.code}, ensure_ascii=False))
         else:
             print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
         return 1

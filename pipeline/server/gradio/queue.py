@@ -38,7 +38,7 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import Cancelled, NotFound, PipelineError, QueueFull, TookTooLong
+from pipeline.errors import Cancelled, PipelineError, QueueFull, TaskNotFound, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
 from pipeline.jobs.events import Done, Event, Failed, Queued, TtsDone
 from pipeline.jobs.history import Told
@@ -431,7 +431,7 @@ class RenderQueue:
         event = queue.event_ids_to_events.get(task_id)
         waiting = task_id in self._line()
         if event is None or not (self._book.get(task_id) or waiting):
-            raise NotFound(
+            raise TaskNotFound(
                 f"작업을 찾을 수 없거나 이미 끝났습니다: {task_id:.40}",
                 f"There is no such task, or it has finished already: {task_id:.40}",
             )

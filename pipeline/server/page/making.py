@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import BadRequest, Cancelled, PipelineError
+from pipeline.errors import BadRequest, Cancelled, NoConsent, PipelineError
 from pipeline.jobs.uploads import Made, Order, Stage, Uploads, said
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
@@ -140,7 +140,7 @@ class Maker:
             if path is None:
                 raise BadRequest("영상이나 사진을 먼저 올려 주세요.", "Choose a clip or a photo first.")
             if not consent:
-                raise BadRequest(
+                raise NoConsent(
                     "영상이나 사진의 인물이 동의했는지 확인하고 표시해 주세요.",
                     "Tick the box if the person shown agreed. Without that no avatar is made.",
                 )

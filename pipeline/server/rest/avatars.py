@@ -27,7 +27,7 @@ from starlette.types import Message as Received
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, temporary_folder, writing
-from pipeline.errors import BadRequest, Cancelled, Language, Message, PipelineError
+from pipeline.errors import BadBody, BadRequest, Cancelled, Language, Message, NoConsent, PipelineError
 from pipeline.face.finder import FaceChoice
 from pipeline.jobs.uploads import Made, Order, Stage, Step, Uploads, Waiting, said
 from pipeline.preparing.photo import BACKGROUND, Color, color_of
@@ -159,7 +159,7 @@ class AvatarApi:
         """Make an avatar of a clip or photo, telling each stage as a server-sent event."""
         sent = await self._form(request)
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
-            raise BadRequest(CONSENT.ko, CONSENT.en)
+            raise NoConsent(CONSENT.ko, CONSENT.en)
         order = replace(sent.order(), owner=self._visitors.owner(request))
         await run_in_threadpool(self._uploads.check, order)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -206,7 +206,7 @@ class AvatarApi:
         async def receive() -> Received:
             nonlocal received
             if received > limit:
-                raise BadRequest(
+                raise BadBody(
                     f"파일이 너무 큽니다 (최대 {self._limit} MiB).",
                     f"The file is too large (at most {self._limit} MiB).",
                 )
@@ -219,7 +219,7 @@ class AvatarApi:
                 restore_temporary()  # where the form's file goes
                 form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
         except (HTTPException, ValueError, LookupError):  # the latter: of letters, where a charset is none
-            raise BadRequest(
+            raise BadBody(
                 "요청 본문이 올바른 multipart/form-data가 아닙니다.", "The body is not valid multipart/form-data."
             ) from None
         file = form.get("file")
@@ -241,7 +241,7 @@ class AvatarApi:
         except PipelineError as error:
             message = error.message.in_language(language)
             event: dict[str, Any]
-            event = {"type": "error", "success": False, "error": message, "message": message, "status": error.status}
+            event = {"type": "error", **error.to_json(language), "message": message, "status": error.status}
             event |= {"retryable": error.retryable, "cancelled": isinstance(error, Cancelled), "task_id": task_id}
             yield event_text(event)
         finally:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from pipeline.core.growing_file import part_of
-from pipeline.errors import NotFound
+from pipeline.errors import ResultNotFound
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.server.connections import Stream, while_there
 from pipeline.video.remux import whole_copy
@@ -75,7 +75,7 @@ def file_response(path: Path, media_type: str, request: Request) -> Response:
     except OSError:
         found = None
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise NotFound(
+        raise ResultNotFound(
             f"파일이 없습니다: {path.name}. 결과는 정해진 시간 동안만 보관됩니다. 다시 생성하세요.",
             f"There is no such file: {path.name}. Results are kept for a limited time; make it again.",
         )

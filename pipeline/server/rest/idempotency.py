@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
-from pipeline.errors import BadRequest, Conflict
+from pipeline.errors import BadRequest, KeyReused
 from pipeline.jobs.tasks import Task, TaskBook
 
 _KEY = re.compile("[!-~]{1,255}")
@@ -41,7 +41,7 @@ class Repeats:
             before = self._tasks.get(name)
             if before is not None and self._remembered(before[1]):
                 if before[0] != digest:
-                    raise Conflict(
+                    raise KeyReused(
                         "Idempotency-Key: 이 키는 다른 요청에 이미 쓰였습니다. 새 키를 쓰세요.",
                         "Idempotency-Key: this key came before with another body. Use a new one.",
                     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.growing_file import part_of
-from pipeline.errors import NotFound
+from pipeline.errors import TaskNotFound
 from pipeline.jobs.tasks import TaskBook, is_task_id
 
 
@@ -27,7 +27,7 @@ class Inspector:
         Raises NotFound, BadClip, RenderFailed, TookTooLong.
         """
         if not is_task_id(task_id) or not self._book.files_of(task_id).video.is_file():
-            raise NotFound(
+            raise TaskNotFound(
                 f"끝난 작업이 아니거나 결과가 지워졌습니다: {task_id:.40}",
                 f"There is no such finished task, or its results are gone: {task_id:.40}",
             )

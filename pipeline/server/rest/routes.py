@@ -25,14 +25,17 @@ from pipeline.avatars.portrait import Stills
 from pipeline.core.gpu import Gpu
 from pipeline.engines.select import problem_of
 from pipeline.errors import (
+    BadBody,
     BadRequest,
     Cancelled,
     Language,
-    Message,
     NotAllowed,
     NotFound,
     PipelineError,
     QueueFull,
+    ResultNotFound,
+    TaskNotFound,
+    WrongMethod,
 )
 from pipeline.jobs.events import Done, Failed, to_json
 from pipeline.jobs.history import Told
@@ -176,7 +179,7 @@ class Api:
         last = await while_there(request, self._end_of(task))
         if isinstance(last, Done):
             return JSONResponse(_reply(to_json(last, task.id, language, _root(request))))
-        body = {"success": False, "error": last.error.message.in_language(language), "task_id": task.id}
+        body = {**last.error.to_json(language), "task_id": task.id}
         return JSONResponse(body, last.error.status)
 
     async def _end_of(self, task: Task) -> Done | Failed:
@@ -278,13 +281,13 @@ class Api:
 
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):
-            raise NotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
+            raise ResultNotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
         return self.book.get(task_id) or self.book.files_of(task_id)
 
     def _known(self, task_id: str) -> Task:
         task = self.book.find(task_id)
         if task is None:
-            raise NotFound(
+            raise TaskNotFound(
                 f"작업을 찾을 수 없습니다: {task_id:.40}. 작업은 결과와 함께 정해진 시간 동안만 보관됩니다.",
                 f"There is no such task: {task_id:.40}. Tasks are kept for a limited time, like their results.",
             )
@@ -346,14 +349,14 @@ async def _json_body(request: Request) -> Any:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise BadRequest(
+            raise BadBody(
                 f"요청 본문이 너무 큽니다 (최대 {MAX_BODY >> 10} KiB).",
                 f"The body is too large (at most {MAX_BODY >> 10} KiB).",
             )
     try:
         return json.loads(bytes(body))
     except (ValueError, RecursionError):
-        raise BadRequest("요청 본문이 올바른 JSON(UTF-8)이 아닙니다.", "The body is not valid JSON in UTF-8.") from None
+        raise BadBody("요청 본문이 올바른 JSON(UTF-8)이 아닙니다.", "The body is not valid JSON in UTF-8.") from None
 
 
 def exception_handlers() -> dict[Any, ExceptionHandler]:
@@ -369,8 +372,7 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
         assert isinstance(error, HTTPException)
         if not is_ours(path_of(request.scope)):
             return await http_exception_handler(request, error)
-        message = _HTTP_MESSAGES.get(error.status_code, Message(str(error.detail), str(error.detail)))
-        body = {"success": False, "error": message.in_language(_language(request))}
+        body = _told_by_framework(error).to_json(_language(request))
         return JSONResponse(body, error.status_code, headers=error.headers)
 
     async def on_bug(request: Request, error: Exception) -> Response:
@@ -389,10 +391,15 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
     }
 
 
-_HTTP_MESSAGES = {
-    404: Message("그런 주소는 없습니다.", "There is no such address."),
-    405: Message("이 주소에서는 사용할 수 없는 HTTP 메서드입니다.", "This address does not take that HTTP method."),
-}
+def _told_by_framework(error: HTTPException) -> PipelineError:
+    match error.status_code:
+        case 404:
+            return NotFound("그런 주소는 없습니다.", "There is no such address.")
+        case 405:
+            return WrongMethod()
+        case status:
+            kind = BadBody if status < 500 else PipelineError
+            return kind(str(error.detail), str(error.detail))
 
 
 def _error(error: PipelineError, language: Language) -> JSONResponse:
@@ -401,8 +408,7 @@ def _error(error: PipelineError, language: Language) -> JSONResponse:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, NotAllowed):
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"success": False, "error": error.message.in_language(language)}
-    return JSONResponse(body, error.status, headers=headers)
+    return JSONResponse(error.to_json(language), error.status, headers=headers)
 
 
 def _root(request: Request) -> str:

@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute
 
 from pipeline.avatars.store import RESOLUTIONS
+from pipeline.errors import CODES
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.tts.speech_engine import CUSTOM_VOICE
@@ -24,6 +25,8 @@ VERSION = "2"
 TaskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Seconds = Annotated[float, Field(ge=0)]
 Url = Annotated[str, Field(pattern="^/")]
+_CODES: dict[str, Any] = {"enum": sorted(CODES)}
+Code = Annotated[str, Field(description="Names the kind of error to programs.", json_schema_extra=_CODES)]
 
 
 class _Shape(BaseModel):
@@ -53,6 +56,7 @@ class Problem(_Shape):
 
     success: Literal[False]
     error: str = Field(min_length=1, description="One sentence for people, Korean or English.")
+    code: Code
 
 
 class Lipsync(_Shape):
@@ -167,6 +171,7 @@ class _Failure(_Shape):
     task_id: TaskId
     success: Literal[False]
     error: str
+    code: Code
     message: str
     status: int
     retryable: bool
