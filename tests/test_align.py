@@ -7,7 +7,6 @@ from collections.abc import Callable
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-import av
 import numpy as np
 import pytest
 
@@ -17,12 +16,13 @@ from pipeline.settings import ROOT
 from pipeline.speech.align import align
 from pipeline.speech.dtw import warp
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.recording import load_audio
 from pipeline.speech_types import Mark, Speech
 from pipeline.text.korean import read_aloud
 from pipeline.text.reading import as_it_sounds
 from pipeline.tts.espeak import EspeakEngine, Rendering
 
-GRID = ROOT.parent / "shared" / "testdata" / "grid_swwp2s.mpg"
+GRID = ROOT / "tests" / "clips" / "grid_swwp2s.mp4"
 TEXTS = {
     "ko": "안녕하세요, 면접에 오신 것을 환영합니다. 자기소개를 부탁드립니다.",
     "en-us": "The quick brown fox jumps over the lazy dog, and then it sleeps for an hour.",
@@ -74,12 +74,8 @@ def test_a_voice_that_is_built_differently_in_noise(espeak: EspeakEngine) -> Non
         assert np.percentile(off, 95) < 0.2
 
 
-@pytest.mark.skipif(not GRID.exists(), reason="the GRID recording is not part of this repository")
 def test_a_real_man_with_known_word_times(espeak: EspeakEngine) -> None:
-    with av.open(str(GRID)) as clip:
-        rate = clip.streams.audio[0].rate
-        resampler = av.AudioResampler("flt", "mono", rate)
-        samples = np.concatenate([f.to_ndarray()[0] for raw in clip.decode(audio=0) for f in resampler.resample(raw)])
+    samples, rate = load_audio(GRID)
     rows = [line.split() for line in GRID.with_suffix(".align").read_text().splitlines()]
     words = [(int(start) / 25000, word) for start, _, word in rows if word != "sil"]
     text = " ".join(word for _, word in words)

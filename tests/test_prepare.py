@@ -444,10 +444,9 @@ def test_a_stream_full_of_errors_does_not_hang(tmp_path: Path) -> None:
         assert "cannot be read" in error.message.en
 
 
-GRID = WEBCAM.with_name("grid_swwp2s.mpg")
+GRID = ROOT / "tests" / "clips" / "grid_swwp2s.mp4"
 
 
-@pytest.mark.skipif(not GRID.is_file(), reason="the clips of real people are not here")
 def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
     [path] = prepare(GRID, "man", ["360p"], out=tmp_path, report=tmp_path / "report")
     avatar = load(path)
