@@ -53,8 +53,8 @@ async def run(
         seconds: How long the process may run; 0 sets no limit.
 
     Raises:
-        BadClip, BadRequest, Unavailable, Unwritable, RenderFailed: The process printed an object with "error" (a sentence
-            in "ko" and "en") and "code".
+        BadClip, BadRequest, Unavailable, Unwritable, RenderFailed: The process printed an object with "error" (a
+            sentence in "ko" and "en") and "code".
         RenderFailed: The process died; the message has a number under which the log keeps its last output.
         TookTooLong: The process ran longer than `seconds`.
         PipelineError: The reason with which `cancel` was set.
