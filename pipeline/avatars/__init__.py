@@ -1,1 +1,1 @@
-"""Avatars: what is known of a person on video, the packs that hold it, and where they lie."""
+"""Avatars: the type, the packs that store them, and the store of packs."""

@@ -1,4 +1,4 @@
-"""What is known of a person on video: enough to make them speak."""
+"""An avatar: everything that is needed to make a person on video speak."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pipeline.video.reader import ClipReader
 LATENTS = (8, 32, 32)
 """Shape of a frame's latents for MuseTalk."""
 MASK_SIDE = 128
-"""Pixels of a frame's mask, both ways, whatever the size of its box."""
+"""Side of a frame's mask in pixels, whatever the size of its box."""
 
 
 @dataclass(frozen=True)
 class Teeth:
-    """What a clip shows of a person's own teeth.
+    """A person's own teeth, as a clip shows them.
 
-    white: luma of the brightest ones, 1 being the white of a sprite (see the mesh's ``teeth_white``); tint: (2,)
-    float32, their U and V as offsets from grey; picture: the upper row in basis space, (h, w, 3) uint8: luma (255:
-    white), alpha, and how well each place is known, None where the clip does not show their shape well enough;
-    corners: (3, 2) float32, basis x, y (y down) of its top left, top right and bottom left.
+    Attributes:
+        white: Luma of the brightest ones; 1 is the white of a sprite (see the mesh's ``teeth_white``).
+        tint: (2,) float32, their U and V as offsets from grey.
+        picture: The upper row in basis space, (h, w, 3) uint8: luma (255: white), alpha, and how certain each place is.
+            None if the clip does not show their shape well enough.
+        corners: (3, 2) float32, basis x, y (y down) of its top left, top right and bottom left.
     """
 
     white: float
@@ -34,11 +36,13 @@ class Teeth:
 
 @dataclass(frozen=True)
 class Inpainting:
-    """What MuseTalk needs of every frame of a clip; see ``pipeline.engines.musetalk``.
+    """MuseTalk's input for every frame of a clip; see ``pipeline.engines.musetalk``.
 
-    boxes: (frames, 4) int32, left, top, right and bottom of the face it redraws, in pixels, all 0 where it must not;
-    latents: (frames, 8, 32, 32) float32, of the face with its lower half hidden and whole;
-    masks: (frames, 128, 128) uint8 over the box, how much of each place is redrawn (255: all).
+    Attributes:
+        boxes: (frames, 4) int32, left, top, right and bottom of the face that is redrawn, in pixels; all 0 where it
+            must not.
+        latents: (frames, 8, 32, 32) float32, of the face with its lower half hidden, and whole.
+        masks: (frames, 128, 128) uint8 over the box, how much of each place is redrawn (255: all).
     """
 
     boxes: np.ndarray
@@ -50,16 +54,23 @@ class Inpainting:
 class Avatar:
     """A person on video, ready to speak.
 
-    name: "talk_long"; resolution: "720p"; width, height: pixels, even; fps: frames per second;
-    video: an mp4 (H.264, yuv420p, no sound), one frame per row of landmarks, whose end meets its start;
-    landmarks: (frames, 478, 3) float32, MediaPipe Face Mesh points in pixels of this video (x right, y down,
-    z away from the viewer), smoothed over time, rows without a usable face hold the nearest usable ones;
-    usable: (frames,) bool, False where the face is missing, covered or turned too far: those frames pass unchanged;
-    rest: (frames, 478, 3) float32, the same points as they would be with this person's mouth closed; equal to
-    landmarks where the mouth is closed anyway; teeth: None where the clip does not show them; inpainting: None where
-    the pack was not prepared for MuseTalk; opening: what the movement that parts the lips is multiplied by, so that it
-    looks as wide as on other faces (see ``pipeline.preparing.mouth_scale``); softness: by how much (sigma, units of the
-    face basis) the face is softer than a crisp picture (see ``pipeline.preparing.blur``).
+    Attributes:
+        name: "talk_long".
+        resolution: "720p".
+        width, height: Pixels, even.
+        fps: Frames per second.
+        video: An mp4 (H.264, yuv420p, no sound) with one frame per row of `landmarks`, whose end meets its start.
+        landmarks: (frames, 478, 3) float32, MediaPipe Face Mesh points in pixels of this video (x right, y down, z away
+            from the viewer), smoothed over time. Rows without a usable face hold the nearest usable ones.
+        rest: (frames, 478, 3) float32, the same points with the person's mouth closed; equal to `landmarks` where it is
+            closed anyway.
+        usable: (frames,) bool, False where the face is missing, covered or turned too far; those frames stay unchanged.
+        teeth: None if the clip does not show them.
+        inpainting: None if the pack was not prepared for MuseTalk.
+        opening: Factor of the movement that parts the lips, so that it looks as wide as on other faces (see
+            ``pipeline.preparing.mouth_scale``).
+        softness: How much softer the face is than a crisp picture (sigma, units of the face basis; see
+            ``pipeline.preparing.blur``).
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""The avatar pack: what is known of a person on video, and the only place that unpickles.
+"""Reads and writes avatar packs; the only place that unpickles.
 
-A pack is a pickle because API.md names avatars by ``.pkl`` paths, but a harmless one: a dict of builtins, bytes and
-arrays. Reading it runs nothing: ``pipeline.avatars.unpickle`` puts the values together, within bounds, and even the few
-names that it allows (numpy's) are stand-ins of its own.
+A pack is a pickle, since API.md names avatars by ``.pkl`` paths, but a harmless one: a dict of builtins, bytes and
+arrays. Reading it runs no code: ``pipeline.avatars.unpickle`` builds the values, within bounds, and even the few names
+that it allows (numpy's) are its own stand-ins.
 """
 
 from __future__ import annotations
@@ -28,22 +28,26 @@ VERSION = 1
 POINTS = 478
 """MediaPipe Face Mesh with refined eyes and lips."""
 ORIGINAL_PICTURES = ("frames", "frame_list", "frames_cycle", "frame_cycle", "frame_list_cycle")
-"""Where packs of the original system keep their pictures; a cycle is a clip forward and back again."""
+"""Keys of the pictures in packs of the original system; a cycle is a clip forwards and backwards."""
 MAX_BYTES = 4 << 30
-"""Packs of the original system hold their pictures as they are: 1.5 GB for ten seconds of 1080p."""
+"""Packs of the original system store raw pictures: 1.5 GB for ten seconds of 1080p."""
 MAX_FRAMES = 20_000
 MAX_SIDE = 8192
 """Pixels."""
 MAX_TEETH_SIDE = 1024
 """Pixels."""
 OPENING = (0.5, 2.0)
-"""What a mouth's opening may be multiplied by."""
+"""Range of the factor of a mouth's opening."""
 SOFTEST = 0.1
-"""What a face's softness may be, units of the face basis."""
+"""Highest softness of a face, in units of the face basis."""
 
 
 def save(avatar: Avatar, path: Path) -> None:
-    """Write AVATAR to PATH, whole or not at all; folders on the way are made. Raises OSError when that fails."""
+    """Write a pack, completely or not at all; missing folders are created.
+
+    Raises:
+        OSError: The pack cannot be written.
+    """
     same = np.array_equal(avatar.landmarks, avatar.rest)
     content = {
         "format": FORMAT,
@@ -81,16 +85,22 @@ def _parts(value: Teeth | Inpainting | None) -> tuple[object, ...] | None:
 
 
 Adopt = Callable[[Mapping[str, Any], str, str], Avatar]
-"""Makes an avatar of the contents of a pack of the original system, its name and its resolution; may raise ValueError
-and BadClip."""
+"""Makes an avatar from the contents of a pack of the original system, its name and its resolution;
+
+may raise ValueError and BadClip.
+"""
 
 
 def load(path: Path, adopt: Adopt | None = None) -> Avatar:
-    """Read the pack at PATH and check it against its own video.
+    """Read a pack and check it against its own video; no code of it is run.
 
-    Packs of the original system are opened by ADOPT; finding the face in their pictures takes seconds.
-    Raises NotFound when there is no such file, and BadPack when it is cut short, not a pack, carries code, or does not
-    agree with itself; nothing of it is run in any case.
+    Args:
+        path: The pack.
+        adopt: Opens packs of the original system; finding the face in their pictures takes seconds.
+
+    Raises:
+        NotFound: There is no such file.
+        BadPack: It is truncated, no pack, contains code, or contradicts itself.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -213,7 +223,7 @@ def _teeth(content: Mapping[str, Any]) -> Teeth | None:
 
 
 def _named(content: Mapping[str, Any], key: str, kind: type[Teeth] | type[Inpainting]) -> dict[str, Any]:
-    """Return the parts of a KIND that was saved, by the names of its fields."""
+    """Return the fields of a saved object by name."""
     value = _value(content, key, tuple)
     if len(value) != len(fields(kind)):
         raise _Wrong(f"{key}: {len(value)} parts")

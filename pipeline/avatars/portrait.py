@@ -1,4 +1,4 @@
-"""Still pictures of avatars: what the page shows before a clip is there, and what a shared link shows."""
+"""Still pictures of avatars, which the page shows before a clip has loaded, and which shared links show."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.errors import AvatarNotFound
 
 WIDTH = 480
-"""Pixels of a first picture: a tenth of a second on a line of 1.6 Mbit/s."""
+"""Pixels of a first picture: a tenth of a second on a connection of 1.6 Mbit/s."""
 CARD = 1200, 630
-"""Width and height of the picture of a shared link, as those who show it ask for (ogp.me, Open Graph)."""
+"""Width and height of the picture of a shared link, as Open Graph (ogp.me) recommends."""
 QUALITY = 75
 
 
 class Stills:
-    """The first pictures of the avatars in STORE, as JPEG, with the packs that they are of; each is drawn once."""
+    """JPEG pictures of the avatars in a store, with the packs that they show; each is drawn once."""
 
     def __init__(self, store: AvatarStore) -> None:
         self._store = store
@@ -28,7 +28,16 @@ class Stills:
         self._card = lru_cache(maxsize=1)(self._drawn_card)
 
     def first(self, avatar: str, seen: AvatarStore) -> tuple[bytes, Path]:
-        """Return the first picture of the clip of AVATAR, a name in what is SEEN. Raises NotFound, BadPack."""
+        """Return the first picture of an avatar's clip, and its pack.
+
+        Args:
+            avatar: Its name.
+            seen: The avatars that the client may see.
+
+        Raises:
+            NotFound: There is no such avatar.
+            BadPack: Its pack is broken.
+        """
         packs = [pack for pack in seen.list() if pack.name == avatar]
         if not packs:
             raise AvatarNotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
@@ -36,7 +45,12 @@ class Stills:
         return self._first(pack, pack.stat().st_mtime_ns), pack
 
     def card(self, seen: AvatarStore) -> tuple[bytes, Path]:
-        """Return the picture of a shared link: the first avatar of what is SEEN. Raises NotFound, BadPack."""
+        """Return the picture of a shared link, of the first avatar in `seen`, and its pack.
+
+        Raises:
+            NotFound: There is no avatar.
+            BadPack: Its pack is broken.
+        """
         packs = seen.list()
         if not packs:
             raise AvatarNotFound("아바타가 없습니다.", "There is no avatar.")
@@ -45,7 +59,7 @@ class Stills:
         return self._card(pack, pack.stat().st_mtime_ns), pack
 
     def _drawn_first(self, pack: Path, _written: int) -> bytes:
-        """Return the first picture of a PACK that was WRITTEN then; a newer one is drawn afresh."""
+        """Return the first picture of a pack; a pack that was written again is drawn again."""
         picture = self._picture(pack)
         height, width = picture.shape[:2]
         if width > WIDTH:

@@ -1,4 +1,4 @@
-"""Finds packs by name or path, and keeps the ones used last in memory."""
+"""Finds packs by name or path, and caches the ones used last."""
 
 from __future__ import annotations
 
@@ -20,18 +20,25 @@ from pipeline.errors import AvatarNotFound, BadRequest, ResolutionNotFound
 logger = logging.getLogger(__name__)
 
 RESOLUTIONS = ("720p", "480p", "360p")
-"""Largest first; the number is the picture's short side in pixels."""
+"""Largest first; the number is the short side of the picture in pixels."""
 KEPT = 6
-"""Packs kept in memory."""
+"""Packs in memory."""
 SUFFIX = "_precomputed.pkl"
 MAX_NAME = 200
-"""Bytes of an avatar's name: a file's may have 255, and more is put around it, above all while it is written."""
+"""Bytes of an avatar's name: a file name may have 255, and has more than the name, above all while it is written."""
 _FILE_NAME = re.compile(r"(?P<name>.+)_(?P<resolution>\d+p)" + re.escape(SUFFIX))
 
 
 @dataclass(frozen=True)
 class PackInfo:
-    """What is known of a pack from its file name. id: "talk_long_720p"; path: as API.md lists it, with "/"."""
+    """A pack, as its file name describes it.
+
+    Attributes:
+        id: "talk_long_720p".
+        name: "talk_long".
+        resolution: "720p".
+        path: As API.md lists it, with "/".
+    """
 
     id: str
     name: str
@@ -40,7 +47,11 @@ class PackInfo:
 
 
 def check_name(name: str) -> None:
-    """Raise BadRequest unless NAME can be an avatar's: letters of any script, digits, "-" and "_", 64 at most."""
+    """Check an avatar's name: letters of any script, digits, "-" and "_", 64 at most.
+
+    Raises:
+        BadRequest: The name is not possible.
+    """
     blank = any(letter in BLANK_LETTERS for letter in name)
     if blank or not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
         raise BadRequest(
@@ -55,7 +66,11 @@ def check_name(name: str) -> None:
 
 
 def check_resolutions(resolutions: Sequence[str]) -> None:
-    """Raise BadRequest unless RESOLUTIONS are some of those that packs come in."""
+    """Check that there is at least one resolution, and that packs come in all of them.
+
+    Raises:
+        BadRequest: They do not.
+    """
     unknown = [f"{resolution:.20}" for resolution in resolutions if resolution not in RESOLUTIONS]
     if unknown or not resolutions:
         raise BadRequest(
@@ -65,15 +80,19 @@ def check_resolutions(resolutions: Sequence[str]) -> None:
 
 
 def _is_text(name: str) -> bool:
-    """Whether the NAME of a file is valid Unicode, as it need not be on the disk."""
+    """Return whether a file name is valid Unicode, which a file system does not guarantee."""
     return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in name)
 
 
 class AvatarStore:
-    """The packs under ROOT (``precomputed``), at ``<resolution>/<name>_<resolution>_precomputed.pkl``.
+    """The packs in a folder, at ``<resolution>/<name>_<resolution>_precomputed.pkl``.
 
-    Those under BUNDLED are offered, too, where ROOT has none of that name; ADOPT opens packs of the original system.
-    Safe to use from any thread. Packs are read when first asked for, and again when their file has changed.
+    Safe to use from any thread. Packs are read on first use, and again when their file has changed.
+
+    Args:
+        root: The folder (``precomputed``).
+        bundled: Another folder, for avatars that `root` does not have.
+        adopt: Opens packs of the original system.
     """
 
     def __init__(self, root: Path, bundled: Path | None = None, adopt: Adopt | None = None) -> None:
@@ -87,7 +106,7 @@ class AvatarStore:
         self._shown: Callable[[str], bool] = lambda name: True
 
     def only(self, shown: Callable[[str], bool]) -> AvatarStore:
-        """Return this store as if those avatars were not there whose name is not SHOWN."""
+        """Return a view of this store with only those avatars for whose name `shown` returns True."""
         view = copy(self)  # with the same packs in memory
         view._shown = shown
         return view
@@ -107,9 +126,14 @@ class AvatarStore:
         return sorted(found.values(), key=lambda info: (-int(info.resolution[:-1]), info.name))
 
     def find(self, name: str, resolution: str) -> Path:
-        """Return the pack of avatar NAME ("talk_long", or "talk_long_720p" where that agrees) in RESOLUTION.
+        """Return the pack of an avatar.
 
-        Raises NotFound, which lists the avatars, or the resolutions that this avatar has.
+        Args:
+            name: "talk_long", or "talk_long_720p" if that agrees with `resolution`.
+            resolution: "720p".
+
+        Raises:
+            NotFound: There is none; the message lists the avatars, or the resolutions of this avatar.
         """
         packs = self.list()
         known = sorted({info.name for info in packs})
@@ -134,10 +158,11 @@ class AvatarStore:
         return self._locate(path) or self.root / path
 
     def resolve(self, avatar_path: str) -> Path:
-        """Return the pack at AVATAR_PATH, relative to the project ("precomputed/720p/x.pkl").
+        """Return the pack at a path relative to the project ("precomputed/720p/x.pkl").
 
-        Raises NotFound, with nothing opened, when it is absolute, contains "..", is no ``.pkl`` file, or lies outside
-        the store once links are followed.
+        Raises:
+            NotFound: The path is absolute, contains "..", is no ``.pkl`` file, or lies outside the store once links are
+                followed; nothing is opened.
         """
         path = PurePosixPath(avatar_path)
         plain = "\0" not in avatar_path and "\\" not in avatar_path and ":" not in avatar_path
@@ -145,7 +170,7 @@ class AvatarStore:
             if path.parts[0] == self.root.name:
                 path = PurePosixPath(*path.parts[1:])
             named = _FILE_NAME.fullmatch(path.name)
-            hidden = any(part.startswith(".") for part in path.parts)  # of an avatar that is being made
+            hidden = any(part.startswith(".") for part in path.parts)  # of an avatar in preparation
             found = None if hidden or (named and not self._shown(named["name"])) else self._locate(path)
             if found is not None:
                 return found
@@ -157,18 +182,15 @@ class AvatarStore:
         )
 
     def load(self, path: Path) -> Avatar:
-        """Return the avatar whose pack is at PATH, from memory where the file is unchanged.
-
-        Raises NotFound and BadPack as ``pack.load`` does.
-        """
+        """Return the avatar of a pack, from memory if the file is unchanged; raise as ``pack.load`` does."""
         try:
             status = path.stat()
         except OSError:
-            return load(path, self._adopt)  # which knows what to say
+            return load(path, self._adopt)  # raises the right error
         stamp = status.st_mtime_ns, status.st_size
         with self._lock:
             loading = self._loading.setdefault(path, threading.Lock())
-        with loading:  # one pack is read once at a time, and keeps nobody from another one
+        with loading:  # a pack is read once at a time, without blocking other packs
             with self._lock:
                 if path in self._kept and self._kept[path][0] == stamp:
                     self._kept.move_to_end(path)
@@ -183,12 +205,12 @@ class AvatarStore:
             return avatar
 
     def _locate(self, path: PurePosixPath) -> Path | None:
-        """Return the pack at PATH, below the first of the folders that has it."""
+        """Return the pack in the first of the folders that has it."""
         return next((folder / path for folder in self._folders if _inside(folder, folder / path)), None)
 
 
 def _inside(folder: Path, path: Path) -> bool:
-    """Whether PATH is a file that lies inside FOLDER once links are followed."""
+    """Return whether a path is a file inside a folder once links are followed."""
     try:
         return path.is_file() and path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):  # too long a name, a loop of links

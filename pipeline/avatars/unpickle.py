@@ -1,13 +1,13 @@
 """Reads pickles of plain values without trusting them.
 
-A pickle is a program for a small machine, so this is that machine, and it can do little: it builds numbers, texts,
-bytes, lists, tuples, and dicts with texts as keys. Names resolve to small constructors of this module and to nothing
-else, which take plain numbers from raw bytes and check every size (numpy's own reconstruction accepts object arrays and
-trusts the state it is given); tensors are not built, since nothing here needs them. The length of the program, the
-bytes that its constructors may be given, and the depth and size of what it builds are bounded, also where it repeats
-references, so that a small pickle cannot cost much time or memory.
+A pickle is a program for a small machine. This module is that machine with few abilities: it builds numbers, texts,
+bytes, lists, tuples, and dicts with texts as keys. Names resolve only to small constructors of this module, which read
+plain numbers from raw bytes and check every size (numpy's own reconstruction accepts object arrays and trusts its
+state). Tensors are not built, since no reader needs them. The length of the program, the bytes that its constructors
+get, and the depth and size of its result are bounded, also for repeated references, so that a small pickle cannot cost
+much time or memory.
 
-https://github.com/python/cpython/blob/3.11/Lib/pickletools.py describes what each opcode does.
+https://github.com/python/cpython/blob/3.11/Lib/pickletools.py describes each opcode.
 """
 
 from __future__ import annotations
@@ -23,39 +23,43 @@ import numpy as np
 
 _DTYPES = frozenset({"b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"})
 _MAX_OPCODES = 500_000
-"""A pack of the original system has about 60 for each of its frames, of which 4 GiB hold 6,000 in 360p."""
+"""A pack of the original system has about 60 for each frame; 4 GiB hold 6,000 frames in 360p."""
 _MAX_DEPTH = 8
-"""Containers in containers."""
+"""Nested containers."""
 _MAX_SIZE = 1_000_000
-"""Values in all containers together, counted as often as they are referred to."""
+"""Values in all containers together, counted once per reference."""
 _MAX_INTEGER = 1 << 64
 _MAX_COST, _FREE_COST = 4, 1 << 20
-"""Bytes that constructors may be given in all: so many times those of the pickle, and so many more."""
+"""Bytes that constructors may get in total: this multiple of the pickle's size, plus `_FREE_COST`."""
 
 
 class Refused(Exception):
-    """The pickle is cut short, or holds something other than plain values; says what."""
+    """The pickle is truncated, or contains something other than plain values; the message says what."""
 
 
 class Placeholder:
-    """Where the pickle holds a tensor, which is not read."""
+    """Takes the place of a tensor, which is not read."""
 
     def __init__(self, *parts: object) -> None:
         pass
 
     def build(self, state: object) -> None:
-        """Take nothing from STATE."""
+        """Ignore the state."""
 
 
 def restricted_loads(data: bytes) -> object:
-    """Return the value that DATA pickles, a dict of builtins, bytes and arrays. Raises Refused, having run nothing."""
+    """Return the value of a pickle, a dict of builtins, bytes and arrays; no code is run.
+
+    Raises:
+        Refused: The pickle contains something else.
+    """
     try:
         value = _Machine(data).run()
     except Refused:
         raise
     except (
         AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip  # what a pickle that nobody wrote in good faith can raise
+    ) as error:  # fmt: skip  # errors that a malicious pickle can cause
         raise Refused(f"not a whole pickle: {type(error).__name__}: {error}"[:200]) from error
     if not isinstance(value, dict):
         raise Refused(f"a {type(value).__name__}, not a dict")
@@ -63,7 +67,7 @@ def restricted_loads(data: bytes) -> object:
 
 
 class _Dtype:
-    """Stands for ``numpy.dtype``: plain numbers and truth values only."""
+    """Replaces ``numpy.dtype``: plain numbers and truth values only."""
 
     def __init__(self, code: object, align: object = False, copy: object = True) -> None:
         if not isinstance(code, str) or code.lstrip("<|=") not in _DTYPES:
@@ -71,18 +75,18 @@ class _Dtype:
         self.value = np.dtype("<" + code.lstrip("<|="))
 
     def build(self, state: object) -> None:
-        """Check STATE: (version, byte order, no subtype, names, fields, ...)."""
+        """Check the state: (version, byte order, no subtype, names, fields, ...)."""
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", "|", "=") or any(state[2:5]):
             raise Refused("dtype of something other than plain numbers")
 
 
 class _Array:
-    """Stands for an array until its bytes are known."""
+    """Takes the place of an array until its bytes are known."""
 
     value: np.ndarray | None = None
 
     def build(self, state: object) -> None:
-        """Make the array of STATE: (version, shape, dtype, Fortran order, bytes)."""
+        """Build the array from its state: (version, shape, dtype, Fortran order, bytes)."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise Refused("array state")
         _, shape, dtype, fortran, raw = state
@@ -117,27 +121,27 @@ def _scalar(dtype: object, raw: object) -> int | float | bool:
 
 
 def _encode(text: object, encoding: object) -> bytes:
-    """Stands for ``_codecs.encode``, with which old protocols write bytes."""
+    """Replaces ``_codecs.encode``, with which old protocols write bytes."""
     if not isinstance(text, str) or encoding != "latin1":
         raise Refused(f"encoding {_shown(encoding)}")
     return text.encode("latin1")
 
 
 def _nothing(*arguments: object) -> None:
-    """Stands for names whose value is not needed."""
+    """Replaces names whose value is not needed."""
     return None
 
 
 @dataclass(frozen=True)
 class _Maker:
-    """What an allowed name resolves to: it can be called, and nothing else can be done to it."""
+    """The value of an allowed name: it can only be called."""
 
     make: Callable[..., Any]
 
 
 _ALLOWED = MappingProxyType(
     {
-        ("numpy", "ndarray"): _Maker(_nothing),  # only ever an argument of _reconstruct
+        ("numpy", "ndarray"): _Maker(_nothing),  # only used as an argument of _reconstruct
         ("numpy", "dtype"): _Maker(_Dtype),
         ("numpy.core.multiarray", "_reconstruct"): _Maker(_reconstruct),
         ("numpy._core.multiarray", "_reconstruct"): _Maker(_reconstruct),
@@ -152,11 +156,11 @@ _ALLOWED = MappingProxyType(
         ("torch", "device"): _Maker(Placeholder),
     }
 )
-"""The only names that resolve, and what they resolve to."""
+"""The only names that resolve, and their values."""
 
 
 _BUILT = (_Array, _Dtype, Placeholder)
-"""What BUILD may be done to."""
+"""Types that BUILD accepts."""
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _VALUE_NAMES = """
     INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE
@@ -167,7 +171,7 @@ _VALUES = frozenset(_VALUE_NAMES.split())
 
 
 class _Machine:
-    """Runs the program DATA. Raises Refused, or what a program that makes no sense leads to."""
+    """Runs the program of a pickle; raises Refused, or the errors that a nonsensical program causes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -178,7 +182,7 @@ class _Machine:
         self._cost = 0
 
     def run(self) -> object:
-        """Return what is left on the stack at the end."""
+        """Return the value that is left on the stack at the end."""
         argument: Any
         for count, (opcode, argument, position) in enumerate(pickletools.genops(self._data)):
             if count > _MAX_OPCODES:
@@ -261,7 +265,7 @@ class _Machine:
         return self._stack.pop()
 
     def _pop_mark(self) -> list[Any]:
-        """Return what lies above the last mark."""
+        """Return the values above the last mark."""
         if not self._marks:
             raise Refused("no mark")
         height = self._marks.pop()
@@ -270,15 +274,15 @@ class _Machine:
         return values
 
     def _top(self, kind: type[Any]) -> Any:
-        """Return the topmost value, which must be of KIND."""
+        """Return the topmost value, which must be of a type."""
         if not self._stack or not isinstance(self._stack[-1], kind):
             raise Refused(f"something other than a {kind.__name__}")
         return self._stack[-1]
 
     def _set_items(self, values: list[Any]) -> None:
-        """Put VALUES, keys and values in turn, into the dict on top of the stack.
+        """Put keys and values, which alternate, into the dict on top of the stack.
 
-        Only texts are keys: nobody can choose them so that they fall together, and none holds another one.
+        Keys are texts only: an attacker cannot choose them so that they collide, and they contain no other values.
         """
         target = self._top(dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
@@ -287,7 +291,7 @@ class _Machine:
             target[key] = value
 
     def _paid(self, arguments: Any) -> tuple[Any, ...]:
-        """Return ARGUMENTS, a tuple, once their bytes are counted: the same ones may be referred to many times."""
+        """Return a tuple of arguments after counting their bytes: the same ones may be referred to many times."""
         if type(arguments) is not tuple:
             raise Refused("arguments that are no tuple")
         self._cost += sum(len(one) for one in arguments if isinstance(one, str | bytes | bytearray))
@@ -297,21 +301,29 @@ class _Machine:
 
 
 def _named(module: object, name: object) -> _Maker:
-    """Return what stands for MODULE.NAME. Raises Refused for anything that is not on the list."""
+    """Return the value of an allowed name.
+
+    Raises:
+        Refused: The name is not on the list.
+    """
     if not isinstance(module, str) or not isinstance(name, str) or (module, name) not in _ALLOWED:
         raise Refused(f"{_shown(module)}.{_shown(name)}")
     return _ALLOWED[module, name]
 
 
 class _Finisher:
-    """Puts arrays in the place of what stood for them, in containers that are neither deep nor endless."""
+    """Replaces stand-ins by their arrays, in containers of bounded depth and size."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[object, int]] = {}
         """By a container's identity: what it became, and how many values that holds, each as often as it is there."""
 
     def finished(self, value: object) -> object:
-        """Return VALUE with its arrays. Raises Refused."""
+        """Return a value with its arrays.
+
+        Raises:
+            Refused: It is too deep or too large.
+        """
         return self._finished(value, 0)[0]
 
     def _finished(self, value: object, depth: int) -> tuple[object, int]:
@@ -337,5 +349,8 @@ class _Finisher:
 
 
 def _shown(value: object) -> str:
-    """Return VALUE for a message; of what is no text, only its type, since it may hold itself a million times."""
+    """Return a value for a message;
+
+    of a value that is no text only its type, since it may contain itself many times.
+    """
     return value[:80] if isinstance(value, str) else f"a {type(value).__name__}"
