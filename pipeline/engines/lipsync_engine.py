@@ -1,4 +1,4 @@
-"""The seam between mouth movement and pixels: what a lipsync engine takes and gives."""
+"""The interface of lipsync engines, from mouth movement to pixels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from pipeline.video.frame import Frame
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some of what is said, as a rule a sentence, and how the mouth moves for it.
+    """A part of the speech, mostly a sentence, and how the mouth moves for it.
 
-    speech begins with the first frame of mouth and ends with its last; both begin and end in silence. Every
-    FRAME_SKIP-th frame of mouth was solved, the others lie between.
+    Attributes:
+        speech: Begins with the first frame of `mouth` and ends with its last; both begin and end in silence.
+        mouth: Movement of the mouth.
+        frame_skip: Every n-th frame of `mouth` was solved, the others are interpolated.
     """
 
     speech: Speech
@@ -27,35 +29,52 @@ class Stretch:
 
 
 class LipsyncEngine(Protocol):
-    """Turns an avatar, speech and its mouth movement into video frames; knows no transport and no files."""
+    """Turns an avatar, speech and its mouth movement into video frames; independent of transport and files."""
 
     name: str
 
     @property
     def concurrency(self) -> int:
-        """How many renders may go on at a time, each as fast as if it were alone."""
+        """How many renders may run at a time, each as fast as if it were alone."""
         ...
 
     @property
     def draws_on_gpu(self) -> bool:
-        """Whether pictures come from a graphics card of this machine: then one CPU core can be too slow to encode."""
+        """Whether a graphics card of this machine draws the pictures;
+
+        one CPU core can then be too slow to encode them.
+        """
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What whoever runs it should know of how it runs, in English; may be empty."""
+        """Notes for the operator about how the engine runs, in English; may be empty."""
         ...
 
     def check(self) -> None:
-        """Raise Unavailable, saying what to do, when it cannot render now (its device or weights are missing)."""
+        """Check that the engine can render now.
+
+        Raises:
+            Unavailable: Its device or weights are missing; the message says what to do.
+        """
         ...
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Generator[Frame, None, None]:
-        """Yield one frame per row of each mouth, lazily, from the clip's frame number FIRST on, looping over it.
+        """Yield one frame for each row of each mouth, lazily, from the clip, which loops.
 
-        A stretch is taken when its first frame is asked for. Nothing that others may want is held before the first
-        frame is asked for, nor after the last, or once it is closed. Raises RenderFailed and Cancelled.
+        A stretch is taken when its first frame is requested. The engine holds no shared resource before the first frame
+        is requested, after the last, or once the generator is closed.
+
+        Args:
+            avatar: The person.
+            stretches: The speech in order.
+            cancel: The task's token.
+            first: Number of the clip's first frame.
+
+        Raises:
+            RenderFailed: A frame cannot be made.
+            Cancelled: `cancel` is set.
         """
         ...

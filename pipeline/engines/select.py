@@ -1,4 +1,4 @@
-"""Which lipsync engine a request gets."""
+"""Selects the lipsync engine of a request."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def lipsync_engines(settings: Settings, lender: CardLender | None = None) -> dic
     """Return all engines by name; nothing heavy is loaded.
 
     Args:
-        settings: of them `lipsync_engine`, `models_dir` and `musetalk_compile`.
-        lender: where the card is lent by the call (ZeroGPU); None where it is there or there is none.
+        settings: Uses `lipsync_engine`, `models_dir` and `musetalk_compile`.
+        lender: Lends a card for each call (ZeroGPU); None if the machine has a card or none.
 
     Raises:
-        ValueError: LIPSYNC_ENGINE names no engine.
+        ValueError: There is no engine with the name in LIPSYNC_ENGINE.
     """
     models, compiles = settings.models_dir, bool(settings.musetalk_compile)
     musetalk = ZeroGpuEngine(models, lender) if lender else MuseTalkEngine(models, compiles)
@@ -34,9 +34,13 @@ def lipsync_engines(settings: Settings, lender: CardLender | None = None) -> dic
 
 
 def preferred(engines: Mapping[str, LipsyncEngine], setting: str) -> LipsyncEngine:
-    """Return the one of ENGINES that a request gets which names none; SETTING is ``LIPSYNC_ENGINE``.
+    """Return the engine of a request that names none.
 
-    With "auto" MuseTalk where its weights and a CUDA device are there, else the first of ENGINES.
+    "auto" takes MuseTalk if its weights and a CUDA device are there, else the first engine.
+
+    Args:
+        engines: The engines by name.
+        setting: The setting ``LIPSYNC_ENGINE``.
     """
     if setting in engines:
         return engines[setting]
@@ -47,7 +51,7 @@ def preferred(engines: Mapping[str, LipsyncEngine], setting: str) -> LipsyncEngi
 
 
 def problem_of(engine: LipsyncEngine) -> Message | None:
-    """Return why ENGINE cannot render now; None where it can."""
+    """Return why an engine cannot render now; None if it can."""
     try:
         engine.check()
     except Unavailable as error:

@@ -1,1 +1,1 @@
-"""The mesh engine: moves a mouth by geometry, on any CPU, with no trained weights."""
+"""The mesh engine: moves a mouth by geometry, on any CPU, without trained weights."""

@@ -1,4 +1,4 @@
-"""Where every face point of an avatar is, and where it goes when the mouth moves."""
+"""The face points of an avatar, and their targets when the mouth moves."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ from pipeline.face.mesh_basis import (
 )
 
 RING_REACH = 0.35
-"""How far outside the face the picture stands still, as a share of the distance from the face's middle."""
+"""Distance from the face at which the picture stands still, as a share of the distance from the face's middle."""
 SHUT_GAP, OPEN_GAP = 0.025, 0.055
-"""Lip gaps, in eye distances, up to which Face Mesh's lips count as shut and from which they count as open.
+"""Lip gaps, in eye distances, at most of shut lips and at least of open ones, as Face Mesh measures them.
 
-Face Mesh leaves a small gap between shut lips; the seam is drawn through its middle."""
+Face Mesh leaves a small gap between shut lips; the seam is drawn through its middle.
+"""
 INSET = 0.15
-"""Share of an open lip that is left out at its inner rim: it borders on teeth, which must not ride along."""
+"""Share of an open lip that is left out at its inner edge: it borders on teeth, which must not move with it."""
 CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
 """How much of the measured gap is kept along the inner lips: a mouth opens like a lens, not like a letter box."""
 FOLLOWING = (1.0, 0.67, 0.33, 0.0)
-"""Share in which the lips' rings of points, the innermost first, follow when their inner edges are brought to place."""
+"""Share by which the lips' rings of points, innermost first, follow when their inner edges are moved into place."""
 
 
 class FaceGeometry:
     """The points of one avatar, prepared for the mesh.
 
-    source, rest: (frames, 478 + 36, 2) float32 pixels: the points as they are, and with a closed mouth; the last 36
-    are the still ring around the face. parted: (frames,) how far the clip's own lips are apart, 0 shut .. 1 open.
-    carry: (frames, 3, 2): basis movement -> pixels. eyes: (frames,) eye distance.
+    Attributes:
+        source, rest: (frames, 478 + 36, 2) float32 pixels: the points as they are, and with a closed mouth. The last 36
+            are the still ring around the face.
+        parted: (frames,) how far the lips of the clip are apart, 0 shut .. 1 open.
+        carry: (frames, 3, 2) basis movement -> pixels.
+        eyes: (frames,) eye distance.
     """
 
     def __init__(self, avatar: Avatar, basis: FaceBasis) -> None:
@@ -57,7 +61,7 @@ class FaceGeometry:
         self._mesh_triangles = basis.triangles
 
     def triangles(self) -> np.ndarray:
-        """Return (n, 3) int32 indices: the mouth's inside, the skirt out to the ring, the face; drawn in order."""
+        """Return (n, 3) int32 indices in drawing order: the mouth's inside, the skirt out to the ring, the face."""
         up, lo, n = UPPER_INNER, LOWER_INNER, len(OVAL)
         inside = [t for i in range(len(up) - 1) for t in ((up[i], up[i + 1], lo[i]), (up[i + 1], lo[i + 1], lo[i]))]
         skirt = [
@@ -69,7 +73,7 @@ class FaceGeometry:
         return np.concatenate([np.array(inside), np.array(skirt), self._mesh_triangles], dtype=np.int32)
 
     def moved(self, index: int, movement: np.ndarray) -> np.ndarray:
-        """Return the points (514, 2) of frame INDEX with MOVEMENT ((478, 3), basis units) added to the closed mouth."""
+        """Return the points (514, 2) of a frame with a movement ((478, 3), basis units) added to the closed mouth."""
         target: np.ndarray = self.rest[index].copy()
         target[:478] += movement @ self.carry[index]
         upper, lower = target[UPPER_INNER], target[LOWER_INNER]
@@ -83,7 +87,7 @@ class FaceGeometry:
 
 
 def _part(points: np.ndarray, parted: np.ndarray) -> None:
-    """Bring the inner edges of shut lips onto one seam, and those of open lips a little into the lip, in place."""
+    """Move the inner edges of shut lips onto one seam, and those of open lips slightly into the lip, in place."""
     upper, lower = points[:, UPPER_INNER], points[:, LOWER_INNER]
     seam = (upper + lower) / 2
     for inner, outer, edge in ((UPPER_INNER, UPPER_OUTER, upper), (LOWER_INNER, LOWER_OUTER, lower)):

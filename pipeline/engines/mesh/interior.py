@@ -1,4 +1,7 @@
-"""What is seen between open lips: a dark cavity, the tongue, lower teeth on the jaw, upper teeth on the head."""
+"""Draws what is visible between open lips:
+
+a dark cavity, the tongue, lower teeth on the jaw, upper teeth on the head.
+"""
 
 from __future__ import annotations
 
@@ -15,41 +18,49 @@ from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, FaceBasis
 from pipeline.video.frame import Frame
 
 LAYERS = ("tongue", "lower", "upper")
-"""The sprites as they lie over each other, the hindmost first."""
+"""The sprites in drawing order, back to front."""
 SUPERSAMPLE = 4
-"""The opening's outline is drawn this much larger and shrunk, so that the lip line is smooth."""
+"""Factor by which the outline of the opening is drawn larger and then shrunk, so that the lip line is smooth."""
 TEETH_DEPTH = 0.06
 """How far the teeth sit behind the lips, in basis units."""
 TONGUE_LIFT = 0.05
 """How far the tongue's tip rises at t, d, n, l, in basis units."""
 NARROW_LIGHT, WIDE_GAP = 0.2, 0.20
-"""Share of the light that falls through the narrowest gap; the gap, in eye distances, from which all of it does. Teeth
-as bright as the lips would make a mouth that opens a little look shut."""
+"""Share of the light that enters the narrowest gap, and the gap, in eye distances, from which all of it does.
+
+If teeth were as bright as the lips, a mouth that opens a little would look shut.
+"""
 BRIGHTEST_WHITE = 228.0
-"""The Y (16..235) that teeth have at most."""
+"""Highest Y (16..235) of teeth."""
 OWN_RED, COLORED = 110.0, 0.15
-"""How strongly gums and tongue show the chroma of their picture; the chroma of lips, as a share of their luma, from
-which they do in full: in a grey clip nothing is red."""
+"""How strongly gums and tongue show the chroma of their picture;
+
+the chroma of lips, as a share of their luma, from which they show it in full: in a grey clip nothing is red.
+"""
 CHEEKS = (205, 425, 50, 280, 36, 266)
 """Points on plain skin, lit as the mouth is."""
 LIPS = (0, 17, 37, 267, 84, 314)
 """Points on the red of the lips."""
 ROOM = 3
-"""Pixels around what is drawn."""
+"""Pixels of margin around the drawing."""
 SEAM_DARKNESS, SEAM_WIDTH, SEAM_GONE = 0.8, 0.03, 0.06
-"""The line between shut lips: how much it hides; its width, and the gap at which it is gone, in eye distances."""
+"""The line between shut lips: its opacity; its width, and the gap at which it disappears, in eye distances."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """How a face is lit. skin, lips: (3,) Y, U, V in 0..255."""
+    """The light on a face.
+
+    Attributes:
+        skin, lips: (3,) Y, U, V in 0..255.
+    """
 
     skin: np.ndarray
     lips: np.ndarray
 
 
 def light_of(frame: Frame, points: np.ndarray) -> Light:
-    """Read from FRAME how skin and lips are lit; POINTS: (478, 2) px."""
+    """Measure the light on skin and lips in a frame whose face points are given ((478, 2) pixels)."""
 
     def mean(indices: tuple[int, ...]) -> np.ndarray:
         x, y = np.clip(points[list(indices)].round().astype(int), 0, (frame.width - 1, frame.height - 1)).T
@@ -60,15 +71,21 @@ def light_of(frame: Frame, points: np.ndarray) -> Light:
 
 
 def teeth_white(light: Light) -> float:
-    """Return the Y (16..235) of a sprite's white where teeth are lit by LIGHT."""
+    """Return the Y (16..235) of a sprite's white in a light."""
     return float(min(1.12 * light.skin[0] + 12, BRIGHTEST_WHITE))
 
 
 class MouthInterior:
-    """Draws the inside of a mouth in one avatar's light."""
+    """Draws the inside of a mouth in the light of one avatar."""
 
     def __init__(self, basis: FaceBasis, sprites: dict[str, Sprite], softness: float = 0.0) -> None:
-        """SOFTNESS: by how much (sigma, px) the opening's edge is blurred beyond a crisp one."""
+        """Prepare the sprites.
+
+        Args:
+            basis: The face basis.
+            sprites: Pictures by layer.
+            softness: Blur of the opening's edge beyond a crisp one (sigma, pixels).
+        """
         self._softness = softness
         tints = [sprites[name].tint for name in LAYERS]
         self._tinted = np.array([[tint is not None] for tint in tints])
@@ -87,10 +104,17 @@ class MouthInterior:
         eyes: float,
         light: Light,
     ) -> None:
-        """Fill the opening between the lips of OUT.
+        """Fill the opening between the lips.
 
-        target: (n, 2) px, the moved points; anchor: (2,) px, the upper lip at rest; carry: (3, 2) basis -> px;
-        jaw: (2,) px, the lower teeth's travel; tongue: height of its tip, 0..1; eyes: eye distance, px.
+        Args:
+            out: The frame to draw into.
+            target: (n, 2) pixels, the moved points.
+            anchor: (2,) pixels, the upper lip at rest.
+            carry: (3, 2) basis -> pixels.
+            jaw: (2,) pixels, movement of the lower teeth.
+            tongue: Height of the tongue's tip, 0..1.
+            eyes: Eye distance in pixels.
+            light: The light on the face.
         """
         points = np.concatenate([target[UPPER_INNER], target[LOWER_INNER][-2:0:-1]])
         outline = _spline(len(points), 4) @ points
@@ -114,7 +138,7 @@ class MouthInterior:
         spots[:2, 0] += jaw
         spots[0, 0] -= tongue * TONGUE_LIFT * carry[1]
         whites = np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * tongue), (white - 16) * 0.9, white - 16])
-        # where no colour is known, teeth take on a part of the light's
+        # teeth of unknown colour take on a part of the light's
         tints = np.where(self._tinted, self._tints, 0.42 * (skin[1:] - 128))
         cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
         shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
@@ -123,7 +147,15 @@ class MouthInterior:
         _paint(planes, left, top, mask, shade, cavity, self._pictures, spots, whites, tints, *reds)
 
     def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
-        """Draw the dark line between lips that were open in the clip and are shut now; STRENGTH: 0..1."""
+        """Draw the dark line between lips that are open in the clip and shut now.
+
+        Args:
+            out: The frame to draw into.
+            target: (n, 2) pixels, the moved points.
+            strength: Opacity, 0..1.
+            eyes: Eye distance in pixels.
+            light: The light on the face.
+        """
         gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max()) / eyes
         alpha = SEAM_DARKNESS * strength * (1 - np.clip(gap / SEAM_GONE, 0, 1))
         if alpha < 0.02:
@@ -145,7 +177,7 @@ class MouthInterior:
 
 
 def _axes(sprite: Sprite, rest: np.ndarray) -> np.ndarray:
-    """Return (3, 3): where SPRITE's picture begins as seen from REST, and its steps right and down, in basis space."""
+    """Return (3, 3) in basis space: the corner of a sprite relative to `rest`, and its steps right and down."""
     height, width = sprite.picture.shape[:2]
     corner, right, down = sprite.corners
     plane = np.stack([corner - rest[:2], (right - corner) / width, (down - corner) / height])
@@ -153,7 +185,7 @@ def _axes(sprite: Sprite, rest: np.ndarray) -> np.ndarray:
 
 
 def _bordered(picture: np.ndarray) -> np.ndarray:
-    """Return PICTURE with a clear pixel around it: it fades out where it ends."""
+    """Return a picture with a transparent pixel around it, so that it fades out at its edge."""
     return np.ascontiguousarray(np.pad(picture, ((1, 1), (1, 1), (0, 0))), np.float32)
 
 
@@ -172,13 +204,20 @@ def _paint(
     red: np.ndarray,
     own_red: float,
 ) -> None:
-    """Draw the mouth's inside over PLANES (Y, U, V) by MASK, its luma darkened by SHADE (both (h, w) 0..1, even sizes).
+    """Draw the inside of the mouth.
 
-    LEFT, TOP: even px, where the mask begins; CAVITY: Y, U, V of the mouth's depth. Over that lie PICTURES ((h, w, 4):
-    luma, chroma u and v, alpha), the hindmost first; SPOTS: (n, 3, 2) px in the mask, where they begin, and their steps
-    right and down; WHITES: (n,) Y of their brightest parts over black; TINTS: (n, 2) U, V of white things in this
-    light; RED: (2,) added where a picture itself is red, since gums and tongue have the colour of the person's lips;
-    OWN_RED: by what the picture's own chroma there is multiplied.
+    Args:
+        planes: Y, U, V of the frame, changed in place.
+        left, top: Even pixels at which the mask begins.
+        mask: (h, w) 0..1, opacity; even size.
+        shade: (h, w) 0..1, factor of the luma.
+        cavity: Y, U, V of the mouth's depth.
+        pictures: (h, w, 4) each: luma, chroma u and v, alpha; back to front.
+        spots: (n, 3, 2) pixels in the mask: where the pictures begin, and their steps right and down.
+        whites: (n,) Y of their brightest parts above black.
+        tints: (n, 2) U, V of white things in this light.
+        red: (2,) added where a picture is red, since gums and tongue have the colour of the person's lips.
+        own_red: Factor of the picture's own chroma there.
     """
     height, width = mask.shape
     luma, half_left, half_top = planes[0][top : top + height, left : left + width], left // 2, top // 2
@@ -219,7 +258,7 @@ def _paint(
 
 @numba.njit(nogil=True, error_model="numpy")
 def _mixed(picture: np.ndarray, x: float, y: float) -> tuple[float, float, float, float]:
-    """Return the four channels of PICTURE between the four pixels around X, Y."""
+    """Return the four channels of a picture, interpolated between the four pixels around a place."""
     left, top = int(x), int(y)
     x, y = x - left, y - top
     a, b = picture[top, left], picture[top, left + 1]
@@ -240,7 +279,7 @@ def _byte(value: float) -> np.uint8:
 
 @cache
 def _spline(n: int, pieces: int) -> np.ndarray:
-    """Return (n * pieces, n): the closed Catmull-Rom spline through n points, sharp at points 0 and n / 2."""
+    """Return (n * pieces, n): the closed Catmull-Rom spline through n points, with corners at points 0 and n / 2."""
     points = np.eye(n, dtype=np.float32)
     p0, p1, p2, p3 = (np.roll(points, -shift, axis=0) for shift in (-1, 0, 1, 2))
     for corner in (0, n // 2):
@@ -252,7 +291,7 @@ def _spline(n: int, pieces: int) -> np.ndarray:
 
 
 def _coverage(outline: np.ndarray, size: tuple[int, int], softness: float) -> np.ndarray:
-    """Return (h, w) float32 0..1: how much of each pixel lies in OUTLINE, softened by under a pixel and SOFTNESS."""
+    """Return how much of each pixel lies in an outline, (h, w) float32 0..1, blurred by `softness` and half a pixel."""
     large = np.zeros((size[1] * SUPERSAMPLE, size[0] * SUPERSAMPLE), np.uint8)
     shift = 4  # fractional bits of fillPoly
     points = np.round((outline + 0.5) * SUPERSAMPLE * 2**shift - 0.5 * 2**shift).astype(np.int32)
@@ -263,10 +302,12 @@ def _coverage(outline: np.ndarray, size: tuple[int, int], softness: float) -> np
 
 @compiled
 def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) -> None:
-    """Turn INNER ((h, w) float32), which falls from 1 to 0 across the rim, into 0..1, in place: darker towards
-    the rim and the corners, where lips and cheeks keep the light away.
+    """Darken the mouth towards its edge and corners, where lips and cheeks block the light, in place.
 
-    LOW, HIGH: (2,) px, where the mouth ends; LIT: 0..1, the light at its brightest place.
+    Args:
+        inner: (h, w) float32 that falls from 1 to 0 across the edge; becomes 0..1.
+        low, high: (2,) pixels, bounds of the mouth.
+        lit: Light at the brightest place, 0..1.
     """
     middle, half_width, height = (low[0] + high[0]) / 2, max((high[0] - low[0]) / 2, 1), max(high[1] - low[1], 2)
     for x in range(inner.shape[1]):
@@ -277,14 +318,13 @@ def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) ->
 
 
 def _box(low: np.ndarray, high: np.ndarray, out: Frame) -> tuple[int, int, int, int] | None:
-    """Return left, top, right, bottom (even) around what lies between LOW and HIGH ((2,) px), with room for soft edges,
-    within OUT; None where nothing is left."""
+    """Return left, top, right, bottom (even) around an area with margin, within the frame; None if nothing is left."""
     left, top = max(int(low[0] - ROOM) // 2 * 2, 0), max(int(low[1] - ROOM) // 2 * 2, 0)
     right, bottom = min(int(high[0] + ROOM) // 2 * 2 + 2, out.width), min(int(high[1] + ROOM) // 2 * 2 + 2, out.height)
     return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
 
 
 def _blend(plane: np.ndarray, patch: np.ndarray | np.float32, mask: np.ndarray) -> None:
-    """Lay PATCH over PLANE (uint8 view, changed in place) by MASK."""
+    """Blend a patch into a plane (uint8 view, changed in place) with a mask."""
     mixed = plane + (patch - plane) * mask
     plane[:] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The mesh engine: moves the mouth of a person on video by geometry, on any CPU, with nothing to download."""
+"""The mesh engine: moves the mouth of a person on video by geometry, on any CPU, without a download."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class MeshEngine:
     notes: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Do nothing: it needs nothing but the CPU."""
+        """Do nothing: the engine needs only the CPU."""
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Generator[Frame, None, None]:
-        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
-        from pipeline.engines.mesh.mover import FaceMover  # takes half a second, for which no page should wait
+        """Yield the avatar's frames with the mouths of the stretches; see ``LipsyncEngine.render``."""
+        from pipeline.engines.mesh.mover import FaceMover  # takes half a second, too long for the page to wait
 
         mover: FaceMover | None = None
         with closing(avatar.clip.frames(first)) as frames:

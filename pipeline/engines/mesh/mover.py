@@ -17,17 +17,17 @@ from pipeline.speech.mouth_track import PARTING
 from pipeline.video.frame import Frame
 
 LOWER_TEETH = 0.9
-"""How far the lower teeth travel, as a share of the chin's way."""
+"""Movement of the lower teeth, as a share of the chin's."""
 TONGUE = "tongueOut"
-"""Read as the height of the tongue's tip behind the teeth; the tongue itself never leaves the mouth."""
+"""Height of the tongue's tip behind the teeth; the tongue never leaves the mouth."""
 LIGHT_EVERY = 5
-"""Frames after which the light on the face is looked at again."""
+"""Frames after which the light on the face is measured again."""
 FADE_FRAMES = 7
-"""Frames over which the mouth comes to rest before the face is lost, and wakes after it is found again."""
+"""Frames over which the mouth comes to rest before the face is lost, and starts again after it is found."""
 
 
 class _Face:
-    """What is made of an avatar before its mouth can be moved: the mesh on every frame, the pictures of its teeth."""
+    """The data of an avatar before its mouth can move: the mesh in every frame, the pictures of its teeth."""
 
     def __init__(self, avatar: Avatar) -> None:
         basis = load_basis()
@@ -37,14 +37,14 @@ class _Face:
         self.gain = fade(avatar.usable)
         rest, units = self.geometry.rest, np.linalg.norm(self.geometry.carry[:, 0], axis=1)
         lip = float(np.median(np.linalg.norm(rest[:, UPPER_INNER[5]] - rest[:, 0], axis=1) / units))
-        lip_line = float(basis.neutral[[0, 13], 1].mean()) + lip / 2  # as the sprites hang from the lip's middle
+        lip_line = float(basis.neutral[[0, 13], 1].mean()) + lip / 2  # sprites are anchored at the lip's middle
         unit = float(np.median(units))
         sprites = load_sprites(unit, lip_line, avatar.teeth, avatar.softness)
         self.interior = MouthInterior(basis, sprites, avatar.softness * unit)
 
 
 _faces: WeakKeyDictionary[Avatar, _Face] = WeakKeyDictionary()
-"""Kept as long as their avatars are: the next request for the same one begins 20 ms sooner."""
+"""Kept as long as their avatars: the next request for the same one begins 20 ms sooner."""
 
 
 class FaceMover:
@@ -63,7 +63,13 @@ class FaceMover:
         self._light: tuple[int, Light] | None = None
 
     def move(self, frame: Frame, index: int, weights: np.ndarray) -> None:
-        """Bring the mouth of FRAME, number INDEX of the clip, to WEIGHTS ((units,)), in place."""
+        """Move the mouth of a frame in place.
+
+        Args:
+            frame: The picture.
+            index: Its number in the clip.
+            weights: (units,) 0..1.
+        """
         face = self._face
         gain = face.gain[index]
         weights = weights * gain
@@ -90,11 +96,11 @@ class FaceMover:
         )
 
     def target(self, index: int, weights: np.ndarray) -> np.ndarray:
-        """Return where the points of frame INDEX go ((514, 2) px, see ``FaceGeometry``) at WEIGHTS ((units,))."""
+        """Return where the points of a frame go ((514, 2) pixels, see ``FaceGeometry``) at weights (units,)."""
         return self._face.geometry.moved(index, _movement(weights, self._delta))
 
     def _light_of(self, frame: Frame, index: int) -> Light:
-        """Return how the face is lit around FRAME, number INDEX; light changes slowly."""
+        """Return the light on the face around a frame; light changes slowly."""
         moment = index // LIGHT_EVERY
         if self._light is None or self._light[0] != moment:
             self._light = moment, light_of(frame, self._face.geometry.source[index])
@@ -102,7 +108,10 @@ class FaceMover:
 
 
 def _movement(weights: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    """Return (478, 3): the sum of DELTA ((units, 478, 3)) by WEIGHTS. No BLAS: its threads cost more than they save."""
+    """Return (478, 3):
+
+    the weighted sum of `delta` ((units, 478, 3)). Without BLAS, whose threads cost more than they save.
+    """
     used = np.flatnonzero(weights)
     return np.asarray(np.einsum("u,upc->pc", weights[used], delta[used]))
 

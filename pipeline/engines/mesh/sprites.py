@@ -15,28 +15,36 @@ ASSETS = Path(__file__).with_name("assets")
 DENSITY = 1.5
 """Pixels of a sprite per pixel of the picture that it is drawn into."""
 GUM = 0.03
-"""Chroma v from which a sprite's pixel is no tooth."""
+"""Chroma v from which a pixel of a sprite is no tooth."""
 BRIGHTEST = 95
-"""Percentile of the teeth's luma that counts as their white."""
+"""Percentile of the luma of teeth that counts as their white."""
 FRONT = 0.12
-"""Half the width, in basis units, of the four upper incisors, less their outer rims."""
+"""Half the width, in basis units, of the four upper incisors without their outer edges."""
 SHOWN = 0.018
-"""How far the upper incisors reach below the line at which the lips meet, at least, in basis units: the 1.9 mm of them
-that men show where lips just part; women show 3.4 (Vig & Brundo, "The kinetics of anterior tooth display", 1978)."""
+"""Least length of the upper incisors below the line at which the lips meet, in basis units:
+
+the 1.9 mm that men show when the lips just part; women show 3.4 (Vig & Brundo, "The kinetics of anterior tooth
+display", 1978).
+"""
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture in basis space. picture: (h, w, 4) float32: luma 0..1 (own teeth may be brighter), chroma u and v as
-    offsets from grey, alpha 0..1; corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left;
-    tint: (2,) U, V of its white parts as offsets from grey (-128..127), None where only the light's colour says."""
+    """A picture in basis space.
+
+    Attributes:
+        picture: (h, w, 4) float32: luma 0..1 (own teeth may be brighter), chroma u and v as offsets from grey, alpha
+            0..1.
+        corners: (3, 2) basis x, y (y down) of its top left, top right and bottom left.
+        tint: (2,) U, V of its white parts as offsets from grey (-128..127); None if only the light decides.
+    """
 
     picture: np.ndarray
     corners: np.ndarray
     tint: np.ndarray | None = None
 
     def only(self, mask: np.ndarray) -> Sprite:
-        """Return the part of the picture that MASK ((h, w), 0..1) keeps."""
+        """Return the part of the picture that a mask ((h, w), 0..1) keeps."""
         picture = self.picture.copy()
         picture[..., 3] *= mask
         return Sprite(picture, self.corners, self.tint)
@@ -45,11 +53,16 @@ class Sprite:
 def load_sprites(
     pixels_per_unit: float, lip_line: float, own: Teeth | None = None, softness: float = 0.0
 ) -> dict[str, Sprite]:
-    """Read teeth and tongue, shrunk to about the size at which they will be seen.
+    """Read teeth and tongue, shrunk to about the size at which they appear.
 
-    lip_line: basis y (down) at which the person's closed lips meet. Where the person's OWN teeth are known, they take
-    the place of the drawn ones; these go on where nothing is known, as bright and of the same colour. What is drawn is
-    blurred by SOFTNESS (sigma, basis units); their own come blurred from the clip.
+    The person's own teeth replace the drawn ones; where they are unknown, drawn ones of the same brightness and colour
+    continue them.
+
+    Args:
+        pixels_per_unit: Size of the face.
+        lip_line: Basis y (down) at which the person's closed lips meet.
+        own: The person's own teeth, if known.
+        softness: Blur of what is drawn (sigma, basis units); own teeth are as blurred as the clip.
     """
     places = json.loads((ASSETS / "mouth.json").read_text())
     density = DENSITY * pixels_per_unit
@@ -72,7 +85,7 @@ def load_sprites(
 
 
 def _lowered(upper: Sprite, end: float) -> Sprite:
-    """Return the UPPER teeth, moved down where the incisors would not reach basis y END."""
+    """Return the upper teeth, moved down if the incisors would not reach basis y `end`."""
     height, width = upper.picture.shape[:2]
     (left, top), (right, _), (_, bottom) = upper.corners
     front = slice(*((np.array([-FRONT, FRONT]) - left) / (right - left) * width).round().astype(int))
@@ -81,7 +94,7 @@ def _lowered(upper: Sprite, end: float) -> Sprite:
 
 
 def _completed(own: Teeth, picture: np.ndarray, drawn: Sprite, density: float) -> Sprite:
-    """Return the PICTURE of the OWN teeth; where it knows nothing the DRAWN ones, moved so that both rows end level."""
+    """Return a picture of own teeth; where it is unknown, the drawn ones, moved so that both rows end level."""
     across, down = (np.ptp(own.corners, axis=0) * density).round().astype(int)
     shrinks = across < picture.shape[1]
     seen = cv2.resize(picture, (across, down), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -95,20 +108,20 @@ def _completed(own: Teeth, picture: np.ndarray, drawn: Sprite, density: float) -
     share = (1 - known) * rest[..., 3]
     mixed = teeth.copy()
     mixed[..., 3] = known * alpha + share
-    # where nothing is covered the teeth's luma stays, lest their rim darken when the picture is resized
+    # transparent places keep the teeth's luma, so that their edge does not darken when the picture is resized
     mixed[..., :3] += (share / np.maximum(mixed[..., 3], 0.02))[..., None] * (rest - teeth)[..., :3]
     return Sprite(mixed, own.corners, own.tint)
 
 
 def _laid(sprite: Sprite, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return SPRITE with its corners at CORNERS (px) of a picture of SIZE, (h, w, 4)."""
+    """Return a sprite with its corners at `corners` (pixels) of a picture of `size`, (h, w, 4)."""
     height, width = sprite.picture.shape[:2]
     affine = cv2.getAffineTransform(np.array([[0, 0], [width, 0], [0, height]], np.float32), corners)
     return np.asarray(cv2.warpAffine(sprite.picture, affine, size))
 
 
 def _edge(picture: np.ndarray) -> float:
-    """Return the row at which the teeth of PICTURE ((h, w, 4)) end below: the median over its columns."""
+    """Return the row at which the teeth of a picture ((h, w, 4)) end below: the median over its columns."""
     solid = picture[..., 3] > 0.5
     ends = (len(solid) - solid[::-1].argmax(0))[solid.any(0)]
     return float(np.median(ends)) if len(ends) else 0.0
@@ -130,7 +143,7 @@ def _read(name: str, place: dict[str, float], density: float) -> Sprite:
 
 
 def _softened(sprite: Sprite, softness: float) -> Sprite:
-    """Return SPRITE blurred by SOFTNESS (sigma, basis units)."""
+    """Return a sprite blurred by `softness` (sigma, basis units)."""
     height, width = sprite.picture.shape[:2]
     corner, right, down = sprite.corners
     sigma = softness * width / float(right[0] - corner[0])

@@ -1,4 +1,4 @@
-"""Carries pixels along with a moving mesh, in the video's own planes."""
+"""Moves pixels with a moving mesh, in the video's own planes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pipeline.core.numba_cache import compiled
 from pipeline.video.frame import Frame
 
 EDGE = 1e-4
-"""How far outside a triangle, in barycentric coordinates, a pixel still counts as inside: no cracks between them."""
+"""How far outside a triangle, in barycentric coordinates, a pixel still counts as inside; prevents cracks."""
 STAYS = 0.05
-"""Pixels; what would move by less stays as it is."""
+"""Pixels; smaller movements are ignored."""
 POINT, PHASE = 16, 8
-"""Bits behind the point of a place in a picture (integers step faster than floats), and how many of them are heeded."""
+"""Fractional bits of a position in a picture (integers step faster than floats), and how many of them are used."""
 LAST_PHASE = 2**PHASE - 1
 
 
 def _cubic_weights() -> np.ndarray:
-    """Return (2**PHASE, 4) float32: what the four pixels around a place between the middle two weigh there.
+    """Return (2**PHASE, 4) float32: weights of the four pixels around a position between the middle two.
 
     Cubic convolution with a = -0.75 (Keys 1981, "Cubic convolution interpolation for digital image processing"; the
     value is OpenCV's).
@@ -37,7 +37,7 @@ _WEIGHTS = _cubic_weights()
 
 @numba.njit(nogil=True, error_model="numpy")
 def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool:
-    """Return whether some corner of TRIANGLE moves so far that it can be seen."""
+    """Return whether a corner of a triangle moves visibly."""
     for corner in triangle:
         for axis in range(2):
             if abs(target[corner, axis] - source[corner, axis]) > STAYS:
@@ -47,7 +47,7 @@ def _moves(source: np.ndarray, target: np.ndarray, triangle: np.ndarray) -> bool
 
 @compiled
 def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of what triangles move from or to; the right left of the left if none does."""
+    """Return the bounds (left, top, right, bottom) of all movement; right is less than left if nothing moves."""
     left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
     for t in range(len(triangles)):
         if _moves(source, target, triangles[t]):
@@ -60,8 +60,8 @@ def _reach(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> tup
 
 @numba.njit(nogil=True, error_model="numpy", fastmath=True)
 def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
-    """Return what PLANE, as ``_padded`` returns it, shows at X, Y (fixed-point px) inside of it."""
-    # masks tell the compiler that no index is negative; to count some of them from the end costs a third of the time
+    """Return the value of a padded plane at a position (fixed-point pixels) inside it."""
+    # the masks tell the compiler that no index is negative; support for negative ones costs a third of the time
     left, across = (x >> POINT) & 0xFFFF, _WEIGHTS[(x >> (POINT - PHASE)) & LAST_PHASE]
     top, down = (y >> POINT) & 0xFFFF, _WEIGHTS[(y >> (POINT - PHASE)) & LAST_PHASE]
     value = np.float32(0.5)
@@ -75,13 +75,13 @@ def _sample(plane: np.ndarray, x: int, y: int) -> np.uint8:
 
 @numba.njit(nogil=True, error_model="numpy", fastmath=True)
 def _fixed(place: float) -> int:
-    """Return PLACE, not negative, as a fixed-point number, rounded to the nearest phase."""
+    """Return a position, not negative, as a fixed-point number, rounded to the nearest phase."""
     return int((place + 0.5 / (1 << PHASE)) * (1 << POINT))
 
 
 @numba.njit(nogil=True, error_model="numpy", fastmath=True)
 def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_y: int, inside: bool) -> None:
-    """Fill ROW with what PLANE shows at X, Y and on, in steps (fixed-point px); what is not INSIDE shows its edge."""
+    """Fill a row with a plane's values from a position on, in steps (fixed-point pixels); outside, the edge repeats."""
     right, bottom = (plane.shape[1] - 4) << POINT, (plane.shape[0] - 4) << POINT
     if inside:
         for i in range(len(row)):
@@ -101,10 +101,14 @@ def _move(
     left: int,
     top: int,
 ) -> None:
-    """Draw into PLANES (Y, U, V) each triangle that moves, as BEFORE shows it at SOURCE; later ones cover earlier.
+    """Draw each triangle that moves; later ones cover earlier ones.
 
-    BEFORE: the planes' part that begins at LEFT, TOP (even px), padded; what lies outside of it is left alone. TARGET,
-    SOURCE: (n, 2) px in it, float64, lest rounding lead out of it.
+    Args:
+        target, source: (n, 2) pixels relative to `left`, `top`; float64, so that rounding does not lead outside.
+        triangles: (n, 3) indices.
+        before: Padded copy of the planes' part that begins at `left`, `top`; pixels outside it are unchanged.
+        planes: Y, U, V of the frame, changed in place.
+        left, top: Even pixels.
     """
     height, width = before[0].shape[0] - 3, before[0].shape[1] - 3
     rows, columns = slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2)
@@ -117,11 +121,11 @@ def _move(
         sax, say, sbx, sby = source[a, 0], source[a, 1], source[b, 0], source[b, 1]
         scx, scy = source[c, 0], source[c, 1]
         area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
-        if not abs(area) > 1e-6:  # or not a number
+        if not abs(area) > 1e-6:  # or NaN
             continue
         x0, x1 = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))) + 1, width)
         y0, y1 = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))) + 1, height)
-        # how the barycentric coordinates, and with them the place in the source, change from pixel to pixel
+        # change of the barycentric coordinates, and so of the position in the source, from pixel to pixel
         right_u, right_v, down_u, down_v = (by - cy) / area, (cy - ay) / area, (cx - bx) / area, (ax - cx) / area
         right_w, down_w = -right_u - right_v, -down_u - down_v
         right_x, right_y = right_u * sax + right_v * sbx + right_w * scx, right_u * say + right_v * sby + right_w * scy
@@ -180,14 +184,14 @@ def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.nda
 
 
 def _even(low: float, high: float, size: int) -> tuple[int, int]:
-    """Return the first pixel and the one after the last that samples between LOW and HIGH need, within SIZE.
+    """Return the first pixel and the one after the last that samples between two positions need, within `size`.
 
-    Both are even, so that chroma falls in step.
+    Both are even, so that chroma stays aligned.
     """
     first = min(max(int(low) // 2 * 2 - 2, 0), size - 2)
     return first, max(min(int(high) // 2 * 2 + 4, size), first + 2)
 
 
 def _padded(plane: np.ndarray) -> np.ndarray:
-    """Return a copy of PLANE as float32 with its edge repeated where samples at the edge reach to."""
+    """Return a float32 copy of a plane with its edge repeated as far as samples at the edge reach."""
     return np.asarray(cv2.copyMakeBorder(plane, 1, 2, 1, 2, cv2.BORDER_REPLICATE), np.float32)

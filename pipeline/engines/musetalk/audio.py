@@ -1,4 +1,4 @@
-"""What the network hears: hidden states of Whisper's encoder around each frame (MuseTalk 1.5)."""
+"""Sound as input of the network: hidden states of Whisper's encoder around each frame (MuseTalk 1.5)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,26 @@ import torch
 from pipeline.engines.musetalk.device import to_device
 
 RATE = 16_000
-"""Hz that Whisper hears."""
+"""Hz of Whisper's input."""
 SEGMENT_SECONDS = 30
-"""Whisper hears so much at a time."""
+"""Length of one input of Whisper."""
 STATES_PER_SECOND = 50
 BESIDE = 4
-"""States heard before a frame and after it, whatever the frame rate: it was trained at 25, on two frames each way."""
+"""States before a frame and after it, whatever the frame rate:
+
+the network was trained at 25, with two frames each way.
+"""
 WINDOW = BESIDE + 2 + BESIDE
-"""States that a frame hears: its own two are in the middle."""
+"""States of a frame; its own two are in the middle."""
 
 
 class SpeechFeatures:
-    """Listens to speech with Whisper's ENCODER; EXTRACTOR (a ``WhisperFeatureExtractor``) makes its log-mel input."""
+    """Computes features of speech.
+
+    Args:
+        encoder: Whisper's encoder.
+        extractor: A ``WhisperFeatureExtractor``, which makes its log-mel input.
+    """
 
     def __init__(self, encoder: Any, extractor: Any) -> None:
         self._encoder = encoder
@@ -33,9 +41,10 @@ class SpeechFeatures:
 
     @torch.inference_mode()
     def states(self, samples: np.ndarray, rate: int) -> torch.Tensor:
-        """Return what is heard in SAMPLES ((n,) float32 at RATE Hz): (time, 5, channels), 50 a second.
+        """Return the hidden states for samples ((n,) float32 at `rate` Hz): (time, 5, channels), 50 a second.
 
-        All depths of the encoder, its input and the output of each layer, as many moments as the sound lasts.
+        They are those of all depths of the encoder (its input and the output of each layer), for as long as the sound
+        lasts.
         """
         heard = samples if rate == RATE else soxr.resample(samples, rate, RATE, quality="HQ")
         parts = []
@@ -55,9 +64,13 @@ class SpeechFeatures:
 
 
 def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
-    """Return what the network is told of the sound in FRAMES (their numbers, at FPS): (n, WINDOW * depths, channels).
+    """Return the network's input for the sound in frames: (n, `WINDOW` * depths, channels).
 
-    Ten of STATES ((time, depths, channels), 50 a second) around each, with the encoding of their positions added.
+    Args:
+        states: (time, depths, channels), 50 a second; ten around each frame are used, with the encoding of their
+            positions added.
+        fps: Frames per second.
+        frames: Numbers of the frames.
     """
     heard = windows(states, fps, frames).flatten(1, 2)
     _, length, channels = heard.shape
@@ -65,10 +78,10 @@ def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> t
 
 
 def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
-    """Return those of STATES that each of FRAMES hears: (n, WINDOW, depths, channels); zeros lie before and after.
+    """Return the states of each frame: (n, `WINDOW`, depths, channels); zeros before the beginning and after the end.
 
-    Its own two are those in which it begins and the next one, or the two in the middle of a frame that lasts longer.
-    (As published, more or fewer lie before than after at other rates than 25 to 49: at 24 it is two more, 40 ms.)
+    A frame's own two are the one in which it begins and the next, or the two in the middle of a longer frame. (As
+    published, the numbers before and after differ at rates other than 25 to 49: at 24 by two, 40 ms.)
     """
     step = Fraction(STATES_PER_SECOND) / fps
     inside = max(0, round(step / 2 - 1))
@@ -79,7 +92,7 @@ def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch
 
 
 def positions(length: int, channels: int, device: torch.device | None = None) -> torch.Tensor:
-    """Return the sinusoidal encoding of LENGTH positions, (length, channels) float32 (Vaswani et al. 2017, 3.5)."""
+    """Return the sinusoidal encoding of positions, (length, channels) float32 (Vaswani et al. 2017, 3.5)."""
     rates = torch.exp(torch.arange(0, channels, 2, device=device) * (-math.log(10_000) / channels))
     angles = torch.arange(length, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

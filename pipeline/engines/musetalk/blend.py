@@ -1,4 +1,4 @@
-"""Puts drawn faces into frames, many at a time, on the network's device and in the video's own planes."""
+"""Blends drawn faces into frames, many at a time, on the network's device and in the video's own planes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from pipeline.video.reader import ColorTags
 
 @dataclass(frozen=True)
 class Place:
-    """Where a face goes. box: see ``face_box``; mask: (128, 128) uint8, see ``face_mask``; strength: 0..1."""
+    """Where a face goes.
+
+    Attributes:
+        box: See ``face_box``.
+        mask: (128, 128) uint8, see ``face_mask``.
+        strength: 0..1.
+    """
 
     box: Box
     mask: np.ndarray
@@ -26,9 +32,13 @@ class Place:
 
 
 class Blender:
-    """Blends pictures into frames of WIDTH x HEIGHT pixels whose colours are COLORS.
+    """Blends pictures into frames.
 
-    SIDES (pixels across and down) is the largest box that will come: all are worked on in windows of one size.
+    Args:
+        width, height: Size of the frames in pixels.
+        colors: Their colours.
+        sides: Largest box (pixels across and down); all are processed in windows of one size.
+        device: Where to compute.
     """
 
     def __init__(
@@ -43,9 +53,14 @@ class Blender:
 
     @torch.inference_mode()
     def blend(self, pictures: torch.Tensor, frames: Sequence[Frame], places: Sequence[Place]) -> Callable[[], None]:
-        """Blend PICTURES ((n, 3, h, w) float32 RGB in 0..1) into FRAMES at PLACES.
+        """Blend pictures into frames.
 
-        The device works on it while others do something else: FRAMES are changed once the returned function was called.
+        The device works asynchronously: the frames change when you call the returned function.
+
+        Args:
+            pictures: (n, 3, h, w) float32 RGB in 0..1.
+            frames: The frames.
+            places: Where each picture goes.
         """
         corners = [self._corner(place.box) for place in places]
         windows = [self._planes(frame, corner) for frame, corner in zip(frames, corners, strict=True)]
@@ -73,7 +88,7 @@ class Blender:
         return finish
 
     def _corner(self, box: Box) -> tuple[int, int]:
-        """Return x and y, even, of a window that holds BOX."""
+        """Return the even corner (x, y) of a window around a box."""
         x, y = (
             min(start // 2 * 2, limit - side)
             for start, limit, side in zip(box[:2], self._limits, self._size, strict=True)
@@ -81,7 +96,7 @@ class Blender:
         return x, y
 
     def _planes(self, frame: Frame, corner: tuple[int, int]) -> list[np.ndarray]:
-        """Return the window of FRAME at CORNER in Y, U and V, as views."""
+        """Return a window of a frame in Y, U and V, as views."""
         (x, y), (across, down) = corner, self._size
         return [
             plane[y // step : (y + down) // step, x // step : (x + across) // step]
@@ -89,10 +104,10 @@ class Blender:
         ]
 
     def _grids(self, boxes: torch.Tensor, corner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return for every pixel of each window its place in the box, (n, h, w, 2) in -1..1, and whether it is in it.
+        """Return every window pixel's position in the box, (n, h, w, 2) in -1..1, and whether it is inside.
 
-        BOXES (n, 4) and the windows' CORNER (n, 2) are in pixels of the frame. Pixels are areas: the middle of the
-        box's first pixel is half a pixel from its edge.
+        Boxes (n, 4) and corners (n, 2) are in pixels of the frame. Pixels are areas: the middle of the box's first
+        pixel is half a pixel from its edge.
         """
         axes = []
         for axis in (0, 1):
@@ -104,10 +119,10 @@ class Blender:
 
 
 def _halved(planes: torch.Tensor) -> torch.Tensor:
-    """Return PLANES (n, h, w) at half the size, each place the mean of four, as (n, h / 2 * w / 2)."""
+    """Return planes (n, h, w) at half the size, each pixel the mean of four, as (n, h / 2 * w / 2)."""
     return functional.avg_pool2d(planes[:, None], 2).flatten(1)
 
 
 def _packed(planes: Sequence[np.ndarray]) -> np.ndarray:
-    """Return all pixels of PLANES one after the other: one way to the device for all is quicker than three."""
+    """Return all pixels of some planes in one array: one transfer to the device is faster than three."""
     return np.concatenate([plane.ravel() for plane in planes])

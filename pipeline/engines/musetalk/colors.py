@@ -1,4 +1,4 @@
-"""Between a video's own planes and the RGB that the network sees and draws: one matrix, both ways."""
+"""Converts between a video's own planes and the network's RGB with one matrix, both ways."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pipeline.video.reader import ColorTags
 
 BT709, BT601 = 1, 6
 KNOWN_MATRICES = {BT709: (0.2126, 0.0722), 5: (0.299, 0.114), BT601: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Red's and blue's share of luma (ITU-R BT.709, BT.601 and BT.2020), by the matrix' number in H.273."""
+"""Shares of red and blue in luma (ITU-R BT.709, BT.601 and BT.2020), by the matrix's number in H.273."""
 _FULL = 2
 
 
 def matrix_of(colors: ColorTags, height: int) -> int:
-    """Return which matrix (the number that H.273 gives it) a video of HEIGHT lines with COLORS is made with.
+    """Return the matrix (its number in H.273) of a video.
 
-    Where they name none, BT.709 from 720 lines up and BT.601 below, which is what players take it for.
+    Untagged videos use BT.709 from 720 lines up and BT.601 below, like players.
     """
     return colors.space if colors.space in KNOWN_MATRICES else BT709 if height >= 720 else BT601
 
 
 def yuv_matrix(colors: ColorTags, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (3, 3) and (3,) float32 that carry RGB in 0..1 to Y, U, V in 0..255: matrix @ rgb + offset.
+    """Return (3, 3) and (3,) float32 that convert RGB in 0..1 to Y, U, V in 0..255: matrix @ rgb + offset.
 
-    By the matrix and range that COLORS name; see ``matrix_of``.
+    Matrix and range are those of `colors`; see ``matrix_of``.
     """
     red, blue = KNOWN_MATRICES[matrix_of(colors, height)]
     luma = np.array([red, 1 - red - blue, blue])
@@ -35,10 +35,10 @@ def yuv_matrix(colors: ColorTags, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rgb_of(frame: Frame, colors: ColorTags) -> np.ndarray:
-    """Return FRAME as (height, width, 3) uint8 RGB, by the matrix and range that COLORS name; see ``matrix_of``.
+    """Return a frame as (height, width, 3) uint8 RGB, with the matrix and range of `colors`; see ``matrix_of``.
 
-    The very reverse of how what was drawn is put back: FFmpeg's own conversion is quick, but a level too dark, and a
-    network that returns what it saw would leave a darker patch.
+    This is the exact inverse of the conversion back. FFmpeg's own is fast, but a level too dark: a network that
+    returned its input would leave a darker patch.
     """
     matrix, offset = yuv_matrix(colors, frame.height)
     back = np.linalg.inv(matrix.astype(np.float64)).T * 255

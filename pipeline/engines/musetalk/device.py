@@ -1,4 +1,4 @@
-"""Brings arrays to the device and back without standing still: it goes on with what it was given before.
+"""Transfers arrays to the device and back without blocking it.
 
 PyTorch's own ``tensor.to(device)`` and ``torch.tensor(..., device=...)`` wait until the device has done all its work.
 """
@@ -12,15 +12,15 @@ import torch
 
 
 def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return ARRAY on DEVICE; it gets there after what the device was given so far."""
+    """Return an array on the device; the transfer is queued after the device's current work."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
-        tensor = tensor.pin_memory()  # the card reads it by itself only from memory that stays where it is
+        tensor = tensor.pin_memory()  # the card reads directly only from pinned memory
     return tensor.to(device, non_blocking=True)
 
 
 def to_host(tensor: torch.Tensor) -> Callable[[], np.ndarray]:
-    """Send TENSOR to the host; the returned function waits until it is there, and returns it."""
+    """Start the transfer of a tensor to the host; the returned function waits for it and returns the array."""
     if tensor.device.type != "cuda":
         return tensor.numpy
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
@@ -36,6 +36,6 @@ def to_host(tensor: torch.Tensor) -> Callable[[], np.ndarray]:
 
 
 def wait(device: torch.device) -> None:
-    """Wait until DEVICE has done all that it was given."""
+    """Wait until the device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

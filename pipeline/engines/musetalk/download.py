@@ -1,8 +1,8 @@
-"""Fetches the network's weights from the Hugging Face hub: ``python -m pipeline.engines.musetalk.download``.
+"""Downloads the network's weights from the Hugging Face hub: ``python -m pipeline.engines.musetalk.download``.
 
-3.9 GB, into ``MODELS_DIR`` (by default ``models``), from ``HF_ENDPOINT`` where that names a mirror. A download that
-broke off is taken up where it stopped (the hub's own client begins again). Every file is of a fixed revision, and its
-size and SHA-256 must be the ones below, which were published with it.
+3.9 GB, into ``MODELS_DIR`` (by default ``models``), from the mirror in ``HF_ENDPOINT`` if it is set. An interrupted
+download resumes where it stopped (the hub's own client starts over). Every file has a fixed revision, and its size and
+SHA-256 must be those below, which were published with it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,20 @@ _WHISPER = "openai/whisper-tiny", "169d4a4341b33bc18d8881c4b69c2e104e1cc0af"
 HUB = "https://huggingface.co"
 _CHUNK = 1 << 20
 _PATIENCE = 30.0
-"""Seconds without a byte after which the hub counts as gone."""
+"""Seconds without a byte after which the download fails."""
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file NAME of a REPOSITORY's REVISION on the hub that belongs in FOLDER; SIZE in bytes."""
+    """A file of the hub.
+
+    Attributes:
+        folder: Where it belongs.
+        repository, revision: Where it comes from.
+        name: Its name.
+        size: Bytes.
+        sha256: Its checksum.
+    """
 
     folder: str
     repository: str
@@ -74,10 +82,17 @@ FILES = (
 
 
 def download(models: Path, files: Sequence[WeightFile] = FILES, hub: str = HUB) -> None:
-    """Fetch those of FILES into MODELS that are not there yet, from HUB; progress is shown on the terminal.
+    """Download the files that are missing, with a progress bar.
 
-    A file grows at its name + ".part" and is taken up where it stopped. Raises Unavailable when it cannot be fetched,
-    or something else came.
+    A file is written at its name + ".part" and resumed where it stopped.
+
+    Args:
+        models: Folder of the weights.
+        files: What to download.
+        hub: Address of the hub.
+
+    Raises:
+        Unavailable: A file cannot be downloaded, or differs from what was published.
     """
     for file in files:
         path = models / file.folder / file.name
@@ -106,7 +121,7 @@ def download(models: Path, files: Sequence[WeightFile] = FILES, hub: str = HUB) 
 
 
 def fault(path: Path, file: WeightFile) -> str | None:
-    """Return what is wrong with the file at PATH, which should be FILE; None where nothing is."""
+    """Return what is wrong with a downloaded file; None if it is correct."""
     if not path.is_file():
         return "missing"
     size = path.stat().st_size
@@ -120,7 +135,11 @@ def fault(path: Path, file: WeightFile) -> str | None:
 
 
 def _fetch(file: WeightFile, part: Path, hub: str) -> None:
-    """Append to PART what it lacks of FILE. Raises OSError and HTTPException."""
+    """Append to `part` what is missing of a file.
+
+    Raises:
+        OSError, HTTPException: The download fails.
+    """
     from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
 
     have = part.stat().st_size if part.is_file() else 0
@@ -143,7 +162,7 @@ def _fetch(file: WeightFile, part: Path, hub: str) -> None:
 
 
 def main() -> int:
-    """Fetch everything; return the exit status."""
+    """Download everything; return the exit status."""
     models = Settings.from_environment().models_dir
     try:
         download(models, hub=os.environ.get("HF_ENDPOINT", HUB).rstrip("/"))

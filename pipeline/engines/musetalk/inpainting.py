@@ -16,14 +16,18 @@ from pipeline.engines.musetalk.mask import face_mask
 from pipeline.video.reader import ClipReader
 
 _BATCH = 4
-"""Faces encoded at a time."""
+"""Faces that are encoded at a time."""
 
 
 def inpainting_of(avatar: Avatar, vae: Any, progress: Callable[[float], object] = lambda share: None) -> Inpainting:
-    """Return what the network needs of AVATAR's frames, encoded with VAE (an ``AutoencoderKL``).
+    """Return the network's input for the frames of an avatar.
 
-    Frames without a usable face get an empty box: they keep their place, and pass unchanged. PROGRESS is told how far
-    the work is (0..1), and may raise to stop it.
+    Frames without a usable face get an empty box: they keep their place, and stay unchanged.
+
+    Args:
+        avatar: The person.
+        vae: An ``AutoencoderKL``.
+        progress: Called with the share that is done (0..1); may raise to stop the work.
     """
     count = len(avatar.landmarks)
     boxes = np.zeros((count, 4), np.int32)
@@ -53,5 +57,5 @@ def inpainting_of(avatar: Avatar, vae: Any, progress: Callable[[float], object] 
 
 
 def usable_box(avatar: Avatar, number: int) -> Box | None:
-    """Return the box of the face in frame NUMBER of AVATAR's clip; None where that face is not usable."""
+    """Return the box of the face in a frame of the clip; None if the face is not usable."""
     return face_box(avatar.landmarks[number], avatar.width, avatar.height) if avatar.usable[number] else None

@@ -1,4 +1,4 @@
-"""What the network is shown of a face: two latents, one with the lower half hidden, one whole (MuseTalk 1.5)."""
+"""A face as input of the network: two latents, one with the lower half hidden, one whole (MuseTalk 1.5)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import numpy as np
 import torch
 
 SEED = 1
-"""Of the noise that the posterior is sampled with. The same for every frame: other noise would flicker."""
+"""Seed of the noise that samples the posterior. The same for every frame: other noise would flicker."""
 
 
 def pixels_of(crops: np.ndarray, hidden: bool) -> torch.Tensor:
-    """Return CROPS ((n, 256, 256, 3) uint8 RGB) as (n, 3, 256, 256) float32 in -1..1, the lower half HIDDEN or not.
+    """Return crops ((n, 256, 256, 3) uint8 RGB) as (n, 3, 256, 256) float32 in -1..1.
 
-    Hidden pixels are black before they are scaled, so -1 after. Contiguous: with channels last, PyTorch's encoder
-    rounds a hundred times as coarsely on a CPU.
+    Contiguous: with channels last, PyTorch's encoder rounds a hundred times as coarsely on a CPU.
+
+    Args:
+        crops: The faces.
+        hidden: Whether the lower half is hidden: black before scaling, so -1 after.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).float() / 255
     if hidden:
@@ -25,9 +28,9 @@ def pixels_of(crops: np.ndarray, hidden: bool) -> torch.Tensor:
 
 @torch.inference_mode()
 def face_latents(vae: Any, crops: np.ndarray) -> torch.Tensor:
-    """Return the latents of CROPS ((n, 256, 256, 3) uint8 RGB), (n, 8, 32, 32) on VAE's device: hidden, then whole.
+    """Return the latents of crops ((n, 256, 256, 3) uint8 RGB), (n, 8, 32, 32) on the VAE's device: hidden, then whole.
 
-    Each is a sample of the posterior of VAE (an ``AutoencoderKL``) times its scaling factor.
+    Each is a sample of the posterior of the VAE (an ``AutoencoderKL``) times its scaling factor.
     """
     halves = []
     for hidden in (True, False):

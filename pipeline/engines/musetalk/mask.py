@@ -1,7 +1,7 @@
-"""Where the drawn face replaces the filmed one: the lower face, with a soft edge, frame by frame.
+"""Where the drawn face replaces the filmed one: the lower face, with a soft edge, in each frame.
 
-The method as published finds this area in every frame with a face-parsing network. Here it follows the face points, so
-that there is nothing more to download, and its edge does not tremble with what such a network takes for skin.
+The published method finds this area in every frame with a face-parsing network. Here it follows the face points:
+nothing more to download, and the edge does not tremble with what such a network takes for skin.
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ from pipeline.engines.musetalk.crop import Box
 from pipeline.face.basis import OVAL
 
 _NOSE = (6, 122, 351, 129, 358, 102, 331, 48, 278, 64, 294, 98, 327, 97, 326, 2)
-"""Face points around the nose, which stays as it was filmed: speech does not move it, and drawn anew it flickers."""
+"""Face points around the nose, which stays as it was filmed: speech does not move it, and redrawn it flickers."""
 _CHEEKS = 0.235
-"""Distance from the middle of the box, in its longer sides, from which the cheeks begin."""
+"""Distance from the middle of the box at which the cheeks begin, relative to its longer side."""
 _OUTER = 0.07
-"""How much of each cheek's outer edge stays as it was filmed, in the box's longer sides."""
+"""How much of each cheek's outer edge stays as it was filmed, relative to the box's longer side."""
 _AROUND = 1.5
-"""Size of the picture that the edge's softness is measured by, in boxes."""
+"""Size, in boxes, of the picture that defines the softness of the edge."""
 _SOFT = 0.1
-"""Size of the blur's kernel in such pictures."""
+"""Size of the blur's kernel relative to that picture."""
 _INSET = 1.5
-"""Standard deviations of the blur that the mask stays away from the box's edge: nothing of it is cut off."""
+"""Standard deviations of the blur between mask and edge of the box, so that nothing of it is cut off."""
 
 
 def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
-    """Return how much of each place in BOX is to be replaced, (128, 128) uint8: 0 nothing, 255 all.
+    """Return how much of each place in a box is replaced, (128, 128) uint8: 0 nothing, 255 all.
 
-    POINTS ((478, 3) pixels) is the face. It is the face's lower half, from the nose bridge down, without the nose and
-    the outer cheeks, as in the published method; its jaw is lengthened to the box's lower edge, since it will open. The
-    upper half of the box stays as it is but for the blur.
+    As in the published method, this is the lower half of the face, from the nose bridge down, without the nose and the
+    outer cheeks. Its jaw is lengthened to the box's lower edge, since it will open. The upper half of the box stays
+    unchanged but for the blur.
+
+    Args:
+        points: (478, 3) pixels.
+        box: See ``face_box``.
     """
     left, top, right, bottom = box
     size = np.array([right - left, bottom - top])
@@ -59,5 +63,5 @@ def face_mask(points: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _fill(mask: np.ndarray, points: np.ndarray, value: int) -> None:
-    """Write VALUE into MASK inside the hull of POINTS (n, 2)."""
+    """Write `value` into a mask inside the hull of points (n, 2)."""
     cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), value)

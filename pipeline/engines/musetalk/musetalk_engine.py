@@ -29,10 +29,13 @@ _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
 
 class MuseTalkEngine:
-    """Lipsync by MuseTalk 1.5 with the weights in the folder MODELS, on every CUDA device, or else on the CPU.
+    """Lipsync by MuseTalk 1.5, on every CUDA device, or else on the CPU.
 
-    Models are loaded at the first use, one copy per device; as many renders as there are devices go on at a time.
-    With COMPILES torch.compile is tried, too, when they are.
+    The models are loaded on first use, one copy per device; there are as many renders at a time as devices.
+
+    Args:
+        models: Folder of the weights.
+        compiles: Whether to try torch.compile when the models are loaded.
     """
 
     name = "musetalk"
@@ -47,27 +50,31 @@ class MuseTalkEngine:
 
     @property
     def concurrency(self) -> int:
-        """How many renders go on at a time: one per card, where there are weights for them."""
+        """How many renders run at a time: one per card if there are weights."""
         try:
             self.check()
         except Unavailable:
             return 1
-        return max(1, devices()) if cards() > 1 else 1  # of one card torch, which takes seconds, need not be asked
+        return max(1, devices()) if cards() > 1 else 1  # one card needs no torch, which takes seconds to import
 
     @property
     def draws_on_gpu(self) -> bool:
-        """Whether torch sees a card; else the CPU draws."""
+        """Whether torch sees a card; otherwise the CPU draws."""
         return on_gpu()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What came of each attempt to be faster, once the models are loaded; with several devices, on each."""
+        """Results of the attempts to be faster, once the models are loaded; with several devices, of each."""
         if len(self._workers) < 2:
             return self._workers[0].notes if self._workers else ()
         return tuple(f"{worker.device}: {note}" for worker in self._workers for note in worker.notes)
 
     def check(self) -> None:
-        """Raise Unavailable, saying what to do, when libraries or weights are missing or broken; cheap."""
+        """Check that libraries and weights are there and not broken; cheap.
+
+        Raises:
+            Unavailable: They are not; the message says what to do.
+        """
         if self._workers:
             return
         missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
@@ -84,9 +91,10 @@ class MuseTalkEngine:
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Generator[Frame, None, None]:
-        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``.
+        """Yield the avatar's frames with the mouths of the stretches; see ``LipsyncEngine.render``.
 
-        Raises Unavailable.
+        Raises:
+            Unavailable: Libraries or weights are missing, or the card's memory is full.
         """
         self._load()
         with self._worker(cancel) as worker, _memory_told():
@@ -119,7 +127,7 @@ class MuseTalkEngine:
 
     @contextmanager
     def _worker(self, cancel: CancelToken) -> Iterator[Worker]:
-        """Give a worker that nobody else uses while the block lasts."""
+        """Give a worker for exclusive use while the block lasts."""
         while True:
             try:
                 worker = self._idle.get(timeout=0.1)
@@ -142,9 +150,9 @@ def cards() -> int:
 
 
 def devices() -> int:
-    """Return how many of the cards torch can use: CUDA_VISIBLE_DEVICES may hide some. Nothing is loaded onto them.
+    """Return how many cards torch can use: CUDA_VISIBLE_DEVICES may hide some. Nothing is loaded onto them.
 
-    torch is imported only where there are any.
+    torch is imported only if there are any.
     """
     if not cards():
         return 0
@@ -154,13 +162,13 @@ def devices() -> int:
 
 
 def on_gpu() -> bool:
-    """Whether torch can use a CUDA device."""
+    """Return whether torch can use a CUDA device."""
     return devices() > 0
 
 
 @contextmanager
 def _memory_told() -> Iterator[None]:
-    """Turn what torch raises where a card is full into Unavailable, which says what to do."""
+    """Turn torch's error for a full card into Unavailable, whose message says what to do."""
     import torch
 
     try:

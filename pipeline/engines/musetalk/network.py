@@ -1,4 +1,4 @@
-"""The network itself: from latents of a face and features of the sound to a picture of the face saying it."""
+"""The network: from latents of a face and features of the sound to a picture of the face that speaks it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 
 @dataclass(frozen=True)
 class Network:
-    """UNet (``UNet2DConditionModel``) and VAE (``AutoencoderKL``) on one device, each in a number format of its own."""
+    """UNet (``UNet2DConditionModel``) and VAE (``AutoencoderKL``) on one device, each in its own number format."""
 
     unet: Any
     vae: Any
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Where the network runs."""
         device: torch.device = self.unet.device
         return device
 
     @torch.inference_mode()
     def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Return pictures, (n, 3, 256, 256) float32 RGB in 0..1, for LATENTS (n, 8, 32, 32) and FEATURES (n, 50, 384).
+        """Return pictures, (n, 3, 256, 256) float32 RGB in 0..1, for latents (n, 8, 32, 32) and features (n, 50, 384).
 
         One step of the UNet at time 0, no diffusion; then the decoder.
         """

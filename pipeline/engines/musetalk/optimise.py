@@ -1,7 +1,7 @@
-"""Makes the network fast, step by step, and takes no step that changes what it draws.
+"""Makes the network fast, step by step, without changing what it draws.
 
-A reduced-precision VAE has been seen to answer with plain grey. So each step is tried on random input when the network
-is loaded, and kept only where what it draws stays near what the plain network draws.
+A reduced-precision VAE may return plain grey. So each step is tried on random input when the network is loaded, and
+kept only if its pictures stay close to those of the plain network.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from pipeline.engines.musetalk.network import Network
 logger = logging.getLogger(__name__)
 
 TOLERANCE = 0.01
-"""Mean error, of pictures in 0..1, up to which a step is accepted."""
+"""Highest mean error, of pictures in 0..1, at which a step is accepted."""
 BATCHES = (2, 4, 8)
-"""Frames that are drawn at a time; fewer are padded. The first batch of a video is the smallest: it starts soon."""
+"""Frames that are drawn at a time;
+
+fewer are padded. The first batch of a video is the smallest, so that it starts soon.
+"""
 ROUNDS = 3
-"""Batches that alternatives are timed over."""
+"""Batches over which alternatives are timed."""
 _DEPTHS = 5
 """Hidden states of whisper-tiny per moment: its input and its four layers."""
 
 
 class Drawer(Protocol):
-    """What draws; see ``Network.draw``."""
+    """An object that draws; see ``Network.draw``."""
 
     def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Return pictures for latents and features."""
@@ -40,9 +43,12 @@ class Drawer(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A way to be faster. apply: returns what draws, which may be the network it was given, changed.
+    """A way to be faster.
 
-    undo: puts that network back as it was before; without it the network has to be made anew.
+    Attributes:
+        name: For the notes.
+        apply: Returns an object that draws, which may be the given network, changed.
+        undo: Restores that network; without it the network is made again.
     """
 
     name: str
@@ -51,13 +57,13 @@ class Step:
 
 
 class Quickest(tuple[Step, ...]):
-    """Alternatives of which the quickest is taken, not the first that is accepted; none where none is quicker."""
+    """Alternatives of which the fastest is used, not the first that is accepted; none if none is faster."""
 
 
 def _in_format(number_format: torch.dtype) -> Callable[[Network], Drawer]:
     def apply(network: Network) -> Drawer:
         for model in (network.unet, network.vae):
-            torch.nn.Module.to(model, number_format)  # the models' own warns of layers that it does not have
+            torch.nn.Module.to(model, number_format)  # the models' own method warns about layers that they lack
         return network
 
     return apply
@@ -73,10 +79,10 @@ def _in_layout(layout: torch.memory_format) -> Callable[[Network], Drawer]:
 
 
 def fused(network: Network, backend: str = "inductor") -> Network:
-    """Return NETWORK translated by torch.compile with BACKEND, once for every size of BATCHES.
+    """Compile a network with torch.compile, once for every size in `BATCHES`.
 
-    Its mode "reduce-overhead" has CUDA graphs of its own, which break when another thread than the first one draws
-    (github.com/pytorch/pytorch/issues/123177): here every video has its thread. So ``Graphs`` are laid around it.
+    Its mode "reduce-overhead" has its own CUDA graphs, which break when another thread than the first one draws
+    (github.com/pytorch/pytorch/issues/123177); here every video has its thread. So ``Graphs`` wraps the result.
     """
     for model in (network.unet, network.vae.decoder):
         model.compile(dynamic=False, backend=backend)
@@ -84,18 +90,18 @@ def fused(network: Network, backend: str = "inductor") -> Network:
 
 
 class Graphs:
-    """NETWORK as CUDA graphs, one per batch of SIZES: the device is told once what to do, not for every kernel."""
+    """A network as CUDA graphs, one per batch size: one launch for all kernels instead of one each."""
 
     def __init__(self, network: Network, sizes: Sequence[int] = BATCHES) -> None:
         self._graphs = {}
         pool = None
         with torch.cuda.device(network.device), torch.inference_mode():
-            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch's own for this is of one device only
-            for size in sorted(sizes, reverse=True):  # the others find room in the memory of the largest
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # PyTorch's default for this is on one device only
+            for size in sorted(sizes, reverse=True):  # the others fit into the memory of the largest
                 latents, features = random_input(network, size)
                 side.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(side):
-                    for _ in range(3):  # libraries choose their ways and reserve memory
+                    for _ in range(3):  # libraries choose algorithms and reserve memory
                         network.draw(latents, features)
                 torch.cuda.current_stream().wait_stream(side)
                 graph = torch.cuda.CUDAGraph()
@@ -106,7 +112,7 @@ class Graphs:
 
     @torch.inference_mode()
     def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Return pictures as the network does, for as many rows as one of the sizes."""
+        """Return pictures as the network does; the number of rows must be one of the sizes."""
         graph, given, heard, pictures = self._graphs[len(latents)]
         given.copy_(latents, non_blocking=True)
         heard.copy_(features, non_blocking=True)
@@ -117,18 +123,24 @@ class Graphs:
 HALF = Step("float16", _in_format(torch.float16))
 BFLOAT = Step("bfloat16", _in_format(torch.bfloat16))
 CHANNELS_LAST = Step("channels last", _in_layout(torch.channels_last), _in_layout(torch.contiguous_format))
-"""Layers of convolution want it, group norms do not (github.com/pytorch/pytorch/issues/111824): it may be slower."""
+"""Convolutions prefer it, group norms do not (github.com/pytorch/pytorch/issues/111824): it may be slower."""
 GRAPHS = Step("CUDA graphs", Graphs, undo=lambda network: network)
 COMPILED = Step("torch.compile in CUDA graphs", lambda network: Graphs(fused(network)))
 STEPS: tuple[tuple[Step, ...], ...] = ((HALF, BFLOAT), Quickest((CHANNELS_LAST,)), (GRAPHS,))
-"""What is tried on a GPU, in order; of the alternatives in brackets the first that is accepted."""
+"""Steps for a GPU, in order; of the alternatives in brackets the first that is accepted is used."""
 STEPS_WITH_COMPILED: tuple[tuple[Step, ...], ...] = (*STEPS[:-1], Quickest((GRAPHS, COMPILED)))
-"""With what takes minutes to try: networks of this size are translated for as long."""
+"""The same with torch.compile, which takes minutes for networks of this size."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The fastest network that draws the same. notes: for every step that was tried, what came of it, in English."""
+    """The fastest network that draws the same.
+
+    Attributes:
+        network: The network.
+        drawer: The object that draws.
+        notes: The result of every step, in English.
+    """
 
     network: Network
     drawer: Drawer
@@ -145,7 +157,7 @@ class Accepted:
 
 
 class _Trial:
-    """The network that MAKE makes, with the steps that were taken so far."""
+    """The network that `make` makes, with the steps that were accepted so far."""
 
     def __init__(self, make: Callable[[], Network]) -> None:
         self._make = make
@@ -156,13 +168,13 @@ class _Trial:
         self._before: Drawer = self.network
 
     def try_out(self, step: Step) -> None:
-        """Take STEP for now, in place of the one that was tried before."""
+        """Apply a step, in place of the one that was tried before."""
         self._undo()
         self._tried = step
         self.drawer = step.apply(self.network)
 
     def take(self, step: Step | None) -> None:
-        """Take STEP, or none, in place of the one that was tried last."""
+        """Accept a step, or none, in place of the one that was tried last."""
         if step is not self._tried:
             self._undo()
             if step is not None:
@@ -177,8 +189,8 @@ class _Trial:
         if self._tried.undo is not None:
             self._tried.undo(self.network)
             self.drawer = self._before
-        else:  # it may have rounded the weights
-            del self.network, self.drawer, self._before  # before others take their memory
+        else:  # the step may have rounded the weights
+            del self.network, self.drawer, self._before  # free their memory first
             self.network = self.drawer = self._make()
             for step in self._taken:
                 self.drawer = step.apply(self.network)
@@ -187,9 +199,13 @@ class _Trial:
 
 
 def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Accepted:
-    """Return the network that MAKE makes, made faster by those of STEPS that change nothing.
+    """Return the network with those steps that keep its pictures.
 
-    Without STEPS nothing is drawn: on a CPU, to which none applies, that would take a minute.
+    Without steps nothing is drawn: on a CPU, which no step is for, that would take a minute.
+
+    Args:
+        make: Makes the network.
+        steps: Alternatives in order.
     """
     trial = _Trial(make)
     if not steps:
@@ -198,7 +214,7 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
     pairs = zip(*(torch.split(rows, BATCHES[0]) for rows in sample), strict=True)  # all at once would fill a small card
     torch.backends.cudnn.benchmark = False
     plain = torch.cat([trial.network.draw(*pair) for pair in pairs])
-    torch.backends.cudnn.benchmark = True  # batches are of few sizes: the quickest way is looked for once
+    torch.backends.cudnn.benchmark = True  # few batch sizes: each is benchmarked once
     notes: list[str] = []
     for alternatives in steps:
         said: dict[Step, str] = {}
@@ -213,7 +229,7 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
                 said[step] = f"mean error {error:.4f}"
             except (RuntimeError, ValueError, NotImplementedError) as failure:
                 error = float("inf")
-                said[step] = _told(failure)  # kept itself, it would keep all that was in memory when it was raised
+                said[step] = _told(failure)  # not the error itself: it refers to all memory in use when it was raised
             if error <= TOLERANCE:
                 times[step] = _seconds(trial.drawer, sample) if timed else 0.0
                 if not timed:
@@ -232,7 +248,7 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
 
 
 def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return latents and features of SIZE frames, the same at every call, on the device of NETWORK."""
+    """Return latents and features of `size` frames, the same at every call, on the network's device."""
     generator = torch.Generator().manual_seed(0)
     unet = network.unet.config
     latents = torch.randn(size, unet.in_channels, 32, 32, generator=generator)
@@ -241,12 +257,12 @@ def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _told(failure: Exception) -> str:
-    met = getattr(failure, "inner_exception", failure)  # torch.compile wraps what it met
+    met = getattr(failure, "inner_exception", failure)  # torch.compile wraps the error
     return f"{type(met).__name__}: {met}".splitlines()[0]
 
 
 def _seconds(drawer: Drawer, sample: tuple[torch.Tensor, torch.Tensor]) -> float:
-    """Return how long DRAWER takes to draw SAMPLE, once it is warm."""
+    """Return how long drawing the sample takes, after a warm-up."""
     latents, features = sample
     drawer.draw(latents, features)
     wait(latents.device)

@@ -1,4 +1,4 @@
-"""Which frames the network draws, and how strongly what it drew shows."""
+"""Plans which frames the network draws, and how strongly its pictures show."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import numpy as np
 from scipy.ndimage import binary_closing, uniform_filter1d
 
 PAUSE_SECONDS = 0.1
-"""A mouth at rest for less than this is part of speech (lips that meet); longer, it is silence."""
+"""A mouth that rests for a shorter time is part of speech (lips that meet); a longer rest is silence."""
 FADE_SECONDS = 0.12
-"""Time over which the drawn mouth gives way to the filmed one, before silence and after."""
+"""Seconds over which the drawn mouth fades into the filmed one, before silence and after."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a stretch of frames comes about.
+    """How the frames of a stretch are made.
 
-    strength: (frames,) 0..1, how much of the drawn face shows, 0 in silence; solved: (n,) the frames that the network
-    draws; before, after: (frames,) which of those (positions in solved) a frame lies between; share: (frames,) 0..1 of
-    the later one.
+    Attributes:
+        strength: (frames,) 0..1, opacity of the drawn face, 0 in silence.
+        solved: (n,) the frames that the network draws.
+        before, after: (frames,) the solved frames (indices into `solved`) on either side of a frame.
+        share: (frames,) 0..1, weight of the later one.
     """
 
     strength: np.ndarray
@@ -30,10 +32,15 @@ class Plan:
 
 
 def plan(mouth: np.ndarray, faces: np.ndarray, fps: float, frame_skip: int = 1) -> Plan:
-    """Return the plan for frames whose mouths are MOUTH ((frames, units), all 0: at rest), FPS a second.
+    """Return the plan for a stretch.
 
-    FACES ((frames,) 0..1) tells how much a frame may change, 0 where no face is seen. In every run of frames that are
-    drawn, the first, every FRAME_SKIP-th and the last are solved.
+    In every run of drawn frames, the first, every n-th and the last are solved.
+
+    Args:
+        mouth: (frames, units), all 0 at rest.
+        faces: (frames,) 0..1, how much a frame may change; 0 without a face.
+        fps: Frames per second.
+        frame_skip: The n above.
     """
     strength = _speaking(mouth, fps) * faces
     drawn = np.flatnonzero(strength)
@@ -49,7 +56,7 @@ def plan(mouth: np.ndarray, faces: np.ndarray, fps: float, frame_skip: int = 1) 
 
 
 def _speaking(mouth: np.ndarray, fps: float) -> np.ndarray:
-    """Return (frames,) float32: 0 where the mouth rests, 1 where it speaks, rising and falling within speech."""
+    """Return (frames,) float32: 0 where the mouth rests, 1 where it speaks, with ramps within speech."""
     moves = np.asarray(mouth.any(axis=1))
     pause = max(1, round(PAUSE_SECONDS * fps))
     moves |= binary_closing(np.pad(moves, pause), np.ones(pause))[pause : len(moves) + pause]

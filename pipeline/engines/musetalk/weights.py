@@ -1,7 +1,7 @@
-"""The network's weights on disk: which files there are, whether they are whole, and how they become models.
+"""The network's weights on disk: finds and checks the files, and loads them into models.
 
-Folders are laid out as the original's are (``musetalkV15``, ``sd-vae``, ``whisper`` under ``MODELS_DIR``), so a copy of
-those serves. safetensors are preferred; a ``.pth`` or ``.bin`` is a pickle, and only its tensors are read.
+Folders are laid out like the original's (``musetalkV15``, ``sd-vae``, ``whisper`` in ``MODELS_DIR``), so that you can
+use a copy of those. safetensors are preferred; a ``.pth`` or ``.bin`` is a pickle, of which only tensors are read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ DOWNLOAD = "python -m pipeline.engines.musetalk.download"
 
 @dataclass(frozen=True)
 class Part:
-    """One model. folders: where it may lie, weights: what its file may be called, the preferred ones first."""
+    """One model.
+
+    Attributes:
+        folders: Possible folders, preferred ones first.
+        config: Name of its configuration.
+        weights: Possible names of its weights, preferred ones first.
+    """
 
     folders: tuple[str, ...]
     config: str
@@ -35,15 +41,16 @@ VAE = Part(
 )
 WHISPER = Part(("whisper", "whisper-tiny"), "config.json", ("model.safetensors", "pytorch_model.bin"))
 EXTRACTOR = "preprocessor_config.json"
-"""Beside Whisper's weights: how its log-mel input is made."""
+"""The configuration of Whisper's log-mel input, beside its weights."""
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-"""What the parts of attention were called in diffusers when the VAE was published, and what they are called now."""
+"""Names of the parts of attention in diffusers when the VAE was published, and their current names."""
 
 
 def check_weights(models: Path) -> None:
-    """Raise Unavailable, naming the file and what to do, unless all weights under MODELS are there and whole.
+    """Check that all weights are there and complete; cheap, since only the ends of files are read.
 
-    Cheap: ends of files are looked at, nothing is read.
+    Raises:
+        Unavailable: A file is missing or truncated; the message names it and says what to do.
     """
     for part in (UNET, VAE, WHISPER):
         config, weights = _files(models, part)
@@ -54,13 +61,17 @@ def check_weights(models: Path) -> None:
 
 
 def stamp(models: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return what changes when any of the weights under MODELS does: names, sizes and times of change."""
+    """Return a value that changes with any of the weights: names, sizes and modification times."""
     files = [path for part in (UNET, VAE, WHISPER) for folder in part.folders for path in (models / folder).glob("*")]
     return tuple(sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
 def load_unet(models: Path) -> Any:
-    """Return the ``UNet2DConditionModel`` under MODELS, on the CPU, float32. Raises Unavailable."""
+    """Return the ``UNet2DConditionModel`` of a folder, on the CPU, float32.
+
+    Raises:
+        Unavailable: It cannot be loaded.
+    """
     from diffusers import UNet2DConditionModel
 
     config, weights = _files(models, UNET)
@@ -68,7 +79,11 @@ def load_unet(models: Path) -> Any:
 
 
 def load_vae(models: Path) -> Any:
-    """Return the ``AutoencoderKL`` under MODELS, on the CPU, float32. Raises Unavailable."""
+    """Return the ``AutoencoderKL`` of a folder, on the CPU, float32.
+
+    Raises:
+        Unavailable: It cannot be loaded.
+    """
     from diffusers import AutoencoderKL
 
     config, weights = _files(models, VAE)
@@ -77,7 +92,11 @@ def load_vae(models: Path) -> Any:
 
 
 def load_whisper(models: Path) -> tuple[Any, Any]:
-    """Return Whisper's encoder under MODELS, on the CPU, float32, and its feature extractor. Raises Unavailable."""
+    """Return Whisper's encoder of a folder, on the CPU, float32, and its feature extractor.
+
+    Raises:
+        Unavailable: They cannot be loaded.
+    """
     from transformers import WhisperConfig, WhisperFeatureExtractor
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -92,7 +111,11 @@ def load_whisper(models: Path) -> tuple[Any, Any]:
 
 
 def _files(models: Path, part: Part) -> tuple[Path, Path]:
-    """Return where the configuration and the weights of PART are. Raises Unavailable naming the one that is missing."""
+    """Return the paths of a model's configuration and weights.
+
+    Raises:
+        Unavailable: One is missing; the message names it.
+    """
     folder = next((models / name for name in part.folders if (models / name).is_dir()), models / part.folders[0])
     weights = next((folder / name for name in part.weights if (folder / name).is_file()), folder / part.weights[-1])
     for path in (folder / part.config, weights):
@@ -114,7 +137,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _whole(path: Path) -> bool:
-    """Whether the file at PATH has its end: safetensors say how long they are, a ``.pth`` is a zip archive."""
+    """Return whether a file is complete: safetensors declare their length, a ``.pth`` is a zip archive."""
     if path.suffix != ".safetensors":
         return zipfile.is_zipfile(path)
     size = path.stat().st_size
@@ -138,7 +161,7 @@ def _tensors(path: Path) -> dict[str, Any]:
             tensors = load_file(path)
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken file makes of the reader
+    except Exception as error:  # a broken file can raise anything
         raise _unusable(path, "읽을 수 없습니다", "cannot be read") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise _unusable(path, "가중치 파일이 아닙니다", "does not hold weights")
@@ -146,13 +169,14 @@ def _tensors(path: Path) -> dict[str, Any]:
 
 
 def _fill(make: Callable[[dict[str, Any]], Any], config: Path, tensors: dict[str, Any], weights: Path) -> Any:
-    """Return the model that MAKE makes of the file CONFIG, with TENSORS, those of the file WEIGHTS, in it.
+    """Return the model of a configuration, filled with tensors.
 
-    Raises Unavailable where they do not fit.
+    Raises:
+        Unavailable: They do not fit.
     """
     import torch
 
-    with torch.device("meta"):  # random weights, made only to be overwritten, would take half a minute
+    with torch.device("meta"):  # skips random weights, which would take half a minute
         model = make(_read_json(config))
     try:
         model.load_state_dict(tensors, strict=True, assign=True)

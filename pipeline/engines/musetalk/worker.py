@@ -1,4 +1,4 @@
-"""One device at work: listens to stretches of speech, draws the mouth for them and puts it into the frames."""
+"""One device at work: computes features of speech, draws the mouth and blends it into the frames."""
 
 from __future__ import annotations
 
@@ -36,19 +36,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 KEPT = 6
-"""Clips whose latents are kept that were not in their pack."""
+"""Clips whose latents are cached if their pack has none."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """Makes the models on a device, anew at every call. features: listens; network: draws, float32."""
+    """Makes the models on a device, new at every call.
+
+    Attributes:
+        features: Makes the model that reads speech.
+        network: Makes the network that draws, float32.
+    """
 
     features: Callable[[torch.device], SpeechFeatures]
     network: Callable[[torch.device], Network]
 
 
 def models_in(folder: Path) -> Models:
-    """Return the models whose weights are in FOLDER; making them raises Unavailable."""
+    """Return the models with the weights in a folder; making them raises Unavailable."""
 
     def features(device: torch.device) -> SpeechFeatures:
         encoder, extractor = load_whisper(folder)
@@ -61,11 +66,15 @@ def models_in(folder: Path) -> Models:
 
 
 class Worker:
-    """Renders on DEVICE with MODELS, made faster by those of STEPS that change nothing; from one thread at a time.
+    """Renders on one device; use it from one thread at a time.
 
-    Every video has a thread of its own, but all networks run on one that stays: what cuDNN found to be the quickest way
-    for a layer PyTorch remembers for the thread that asked (github.com/pytorch/pytorch/pull/103939), so a new thread
-    would look for it again.
+    Every video has its own thread, but all networks run on one permanent thread: PyTorch remembers cuDNN's fastest
+    algorithm for a layer per thread (github.com/pytorch/pytorch/pull/103939), so a new thread would search again.
+
+    Args:
+        device: Where to render.
+        models: Makes the models.
+        steps: Ways to be faster; those that change nothing are used.
     """
 
     def __init__(self, device: torch.device, models: Models, steps: Sequence[Sequence[Step]]) -> None:
@@ -77,13 +86,13 @@ class Worker:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What came of the steps that were tried."""
+        """Results of the steps that were tried."""
         return self.network.notes
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Iterator[Frame]:
-        """Yield AVATAR's frames, from number FIRST on, with the mouths of STRETCHES; see ``LipsyncEngine.render``."""
+        """Yield the avatar's frames with the mouths of the stretches; see ``LipsyncEngine.render``."""
         with self._on_device():
             clip = avatar.clip
             inpainting = self._inpainting(avatar, cancel)
@@ -104,7 +113,7 @@ class Worker:
     def _play(
         self, scene: _Scene, stretch: Stretch, blender: Blender, cancel: CancelToken, soon: bool
     ) -> Iterator[Frame]:
-        """Yield the frames of STRETCH. While whoever takes them works on a batch, the device draws the next one."""
+        """Yield the frames of a stretch; while the consumer works on a batch, the device draws the next one."""
         solved = scene.plan.solved
         sound = stretch.speech.samples, stretch.speech.rate
         states = self._run(self._features.states, *sound) if len(solved) else None
@@ -124,7 +133,7 @@ class Worker:
             pictures = drawn if last is None else torch.cat([last, drawn])
             shown = scene.until(solved[stop - 1] + 1)
             numbers = scene.drawn(len(shown))
-            changed = [shown[i - numbers[-1] - 1] for i in numbers]  # the last one shown is drawn
+            changed = [shown[i - numbers[-1] - 1] for i in numbers]  # the last one taken is drawn
             finish = blender.blend(scene.pictures(numbers, pictures, stop), changed, scene.places(numbers))
             yield from waiting
             waiting, last = _when(finish, shown), drawn[-1:]
@@ -134,7 +143,7 @@ class Worker:
             yield frame
 
     def _inpainting(self, avatar: Avatar, cancel: CancelToken) -> Inpainting:
-        """Return what the pack holds, or else what it would hold had it been prepared for this engine."""
+        """Return the pack's data for this engine; without it, prepare the clip now."""
         if avatar.inpainting is not None:
             return avatar.inpainting
         if avatar.video not in self._prepared:
@@ -147,7 +156,7 @@ class Worker:
         return self._prepared[avatar.video]
 
     def _run(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        """Return what WORK gives for what is GIVEN, or raise what it raises, on the thread of the networks."""
+        """Call `work` on the thread of the networks; return or raise what it does."""
 
         def run() -> T:
             with self._on_device():
@@ -160,7 +169,15 @@ class Worker:
 
 
 class _Scene:
-    """FRAMES of one stretch, which are numbers NUMBERS of a clip, and what is planned for them."""
+    """The frames of one stretch and the plan for them.
+
+    Args:
+        frames: The frames.
+        fps: Frames per second.
+        planned: The plan.
+        inpainting: The clip's data.
+        numbers: Numbers of the frames in the clip.
+    """
 
     def __init__(
         self, frames: Iterator[Frame], fps: Fraction, planned: Plan, inpainting: Inpainting, numbers: np.ndarray
@@ -173,27 +190,27 @@ class _Scene:
         self._taken = 0
 
     def until(self, stop: int) -> list[Frame]:
-        """Return the frames before number STOP that were not taken yet."""
+        """Take the frames before number `stop`."""
         taken = list(islice(self.frames, max(0, stop - self._taken)))
         self._taken += len(taken)
         return taken
 
     def idle(self) -> list[Frame]:
-        """Return the next frames that were not taken yet as far as they are not to be drawn."""
+        """Take the next frames up to the first that is drawn."""
         return self.until(self._taken + int((self.plan.strength[self._taken :] > 0).argmax()))
 
     def latents(self, first: int, stop: int) -> np.ndarray:
-        """Return the latents of solved frames FIRST to STOP, (n, 8, 32, 32)."""
+        """Return the latents of solved frames `first` to `stop`, (n, 8, 32, 32)."""
         rows: np.ndarray = self._inpainting.latents[self._numbers[self.plan.solved[first:stop]]]
         return rows
 
     def drawn(self, count: int) -> np.ndarray:
-        """Return which of the COUNT frames taken last are to be drawn, by their numbers."""
+        """Return the numbers of those of the last `count` frames that are drawn."""
         first = self._taken - count
         return first + np.flatnonzero(self.plan.strength[first : self._taken])
 
     def pictures(self, numbers: np.ndarray, solved: torch.Tensor, stop: int) -> torch.Tensor:
-        """Return the pictures of frames NUMBERS, made of those of SOLVED ones, which end at solved frame STOP."""
+        """Return the pictures of frames, interpolated between solved ones, which end at solved frame `stop`."""
         offset = len(solved) - stop
         rows = np.stack([self.plan.before[numbers], self.plan.after[numbers]]) + offset
         before, after = solved[to_device(rows, solved.device)]
@@ -201,7 +218,7 @@ class _Scene:
         return torch.lerp(before, after, share[:, None, None, None])
 
     def places(self, numbers: np.ndarray) -> list[Place]:
-        """Return where the pictures of frames NUMBERS belong."""
+        """Return where the pictures of frames belong."""
         places = []
         for i in numbers:
             left, top, right, bottom = self._inpainting.boxes[self._numbers[i]].tolist()
@@ -211,9 +228,9 @@ class _Scene:
 
 
 def _batches(solved: int, frame_skip: int, soon: bool) -> Iterator[tuple[int, int]]:
-    """Yield where batches of SOLVED frames begin and end; the first is small where something must be seen SOON.
+    """Yield the beginning and end of batches of solved frames; the first is small if a picture must appear soon.
 
-    With frames between the solved ones they are smaller too: all of them wait for the batch.
+    With frames between the solved ones batches are smaller, too: all of them wait for the batch.
     """
     usual = max(BATCHES[0], BATCHES[-1] * 2 // (frame_skip + 1))
     first, size = 0, BATCHES[0] if soon else usual

@@ -1,9 +1,9 @@
-"""MuseTalk on ZeroGPU: a Space of Hugging Face whose graphics card is lent for the length of a call.
+"""MuseTalk on ZeroGPU: a Hugging Face Space that gets a graphics card for the length of a call.
 
-There CUDA is only to be had in functions that ``spaces.GPU`` wraps. They run in processes of their own, forked for the
-call, and what goes in and comes out is pickled (huggingface.co/docs/hub/spaces-zerogpu). So the queue, speech, the
-encoder and the task's token stay where they are, and a call draws one stretch: long ones would be refused for the time
-they ask for, and all of what a call draws may have to be kept until it is encoded.
+CUDA is available only in functions that ``spaces.GPU`` wraps. They run in child processes, forked for the call, and
+their arguments and results are pickled (huggingface.co/docs/hub/spaces-zerogpu). So the queue, speech, the encoder and
+the task's token stay in the parent, and a call draws one stretch: longer calls would be refused for the time that they
+request, and all their pictures may have to be kept until they are encoded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.errors import Message, PipelineError, Unavailable
 from pipeline.video.frame import Frame
 
 LOADING_SECONDS = 45
-"""What a call asks for on top of its pictures: a new process loads the weights, and tries how they draw fastest."""
+"""Seconds that a call requests besides its pictures: a new process loads the weights, and tries the optimisations."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class CardLender:
     """How a Space lends its card.
 
     Attributes:
-        lend: wraps a generator function so that it runs where the card is, for as many seconds as its `duration`
-            returns for the same arguments (`spaces.GPU`).
-        refusal: what a call raises when no card is to be had; its `message` says why.
+        lend: Wraps a generator function so that it runs with the card, for as many seconds as its `duration` returns
+            for the same arguments (`spaces.GPU`).
+        refusal: What a call raises if no card is available; its `message` says why.
     """
 
     lend: Callable[..., Callable[..., Generator[Frame | Message, None, None]]]
@@ -41,10 +41,16 @@ class CardLender:
 
 
 def draw(models: Path, avatar: Avatar, stretch: Stretch, first: int) -> Generator[Frame | Message, None, None]:
-    """Yield AVATAR's frames from number FIRST on with the mouth of STRETCH, or last of all what went wrong.
+    """Yield the avatar's frames with the mouth of a stretch; at an error, yield its message last.
 
-    It runs where the card is, with the weights in the folder MODELS. The exceptions of this project do not find the way
-    back from there, their sentences do.
+    It runs in the process with the card. The exceptions of this project cannot be returned from there, their messages
+    can.
+
+    Args:
+        models: Folder of the weights.
+        avatar: The person.
+        stretch: The speech.
+        first: Number of the clip's first frame.
     """
     try:
         yield from _engine(models).render(avatar, [stretch], CancelToken(), first)
@@ -53,14 +59,18 @@ def draw(models: Path, avatar: Avatar, stretch: Stretch, first: int) -> Generato
 
 
 def seconds_to_draw(models: Path, avatar: Avatar, stretch: Stretch, first: int) -> int:
-    """Return how long (s) a card is asked for to ``draw``: as long as its pictures play, and the time to load."""
+    """Return for how many seconds ``draw`` requests a card: the length of its pictures, and the time to load."""
     return LOADING_SECONDS + math.ceil(len(stretch.mouth.weights) / stretch.mouth.fps)
 
 
 class ZeroGpuEngine:
-    """Lipsync by MuseTalk 1.5 with the weights in MODELS, on the cards of LENDER; see ``LipsyncEngine``.
+    """Lipsync by MuseTalk 1.5 on cards that a Space lends; see ``LipsyncEngine``.
 
-    It must be made before the page is launched, when the Space tells what wants a card.
+    Create it before the page is launched, when the Space registers functions that need a card.
+
+    Args:
+        models: Folder of the weights.
+        lender: Lends the card.
     """
 
     name = MuseTalkEngine.name
@@ -74,20 +84,25 @@ class ZeroGpuEngine:
         self._refusal = lender.refusal
 
     def check(self) -> None:
-        """Raise Unavailable, saying what to do, when libraries or weights are missing."""
+        """Check that libraries and weights are there.
+
+        Raises:
+            Unavailable: They are not; the message says what to do.
+        """
         MuseTalkEngine(self._models).check()
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Generator[Frame, None, None]:
-        """Yield AVATAR's frames from number FIRST on with the mouths of STRETCHES; see ``LipsyncEngine.render``.
+        """Yield the avatar's frames with the mouths of the stretches; see ``LipsyncEngine.render``.
 
-        Raises Unavailable also where no card is to be had: there is none left, or the visitor has used up their time.
+        Raises:
+            Unavailable: Also if no card is available: none is left, or the visitor has used up their time.
         """
         for stretch in stretches:
             cancel.check()
             try:
-                with closing(self._draw(self._models, avatar, stretch, first)) as drawn:  # closed early it stops there
+                with closing(self._draw(self._models, avatar, stretch, first)) as drawn:  # closing it stops the call
                     for one in drawn:
                         cancel.check()
                         if isinstance(one, Message):
@@ -105,5 +120,5 @@ class ZeroGpuEngine:
 
 @cache
 def _engine(models: Path) -> MuseTalkEngine:
-    """Return the engine of this process, which keeps what it has loaded for the calls that come after."""
+    """Return the engine of this process, which keeps its models for later calls."""
     return MuseTalkEngine(models)
