@@ -1,128 +1,23 @@
-"""Real servers for the tests: the program itself, and one that runs on stand-ins."""
+"""Fixtures that several files share: servers, avatars, a clip, a browser."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
-import requests
 
-ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 90
+from tests.fakes import make_pack
+from tests.servers import QUEUE_LIMIT, ROOT, Server, running, wait_for
+
 BROWSER_ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-QUEUE_LIMIT = 12
-SETTINGS_OF_OURS = (
-    "ELEVENLABS_API_KEY",
-    "ELEVENLABS_VOICE_ID",
-    "ELEVENLABS_BASE_URL",
-    "RESULTS",
-    "RESULT_TTL",
-    "API_KEYS",
-)
-
-
-class Server:
-    """A running server. URL has no slash at its end; RESULTS is its folder of videos; LOG its output so far."""
-
-    def __init__(self, command: list[str], results: Path, environ: dict[str, str]) -> None:
-        self.results = results
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = results.parent / f"server-{self.port}.log"
-        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS_OF_OURS}
-        # one video after the other, but where a test is about sharing
-        ours = {"MAX_SHARING": "1", "ELEVENLABS_API_KEY": ""}
-        ours |= {"GRADIO_SERVER_PORT": str(self.port), "RESULTS": str(results)}
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=ROOT,
-                env={**inherited, **ours, **environ},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        until = time.monotonic() + START_SECONDS
-        while "ready: " not in self.log:
-            if self.process.poll() is not None or time.monotonic() > until:
-                self.process.kill()
-                raise RuntimeError(f"the server did not start:\n{self.log}")
-            time.sleep(0.1)
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text("utf-8", "replace")
-
-    def get(self, path: str, **more: Any) -> requests.Response:
-        return requests.get(self.url + path, timeout=60, **more)
-
-    def post(self, path: str, body: object = None, **more: Any) -> requests.Response:
-        return requests.post(self.url + path, timeout=120, **({"json": body} if body is not None else {}), **more)
-
-    def delete(self, path: str) -> requests.Response:
-        return requests.delete(self.url + path, timeout=60)
-
-    @contextmanager
-    def stream(self, body: object, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
-        """Ask for a video; gives its events as they come. Leaving the ``with`` block is a client that leaves."""
-        url = self.url + "/api/v2/lipsync/stream"
-        with requests.post(url, json=body, headers=headers, stream=True, timeout=120) as response:
-            assert response.status_code == 200, response.text
-            yield events_of(response)
-
-    def events(self, body: object, **headers: str) -> list[dict[str, Any]]:
-        """Ask for a video and return all that was told of it."""
-        with self.stream(body, **headers) as events:
-            return list(events)
-
-    def wait_idle(self) -> None:
-        """Return when nothing waits or runs."""
-        wait_for(
-            lambda: not any((q := self.get("/api/queue_status").json())[k] for k in ("queue_size", "is_processing"))
-        )
-
-    def half_made(self) -> list[str]:
-        return [path.name for path in self.results.glob("*.part")]
-
-    def stop(self) -> int:
-        """End the server as a service manager does; return its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
-
-
-def events_of(response: requests.Response) -> Iterator[dict[str, Any]]:
-    """Yield the events of an open server-sent stream."""
-    for line in response.iter_lines():
-        if line.startswith(b"data: "):
-            yield json.loads(line[6:])
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return what CONDITION gives as soon as it is true."""
-    until = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < until, "this did not happen in time"
-        time.sleep(0.05)
-    return result
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -147,24 +42,27 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def fake_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two tiny avatars: "solo" in 720p and 480p, "duet" in 720p only."""
-    from tests.fakes import make_pack
-
     root = tmp_path_factory.mktemp("store") / "precomputed"
     for name, resolution in (("solo", "720p"), ("solo", "480p"), ("duet", "720p")):
         make_pack(root, name, resolution)
     return root
 
 
-@contextmanager
-def running(command: list[str], folder: Path, **environ: str) -> Iterator[Server]:
-    """Run a server while the block lasts."""
-    server = Server(command, folder / "realtime", environ)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.terminate()
-            server.process.wait(30)
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The first 30 frames (1.2 s) of the bundled clip, in 360p."""
+    path = tmp_path_factory.mktemp("clip") / "short.mp4"
+    with av.open(str(ROOT / "examples" / "talk_short.mp4")) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for number, frame in enumerate(source.decode(video=0)):
+            if number == 30:
+                break
+            picture = frame.reformat(640, 360, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 from pipeline.text.markup import said_of
 from pipeline.tts.espeak import EspeakEngine
+from tests.cues import text_of
 from tests.fakes import FakeEngine
-from tests.test_captions import text_of
 
 ID = "0123456789abcdef" * 2
 COUNT = int(os.environ.get("ANY_TEXTS", "500"))

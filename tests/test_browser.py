@@ -11,15 +11,12 @@ from typing import Any
 import pytest
 
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
-from tests.conftest import QUEUE_LIMIT, Server, wait_for
 from tests.fakes import seconds_of
+from tests.pages import EMPTY, FINISHED, MOVED, VIDEO, write
 from tests.recordings import record
+from tests.servers import QUEUE_LIMIT, Server, wait_for
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
-VIDEO = "document.querySelector('#video .answer')"
-MOVED = f"() => {VIDEO}.currentTime > 0.3"
-FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
-EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {VIDEO}.querySelector('track') === null"
 
 
 @pytest.fixture
@@ -33,11 +30,6 @@ def page(browser: Any) -> Iterator[Any]:
     page.on("request", lambda request: page.asked.append(request.url))
     yield page
     context.close()
-
-
-def write(page: Any, text: str) -> None:
-    page.fill("#text textarea", text)
-    page.click("#generate")
 
 
 def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Server
-from tests.test_browser import FINISHED, write
-from tests.test_browser_studio import TABS, opened
+from tests.pages import FINISHED, TABS, opened, write
+from tests.servers import Server
 
 GRAVE = ("serious", "critical")
 OF_GRADIO = {

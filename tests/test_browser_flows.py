@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Message
-from tests.conftest import ROOT, Server
+from tests.pages import FINISHED, MOVED, TABS, VIDEO, opened, write
 from tests.recordings import record
-from tests.test_browser import FINISHED, MOVED, VIDEO, write
-from tests.test_browser_studio import TABS, opened
+from tests.servers import ROOT, Server
 
 STATUS = "#status .message"
 WITH = [("ko", 1280, "light"), ("ko", 390, "dark"), ("en", 1280, "dark"), ("en", 390, "light")]

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import Server
-from tests.test_browser import MOVED, write
-from tests.test_browser_studio import opened
+from tests.pages import MOVED, opened, write
+from tests.servers import Server
 
 IDLE = "document.querySelector('#video .idle')"
 ALIVE = f"() => document.querySelector('#video .alive.idling') && {IDLE}.currentTime > 0.3"

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import requests
 
-from tests.conftest import ROOT, Server, running, wait_for
+from tests.pages import FINISHED, MOVED, VIDEO, opened, write
 from tests.recordings import record
-from tests.test_browser import FINISHED, MOVED, VIDEO, write
-from tests.test_browser_studio import opened
+from tests.servers import ROOT, Server, running, wait_for
 
 NOTE = "#connection"
 VISIBLE_TEXTS = """(text) => {

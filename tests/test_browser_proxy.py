@@ -13,8 +13,8 @@ import pytest
 import requests
 from gradio_client import Client
 
-from tests.conftest import Server, events_of, free_port, running, wait_for
-from tests.test_browser import FINISHED, MOVED, write
+from tests.pages import FINISHED, MOVED, write
+from tests.servers import Server, events_of, free_port, running, wait_for
 
 NGINX = next(filter(None, (shutil.which("nginx"), shutil.which("nginx", path="/usr/sbin"))), None)
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import running
-from tests.test_browser import FINISHED, write
-from tests.test_browser_studio import opened
+from tests.pages import FINISHED, opened, write
+from tests.servers import running
 
 STATUS = "document.querySelector('#status .message').innerText"
 

@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 
 from pipeline.server.visitors import of_number
-from tests.conftest import ROOT, Server, running
 from tests.fakes import make_pack
-from tests.test_browser import FINISHED, MOVED
+from tests.pages import FINISHED, MOVED, TABS, opened
+from tests.servers import ROOT, Server, running
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
-TABS = {"ko": ("말하기", "녹음", "아바타", "API"), "en": ("Speak", "Audio", "Avatars", "API")}
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select')]
     .filter((one) => one.offsetParent && !one.labels?.length && !one.ariaLabel && !one.title && !one.placeholder)
     .filter((one) => !one.innerText.trim() && !one.hasAttribute('aria-labelledby'))
@@ -38,29 +37,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copytree(ROOT / "precomputed" / "360p", small)
     with running(["app.py"], folder, PRECOMPUTED=str(small.parent)) as server:
         yield server
-
-
-def opened(
-    browser: Any,
-    server: Server,
-    language: str,
-    width: int = 1280,
-    light: str = "light",
-    motion: str = "no-preference",
-) -> Any:
-    context = browser.new_context(
-        locale={"ko": "ko-KR", "en": "en-US"}[language],
-        viewport={"width": width, "height": 900},
-        color_scheme=light,
-        reduced_motion=motion,
-    )
-    page = context.new_page()
-    page.set_default_timeout(120_000)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.goto(server.url)
-    page.wait_for_selector("#portraits img")
-    return page
 
 
 def keep(page: Any, name: str) -> None:

@@ -20,7 +20,8 @@ from pipeline.text.word_times import place_words
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.video.captions import MAX_WIDTH, CaptionWriter, cues_of
-from tests.conftest import Server, wait_for
+from tests.cues import text_of
+from tests.servers import Server, wait_for
 
 KOREAN = "먼저 자기소개를 부탁드립니다. 3.5초 안에 하실 수 있나요? 네, 2024년 10월 KBS에서 뵙겠습니다."
 ENGLISH = 'In the end, it\'s 3.5 seconds (or so). I said "yes" & <no>.'
@@ -35,12 +36,6 @@ def words(text: str, start: float = 0.0, each: float = 0.4) -> list[Mark]:
     """Return TEXT's words, EACH (s) long, without pauses."""
     parts = re.findall(r"\S+\s*", text)
     return [Mark("word", part, start + number * each, start + (number + 1) * each) for number, part in enumerate(parts)]
-
-
-def text_of(cue: str) -> str:
-    """Return what a viewer reads of a cue."""
-    text = re.sub(r"<[0-9:.]+>", "", cue.split("\n", 1)[1])
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
 
 
 @pytest.mark.parametrize("text", [KOREAN, ENGLISH])

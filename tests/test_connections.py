@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.server.logs import TOLD_OF_A_KIND, Dam
 from pipeline.server.upload_folder import KEPT_SECONDS, UploadFolder
-from tests.conftest import ROOT, Server, running, wait_for
+from tests.servers import ROOT, Server, running, wait_for
 
 PATIENCE = 2.0
 """Seconds that this server gives heads and bodies."""

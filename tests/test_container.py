@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from pipeline.settings import ROOT
-from tests.conftest import free_port, wait_for
+from tests.servers import free_port, wait_for
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 

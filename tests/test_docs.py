@@ -17,7 +17,7 @@ import pytest
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.preparing.prepare import main as prepare_main
 from pipeline.settings import ROOT, Settings
-from tests.conftest import Server, running
+from tests.servers import Server, running
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "README.ko.md", "CONTRIBUTING.md")),

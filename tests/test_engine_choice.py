@@ -11,9 +11,8 @@ import av
 import pytest
 from gradio_client import Client
 
-from tests.conftest import Server, running
-from tests.test_browser import FINISHED, write
-from tests.test_browser_studio import opened
+from tests.pages import FINISHED, opened, write
+from tests.servers import Server, running
 
 BODY = {"text": "one", "avatar": "solo"}
 ENGINES = "fake,bright,broken"

@@ -14,7 +14,7 @@ from typing import Any
 import av
 import pytest
 
-from tests.conftest import ROOT, Server, free_port
+from tests.servers import ROOT, Server, free_port
 
 TEXT = "안녕하세요."
 ODD = "Say \"hi\" \\ and\t'bye'\n$(date) `id` %s \\n, {}"

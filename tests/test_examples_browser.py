@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Server, running, wait_for
+from tests.servers import ROOT, Server, running, wait_for
 
 VIDEO = "document.querySelector('#video')"
 

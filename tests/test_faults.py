@@ -30,8 +30,8 @@ from pipeline.settings import Settings
 from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
-from tests.conftest import running, wait_for
 from tests.fakes import RATE, FakeEngine, FakeTTS, make_pack
+from tests.servers import running, wait_for
 
 ID = "0123456789abcdef" * 2
 TONE = np.full(RATE // 2, 0.3, np.float32)

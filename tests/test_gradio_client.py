@@ -9,8 +9,8 @@ import av
 import pytest
 from gradio_client import Client
 
-from tests.conftest import Server, running, wait_for
 from tests.fakes import FPS, seconds_of
+from tests.servers import Server, running, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from pipeline.tools.inspect import look, main
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer
-from tests.conftest import ROOT, Server
 from tests.fakes import seconds_of
+from tests.servers import ROOT, Server
 
 RATE = 16_000
 

@@ -13,7 +13,7 @@ import requests
 
 from pipeline.server.gradio.joins import share_of
 from pipeline.server.gradio.queue import PAGE_EVENTS
-from tests.conftest import QUEUE_LIMIT, Server, running, wait_for
+from tests.servers import QUEUE_LIMIT, Server, running, wait_for
 
 ROOM = QUEUE_LIMIT + PAGE_EVENTS
 

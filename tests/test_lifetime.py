@@ -34,7 +34,7 @@ from pipeline.video.encoder import X264
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer
-from tests.conftest import wait_for
+from tests.servers import wait_for
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 자기소개를 부탁드립니다."
 TASKS = 6

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import Server, events_of, running, wait_for
 from tests.fakes import seconds_of
+from tests.servers import Server, events_of, running, wait_for
 
 CLIENTS, REQUESTS = 50, 200
 WORDS = (1, 3, 8)

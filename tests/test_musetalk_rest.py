@@ -20,7 +20,7 @@ from pipeline.engines.musetalk.weights import load_vae
 from pipeline.engines.select import lipsync_engines, preferred
 from pipeline.jobs.studio import make_studio, warm_up
 from pipeline.settings import Settings
-from tests.conftest import Server, running, wait_for
+from tests.servers import Server, running, wait_for
 from tests.tiny_musetalk import make_vae, save_models, short_man
 
 BODY = {"text": "안녕.", "avatar": "man", "resolution": "360p", "tts_engine": "espeak"}

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from pipeline.settings import ROOT
-from tests.conftest import free_port, wait_for
+from tests.servers import free_port, wait_for
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 

@@ -36,7 +36,7 @@ from pipeline.video.reader import ClipReader, ColorTags
 from tests.footage import copied
 
 CLIP = ROOT / "examples" / "talk_short.mp4"
-WEBCAM = ROOT.parent / "shared" / "testdata" / "webcam_woman.mp4"
+WEBCAM = ROOT / "tests" / "clips" / "webcam_woman.mp4"
 FACE = 267
 """Pixels across, of the face in the bundled clip."""
 SKIN = [0, 17, 61, 291, 37, 267, 84, 314, 40, 270, 91, 321]
@@ -393,9 +393,8 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capt
     assert "읽을 수 없습니다" in said and "cannot be read" in said and "Traceback" not in said
 
 
-@pytest.mark.skipif(not WEBCAM.is_file(), reason="the clips of real people are not here")
 def test_a_real_persons_points_move_as_their_skin_does(tmp_path: Path) -> None:
-    [path] = prepare(WEBCAM, "web", ["720p"], end=2.0, out=tmp_path)
+    [path] = prepare(WEBCAM, "web", ["720p"], out=tmp_path)
     avatar = load(path)
     apart, before = [], None
     for points, frame in zip(avatar.landmarks[:60], ClipReader(avatar.video).once(), strict=False):
@@ -444,7 +443,7 @@ def test_a_stream_full_of_errors_does_not_hang(tmp_path: Path) -> None:
         assert "cannot be read" in error.message.en
 
 
-GRID = ROOT / "tests" / "clips" / "grid_swwp2s.mp4"
+GRID = WEBCAM.with_name("grid_swwp2s.mp4")
 
 
 def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from gradio_client import Client, handle_file
 
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from pipeline.speech.recording import load_audio
-from tests.conftest import Server, running
 from tests.recordings import record, write_wav
+from tests.servers import Server, running
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 ENCODERS = {"ogg": "libopus", "mp3": "libmp3lame", "m4a": "aac", "webm": "libopus"}

@@ -16,7 +16,7 @@ from pipeline.errors import NotAllowed
 from pipeline.server.access import check_key
 from pipeline.server.serve import CannotServe, check_address
 from pipeline.settings import Settings
-from tests.conftest import Server, free_port, running
+from tests.servers import Server, free_port, running
 
 QUICK = {"text": "Zebra crossing", "avatar": "solo"}
 KEY, OTHER = "first-key", "second-key"

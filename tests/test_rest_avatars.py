@@ -7,7 +7,6 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +18,9 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from pipeline.server.rest.schema import AvatarEvent
-from tests.conftest import ROOT, Server, events_of, running, wait_for
+from tests.servers import ROOT, Server, events_of, running, wait_for
 
-CLIP_SECONDS = 1.2
 MAX_UPLOAD = 2
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A second of the bundled clip, in 360p."""
-    path = tmp_path_factory.mktemp("clip") / "short.mp4"
-    with av.open(str(ROOT / "examples" / "talk_short.mp4")) as source, av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        for number, frame in enumerate(source.decode(video=0)):
-            if number == round(CLIP_SECONDS * 25):
-                break
-            picture = frame.reformat(640, 360, "yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, 25)
-            out.mux(stream.encode(picture))
-        out.mux(stream.encode(None))
-    return path.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +77,7 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
     done = events[-1]
     assert done["avatar"] == "민수" and done["ids"] == ["민수_480p", "민수_360p"]
     filmed, teeth = done["report"][:2]
-    assert filmed.startswith(f"The mouth can be moved in 100 % of {CLIP_SECONDS} s") and "teeth" in teeth
+    assert filmed.startswith("The mouth can be moved in 100 % of 1.2 s") and "teeth" in teeth
     assert listed(uploading) == {**before, "민수_480p": True, "민수_360p": True} and not any(before.values())
     assert working(store) == []
 

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from pipeline.errors import CODES, KINDS
-from tests.conftest import ROOT, Server
+from tests.servers import ROOT, Server
 
 GOOD = {"text": "one", "avatar": "solo"}
 ENDPOINTS = ("/api/v2/lipsync", "/api/v2/lipsync/stream")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Server, running, wait_for
+from tests.servers import Server, running, wait_for
 
 BODY = {"text": "slow " * 6, "avatar": "solo"}
 

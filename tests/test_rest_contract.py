@@ -15,8 +15,8 @@ from pipeline.errors import Cancelled
 from pipeline.jobs.events import Failed
 from pipeline.jobs.history import History
 from pipeline.server.rest.routes import PING_SECONDS, sse
-from tests.conftest import Server, wait_for
 from tests.fakes import FPS, HEIGHT, WIDTH, seconds_of
+from tests.servers import Server, wait_for
 
 BODY = {"text": "one two three", "avatar": "solo"}
 SECONDS = seconds_of("one two three")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Server, running, wait_for
+from tests.servers import Server, running, wait_for
 from tests.stub_elevenlabs import KEY, ElevenLabsStub
 
 BODY = {"text": "Hello there.", "avatar": "talk_short", "resolution": "360p"}

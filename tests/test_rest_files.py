@@ -10,7 +10,7 @@ import av
 import pytest
 import requests
 
-from tests.conftest import Server
+from tests.servers import Server
 
 KINDS = ("video", "download", "captions", "audio", "idle", "inspection")
 

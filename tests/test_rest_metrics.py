@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import Server, wait_for
 from tests.fakes import FPS, seconds_of
+from tests.servers import Server, wait_for
 
 QUICK = {"text": "one two three", "avatar": "solo"}
 

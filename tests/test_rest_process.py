@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import ROOT, Server, running, wait_for
+from tests.servers import ROOT, Server, running, wait_for
 
 SLOW = {"text": "slow " + "word " * 30, "avatar": "solo"}
 OLD, YOUNG = "a" * 32, "b" * 32

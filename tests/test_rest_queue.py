@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 import requests
 
-from tests.conftest import QUEUE_LIMIT, Server, wait_for
 from tests.fakes import seconds_of
+from tests.servers import QUEUE_LIMIT, Server, wait_for
 
 SLOW = {"text": "slow " + "word " * 30, "avatar": "solo"}
 QUICK = {"text": "one two", "avatar": "solo"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import Server, events_of, wait_for
+from tests.servers import Server, events_of, wait_for
 
 QUICK = {"text": "one two", "avatar": "solo"}
 SLOW = {"text": "slow " + "word " * 5, "avatar": "solo"}

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pipeline.server.rest.schema import TaskEvent
-from tests.conftest import Server
+from tests.servers import Server
 
 CHECKS = (
     not_a_server_error,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.tts.supertonic import has_weights
-from tests.conftest import Server, running
+from tests.servers import Server, running
 
 BODY = {"text": "Hello there.", "avatar": "talk_short", "resolution": "360p"}
 PACKAGE = '''

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.conftest import Server
+from tests.servers import Server
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 SIZES = {"720p": (1280, 720), "480p": (854, 480), "360p": (640, 360)}

@@ -11,11 +11,9 @@ import pytest
 import requests
 from gradio_client import Client
 
-from tests.conftest import Server, events_of, running
 from tests.fakes import make_pack
-from tests.test_rest_avatars import clip
+from tests.servers import Server, events_of, running
 
-__all__ = ["clip"]  # a fixture
 KEYS = {"A": "key-of-a", "B": "key-of-b"}
 SHIPPED = {"solo_720p", "solo_480p", "duet_720p"}
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from pipeline.settings import ROOT, Settings
-from tests.conftest import Server, running
+from tests.servers import Server, running
 
 SPACE = {
     "SYSTEM": "spaces",

@@ -32,8 +32,8 @@ from pipeline.settings import Settings
 from pipeline.speech_types import Mark
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
-from tests.conftest import Server, running, wait_for
 from tests.fakes import FakeEngine, FakeTTS
+from tests.servers import Server, running, wait_for
 
 SENTENCES = 12
 LONG_TEXT = "slow word word. " * SENTENCES

@@ -26,8 +26,8 @@ from pipeline.server.page.snippets import snippets
 from pipeline.server.page.speaking import EXAMPLES, _body
 from pipeline.server.reply_language import language_of
 from pipeline.text.language import LANGUAGES
-from tests.conftest import ROOT, Server
 from tests.fakes import make_pack
+from tests.servers import ROOT, Server
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from pipeline.settings import ROOT, Settings
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
-from tests.conftest import Server, running, wait_for
+from tests.servers import Server, running, wait_for
 from tests.tiny_musetalk import save_models, short_man
 
 MODULES = str(ROOT / "tests" / "space_modules")

@@ -1,0 +1,132 @@
+"""Real servers for the tests: how one is started, asked and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 90
+QUEUE_LIMIT = 12
+"""How many tasks may wait at ``fake_server``."""
+SETTINGS_OF_OURS = (
+    "ELEVENLABS_API_KEY",
+    "ELEVENLABS_VOICE_ID",
+    "ELEVENLABS_BASE_URL",
+    "RESULTS",
+    "RESULT_TTL",
+    "API_KEYS",
+)
+
+
+class Server:
+    """A running server. URL has no slash at its end; RESULTS is its folder of videos; LOG its output so far."""
+
+    def __init__(self, command: list[str], results: Path, environ: dict[str, str]) -> None:
+        self.results = results
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = results.parent / f"server-{self.port}.log"
+        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS_OF_OURS}
+        # one video after the other, but where a test is about sharing
+        ours = {"MAX_SHARING": "1", "ELEVENLABS_API_KEY": ""}
+        ours |= {"GRADIO_SERVER_PORT": str(self.port), "RESULTS": str(results)}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env={**inherited, **ours, **environ},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        until = time.monotonic() + START_SECONDS
+        while "ready: " not in self.log:
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.process.kill()
+                raise RuntimeError(f"the server did not start:\n{self.log}")
+            time.sleep(0.1)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(self.url + path, timeout=60, **more)
+
+    def post(self, path: str, body: object = None, **more: Any) -> requests.Response:
+        return requests.post(self.url + path, timeout=120, **({"json": body} if body is not None else {}), **more)
+
+    def delete(self, path: str) -> requests.Response:
+        return requests.delete(self.url + path, timeout=60)
+
+    @contextmanager
+    def stream(self, body: object, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """Ask for a video; gives its events as they come. Leaving the ``with`` block is a client that leaves."""
+        url = self.url + "/api/v2/lipsync/stream"
+        with requests.post(url, json=body, headers=headers, stream=True, timeout=120) as response:
+            assert response.status_code == 200, response.text
+            yield events_of(response)
+
+    def events(self, body: object, **headers: str) -> list[dict[str, Any]]:
+        """Ask for a video and return all that was told of it."""
+        with self.stream(body, **headers) as events:
+            return list(events)
+
+    def wait_idle(self) -> None:
+        """Return when nothing waits or runs."""
+        wait_for(
+            lambda: not any((q := self.get("/api/queue_status").json())[k] for k in ("queue_size", "is_processing"))
+        )
+
+    def half_made(self) -> list[str]:
+        return [path.name for path in self.results.glob("*.part")]
+
+    def stop(self) -> int:
+        """End the server as a service manager does; return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def events_of(response: requests.Response) -> Iterator[dict[str, Any]]:
+    """Yield the events of an open server-sent stream."""
+    for line in response.iter_lines():
+        if line.startswith(b"data: "):
+            yield json.loads(line[6:])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Return what CONDITION gives as soon as it is true."""
+    until = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < until, "this did not happen in time"
+        time.sleep(0.05)
+    return result
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], folder: Path, **environ: str) -> Iterator[Server]:
+    """Run a server while the block lasts."""
+    server = Server(command, folder / "realtime", environ)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.terminate()
+            server.process.wait(30)
