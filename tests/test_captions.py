@@ -13,11 +13,12 @@ import requests
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import RenderFailed
 from pipeline.speech.phonemes import phonemes_of
-from pipeline.speech.words import words_of
+from pipeline.speech.renderings import Renderings
+from pipeline.speech.spoken_words import words_of
 from pipeline.speech_types import Mark, Speech, joined, silence
 from pipeline.text.language import language_of
 from pipeline.text.word_times import place_words
-from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.espeak import EspeakEngine, Rendering
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.video.captions import MAX_WIDTH, CaptionWriter, cues_of
 from tests.cues import text_of
@@ -47,7 +48,7 @@ def test_words_are_the_written_ones_when_they_sound(espeak: EspeakEngine, text: 
     for word in speech.words:
         sound = speech.samples[round(word.start * speech.rate) : round(word.end * speech.rate)]
         assert np.abs(sound).max() > 0.05, word
-    assert words_of(speech, speech.marks, espeak, CancelToken()) is speech.words
+    assert words_of(speech, speech.marks, Renderings(espeak), CancelToken()) is speech.words
 
 
 @pytest.mark.parametrize(
@@ -76,18 +77,45 @@ def test_a_sentence_in_another_script_is_a_sentence_of_its_own(espeak: EspeakEng
 def test_words_of_aligned_speech_are_those_of_its_voice(espeak: EspeakEngine) -> None:
     other = EspeakEngine(rate=140, variant="f3").synthesize(KOREAN, "ko", CancelToken())
     plain = Speech(other.samples, other.rate, KOREAN, "ko")
-    found = words_of(plain, phonemes_of(plain, espeak), espeak, CancelToken())
+    found = words_of(plain, phonemes_of(plain, espeak), Renderings(espeak), CancelToken())
     assert "".join(word.text for word in found) == KOREAN
     truth = {word.text: word.start for word in other.words}
     errors = [abs(word.start - truth[word.text]) for word in found if word.text in truth]
     assert len(errors) >= len(found) - 2 and np.median(errors) < 0.05 and max(errors) < 0.3
 
 
+class Counting(EspeakEngine):
+    """Notes what it is asked to render."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rendered: list[tuple[str, int | None]] = []
+
+    def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
+        self.rendered.append((text, rate))
+        return super().render(text, language, cancel, rate)
+
+
+@pytest.mark.parametrize("variant", ["f3", "m7"])
+def test_a_text_is_rendered_once_for_phonemes_and_words(espeak: EspeakEngine, variant: str) -> None:
+    text = "밥을 3개 먹고 한국말을 못하는 사람이 많습니다."  # its sounds change across syllables: there are two ways
+    said = EspeakEngine(variant=variant).render(text, "ko", CancelToken())
+    speech = Speech(said.samples.astype(np.float32) / 32768, said.rate, text, "ko")
+    counting = Counting()
+    renderings = Renderings(counting)
+    phonemes = phonemes_of(speech, renderings, CancelToken())
+    assert len({way for way, _ in counting.rendered}) == 2
+    words = words_of(speech, phonemes, renderings, CancelToken())
+    assert len(counting.rendered) == len(set(counting.rendered)), counting.rendered
+    assert words == words_of(speech, phonemes, Renderings(espeak), CancelToken())
+    assert "".join(word.text for word in words) == text
+
+
 def test_words_of_a_voice_that_says_every_letter_begin_with_their_own_sounds(espeak: EspeakEngine) -> None:
     text = "한국말을 못하는 사람이 많습니다. " * 4 + "우리 나라 노래를 모두 부르네. " * 4
     said = EspeakEngine(variant="m7").render(text, "ko", CancelToken())
     speech = Speech(said.samples.astype(np.float32) / 32768, said.rate, text, "ko")
-    found = words_of(speech, phonemes_of(speech, espeak), espeak, CancelToken())
+    found = words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken())
     begins = dict(zip(accumulate((len(word.text) for word in found), initial=0), found, strict=False))
     off = [abs(begins[offset].start - start) for offset, start in said.words if offset in begins]
     assert len(off) == 16  # espeak-ng joins the others to the word before
@@ -98,7 +126,7 @@ def test_words_of_character_times(espeak: EspeakEngine) -> None:
     text = '네, "3.5초" 안에.'
     marks = tuple(Mark("character", letter, number / 10, (number + 1) / 10) for number, letter in enumerate(text))
     speech = Speech(np.zeros(24000 * 2, np.float32), 24000, text, language_of(text), marks)
-    found = words_of(speech, phonemes_of(speech, espeak), espeak, CancelToken())
+    found = words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken())
     assert [(word.text, round(word.start, 2)) for word in found] == [("네, ", 0.0), ('"3.5초" ', 0.4), ("안에.", 1.0)]
 
 
@@ -114,9 +142,9 @@ def test_words_without_blanks_between_them() -> None:
 
 def test_silence_and_unknown_text_have_no_words(espeak: EspeakEngine) -> None:
     mute = Speech(np.zeros(8000, np.float32), 8000, "안녕", "ko")
-    assert words_of(mute, (Mark("phoneme", "", 0.0, 1.0),), espeak, CancelToken()) == ()
+    assert words_of(mute, (Mark("phoneme", "", 0.0, 1.0),), Renderings(espeak), CancelToken()) == ()
     wordless = Speech(np.zeros(8000, np.float32), 8000, "", "")
-    assert words_of(wordless, (Mark("phoneme", "a", 0.0, 1.0),), espeak, CancelToken()) == ()
+    assert words_of(wordless, (Mark("phoneme", "a", 0.0, 1.0),), Renderings(espeak), CancelToken()) == ()
     assert place_words("word", [], []) == ()
 
 

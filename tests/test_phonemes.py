@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.core.cancel import CancelToken
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.renderings import Renderings
+from pipeline.speech.spoken_words import words_of
 from pipeline.speech.timeline import MIN_PAUSE, gapless
-from pipeline.speech.words import words_of
 from pipeline.speech_types import Mark, Speech
 from pipeline.text.language import language_of
 from pipeline.tts.espeak import EspeakEngine
@@ -103,4 +104,4 @@ def test_a_language_that_no_voice_speaks_is_listened_to(espeak: EspeakEngine) ->
     heard = espeak.synthesize("Papa kicks balls", "en-us", CancelToken())
     speech = Speech(heard.samples, heard.rate, "សួស្តី", "km")
     assert any(mark.text for mark in phonemes_of(speech, espeak))
-    assert words_of(speech, phonemes_of(speech, espeak), espeak, CancelToken()) == ()
+    assert words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken()) == ()

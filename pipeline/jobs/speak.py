@@ -21,8 +21,9 @@ from pipeline.speech.articulate import articulate
 from pipeline.speech.framed import framed
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.renderings import Renderings
+from pipeline.speech.spoken_words import words_of
 from pipeline.speech.spool import SpeechSpool
-from pipeline.speech.words import words_of
 from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
@@ -123,7 +124,8 @@ class Speaker:
             for piece in framed(self._counted(_usable(pieces)), self._fps):
                 first = self._spool.append(piece.samples, piece.rate)
                 frames = round(len(piece.samples) * self._fps / piece.rate)
-                phonemes = phonemes_of(piece, self._espeak, self._cancel)
+                renderings = Renderings(self._espeak)
+                phonemes = phonemes_of(piece, renderings, self._cancel)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 silent = replace(piece, samples=np.zeros(0, np.float32))
@@ -131,7 +133,9 @@ class Speaker:
                     part = replace(mouth, weights=mouth.weights[begin:end])
                     samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
                     yield _Said(silent, part, *samples)
-                self._caption(piece, phonemes, first / piece.rate)  # after the pictures, which are waited for
+                self._caption(
+                    piece, phonemes, renderings, first / piece.rate
+                )  # after the pictures, which are waited for
         self._finish_captions()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
@@ -142,12 +146,12 @@ class Speaker:
             self.lost += piece.lost
             yield piece
 
-    def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], begin: float) -> None:
+    def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], renderings: Renderings, begin: float) -> None:
         """Write what PIECE says, whose sound begins at BEGIN (s); where that fails, there are no captions at all."""
         if self._captions is None:
             return
         with best_effort("captions"):
-            words = words_of(piece, phonemes, self._espeak, self._cancel)
+            words = words_of(piece, phonemes, renderings, self._cancel)
             self._captions.add(words, begin, self.duration)
             self.words += [word.later(begin) for word in words]
             return

@@ -19,10 +19,11 @@ import soxr
 from pipeline.core.cancel import CancelToken
 from pipeline.speech.dtw import warp
 from pipeline.speech.mel import loud_level, mel_power
+from pipeline.speech.renderings import Renderer
 from pipeline.speech.timeline import gapless
 from pipeline.speech_types import Mark, Speech
 from pipeline.text.reading import as_it_may_sound, read_aloud
-from pipeline.tts.espeak import DEFAULT_RATE, EspeakEngine, Rendering
+from pipeline.tts.espeak import DEFAULT_RATE, Rendering
 
 HOP = 0.010
 """Seconds between two frames."""
@@ -72,7 +73,7 @@ class _Heard:
     sound: np.ndarray
 
 
-def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Mark, ...]:
+def align(speech: Speech, espeak: Renderer, cancel: CancelToken) -> tuple[Mark, ...]:
     """Return the phonemes of speech as gapless marks from 0 to its end.
 
     Args:
@@ -92,7 +93,7 @@ def align(speech: Speech, espeak: EspeakEngine, cancel: CancelToken) -> tuple[Ma
 
 
 def _fit(
-    text: str, language: str, recording: _Heard, espeak: EspeakEngine, cancel: CancelToken
+    text: str, language: str, recording: _Heard, espeak: Renderer, cancel: CancelToken
 ) -> tuple[list[Mark], float]:
     """Return the phonemes of a text at their times in the recording, and the cost of the path (less is closer)."""
     said = espeak.render(text, language, cancel)

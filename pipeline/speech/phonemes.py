@@ -12,12 +12,13 @@ import numpy as np
 from pipeline.core.cancel import CancelToken
 from pipeline.speech.align import align
 from pipeline.speech.listen import listen
+from pipeline.speech.renderings import Renderer
 from pipeline.speech.timeline import gapless
 from pipeline.speech_types import Mark, Speech
 from pipeline.text.language import speakable
 from pipeline.text.piece import Piece, source_offset
 from pipeline.text.reading import as_it_sounds, reading
-from pipeline.tts.espeak import EspeakEngine, Rendering
+from pipeline.tts.espeak import Rendering
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class _Word:
     finish: float
 
 
-def phonemes_of(speech: Speech, espeak: EspeakEngine, cancel: CancelToken | None = None) -> tuple[Mark, ...]:
+def phonemes_of(speech: Speech, espeak: Renderer, cancel: CancelToken | None = None) -> tuple[Mark, ...]:
     """Return the phonemes of speech as gapless marks from 0 to its end; pauses are marks with an empty text.
 
     Phoneme marks are returned as they are. Character and word marks fix the words, and the phonemes of espeak-ng for
