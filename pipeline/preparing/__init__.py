@@ -1,1 +1,1 @@
-"""A clip or a photo becomes an avatar: one step a module."""
+"""Turns a clip or a photo into an avatar: one step a module."""

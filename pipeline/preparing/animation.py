@@ -1,6 +1,6 @@
-"""Reads animated pictures (GIF, WebP, AVIF, APNG) as the clips that they are.
+"""Reads animated pictures (GIF, WebP, AVIF, APNG) as clips.
 
-FFmpeg knows not all of these; Pillow does, with each picture put together of its parts as the file says.
+FFmpeg does not know all of these. Pillow does, and composes each picture of its parts as the file describes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,21 @@ from pipeline.video.frame import Frame
 GifImagePlugin.LOADING_STRATEGY = GifImagePlugin.LoadingStrategy.RGB_ALWAYS
 """So that a GIF's first picture is put together with the others as they are."""
 _UNSAID, _LEAST = 0.1, 0.011
-"""Seconds that browsers show a picture for which less than the second is asked."""
+"""Seconds for which browsers show a picture whose file declares less than the second value."""
 
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated picture. width, height: pixels; times: (pictures + 1,) s at which each begins, and the last ends;
-    start, end: the part to use, s; fps: the rate that its pictures are taken at; background: behind them."""
+    """An animated picture.
+
+    Attributes:
+        path: The file.
+        width, height: Pixels.
+        times: (pictures + 1,) seconds at which each picture begins, and the last one ends.
+        start, end: The part to use, in seconds.
+        fps: The rate at which its pictures are sampled.
+        background: Colour behind transparent parts.
+    """
 
     path: Path
     width: int
@@ -41,9 +49,16 @@ class Animation:
 
 
 def open_animation(path: Path, start: float | None, end: float | None, background: Color) -> Animation:
-    """Look at the animated picture at PATH, of which the part from START to END (s) is to be used.
+    """Read the header and the times of an animated picture.
 
-    Raises BadClip as ``open_clip`` and ``open_photo`` do.
+    Args:
+        path: The file.
+        start: Beginning of the part to use, in seconds.
+        end: End of the part to use, in seconds.
+        background: Colour behind transparent parts.
+
+    Raises:
+        BadClip: As ``open_clip`` and ``open_photo`` raise it.
     """
     longest = LONGEST + (start or 0.0)
     times = [0.0]
@@ -52,7 +67,7 @@ def open_animation(path: Path, start: float | None, end: float | None, backgroun
             for _ in _shown(image):
                 times.append(times[-1] + _seconds(image))
                 if times[-1] > max(longest, end or 0.0):
-                    break  # the rest is not used, or it is too long whatever else comes
+                    break  # the rest is not used, or the clip is too long anyway
             size = image.size if image.getexif().get(0x0112, 1) < 5 else image.size[::-1]
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         raise unreadable_picture(path) from error
@@ -64,7 +79,11 @@ def open_animation(path: Path, start: float | None, end: float | None, backgroun
 
 
 def animated_pictures(animation: Animation, width: int, height: int) -> Iterator[Frame]:
-    """Yield ANIMATION's pictures as WIDTH x HEIGHT yuv420p (BT.601) at its ``fps``; one at a time. Raises BadClip."""
+    """Yield the pictures as yuv420p (BT.601) of a size, at the animation's ``fps``; one at a time.
+
+    Raises:
+        BadClip: The file is broken.
+    """
     fps = float(animation.fps)
     wanted = animation.start + (np.arange(round((animation.end - animation.start) * fps)) + 0.5) / fps
     count = np.searchsorted(wanted, animation.times[1:]) - np.searchsorted(wanted, animation.times[:-1])
@@ -81,21 +100,21 @@ def animated_pictures(animation: Animation, width: int, height: int) -> Iterator
 
 
 def _shown(image: Any) -> Iterator[None]:
-    """Go through the pictures of IMAGE, which shows each of them in turn."""
-    # an APNG may begin with a picture for those who know none, which is not part of it
+    """Step through the pictures of an image, which shows each of them in turn."""
+    # an APNG may begin with a fallback picture, which is not part of the animation
     first = int(bool(image.info.get("default_image")))
     for number in range(first, image.n_frames):
         image.seek(number)
         image.load()
         yield
         if image.format == "GIF" and image.dispose_extent and image.disposal_method in ((2, 3) if not number else (2,)):
-            # the part is cleared, as browsers do it; Pillow would fill it with a colour that nobody shows
+            # clear the part, as browsers do; Pillow would fill it with a background colour that browsers ignore
             left, top, right, bottom = image.dispose_extent
             image.im = image.im.convert("RGBA")
             image.dispose = Image.new("RGBA", (right - left, bottom - top)).im
 
 
 def _seconds(image: Image.Image) -> float:
-    """Return for how long IMAGE's picture is to be seen."""
+    """Return how long the current picture is shown."""
     seconds = float(image.info.get("duration", 0)) / 1000
     return seconds if seconds >= _LEAST else _UNSAID

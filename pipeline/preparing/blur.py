@@ -1,8 +1,8 @@
-"""Measures how soft a clip's picture is, so that what is drawn into it is no crisper.
+"""Measures how soft the picture of a clip is, so that nothing crisper is drawn into it.
 
-A small picture that was enlarged, a lens out of focus and heavy compression all leave edges wide. How wide is told by
-blurring them a little more: a crisp edge loses much of its slope by that, a soft one hardly any (Zhuo & Sim 2011,
-"Defocus map estimation from a single image").
+An enlarged picture, a lens out of focus and heavy compression leave wide edges. Their width shows when they are blurred
+a little more: a crisp edge then loses much of its slope, a soft one hardly any (Zhuo & Sim 2011, "Defocus map
+estimation from a single image").
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person
 
 MOST = 0.03
-"""Units of the face basis: softer faces have edges too faint to tell more."""
+"""Units of the face basis; the edges of softer faces are too faint to measure."""
 FRAMES = 9
-"""Frames that are looked at, spread over the clip."""
+"""Frames that are measured, spread over the clip."""
 _CRISP = 1.0
-"""Pixels (sigma) of edges in a crisp picture at the working size: lids, nostrils and lips are no knife's edges."""
+"""Width (sigma, pixels) of edges in a crisp picture at the working size;
+
+lids, nostrils and lips are not perfectly sharp.
+"""
 _REBLURRED, _NOISE = 1.5, 0.5
-"""Pixels (sigma) by which edges are blurred to see what that changes; by which noise is taken out first."""
+"""Blur (sigma, pixels) that edges are tested with; blur that removes noise first."""
 _STRONGEST, _NARROWEST = 98, 20
-"""Percentile from which slopes count as edges; and that of the edges' widths that counts: shadows are soft, too."""
+"""Percentile of slopes that count as edges;
+
+percentile of the edges' widths that counts, since shadows are soft, too.
+"""
 
 
 def softness_of(footage: Footage, person: Person) -> float:
-    """Return by how much (sigma, units of the face basis, 0..MOST) PERSON is softer in FOOTAGE than a crisp picture."""
+    """Return how much softer (sigma, units of the face basis, 0..`MOST`) a person is than in a crisp picture."""
     usable = np.flatnonzero(person.findings.usable)
     numbers = usable[np.linspace(0, len(usable) - 1, min(FRAMES, len(usable))).astype(int)]
     widths = [_width(footage.frame(number).y, person.landmarks[number][:, :2]) for number in numbers]
@@ -36,7 +42,7 @@ def softness_of(footage: Footage, person: Person) -> float:
 
 
 def _width(luma: np.ndarray, points: np.ndarray) -> float:
-    """Return the width (sigma, px) of the face's edges in LUMA at POINTS ((478, 2) px), _CRISP where it is not seen."""
+    """Return the width (sigma, pixels) of the edges of a face; `_CRISP` if it is not visible."""
     (left, top), (right, bottom) = points.min(0).astype(int).clip(0), points.max(0).astype(int)
     face = luma[top:bottom, left:right].astype(np.float32)
     if min(face.shape) < 8:

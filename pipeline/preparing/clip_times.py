@@ -1,4 +1,4 @@
-"""When the pictures of a clip are shown: read from its packets, as players understand them."""
+"""Reads when the pictures of a clip are shown from its packets, as players interpret them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 
 MAX_FPS = 30
 MIN_FPS = 24
-"""Slower clips get each picture twice or more often: lips need the frames even where the base has none."""
+"""Pictures of slower clips are repeated: lips need the frames even if the clip has none."""
 _TS_DISCONT = 512
-"""FFmpeg's flag of formats whose clocks may jump, MPEG-TS for one; elsewhere a leap is a picture held so long."""
+"""FFmpeg's flag of formats whose clock may jump, such as MPEG-TS; in others a leap is a picture that is held."""
 _HIDING = ("mov", "matroska")
-"""Formats, by how FFmpeg's names of them begin, in which players pass over what lies before 0."""
+"""Formats, by the beginning of FFmpeg's names, of which players skip everything before 0."""
 _LEAP = 1.0
-"""Seconds that such a clock never goes on by between two pictures, unless it jumps."""
+"""Seconds between two pictures from which such a clock has jumped."""
 _REORDERED = 2.0
-"""Seconds by which packets may come before others that are shown earlier."""
+"""Seconds by which packets may precede others that are shown earlier."""
 _USUAL_FPS = Fraction(25)
-"""What FFmpeg takes a bare stream for that says neither times nor a rate."""
+"""FFmpeg's assumption for a bare stream without times and rate."""
 
 
 class Clock:
-    """Tells the seconds of stamps; where a clock may jump (MPEG-TS: wraps, gaps, joined files) it goes on evenly."""
+    """Converts time stamps to seconds; continues evenly where the clock jumps (MPEG-TS: wraps, gaps, joined files)."""
 
     def __init__(self, jumps: bool, step: float) -> None:
         self._jumps, self._step, self._shift = jumps, step, 0.0
         self._last: float | None = None
 
     def follow(self, time: float) -> float:
-        """Return what is to be added to the stamps around TIME (s), which is later than the one before or a jump."""
+        """Return what to add to the stamps around a time (seconds), which is later than the one before or a jump."""
         if not self._jumps:
             return 0.0
         passed = 0.0 if self._last is None else time - self._last
@@ -48,12 +48,18 @@ class Clock:
 class Timeline:
     """When the pictures of a clip are shown.
 
-    times: (n,) seconds, ascending, the first is 0; first: the container's own time of that one, seconds; lead: seconds
-    that sound or nothing is played before it; rate: pictures per second, where constant is true of all steps but
-    those in which pictures are missing, else their mean; even: no picture is missing; packets: how many were read;
-    hidden: how many pictures of the file players never show, since they are trimmed off; lost: how many come before
-    the first that can be decoded; bare: they carry no times, and are shown one after the other; whole: whether all was
-    read, or the clip is longer than what was asked for.
+    Attributes:
+        times: (n,) seconds, ascending; the first is 0.
+        first: The container's own time of the first picture, in seconds.
+        lead: Seconds of sound or nothing before the first picture.
+        rate: Pictures per second; the mean unless `constant`.
+        constant: Whether all steps are equal, except where pictures are missing.
+        even: No picture is missing.
+        packets: Number of packets that were read.
+        hidden: Pictures that are trimmed off, which players never show.
+        lost: Pictures before the first that can be decoded.
+        bare: There are no times; pictures are shown one after the other.
+        whole: Everything was read; otherwise the clip is longer than requested.
     """
 
     times: np.ndarray
@@ -70,12 +76,12 @@ class Timeline:
 
     @property
     def seconds(self) -> float:
-        """From the first picture to the end of the last."""
+        """Length from the first picture to the end of the last."""
         return float(self.times[-1]) + float(1 / self.rate)
 
     @property
     def steady(self) -> Fraction:
-        """The rate that lips need: its own where that is constant, halved or doubled; else the usual one nearest it."""
+        """The rate that lips need: the clip's own if it is constant, halved or doubled; else the nearest usual one."""
         if not self.constant:
             usual = min((24, 25, 30), key=lambda fps: abs(fps - self.rate))
             return Fraction(usual if abs(usual / self.rate - 1) < 0.02 else MAX_FPS)
@@ -85,27 +91,34 @@ class Timeline:
 
 
 def jumps(container: av.container.InputContainer) -> bool:
-    """Whether the clock of CONTAINER's format may jump."""
+    """Return whether the clock of a format may jump."""
     return bool(int(container.format.flags) & _TS_DISCONT)
 
 
 def step_of(stream: av.VideoStream) -> float:
-    """Return the seconds between pictures of STREAM, as far as its header knows."""
+    """Return the seconds between pictures according to the header."""
     return float(1 / (stream.average_rate or stream.base_rate or stream.guessed_rate or _USUAL_FPS))
 
 
 def read_timeline(
     container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame, until: float
 ) -> Timeline | None:
-    """Return when the pictures of STREAM are shown, of which FIRST is the first that can be decoded.
+    """Return when the pictures of a stream are shown; nothing is decoded.
 
-    Nothing is decoded. Reads no further than UNTIL (s). Returns None where fewer than two pictures have times.
+    Args:
+        container: The file.
+        stream: Its pictures.
+        first: The first picture that can be decoded.
+        until: Seconds after which reading stops.
+
+    Returns:
+        None if fewer than two pictures have times.
     """
     origin = 0.0 if container.start_time is None else container.start_time / av.time_base
     base, begin, step = stream.time_base or Fraction(1), first.time, step_of(stream)
     hides, clock = container.format.name.startswith(_HIDING), Clock(jumps(container), step)
     from_zero = container.format.name.startswith(_HIDING[0])
-    # of an edit list, FFmpeg gives what it needs for decoding, some of it twice, and not what lies beyond
+    # for an edit list, FFmpeg returns packets for decoding only, some twice, and none beyond it
     beyond = max(0, stream.frames - len({entry.pos for entry in stream.index_entries})) if from_zero else 0
     times: list[float] = []
     hidden, seen = set[int | None](), set[int | None]()
@@ -135,7 +148,7 @@ def read_timeline(
     if bare := not times:
         times = [number * step for number in range(timeless)]
     elif hides:
-        beyond += timeless  # Matroska has no times for what lies before 0
+        beyond += timeless  # Matroska has no times before 0
     shown_at = np.unique(np.array(times))
     if len(shown_at) < 2:
         return None
@@ -162,7 +175,7 @@ def read_timeline(
 
 
 def _named(stream: av.VideoStream, measured: float) -> Fraction:
-    """Return the rate that STREAM names where it is the MEASURED one, else that one, rounded."""
+    """Return the rate in the stream's header if it matches the measured one, else the measured one, rounded."""
     named = [Fraction(rate) for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
     near = min(named, key=lambda rate: abs(float(rate) - measured), default=None)
     if near is not None and abs(float(near) / measured - 1) < 0.01:
@@ -171,7 +184,7 @@ def _named(stream: av.VideoStream, measured: float) -> Fraction:
 
 
 def timed(frames: Iterator[av.VideoFrame], timeline: Timeline, clock: Clock) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield those of FRAMES that TIMELINE shows, with their seconds, by CLOCK."""
+    """Yield the frames of a timeline with their seconds."""
     step = float(1 / timeline.rate)
     for number, frame in enumerate(frames):
         if timeline.bare:

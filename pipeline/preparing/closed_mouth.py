@@ -1,4 +1,4 @@
-"""Estimates a person's own closed mouth from a clip in which they speak."""
+"""Estimates the closed mouth of a person who speaks in the clip."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from pipeline.face.basis import LOWER_LIP, UPPER_LIP, head_pose, mouth_reach, un
 from pipeline.preparing.usable_frames import mouth_gap
 
 CLOSED_GAP = 0.02
-"""Lips closer than this, in distances between the outer corners of the eyes, touch: the mesh never gives zero."""
+"""Lips closer than this, in distances between the outer corners of the eyes, touch: the mesh never returns zero."""
 _FEWEST = 3
-"""Frames that the closed mouth is taken from, at least."""
+"""Fewest frames from which the closed mouth is computed."""
 _SHARE = 0.08
-"""Share of the frames, the most closed ones, that it is taken from where few are closed."""
+"""Share of the frames, the most closed ones, that is used if few are closed."""
 _PARTING = ("mouthLowerDown", "mouthUpperUp")
-"""What parts lips, besides the jaw."""
+"""Units that part the lips, besides the jaw."""
 _SHARED = 0.3
-"""How much closing is shared among jaw and lips, rather than left to the one that fits best."""
+"""How far closing is distributed over jaw and lips, rather than left to the one that fits best."""
 
 
 def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Return LANDMARKS as they would be with the mouth closed, (frames, 478, 3) float32.
+    """Return landmarks with the mouth closed, (frames, 478, 3) float32.
 
     The head's pose is removed from every frame (Procrustes over the points that speech does not move, against this
-    person's own average); the mouth, chin and jaw of the most closed frames, and their median, are the rest shape; it
-    is carried back by each frame's pose. A mouth that never closes is closed by the basis' jaw and lips.
+    person's own average). Mouth, chin and jaw of the most closed frames, and their median, are the rest shape, which
+    each frame's pose carries back. A mouth that never closes is closed with the jaw and lips of the basis.
+
+    Args:
+        landmarks: (frames, 478, 3) pixels.
+        usable: (frames,) bool.
     """
     points = landmarks.astype(np.float64)
     pose = head_pose(points)
@@ -38,14 +42,14 @@ def closed_mouth(landmarks: np.ndarray, usable: np.ndarray) -> np.ndarray:
         closed = np.argsort(gap)[: max(_FEWEST, round(_SHARE * usable.sum()))]
         closed = closed[np.isfinite(gap[closed])]
     rest = _touching(_shut(np.median(heads[closed], axis=0)))
-    # what does not speak follows each frame (cheeks lift, lids blink); what speaks is the rest shape
+    # other parts follow each frame (cheeks lift, lids blink); those that speech moves take the rest shape
     reach = mouth_reach()[:, None]
     out: np.ndarray = pose.to_picture(heads * (1 - reach) + rest * reach).astype(np.float32)
     return out
 
 
 def _shut(shape: np.ndarray) -> np.ndarray:
-    """Close the mouth of SHAPE (478, 3), in the head's own frame, if it is open: what parts lips is undone."""
+    """Close the mouth of a shape (478, 3) in the head's own frame if it is open, by reversing what parts lips."""
     if float(mouth_gap(shape[None])[0]) <= CLOSED_GAP:
         return shape
     movements = [unit("jawOpen"), *(unit(f"{name}Left") + unit(f"{name}Right") for name in _PARTING)]
@@ -58,7 +62,7 @@ def _shut(shape: np.ndarray) -> np.ndarray:
 
 
 def _touching(shape: np.ndarray) -> np.ndarray:
-    """Bring the lips of SHAPE together along their whole length: a sliver between them would show teeth."""
+    """Bring the lips of a shape together along their whole length: a gap between them would show teeth."""
     shape = shape.copy()
     left = (shape[LOWER_LIP[0]] - shape[UPPER_LIP[0]])[:, 1] / 2
     for upper, lower, share in zip(UPPER_LIP, LOWER_LIP, (1.0, 0.9, 0.7, 0.5), strict=True):

@@ -1,10 +1,10 @@
-"""Tells whether a mouth is to be seen where the mesh has one: it has one also in a mask, a microphone or a subtitle.
+"""Detects a covered mouth; the mesh has a mouth also in a mask, a microphone or a subtitle.
 
-What lies between nose and chin is laid out flat along the mesh's own curves, so that every mouth looks alike: skin, a
-lip, a line or an opening, a lip, skin. Statistics of that (how light and red each part is beside the cheeks, how lips
-and line stand out, which way its edges run) are judged by a forest of decision trees. It was grown on some forty
-portraits with and without drawn covers (masks, scarves, microphones, hands, cups, text) and with beards, make-up,
-glasses, shade, noise and blur, which cover nothing.
+The area between nose and chin is unrolled along the mesh's own curves, so that every mouth looks alike: skin, a lip, a
+line or an opening, a lip, skin. A forest of decision trees classifies its statistics (how light and red each part is
+relative to the cheeks, how lips and line stand out, the direction of edges). It was trained on some forty portraits
+with and without drawn covers (masks, scarves, microphones, hands, cups, text) and with beards, make-up, glasses, shade,
+noise and blur, which cover nothing.
 """
 
 from __future__ import annotations
@@ -30,23 +30,28 @@ _CURVES = (
     (43, 106, 182, 83, 18, 313, 406, 335, 273),
     (204, 194, 201, 200, 421, 418, 424),
 )
-"""Points of the mesh along the base of the nose, the philtrum, the lips' edges and middles, and the chin."""
+"""Points of the mesh along the base of the nose, the philtrum, the edges and middles of the lips, and the chin."""
 _HEIGHTS = (0, 5, 9, 11, 14, 15, 18, 21, 25, 31)
-"""Rows of the chart at which the curves lie."""
+"""Rows of the chart for the curves."""
 _SIDE = 32
 _CHEEKS = (50, 101, 36, 205, 118, 280, 330, 266, 425, 347, 9, 151, 108, 337)
-"""Points on cheeks and forehead, by whose skin the rest is measured."""
+"""Points on cheeks and forehead, whose skin is the reference."""
 _FOREST = Path(__file__).with_name("covered_mouth.npz")
 
 
 def mouth_score(frame: Frame, points: np.ndarray) -> float:
-    """Return how surely a mouth is to be seen in FRAME at POINTS ((478, 3) pixels), log-odds: below 0, rather not."""
+    """Return the log-odds that a mouth is visible; below 0, rather not.
+
+    Args:
+        frame: The picture.
+        points: (478, 3) pixels.
+    """
     seen = float(np.clip(_forest_says(mouth_statistics(frame, points)), 1e-3, 1 - 1e-3))
     return float(np.log(seen / (1 - seen)))
 
 
 def mouth_statistics(frame: Frame, points: np.ndarray) -> np.ndarray:
-    """Return what the forest goes by, (28,) float32."""
+    """Return the input of the forest, (28,) float32."""
     picture, points = _face(frame, points)
     size = float(np.linalg.norm(points[33, :2] - points[263, :2]))
     picture = cv2.GaussianBlur(picture, (0, 0), max(0.3, size / 110)).astype(np.float32) / 255
@@ -100,7 +105,7 @@ def mouth_statistics(frame: Frame, points: np.ndarray) -> np.ndarray:
 
 
 def _face(frame: Frame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the part of FRAME around the face at POINTS, RGB, about 240 pixels across a face, and its points."""
+    """Return the part of a frame around the face, RGB, about 240 pixels across a face, and its points."""
     box = box_of(points)
     scale = min(1.0, 240 / box.width)
     picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
@@ -113,7 +118,7 @@ def _face(frame: Frame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chart(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return what PICTURE shows between nose and chin, laid out flat, (32, 32, 3)."""
+    """Return the area between nose and chin of a picture, unrolled, (32, 32, 3)."""
     curves = np.zeros((len(_CURVES), _SIDE, 2), np.float32)
     for curve, numbers in zip(curves, _CURVES, strict=True):
         line = points[list(numbers), :2]
@@ -129,13 +134,13 @@ def _chart(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 @cache
 def _forest() -> dict[str, np.ndarray]:
-    """Return the trees: of each node the statistic it asks for, the limit, its two successors, and its answer."""
+    """Return the trees: the statistic, limit, two successors, and answer of each node."""
     with np.load(_FOREST) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 def _forest_says(statistics: np.ndarray) -> float:
-    """Return the share of trees that see a mouth, each as surely as it is."""
+    """Return the mean answer of the trees, 0..1."""
     trees = _forest()
     at = trees["roots"]
     while (inner := trees["left"][at] >= 0).any():

@@ -1,4 +1,4 @@
-"""Makes the video of a pack: kept as it is, or encoded at near-source quality."""
+"""Makes the video of a pack: copied, or encoded at near-source quality."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags, open_file
 
 _X264 = {"preset": "medium", "crf": "16", "g": "250"}
-"""Differences from the source stay below what can be seen; packs are read from their start, so key frames are few."""
+"""Differences from the source stay invisible; packs are read from their start, so key frames are few."""
 
 
 def keep_stream(path: Path, number: int) -> bytes:
-    """Return an mp4 of stream NUMBER of those with pictures of the clip at PATH, bit for bit, from time 0 on."""
+    """Return an mp4 of a stream of pictures, bit for bit, from time 0.
+
+    Args:
+        path: The clip.
+        number: Number of the stream among those with pictures.
+    """
     out, shift = io.BytesIO(), None
     with open_file(path) as source, av.open(out, mode="w", format="mp4") as target:
         stream = source.streams.video[number]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
             if packet.dts is not None:
-                # what lies before 0 would be hidden; packets come with the earliest picture first
+                # pictures before 0 would be hidden; the packet of the earliest picture comes first
                 shift = (packet.dts if packet.pts is None else packet.pts) if shift is None else shift
                 packet.dts -= shift
                 packet.pts = None if packet.pts is None else packet.pts - shift
@@ -34,9 +39,16 @@ def keep_stream(path: Path, number: int) -> bytes:
 
 
 def encode(frames: Iterable[Frame], width: int, height: int, fps: Fraction, colors: ColorTags) -> bytes:
-    """Return an mp4 (H.264, yuv420p) of FRAMES, resized to WIDTH x HEIGHT, tagged with COLORS.
+    """Return an mp4 (H.264, yuv420p) of frames, resized and tagged.
 
-    Resizing keeps to the YUV planes, so colours stay what they are.
+    Resizing works on the YUV planes, so that colours stay the same.
+
+    Args:
+        frames: The pictures.
+        width: Width in pixels.
+        height: Height in pixels.
+        fps: Frames per second.
+        colors: The tags.
     """
     out = io.BytesIO()
     with av.open(out, mode="w", format="mp4") as container:

@@ -1,4 +1,4 @@
-"""Which files avatars are made of, told apart by what is in them, not by their names; and how large they may be."""
+"""Accepted kinds of files, detected by their contents, not their names; and their limits."""
 
 from __future__ import annotations
 
@@ -21,42 +21,43 @@ PICTURES = {
     "TIFF": "TIFF",
     "BMP": "BMP",
 }
-"""Every kind of picture that is taken, and Pillow's name for it."""
+"""Accepted kinds of pictures, with Pillow's names."""
 VIDEOS = ("MP4", "MOV", "WebM", "MKV", "AVI", "MPEG")
-"""Usual kinds of video; others that FFmpeg decodes are taken, too."""
+"""Usual kinds of video; others that FFmpeg decodes are accepted, too."""
 MAX_PICTURE, MAX_VIDEO = 100_000_000, 36_000_000
-"""Pixels of a picture, and of each picture of a video: 8K."""
+"""Most pixels of a picture, and of each picture of a video: 8K."""
 MAX_ASPECT = 5
-"""How many times as long as wide a picture may be."""
+"""Highest ratio of the long side to the short one."""
 SHORTEST = 0.5
 """Seconds."""
 LONGEST = 60.0
-"""Seconds of clip that an avatar is made from; more only costs memory, since the clip loops."""
+"""Seconds of clip for an avatar; more only costs memory, since the clip loops."""
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-"""Those of which several pictures in a file follow each other in time; elsewhere they are pages or views."""
+"""Formats in which several pictures of a file follow each other in time; in others they are pages or views."""
 
 _MARKS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
-"""Of ISO files (``ftyp``) that are pictures."""
+"""Brands of ISO files (``ftyp``) that are pictures."""
 
 Kind = Literal["photo", "animation", "video"]
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what the file at PATH is by its content: "video" for all that is no picture, also where it is nothing.
+    """Return the kind of a file by its contents; "video" for everything that is no picture.
 
-    Raises BadClip for a picture beyond the limits.
+    Raises:
+        BadClip: The file is a picture beyond the limits.
     """
     try:
         with opened(path) as image:
             animated = image.format in _ANIMATED and getattr(image, "is_animated", False)
             return "animation" if animated else "photo"
-    except (OSError, SyntaxError, ValueError):  # broken: whoever reads it tells how
+    except (OSError, SyntaxError, ValueError):  # broken: reading it raises the right error
         return "photo" if _marked(path) else "video"
 
 
 def _marked(path: Path) -> bool:
-    """Whether the file at PATH begins as pictures do."""
+    """Return whether a file begins like a picture."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -67,11 +68,15 @@ def _marked(path: Path) -> bool:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """Give the picture at PATH, of which nothing is decoded yet. Raises BadClip beyond the limits, what Pillow does."""
-    from pi_heif import register_heif_opener  # here, since few who start the server have a photo
+    """Give a picture, of which nothing is decoded yet; also raises what Pillow does.
+
+    Raises:
+        BadClip: The picture is beyond the limits.
+    """
+    from pi_heif import register_heif_opener  # imported here: seldom needed
 
     register_heif_opener()
-    guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the limit below says in a sentence what is wrong
+    guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the limit below has a clearer message
     try:
         with Image.open(path, formats=list(PICTURES.values())) as image:
             check_size(path, image.width, image.height, MAX_PICTURE)
@@ -81,7 +86,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def check_size(path: Path, width: int, height: int, most: int) -> None:
-    """Raise BadClip where WIDTH x HEIGHT is more than MOST pixels, or far longer than wide."""
+    """Check the size of a picture.
+
+    Args:
+        path: The file, for the message.
+        width: Width in pixels.
+        height: Height in pixels.
+        most: Most pixels.
+
+    Raises:
+        BadClip: It is too large, or too long and narrow.
+    """
     if width * height > most:
         ko = f"{most // 10**8}억" if most >= 10**8 else f"{most // 10**4:,}만"
         raise BadClip(
@@ -97,7 +112,11 @@ def check_size(path: Path, width: int, height: int, most: int) -> None:
 
 
 def check_length(path: Path, begin: float, stop: float) -> None:
-    """Raise BadClip where the part from BEGIN to STOP (s) of a clip is too short or too long."""
+    """Check the length of the part of a clip from `begin` to `stop` (seconds).
+
+    Raises:
+        BadClip: It is too short or too long.
+    """
     if begin < 0 or stop - begin < SHORTEST:
         length = max(0.0, stop - begin)
         raise BadClip(

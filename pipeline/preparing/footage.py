@@ -1,4 +1,4 @@
-"""A clip read once: its pictures on disk, and what was measured of the face in each."""
+"""A clip that was read once: its pictures on disk, and measurements of the face in each."""
 
 from __future__ import annotations
 
@@ -19,38 +19,45 @@ from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
 Progress = Callable[[float, str], None]
-"""Told how far the work is (0..1) and what is being done."""
+"""Called with the share that is done (0..1) and the current stage."""
 PATCH = 48
-"""Pixels, both ways, of the small upright picture that is kept of every face."""
+"""Side of the small upright picture of every face, in pixels."""
 _PATCH_CORNERS = np.array([[0.22, 0.18], [0.78, 0.18], [0.5, 0.95]], np.float32) * PATCH
-"""Where the outer corners of the eyes and the chin lie in it."""
+"""Positions of the outer corners of the eyes and the chin in it."""
 _HOLD = 0.08
-"""Share of its size by which a face may move before the crop that its mesh is solved in follows: a still crop gives
-stiller points."""
+"""Share of its size by which a face may move before the crop for its mesh follows:
+
+a still crop gives stiller points.
+"""
 _SOUGHT_EVERY = 4
-"""Until there is a face, only so many frames are searched: a clip without one is found out sooner."""
+"""Until a face is found, only every n-th frame is searched, so that a clip without one fails sooner."""
 _READ_SHARE = 0.2
-"""How much of the work is done once the clip is read."""
+"""Share of the work that is done when the clip is read."""
 _MOST_SHOTS = 12
-"""Of more, the longest are looked at."""
+"""Of more shots, the longest are searched."""
 _FOLLOW = 1.0
-"""Share of its size within which a face that was lost is taken for the same one when it comes back."""
+"""Share of its size within which a lost face is recognised when it comes back."""
 
 
 @dataclass(frozen=True)
 class Footage:
-    """A clip read once.
+    """A clip that was read once. If it is cut, the measurements are those of one shot.
 
-    frames: (n, height * 3 / 2, width) uint8, yuv420p at the working size; points: (n, 478, 3) pixels, NaN where no face
-    was found; motion: (n, 2, 3), each frame's head movement since the one before it; patches: (n, PATCH, PATCH) uint8,
-    the face upright, from its eyes to its chin; sharpness: (n,), how strong the finest detail of the face is beside its
-    contrast (0.1 is soft, 0.3 crisp); fps: frames per second; colors: tags for the videos made of it;
-    seen: the faces of the frame in which the speaker was chosen, left to right; chosen: that frame's number;
-    left_out: what of the clip is not among the frames, in sentences; scale: pixels of the source for one of these.
-
-
-    Of a clip that is cut all of these are one shot's. read: all of its frames; shots: its shots, as numbers of these;
-    begin: the one with which the shot used begins.
+    Attributes:
+        frames: (n, height * 3 / 2, width) uint8, yuv420p at the working size.
+        points: (n, 478, 3) pixels; NaN without a face.
+        motion: (n, 2, 3), the head's movement since the frame before.
+        patches: (n, `PATCH`, `PATCH`) uint8, the upright face from its eyes to its chin.
+        sharpness: (n,) strength of the finest detail of the face relative to its contrast (0.1 is soft, 0.3 crisp).
+        fps: Frames per second.
+        colors: Tags of the videos made from it.
+        seen: The faces of the frame in which the speaker was chosen, left to right.
+        chosen: Number of that frame.
+        read: All frames that were read.
+        shots: The shots, as numbers in `read`.
+        begin: Number in `read` of the first frame of the shot that is used.
+        left_out: Which parts of the clip are not among the frames, in sentences.
+        scale: Pixels of the source per pixel of the frames.
     """
 
     frames: np.ndarray
@@ -70,7 +77,7 @@ class Footage:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the clip has more shots, or fades, than what is used."""
+        """Whether the clip has more than the shot that is used."""
         return len(self.frames) < len(self.read)
 
     @property
@@ -80,7 +87,7 @@ class Footage:
         return ~missing
 
     def frame(self, number: int) -> Frame:
-        """Return picture NUMBER."""
+        """Return a picture by its number."""
         return Frame(np.ascontiguousarray(self.frames[number]))
 
 
@@ -93,11 +100,22 @@ def film(
     expected: int,
     progress: Progress,
 ) -> Footage:
-    """Read SOURCE to its end into STORE (an empty file) and measure the FACE in it.
+    """Read a clip to its end and measure a face in it.
 
-    Where it is cut, one of its shots is used: the longest that shows a face or, where FACE is a number, the one that
-    shows this face (see ``faces_of_shots``). expected: about how many pictures there are, for PROGRESS. Raises BadClip
-    when no picture shows a face.
+    If the clip is cut, one of its shots is used: the longest with a face or, if `face` is a number, the one that shows
+    this face (see ``faces_of_shots``).
+
+    Args:
+        source: The pictures.
+        fps: Frames per second.
+        colors: Their tags.
+        face: Which face speaks.
+        store: An empty file for the pictures.
+        expected: Approximate number of pictures, for `progress`.
+        progress: Called as the work proceeds.
+
+    Raises:
+        BadClip: No picture shows a face.
     """
     read, thumbnails = keep(source, store, lambda share: progress(_READ_SHARE * share, "reading"), expected)
     shots = find_shots(thumbnails, float(fps))
@@ -131,9 +149,10 @@ def film(
 def keep(
     source: Iterable[Frame], store: BinaryIO, progress: Callable[[float], None], expected: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read SOURCE to its end into STORE (an empty file). Return its frames, as ``Footage`` has them, and thumbnails.
+    """Read a clip to its end into an empty file; return its frames, as in ``Footage``, and thumbnails.
 
-    Raises BadClip when there is none.
+    Raises:
+        BadClip: There is no picture.
     """
     thumbnails, size = [], (0, 0)
     for number, frame in enumerate(source):
@@ -151,9 +170,9 @@ def keep(
 def faces_of_shots(
     finder: FaceFinder, frames: np.ndarray, shots: Sequence[Shot], fps: float
 ) -> list[tuple[Shot, int, list[Box]]]:
-    """Return what the SHOTS worth using show: each with the number of its first frame with faces, and these.
+    """Return the shots worth using, each with the number of its first frame with faces, and these faces.
 
-    Faces are counted through all of them, in each from the left. Where FRAMES show no face there is nothing.
+    Faces are counted through all shots, in each from the left. Shots without a face are left out.
     """
     long_enough = [shot for shot in shots if shot[1] - shot[0] >= SHORTEST * fps] or list(shots)
     longest = sorted(long_enough, key=lambda shot: shot[0] - shot[1])[:_MOST_SHOTS]
@@ -170,13 +189,13 @@ def faces_of_shots(
 def _by_choice(
     finder: FaceFinder, frames: np.ndarray, shots: Sequence[Shot], fps: float, face: FaceChoice
 ) -> Iterator[tuple[Shot, FaceChoice]]:
-    """Yield the SHOTS in which FACE may be, the best first, and which of its faces it is in each."""
+    """Yield the shots that may show the chosen face, best first, and which of their faces it is."""
     if len(shots) == 1 or not isinstance(face, int):
-        # the longest, of equal ones the first; a shorter one where it shows no face
+        # the longest, of equal ones the first; a shorter one if it shows no face
         yield from ((shot, face) for shot in sorted(shots, key=lambda shot: shot[0] - shot[1]))
         return
     shown = faces_of_shots(finder, frames, shots, fps)
-    choose([box for _, _, boxes in shown for box in boxes], frames.shape[2], frames.shape[1], face)  # is there one?
+    choose([box for _, _, boxes in shown for box in boxes], frames.shape[2], frames.shape[1], face)  # may raise
     for shot, _, boxes in shown:
         if face <= len(boxes):
             yield shot, face
@@ -187,7 +206,7 @@ def _by_choice(
 def _measure(
     follower: _Follower, frames: np.ndarray, step: Callable[[], None]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return points, motion, patches and sharpness of FRAMES, as ``Footage`` has them; STEP is told of each."""
+    """Return points, motion, patches and sharpness, as in ``Footage``; call `step` after each frame."""
     points, motion, patches, sharpness = [], [], [], []
     head = HeadMotion()
     for number, planes in enumerate(frames):
@@ -202,7 +221,7 @@ def _measure(
 
 
 def no_face() -> BadClip:
-    """Return the error for a clip or photo that shows no face."""
+    """Return the error for a clip or photo without a face."""
     return BadClip(
         "얼굴을 찾지 못했습니다. 사람의 얼굴이 정면으로, 너비 60픽셀 이상으로 나오는 영상이나 사진을 사용하세요.",
         "No face was found. Use a clip or photo that shows a person's face from the front, 60 pixels wide or more.",
@@ -210,7 +229,7 @@ def no_face() -> BadClip:
 
 
 class _Follower:
-    """Follows one face from frame to frame, and takes no other for it."""
+    """Follows one face from frame to frame without confusing it with others."""
 
     def __init__(self, finder: FaceFinder, face: FaceChoice) -> None:
         self._finder, self._face = finder, face
@@ -220,7 +239,7 @@ class _Follower:
         self._crop: Box | None = None
 
     def find(self, frame: Frame, number: int) -> np.ndarray | None:
-        """Return the points of the face in FRAME, which has NUMBER, or None where it is not to be seen."""
+        """Return the points of the face in a frame; None if it is not visible."""
         if self.box is None and number % _SOUGHT_EVERY:
             return None
         picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
@@ -237,7 +256,7 @@ class _Follower:
         return points
 
     def _accept(self, points: np.ndarray | None) -> np.ndarray | None:
-        """Drop POINTS that lie where the face cannot have gone since it was last seen."""
+        """Reject points where the face cannot be after its last position."""
         if points is None or (self.box is not None and box_of(points).overlap(self.box) < 0.2):
             return None
         return points
@@ -258,7 +277,7 @@ class _Follower:
 
 
 def _apart(one: Box, other: Box) -> float:
-    """How far two boxes differ in place or size, in sizes of the second."""
+    """Return how far two boxes differ in place or size, in sizes of the second."""
     moved = np.hypot(one.center[0] - other.center[0], one.center[1] - other.center[1])
     return float(max(moved, abs(one.width - other.width)) / max(other.width, other.height))
 

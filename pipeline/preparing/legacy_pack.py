@@ -1,4 +1,4 @@
-"""Opens packs of the original system, which hold pictures, boxes and a network's latents, as avatars of this one."""
+"""Opens packs of the original system, which hold pictures, boxes and a network's latents, as avatars."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
 _BT601 = ColorTags(1, 6, 6, 6)
-"""What OpenCV's conversion to YUV makes."""
+"""The tags of OpenCV's conversion to YUV."""
 _USUAL_RATE = 25
-"""Frames a second of packs that name no rate: that system's own."""
+"""Frames per second of packs without a rate, as in that system."""
 
 
 def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
-    """Return the avatar in CONTENT, an original pack: its pictures ((height, width, 3) uint8 BGR) and their rate.
+    """Return the avatar of an original pack; its loop stays as it is.
 
-    A pack that names no rate is played at 25 frames a second. Latents, masks and boxes are left aside: they belong to
-    one network. Its loop is kept as it is. Raises ValueError when the pictures or their rate are not what they should
-    be, and BadClip when they show no face.
+    Latents, masks and boxes are ignored, since they belong to one network.
+
+    Args:
+        content: Pictures ((height, width, 3) uint8 BGR) and their rate (25 if it is missing).
+        name: Name of the avatar.
+        resolution: "720p".
+
+    Raises:
+        ValueError: The pictures or their rate are invalid.
+        BadClip: They show no face.
     """
     pictures = next((content[key] for key in ORIGINAL_PICTURES if content.get(key) is not None), None)
     if not isinstance(pictures, list | tuple | np.ndarray) or not len(pictures):

@@ -1,8 +1,8 @@
-"""Shows somebody who talks in their clip with the mouth closed throughout, so that nothing of it shines through later.
+"""Closes the mouth of a person who talks in the clip, so that nothing of the talking shows through later.
 
-Shutting each frame's own open mouth by its mesh leaves what geometry cannot undo: lips that are stretched thin in one
-frame and full in the next, an edge of teeth, folds beside the mouth. So one frame whose mouth really is closed lends
-its mouth to all others: carried there by the mesh, lit as the skin around it is, and blended in softly.
+Closing each frame's own open mouth by its mesh leaves what geometry cannot undo: lips that are stretched thin in one
+frame and full in the next, an edge of teeth, folds beside the mouth. So one frame with a closed mouth lends its mouth
+to all others: the mesh moves it there, it takes on the light of the skin around it, and it is blended in softly.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from pipeline.preparing.usable_frames import mouth_gap
 from pipeline.video.frame import Frame
 
 _FEWEST = 3
-"""Frames that the lender is chosen from, the most closed ones, where none is closed."""
+"""The most closed frames from which the lender is chosen if none is closed."""
 _DEGREE = 0.002
-"""Eye distances of a mouth out of shape that a degree of head turn away from the clip's usual pose is as bad as."""
+"""Eye distances of a deformed mouth that are as bad as a degree of head turn away from the clip's usual pose."""
 _BLURRED = 0.04
-"""...and that the loss of all fine detail is as bad as: lips that just meet often move fast."""
+"""...and as bad as the loss of all fine detail: lips that just meet often move fast."""
 _AREA = (164, 206, 57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 426)
 """The outline of what is lent: from below the nose, past the corners of the mouth, to above the chin."""
 _GROWN, _SOFT = 0.10, 0.06
 """Eye distances by which that outline is widened, and by which its edge is softened (sigma)."""
 _RIM = 0.06
-"""Eye distances beside the lips where a talking mouth's own shade and red still lie: no light is read off there."""
+"""Eye distances beside the lips that still have a talking mouth's shade and red; light is not measured there."""
 _LIGHT = 0.2
-"""Eye distances (sigma) over which light is taken to be even."""
+"""Eye distances (sigma) over which light is assumed to be even."""
 _BLACK = np.array([16, 128, 128], np.float32)
 """Y, U, V."""
 
 
 def hush(footage: Footage, person: Person) -> Person:
-    """Close the mouth in all usable frames of FOOTAGE, in place; return PERSON as they are then.
+    """Close the mouth in all usable frames.
 
-    Around frames that are not usable, which stay as they are, the mouth opens and closes within a few frames.
+    Around unusable frames, which stay as they are, the mouth opens and closes within a few frames.
     """
     usable = person.findings.usable
     gain = fade(usable)
@@ -63,7 +63,7 @@ def hush(footage: Footage, person: Person) -> Person:
 
 
 def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
-    """Return the FIT frame whose closed mouth is nearest to the rest shape, crisp and seen from the usual side."""
+    """Return the frame whose closed mouth is nearest to the rest shape, crisp and seen from the usual side."""
     landmarks, rest = person.landmarks, person.rest
     gap = np.where(fit, mouth_gap(landmarks), np.inf)
     closed = np.flatnonzero(gap < CLOSED_GAP)
@@ -80,7 +80,7 @@ def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
 
 
 def _detail(frame: Frame, points: np.ndarray) -> float:
-    """Return how strong the finest detail of FRAME's mouth at POINTS ((478, 3) px) is."""
+    """Return the strength of the finest detail of a mouth."""
     outline = points[list(_AREA), :2]
     (left, top), (right, bottom) = outline.min(0).astype(int).clip(0), outline.max(0).astype(int)
     mouth = frame.y[top:bottom, left:right]
@@ -88,10 +88,16 @@ def _detail(frame: Frame, points: np.ndarray) -> float:
 
 
 class _Mouth:
-    """The closed mouth of one frame, to be lent to the others."""
+    """The closed mouth of one frame, which is lent to the others."""
 
     def __init__(self, avatar: Avatar, frames: list[Frame], lender: int) -> None:
-        """AVATAR, whose mouth is closed throughout, is shown by FRAMES; number LENDER of them lends its mouth."""
+        """Prepare the mouth.
+
+        Args:
+            avatar: The person with a closed mouth throughout.
+            frames: Its pictures.
+            lender: Number of the frame that lends its mouth.
+        """
         geometry = FaceGeometry(avatar, load_basis())
         self._points, self._eyes = geometry.source, geometry.eyes
         speaks = np.zeros(self._points.shape[1], bool)
@@ -101,7 +107,7 @@ class _Mouth:
         self._lent, self._lender = frames[lender].planes.copy(), lender
 
     def lend(self, frame: Frame, number: int, strength: float) -> None:
-        """Lay the mouth over FRAME, which has NUMBER, in place, by STRENGTH (0..1)."""
+        """Blend the mouth into a frame in place, with a strength of 0..1."""
         points, eyes = self._points[number], float(self._eyes[number])
         carried = Frame(self._lent.copy())
         warp(carried, self._points[self._lender], points, self._triangles)
@@ -118,7 +124,7 @@ class _Mouth:
 
 
 def _filled(outline: np.ndarray, box: tuple[int, int, int, int], grown: float) -> np.ndarray:
-    """Return the convex hull of OUTLINE ((n, 2) px), GROWN by so many px, as 0 and 1 over BOX, float32."""
+    """Return the convex hull of an outline ((n, 2) pixels), grown by some pixels, as 0 and 1 over a box, float32."""
     left, top, right, bottom = box
     mask = np.zeros((bottom - top, right - left), np.float32)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.round(outline - (left, top)).astype(np.int32)), 1.0)
@@ -127,9 +133,9 @@ def _filled(outline: np.ndarray, box: tuple[int, int, int, int], grown: float) -
 
 
 def _lit(lent: np.ndarray, own: np.ndarray, skin: np.ndarray, sigma: float) -> np.ndarray:
-    """Return LENT in the light of OWN ((h, w, 3) float32 Y, U, V), as told by the pixels that are SKIN (1, else 0).
+    """Return `lent` in the light of `own` ((h, w, 3) float32 Y, U, V), measured where `skin` is 1.
 
-    Brightness is a factor, colour of the light a shift; both vary slowly (normalized convolution with a Gaussian).
+    Brightness is a factor, the colour of the light a shift; both vary slowly (normalized convolution with a Gaussian).
     """
 
     def around(values: np.ndarray) -> np.ndarray:
@@ -144,7 +150,7 @@ def _lit(lent: np.ndarray, own: np.ndarray, skin: np.ndarray, sigma: float) -> n
 
 
 def _cut(frame: Frame, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return what FRAME shows in BOX (even), (h, w, 3) float32 Y, U, V."""
+    """Return an even box of a frame, (h, w, 3) float32 Y, U, V."""
     left, top, right, bottom = box
     luma = frame.y[top:bottom, left:right]
     half = (plane[top // 2 : bottom // 2, left // 2 : right // 2] for plane in frame.uv)
@@ -152,7 +158,7 @@ def _cut(frame: Frame, box: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def _add(frame: Frame, box: tuple[int, int, int, int], change: np.ndarray) -> None:
-    """Add CHANGE ((h, w, 3) Y, U, V) to FRAME in BOX, in place."""
+    """Add a change ((h, w, 3) Y, U, V) to an even box of a frame, in place."""
     left, top, right, bottom = box
     half = cv2.resize(change, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     views = [frame.y[top:bottom, left:right]]

@@ -1,8 +1,8 @@
-"""Measures how wide a mouth looks when it opens, so that everybody's looks as wide at the same sound.
+"""Measures how wide a mouth looks when it opens, so that all mouths look equally wide at the same sound.
 
 The same movement looks wider on full lips, whose dark inner side shows, than on thin ones, which end where the teeth
-begin. So the mouth is opened by known amounts in a few frames, and Face Mesh, which was trained on real mouths, says
-how far open it takes them to be. What the movement lacks, or has too much, is made up for when the mouth is moved.
+begin. So the mouth is opened by known amounts in a few frames, and Face Mesh, which was trained on real mouths,
+measures the opening. The movement is scaled by the difference.
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ from pipeline.preparing.person import Person, as_filmed
 from pipeline.video.frame import Frame
 
 USUAL = 1.15
-"""About how wide a drawn opening looks, as a share of its width, on the face by which the mouth's shapes were made."""
+"""Apparent width of a drawn opening, as a share of its width, on the face for which the mouth shapes were made."""
 LIMITS = (0.85, 1.3)
-"""What a mouth's movement is multiplied by, at least and at most."""
+"""Least and greatest factor of a mouth's movement."""
 FRAMES = 6
-"""Frames in which the mouth is opened, spread over those that are turned least."""
+"""Frames in which the mouth is opened, among those that are turned least."""
 OPENINGS = (0.0, 0.2, 0.3, 0.4, 0.5)
-"""Weights of the jaw at which the mouth is looked at: speech opens it by up to about half."""
+"""Weights of the jaw that are measured: speech uses up to about half."""
 _UNITS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 _VOWEL = np.array([1, 0.45, 0.45, 0.25, 0.25], np.float32)
-"""How much of the jaw's weight each of them has in an open vowel."""
+"""Weight of each unit, relative to the jaw's, in an open vowel."""
 _MIDDLE = slice(3, 8)
-"""The inner lips' middle, where a mouth is open at all."""
+"""The middle of the inner lips, where an open mouth is open."""
 _SETTLED = 3
-"""Times that a picture is shown to Face Mesh: it starts from the face of the picture before."""
+"""Times that Face Mesh gets a picture: it starts from the face of the picture before."""
 
 
 def opening_of(footage: Footage, person: Person, softness: float = 0.0) -> float:
-    """Return what this PERSON's mouth movement is to be multiplied by, in FOOTAGE whose mouth is closed: LIMITS.
+    """Return the factor of a person's mouth movement, within `LIMITS`; 1 if Face Mesh never sees the mouth open.
 
-    softness: as in ``Avatar``. 1 where Face Mesh does not see the mouth open at all.
+    Args:
+        footage: Pictures with the mouth closed.
+        person: The person in them.
+        softness: As in ``Avatar``.
     """
     mover = FaceMover(replace(as_filmed(footage, person), softness=softness), _UNITS)
     drawn, seen = [], []
@@ -63,7 +66,7 @@ def opening_of(footage: Footage, person: Person, softness: float = 0.0) -> float
 
 
 def _straight(person: Person) -> np.ndarray:
-    """Return the numbers of FRAMES usable frames, spread over the clip's half that is turned least."""
+    """Return the numbers of usable frames, spread over the half of the clip that is turned least."""
     usable = np.flatnonzero(person.findings.usable)
     pose = head_pose(person.landmarks[usable])
     turned = np.hypot(pose.yaw - np.median(pose.yaw), pose.pitch - np.median(pose.pitch)) + np.abs(pose.yaw)
@@ -72,6 +75,6 @@ def _straight(person: Person) -> np.ndarray:
 
 
 def _gap(points: np.ndarray) -> float:
-    """Return how far the lips of POINTS ((n, 2) px) are apart in their middle, px."""
+    """Return the gap between the middles of the lips, in pixels, from points ((n, 2) pixels)."""
     apart = points[LOWER_INNER[_MIDDLE]] - points[UPPER_INNER[_MIDDLE]]
     return float(np.linalg.norm(apart, axis=1).mean())

@@ -24,22 +24,27 @@ _RGB, _SAID_NOTHING = 0, 2
 _PQ, _HLG = 16, 18
 _BT2020 = 9
 _LISTS = ("hls", "dash", "concat", "image2")
-"""Formats that name other files, which whoever sends one need not be allowed to read."""
+"""Formats that refer to other files, which the sender may not be allowed to read."""
 _MOST_LOST = 0.1
-"""Share of its pictures that may be broken: others are shown in their place."""
+"""Share of the pictures that may be broken; neighbours are shown in their place."""
 _SOUGHT_FROM = 5.0
-"""Seconds into a clip from which on its part is looked for by its index; until there, decoding is as quick."""
+"""Seconds into a clip from which its index is used to find a part; before, decoding is as fast."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of a clip. stream: which of its streams of pictures players show; width, height: pixels as shown
-    (turned upright, pixels square); orientation: what turns its pictures upright; timeline: when they are shown;
-    wanted_fps: the rate that they are taken at.
+    """A clip as players show it.
 
-    start, end: the part to use, seconds from its first picture; colors: the tags it carries; plain: H.264 yuv420p,
-    progressive, at a constant rate that packs have, upright, and used from start to end with no picture hidden, so that
-    its stream can be kept as it is.
+    Attributes:
+        path: The file.
+        stream: Number of the stream of pictures that players show.
+        width, height: Pixels as shown (upright, square pixels).
+        orientation: How its pictures become upright.
+        timeline: When they are shown.
+        start, end: The part to use, in seconds from its first picture.
+        colors: Its tags.
+        plain: Whether its stream can be kept as it is: H.264 yuv420p, progressive, at a constant rate that packs have,
+            upright, and used from start to end with no picture hidden.
     """
 
     path: Path
@@ -55,7 +60,7 @@ class Clip:
 
     @property
     def wanted_fps(self) -> Fraction:
-        """The rate that its pictures are taken at: its own, halved or doubled into what lips need."""
+        """The rate at which its pictures are sampled: its own, halved or doubled to what lips need."""
         return self.timeline.steady
 
     @property
@@ -65,14 +70,14 @@ class Clip:
 
     @property
     def shown_colors(self) -> ColorTags:
-        """The tags by which players show it: where it says nothing they go by its height."""
+        """The tags by which players show it; untagged clips go by their height."""
         if self.colors.space not in (_RGB, _SAID_NOTHING) or self.wide:
             return BT601 if self.colors.space in (5, 6) else BT709
         return BT709 if min(self.width, self.height) >= 720 else BT601
 
     @property
     def left_out(self) -> tuple[Message, ...]:
-        """What of the file players do not show, in sentences."""
+        """Parts of the file that players do not show, in sentences."""
         found = []
         for count, ko, en in (
             (
@@ -97,10 +102,15 @@ class Clip:
 
 
 def open_clip(path: Path, start: float | None = None, end: float | None = None) -> Clip:
-    """Look at the clip at PATH, of which the part from START to END (s) is to be used.
+    """Read the header of a clip; decodes a single picture, unless the clip may be plain.
 
-    START and END are those of players. No picture is decoded but one, unless the clip may be plain. Raises BadClip when
-    it is no video, broken, or the part is shorter than 0.5 s or longer than a minute.
+    Args:
+        path: The file.
+        start: Beginning of the part to use, in seconds, as players count.
+        end: End of the part to use, likewise.
+
+    Raises:
+        BadClip: The file is no video, broken, or the part is shorter than 0.5 s or longer than a minute.
     """
     until = max((start or 0.0) + LONGEST, 0.0 if end is None else end)
     try:
@@ -136,7 +146,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
 
 
 def _shown_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    """Return the stream of pictures that players show: no cover, and the one that is marked where there are several."""
+    """Return the stream of pictures that players show: no cover, and the default one of several."""
     kinds = av.stream.Disposition
     covers = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
     films = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
@@ -151,23 +161,17 @@ def _shown_stream(path: Path, container: av.container.InputContainer) -> av.Vide
 def _part(
     path: Path, timeline: Timeline, said: float | None, start: float | None, end: float | None
 ) -> tuple[float, float]:
-    """Return the part from START to END (as players count) in seconds from the first picture; SAID: the file's length.
-
-    What is played before the first picture, or after the last one, shows none.
-    """
+    """Return the part to use in seconds from the first picture; before the first and after the last is none."""
     begin = 0.0 if start is None else start if start < 0 else max(0.0, start - timeline.lead)
     stop = timeline.seconds if end is None else min(end - timeline.lead, timeline.seconds)
     if not timeline.whole and end is None and said is not None:
-        stop = max(stop, said)  # too long, and how long only the header knows
+        stop = max(stop, said)  # too long; only the header has the length
     check_length(path, begin, stop)
     return begin, stop
 
 
 def _shown_size(stored: tuple[int, int], orientation: Orientation, aspect: Fraction) -> tuple[int, int, bool]:
-    """Return width and height as shown, of what is STORED to be turned by ORIENTATION with pixels of ASPECT.
-
-    Also return whether that is how they are stored.
-    """
+    """Return the size as shown of stored pictures, and whether they are stored like that."""
     width, height = stored
     square = not 0 < aspect < 100 or aspect == 1
     if not square:
@@ -178,7 +182,7 @@ def _shown_size(stored: tuple[int, int], orientation: Orientation, aspect: Fract
 
 
 def _decodes_alike(clip: Clip, size: tuple[int, int]) -> bool:
-    """Whether every picture of CLIP is there, whole, progressive, yuv420p, and of SIZE."""
+    """Return whether every picture of a clip is there, complete, progressive, yuv420p, and of a size."""
     count = 0
     with open_file(clip.path) as container:
         for frame in decoded(container, container.streams.video[clip.stream]):
@@ -189,14 +193,22 @@ def _decodes_alike(clip: Clip, size: tuple[int, int]) -> bool:
 
 
 def pictures(clip: Clip, width: int, height: int, background: Color = BACKGROUND) -> Iterator[Frame]:
-    """Yield CLIP's pictures as WIDTH x HEIGHT yuv420p at its ``wanted_fps``, upright; one at a time.
+    """Yield the pictures of a clip as yuv420p at its ``wanted_fps``, upright; one at a time.
 
-    HDR becomes BT.709, its tones and gamut mapped by libswscale; BACKGROUND shows where it is transparent. Raises
-    BadClip where the clip cannot be read or breaks off early.
+    HDR becomes BT.709, with tones and gamut mapped by libswscale.
+
+    Args:
+        clip: The clip.
+        width: Width in pixels.
+        height: Height in pixels.
+        background: Colour behind transparent parts.
+
+    Raises:
+        BadClip: The clip cannot be read or breaks off early.
     """
     matrix = 5 if clip.shown_colors == BT601 else 1
     shaper = Shaper(width, height, clip.orientation, matrix, clip.wide, background)
-    # half a frame in: the middle of a picture's time, safe from rounding on either side
+    # half a frame in: the middle of a picture's time, safe from rounding
     waiting = iter([clip.start + (n + 0.5) / float(clip.wanted_fps) for n in range(_expected(clip))])
     wanted, shown, shaped, seen = next(waiting, None), None, None, []
     try:
@@ -223,7 +235,7 @@ def _expected(clip: Clip) -> int:
 
 
 def _played(clip: Clip) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield the pictures of CLIP with their seconds, from its start or before."""
+    """Yield the pictures of a clip with their seconds, from its start or before."""
     if clip.start > _SOUGHT_FROM:
         with open_file(clip.path) as container:
             stream = container.streams.video[clip.stream]
@@ -247,7 +259,11 @@ def _timed(
 
 
 def _check_seen(clip: Clip, seen: np.ndarray) -> None:
-    """Raise BadClip where too many of the pictures that CLIP's part should have were not SEEN (s, ascending)."""
+    """Check that most of the expected pictures were decoded, at times `seen` (seconds, ascending).
+
+    Raises:
+        BadClip: Too many are missing.
+    """
     times = clip.timeline.times
     due = times[(times >= clip.start) & (times < clip.end)]
     after = np.searchsorted(seen, due).clip(0, len(seen) - 1) if len(seen) else np.zeros(len(due), int)

@@ -1,8 +1,7 @@
 """Finds a person's own upper teeth in a clip in which they speak or smile, for the mouths that are drawn later.
 
-Frames with parted lips are carried into basis space by the head's pose, so that teeth, which do not move in the head,
-lie on each other; what is left of the shift between them is found by correlation. A pixel is a tooth when it is one in
-most of the frames that show it.
+The head's pose carries frames with parted lips into basis space, where teeth, which do not move in the head, coincide;
+correlation removes the remaining shift. A pixel is a tooth if it is one in most of the frames that show it.
 """
 
 from __future__ import annotations
@@ -22,43 +21,47 @@ from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person
 
 LEFT, TOP, RIGHT, BOTTOM = -0.34, -0.12, 0.34, 0.18
-"""Where upper teeth are looked for: basis units from the middle of the closed upper lip, y down."""
+"""Where upper teeth are searched: basis units from the middle of the closed upper lip, y down."""
 _CORNERS = np.array([[LEFT, TOP], [RIGHT, TOP], [LEFT, BOTTOM]])
 _STILL = np.zeros(2)
 MOST_DENSE = 450.0
-"""Pixels per basis unit, at most: nearer faces are shown with no more detail than this."""
+"""Most pixels per basis unit: nearer faces are shown with no more detail than this."""
 FEWEST_PIXELS = 70.0
-"""Pixels of the clip per basis unit: a head further away shows each tooth in three or four."""
+"""Fewest pixels of the clip per basis unit: a head further away shows each tooth in three or four pixels."""
 PARTED = 0.06
 """Lips further apart than this, in distances between the outer corners of the eyes, may show teeth."""
 TURNED = 20.0
 """Degrees to either side beyond which one half of the row hides the other."""
 FEWEST_FRAMES, MOST_FRAMES = 6, 32
-"""The best frames are taken, enough to tell a tooth from a highlight."""
+"""Number of best frames that is used, enough to tell a tooth from a highlight."""
 SHIFT = 0.06
-"""Basis units by which the points may misplace the teeth of two frames against each other."""
+"""Error of the points in basis units, by which the teeth of two frames may be shifted."""
 ALIKE = 0.6
 """Correlation with the reference below which a frame shows something else."""
 LEAST_RED = 0.05
-"""V over luma of lips, at least: in pictures without colour nothing is told by it."""
+"""Least V over luma of lips: pictures without colour say nothing about redness."""
 SEEN_IN = 3
-"""Frames that must show a place before anything is said of it."""
+"""Frames that must show a place before it counts."""
 SMALLEST = 0.003
-"""Square basis units of front teeth below which not even their colour can be told."""
+"""Square basis units of front teeth below which not even their colour is certain."""
 SHORTEST = 0.03
-"""How tall, in basis units, the seen part of a front tooth must be."""
+"""Least visible height of a front tooth, in basis units."""
 BELOW = 0.03
-"""Basis units below the row's edge within which the dark of the mouth must be seen..."""
+"""Basis units below the row's edge within which the dark of the mouth must be visible..."""
 DARKER = 0.65
-"""...darker than the teeth by this share: an edge against tongue or lower teeth is not to be trusted."""
+"""...darker than the teeth by this share: an edge against tongue or lower teeth is not reliable."""
 WHOLE = 0.8
-"""Share of the front's columns in which the row must be seen like that."""
+"""Share of the front's columns in which the row must be visible like that."""
 
 
 @dataclass(frozen=True)
 class FoundTeeth:
-    """What a clip shows of a person's teeth. teeth: None where it shows too little; message: what was found, or why
-    nothing."""
+    """A person's teeth as a clip shows them.
+
+    Attributes:
+        teeth: None if it shows too little.
+        message: What was found, or why nothing.
+    """
 
     teeth: Teeth | None
     message: Message
@@ -66,9 +69,15 @@ class FoundTeeth:
 
 @dataclass(frozen=True)
 class _Look:
-    """The mouth of one frame in basis space, (h, w) float32 each. white: luma as a share of a sprite's white; u, v:
-    chroma as offsets from grey; opening: 1 between the inner lips; row: how much a pixel looks like a tooth of the
-    upper row; other: 1 where it certainly is none, 0 where lips or gums may hide one."""
+    """The mouth of one frame in basis space, (h, w) float32 each.
+
+    Attributes:
+        white: Luma as a share of a sprite's white.
+        u, v: Chroma as offsets from grey.
+        opening: 1 between the inner lips.
+        row: How much a pixel looks like a tooth of the upper row.
+        other: 1 where it certainly is none, 0 where lips or gums may hide one.
+    """
 
     white: np.ndarray
     u: np.ndarray
@@ -80,8 +89,15 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Row:
-    """The upper row of teeth in basis space, (h, w) each. luma: of the teeth, as in ``Teeth``; alpha; known: as there;
-    core: bool, teeth beyond doubt; below: luma of what is seen beside the teeth; tint: (2,) as in ``Teeth``."""
+    """The upper row of teeth in basis space, (h, w) each.
+
+    Attributes:
+        luma: Of the teeth, as in ``Teeth``.
+        alpha, known: As in ``Teeth``.
+        core: bool, certain teeth.
+        below: Luma beside the teeth.
+        tint: (2,) as in ``Teeth``.
+    """
 
     luma: np.ndarray
     alpha: np.ndarray
@@ -92,7 +108,7 @@ class _Row:
 
 
 def find_teeth(footage: Footage, person: Person) -> FoundTeeth:
-    """Return what FOOTAGE shows of PERSON's teeth: the upper row, or their colour, or nothing."""
+    """Return a person's teeth: the upper row, or only their colour, or nothing."""
     usable, gap = person.findings.usable, person.findings.gap
     pose = head_pose(person.landmarks)
     clip_density = float(np.median(pose.scale[usable]))
@@ -110,7 +126,7 @@ def find_teeth(footage: Footage, person: Person) -> FoundTeeth:
 
 
 class _Camera:
-    """Looks at the mouth of each frame, in basis space."""
+    """Returns the mouth of each frame in basis space."""
 
     def __init__(self, footage: Footage, person: Person, pose: HeadPose, density: float) -> None:
         self._footage, self._person, self.density = footage, person, density
@@ -119,7 +135,7 @@ class _Camera:
         self.size = round((RIGHT - LEFT) * density), round((BOTTOM - TOP) * density)
 
     def look(self, number: int, shift: np.ndarray = _STILL) -> _Look:
-        """Return frame NUMBER's mouth, seen SHIFT pixels (of the look) further right and down."""
+        """Return the mouth of a frame, seen `shift` pixels (of the result) further right and down."""
         frame, points = self._footage.frame(number), self._person.landmarks[number]
         width, height = self.size
         corners = _CORNERS + shift / self.density
@@ -145,9 +161,9 @@ class _Camera:
 
 
 def _upper_row(luma: np.ndarray, v: np.ndarray, opening: np.ndarray, light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """Return what looks like the upper row, the topmost teeth of each column, and what certainly is none of it.
+    """Return where the upper row seems to be, the topmost teeth of each column, and where it certainly is not.
 
-    Teeth are bright beside the skin and less red than the lips.
+    Teeth are bright relative to the skin and less red than the lips.
     """
     bright = luma / (light.skin[0] - 16)
     redness = v / np.maximum(luma, 1) / max((light.lips[2] - 128) / (light.lips[0] - 16), LEAST_RED)
@@ -159,14 +175,14 @@ def _upper_row(luma: np.ndarray, v: np.ndarray, opening: np.ndarray, light: Ligh
 
 
 def _aligned(camera: _Camera, numbers: list[int]) -> list[_Look]:
-    """Return the frames of NUMBERS that show the same teeth as the one which shows most of them, laid on each other."""
+    """Return the frames that show the same teeth as the frame that shows most of them, aligned with it."""
     if not numbers:
         return []
     looks = [camera.look(number) for number in numbers]
     best = max(looks, key=lambda look: float((look.opening * look.row).sum()))
     reach = round(SHIFT * camera.density)
     inner = slice(reach, -reach), slice(reach, -reach)
-    # the dark below the row's edge belongs to what is compared, the lip above does not
+    # the comparison includes the dark below the row's edge, but not the lip above
     row = (best.opening * best.row > 0.5).astype(np.uint8)
     mask = cv2.dilate(row, np.ones((reach, 1), np.uint8), anchor=(0, reach - 1))[inner].astype(np.float32)
     if mask.sum() < reach:
@@ -180,18 +196,18 @@ def _aligned(camera: _Camera, numbers: list[int]) -> list[_Look]:
             shifts[number] = np.array([x + across - reach, y + down - reach])
     if not shifts:
         return []
-    middle = np.median(list(shifts.values()), axis=0)  # the reference's own place is as uncertain as the others'
+    middle = np.median(list(shifts.values()), axis=0)  # the reference's own position is as uncertain
     return [camera.look(number, shift - middle) for number, shift in shifts.items()]
 
 
 def _summit(three: np.ndarray) -> float:
-    """Return where the parabola through three values at -1, 0, 1 is highest."""
+    """Return the maximum of the parabola through three values at -1, 0, 1."""
     bend = float(three[0] - 2 * three[1] + three[2])
     return 0.0 if bend >= 0 else float(np.clip((three[0] - three[2]) / 2 / bend, -0.5, 0.5))
 
 
 def _combined(looks: list[_Look]) -> _Row:
-    """Return what LOOKS show together."""
+    """Combine what several frames show."""
     white, u, v, opening, rows, others = (
         np.array([getattr(look, field.name) for look in looks]) for field in fields(_Look)
     )
@@ -201,11 +217,11 @@ def _combined(looks: list[_Look]) -> _Row:
     known = cv2.GaussianBlur(_ramp(shown, 0.5 * SEEN_IN, 1.5 * SEEN_IN) * (row | (votes < 0.5)), (0, 0), DENSITY)
     alpha = cv2.GaussianBlur(_ramp(votes, 0.2, 0.8) * row, (0, 0), 0.5 * DENSITY)
     solid = opening * rows > 0.7
-    # a rim's own luma is mixed with what lies behind it, which its alpha accounts for
+    # the luma of a rim is mixed with what lies behind it, which its alpha accounts for
     core = (solid.sum(0) >= SEEN_IN) & (cv2.erode(alpha, np.ones((3, 3))) > 0.9)
     solid &= core
     usual = _median(white, solid)
-    # each frame's light is brought to the others', and all to that of a mouth open wide
+    # adapt each frame's light to the others', and all to that of a wide open mouth
     gains = np.array([np.median(usual[s] / w[s]) if s.any() else 1.0 for s, w in zip(solid, white, strict=True)])
     luma = _median(white * gains[:, None, None], solid) * np.percentile(1 / gains, 80)
     tint = np.array([np.median(u[solid]), np.median(v[solid])], np.float32) if solid.any() else np.zeros(2, np.float32)
@@ -213,7 +229,7 @@ def _combined(looks: list[_Look]) -> _Row:
 
 
 def _one_row(mask: np.ndarray) -> np.ndarray:
-    """Return the parts of MASK beside its largest one: what lies lower is no upper tooth."""
+    """Return the parts of a mask beside its largest one; lower ones are no upper teeth."""
     count, labels, stats, centers = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count < 2:
         return mask
@@ -224,7 +240,7 @@ def _one_row(mask: np.ndarray) -> np.ndarray:
 
 
 def _median(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Return the (lower) median over the first axis of VALUES WHERE true; 0 where it nowhere is."""
+    """Return the (lower) median of the values for which `where` is true, over the first axis; 0 if there are none."""
     count = where.sum(0)
     ordered = np.sort(np.where(where, values, np.inf), axis=0)
     middle = np.take_along_axis(ordered, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
@@ -232,7 +248,7 @@ def _median(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
-    """Return ROW if the four incisors are seen down to their edge; if not, at least their colour where it is known."""
+    """Return the row if the four incisors are visible down to their edge; else their colour if it is known."""
     middle = row.luma.shape[1] // 2
     front = slice(middle - round(FRONT * density), middle + round(FRONT * density))
     core = row.core[:, front]
@@ -259,12 +275,12 @@ def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
 
 
 def place_of_teeth() -> np.ndarray:
-    """Return where upper teeth are looked for, as in ``Teeth.corners``."""
+    """Return where upper teeth are searched, as in ``Teeth.corners``."""
     return np.asarray(neutral()[[0, UPPER_INNER[5]], :2].mean(0) + _CORNERS, np.float32)
 
 
 def _edged(row: _Row, front: slice, density: float) -> float:
-    """Return the share of the FRONT columns in which ROW is tall enough and ends in the dark."""
+    """Return the share of the front columns in which the row is tall enough and ends in the dark."""
     alpha = row.alpha[:, front] > 0.5
     edge = len(alpha) - 1 - alpha[::-1].argmax(0)
     rows = np.arange(len(alpha))[:, None]
@@ -280,5 +296,5 @@ def _nothing(ko: str, en: str) -> FoundTeeth:
 
 
 def _ramp(value: np.ndarray, zero: float, one: float) -> np.ndarray:
-    """Return 0..1 as VALUE goes from ZERO to ONE."""
+    """Return 0..1 as a value goes from `zero` to `one`."""
     return np.clip((value - zero) / (one - zero), 0, 1)

@@ -15,7 +15,12 @@ from pipeline.preparing.usable_frames import Findings, judge, runs
 
 @dataclass(frozen=True)
 class Person:
-    """What was measured of the person in a clip: as in ``Avatar``, at the working size, and what the frames show."""
+    """A person in a clip.
+
+    Attributes:
+        landmarks, rest: As in ``Avatar``, at the working size.
+        findings: What the frames show.
+    """
 
     landmarks: np.ndarray
     rest: np.ndarray
@@ -23,16 +28,16 @@ class Person:
 
 
 def as_filmed(footage: Footage, person: Person) -> Avatar:
-    """Return the PERSON of FOOTAGE as an avatar that has no video yet: enough to move the mouth in its frames."""
+    """Return a person as an avatar without a video: enough to move the mouth in the footage."""
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
     return Avatar("", "", width, height, footage.fps, b"", person.landmarks, person.rest, person.findings.usable)
 
 
 def measure(footage: Footage) -> Person:
-    """Return the person's points in FOOTAGE, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
+    """Return a person's points, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
     findings, points = judge(footage)
     fps, usable = float(footage.fps), findings.usable
-    for start, stop in runs(usable):  # nothing is known of the head between them
+    for start, stop in runs(usable):  # the head is unknown between them
         points[start:stop] = steady(points[start:stop], footage.motion[start:stop], fps)
     landmarks = points[_nearest(usable)]
     rest = closed_mouth(landmarks, usable) if findings.speaking else landmarks
@@ -40,7 +45,7 @@ def measure(footage: Footage) -> Person:
 
 
 def _nearest(flags: np.ndarray) -> np.ndarray:
-    """Return for every frame the number of the nearest one in which FLAGS is true."""
+    """Return for every frame the number of the nearest one whose flag is true."""
     known = np.flatnonzero(flags)
     after = np.searchsorted(known, np.arange(len(flags))).clip(0, len(known) - 1)
     before = (after - 1).clip(0)

@@ -1,7 +1,7 @@
-"""Gives a photo life: a loop in which the head moves a little, the body breathes and the eyes blink.
+"""Animates a photo: a loop in which the head moves a little, the body breathes and the eyes blink.
 
 Everything moves as one smooth field: rigid on the head, less on the body, fading out towards the picture's edges, at
-most a few pixels. All movements repeat with the loop, so its end meets its start.
+most a few pixels. All movements repeat with the loop, so that its end meets its start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.video.frame import Frame
 Color = tuple[int, int, int]
 """Red, green and blue, 0..255."""
 BACKGROUND: Color = (224, 224, 224)
-"""What is put behind pictures that are transparent, unless another colour is asked for."""
+"""Default background of transparent pictures."""
 FPS = Fraction(25)
 SECONDS = 8
 BLINKS = (1.9, 4.4, 7.0)
@@ -33,16 +33,23 @@ BLINKS = (1.9, 4.4, 7.0)
 _CLOSE, _SHUT, _OPEN = 0.10, 0.04, 0.20
 """Seconds that lids take to close, stay shut and open."""
 _SWAY, _NOD, _TILT, _LEAN, _BREATH = 0.014, 0.010, 0.7, 0.005, 0.008
-"""How far the head goes aside, up and down (face widths), tilts (degrees), comes closer; how far breathing lifts."""
+"""How far the head moves sideways, up and down (face widths), tilts (degrees), comes closer;
+
+how far breathing lifts.
+"""
 _EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 105),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 334),
 )
-"""Of each eye, in the picture's order: the upper lid's edge, the lower lid's, and a point of the brow."""
+"""The upper lid's edge, the lower lid's, and a point of the brow of each eye, in the picture's order."""
 
 
 def color_of(text: str) -> Color:
-    """Return the colour that TEXT, "rrggbb" with or without "#", stands for. Raises ValueError."""
+    """Return the colour of a text, "rrggbb" with or without "#".
+
+    Raises:
+        ValueError: The text is no colour.
+    """
     digits = text.strip().removeprefix("#")
     if not re.fullmatch("[0-9a-fA-F]{6}", digits):
         raise ValueError(f"{text:.20} is no colour; say RRGGBB, such as ffffff")
@@ -51,9 +58,10 @@ def color_of(text: str) -> Color:
 
 
 def open_photo(path: Path, background: Color = BACKGROUND) -> np.ndarray:
-    """Return the photo at PATH, upright, (height, width, 3) uint8 sRGB, before BACKGROUND where one can see through it.
+    """Return a photo, upright, (height, width, 3) uint8 sRGB, with a background behind transparent parts.
 
-    Raises BadClip when it is none, or beyond the limits (see ``kinds``).
+    Raises:
+        BadClip: The file is no picture, or beyond the limits (see ``file_kinds``).
     """
     try:
         with opened(path) as image:
@@ -71,7 +79,7 @@ def unreadable_picture(path: Path) -> BadClip:
 
 
 def flat(image: Image.Image, background: Color) -> np.ndarray:
-    """Return IMAGE upright, in sRGB, (height, width, 3) uint8; BACKGROUND shows where it is transparent."""
+    """Return an image upright, in sRGB, (height, width, 3) uint8, with a background behind transparent parts."""
     image = ImageOps.exif_transpose(image)
     picture = np.array(_srgb(image))
     if not image.has_transparency_data:
@@ -83,15 +91,15 @@ def flat(image: Image.Image, background: Color) -> np.ndarray:
 
 
 def _opacity(image: Image.Image) -> np.ndarray:
-    """Return how much of IMAGE, which has transparent pixels, is to be seen, (height, width) uint8."""
+    """Return the opacity of an image with transparent pixels, (height, width) uint8."""
     hidden = image.info.get("transparency")
-    if image.mode.startswith("I") and hidden is not None:  # one of 65536 greys stands for nothing
+    if image.mode.startswith("I") and hidden is not None:  # one of 65536 greys is transparent
         return np.where(np.asarray(image) == hidden, 0, 255).astype(np.uint8)
     return np.asarray(image.convert("RGBA").getchannel("A"))
 
 
 def _srgb(image: Image.Image) -> Image.Image:
-    """Return IMAGE in the colours that videos have: phones take photos in wider ones (Display P3)."""
+    """Return an image in the colours of videos; photos of phones have wider ones (Display P3)."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
@@ -103,19 +111,23 @@ def _srgb(image: Image.Image) -> Image.Image:
         try:
             own, wanted = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             return ImageCms.profileToProfile(image, own, wanted, outputMode="RGB") or image
-        except (ImageCms.PyCMSError, OSError):  # a profile that is broken, or of another kind of picture, says nothing
+        except (ImageCms.PyCMSError, OSError):  # ignore a broken profile, or one of another kind of picture
             pass
     return image.convert("RGB")
 
 
 def face_of_photo(photo: np.ndarray, face: FaceChoice) -> np.ndarray:
-    """Return the points of the FACE in PHOTO (RGB), (478, 3) pixels. Raises BadClip when there is none."""
+    """Return the points of a face in a photo (RGB), (478, 3) pixels.
+
+    Raises:
+        BadClip: There is no face.
+    """
     with FaceFinder() as finder:
         boxes = finder.boxes(photo)
         points = None
         if boxes:
             points = finder.points(photo, choose(boxes, photo.shape[1], photo.shape[0], face))
-            # the mesh settles when it is shown its own result
+            # the mesh settles on its own result
             points = points if points is None else finder.points(photo, box_of(points))
     if points is None:
         raise BadClip(
@@ -126,7 +138,12 @@ def face_of_photo(photo: np.ndarray, face: FaceChoice) -> np.ndarray:
 
 
 def animate(photo: np.ndarray, points: np.ndarray) -> Iterator[Frame]:
-    """Yield SECONDS of life, at FPS, made of PHOTO ((height, width, 3) uint8 RGB, even) with a face at POINTS."""
+    """Yield the frames of one loop.
+
+    Args:
+        photo: (height, width, 3) uint8 RGB, even.
+        points: (478, 3) pixels of the face.
+    """
     height, width = photo.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
     head, body = _weights(grid, points)
@@ -142,7 +159,7 @@ def animate(photo: np.ndarray, points: np.ndarray) -> Iterator[Frame]:
 
 
 def _weights(grid: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how much each pixel goes with the head and with the body's breathing, (height, width) each, 0..1."""
+    """Return how much each pixel moves with the head and with the body's breathing, (height, width) each, 0..1."""
     face = box_of(points)
     height, width = grid.shape[1:]
     center_x, center_y = face.x + face.width / 2, face.y + face.height * 0.4
@@ -160,7 +177,7 @@ def _weights(grid: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _movement(
     time: float, grid: np.ndarray, head: np.ndarray, body: np.ndarray, neck: np.ndarray, size: float
 ) -> np.ndarray:
-    """Return where each pixel has gone at TIME (s), (2, height, width) pixels; all of it repeats after SECONDS."""
+    """Return the movement of each pixel at a time (seconds), (2, height, width) pixels; periodic in `SECONDS`."""
     turn = 2 * math.pi * time / SECONDS
     aside = size * _SWAY * (0.7 * math.sin(turn) + 0.3 * math.sin(2 * turn + 1.1))
     nod = size * _NOD * (0.6 * math.sin(2 * turn + 0.4) + 0.4 * math.sin(3 * turn + 2.0))
@@ -182,7 +199,7 @@ def _smooth(share: np.ndarray) -> np.ndarray:
 
 
 def _lid(time: float) -> float:
-    """Return how far lids that began to close TIME (s) ago are shut, 0..1."""
+    """Return how far lids are shut that began to close some seconds ago, 0..1."""
     if time < 0 or time > _CLOSE + _SHUT + _OPEN:
         return 0.0
     if time < _CLOSE:
@@ -192,7 +209,10 @@ def _lid(time: float) -> float:
 
 
 def _blink(photo: np.ndarray, points: np.ndarray, shut: float) -> np.ndarray:
-    """Return PHOTO with the lids SHUT (0..1): the upper lid's skin is drawn down over the eye, which stays in place."""
+    """Return a photo with the lids shut (0..1):
+
+    the upper lid's skin is drawn down over the eye, which stays in place.
+    """
     out = photo.copy()
     for upper, lower, brow in _EYES:
         corners = points[[upper[0], upper[-1]], :2]
@@ -208,13 +228,13 @@ def _blink(photo: np.ndarray, points: np.ndarray, shut: float) -> np.ndarray:
         u, v = np.einsum("ij,jhw->ihw", axes, np.stack([x, y]) - corners[0][:, None, None])
         own = (points[:, :2] - corners[0]) @ axes.T
         above, below = (np.interp(u, own[list(lid), 0], own[list(lid), 1]) for lid in (upper, lower))
-        # skin is taken from between the brow and the lid's edge; lashes lie just above the edge and go with it
+        # the skin comes from between the brow and the lid's edge; lashes just above the edge move with it
         height = max(0.6 * float(np.median(above) - own[brow, 1]), 0.15 * length)
         end = above + shut * np.maximum(below - above, 0) * 1.05
         start = above - height
         inside = (v > start) & (v < end)
         share = np.clip((v - start) / np.maximum(end - start, 1e-3), 0, 1)
-        # slow at the crease, all of the way at the edge: the lid unfolds from below the brow
+        # little at the crease, fully at the edge: the lid unfolds from below the brow
         source = np.where(inside, v - (end - above) * share**2 * (3 - 2 * share), v)
         back = np.einsum("ji,jhw->ihw", axes, np.stack([u, source])) + corners[0][:, None, None]
         map_x, map_y = (back[0] - x0).astype(np.float32), (back[1] - y0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A clip's pictures as players show them: those that can be decoded, deinterlaced, upright, in a pack's colours."""
+"""The pictures of a clip as players show them: decodable, deinterlaced, upright, in a pack's colours."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from pipeline.preparing.photo import Color
 from pipeline.video.frame import Frame
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that know what is transparent in WebM, where FFmpeg's own do not."""
+"""Decoders that support transparency in WebM, unlike FFmpeg's own."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored pictures become upright: rows and columns are exchanged (TRANSPOSED) first, then left and right
-    (MIRRORED), top and bottom (FLIPPED). The eight of them are those of EXIF and of display matrices."""
+    """How stored pictures become upright, as one of the eight orientations of EXIF and display matrices.
+
+    Attributes:
+        transposed: Exchange rows and columns (first).
+        mirrored: Exchange left and right.
+        flipped: Exchange top and bottom.
+    """
 
     transposed: bool = False
     mirrored: bool = False
@@ -28,11 +33,11 @@ class Orientation:
 
     @property
     def upright(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether there is nothing to do."""
         return not (self.transposed or self.mirrored or self.flipped)
 
     def apply(self, frame: Frame) -> Frame:
-        """Return FRAME upright."""
+        """Return a frame upright."""
         if self.upright:
             return frame
         height, width = (frame.width, frame.height) if self.transposed else (frame.height, frame.width)
@@ -45,7 +50,7 @@ class Orientation:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Return what FRAME's display matrix asks for, to the nearest quarter of a turn."""
+    """Return the orientation of a frame's display matrix, to the nearest quarter of a turn."""
     known: Any = frame.side_data  # a mapping by name; the stubs know only two of them
     if "DISPLAYMATRIX" not in known:
         return Orientation()
@@ -57,23 +62,23 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 
 def decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield the pictures of STREAM that can be decoded whole; others are passed over, as players do."""
+    """Yield the pictures of a stream that can be decoded completely; others are skipped, as players do."""
     decoder: Any = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
         decoder = av.VideoCodecContext.create(_WITH_ALPHA[decoder.name], "r")
     decoder.thread_type = "AUTO"
     for packet in container.demux(stream):
         try:
-            frames = decoder.decode(packet)  # the last one, empty, brings what was held back
+            frames = decoder.decode(packet)  # the last packet, empty, flushes the decoder
         except av.error.InvalidDataError:
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
 
 
 def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield FRAMES, those that say that they are interlaced made whole by FFmpeg's bwdif, in their own field order.
+    """Yield frames, interlaced ones deinterlaced by FFmpeg's bwdif, in their own field order.
 
-    Others are passed on untouched.
+    Frames that are not marked as interlaced are unchanged.
     """
     for kind, alike in itertools.groupby(frames, lambda frame: (frame.width, frame.height, frame.format.name)):
         graph = None
@@ -109,10 +114,14 @@ def _pulled(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
 
 
 class Shaper:
-    """Brings pictures to WIDTH x HEIGHT upright, yuv420p in limited range.
+    """Converts pictures to a size, upright, yuv420p in limited range.
 
-    matrix: swscale's number of the YUV matrix that they get, 1 for BT.709 and 5 for BT.601; wide: HDR or BT.2020, whose
-    tones and gamut libswscale maps into BT.709; background: what shows where they are transparent.
+    Args:
+        width, height: Size in pixels.
+        orientation: How they become upright.
+        matrix: swscale's number of the resulting YUV matrix: 1 for BT.709, 5 for BT.601.
+        wide: Whether they are HDR or BT.2020; libswscale maps tones and gamut into BT.709.
+        background: Colour behind transparent parts.
     """
 
     def __init__(
@@ -132,7 +141,7 @@ class Shaper:
         self._to_rgb, self._to_yuv = reformat.VideoReformatter(), reformat.VideoReformatter()
 
     def shape(self, frame: av.VideoFrame) -> Frame:
-        """Return FRAME as packs want it."""
+        """Return a frame in the format of packs."""
         if any(component.is_alpha for component in frame.format.components):
             frame = self._flat(frame)
         elif self._colors:
@@ -149,11 +158,11 @@ class Shaper:
         return self._orientation.apply(Frame(out.to_ndarray()))
 
     def _source(self, frame: av.VideoFrame) -> int | None:
-        """Return the matrix of FRAME where it names none: players go by its height, so its numbers stay."""
+        """Return the matrix of an untagged frame: players go by its height, so its values stay."""
         return self._matrix if not frame.format.is_rgb and int(frame.colorspace) in (0, 2, 3) else None
 
     def _flat(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return FRAME before the background, in its own size: resized first, hidden pixels would show at the edges."""
+        """Return a frame over the background, in its own size: resized first, hidden pixels would show at the edges."""
         rgba = self._to_rgb.reformat(frame, format="rgba", src_colorspace=self._source(frame), **self._colors)
         picture = rgba.to_ndarray().astype(np.uint16)
         seen = picture[..., 3:]

@@ -51,11 +51,11 @@ from pipeline.video.reader import ClipReader
 logger = logging.getLogger(__name__)
 
 _WORK_SIDE = 720
-"""Short side (pixels) at which faces are measured, whatever sizes are asked for."""
+"""Short side (pixels) at which faces are measured, whatever sizes are requested."""
 Filmed = tuple[Footage, bytes | None]
-"""A clip that was read, and its own stream where that can be kept as it is."""
+"""A clip that was read, and its own stream if it can be kept as it is."""
 _FACES_SHARE, _MEASURED_SHARE, _CLOSED_SHARE = 0.6, 0.65, 0.7
-"""How much of the work is done, for the progress bar, once faces are found, measured, and have a closed mouth."""
+"""Share of the work, for the progress bar, when faces are found, measured, and have a closed mouth."""
 
 
 def prepare(
@@ -71,14 +71,29 @@ def prepare(
     musetalk: Path | None = None,
     background: Color = BACKGROUND,
 ) -> list[Path]:
-    """Make packs called NAME of the part of CLIP from START to END (s) under OUT (by default ``precomputed``).
+    """Make packs of a clip; they are written completely, and only if all of them can be made.
 
-    CLIP is a video, a photo or an animated picture, whatever its name says; BACKGROUND shows where it is transparent.
-    REPORT is a folder for what is good and bad about the clip (see ``write_report``); None writes none. MUSETALK is the
-    folder of that engine's weights, to prepare the packs for it, too; raises Unavailable. Returns one
-    path per resolution. Raises BadRequest (name, resolutions) and BadClip; packs are written whole, and only when all
-    of them could be made. PROGRESS is told the stages "reading", "faces", "measuring", "mouth" (closing it), "writing
-    720p" for each resolution, and "done".
+    Args:
+        clip: A video, a photo or an animated picture, whatever its name says.
+        name: Name of the avatar.
+        resolutions: One pack for each.
+        face: Which face speaks.
+        start: Beginning of the part to use, in seconds.
+        end: End of the part to use, in seconds.
+        out: Folder of the packs; ``precomputed`` by default.
+        report: Folder for a report on the clip (see ``write_report``); None writes none.
+        progress: Called with the stages "reading", "faces", "measuring", "mouth" (closing it), "writing 720p" for each
+            resolution, and "done".
+        musetalk: Folder of that engine's weights, to prepare the packs for it, too.
+        background: Colour behind transparent parts.
+
+    Returns:
+        One path per resolution.
+
+    Raises:
+        BadRequest: The name or a resolution is not possible.
+        BadClip: The clip cannot become an avatar.
+        Unavailable: The weights of MuseTalk cannot be loaded.
     """
     check_name(name)
     check_resolutions(resolutions)
@@ -119,13 +134,13 @@ def prepare(
 
 
 def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Return WIDTH and HEIGHT scaled so that the shorter one is SHORT_SIDE, both even: 1920x1080 at 480 is 854x480."""
+    """Return a size scaled to a short side, both sides even: 1920x1080 at 480 is 854x480."""
     scale = short_side / min(width, height)
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
 def _filmer(path: Path, start: float | None, end: float | None, background: Color) -> Callable[..., Filmed]:
-    """Return what reads the file at PATH, by its kind."""
+    """Return the function that reads a file of its kind."""
     match kind_of(path):
         case "photo":
             return partial(_film_photo, background=background)
@@ -144,7 +159,7 @@ def _film(
     end: float | None,
     background: Color,
 ) -> Filmed:
-    """Read the clip at PATH into STORE and measure the face; also return its own stream where that can be kept."""
+    """Read a clip and measure the face; also return its own stream if it can be kept."""
     clip = open_clip(path, start, end)
     width, height = size_at(clip.width, clip.height, _WORK_SIDE)
     kept, source = None, pictures(clip, width, height, background)
@@ -160,7 +175,7 @@ def _film(
 
 
 def _film_animation(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, animation: Animation) -> Filmed:
-    """Read ANIMATION, which is at PATH, into STORE and measure the face."""
+    """Read an animation and measure the face."""
     size = size_at(animation.width, animation.height, _WORK_SIDE)
     expected = round((animation.end - animation.start) * animation.fps)
     footage = film(animated_pictures(animation, *size), animation.fps, BT601, face, store, expected, progress)
@@ -168,20 +183,20 @@ def _film_animation(path: Path, face: FaceChoice, store: BinaryIO, progress: Pro
 
 
 def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, background: Color) -> Filmed:
-    """Give the photo at PATH life, into STORE, and measure the face."""
+    """Animate a photo and measure the face."""
     photo = open_photo(path, background)
     size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
     scale = photo.shape[0] / size[1]
     photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
     points = face_of_photo(photo, face)
     check_width(box_of(points).width * scale, scale)
-    # the frames are made with BT.601, as OpenCV does
+    # OpenCV makes the frames with BT.601
     footage = film(animate(photo, points), FPS, BT601, face, store, round(SECONDS * FPS), progress)
     return replace(footage, scale=scale), None
 
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
-    """Whether the clip's end meets its start, in the picture and in the face."""
+    """Return whether the clip's end meets its start, in the picture and in the face."""
     height = footage.frames.shape[1] * 2 // 3
     small = [cv2.resize(frame[:height], (160, 160), interpolation=cv2.INTER_AREA) for frame in footage.frames]
     steps = [float(cv2.absdiff(a, b).mean()) for a, b in itertools.pairwise(small)]
@@ -216,7 +231,11 @@ def _avatar(
 
 
 def _face_encoder(models: Path) -> Callable[[Avatar], Avatar]:
-    """Return what adds to an avatar what MuseTalk needs, with the weights in the folder MODELS. Raises Unavailable."""
+    """Return a function that adds MuseTalk's data to an avatar.
+
+    Raises:
+        Unavailable: The weights cannot be loaded.
+    """
     import torch  # heavy, and only needed here
 
     from pipeline.engines.musetalk.inpainting import inpainting_of
@@ -234,9 +253,19 @@ def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:
 def preview_faces(
     clip: Path, start: float | None = None, end: float | None = None, background: Color = BACKGROUND
 ) -> tuple[np.ndarray, list[Box]]:
-    """Return the first picture of CLIP (a video or photo) that shows faces, with their numbers, and the faces.
+    """Return the first picture that shows faces, with their numbers, and the faces.
 
-    The picture is (height, width, 3) uint8 RGB; face 1 is the leftmost. Raises BadClip as ``prepare`` does.
+    Args:
+        clip: A video, a photo or an animated picture.
+        start: Beginning of the part to use, in seconds.
+        end: End of the part to use, in seconds.
+        background: Colour behind transparent parts.
+
+    Returns:
+        (height, width, 3) uint8 RGB, and the faces; number 1 is the leftmost.
+
+    Raises:
+        BadClip: As ``prepare`` raises it.
     """
     with FaceFinder() as finder, tempfile.TemporaryFile() as store:
         views = [(picture, boxes) for picture, boxes in _views(finder, clip, start, end, background, store) if boxes]
@@ -249,7 +278,7 @@ def preview_faces(
 def _views(
     finder: FaceFinder, path: Path, start: float | None, end: float | None, background: Color, store: BinaryIO
 ) -> Iterator[tuple[np.ndarray, list[Box]]]:
-    """Yield a picture of each shot of the file at PATH, and the faces in it; STORE is an empty file."""
+    """Yield a picture of each shot of a file, and the faces in it."""
     source: Iterator[Frame]
     match kind_of(path):
         case "photo":
@@ -274,9 +303,9 @@ def _work_size(clip: Clip | Animation) -> tuple[int, int]:
 
 
 def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, list[Box]]:
-    """Return all VIEWS in one picture, two in a row, half their size where there are several, and all of their faces.
+    """Return all views in one picture, two in a row and at half their size, and all of their faces.
 
-    The picture of one is as it is.
+    A single view stays as it is.
     """
     if len(views) == 1:
         return views[0]
@@ -291,7 +320,7 @@ def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, l
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.preparing", description="Make avatar packs of a clip.")
     parser.add_argument(
         "clip",
@@ -328,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             picture, boxes = preview_faces(given.clip, *part, given.background)
             drawn = io.BytesIO()
             Image.fromarray(picture).save(drawn, format="PNG" if given.preview.suffix == ".png" else "JPEG")
-            given.preview.write_bytes(drawn.getvalue())  # by itself: Pillow hides why it cannot write
+            given.preview.write_bytes(drawn.getvalue())  # separately: Pillow hides why it cannot write
             teller.faces(boxes)
             return 0
         models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
@@ -350,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Terminal:
-    """Tells people what happens."""
+    """Shows people what happens."""
 
     def __init__(self) -> None:
         from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
@@ -358,43 +387,43 @@ class _Terminal:
         self._bar = tqdm(total=100, bar_format="{desc:<20} {percentage:3.0f}%|{bar}| {elapsed}", delay=0.01)
 
     def progress(self, share: float, doing: str) -> None:
-        """Show that SHARE (0..1) is done, and what is being done."""
+        """Show the share that is done (0..1), and the current stage."""
         self._bar.set_description_str(doing, refresh=False)
         self._bar.update(round(share * 100, 1) - self._bar.n)
 
     def faces(self, boxes: Sequence[Box]) -> None:
-        """Tell how many there are; the picture shows where."""
+        """Print how many faces there are; the picture shows where."""
         print(len(boxes))
 
     def made(self, paths: Sequence[Path]) -> None:
-        """List the packs at PATHS."""
+        """List the packs."""
         self._bar.close()
         for path in paths:
             print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
     def failed(self, error: PipelineError) -> None:
-        """Say what went wrong."""
+        """Print what went wrong."""
         self._bar.close()
         print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
 
 
 class _JsonLines:
-    """Tells a program what happens, a JSON object a line."""
+    """Reports to a program what happens, one JSON object a line."""
 
     def progress(self, share: float, doing: str) -> None:
-        """Tell that SHARE (0..1) is done, and what is being done."""
+        """Report the share that is done (0..1), and the current stage."""
         self._tell(progress=round(share, 3), stage=doing)
 
     def faces(self, boxes: Sequence[Box]) -> None:
-        """Tell where in the picture faces are, in pixels."""
+        """Report where the faces are in the picture, in pixels."""
         self._tell(faces=[{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in boxes])
 
     def made(self, paths: Sequence[Path]) -> None:
-        """Tell where packs were written."""
+        """Report where packs were written."""
         self._tell(made=[str(path) for path in paths])
 
     def failed(self, error: PipelineError) -> None:
-        """Tell what went wrong."""
+        """Report what went wrong."""
         self._tell(error={"ko": error.message.ko, "en": error.message.en}, status=error.status, code=error.code)
 
     def _tell(self, **what: object) -> None:

@@ -1,4 +1,4 @@
-"""Tells what is good and bad about a clip: a JSON report, a picture of each problem, the faces numbered."""
+"""Reports what is good and bad about a clip: a JSON report, a picture of each problem, the faces numbered."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ from pipeline.video.frame import Frame
 SOFT = 0.08
 """Faces with less fine detail than this (see ``Footage``) look blurred, and a sharp mouth stands out in them."""
 SMALL = 110
-"""Pixels across, in the source and at the working size: below, teeth and lips have few to show themselves in."""
+"""Width in pixels, in the source and at the working size, below which teeth and lips have too few."""
 _MOST_SHOWN = 12
-"""Shots in the picture of a clip that is cut."""
+"""Most shots in the picture of a clip that is cut."""
 _WHITE, _GREEN, _RED = (255, 255, 255), (60, 200, 60), (60, 60, 230)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a part of a clip. kind: its name in the report; where: (frames,) bool; worst: the frame that
-    shows it best; message: what it does to the avatar and how to avoid it."""
+    """A problem of a part of a clip.
+
+    Attributes:
+        kind: Its name in the report.
+        where: (frames,) bool.
+        worst: The frame that shows it best.
+        message: What it does to the avatar and how to avoid it.
+    """
 
     kind: str
     where: np.ndarray
@@ -39,7 +45,7 @@ class Problem:
 
 
 def problems(footage: Footage, findings: Findings) -> list[Problem]:
-    """Return what is wrong with FOOTAGE, nothing at best."""
+    """Return the problems of a clip."""
     everywhere = findings.usable
     small = SMALL * max(1.0, footage.scale)
     middle = int(np.flatnonzero(everywhere)[everywhere.sum() // 2])
@@ -101,10 +107,9 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
 
 
 def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings, found: FoundTeeth) -> Path:
-    """Write report.json, faces.jpg and one picture per problem into FOLDER; return the path of the JSON.
+    """Write report.json, faces.jpg and one picture per problem into a folder; return the path of the JSON.
 
-    Times in it are seconds from the first frame used; of a clip that is cut, those of what is left out are seconds from
-    the first frame that was read.
+    Times in it are seconds from the first frame used; for the unused parts of a cut clip, from the first frame read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.jpg"):
@@ -154,7 +159,7 @@ def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings,
 
 
 def _cut(footage: Footage) -> dict[str, Any]:
-    """Return what report.json says of FOOTAGE, of which one shot is used."""
+    """Return the entry of report.json for a clip of which one shot is used."""
     fps, total = float(footage.fps), len(footage.read)
     begin, end = footage.begin, footage.begin + len(footage.frames)
     rest = [(low, high) for low, high in ((0, begin), (end, total)) if low < high]
@@ -187,7 +192,7 @@ def _shots(footage: Footage) -> np.ndarray:
 
 
 def numbered(picture: np.ndarray, boxes: Sequence[Box], chosen: Box | None = None) -> np.ndarray:
-    """Return PICTURE ((height, width, 3) uint8) with BOXES numbered from the left; the CHOSEN one is green."""
+    """Return a picture ((height, width, 3) uint8) with boxes numbered from the left; the chosen one is green."""
     out = picture.copy()
     size = max(1, round(min(picture.shape[:2]) / 360))
     for number, box in enumerate(boxes, 1):
@@ -213,7 +218,7 @@ def _marked(footage: Footage, problem: Problem) -> np.ndarray:
 
 
 def _middle(where: np.ndarray) -> int:
-    """Return the middle of the longest stretch of WHERE, or 0."""
+    """Return the middle of the longest run of true, or 0."""
     start, stop = max(runs(where), key=lambda run: run[1] - run[0], default=(0, 0))
     return (start + stop) // 2
 
@@ -224,5 +229,5 @@ def _bgr(frame: Frame) -> np.ndarray:
 
 
 def _save(path: Path, picture: np.ndarray) -> None:
-    """Write PICTURE as JPEG, also where PATH has letters that OpenCV cannot open."""
+    """Write a picture as JPEG, also to paths with letters that OpenCV cannot open."""
     path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

@@ -14,33 +14,42 @@ from pipeline.video.frame import Frame
 Shot = tuple[int, int]
 """The first frame of a part of a clip that shows one view, and the one after its last."""
 SIDE = 64
-"""Pixels, both ways, of the small picture of each frame by which cuts are found."""
+"""Side of the thumbnails in which cuts are found, in pixels."""
 _TILES = 4
-"""Tiles, both ways, that are compared each by itself: somebody else may take the same seat."""
+"""Tiles in each direction, which are compared separately: another person may take the same seat."""
 _TOUCHED = 6
-"""So many of them change where the view does."""
+"""Tiles that change when the view does."""
 _TEXTURE = 1.5
-"""Grey levels: what varies less than this shows nothing that could be told from something else."""
+"""Grey levels; tiles that vary less have no recognisable content."""
 _CUTS = ((0.45, 3.0), (0.15, 8.0))
-"""A cut changes this much of what is seen, and so many times more than the frames around it do: into another view, or
-within the same one."""
+"""A cut changes this share of the picture, and so many times more than the frames around it do:
+
+into another view, or within the same one.
+"""
 _AROUND_SECONDS, _FLASH_SECONDS = 0.35, 0.12
-"""The frames around a cut; and how long a picture is another one that is no shot, but a flash or a fault."""
+"""Length of the surroundings of a cut; longest flash or error, which is no shot."""
 _FADES = (0.15, 0.3, 0.6, 1.2)
-"""Halves of fades (s) that are looked for."""
+"""Halves of fades (seconds) that are searched."""
 _MIXED, _ANOTHER, _STILL = 0.12, 0.6, 0.85
-"""In a fade a frame is a mixture of the views before and after it, but for this share of what they differ by; these
-correlate less than that with each other, and more than that with the frames next to them."""
+"""In a fade a frame is a mixture of the views before and after it, except for this share of their difference;
+
+these correlate less than the second value with each other, and more than the third with their neighbours.
+"""
 
 
 def thumbnail(frame: Frame) -> np.ndarray:
-    """Return FRAME's luma, (SIDE, SIDE) uint8."""
+    """Return the luma of a frame, (`SIDE`, `SIDE`) uint8."""
     small: np.ndarray = cv2.resize(frame.y, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return small
 
 
 def find_shots(thumbnails: np.ndarray, fps: float) -> list[Shot]:
-    """Return the shots of a clip of THUMBNAILS (frames, SIDE, SIDE), in order, without the fades between them."""
+    """Return the shots of a clip, in order, without the fades between them.
+
+    Args:
+        thumbnails: (frames, `SIDE`, `SIDE`).
+        fps: Frames per second.
+    """
     grey = thumbnails.astype(np.float32)
     detail = grey - gaussian_filter(grey, (0, SIDE / 20, SIDE / 20))
     between = np.zeros(len(grey), bool)  # frames that belong to no shot
@@ -56,10 +65,10 @@ def find_shots(thumbnails: np.ndarray, fps: float) -> list[Shot]:
 
 
 def _change(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return how much of what ONE shows OTHER (frames, SIDE, SIDE) does not, (frames,) 0..1.
+    """Return how much of one picture's content another one lacks, (frames,) 0..1.
 
-    It is that of the sixth most changed tile: a line of text that comes or goes touches fewer. A tile that shows
-    nothing in one of them says nothing.
+    This is the change of the sixth most changed tile: a line of text that appears or disappears touches fewer. A tile
+    without content in either picture is ignored.
     """
     tiles = [x.reshape(-1, _TILES, SIDE // _TILES, _TILES, SIDE // _TILES) for x in (one, other)]
     both, first, second = ((a * b).mean((2, 4)).reshape(-1, _TILES**2) for a, b in _pairs(*tiles))
@@ -74,7 +83,7 @@ def _pairs(one: np.ndarray, other: np.ndarray) -> Sequence[tuple[np.ndarray, np.
 
 
 def _blanks(detail: np.ndarray, fps: float) -> list[Shot]:
-    """Return the stretches that show nothing, but for flashes within a shot."""
+    """Return the runs without content, except flashes within a shot."""
     blank = (detail**2).mean((1, 2)) < _TEXTURE**2
     edges = np.flatnonzero(np.diff(blank.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
     found = []
@@ -97,7 +106,7 @@ def _cuts(detail: np.ndarray, fps: float) -> list[int]:
         usual = np.sort(near)[-max(1, len(near) // 8)]
         before, after = max(0, number - flash), min(len(detail) - 1, number + 1 + flash)
         stays = _change(detail[[before]], detail[[after]])[0]
-        # near an end too little is known of what is usual to tell a cut within the same view
+        # near an end there is too little context for a cut within the same view
         rules = _CUTS if around <= number < len(change) - around else _CUTS[:1]
         if any(min(change[number], stays) > least and change[number] > times * usual for least, times in rules):
             found.append(number + 1)
@@ -105,11 +114,11 @@ def _cuts(detail: np.ndarray, fps: float) -> list[int]:
 
 
 def _fades(grey: np.ndarray, detail: np.ndarray, fps: float) -> list[Shot]:
-    """Return the stretches in which one view becomes another, or black."""
+    """Return the runs in which one view becomes another, or black."""
     found: list[Shot] = []
     if len(grey) < 3:
         return found
-    # a camera that is waved about mixes its own pictures: on both sides of a fade they hardly change
+    # a moving camera mixes its own pictures; on both sides of a fade they hardly change
     step = _likeness(detail[:-1], detail[1:]) > _STILL
     until = np.r_[True, step] & np.r_[True, True, step[:-1]]
     since = np.r_[step, True] & np.r_[step[1:], True, True]
@@ -130,7 +139,7 @@ def _fades(grey: np.ndarray, detail: np.ndarray, fps: float) -> list[Shot]:
             shares = ((grey[near] - after[middle]) * apart[middle]).sum((1, 2)) / size[middle]
             inside = np.flatnonzero((shares > 0.04) & (shares < 0.96))
             steps = np.diff(shares[inside[0] : inside[-1] + 1]) if len(inside) else np.ones(1)
-            # all of them are mixtures, ever less of the view before: a cut is at once, and a shaken camera comes back
+            # all are mixtures with ever less of the view before; a cut is abrupt, and a shaken camera returns
             if len(steps) and steps.max() < 0.05 and np.abs(np.diff(shares)).max() < 0.5:
                 made = shares[inside, None, None] * apart[middle] + after[middle]
                 if ((grey[near][inside] - made) ** 2).sum((1, 2)).mean() < _MIXED * size[middle]:
@@ -139,7 +148,7 @@ def _fades(grey: np.ndarray, detail: np.ndarray, fps: float) -> list[Shot]:
 
 
 def _likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return how the whole pictures' details correlate, (frames,)."""
+    """Return the correlation of the details of whole pictures, (frames,)."""
     both, first, second = ((a * b).mean((1, 2)) for a, b in _pairs(one, other))
     floor = _TEXTURE**2
     likeness = both / np.sqrt(np.maximum(first, floor) * np.maximum(second, floor))

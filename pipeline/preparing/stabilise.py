@@ -1,8 +1,8 @@
-"""Face points that sit still on the skin: Face Mesh's tremble by half a pixel, which on a still mouth is seen at once.
+"""Stabilises face points: Face Mesh trembles by half a pixel, which is visible on a still mouth.
 
-The head's movement from frame to frame is measured on the picture itself (Lucas-Kanade flow of skin features, an affine
-fit), which is ten times as exact as the mesh. With it the points are carried into the first frame, where the head
-stands nearly still and can be smoothed over a long time without lag, and carried back.
+The head's movement from frame to frame is measured in the picture itself (Lucas-Kanade flow of skin features, an affine
+fit), ten times as exactly as by the mesh. It carries the points into the first frame, where the head stands nearly
+still and can be smoothed over a long time without lag, and back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.face.basis import OVAL, STILL, lid_reach, mouth_reach
 HEAD_SECONDS = 0.16
 """Width (sigma) of the smoothing of points that only move with the head."""
 MOUTH_SECONDS = 0.03
-"""Width (sigma) of the smoothing of lips and jaw while they speak, and of lids: little, or closures would be lost."""
+"""Width (sigma) of the smoothing of lids, and of lips and jaw while they speak: short, or closures would be lost."""
 _FEATURES = 150
 _ENOUGH = 12
 _EYES = ((70, 63, 105, 66, 107, 133, 145, 33), (336, 296, 334, 293, 300, 263, 374, 362))
@@ -34,9 +34,11 @@ class HeadMotion:
         self._last: tuple[np.ndarray, np.ndarray] | None = None
 
     def step(self, luma: np.ndarray, points: np.ndarray | None) -> np.ndarray:
-        """Return the affine movement (2, 3) of the head since the last frame in which it was seen, in pixels.
+        """Return the affine movement (2, 3) of the head since the last frame with a face, in pixels.
 
-        luma: (height, width) uint8; points: this frame's (478, 3), or None where there is no face (no movement then).
+        Args:
+            luma: (height, width) uint8.
+            points: This frame's (478, 3), or None without a face (no movement then).
         """
         if points is None:
             return _IDENTITY.copy()
@@ -51,14 +53,14 @@ class HeadMotion:
 
 
 def _far(one: np.ndarray, other: np.ndarray, points: np.ndarray) -> float:
-    """How far two movements of POINTS disagree, in face widths."""
+    """Return how far two movements of points disagree, in face widths."""
     flat = points[list(STILL), :2]
     apart = flat @ (one - other)[:, :2].T + (one - other)[:, 2]
     return float(np.abs(apart).max() / np.ptp(points[:, 0]))
 
 
 def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarray | None:
-    """Fit an affine movement to the skin of the face at POINTS in BEFORE; None if too few features are found."""
+    """Fit an affine movement to the skin of the face in two frames; None if too few features are found."""
     (left, top), (right, bottom) = points[:, :2].min(0), points[:, :2].max(0)
     margin = 0.15 * (right - left)
     x0, y0 = (max(0, int(edge - margin)) for edge in (left, top))
@@ -68,7 +70,7 @@ def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarr
         return None
     mask, flat = np.zeros_like(one), np.round(points[:, :2] - (x0, y0)).astype(np.int32)
     cv2.fillConvexPoly(mask, flat[list(OVAL)], 255)
-    # lids blink and brows rise; lips, where they are closed, are the very skin that is to be followed
+    # lids blink and brows rise; closed lips are the best skin to follow
     gap = np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263])
     for part in (*_EYES, _MOUTH) if gap > _OPEN_GAP else (*_EYES, _ABOVE_CHEEKS):
         cv2.fillConvexPoly(mask, cv2.convexHull(flat[list(part)]), 0)
@@ -90,11 +92,17 @@ def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarr
 
 
 def steady(points: np.ndarray, motion: np.ndarray, fps: float) -> np.ndarray:
-    """Smooth POINTS over time, without lag.
+    """Smooth points over time, without lag.
 
-    points: (frames, 478, 3) in pixels; motion: (frames, 2, 3), each frame's movement since the one before it. Points
-    that only move with the head are smoothed over a long time, lids and a mouth that moves hardly at all.
-    Returns (frames, 478, 3) float32.
+    Points that only move with the head are smoothed over a long time, lids and a moving mouth hardly at all.
+
+    Args:
+        points: (frames, 478, 3) in pixels.
+        motion: (frames, 2, 3), each frame's movement since the one before.
+        fps: Frames per second.
+
+    Returns:
+        (frames, 478, 3) float32.
     """
     there = _chain(motion)
     back = np.linalg.inv(there)
@@ -110,9 +118,9 @@ def steady(points: np.ndarray, motion: np.ndarray, fps: float) -> np.ndarray:
 
 
 def mouth_activity(points: np.ndarray, fps: float) -> np.ndarray:
-    """Return whether the mouth of POINTS (frames, 478, 3) moves by itself, (frames,) from 0 (still) to 1.
+    """Return whether the mouth moves by itself, (frames,) from 0 (still) to 1.
 
-    Told by how much its height and width vary within a few frames, beyond what the mesh's trembling does.
+    It does if its height and width vary within a few frames by more than the mesh's trembling.
     """
     eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
     activity = np.zeros(len(points))

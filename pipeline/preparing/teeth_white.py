@@ -1,7 +1,7 @@
-"""Tells by the white of the eyes what is white in a clip's light, for the teeth of somebody who shows none.
+"""Measures white in a clip's light by the white of the eyes, for teeth that the clip does not show.
 
-Skin alone does not tell it: the same picture of it is dark skin in good light, or light skin in poor light, and the
-colour of a lamp cannot be told from its own.
+Skin alone does not suffice: the same picture is dark skin in good light, or light skin in poor light, and the colour of
+a lamp cannot be separated from the skin's own.
 """
 
 from __future__ import annotations
@@ -17,31 +17,34 @@ from pipeline.preparing.person import Person
 from pipeline.video.frame import Frame
 
 USUAL = 0.835
-"""How bright drawn teeth are where nothing else is known, a share of ``teeth_white``: they are never drawn darker."""
+"""Brightness of drawn teeth without other information, a share of ``teeth_white``; they are never darker."""
 BESIDE_EYES = 1.2
-"""How much brighter teeth are than the white of the eyes, at least; lids shade it. Clips that show both: 1.3 to 1.5."""
+"""Least ratio of teeth to the white of the eyes, which lids shade. Clips that show both: 1.3 to 1.5."""
 FRAMES = 24
-"""Frames that are looked at, spread over the clip."""
+"""Frames that are measured, spread over the clip."""
 FEWEST = 3
-"""Eyes whose white must be seen."""
+"""Eyes whose white must be visible."""
 _LIDS = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
     (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
 )
 """The outline of each eye from one corner over the upper lid to the other and back."""
 _IRISES = ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477)))
-"""Of each eye, in the same order, the pupil and the iris' rim."""
+"""The pupil and the edge of the iris of each eye, in the same order."""
 _OPEN = 0.2
-"""Height of an open eye, at least, as a share of its width."""
+"""Least height of an open eye, as a share of its width."""
 _RIM, _AROUND_IRIS = 0.06, 1.15
-"""Share of the eye's width beside the lids, and of the iris' radius, that is left out: lashes and blurred edges."""
+"""Margin beside the lids, as a share of the eye's width, and around the iris, of its radius:
+
+lashes and blurred edges.
+"""
 _FEWEST_PIXELS = 24
 _BRIGHTER = 60
-"""Percentile from which an eye's white counts: corners and what lids shade are darker."""
+"""Percentile from which an eye's white counts: corners and places that lids shade are darker."""
 
 
 def teeth_by_eyes(footage: Footage, person: Person) -> Teeth | None:
-    """Return how bright the PERSON of FOOTAGE's teeth must be, and their colour; None where no white is seen."""
+    """Return the brightness and colour of a person's teeth; None if no white is visible."""
     usable = np.flatnonzero(person.findings.usable)
     whites, seen = [], []
     for number in usable[np.linspace(0, len(usable) - 1, min(FRAMES, len(usable))).astype(int)]:
@@ -61,8 +64,14 @@ def teeth_by_eyes(footage: Footage, person: Person) -> Teeth | None:
 
 
 def _white(frame: Frame, lids: np.ndarray, pupil: np.ndarray, iris: np.ndarray) -> np.ndarray | None:
-    """Return Y and U, V as offsets from grey, (3,), of the white between LIDS (n, 2) beside the IRIS (n, 2) around the
-    PUPIL (2,), all px; None where the eye is closed or too small."""
+    """Return Y, and U and V as offsets from grey, (3,), of the white of an eye; None if it is closed or too small.
+
+    Args:
+        frame: The picture.
+        lids: (n, 2) pixels.
+        pupil: (2,) pixels.
+        iris: (n, 2) pixels.
+    """
     width = float(np.linalg.norm(lids[0] - lids[8]))
     if np.linalg.norm(lids[4] - lids[12]) < _OPEN * width:
         return None

@@ -1,4 +1,4 @@
-"""Says in which frames a face can be made to speak, and what is wrong with the others."""
+"""Finds the frames in which a face can be made to speak, and what is wrong with the others."""
 
 from __future__ import annotations
 
@@ -15,29 +15,40 @@ from pipeline.preparing.covered_mouth import mouth_score
 from pipeline.preparing.footage import PATCH, Footage
 
 SMALLEST_FACE = 60
-"""Pixels across, in the source as well as at the working size."""
+"""Least width in pixels, in the source as well as at the working size."""
 TURNED = 45.0
-"""Degrees beyond which a mouth cannot be moved believably; a face comes back at 3 degrees less, lest it flicker."""
+"""Degrees beyond which a mouth cannot move believably;
+
+a face becomes usable again at 3 degrees less, to avoid flicker.
+"""
 HIDDEN, DOUBTFUL = -1.3, -0.6
-"""A mouth with a lower score (see ``mouth_score``) is covered, or may be."""
+"""Scores (see ``mouth_score``) below which a mouth is covered, or may be."""
 _LOOK_SECONDS = 0.2
-"""How often it is looked whether it is."""
+"""Seconds between two checks for a covered mouth."""
 COVERED = 0.62
-"""A face whose nose and mouth resemble the clip's usual one less than this (correlation) is covered..."""
+"""A face whose nose and mouth correlate less with the clip's usual ones is covered..."""
 _TURNING = 0.01
 """...or is turned: each degree away from the clip's usual direction explains so much of the difference."""
 OPEN_GAP = 0.03
 """Lips further apart than this, in distances between the outer corners of the eyes, are open."""
 _BRIDGED_SECONDS = 0.13
-"""Shorter gaps are the detector's, not the person's: the points are carried across."""
+"""Shorter gaps are the detector's, not the person's; points are interpolated across them."""
 _SHORTEST_SECONDS = 0.4
-"""Shorter stretches of a usable face between others are not worth a mouth that jumps in and out."""
+"""Shorter usable runs between unusable ones are dropped: the mouth would jump in and out."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What each frame shows, (frames,) each. usable: can be made to speak; missing, turned, covered: why not;
-    gap: between the lips, in eye distances; yaw: degrees; width: of the face, median, pixels of the source."""
+    """What each frame shows, (frames,) each.
+
+    Attributes:
+        usable: Whether the face can be made to speak.
+        missing, turned, covered: Why not.
+        gap: Between the lips, in eye distances.
+        yaw: Degrees.
+        width: Median width of the face in pixels of the source.
+        doubtful: Whether the mouth may be covered in usable frames.
+    """
 
     usable: np.ndarray
     missing: np.ndarray
@@ -47,7 +58,6 @@ class Findings:
     yaw: np.ndarray
     width: float
     doubtful: bool = False
-    """Whether the mouth that can be made to speak may be covered."""
 
     @property
     def speaking(self) -> bool:
@@ -56,9 +66,10 @@ class Findings:
 
 
 def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
-    """Return what FOOTAGE's frames show, and its points without gaps, (frames, 478, 3) float32.
+    """Return what the frames show, and the points without gaps, (frames, 478, 3) float32.
 
-    Raises BadClip when no frame can be used or the face is too small (see ``check_width``).
+    Raises:
+        BadClip: No frame can be used, or the face is too small (see ``check_width``).
     """
     fps = float(footage.fps)
     missing = ~footage.found
@@ -92,7 +103,15 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
 
 
 def check_width(width: float, scale: float) -> None:
-    """Raise BadClip where a face WIDTH pixels wide in the source, SCALE of them for one we work with, is too small."""
+    """Check the width of a face.
+
+    Args:
+        width: Pixels of the source.
+        scale: Pixels of the source per pixel of the frames.
+
+    Raises:
+        BadClip: The face is too small.
+    """
     told, needed = int(width), math.ceil(SMALLEST_FACE * max(1.0, scale))
     if told < needed:
         raise BadClip(
@@ -102,14 +121,14 @@ def check_width(width: float, scale: float) -> None:
 
 
 def mouth_gap(points: np.ndarray) -> np.ndarray:
-    """Return the gap between the lips of POINTS (frames, 478, 3), (frames,), in distances between the eyes."""
+    """Return the gap between the lips, (frames,), in distances between the eyes."""
     eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
     gap: np.ndarray = np.linalg.norm(points[:, 13, :2] - points[:, 14, :2], axis=1) / eyes
     return gap
 
 
 def _bridged(points: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Fill the rows that were not FOUND: between the neighbours where there are two, else as the nearest."""
+    """Fill the rows without a face: interpolated between two neighbours, else like the nearest."""
     known = np.flatnonzero(found)
     position = np.interp(np.arange(len(points)), known, np.arange(len(known)))
     low = np.floor(position).astype(int)
@@ -120,13 +139,13 @@ def _bridged(points: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Return (start, stop) of each stretch of FLAGS that is true."""
+    """Return (start, stop) of each run of true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def _short_runs(flags: np.ndarray, longest: float) -> np.ndarray:
-    """Return the part of FLAGS in stretches of at most LONGEST frames that have others on both sides."""
+    """Return the runs of at most `longest` frames that have others on both sides."""
     short = np.zeros_like(flags)
     for start, stop in runs(flags):
         if stop - start <= longest and start > 0 and stop < len(flags):
@@ -135,7 +154,7 @@ def _short_runs(flags: np.ndarray, longest: float) -> np.ndarray:
 
 
 def _with_hysteresis(value: np.ndarray, on: float, off: float) -> np.ndarray:
-    """Return where VALUE is above ON, and around it for as long as it stays above OFF."""
+    """Return where a value is above `on`, and around it for as long as it stays above `off`."""
     wide, narrow = value > off, value > on
     out = np.zeros_like(wide)
     for start, stop in runs(wide):
@@ -144,9 +163,9 @@ def _with_hysteresis(value: np.ndarray, on: float, off: float) -> np.ndarray:
 
 
 def _likeness(footage: Footage, fair: np.ndarray) -> np.ndarray:
-    """Return how nose, mouth and chin of each frame correlate with the usual ones of the FAIR frames, (frames,).
+    """Return how nose, mouth and chin of each frame correlate with the usual ones of the fair frames, (frames,).
 
-    Light and shade, which change as a head nods, are taken out first.
+    Light and shade, which change as a head nods, are removed first.
     """
     patches = footage.patches.astype(np.float32)
     detail = patches - gaussian_filter(patches, (0, PATCH / 6, PATCH / 6))
@@ -158,9 +177,9 @@ def _likeness(footage: Footage, fair: np.ndarray) -> np.ndarray:
 
 
 def _hidden(footage: Footage, bad: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return where the mouth is covered, not only for a moment, (frames,), and whether it may be elsewhere.
+    """Return where the mouth is covered for more than a moment, (frames,), and whether it may be elsewhere.
 
-    BAD frames are not looked at.
+    Bad frames are ignored.
     """
     hidden = np.zeros_like(bad)
     looked = np.flatnonzero(~bad)[:: max(1, round(_LOOK_SECONDS * float(footage.fps)))]
@@ -169,7 +188,7 @@ def _hidden(footage: Footage, bad: np.ndarray) -> tuple[np.ndarray, bool]:
     scores = np.array([mouth_score(footage.frame(number), footage.points[number]) for number in looked])
     scores = median_filter(scores, 5, mode="nearest")
     nearest = np.abs(np.arange(len(bad))[:, None] - looked).argmin(1)
-    # a part is only told from the rest where that clearly shows a mouth
+    # a covered part is only certain if the rest clearly shows a mouth
     if scores.max() < HIDDEN or (scores.min() < HIDDEN and np.median(scores[scores >= HIDDEN]) > 0):
         hidden = ~bad & (scores < HIDDEN)[nearest]
     left = scores[scores >= HIDDEN] if hidden.any() else scores
