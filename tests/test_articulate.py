@@ -53,7 +53,7 @@ def test_a_short_closure_is_left_as_fast_as_it_is_reached_wherever_it_lies_betwe
 ) -> None:
     jaw = track(("a", 0.25 + late), ("p", 0.033), ("a", 0.25), fps=fps)["jawOpen"]
     shut = 5 + int(jaw[5:-5].argmin())
-    assert jaw[shut - 1] == pytest.approx(jaw[shut + 1], abs=0.1 * jaw.max())
+    assert jaw[shut - 1] == pytest.approx(jaw[shut + 1], abs=0.1 * float(jaw.max()))
 
 
 @pytest.mark.parametrize("fps", [25.0, 30.0, 60.0])

@@ -118,7 +118,7 @@ def test_an_avatar_that_is_deleted_elsewhere_gives_way_to_the_default(
 ) -> None:
     store, number = Path(shutil.copytree(fake_packs, tmp_path / "precomputed")), "0123456789abcdef" * 2
     make_pack(store, "mine", "360p")
-    (store / "uploads").mkdir()
+    (store / "uploads").mkdir(exist_ok=True)
     (store / "uploads" / "mine.json").write_text(json.dumps({"owner": of_number(number)}))
     with running(["-m", "tests.fakes", str(store)], tmp_path) as server:
         context = browser.new_context(locale="en-US")

@@ -170,7 +170,8 @@ def test_an_opening_mouth_folds_neither_the_lips_nor_the_jaw_over_themselves(ava
 
     def areas(points: np.ndarray) -> np.ndarray:
         a, b, c = (points[triangles[:, i]] for i in range(3))
-        return np.cross(b - a, c - a)
+        (x, y), (u, v) = (b - a).T, (c - a).T
+        return x * v - y * u
 
     before, after = areas(geometry.source[0]), areas(moved)
     seen = np.abs(before) > 0.002 * geometry.eyes[0] ** 2 / 10

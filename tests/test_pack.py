@@ -19,6 +19,7 @@ from pipeline.avatars.pack import load, save
 from pipeline.avatars.unpickle import Refused, restricted_loads
 from pipeline.errors import BadPack, NotFound
 from pipeline.preparing.encode_clip import encode
+from pipeline.preparing.legacy_pack import adopt
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags
@@ -132,7 +133,7 @@ def test_a_pack_cut_short_is_refused(avatar: Avatar, tmp_path: Path, keep: float
     path.write_bytes(data[: int(len(data) * keep)] if isinstance(keep, float) else data[:keep])
     with pytest.raises(BadPack) as caught:
         load(path)
-    assert "a.pkl" in caught.value.message.ko and "prepare" in caught.value.message.en
+    assert "a.pkl" in caught.value.message.ko and "pipeline.preparing" in caught.value.message.en
 
 
 class _Bomb:
@@ -280,7 +281,7 @@ def test_what_is_refused_takes_no_memory(what: str) -> None:
 
 def test_many_opcodes_are_enough_for_any_pack() -> None:
     content = {
-        "frames": [np.full((2, 2, 3), n, np.uint8) for n in range(2000)],
+        "frames": [np.full((2, 2, 3), n % 256, np.uint8) for n in range(2000)],
         "boxes": [(1, 2, 3, np.int64(4))] * 2000,
     }
     for protocol in range(6):
@@ -357,7 +358,7 @@ def test_packs_of_the_original_system_open_whatever_their_keys(
 ) -> None:
     shown = pictures[:3] + pictures[2::-1] if key.endswith("cycle") else pictures
     content = {key: shown, "coord_list_cycle": [(10, 20, 30, 40)] * 6, "mask_list_cycle": [shown[0][..., 0]] * 6}
-    avatar = load(_write(tmp_path / "old_360p_precomputed.pkl", content))
+    avatar = load(_write(tmp_path / "old_360p_precomputed.pkl", content), adopt)
     assert avatar.fps == 25 and avatar.landmarks.shape == (6, 478, 3) and avatar.usable.all()
     back = [cv2.cvtColor(one.planes, cv2.COLOR_YUV2BGR_I420) for one in ClipReader(avatar.video).once()]
     errors = [np.abs(ours.astype(int) - one[:360, :640]).mean() for ours, one in zip(back, shown, strict=True)]
@@ -367,10 +368,10 @@ def test_packs_of_the_original_system_open_whatever_their_keys(
 def test_packs_of_the_original_system_without_a_rate_play_at_25(pictures: list[np.ndarray], tmp_path: Path) -> None:
     for rate, expected in ((None, 25), (30, 30), (np.float32(12.5), 12.5)):
         content = {"frames": pictures[:2], "fps": rate}
-        assert load(_write(tmp_path / "old_360p_precomputed.pkl", content)).fps == expected
+        assert load(_write(tmp_path / "old_360p_precomputed.pkl", content), adopt).fps == expected
     for rate in (0, -25, True, "25", float("nan"), 1e9):
         with pytest.raises(BadPack, match="fps"):
-            load(_write(tmp_path / "bad_360p_precomputed.pkl", {"frames": pictures, "fps": rate}))
+            load(_write(tmp_path / "bad_360p_precomputed.pkl", {"frames": pictures, "fps": rate}), adopt)
 
 
 def test_packs_of_the_original_system_open(pictures: list[np.ndarray], tmp_path: Path) -> None:
@@ -391,7 +392,7 @@ def test_packs_of_the_original_system_open(pictures: list[np.ndarray], tmp_path:
         "use_float16": True,
         "video_path": "talk.mp4",
     }
-    avatar = load(_write(tmp_path / "old_man_360p_precomputed.pkl", content))
+    avatar = load(_write(tmp_path / "old_man_360p_precomputed.pkl", content), adopt)
     assert (avatar.id, avatar.width, avatar.height, avatar.fps) == ("old_man_360p", 640, 360, 25)
     assert avatar.landmarks.shape == (6, 478, 3) and avatar.usable.all()
     shown = next(ClipReader(avatar.video).once())
@@ -399,7 +400,7 @@ def test_packs_of_the_original_system_open(pictures: list[np.ndarray], tmp_path:
     assert np.abs(picture.astype(int) - frames[0][:360, :640]).mean() < 2
     for change in ({"frames": []}, {"frames": [1, 2]}, {"fps": "25"}, {"frames": [torch.zeros(2, 2)]}):
         with pytest.raises(BadPack):
-            load(_write(tmp_path / "bad_360p_precomputed.pkl", content | change))
+            load(_write(tmp_path / "bad_360p_precomputed.pkl", content | change), adopt)
     with pytest.raises(BadPack, match="face"):
         grey = [np.full_like(frame, 127) for frame in frames]
-        load(_write(tmp_path / "grey_360p_precomputed.pkl", content | {"frames": grey}))
+        load(_write(tmp_path / "grey_360p_precomputed.pkl", content | {"frames": grey}), adopt)

@@ -61,7 +61,7 @@ def store(fake_packs: Path, tmp_path: Path) -> Path:
     """Avatars that ship, and one that was uploaded before owners were kept."""
     store = Path(shutil.copytree(fake_packs, tmp_path / "precomputed"))
     make_pack(store, "early", "360p")
-    (store / "uploads").mkdir()
+    (store / "uploads").mkdir(exist_ok=True)
     (store / "uploads" / "early.json").write_text("{}")
     return store
 

@@ -76,7 +76,8 @@ async def run(
         started = time.monotonic()
         try:
             if hasattr(os, "setpriority"):  # not on Windows
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+                with contextlib.suppress(ProcessLookupError):  # it may have ended already
+                    os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
             while True:
                 cancel.check()
                 if seconds and time.monotonic() - started > seconds:

@@ -86,9 +86,11 @@ def warm_up(studio: Studio) -> None:
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
         language_of("the first text in Latin letters loads what tells languages apart")
-        slow = isinstance(studio.engine, MuseTalkEngine) and not studio.engine.draws_on_gpu  # minutes for five frames
-        for _ in () if slow else studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
-            pass
+        if isinstance(studio.engine, MuseTalkEngine) and not studio.engine.draws_on_gpu:
+            studio.engine.load()  # without a card five frames would take a minute
+        else:
+            for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
+                pass
         studio.encoder(studio.engine, avatar.width, avatar.height)
     except PipelineError as error:  # the request that needs it will say so itself
         logger.warning("warm-up: %s", error)

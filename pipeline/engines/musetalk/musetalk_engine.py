@@ -96,11 +96,16 @@ class MuseTalkEngine:
         Raises:
             Unavailable: Libraries or weights are missing, or the card's memory is full.
         """
-        self._load()
+        self.load()
         with self._worker(cancel) as worker, _memory_told():
             yield from worker.render(avatar, stretches, cancel, first)
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Load the weights, one copy for each card; without a card, for the CPU.
+
+        Raises:
+            Unavailable: Libraries or weights are missing or do not fit, or a card's memory is full.
+        """
         with self._lock:
             if self._workers:
                 return
