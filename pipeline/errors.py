@@ -157,7 +157,7 @@ class StrangeSite(Forbidden):
     def __init__(self) -> None:
         super().__init__(
             "다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",
-            "The request comes from another web site. Name the site in ALLOWED_ORIGINS on the server to let it.",
+            "The request comes from another web site. To allow it, add the site to ALLOWED_ORIGINS on the server.",
         )
 
 
@@ -169,7 +169,7 @@ class UnknownName(Forbidden):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"서버가 모르는 이름입니다: {name}. 이 이름으로 쓰려면 서버의 ALLOWED_HOSTS에 적으세요.",
-            f"The server does not go by this name: {name}. To use it, add the name to ALLOWED_HOSTS on the server.",
+            f"The server does not accept this host name: {name}. To use it, add it to ALLOWED_HOSTS on the server.",
         )
 
 
@@ -239,7 +239,7 @@ class WrongMethod(PipelineError):
 
     def __init__(self) -> None:
         super().__init__(
-            "이 주소에서는 사용할 수 없는 HTTP 메서드입니다.", "This address does not take that HTTP method."
+            "이 주소에서는 사용할 수 없는 HTTP 메서드입니다.", "This address does not support that HTTP method."
         )
 
 

@@ -160,7 +160,7 @@ def test_a_message_is_shown_once_and_says_what_to_do(page: Any) -> None:
     assert page.inner_text("#said_count").strip().endswith("0 / 5,000")
     assert page.get_by_text("Error", exact=True).count() == 0
     page.click("#say")
-    page.get_by_text("Upload or record what is to be said first.").wait_for()
+    page.get_by_text("Upload or record a voice first.").wait_for()
     assert page.evaluate(VISIBLE_TEXTS, "is blank") == 0
     page.get_by_role("tab", name="Avatars").click()
     page.click("#make")

@@ -36,10 +36,10 @@ def _run(body: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[
 def test_a_death_is_our_fault_and_is_found_in_the_log_by_its_number(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(RenderFailed, match="not your file's fault") as caught:
+    with pytest.raises(RenderFailed, match="your file is not the cause") as caught:
         _run(BODIES[how], tmp_path, monkeypatch)
     [number] = re.findall("Look for ([0-9a-f]{8}) in the server's log", caught.value.message.en)
-    assert number in caught.value.message.ko and "파일 탓이 아닙니다" in caught.value.message.ko
+    assert number in caught.value.message.ko and "파일 문제가 아닙니다" in caught.value.message.ko
     [line] = [record.getMessage() for record in caplog.records if number in record.getMessage()]
     assert "boom" in line and "some_module" in line and len(line) < 10_000
 

@@ -91,7 +91,7 @@ def test_the_page_asks_for_a_key_once(guarded: Server) -> None:
             again = visitor.post(
                 guarded.url + "/key", data={"key": wrong}, headers={"Accept-Language": "en"}, timeout=30
             )
-            assert again.status_code == 401 and "That is not one of its keys." in again.text and not visitor.cookies
+            assert again.status_code == 401 and "That key is not valid." in again.text and not visitor.cookies
         entered = visitor.post(guarded.url + "/key", data={"key": f" {OTHER} "}, timeout=30, allow_redirects=False)
         assert (entered.status_code, entered.headers["Location"]) == (303, "/")
         attributes = entered.headers["Set-Cookie"].lower()

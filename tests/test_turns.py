@@ -200,8 +200,8 @@ def test_seconds_for_which_others_draw_are_nobodys_own(sharing: Server) -> None:
 
 def test_the_page_says_for_how_long_one_waits() -> None:
     assert bar.at_event(Queued(2, 12.3), "ko")["message"] == "대기 중... (2번째), 약 12초 뒤 완료"
-    assert bar.at_event(Queued(2, 12.3), "en")["message"] == "Waiting... (number 2 in line), ready in about 12 s"
-    assert bar.at_event(Queued(2), "en")["message"] == "Waiting... (number 2 in line)"
+    assert bar.at_event(Queued(2, 12.3), "en")["message"] == "Waiting... (number 2 in the queue), ready in about 12 s"
+    assert bar.at_event(Queued(2), "en")["message"] == "Waiting... (number 2 in the queue)"
 
 
 @pytest.mark.parametrize(

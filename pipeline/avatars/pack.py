@@ -246,6 +246,6 @@ def _inpainting(content: Mapping[str, Any], frames: int, size: tuple[int, int]) 
 
 def _bad(path: Path, ko: str, en: str) -> BadPack:
     return BadPack(
-        f"아바타 파일 {path.name}이(가) {ko}. python -m pipeline.preparing로 다시 만드세요.",
+        f"아바타 파일 {path.name}이(가) {ko}. python -m pipeline.preparing으로 다시 만드세요.",
         f"The avatar file {path.name} {en}. Make it again with python -m pipeline.preparing.",
     )

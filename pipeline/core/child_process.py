@@ -114,6 +114,6 @@ def _died(module: str, status: int | None, complaints: BinaryIO) -> RenderFailed
     said = complaints.read().decode("utf-8", "replace")
     logger.error("failure %s: %s ended with status %s\n%s", number, module, status, said)
     return RenderFailed(
-        f"서버에서 뜻하지 않은 오류가 났습니다. 파일 탓이 아닙니다. 서버 로그에서 {number}을(를) 찾아보세요.",
-        f"Something went wrong on the server; it is not your file's fault. Look for {number} in the server's log.",
+        f"서버에서 뜻하지 않은 오류가 났습니다. 파일 문제가 아닙니다. 서버 로그에서 {number}을(를) 찾아보세요.",
+        f"Something went wrong on the server; your file is not the cause. Look for {number} in the server's log.",
     )

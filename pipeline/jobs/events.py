@@ -82,7 +82,7 @@ def describe(event: Event) -> Message:
     """Return the sentence that tells people about EVENT."""
     match event:
         case Queued(position):
-            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in line)")
+            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in the queue)")
         case TtsStarted():
             return Message("TTS 음성 생성 중...", "Making speech...")
         case TtsDone(duration=duration, lost=lost):

@@ -65,7 +65,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         raise BadRequest(
             "audio: JSON으로는 녹음을 받지 않습니다. 화면에서 올리거나 gradio_client로 보내세요: "
             'predict(audio=handle_file(...), api_name="/generate")',
-            "audio: recordings are not taken in JSON. Upload them on the page, or with gradio_client: "
+            "audio: JSON cannot carry recordings. Upload them on the page, or with gradio_client: "
             'predict(audio=handle_file(...), api_name="/generate")',
         )
     wordless = recording is not None and body.get("text") in (None, "")
@@ -101,7 +101,7 @@ def default_engine(studio: Studio) -> TTSEngine:
             return engine
     raise Unavailable(
         "사용할 수 있는 음성 엔진이 없습니다. ELEVENLABS_API_KEY를 설정하거나 requirements.txt를 다시 설치하세요.",
-        "No speech engine can speak now. Set ELEVENLABS_API_KEY, or install requirements.txt again.",
+        "No speech engine is available now. Set ELEVENLABS_API_KEY, or install requirements.txt again.",
     )
 
 
@@ -122,7 +122,9 @@ def _text(body: dict[str, Any], limit: int) -> str:
     lines = re.split("\r\n|[\n\r\v\f\x1c-\x1e\x85]", value)
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
-        raise BadRequest("text: 비어 있습니다. 말할 내용을 입력하세요.", "text: is blank. Write what is to be said.")
+        raise BadRequest(
+            "text: 비어 있습니다. 말할 내용을 입력하세요.", "text: is blank. Write what the avatar should say."
+        )
     text = said_of(text)
     if not speakable(text):
         raise NothingToSay(
@@ -152,7 +154,7 @@ def _language(body: dict[str, Any]) -> str | None:
         listed = ", ".join(LANGUAGES)
         raise BadRequest(
             f"language: {_shown(value)}은(는) 모르는 언어입니다. 가능한 값: {listed}",
-            f"language: {_shown(value)} is no language that is known. Choose one of: {listed}",
+            f"language: {_shown(value)} is not a known language. Choose one of: {listed}",
         )
     return voice
 
@@ -192,7 +194,7 @@ def _unavailable(name: str) -> Unavailable:
         )
     return Unavailable(
         f"{name}: 지금은 사용할 수 없는 음성 엔진입니다. tts_engine을 빼고 요청하세요.",
-        f"{name}: this speech engine cannot speak now. Leave tts_engine out.",
+        f"{name}: this speech engine is not available now. Leave tts_engine out.",
     )
 
 

@@ -212,5 +212,5 @@ def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
 def _unusable() -> SpeechFailed:
     return SpeechFailed(
         "음성 엔진의 응답을 소리로 쓸 수 없습니다. 다시 시도하거나 다른 tts_engine을 선택하세요.",
-        "What the speech engine answered is no sound. Try again, or choose another tts_engine.",
+        "The speech engine's reply is not usable sound. Try again, or choose another tts_engine.",
     )

@@ -145,7 +145,7 @@ class Uploads:
     def _check_room(self) -> None:
         if len(self._line) > MAX_WAITING:
             raise QueueFull(
-                "아바타 만들기를 기다리는 사람이 너무 많습니다. 잠시 후에 다시 시도하세요.",
+                "만들기를 기다리는 아바타가 너무 많습니다. 잠시 후에 다시 시도하세요.",
                 "Too many avatars are waiting to be made. Try again later.",
                 RETRY_SECONDS,
             )

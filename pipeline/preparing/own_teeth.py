@@ -253,7 +253,7 @@ def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
     front = slice(middle - round(FRONT * density), middle + round(FRONT * density))
     core = row.core[:, front]
     if core.sum() < SMALLEST * density**2:
-        return _nothing("앞니가 충분히 보이지 않습니다.", "Too little of the front teeth is seen.")
+        return _nothing("앞니가 충분히 보이지 않습니다.", "Too little of the front teeth is visible.")
     white = float(np.percentile(row.luma[:, front][core], BRIGHTEST))
     seen = _edged(row, front, density)
     teeth = Teeth(white, row.tint, None, place_of_teeth())
@@ -270,7 +270,9 @@ def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
     teeth = replace(teeth, picture=np.dstack([spread, levels[1], levels[2]]))
     return FoundTeeth(
         teeth,
-        Message(f"{frames}개 프레임에서 본인의 치아를 찾았습니다.", f"Their own teeth were found in {frames} frames."),
+        Message(
+            f"{frames}개 프레임에서 본인의 치아를 찾았습니다.", f"The person's own teeth were found in {frames} frames."
+        ),
     )
 
 

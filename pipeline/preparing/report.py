@@ -56,28 +56,28 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
             findings.missing,
             _middle(findings.missing),
             "얼굴이 보이지 않는 부분에서는 입이 움직이지 않습니다. 얼굴이 계속 보이게 찍으세요.",
-            "Where no face is seen the mouth does not move. Keep the face in view.",
+            "Where no face is visible, the mouth does not move. Keep the face in view.",
         ),
         (
             "turned",
             findings.turned,
             int(np.abs(findings.yaw * findings.turned).argmax()),
             "45도 넘게 돌아간 부분에서는 입이 움직이지 않습니다. 카메라를 바라보세요.",
-            "Where the face is turned by more than 45 degrees the mouth does not move. Face the camera.",
+            "Where the face is turned by more than 45 degrees, the mouth does not move. Face the camera.",
         ),
         (
             "covered",
             findings.covered,
             _middle(findings.covered),
             "얼굴이 가려진 부분에서는 입이 움직이지 않습니다. 손이나 마이크를 얼굴에서 떨어뜨리세요.",
-            "Where the face is covered the mouth does not move. Keep hands and microphones away from it.",
+            "Where the face is covered, the mouth does not move. Keep hands and microphones away from it.",
         ),
         (
             "covered",
             everywhere & (findings.doubtful and not findings.covered.any()),
             middle,
             "무언가가 입을 가리고 있는 것 같습니다. 그렇다면 그 위에 입이 그려집니다. 입이 보이는 파일을 사용하세요.",
-            "Something seems to cover the mouth. If so, a mouth is drawn upon it: use a file that shows the mouth.",
+            "Something seems to cover the mouth. If so, a mouth is drawn over it: use a file that shows the mouth.",
         ),
         (
             "small",
@@ -98,7 +98,8 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
             everywhere & (findings.gap > OPEN_GAP) & findings.speaking,
             int(np.where(everywhere, findings.gap, 0).argmax()),
             "입이 열려 있거나 말하고 있습니다. 다문 입을 추정했지만, 입을 다물고 찍은 영상이 더 자연스럽습니다.",
-            "The mouth is open, or speaks. Its closed shape was estimated; a clip with the mouth closed looks better.",
+            "The mouth is open, or the person speaks. Its closed shape was estimated; a clip with the mouth closed "
+            "looks better.",
         ),
     ):
         if where.any():

@@ -353,7 +353,7 @@ FORM_WORDS = {
     "label": Message("이 서버의 API 키를 입력하세요.", "Enter an API key of this server."),
     "button": Message("들어가기", "Enter"),
 }
-WRONG_KEY = Message("맞는 키가 아닙니다.", "That is not one of its keys.")
+WRONG_KEY = Message("올바른 키가 아닙니다.", "That key is not valid.")
 
 
 def _form(request: Request, status: int, wrong: bool = False) -> Response:

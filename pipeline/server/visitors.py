@@ -83,8 +83,8 @@ class Visitors:
         owner = self.owner(request)
         if owner == NOBODY:
             raise BadRequest(
-                "브라우저가 쿠키를 받지 않아 만든 아바타를 돌려드릴 수 없습니다. 쿠키를 허용하고 다시 열어 주세요.",
-                "Your browser takes no cookies, so your avatar could not be given back to you. Allow them, and reload.",
+                "브라우저가 쿠키를 받지 않아 만든 아바타를 다시 찾을 수 없습니다. 쿠키를 허용하고 다시 열어 주세요.",
+                "Your browser does not accept cookies, so it will not find your avatar again. Allow them, and reload.",
             )
         return owner
 

@@ -75,7 +75,7 @@ def load_recording(path: Path, max_seconds: float = MAX_SECONDS) -> Recording:
         if not count:
             raise _refused("소리가 없는 파일입니다", "the file holds no sound")
         if not known:
-            raise _refused("알 수 없는 형식의 소리입니다", "its sound is of a kind that cannot be decoded")
+            raise _refused("알 수 없는 형식의 소리입니다", "its sound is in a format that cannot be decoded")
         track, survey = _with_speech(path, known, max_seconds)
         samples, rate = _mono(track, survey, max_seconds)
     except FileNotFoundError as error:

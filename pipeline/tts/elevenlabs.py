@@ -174,7 +174,7 @@ class ElevenLabsEngine(TTSEngine):
             except httpx.TimeoutException as error:
                 raise Unavailable(
                     "ElevenLabs가 응답하지 않습니다. 잠시 후 다시 시도하거나 다른 tts_engine을 고르세요.",
-                    "ElevenLabs does not answer. Try again later or choose another tts_engine.",
+                    "ElevenLabs does not respond. Try again later or choose another tts_engine.",
                 ) from error
             except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise Unavailable(
@@ -354,8 +354,8 @@ def _told_by_service(status: int, body: Any, key: str) -> PipelineError:
             f"ElevenLabs has an error ({status}). Try again later or choose another tts_engine.",
         )
     return SpeechFailed(
-        f"ElevenLabs가 요청을 받지 않았습니다 ({status}): {said}. 대사와 ELEVENLABS_MODEL을 확인하세요.",
-        f"ElevenLabs did not take the request ({status}): {said}. Check the text and ELEVENLABS_MODEL.",
+        f"ElevenLabs가 요청을 거절했습니다 ({status}): {said}. 대사와 ELEVENLABS_MODEL을 확인하세요.",
+        f"ElevenLabs rejected the request ({status}): {said}. Check the text and ELEVENLABS_MODEL.",
     )
 
 
@@ -369,5 +369,5 @@ def _refused_key() -> Unavailable:
 def _unusable(ko: str, en: str) -> SpeechFailed:
     return SpeechFailed(
         f"ElevenLabs의 응답을 사용할 수 없습니다: {ko}. 다시 시도하세요.",
-        f"The answer of ElevenLabs cannot be used: {en}. Try again.",
+        f"The reply of ElevenLabs cannot be used: {en}. Try again.",
     )

@@ -11,7 +11,7 @@ def nothing_to_say() -> NothingToSay:
     """Return the error for a text without a letter or digit."""
     return NothingToSay(
         "text: 말할 수 있는 내용이 없습니다. 글자나 숫자를 넣어 주세요.",
-        "text: there is nothing that can be spoken. Put letters or digits into it.",
+        "text: there is nothing that can be spoken. Write letters or digits.",
     )
 
 

@@ -201,7 +201,7 @@ def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> 
         ) from error
     samples = np.asarray(sound, np.float32).ravel()
     if not len(samples) or not np.isfinite(samples).all():
-        raise SpeechFailed("supertonic이 빈 음성을 만들었습니다.", "supertonic made no sound.")
+        raise SpeechFailed("supertonic이 빈 음성을 만들었습니다.", "supertonic returned no sound.")
     return samples
 
 

@@ -116,7 +116,7 @@ def download(models: Path, files: Sequence[WeightFile] = FILES, hub: str = HUB) 
             part.unlink(missing_ok=True)
             raise Unavailable(
                 f"{file.name}: 받은 파일이 올바르지 않아 지웠습니다 ({found}). 다시 실행하세요.",
-                f"{file.name}: what came is not the file, and was removed ({found}). Run this again.",
+                f"{file.name}: the downloaded file is not valid and was removed ({found}). Run this again.",
             )
 
 

@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 LISTEN_SECONDS = 20.0
 """How long after somebody joined, or hung up, they may take to come and listen."""
 PRIVATE = Message(
-    "이 입구는 서버가 스스로 쓰는 것입니다. POST /api/v2/lipsync를 쓰세요.",
-    "This entry is the server's own. Use POST /api/v2/lipsync.",
+    "이 주소는 서버 내부용입니다. POST /api/v2/lipsync를 쓰세요.",
+    "This endpoint is internal to the server. Use POST /api/v2/lipsync.",
 )
 TOO_MANY = Message(
-    "요청이 너무 많이 열려 있습니다. 앞의 것이 끝난 뒤에 다시 시도하세요.",
-    "Too many requests are open. Try again when the ones before are done.",
+    "요청이 너무 많이 열려 있습니다. 앞선 요청이 끝난 뒤에 다시 시도하세요.",
+    "Too many requests are open. Try again when earlier ones have finished.",
 )
 _DATA, _CALL = "/gradio_api/queue/data", "/gradio_api/call/"
 

@@ -505,5 +505,5 @@ def _logged(event: Event) -> str:
 def _internal_error() -> PipelineError:
     return PipelineError(
         "서버 내부 오류가 발생했습니다. 다시 시도해도 같으면 서버 로그를 확인하세요.",
-        "Something inside the server went wrong. If trying again does not help, look into the server's log.",
+        "An internal error occurred. If trying again does not help, check the server's log.",
     )

@@ -88,7 +88,7 @@ def _message(event: Event) -> Message:
         case Queued(position, eta) if eta is not None:
             return Message(
                 f"대기 중... ({position}번째), 약 {eta:.0f}초 뒤 완료",
-                f"Waiting... (number {position} in line), ready in about {eta:.0f} s",
+                f"Waiting... (number {position} in the queue), ready in about {eta:.0f} s",
             )
         case _:
             return describe(event)

@@ -49,9 +49,9 @@ WORDS = {
     "make_help": Message(
         "5-15초 동안 카메라를 보고 입을 다문 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다. "
         f"동영상({', '.join(VIDEOS)} 등)과 사진({', '.join(PICTURES)}, 움직이는 것도)을 받습니다.",
-        "Best is a clip of 5 to 15 seconds, looking at the camera, mouth closed. A clip of somebody talking works too, "
+        "Best is a clip of 5 to 15 seconds, looking at the camera, mouth closed. A clip of a person talking works too, "
         "and so does a photo. "
-        f"Videos ({', '.join(VIDEOS)}...) and pictures ({', '.join(PICTURES)}, also animated ones) are taken.",
+        f"Videos ({', '.join(VIDEOS)}...) and pictures ({', '.join(PICTURES)}, also animated ones) are accepted.",
     ),
     "clip": Message("영상이나 사진 (끌어다 놓기)", "Clip or photo (drop it here)"),
     "webcam": Message("웹캠으로 찍기", "Film with the webcam"),
@@ -59,7 +59,7 @@ WORDS = {
     "face": Message("말할 얼굴", "The face that speaks"),
     "face_help": Message(
         "고르지 않으면 가운데 얼굴, 장면이 여럿이면 가장 긴 장면의 얼굴입니다.",
-        "If none is chosen: the one in the middle; where there are several shots, that of the longest.",
+        "If you choose none: the one in the middle; with several shots, that of the longest.",
     ),
     "name": Message("아바타 이름", "Name of the avatar"),
     "name_help": Message("글자, 숫자, -, _", "Letters, digits, - and _"),
@@ -90,7 +90,7 @@ I18N = gr.I18n(
 AUTOMATIC = Message("자동", "Automatic")
 READY = Message("준비됨", "Ready")
 WARMING = Message("준비 중... 지금 시작해도 됩니다", "Getting ready... you can start already")
-WITHOUT_RECORDING = Message("녹음 파일을 먼저 올리거나 녹음해 주세요.", "Upload or record what is to be said first.")
+WITHOUT_RECORDING = Message("녹음 파일을 먼저 올리거나 녹음해 주세요.", "Upload or record a voice first.")
 WAITING = Message("대기 중...", "Waiting...")
 STOPPING = Message("중지 중...", "Stopping...")
 STOPPED = Message("중지됨", "Stopped")

@@ -57,7 +57,7 @@ def describe(step: Step) -> Message:
     """Return the sentence that tells people about STEP."""
     match step:
         case Waiting(position):
-            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in line)")
+            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in the queue)")
         case Stage(name, _, resolution):
             message = STAGES[name]
             return Message(f"{message.ko} {resolution}".rstrip(), f"{message.en} {resolution}".rstrip())

@@ -43,7 +43,7 @@ class Repeats:
                 if before[0] != digest:
                     raise KeyReused(
                         "Idempotency-Key: 이 키는 다른 요청에 이미 쓰였습니다. 새 키를 쓰세요.",
-                        "Idempotency-Key: this key came before with another body. Use a new one.",
+                        "Idempotency-Key: this key was used before with another body. Use a new one.",
                     )
                 return before[1]
             task = await make()
