@@ -1,4 +1,4 @@
-"""How long a task is going to take, learned from those that are done."""
+"""Estimates how long a task will take, from the tasks that are done."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ from collections import deque
 from collections.abc import Sequence
 
 TIMED_TASKS = 20
-"""How many finished tasks are remembered."""
+"""Number of finished tasks that are remembered."""
 LEAD_BYTES = 20
-"""What every task costs beside its text, as bytes of it: the silence around speech, opening files."""
+"""Cost of every task besides its text, as bytes of text: the silence around speech, opening files."""
 
 
 def work_of(text: str, pixels: int) -> float:
-    """Return how much work it is to say TEXT on a picture of PIXELS; only ratios of it mean anything.
+    """Return the amount of work for a text and a picture size; only ratios are meaningful.
 
-    Bytes of UTF-8 stand for the length of speech: a Korean syllable has three and takes about as long to say as three
+    The length of speech is measured in bytes of UTF-8: a Korean syllable has three and takes about as long as three
     Latin letters.
+
+    Args:
+        text: What to speak.
+        pixels: Pixels of a frame.
     """
     return (len(text.encode()) + LEAD_BYTES) * float(pixels)
 
 
 def done_in(running: Sequence[float], waiting: Sequence[float], places: int, renderers: int) -> float:
-    """Return in how many seconds the last of WAITING is done.
+    """Return in how many seconds the last waiting task is done.
 
-    RUNNING, WAITING: the seconds of work that are left of each task. Up to PLACES tasks run at a time and share
-    RENDERERS evenly; those that wait come in their order.
+    Args:
+        running: Seconds of work that are left of each running task.
+        waiting: The same of the waiting tasks, in their order.
+        places: Tasks that run at a time.
+        renderers: Renderers that the running tasks share evenly.
     """
     left, line, now = list(running), deque(waiting), 0.0
     last: int | None = None
@@ -45,21 +52,21 @@ def done_in(running: Sequence[float], waiting: Sequence[float], places: int, ren
 
 
 class Pace:
-    """Tells the seconds of a task by its work; safe to use from any thread."""
+    """Estimates the seconds of a task by its work; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._timed: deque[tuple[float | None, float]] = deque(maxlen=TIMED_TASKS)
         self._lock = threading.Lock()
 
     def note(self, work: float | None, seconds: float) -> None:
-        """Remember that a task took SECONDS; its WORK is None where nobody knows (a recording)."""
+        """Remember how many seconds a task took; its work is None if it is unknown (a recording)."""
         with self._lock:
             self._timed.append((work, seconds))
 
     def seconds(self, work: float | None) -> float | None:
-        """Return how long WORK is going to take: the latest tasks' time per work, or their mean where work is unknown.
+        """Return how long an amount of work will take; None until a first task was timed.
 
-        None until a first task was timed.
+        This is the latest tasks' time per work, or their mean if the work is unknown.
         """
         with self._lock:
             timed = list(self._timed)

@@ -1,4 +1,4 @@
-"""What happens to one request, top to bottom: text or a recording -> speech -> mouth movement -> frames -> video."""
+"""The stages of one request, from top to bottom: text or a recording -> speech -> mouth movement -> frames -> video."""
 
 from __future__ import annotations
 
@@ -39,19 +39,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
-"""Progress is told at most this often."""
+"""Least seconds between two events of progress."""
 FRAMES_AHEAD = 4
-"""How far rendering runs ahead of encoding: enough to keep two cores busy, little enough to stop at once."""
+"""Frames that rendering is ahead of encoding: enough to keep two cores busy, few enough to stop at once."""
 FRAMES_AHEAD_ON_CARD = 16
-"""The same where a card draws several frames at a time: while it is given the next ones, the last ones are encoded."""
+"""The same for a card, which draws several frames at a time while the last ones are encoded."""
 
 
 def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
-    """Make the video of REQUEST at ``task.video``, its sound at ``task.audio`` and, where its text is known, captions
-    at ``task.captions``, telling each stage as it happens. Captions that fail are missing, and the video is made.
+    """Make the video of a request, its sound and, if its text is known, captions; yield an event for each stage.
 
-    The first sentence is on its way to the video while the next one is spoken. Raises any PipelineError, Cancelled
-    among them; then no file is left behind. Closing the generator early has the same effect.
+    The first sentence is rendered while the next one is spoken. Captions that fail are missing, and the video is made.
+    Closing the generator early stops it, and leaves no file behind.
+
+    Args:
+        request: What to make.
+        task: Where the results go, and the token.
+        studio: Avatars, voices and engines.
+
+    Raises:
+        PipelineError: The video cannot be made, or is cancelled; no file is left behind.
     """
     started = time.perf_counter()
     yield TtsStarted(task.video_url, task.captions_url if request.text else None)
@@ -91,16 +98,20 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
 
 
 def _note(done: Done, speaker: Speaker, task: Task) -> None:
-    """Write down what was said and how long the stages took, for whoever looks closer (``pipeline.tools.inspect``)."""
+    """Write the record of the speech and the durations of the stages (for ``pipeline.tools.inspect``)."""
     seconds = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
     write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds), task.record)
 
 
 def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:
-    """Yield the recording that came with REQUEST, or its text said by the speech engine, sentence by sentence.
+    """Yield a request's recording, or its text spoken by the speech engine, sentence by sentence.
 
-    A recording whose words are known comes without marks, since it is going to be aligned with them; the marks of any
-    other are what can be heard. Raises BadRequest for a recording without speech, and whatever the engine raises.
+    A recording with a known text has no marks, since it is aligned later; the marks of any other are detected in the
+    sound.
+
+    Raises:
+        BadRequest: The recording contains no speech.
+        PipelineError: What the engine raises.
     """
     from pipeline.speech.listen import listen
 
@@ -130,9 +141,13 @@ def saying(
     task: Task,
     studio: Studio,
 ) -> Iterator[Speaker]:
-    """Say what SPEAK yields while the block lasts, for pictures of REQUEST's avatar; sound and captions are TASK's.
+    """Speak while the block lasts. If the block fails, sound and captions are removed.
 
-    If the block fails, they are removed; either way SPEAK's token is set at the end.
+    Args:
+        speak: Yields the speech; its token is set at the end of the block.
+        request: What is spoken, and by which avatar.
+        task: Where sound and captions go.
+        studio: Provides the phonemes.
     """
     from pipeline.jobs.speak import Speaker
 
@@ -154,9 +169,15 @@ def saying(
 def render_video(
     avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder, turns: Turns
 ) -> Iterator[int]:
-    """Make the video of AVATAR saying what SPEAKER says; yield how many frames there are, at most 4 times a second.
+    """Make the video of an avatar; yield the number of frames, at most 4 times a second.
 
-    It is drawn as TURNS allow.
+    Args:
+        avatar: The person.
+        speaker: The speech.
+        task: Where the video goes.
+        engine: Draws the frames.
+        encoder: Encodes them.
+        turns: When the task may draw.
     """
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
     frames = ahead(in_turns(avatar, speaker, task, engine, turns), depth, task.cancel)
@@ -188,9 +209,9 @@ def render_video(
 
 
 def in_turns(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, turns: Turns) -> Iterator[Frame]:
-    """Yield the frames of what SPEAKER says, drawn by ENGINE while TASK has one of the TURNS.
+    """Yield the frames of a speaker, drawn while the task has its turns.
 
-    Where others wait, a turn ends with its stretch; between two of them the task holds nothing of the engine.
+    If other tasks wait, a turn ends with its stretch; between turns the task holds nothing of the engine.
     """
     drawn = 0
     for stretch in speaker.stretches():  # which is waited for outside of any turn

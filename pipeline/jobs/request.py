@@ -1,4 +1,4 @@
-"""What a client asks for, checked completely before any work is done."""
+"""Requests of clients, which are checked completely before any work is done."""
 
 from __future__ import annotations
 
@@ -48,13 +48,20 @@ class GenerateRequest:
 
 
 def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
-    """Check BODY, the decoded JSON of a request, and return what it asks for. May read a pack and ask a speech service.
+    """Check the decoded JSON of a request, and return it; may read a pack and call a speech service.
 
-    RECORDING is a file that was uploaded with the request. It is no part of BODY, which may come from anybody: a path
-    on this machine must not.
+    Args:
+        body: The JSON.
+        studio: Avatars, voices and engines.
+        recording: A file that was uploaded with the request. It is no part of `body`, in which clients must not name
+            files of this machine.
 
-    Raises BadRequest (names the field, lists the choices), NothingToSay, BadPack, NotFound (lists what there is),
-    Unavailable.
+    Raises:
+        BadRequest: A field is invalid; the message names it and lists the choices.
+        NothingToSay: The text contains nothing to speak.
+        BadPack: The avatar's pack is broken.
+        NotFound: There is no such avatar; the message lists the available ones.
+        Unavailable: An engine cannot work now.
     """
     if not isinstance(body, dict):
         raise BadRequest(
@@ -95,7 +102,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
 
 
 def default_engine(studio: Studio) -> TTSEngine:
-    """Return the engine of a request that names none: the first, in order of preference, that can speak now."""
+    """Return the engine of a request that names none: the first available one, in order of preference."""
     for engine in studio.tts.values():
         if engine.available():
             return engine
@@ -118,7 +125,7 @@ def _text(body: dict[str, Any], limit: int) -> str:
         )
     if "Cs" in map(category, value):
         raise BadRequest("text: 올바른 유니코드 문자열이 아닙니다.", "text: is not valid Unicode.")
-    # line ends are pauses; other control characters say nothing
+    # line ends are pauses; other control characters are silent
     lines = re.split("\r\n|[\n\r\v\f\x1c-\x1e\x85]", value)
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
@@ -147,7 +154,7 @@ def _frame_skip(body: dict[str, Any]) -> int:
 
 
 def _language(body: dict[str, Any]) -> str | None:
-    """Return the espeak-ng voice for the language that BODY names; None when it is left out."""
+    """Return the espeak-ng voice of the requested language; None if there is none."""
     value = _string(body, "language")
     voice = voice_of(value) if value else None
     if value and voice is None:
@@ -199,7 +206,11 @@ def _unavailable(name: str) -> Unavailable:
 
 
 def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Avatar:
-    """Return the avatar that BODY names. Raises BadRequest, NotFound, BadPack."""
+    """Return the requested avatar.
+
+    Raises:
+        BadRequest, NotFound, BadPack: As ``parse`` raises them.
+    """
     path, name = _string(body, "avatar_path"), _string(body, "avatar")
     if path is None and name is None:
         raise BadRequest(
@@ -220,7 +231,7 @@ def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Ava
 
 
 def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str | None:
-    """Return the string at FIELD, which must be one of CHOICES; None when it is left out."""
+    """Return the string of a field, which must be one of the choices; None if it is missing."""
     value = body.get(field)
     if value is not None and (not isinstance(value, str) or value not in choices):
         listed = ", ".join(choices)
@@ -232,7 +243,7 @@ def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str |
 
 
 def _string(body: dict[str, Any], field: str) -> str | None:
-    """Return the string at FIELD; None when it is left out."""
+    """Return the string of a field; None if it is missing."""
     value = body.get(field)
     if value is None:
         return None
@@ -244,6 +255,6 @@ def _string(body: dict[str, Any], field: str) -> str | None:
 
 
 def _shown(value: object) -> str:
-    """Return VALUE as an error message shows it: short, whatever was sent."""
+    """Return a value for an error message, shortened."""
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,4 +1,4 @@
-"""Says what a request asks for, on a thread of its own, ahead of the pictures."""
+"""Speaks the text of a request on its own thread, ahead of the pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
 
 LONG = 6.0
-"""Seconds after which the next pause divides what is said: others who share what draws wait no longer than for that."""
+"""Seconds after which speech is divided at the next pause: other tasks wait no longer for their turn."""
 LONGEST = 20.0
 """Seconds after which it is divided anywhere."""
 PAUSE = 0.15
@@ -39,7 +39,7 @@ _OVER = object()
 
 @dataclass(frozen=True)
 class _Said:
-    """A stretch whose sound lies on disk: speech without its samples, which are FIRST to LAST of the spool."""
+    """A stretch whose sound is on disk: speech without its samples, which are `first` to `last` of the spool."""
 
     speech: Speech
     mouth: MouthTrack
@@ -48,12 +48,22 @@ class _Said:
 
 
 class Speaker:
-    """Turns PIECES of speech into stretches for video at FPS, as fast as they come; their sound waits in SPOOL.
+    """Turns pieces of speech into stretches for a video, as fast as they come; their sound is kept in a spool.
 
-    CAPTIONS are written meanwhile; None where nobody knows the words. done: whether all is said; seconds: how long that
-    took; lost: seconds of a recording that could not be read; phonemes, words: what was said, in s from the beginning,
-    words only where there are captions; captioned: whether there are any: where they fail, the speech goes on without
-    them.
+    Args:
+        pieces: The speech.
+        spool: Where the sound goes.
+        fps: Frames per second.
+        frame_skip: The mouth is solved at every n-th frame.
+        espeak: Provides phonemes.
+        cancel: The task's token.
+        captions: Where captions go; None if the words are unknown.
+
+    Attributes:
+        done: Whether everything is spoken.
+        seconds: How long that took.
+        lost: Seconds of a recording that could not be read.
+        phonemes, words: Marks in seconds from the beginning; words only with captions.
     """
 
     def __init__(
@@ -83,7 +93,7 @@ class Speaker:
 
     @property
     def captioned(self) -> bool:
-        """Whether captions are being written, or are there once all is said."""
+        """Whether there are captions; if they fail, the speech goes on without them."""
         return self._captions is not None
 
     @property
@@ -93,18 +103,22 @@ class Speaker:
 
     @property
     def rate(self) -> int:
-        """Hz, known with the first stretch."""
+        """Samples per second, known with the first stretch."""
         return self._spool.rate
 
     def sound(self, start: int, stop: int) -> np.ndarray:
-        """Return samples START to STOP of the speech, (n,) float32; fewer where they have not been said yet."""
+        """Return samples `start` to `stop` of the speech, (n,) float32; fewer if they are not spoken yet."""
         return self._spool.read(start, stop)
 
     def stretches(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Stretch]:
-        """Yield each stretch when it is said, those that were yielded before excepted, until there are no more.
+        """Yield each stretch when it is spoken, after those that were yielded before.
 
-        Where ENOUGH says so before the next one is taken, or while it is waited for, that is left for another time.
-        Raises what the speech engine raises.
+        Args:
+            enough: Checked before the next stretch is taken, and while it is awaited; if it returns True, iteration
+                ends, and a later call continues.
+
+        Raises:
+            PipelineError: What the speech engine raises.
         """
         while not enough():
             said = next(self._said, _OVER)
@@ -115,7 +129,7 @@ class Speaker:
                 yield Stretch(speech, said.mouth, self._frame_skip)
 
     def close(self) -> None:
-        """Stop speaking; an engine at work is left to see the token by itself, which must be set before."""
+        """Stop speaking. Set the token before; a working engine notices it by itself."""
         self._said.close()
 
     def _say(self) -> Iterator[_Said]:
@@ -135,7 +149,7 @@ class Speaker:
                     yield _Said(silent, part, *samples)
                 self._caption(
                     piece, phonemes, renderings, first / piece.rate
-                )  # after the pictures, which are waited for
+                )  # after the pictures, which are needed sooner
         self._finish_captions()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
@@ -147,7 +161,7 @@ class Speaker:
             yield piece
 
     def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], renderings: Renderings, begin: float) -> None:
-        """Write what PIECE says, whose sound begins at BEGIN (s); where that fails, there are no captions at all."""
+        """Write the captions of a piece; if that fails, drop all captions."""
         if self._captions is None:
             return
         with best_effort("captions"):
@@ -173,9 +187,9 @@ class Speaker:
 
 
 def pauses_between(marks: Sequence[Mark], frames: int, fps: float) -> Iterator[tuple[int, int]]:
-    """Yield the first frame and the one after the last of each part into which FRAMES of speech are divided.
+    """Yield the first frame and the one after the last of each part into which speech is divided.
 
-    Parts end in the middle of pauses, as MARKS, its phonemes, have them, and are about LONG; without pauses LONGEST.
+    Parts end in the middle of pauses and last about `LONG`; without pauses `LONGEST`.
     """
     spoken = [mark for mark in marks if mark.text]
     gaps = [(one.end, other.start) for one, other in pairwise(spoken) if other.start - one.end >= PAUSE]
@@ -186,7 +200,7 @@ def pauses_between(marks: Sequence[Mark], frames: int, fps: float) -> Iterator[t
             middles.popleft()
         latest = begin + round(LONGEST * fps)
         end = min(middles[0] if middles else frames, latest, frames)
-        if frames - end < fps:  # a second or less is no part of its own
+        if frames - end < fps:  # a second or less is no separate part
             break
         yield begin, end
         begin = end
@@ -194,7 +208,11 @@ def pauses_between(marks: Sequence[Mark], frames: int, fps: float) -> Iterator[t
 
 
 def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
-    """Yield PIECES; raise SpeechFailed for one that cannot be speech, or where nothing sounds at all."""
+    """Yield the pieces.
+
+    Raises:
+        SpeechFailed: A piece cannot be speech, or there is no sound at all.
+    """
     rate = length = 0
     for piece in pieces:
         rate = rate or piece.rate

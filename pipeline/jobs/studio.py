@@ -31,10 +31,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Studio:
-    """Everything that requests need and share.
+    """Everything that requests share.
 
-    tts: the speech engines by name, the preferred one first; espeak: also the source of phoneme times for the others;
-    engines: the lipsync engines by name.
+    Attributes:
+        settings: The settings.
+        avatars: The avatars.
+        tts: The speech engines by name, preferred ones first.
+        espeak: Also provides phoneme times for the other engines.
+        engines: The lipsync engines by name.
     """
 
     settings: Settings
@@ -45,7 +49,7 @@ class Studio:
 
     @cached_property
     def turns(self) -> Turns:
-        """Who draws now: as many tasks at a time as the engines can take."""
+        """Turns at rendering: as many at a time as the engines support."""
         return Turns(max(engine.concurrency for engine in self.engines.values()))
 
     @property
@@ -54,14 +58,19 @@ class Studio:
         return preferred(self.engines, self.settings.lipsync_engine)
 
     def encoder(self, engine: LipsyncEngine, width: int, height: int) -> Encoder:
-        """Return what encodes pictures of WIDTH x HEIGHT that ENGINE draws."""
+        """Return the encoder for pictures of a size that an engine draws."""
         return encoder_for(self.settings.video_encoder, engine.draws_on_gpu, width, height)
 
 
 def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
-    """Put together what SETTINGS ask for, with the cards of LENDER (ZeroGPU); nothing heavy is loaded.
+    """Create the studio of the settings; nothing heavy is loaded.
 
-    Raises ValueError where they name a lipsync engine or an encoder that is none.
+    Args:
+        settings: The settings.
+        lender: Lends cards (ZeroGPU).
+
+    Raises:
+        ValueError: There is no such lipsync engine or encoder.
     """
     check_setting(settings.video_encoder)
     espeak = EspeakEngine()
@@ -74,7 +83,7 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
 
 def warm_up(studio: Studio) -> None:
     """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voice."""
-    from pipeline.speech.articulate import articulate  # scipy and what it brings are loaded while the page is there
+    from pipeline.speech.articulate import articulate  # scipy loads while the page is shown
     from pipeline.speech.phonemes import phonemes_of
 
     started = time.perf_counter()
@@ -92,7 +101,7 @@ def warm_up(studio: Studio) -> None:
             for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
                 pass
         studio.encoder(studio.engine, avatar.width, avatar.height)
-    except PipelineError as error:  # the request that needs it will say so itself
+    except PipelineError as error:  # the request that needs it will report it
         logger.warning("warm-up: %s", error)
     logger.info("warm after %.1f s", time.perf_counter() - started)
 

@@ -1,4 +1,4 @@
-"""Several tasks share what draws: each has it for a sentence, and then the next one in rotation."""
+"""Several tasks share a renderer: each gets it for a sentence, in rotation."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pipeline.core.cancel import CancelToken
 
 LOOK_SECONDS = 0.05
-"""How often somebody who waits for a turn looks at their token."""
+"""Seconds between two checks of the token while a task waits for its turn."""
 
 
 class Waits:
-    """How long a task has stood back for others so far, (s)."""
+    """How long a task has waited for others so far, in seconds."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -23,7 +23,7 @@ class Waits:
 
     @property
     def seconds(self) -> float:
-        """All of it, the wait that goes on now included."""
+        """The total, including the current wait."""
         since = self._since
         return self._seconds + (time.monotonic() - since if since is not None else 0.0)
 
@@ -38,9 +38,9 @@ class Waits:
 
 
 class Turns:
-    """Gives turns to as many tasks at a time as there are RENDERERS; the others come in the order in which they asked.
+    """Gives turns to as many tasks at a time as there are renderers; the others follow in the order of their requests.
 
-    Whoever has had a turn and asks again is the last of those who wait, so that turns go round.
+    A task that has had a turn and requests another one goes to the end of the queue.
     """
 
     def __init__(self, renderers: int) -> None:
@@ -50,12 +50,20 @@ class Turns:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody waits for a turn."""
+        """Whether a task waits for a turn."""
         return bool(self._line)
 
     @contextmanager
     def turn(self, waits: Waits, cancel: CancelToken) -> Iterator[None]:
-        """Have a turn while the block lasts, which is waited for. Raises what CANCEL is set with meanwhile."""
+        """Wait for a turn, and hold it while the block lasts.
+
+        Args:
+            waits: Counts the time of waiting.
+            cancel: The task's token.
+
+        Raises:
+            PipelineError: The reason with which `cancel` was set.
+        """
         mine = threading.Event()
         with self._lock:
             self._line.append(mine)
@@ -74,7 +82,7 @@ class Turns:
                 self._call()
 
     def _call(self) -> None:
-        """Call those whose turn it is."""
+        """Start the turns that are due."""
         while self._free and self._line:
             self._free -= 1
             self._line.popleft().set()
