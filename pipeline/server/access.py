@@ -1,7 +1,7 @@
-"""Who may talk to the server: through which proxies, under which names, from which web sites, and with which keys.
+"""Access to the server: trusted proxies, host names, web sites, and keys.
 
-``guarded`` puts all of it around the application, so that it holds for everything that is answered: REST, results, the
-page, and what Gradio adds to it.
+``guarded`` wraps the whole application, so that the rules hold for every response: REST, results, the page, and
+Gradio's own routes.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from pipeline.server.reply_language import language_of
 from pipeline.settings import Settings, listed
 
 OURS = ("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/metrics", "/openapi.json")
-"""Addresses that are not Gradio's. Each sees to keys itself; see ``is_ours``."""
+"""Addresses that are not Gradio's. Each checks keys itself; see ``is_ours``."""
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges", "ETag", "Content-Disposition")
-"""What a script of another site may read, beside what it may always."""
+"""Headers that scripts of other sites may read, besides the default ones."""
 SAFE = ("GET", "HEAD", "OPTIONS")
-"""Methods by which nothing is made or deleted."""
+"""Methods that create and delete nothing."""
 
 KEY_ADDRESS = "/key"
-"""Where the page's form for a key is sent to."""
+"""Address of the page's form for a key."""
 UNLOCKED = (KEY_ADDRESS, "/gradio_api/startup-events")
-"""What needs no key beside OURS: the latter is asked for by Gradio itself, and only has it start once."""
+"""Addresses that need no key, besides `OURS`. Gradio itself requests the latter, and starts only once."""
 KEY_COOKIE = "avatar_key"
 KEY_COOKIE_SECONDS = 30 * 24 * 3600
 MAX_FORM = 4096
@@ -48,11 +48,14 @@ MAX_FORM = 4096
 
 
 class Forwarded:
-    """Takes over what trusted proxies say of a request (X-Forwarded-For, -Proto, -Host, -Prefix), and drops the rest.
+    """Applies what trusted proxies report of a request (X-Forwarded-For, -Proto, -Host, -Prefix), and drops the rest.
 
-    TRUSTED: their addresses, as uvicorn reads FORWARDED_ALLOW_IPS. ROOT_PATH: the path under which people see the
-    server ("/avatar", or a whole address), where it is set and needs no proxy to say. APP is given the path with that
-    prefix and ``root_path``, whether the proxy has stripped it or not.
+    The application gets the path with its prefix, and ``root_path``, whether the proxy has stripped it or not.
+
+    Args:
+        app: The application.
+        trusted: Addresses of the proxies, in uvicorn's format of FORWARDED_ALLOW_IPS.
+        root_path: The public path of the server ("/avatar", or a whole address), if it is configured.
     """
 
     def __init__(self, app: ASGIApp, trusted: str, root_path: str) -> None:
@@ -61,7 +64,7 @@ class Forwarded:
         self._proxies = ProxyHeadersMiddleware(self._take_over, trusted)  # type: ignore[arg-type]  # another ASGI type
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -69,7 +72,7 @@ class Forwarded:
         if (scope.get("client") or ("",))[0] in self._proxies.trusted_hosts:
             host = headers.get("x-forwarded-host", "").partition(",")[0].strip()
             prefix = headers.get("x-forwarded-prefix", "").partition(",")[0].strip().rstrip("/")
-        # Gradio believes these whoever sends them
+        # Gradio trusts these from any client
         dropped = [b"x-forwarded-host", b"x-forwarded-prefix", b"x-gradio-server", *([b"host"] if host else [])]
         kept = [(name, value) for name, value in scope["headers"] if name not in dropped]
         scope["headers"] = [*([(b"host", host.encode("latin-1"))] if host else []), *kept]
@@ -77,24 +80,24 @@ class Forwarded:
         await self._proxies(scope, receive, send)  # type: ignore[arg-type]
 
     async def _take_over(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go on with a request whose scheme and client are those that the proxy told, where it is trusted."""
+        """Pass on a request with the scheme and client that a trusted proxy reports."""
         scope["headers"] = [one for one in scope["headers"] if one[0] != b"x-forwarded-proto"]
         await self._app(scope, receive, send)
 
 
 def path_of(scope: Scope) -> str:
-    """Return the path that SCOPE asks for, without the prefix under which people see the server."""
+    """Return the requested path without the server's public prefix."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) or "/"
 
 
 def is_ours(path: str) -> bool:
-    """Return whether PATH is not Gradio's."""
+    """Return whether a path is not Gradio's."""
     return f"{path}/".startswith(OURS)
 
 
 def _put_under(scope: Scope, prefix: str) -> None:
-    """Have SCOPE say that its application lies under PREFIX."""
+    """Set a prefix as the application's public path."""
     scope["root_path"] = prefix
     path = scope["path"]
     if prefix and path != prefix and not path.startswith(f"{prefix}/"):
@@ -106,17 +109,21 @@ def _put_under(scope: Scope, prefix: str) -> None:
 
 
 class Origins:
-    """Lets web sites at the ALLOWED_ORIGINS of SETTINGS use APP, those that it serves itself, and no others.
+    """Lets only the allowed web sites, and the server's own, use the application.
 
-    A browser keeps what is answered from the scripts of other sites. What those ask for blindly, to have something
-    made or deleted, is refused: browsers say where such requests come from (w3.org/TR/fetch-metadata), or at least
-    their Origin. Who sends neither is no browser.
+    Browsers hide responses from the scripts of other sites. Requests that such scripts send blindly, to create or
+    delete something, are refused: browsers mark them (w3.org/TR/fetch-metadata), or at least send their Origin. A
+    client that sends neither is no browser.
 
-    A site can give its own name the address of this server, and so come from the same origin (DNS rebinding). So
-    names that are not known are refused; see ``_is_known``.
+    A site can let its own name point to this server, and so become the same origin (DNS rebinding). So unknown names
+    are refused; see ``_is_known``.
 
-    Gradio lets every site read every address of a server that is reached by another name than localhost. So that it
-    does not, it never sees where a request comes from.
+    Gradio lets every site read every address of a server whose name is not localhost. To prevent that, it never gets
+    the Origin header.
+
+    Args:
+        app: The application.
+        settings: `allowed_origins`, `allowed_hosts`, and the server's own names.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -136,13 +143,13 @@ class Origins:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         strange = self._is_strange(scope)
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE
-        # what a rebound name serves is of the same origin, and so not strange
+        # a rebound name is the same origin, and so not strange
         if not self._is_known(scope) and not (self._guessed and strange):
             await _refuse(UnknownName(_name_in(_host(scope))[:120] or "-"), scope, receive, send)
         elif strange and changes:
@@ -151,10 +158,11 @@ class Origins:
             await self._cors(scope, receive, send)
 
     def _is_known(self, scope: Scope) -> bool:
-        """Return whether the name under which SCOPE asks for the server is one that it goes by.
+        """Return whether the request's host name is one of the server's.
 
-        Always: localhost, what it listens on, and ALLOWED_HOSTS. Where that is not set: also addresses and names
-        without a dot, which no site can be given by its owner; and all, where nobody gets anything without a key.
+        Always known are localhost, the address that the server listens on, and ALLOWED_HOSTS. Without ALLOWED_HOSTS:
+        also addresses and names without a dot, which no site's owner can assign; and all names if everything needs a
+        key.
         """
         name = _name_in(_host(scope))
         address = _address(name)
@@ -166,7 +174,7 @@ class Origins:
         return any(_matches(name, host) for host in self._hosts)
 
     def _is_strange(self, scope: Scope) -> bool:
-        """Return whether SCOPE is from another site, not one of those that are allowed, in a browser."""
+        """Return whether a request comes from another web site that is not allowed, in a browser."""
         headers = Headers(scope=scope)
         origins, site = set(headers.getlist("origin")), headers.get("sec-fetch-site")
         if len(origins) > 1 or "null" in origins - set(self._origins):
@@ -174,7 +182,7 @@ class Origins:
         origin = next(iter(origins), None)
         if origin in self._origins:
             return False
-        if site is not None:  # no script can write it, and no proxy changes it
+        if site is not None:  # scripts cannot set it, and proxies do not change it
             return site not in ("same-origin", "none")
         return origin is not None and not _is_same(origin, scope)
 
@@ -188,7 +196,7 @@ def _host(scope: Scope) -> str:
 
 
 def _name_in(host: str) -> str:
-    """Return the name in HOST, without its port, brackets and case; "" where it is none."""
+    """Return the name in a Host header, without port, brackets and case; "" if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -203,12 +211,12 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Return whether NAME is PATTERN, where "*.example.com" stands for all names that end so, and "*" for any."""
+    """Return whether a name matches a pattern: "*.example.com" is all names that end so, "*" any."""
     return name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:]))
 
 
 def _is_same(origin: str, scope: Scope) -> bool:
-    """Return whether ORIGIN is the server's own, as its client calls it. http may be what a proxy made of https."""
+    """Return whether an origin is the server's own; a proxy may have turned https into http."""
     scheme, _, host = origin.lower().partition("://")
     port = ":443" if scheme == "https" else ":80"
     ours = scope["scheme"].replace("ws", "http")
@@ -220,29 +228,33 @@ def _is_same(origin: str, scope: Scope) -> bool:
 
 
 def key_in(authorization: str | None, keys: Sequence[str]) -> str | None:
-    """Return the one of KEYS that AUTHORIZATION brings after "Bearer"; None where it brings none."""
+    """Return the key in an Authorization header ("Bearer ..."); None without a valid one."""
     scheme, _, given = (authorization or "").partition(" ")
-    sent = given.strip(" ").encode("latin-1")  # as it came: that is how headers are decoded
-    # every key is compared, in a time that tells nothing of how much of it was right
+    sent = given.strip(" ").encode("latin-1")  # the raw bytes: headers are decoded as Latin-1
+    # compare every key, in a time that does not depend on how much of it is right
     right = [key for key in keys if hmac.compare_digest(sent, key.encode())]
     return right[0] if right and scheme.lower() == "bearer" else None
 
 
 def check_key(authorization: str | None, keys: Sequence[str]) -> None:
-    """Raise NotAllowed unless AUTHORIZATION is "Bearer" and one of KEYS, or there are none."""
+    """Check an Authorization header, if there are keys.
+
+    Raises:
+        NotAllowed: It has none of them.
+    """
     if keys and key_in(authorization, keys) is None:
         raise NotAllowed
 
 
 def key_of(headers: Headers, keys: Sequence[str]) -> str | None:
-    """Return the one of KEYS that a request with HEADERS brings, in Authorization or in the page's cookie."""
+    """Return the key of a request, in its Authorization header or in the page's cookie."""
     given = key_in(headers.get("authorization"), keys)
     cookie = cookies_of(headers).get(KEY_COOKIE, "")
     return given or next((key for key in keys if cookie and _is_signed_with(key, cookie)), None)
 
 
 def cookies_of(headers: Headers) -> dict[str, str]:
-    """Return the cookies in HEADERS; whatever is none is left out."""
+    """Return the cookies of a request; invalid ones are left out."""
     found: dict[str, str] = {}
     for line in headers.getlist("cookie"):
         for part in line.split(";"):
@@ -252,10 +264,10 @@ def cookies_of(headers: Headers) -> dict[str, str]:
 
 
 def cookie(name: str, value: str, seconds: int, scope: Scope) -> str:
-    """Return a Set-Cookie that no script reads and no other site sends.
+    """Return a Set-Cookie header value that scripts cannot read and other sites cannot send.
 
-    Where the page is shown inside one of another site (a Space is), the browser takes no other cookie than one that is
-    kept apart for that site; ``Origins`` refuses what such a site would send by itself.
+    If the page is framed by another site (as a Space is), browsers accept only a cookie that is partitioned by that
+    site; ``Origins`` refuses what such a site would send by itself.
     """
     made: SimpleCookie = SimpleCookie()
     made[name] = value
@@ -283,9 +295,9 @@ def _is_signed_with(key: str, cookie: str) -> bool:
 
 
 class PageKey:
-    """Asks for one of KEYS before APP answers anything that is Gradio's: in a header, or in a form, once.
+    """Requires a key for everything that is Gradio's: in a header, or once in a form.
 
-    The form is answered with a cookie that is signed with the key, so it ends with the key itself.
+    The form sets a cookie that is signed with the key, so that it becomes invalid with the key itself.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
@@ -293,7 +305,7 @@ class PageKey:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -308,7 +320,7 @@ class PageKey:
             await _refuse(NotAllowed(), scope, receive, send)
 
     async def _take(self, request: Request) -> Response:
-        """Answer the form: with the page, or with the form again where the key is none."""
+        """Handle the form: redirect to the page, or show the form again if the key is wrong."""
         home = f"{request.scope.get('root_path', '')}/"
         if request.method != "POST":
             return RedirectResponse(home, HTTPStatus.SEE_OTHER)
@@ -373,7 +385,7 @@ def _form(request: Request, status: int, wrong: bool = False) -> Response:
 
 
 def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Return APP, answering only those who may talk to it by SETTINGS; see ``docs/security.md``."""
+    """Return the application with all rules of the settings applied; see ``docs/security.md``."""
     keys = listed(settings.api_keys)
     if settings.page_is_locked:
         app = PageKey(app, keys)
@@ -381,7 +393,7 @@ def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
 
 
 async def _refuse(why: PipelineError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with WHY; a websocket is closed before it opens."""
+    """Respond with an error; a websocket is closed before it opens."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": why.message.en[:120]})
         return

@@ -1,6 +1,6 @@
-"""Clients that leave, and clients that dawdle: what is done for one ends with its connection.
+"""Clients that disconnect or are slow: work for a client ends with its connection.
 
-Header and body of a request have a time to come in, by a clock that no dribble of bytes stops.
+The header and body of a request have time limits that a trickle of bytes cannot extend.
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ from pipeline.errors import TooSlow
 T = TypeVar("T")
 
 HEADER_SECONDS = 20.0
-"""How long the head of a request may take, from the connection or the first byte on."""
+"""Seconds in which the head of a request must arrive, from the connection or its first byte."""
 BODY_SECONDS = 20.0
-"""How long a body may take, beside the time for its bytes."""
+"""Seconds in which a body must arrive, plus the time for its bytes."""
 LEAST_RATE = 4096
-"""Bytes per second at which a body must come; a telephone at the edge of its network manages more."""
+"""Lowest rate of a body in bytes per second; a phone at the edge of its network is faster."""
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what WORK gives for the client of REQUEST, whose body has been read; stop it where the client leaves.
+    """Return the result of `work`; cancel it if the client disconnects. Either way `work` has ended.
 
-    Raises ClientDisconnect then. Either way WORK has ended.
+    Args:
+        request: A request whose body has been read.
+        work: What to do for the client.
+
+    Raises:
+        ClientDisconnect: The client has disconnected.
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))
@@ -53,19 +58,19 @@ async def _left(request: Request) -> None:
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:
-    """Cancel TASK and wait for its end, whatever that is."""
+    """Cancel a task and wait for its end."""
     task.cancel()
     with anyio.CancelScope(shield=True):
         await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # taken, so that nobody complains that it was not
+        task.exception()  # retrieve it, so that asyncio does not warn
 
 
 class Stream(StreamingResponse):
-    """A streamed response whose generator is closed as soon as it ends or its client leaves, clean-up and all."""
+    """A streamed response whose generator is closed as soon as it ends or its client disconnects, with all clean-up."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -76,16 +81,16 @@ class Stream(StreamingResponse):
 
 
 class Patience:
-    """Has the bodies of requests to APP come in time; put around the whole of it.
+    """Limits the time in which the bodies of requests arrive; wraps the whole application.
 
-    Whoever reads a body that does not gets TooSlow, and the connection is closed.
+    Reading a late body raises TooSlow, and the connection is closed.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -97,7 +102,7 @@ class Patience:
             if complete:
                 return await receive()
             try:
-                async with asyncio.timeout(until - time.monotonic()):  # wait_for may pass over that it is cancelled
+                async with asyncio.timeout(until - time.monotonic()):  # wait_for may lose a cancellation
                     message = await receive()
             except TimeoutError:
                 late = True
@@ -115,28 +120,28 @@ class Patience:
 
 
 class PromptProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # one of two classes, as installed
-    """Uvicorn's protocol, that closes connections on which the head of a request does not come in time.
+    """Uvicorn's protocol, which also closes connections if the head of a request does not arrive in time.
 
-    Uvicorn itself only knows how long a connection may idle after a response.
+    Uvicorn itself only limits how long a connection may idle after a response.
     """
 
     _closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a first request."""
+        """Start waiting for a first request."""
         super().connection_made(transport)
         self._closing = self.loop.call_later(HEADER_SECONDS, self._close)
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the rest of the head where these bytes are a part of one, or belong to no request at all."""
+        """Wait for the rest of the head if these bytes belong to one, or to no request."""
         super().data_received(data)
-        if self._answers() or self.transport.get_protocol() is not self:  # the latter: it is a web socket's now
+        if self._answers() or self.transport.get_protocol() is not self:  # the latter: it is now a websocket's
             self._wait_no_longer()
         elif self._closing is None:
             self._closing = self.loop.call_later(HEADER_SECONDS, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting."""
         self._wait_no_longer()
         super().connection_lost(exc)
 
@@ -155,5 +160,5 @@ class PromptProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # one
 
 
 def use_prompt_protocol() -> None:
-    """Have the servers that uvicorn makes from now on use PromptProtocol, also where somebody else makes them."""
+    """Make all servers of uvicorn use PromptProtocol from now on, also those that other libraries create."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{PromptProtocol.__name__}"

@@ -1,4 +1,4 @@
-"""Keeps the log readable: what happens again and again is told a few times, and then counted."""
+"""Keeps the log readable: repeated records are logged a few times, and then counted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 
 PERIOD_SECONDS = 60.0
-"""For how long records of a kind are counted together."""
+"""Seconds over which records of a kind are counted together."""
 TOLD_OF_A_KIND = 20
-"""How many warnings or errors of a kind are told in that time; of what tells of tasks, nothing is left out."""
+"""Most warnings or errors of a kind in that time; records about tasks are never dropped."""
 
 
 @dataclass
 class _Kind:
-    """Records of a kind since SINCE (s, monotonic): how many were told, and how many were not."""
+    """Records of a kind since a time (seconds, monotonic): how many were logged, and how many were not."""
 
     since: float
     told: int = 0
@@ -23,9 +23,9 @@ class _Kind:
 
 
 class Dam(logging.Filter):
-    """Lets TOLD_OF_A_KIND warnings and errors of a kind pass in PERIOD_SECONDS; the next one says how many did not.
+    """Passes `TOLD_OF_A_KIND` warnings and errors of a kind in `PERIOD_SECONDS`; the next one counts the dropped ones.
 
-    Of a kind are those of one logger that one line of code writes, of errors with the same exception.
+    Records are of a kind if one line of code writes them to the same logger, with the same class of exception.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Dam(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether RECORD is to be written."""
+        """Return whether to write a record."""
         if record.levelno < logging.WARNING:
             return True
         error = record.exc_info[0] if record.exc_info else None
@@ -56,7 +56,7 @@ class Dam(logging.Filter):
 
 
 def build_dam() -> None:
-    """Put a dam before everything that writes the log now, whoever logs."""
+    """Add a dam to all current handlers of the log."""
     dam = Dam()
     for logger in (logging.getLogger(), logging.getLogger("uvicorn")):
         for handler in logger.handlers:

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 
 
 def main() -> int:
-    """Serve until told to end; return the exit status."""
+    """Run the server until it is stopped; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The one folder for all that visitors send: emptied at the start, and by age; what breaks off is gone at once."""
+"""The folder of all uploads: emptied at the start, and by age; interrupted uploads are removed at once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from pipeline.core.disk import unwritable
 logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 3600.0
-"""How long something is kept: a visitor may use a recording again."""
+"""Seconds for which an upload is kept: a visitor may use a recording again."""
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"
-"""The variable by which Gradio is told where to put what visitors send, and copies of what it shows them."""
+"""The variable that sets Gradio's folder for uploads, and for copies of the files that it shows."""
 
 
 class UploadFolder:
-    """The folder ROOT, of this server alone.
+    """The folder of uploads, which only this server uses.
 
-    gradio: for what comes through the page and gradio_client; clips: for what comes through REST.
+    Attributes:
+        gradio: For uploads through the page and gradio_client.
+        clips: For uploads through REST.
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,34 +35,38 @@ class UploadFolder:
         self.clips = root / "clips"
 
     def open(self) -> None:
-        """Empty it of what an earlier run has left, and have Gradio use it; must come before a page is built."""
+        """Empty the folder and make Gradio use it; call this before you build a page."""
         for folder in (self.gradio, self.clips):
             shutil.rmtree(folder, ignore_errors=True)
-            with suppress(OSError):  # whoever wants to write there will be told
+            with suppress(OSError):  # writing there later raises the right error
                 folder.mkdir(parents=True)
         os.environ[GRADIO_FOLDER] = str(self.gradio.resolve())
-        route_utils.GradioMultiPartParser = TidyParser  # type: ignore[misc]  # ours stands for it
+        route_utils.GradioMultiPartParser = TidyParser  # type: ignore[misc]  # replaced by ours
 
     def sweep(self) -> None:
-        """Remove what has been kept long enough, and folders with nothing in them."""
+        """Remove old uploads and empty folders."""
         oldest = time.time() - KEPT_SECONDS
         for folder in (self.gradio, self.clips):
-            for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+            for path in sorted(folder.rglob("*"), reverse=True):  # the contents of a folder come before it
                 try:
                     if path.stat().st_mtime < oldest:
                         path.rmdir() if path.is_dir() else path.unlink()
                 except FileNotFoundError:
-                    continue  # whoever used it removed it meanwhile
+                    continue  # its user has removed it meanwhile
                 except OSError as error:
                     if not path.is_dir():
                         logger.warning("could not remove %s: %s", path, error)
 
 
 class TidyParser(route_utils.GradioMultiPartParser):
-    """Gradio's parser of uploads. Where one breaks off, for whatever reason, nothing of it stays on the disk."""
+    """Gradio's parser of uploads, which also removes an upload that is interrupted."""
 
     async def parse(self) -> FormData:
-        """Write the files of a form to the disk as they come. Raises Unavailable where that is full."""
+        """Write the files of a form to the disk as they arrive.
+
+        Raises:
+            Unavailable: The disk is full.
+        """
         try:
             return await super().parse()
         except BaseException as error:

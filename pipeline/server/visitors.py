@@ -1,7 +1,7 @@
-"""Whose avatars are whose: who made a request, and which of the uploaded avatars are there for them.
+"""Owners of avatars: who sent a request, and which of the uploaded avatars they can see.
 
-An avatar belongs to the API key that made it, or else to the browser: to a number that nobody can guess, in a cookie.
-What is kept beside the avatar tells neither.
+An avatar belongs to the API key that made it, or else to the browser: to a random number in a cookie. What is stored
+beside the avatar reveals neither.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from pipeline.settings import Settings, listed
 COOKIE = "avatar_visitor"
 COOKIE_SECONDS = 365 * 24 * 3600
 NOBODY = ""
-"""Owner of what was made over REST by somebody without a key and a cookie, or before owners were kept."""
+"""Owner of avatars that were made over REST without a key and a cookie, or before owners were stored."""
 _NUMBER = re.compile("[0-9a-f]{32}")
 _SCOPE = "avatar.visitor"
 
 
 class VisitorCookie:
-    """Gives a browser its number when it asks APP for the page.
+    """Gives a browser its number when it requests the page.
 
-    Where SETTINGS have REST show a client only its own avatars, it gets a number when it makes its first one.
+    If REST shows a client only its own avatars, a client gets a number when it makes its first one.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -42,7 +42,7 @@ class VisitorCookie:
             self._begins.add(("POST", "/api/avatars"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,7 +63,7 @@ class VisitorCookie:
 
 
 class Visitors:
-    """Which avatars of the store behind UPLOADS whoever makes a request sees, by SETTINGS."""
+    """Selects the avatars that the sender of a request can see, according to the settings."""
 
     def __init__(self, uploads: Uploads, settings: Settings) -> None:
         self._uploads = uploads
@@ -71,7 +71,7 @@ class Visitors:
         self._open = not self._keys and settings.rest_avatars == "all"
 
     def owner(self, request: Request) -> str:
-        """Return whose an avatar is that REQUEST makes; NOBODY where it brings neither key nor cookie."""
+        """Return the owner of an avatar that a request makes; `NOBODY` without key and cookie."""
         key = key_of(request.headers, self._keys)
         if key is not None:
             return _of_key(key)
@@ -79,7 +79,11 @@ class Visitors:
         return of_number(number) if number else NOBODY
 
     def owner_on_page(self, request: Request) -> str:
-        """Return the same for the page, which shows nobody what is nobody's. Raises BadRequest."""
+        """Return the same for the page, on which an avatar must have an owner.
+
+        Raises:
+            BadRequest: There is neither key nor cookie.
+        """
         owner = self.owner(request)
         if owner == NOBODY:
             raise BadRequest(
@@ -89,17 +93,17 @@ class Visitors:
         return owner
 
     def on_page(self, request: Request) -> AvatarStore:
-        """Return the store as the page shows it to whoever made REQUEST: their own avatars, and those that ship."""
+        """Return the store as the page shows it: the visitor's own avatars, and the bundled ones."""
         own = self.owner(request)
         return self._uploads.seen_by(lambda owner: owner == own != NOBODY)
 
     def for_page(self, request: Request) -> AvatarStore:
-        """Return the store of which REQUEST, of the page or of gradio_client, may have an avatar speak by its name."""
+        """Return the store whose avatars a request of the page or of gradio_client may use by name."""
         own = self.owner(request)
         return self._uploads.seen_by(lambda owner: self._open if owner == NOBODY else owner == own)
 
     def for_rest(self, request: Request) -> AvatarStore:
-        """Return the store as REST, which has seen to keys, shows it to whoever made REQUEST."""
+        """Return the store as REST shows it to a request whose key has been checked."""
         if self._open:
             return self._uploads.seen_by(lambda owner: True)
         own = self.owner(request)
@@ -107,16 +111,16 @@ class Visitors:
         return self._uploads.seen_by(lambda owner: with_key if owner == NOBODY else owner == own)
 
     def shipped(self) -> AvatarStore:
-        """Return the store as everybody sees it: without what was uploaded."""
+        """Return the store without uploaded avatars."""
         return self._uploads.seen_by(lambda owner: False)
 
 
 def of_number(number: str) -> str:
-    """Return what is kept of the NUMBER in a browser's cookie."""
+    """Return the stored form of the number in a browser's cookie."""
     return hashlib.sha256(f"visitor {number}".encode()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=256)
 def _of_key(key: str) -> str:
-    """Return what is kept of KEY: it takes long to guess the key from it."""
+    """Return the stored form of a key, from which the key is expensive to guess."""
     return hashlib.scrypt(key.encode(), salt=b"owner of an avatar", n=1 << 14, r=8, p=1, dklen=16).hex()

@@ -1,1 +1,1 @@
-"""Gradio's queue; nothing else touches Gradio's insides."""
+"""Gradio's queue; no other package touches Gradio's internals."""

@@ -1,7 +1,7 @@
-"""Who may join Gradio's queue from outside, and for how long it keeps what it tells them.
+"""Limits who may join Gradio's queue from outside, and how long it keeps their messages.
 
-Gradio lets everybody join as often as they like, and keeps the messages of whoever never comes to hear them. Like
-``pipeline.server.gradio.queue`` this module touches its insides.
+Gradio lets everybody join without limit, and keeps messages that are never fetched. Like
+``pipeline.server.gradio.queue`` this module touches its internals.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.server.reply_language import language_of
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 20.0
-"""How long after somebody joined, or hung up, they may take to come and listen."""
+"""Seconds in which a client must listen after it has joined or disconnected."""
 PRIVATE = Message(
     "이 주소는 서버 내부용입니다. POST /api/v2/lipsync를 쓰세요.",
     "This endpoint is internal to the server. Use POST /api/v2/lipsync.",
@@ -36,9 +36,14 @@ _DATA, _CALL = "/gradio_api/queue/data", "/gradio_api/call/"
 
 
 class Joins:
-    """Bounds what is joined to QUEUE, Gradio's: LIMIT events in all that are not done, half as many from one address.
+    """Bounds the open events of Gradio's queue: `limit` in total, half as many from one address.
 
-    ENTRY is the function that only this server may join, through ``push``. What nobody listens to is dropped.
+    Messages without a listener are dropped.
+
+    Args:
+        queue: Gradio's queue.
+        entry: The function that only this server may join, through ``push``.
+        limit: Most events.
     """
 
     def __init__(self, queue: Any, entry: Any, limit: int) -> None:
@@ -50,12 +55,12 @@ class Joins:
         self._listening: Counter[str] = Counter()
         self._chores: set[asyncio.Task[None]] = set()
         queue.push = self._push
-        queueing.traceback = _Logged  # type: ignore[attr-defined, assignment]  # it writes to stderr, as often as anybody wants
-        # Gradio makes statistics of all events that it remembers, anew for each, which nobody here looks at
+        queueing.traceback = _Logged  # type: ignore[attr-defined, assignment]  # it writes to stderr without limit
+        # Gradio computes statistics of all events for each new one; they are not used here
         queue.ANALYTICS_MAX_EVENTS, queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
 
     async def _push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, str]:
-        """Stand for Gradio's own ``push``, which its routes call."""
+        """Replace Gradio's own ``push``, which its routes call."""
         if body.fn_index == self._entry._id:
             return False, _told(PRIVATE, request), "error"
         events = [event for event in self._queue.event_ids_to_events.values() if event.fn is not self._entry]
@@ -68,7 +73,7 @@ class Joins:
         return accepted, result, state
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """Return APP, noticing who listens."""
+        """Return the application, recording who listens."""
 
         async def listened(scope: Scope, receive: Receive, send: Send) -> None:
             session = self._session(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
@@ -87,7 +92,7 @@ class Joins:
         return listened
 
     def _session(self, scope: Scope) -> str | None:
-        """Return whose messages a request asks for; None for any other request."""
+        """Return the session whose messages a request fetches; None for any other request."""
         path = scope["path"]
         if path.endswith(_DATA):
             return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", ())), None)
@@ -98,7 +103,7 @@ class Joins:
         return None
 
     async def _drop_unheard(self, session: str) -> None:
-        """Drop what Gradio keeps for SESSION: at once where all is heard, or else if nobody comes to listen."""
+        """Drop Gradio's data of a session: at once if all messages were fetched, else if no client listens in time."""
         queue = self._queue
         if queue.pending_event_ids_session.get(session):
             await asyncio.sleep(LISTEN_SECONDS)
@@ -111,7 +116,7 @@ class Joins:
         queue.pending_messages_per_session.pop(session, None)
 
     def forget(self, session: str) -> None:
-        """Drop all that Gradio keeps for SESSION, whose events have ended, its copy of the page included."""
+        """Drop all of Gradio's data of a session whose events have ended, including its copy of the page."""
         self._queue.pending_event_ids_session.pop(session, None)
         self._queue.pending_messages_per_session.pop(session, None)
         app = self._queue.server_app
@@ -121,27 +126,27 @@ class Joins:
 
     def _do(self, chore: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(chore)
-        self._chores.add(task)  # the loop itself keeps no hold of it
+        self._chores.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._chores.discard)
 
 
 class _Logged:
-    """Stands for the module traceback: what goes wrong goes to the log, which cannot be flooded."""
+    """Replaces the module traceback, so that errors go to the log, which is limited."""
 
     @staticmethod
     def print_exc() -> None:
-        """Log the exception that is being handled."""
+        """Log the current exception."""
         logger.error("an event of Gradio's queue failed", exc_info=True)
 
 
 def address_of(request: Any) -> str:
-    """Return where REQUEST comes from; "" where that is not known."""
+    """Return the address that a request comes from; "" if it is unknown."""
     client = getattr(request, "client", None)
     return client.host if client is not None else ""
 
 
 def share_of(limit: int) -> int:
-    """Return how many of LIMIT one address may have."""
+    """Return how many of `limit` one address may have."""
     return max(1, limit // 2)
 
 

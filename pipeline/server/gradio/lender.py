@@ -15,10 +15,10 @@ def lends_cards() -> bool:
 
 
 def card_lender() -> CardLender | None:
-    """Return how cards are lent here, or None where this is no Space on ZeroGPU."""
+    """Return how this machine lends cards; None if it is no Space on ZeroGPU."""
     if not lends_cards():
         return None
-    import gradio  # whose errors ``spaces`` raises
-    import spaces  # there on Spaces alone
+    import gradio  # ``spaces`` raises its errors
+    import spaces  # only available on Spaces
 
     return CardLender(spaces.GPU, gradio.Error)

@@ -1,1 +1,1 @@
-"""The page: texts, recordings, avatars and requests, each on a tab of its own, beside one player."""
+"""The page: texts, recordings, avatars and requests, each on its own tab, beside one player."""

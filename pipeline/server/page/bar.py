@@ -1,4 +1,4 @@
-"""A bar that shows how far something is, with a sentence."""
+"""A progress bar with a sentence."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ IDLE = {"message": "", "percent": 0, "state": "idle"}
 
 
 def make_bar(elem_id: str, visible: bool = True) -> gr.HTML:
-    """Lay out a bar at which nothing has happened yet."""
+    """Lay out a bar that is idle."""
     return gr.HTML(
         IDLE, label=shown("status"), html_template=TEMPLATE, css_template=STYLE, elem_id=elem_id, visible=visible
     )
 
 
 def make_count(elem_id: str, length: int, limit: int) -> gr.HTML:
-    """Lay out what tells of how many letters (LIMIT) a text has LENGTH."""
+    """Lay out the number of letters in a text, with its limit."""
     return gr.HTML(
         {"length": length, "limit": limit},
         label=shown("length"),
@@ -59,13 +59,18 @@ def make_count(elem_id: str, length: int, limit: int) -> gr.HTML:
 
 
 def at(message: str, share: float, state: str) -> dict[str, Any]:
-    """Return what the bar shows: MESSAGE, SHARE (0..1), and "queued", "running", "done", "failed",
-    "warming" or "idle"."""
+    """Return the value of the bar.
+
+    Args:
+        message: The sentence.
+        share: Progress, 0..1.
+        state: "queued", "running", "done", "failed", "warming" or "idle".
+    """
     return {"message": message, "percent": round(100 * share), "state": state}
 
 
 def at_event(event: Event, language: Language) -> dict[str, Any]:
-    """Return what the bar shows for EVENT: speech is the first tenth of the way, the video the rest."""
+    """Return the value of the bar for an event: speech is the first tenth of the way, the video the rest."""
     match event:
         case TtsDone():
             share, state = 0.1, "running"
@@ -83,7 +88,7 @@ def at_event(event: Event, language: Language) -> dict[str, Any]:
 
 
 def _message(event: Event) -> Message:
-    """Return what the page says of EVENT: of one that waits also for how long."""
+    """Return the page's sentence for an event; for a waiting task with the time that is left."""
     match event:
         case Queued(position, eta) if eta is not None:
             return Message(
@@ -95,5 +100,5 @@ def _message(event: Event) -> Message:
 
 
 def pressed(message: Message, state: str) -> str:
-    """Return a JavaScript expression whose value has the bar show MESSAGE at its beginning."""
+    """Return a JavaScript expression that sets the bar to its beginning with a message."""
     return f"({{message: {in_browser(message)}, percent: 0, state: '{state}'}})"

@@ -1,4 +1,4 @@
-"""The document in which browsers get Gradio's page: what a shared link shows, and what is there before Gradio is."""
+"""The HTML document of Gradio's page: the preview of a shared link, and what is visible before Gradio has loaded."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ DESCRIPTION = Message(
 )
 _SCRIPT, _STYLE = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.js", "page.css"))
 _OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
-"""What Gradio's template says of a page that is shared; part of it is about Gradio."""
+"""Tags for shared links in Gradio's template; some are about Gradio."""
 
 
 def dress(avatar: str | None) -> None:
-    """Give the document of Gradio's page its title, description and picture, and the picture of AVATAR at once.
+    """Add title, description and picture to the document of Gradio's page, and the picture of an avatar at once.
 
-    Gradio offers no way to do so: what is handed to ``launch(head=...)`` comes only with the page itself, which
-    crawlers never see, and visitors on a slow line late.
+    Gradio has no option for that: ``launch(head=...)`` comes only with the page itself, which crawlers never see, and
+    which visitors on a slow connection see late.
     """
     environment: Environment = routes.templates.env
     loader = environment.loader
@@ -42,27 +42,27 @@ def dress(avatar: str | None) -> None:
 
 
 class Compressed:
-    """Compresses the document, a fifth of which is enough; APP does so with its other files only."""
+    """Compresses the document to a fifth; Gradio compresses only its other files."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._gzip = GZipMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         document = scope["type"] == "http" and path_of(scope) == "/"
         await (self._gzip if document else self._app)(scope, receive, send)
 
 
 class _Dressed(BaseLoader):
-    """Hands out Gradio's templates, PAGE with another HEAD."""
+    """Loads Gradio's templates, `PAGE` with another head."""
 
     def __init__(self, plain: BaseLoader, head: str) -> None:
         self.plain = plain
         self._head = head
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
-        """Return the source of TEMPLATE, the path of its file, and whether that is still the newest."""
+        """Return the source of a template, the path of its file, and whether that is up to date."""
         source, path, newest = self.plain.get_source(environment, template)
         if template == PAGE:
             source = _OTHERS.sub("", source)
@@ -73,7 +73,7 @@ class _Dressed(BaseLoader):
 
 
 def _head(avatar: str | None) -> str:
-    """Return what comes into the head: HTML, in which ``config.root`` is the address that visitors use."""
+    """Return the HTML of the head, in which ``config.root`` is the public address."""
     root = "{{ config.get('root', '') }}"
     title, description = html.escape(TITLE), html.escape(f"{DESCRIPTION.ko} {DESCRIPTION.en}")
     told = {"title": title, "description": description, "image": root + CARD}

@@ -1,4 +1,4 @@
-"""Small pictures of the avatars, to choose one by."""
+"""Small pictures of the avatars, from which visitors choose."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pipeline.server.visitors import Visitors
 logger = logging.getLogger(__name__)
 
 SIDE = 112
-"""Pixels of a portrait, both ways."""
+"""Side of a portrait in pixels."""
 _REACH = 1.6
-"""Width of what it shows, in heights of the face."""
+"""Width of a portrait, in heights of the face."""
 TEMPLATE = """
 <div class="portraits" role="radiogroup">
 ${(value.avatars || []).map((one, number) => `
@@ -75,7 +75,12 @@ def make_picker() -> gr.HTML:
 
 
 class Portraits:
-    """The portraits of the avatars in STORE, each drawn once; VISITORS says who sees which of them."""
+    """The portraits of the avatars in a store, each drawn once.
+
+    Args:
+        store: The avatars.
+        visitors: Selects the avatars that a visitor can see.
+    """
 
     def __init__(self, store: AvatarStore, visitors: Visitors | None = None) -> None:
         self._store = store
@@ -83,9 +88,9 @@ class Portraits:
         self._portrait = lru_cache(maxsize=256)(self._drawn)
 
     def gallery(self, request: gr.Request, chosen: str | None) -> dict[str, Any]:
-        """Return the visitor's avatars and those that ship, with labels and portraits (data URLs), and CHOSEN.
+        """Return the visitor's avatars and the bundled ones, with labels and portraits (data URLs), and the chosen one.
 
-        Where that is none of them, the first that ships takes its place.
+        If the chosen one is missing, the first bundled one takes its place.
         """
         language = visitors_language(request)
         seen, shipped = self._store, self._store
@@ -106,7 +111,7 @@ class Portraits:
         return {"avatars": avatars, "chosen": chosen}
 
     def fall_back(self, request: gr.Request, chosen: str | None) -> tuple[Any, Any]:
-        """Return the avatars and what the bar says, where CHOSEN is not there any more; else leave all as it is."""
+        """Return the avatars and the bar's value if the chosen avatar is gone; else change nothing."""
         gallery = self.gallery(request, chosen)
         if chosen is None or gallery["chosen"] == chosen:
             return gr.skip(), gr.skip()
@@ -116,16 +121,16 @@ class Portraits:
         return gallery, bar.at(message, 1.0, "failed")
 
     def _drawn(self, name: str, resolution: str, _written: int) -> str:
-        """Return the portrait of a pack that was WRITTEN then; a newer one is drawn afresh."""
+        """Return the portrait of a pack; a pack that was written again is drawn again."""
         try:
             return portrait(self._store.load(self._store.find(name, resolution)))
-        except PipelineError as error:  # whoever chooses it is going to be told
+        except PipelineError as error:  # choosing it shows the error
             logger.warning("no portrait of %s: %s", name, error)
             return _NO_PICTURE
 
 
 def portrait(avatar: Avatar) -> str:
-    """Return the face of AVATAR as a JPEG in a data URL."""
+    """Return the face of an avatar as a JPEG in a data URL."""
     number = int(avatar.usable.argmax())
     for frame, _ in zip(avatar.clip.once(), range(number + 1), strict=False):
         planes = frame.planes

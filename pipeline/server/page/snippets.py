@@ -1,4 +1,4 @@
-"""Requests that do what the page does, to be copied."""
+"""Code that sends the same request as the page, for copying."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ PYTHON_KEY = """
 
 
 def snippets(url: str, body: dict[str, Any], api_keys: str) -> tuple[str, str, str]:
-    """Return the request with BODY to the server at URL for curl, JavaScript and Python, with a key if need be."""
+    """Return a request for curl, JavaScript and Python, with a key if the server needs one."""
     asked = bool(listed(api_keys))
-    host = urljoin(url, "/").rstrip("/")  # where the addresses in replies begin
+    host = urljoin(url, "/").rstrip("/")  # the base of addresses in replies
     plain = json.dumps(body, ensure_ascii=False)
     shell = plain.replace("'", "'\\''")
     return (

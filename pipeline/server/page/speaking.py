@@ -1,4 +1,4 @@
-"""What the page does for the tabs on which an avatar speaks."""
+"""Handlers of the tabs on which an avatar speaks."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ EXAMPLES = (
     "What was the most difficult problem you have solved, and how did you solve it?",
 )
 LOOK_SECONDS = 0.1
-"""How often a page that came early looks whether everything is loaded."""
+"""Seconds between two checks whether everything is loaded."""
 
 
 class Speaking:
-    """Has avatars speak."""
+    """Handlers that make avatars speak."""
 
     def __init__(
         self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: threading.Event
@@ -53,15 +53,15 @@ class Speaking:
         self._warm = warm
 
     def avatars(self) -> list[str]:
-        """Return the names of the avatars that are there for everybody."""
+        """Return the names of the avatars that everybody can see."""
         return sorted({pack.name for pack in self._visitors.shipped().list()})
 
     def tts_engines(self) -> list[str]:
-        """Return the speech engines that can speak now."""
+        """Return the speech engines that are available now."""
         return [engine.name for engine in self._studio.tts.values() if engine.available()]
 
     def lipsync_engines(self) -> list[str]:
-        """Return what a request may ask to move the mouth."""
+        """Return the lipsync engines that a request may name."""
         return [AUTO, *self._studio.engines]
 
     def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any]:
@@ -76,9 +76,10 @@ class Speaking:
         return readable, self._engines(language, engine), languages
 
     def _engines(self, language: Language, chosen: str | None) -> Any:
-        """Offer the lipsync engines that can draw now, where there are several, with the one that was CHOSEN.
+        """Offer the lipsync engines that are available now, if there are several, with the chosen one.
 
-        The one that is set is offered even if it cannot: then the reason is shown, and visitors may take another.
+        The configured engine is offered even if it is not available: then the reason is shown, and visitors may choose
+        another.
         """
         setting = self._studio.settings.lipsync_engine
         problems = {name: problem_of(engine) for name, engine in self._studio.engines.items()}
@@ -93,7 +94,7 @@ class Speaking:
         )
 
     def on_start(self, request: gr.Request) -> Any:
-        """Tell visitors who come early that models are being loaded."""
+        """Show early visitors that models are being loaded."""
         self._visited.set()
         return (
             gr.skip() if self._warm.is_set() else bar.at(WARMING.in_language(visitors_language(request)), 0, "warming")
@@ -117,7 +118,7 @@ class Speaking:
         if engine is not None:
             try:
                 voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
-            except PipelineError as error:  # the service cannot be asked; its default voice stays
+            except PipelineError as error:  # the service cannot be reached; its default voice stays
                 logger.warning("no voices of %s: %s", engine, error)
         return gr.update(choices=voices, value=chosen if chosen in {one for _, one in voices} else CUSTOM_VOICE)
 
@@ -203,7 +204,7 @@ def _body(
     engine: str | None,
     language: str | None,
 ) -> dict[str, Any]:
-    """Return a request as REST takes it."""
+    """Return a request in REST's format."""
     return {
         "text": text,
         "avatar": avatar or None,

@@ -1,4 +1,4 @@
-"""Every text of the page, in Korean and English; the browser's language says which of them is shown."""
+"""Every text of the page, in Korean and English; the browser's language decides which one is shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.server.reply_language import language_of
 
 TITLE = "실시간 립싱크 아바타 / Real-time talking avatar"
-"""Of the window, where Gradio takes one text only."""
+"""Title of the window, for which Gradio takes only one text."""
 WORDS = {
     "title": Message("# 실시간 립싱크 아바타", "# Real-time talking avatar"),
     "speak": Message("말하기", "Speak"),
@@ -82,7 +82,7 @@ WORDS = {
     ),
 }
 _OURS = "page_"
-"""Begins every key, since Gradio has texts of its own under "audio" and the like."""
+"""Prefix of every key, since Gradio has its own texts under "audio" and the like."""
 I18N = gr.I18n(
     ko={_OURS + key: message.ko for key, message in WORDS.items()},
     en={_OURS + key: message.en for key, message in WORDS.items()},
@@ -99,18 +99,18 @@ ENGINES = {
     MeshEngine.name: Message("영상 속 입을 그대로 움직임", "The filmed mouth itself is moved"),
     MuseTalkEngine.name: Message("신경망이 입을 새로 그림 (MuseTalk)", "A network draws a new mouth (MuseTalk)"),
 }
-"""What lipsync engines are called on the page."""
+"""Names of the lipsync engines on the page."""
 BUNDLED = {
     "talk_long": Message("남성 · 긴 클립", "Man, long clip"),
     "talk_short": Message("남성 · 짧은 클립", "Man, short clip"),
     "woman": Message("여성", "Woman"),
 }
-"""What the avatars that ship are called beside their portraits; others go by the name that they were given."""
+"""Names of the bundled avatars beside their portraits; others keep their own name."""
 GONE = Message(
     "아바타 '{gone}'은(는) 지워졌습니다. 이제 '{chosen}'이(가) 말합니다. 다시 눌러 주세요.",
     "The avatar '{gone}' has been deleted. Now '{chosen}' speaks: press again.",
 )
-"""Where somebody has deleted the avatar that a page shows."""
+"""Shown if the avatar on a page has been deleted."""
 SURE = Message(
     "아바타 **{name}**을(를) 지울까요? 되돌릴 수 없습니다.",
     "Delete the avatar **{name}**? It cannot be brought back.",
@@ -119,16 +119,16 @@ TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, i
 
 
 def shown(key: str) -> Any:
-    """Return what Gradio's components take for a text that the browser is to show in its own language."""
+    """Return a value for Gradio's components that the browser shows in its own language."""
     return I18N(_OURS + key)
 
 
 def visitors_language(request: gr.Request) -> Language:
-    """Return the language of whoever made REQUEST: English where it is neither, as in the browser."""
+    """Return the visitor's language; English if it is neither, as in the browser."""
     return language_of(request.headers.get("accept-language"), "en")
 
 
 def in_browser(message: Message) -> str:
-    """Return a JavaScript expression whose value is MESSAGE in the browser's language."""
+    """Return a JavaScript expression whose value is a message in the browser's language."""
     ko, en = (json.dumps(text, ensure_ascii=False) for text in (message.ko, message.en))
     return f"(navigator.language.startsWith('ko') ? {ko} : {en})"

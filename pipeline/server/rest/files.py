@@ -1,4 +1,4 @@
-"""Sends results: finished ones with Range, and unless a client has them; growing ones from their start to their end."""
+"""Sends results: finished ones with Range and conditions; growing ones from their start to their end."""
 
 from __future__ import annotations
 
@@ -25,26 +25,40 @@ CHUNK = 1 << 16
 _RANGE = re.compile("bytes=[ ]*(?=[0-9-]*[0-9])(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ ]*")
 _TAG = re.compile('"[^"]*"')
 _KEPT = ("etag", "last-modified", "cache-control", "accept-ranges")
-"""Headers that 304 has, too."""
+"""Headers that a 304 has, too."""
 
 
 class BrokenOff(Exception):
-    """The task whose result was being sent died; the connection is closed so that nobody takes it for whole."""
+    """The task whose result is being sent failed;
+
+    the connection is closed, so that the client sees it is incomplete.
+    """
 
 
 class BrokenOffFilter(logging.Filter):
-    """Drops the server's report of a BrokenOff: raising it is the only way to close a connection, and no fault."""
+    """Drops the server's report of a BrokenOff: raising it is the only way to close a connection, and no error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether RECORD is about anything else."""
+        """Return whether a record is about anything else."""
         return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
 
 
 async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, request: Request) -> Response:
-    """Answer REQUEST with PATH, a file of TASK, finished or growing. Raises NotFound, and ClientDisconnect.
+    """Respond with a file of a task, finished or growing.
 
-    A growing file has no length yet, so its answer is chunked and serves no ranges; its bytes are those that the
-    finished file will have. Where not even its first byte is there, the answer waits for it.
+    A growing file has no length yet, so that its response is chunked and supports no ranges. Its bytes are those of the
+    finished file. The response waits for its first byte.
+
+    Args:
+        path: Path of the finished file.
+        media_type: Its type.
+        task: Its task.
+        book: The tasks.
+        request: The request.
+
+    Raises:
+        NotFound: There is no such file.
+        ClientDisconnect: The client disconnected.
     """
     growing = await while_there(request, _begun(path, task, book))
     if growing is None:
@@ -57,19 +71,25 @@ async def growing_response(path: Path, media_type: str, task: Task, book: TaskBo
 
 
 async def whole_response(task: Task, book: TaskBook, request: Request) -> Response:
-    """Answer REQUEST with the video of TASK in one piece, to be kept, once it is finished.
+    """Respond with the unfragmented video of a task as a download, once it is finished.
 
-    Raises NotFound, and ClientDisconnect.
+    Raises:
+        NotFound: There is no such video.
+        ClientDisconnect: The client disconnected.
     """
     await while_there(request, _finished(task, book))
     path = await asyncio.to_thread(whole_copy, task.video, task.whole) if task.video.exists() else task.video
     response = file_response(path, "video/mp4", request)
-    response.headers["Content-Disposition"] = "attachment"  # without a name: the page gives it one
+    response.headers["Content-Disposition"] = "attachment"  # without a name: the page sets one
     return response
 
 
 def file_response(path: Path, media_type: str, request: Request) -> Response:
-    """Answer REQUEST with a finished file: whole, the ranges asked for, or that it has not changed. Raises NotFound."""
+    """Respond with a finished file: all of it, the requested ranges, or 304.
+
+    Raises:
+        NotFound: There is no such file.
+    """
     try:
         found = path.stat()
     except OSError:
@@ -83,9 +103,9 @@ def file_response(path: Path, media_type: str, request: Request) -> Response:
 
 
 def bytes_response(content: bytes, media_type: str, source: Path, request: Request) -> Response:
-    """Answer REQUEST with CONTENT, which changes when SOURCE does, as ``file_response`` does with a file.
+    """Respond with bytes that change when the file `source` does, as ``file_response`` does with a file.
 
-    Of several ranges that are asked for at once it sends the whole, as a server may (RFC 9110, 14.2).
+    For several ranges at once the response is the whole, as RFC 9110, 14.2 allows.
     """
     stamp = FileResponse(source, stat_result=source.stat()).headers
     headers = {name: stamp[name] for name in ("etag", "last-modified")}
@@ -99,7 +119,7 @@ def bytes_response(content: bytes, media_type: str, source: Path, request: Reque
     start = int(first) if first else max(0, len(content) - int(last or 0))
     end = min(int(last) + 1 if first and last else len(content), len(content))
     if start >= end:
-        wrong = first and last and int(first) > int(last)  # no range at all, so passed over
+        wrong = first and last and int(first) > int(last)  # invalid, so ignored
         nothing = {**headers, "content-range": f"bytes */{len(content)}"}
         return known if wrong else Response(status_code=416, headers=nothing)
     headers["content-range"] = f"bytes {start}-{end - 1}/{len(content)}"
@@ -107,9 +127,9 @@ def bytes_response(content: bytes, media_type: str, source: Path, request: Reque
 
 
 def unless_known(response: Response, request: Request) -> Response:
-    """Return RESPONSE, or 304 where REQUEST says that its client has just this (If-None-Match, If-Modified-Since).
+    """Return a response, or 304 if the client has it already (If-None-Match, If-Modified-Since).
 
-    RESPONSE has the headers ETag and Last-Modified.
+    The response must have the headers ETag and Last-Modified.
     """
     named = request.headers.getlist("if-none-match")
     since = parsedate(request.headers.get("if-modified-since", ""))
@@ -132,7 +152,7 @@ def _open(path: Path) -> BinaryIO | None:
 
 
 async def _finished(task: Task, book: TaskBook) -> None:
-    """Return as soon as the video of TASK is there, or is not made any more."""
+    """Return as soon as the video of a task exists, or the task has ended."""
     with task.grown.waiting() as news:
         while not task.video.exists() and book.get(task.id) is not None:
             await news.wait()
@@ -140,7 +160,7 @@ async def _finished(task: Task, book: TaskBook) -> None:
 
 
 async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
-    """Open the growing file that will be PATH as soon as it is there; return None where it does not grow any more."""
+    """Open the growing file of `path` as soon as it exists; return None if it does not grow any more."""
     with task.grown.waiting() as news:
         while (growing := _open(part_of(path))) is None and not path.exists() and book.get(task.id) is not None:
             await news.wait()
@@ -149,11 +169,15 @@ async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
 
 
 async def _follow(growing: BinaryIO, path: Path, task: Task) -> AsyncIterator[bytes]:
-    """Yield the bytes of the growing file of TASK that will be PATH; raise BrokenOff when it is given up."""
+    """Yield the bytes of a growing file.
+
+    Raises:
+        BrokenOff: Its task failed.
+    """
     with growing, task.grown.waiting() as news:
         while True:
             news.clear()
-            done = not part_of(path).exists()  # asked before reading: what is read after that is the rest
+            done = not part_of(path).exists()  # checked before reading: what follows is the rest
             while chunk := growing.read(CHUNK):
                 yield chunk
             if done:

@@ -1,4 +1,4 @@
-"""Draws the pictures of finished tasks that ``pipeline.tools.inspect`` makes, when somebody asks for them."""
+"""Draws the pictures of finished tasks with ``pipeline.tools.inspect``, on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from pipeline.jobs.tasks import TaskBook, is_task_id
 
 
 class Inspector:
-    """Draws one picture at a time, beside the results in BOOK; SECONDS is how long one may take, 0 sets no limit."""
+    """Draws one picture at a time.
+
+    Args:
+        book: The tasks.
+        seconds: How long one may take; 0 sets no limit.
+    """
 
     def __init__(self, book: TaskBook, seconds: float) -> None:
         self._book = book
@@ -22,9 +27,11 @@ class Inspector:
         self._drawing = asyncio.Lock()
 
     async def picture_of(self, task_id: str) -> Path:
-        """Return the PNG of a finished task; cancelled, it draws no further.
+        """Return the PNG of a finished task; cancelling stops the drawing.
 
-        Raises NotFound, BadClip, RenderFailed, TookTooLong.
+        Raises:
+            NotFound: There is no such finished task.
+            BadClip, RenderFailed, TookTooLong: The picture cannot be drawn.
         """
         if not is_task_id(task_id) or not self._book.files_of(task_id).video.is_file():
             raise TaskNotFound(
