@@ -158,7 +158,7 @@ def test_code_is_compiled_once_whatever_the_picture_looks_like(avatar: Avatar) -
     shift = np.float32([left, 0])
     for shown in (frame, Frame(narrow.reshape(-1, right - left))):
         warp(shown, geometry.source[0] - shift, target - shift, geometry.triangles())
-    assert len(_move.signatures) == 1
+    assert len(_move.dispatcher().signatures) == 1
 
 
 @pytest.mark.parametrize("opening", [0.1, 0.3, 0.5])

@@ -41,6 +41,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     def call(*arguments: P.args, **named: P.kwargs) -> R:
         return dispatcher()(*arguments, **named)
 
+    call.dispatcher = dispatcher  # type: ignore[attr-defined]  # knows which variants were compiled
     return call
 
 
