@@ -1,34 +1,34 @@
-"""One tree of errors; each knows its HTTP status, its code for programs, and whether trying again may help.
+"""All errors of the program; each has an HTTP status, a code for programs, and whether another try may help.
 
-    PipelineError                500  internal_error          something inside went wrong
+    PipelineError                500  internal_error          an internal error
     ├── BadRequest               400  field_invalid           a field is missing, of the wrong type or out of range
-    │   ├── BadBody              400  body_invalid            the body is too large, or not what the address takes
-    │   ├── NoConsent            400  consent_required        nobody says that the person shown agreed
-    │   ├── NothingToSay         400  nothing_to_say          the text holds nothing that can be spoken
-    │   └── BadPack              400  avatar_file_invalid     a pack is cut short, not ours, or carries code
+    │   ├── BadBody              400  body_invalid            the body is too large, or not what the address accepts
+    │   ├── NoConsent            400  consent_required        the consent of the person shown is not confirmed
+    │   ├── NothingToSay         400  nothing_to_say          the text contains nothing to speak
+    │   └── BadPack              400  avatar_file_invalid     a pack is truncated, of another format, or contains code
     ├── BadClip                  400  clip_unusable           a clip or photo cannot become an avatar
-    ├── NotAllowed               401  key_required            the server asks for a key, and none of its keys came
-    ├── Forbidden                403  avatar_protected        an avatar that belongs to the program is not deleted
-    │   ├── StrangeSite          403  origin_not_allowed      a web site asks that is not allowed to
-    │   └── UnknownName          403  host_not_allowed        the server does not go by the name that was used
+    ├── NotAllowed               401  key_required            the server needs a key, and the request has none of them
+    ├── Forbidden                403  avatar_protected        an avatar of the program cannot be deleted
+    │   ├── StrangeSite          403  origin_not_allowed      the request comes from a web site that is not allowed
+    │   └── UnknownName          403  host_not_allowed        the host name is not one of the server's
     ├── NotFound                 404  address_not_found       there is no such address
-    │   ├── AvatarNotFound       404  avatar_not_found        no such avatar
+    │   ├── AvatarNotFound       404  avatar_not_found        there is no such avatar
     │   ├── ResolutionNotFound   404  resolution_not_found    the avatar has no such resolution
-    │   ├── TaskNotFound         404  task_not_found          no such task, or it is over
-    │   └── ResultNotFound       404  result_not_found        no such file, or it was kept long enough
-    ├── WrongMethod              405  method_not_allowed      the address does not take this HTTP method
-    ├── TooSlow                  408  body_too_slow           the body of a request does not come in time
-    ├── Conflict                 409  avatar_name_taken       there is an avatar of that name already
-    │   └── KeyReused            409  idempotency_key_reused  an Idempotency-Key came before, with another request
+    │   ├── TaskNotFound         404  task_not_found          there is no such task, or it has ended
+    │   └── ResultNotFound       404  result_not_found        there is no such file, or it has expired
+    ├── WrongMethod              405  method_not_allowed      the address does not support this HTTP method
+    ├── TooSlow                  408  body_too_slow           the body of a request does not arrive in time
+    ├── Conflict                 409  avatar_name_taken       an avatar of that name exists
+    │   └── KeyReused            409  idempotency_key_reused  an Idempotency-Key was used for another request
     ├── Unavailable              503  engine_unavailable      a speech or lipsync engine cannot work now
-    │   ├── Unwritable           503  disk_unavailable        the disk has no room, or may not be written to
+    │   ├── Unwritable           503  disk_unavailable        the disk is full, or cannot be written to
     │   └── QueueFull            503  queue_full              too many tasks wait already
-    ├── SpeechFailed             500  speech_failed           the speech engine gave what cannot be used
+    ├── SpeechFailed             500  speech_failed           the result of the speech engine cannot be used
     ├── RenderFailed             500  render_failed           the video could not be made
-    ├── TookTooLong              500  time_limit_exceeded     a task took longer than is allowed
-    └── Cancelled                503  cancelled               the task was cancelled by its owner
+    ├── TookTooLong              500  time_limit_exceeded     a task took longer than allowed
+    └── Cancelled                503  cancelled               the task was cancelled
 
-Messages come in Korean and English, since the people who read them do.
+Messages are in Korean and English, like the people who read them.
 """
 
 from __future__ import annotations
@@ -51,14 +51,15 @@ class Message:
     en: str
 
     def in_language(self, language: Language) -> str:
-        """Return the sentence in LANGUAGE."""
+        """Return the sentence in a language."""
         return self.en if language == "en" else self.ko
 
 
 def printable(text: str) -> str:
-    """Return TEXT, which may hold a file's name or what a client sent, with escapes for what cannot be shown or sent.
+    """Escape what cannot be shown or sent, since a text may contain file names or input of a client.
 
-    These are control characters, line ends of Unicode's own, lone surrogates, and what turns the direction of writing.
+    These are control characters, Unicode's line ends, lone surrogates, and characters that change the direction of
+    text.
     """
     return "".join(
         f"\\u{ord(one):04x}" if category(one) in _NOT_SHOWN or bidirectional(one) in _TURNING else one for one in text
@@ -66,11 +67,11 @@ def printable(text: str) -> str:
 
 
 class PipelineError(Exception):
-    """Something inside went wrong; the base of all errors that this project raises on purpose."""
+    """An internal error; the base class of all errors that this project raises on purpose."""
 
     status = 500
     code = "internal_error"
-    """Names the kind of error to programs; it never changes."""
+    """The kind of error for programs; it never changes."""
     retryable = False
 
     def __init__(self, ko: str, en: str) -> None:
@@ -78,13 +79,13 @@ class PipelineError(Exception):
         super().__init__(self.message.en)
 
     def to_json(self, language: Language) -> dict[str, Any]:
-        """Return what every reply and event of an error carries, with the sentence in LANGUAGE."""
+        """Return the fields of every reply and event of an error, with the sentence in a language."""
         return {"success": False, "error": self.message.in_language(language), "code": self.code}
 
     def afresh(self) -> Self:
-        """Return the same error as if nobody had raised it yet: to be kept, or raised again.
+        """Return a copy that was never raised, to be kept or raised again.
 
-        One that was raised holds all frames that it passed, with the encoders, decoders and pictures in them.
+        An error that was raised refers to all frames that it passed, with the encoders, decoders and pictures in them.
         """
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
@@ -99,25 +100,25 @@ class BadRequest(PipelineError):
 
 
 class BadBody(BadRequest):
-    """The body of a request is too large, or is not what the address takes."""
+    """The body of a request is too large, or not what the address accepts."""
 
     code = "body_invalid"
 
 
 class NoConsent(BadRequest):
-    """Nobody says that the person shown agreed to be made to speak."""
+    """The request does not confirm that the person shown agreed to be made to speak."""
 
     code = "consent_required"
 
 
 class NothingToSay(BadRequest):
-    """The text holds nothing that can be spoken ("...", emoji only)."""
+    """The text contains nothing to speak ("...", emoji only)."""
 
     code = "nothing_to_say"
 
 
 class BadPack(BadRequest):
-    """An avatar pack is cut short, not ours, or carries code; nothing of it was run."""
+    """An avatar pack is truncated, of another format, or contains code; no code of it was run."""
 
     code = "avatar_file_invalid"
 
@@ -130,7 +131,7 @@ class BadClip(PipelineError):
 
 
 class NotAllowed(PipelineError):
-    """The server asks for a key, and none of its keys came with the request."""
+    """The server needs a key, and the request has none of its keys."""
 
     code = "key_required"
     status = 401
@@ -143,14 +144,14 @@ class NotAllowed(PipelineError):
 
 
 class Forbidden(PipelineError):
-    """An avatar that came with the program, or that its owner put there, is not deleted by anybody."""
+    """An avatar that is part of the program, or of its owner's folder, cannot be deleted."""
 
     code = "avatar_protected"
     status = 403
 
 
 class StrangeSite(Forbidden):
-    """The page of another web site asks, which is not among those that may."""
+    """The request comes from another web site that is not allowed."""
 
     code = "origin_not_allowed"
 
@@ -162,7 +163,7 @@ class StrangeSite(Forbidden):
 
 
 class UnknownName(Forbidden):
-    """The request calls the server by a NAME that it does not go by."""
+    """The host name of the request is not one of the server's."""
 
     code = "host_not_allowed"
 
@@ -174,7 +175,7 @@ class UnknownName(Forbidden):
 
 
 class TooSlow(PipelineError):
-    """The body of a request does not come in time."""
+    """The body of a request does not arrive in time."""
 
     code = "body_too_slow"
     status = 408
@@ -188,51 +189,51 @@ class TooSlow(PipelineError):
 
 
 class Conflict(PipelineError):
-    """There is an avatar of that name already."""
+    """An avatar of that name exists."""
 
     code = "avatar_name_taken"
     status = 409
 
 
 class KeyReused(Conflict):
-    """An Idempotency-Key came before, with another request."""
+    """An Idempotency-Key was used for another request."""
 
     code = "idempotency_key_reused"
 
 
 class NotFound(PipelineError):
-    """There is no such address; or, by a class of its own, no such avatar, resolution, task or file."""
+    """There is no such address; or, in subclasses, no such avatar, resolution, task or file."""
 
     code = "address_not_found"
     status = 404
 
 
 class AvatarNotFound(NotFound):
-    """There is no such avatar, by its name or path."""
+    """There is no avatar with that name or path."""
 
     code = "avatar_not_found"
 
 
 class ResolutionNotFound(NotFound):
-    """The avatar is there, in other resolutions."""
+    """The avatar exists, but only in other resolutions."""
 
     code = "resolution_not_found"
 
 
 class TaskNotFound(NotFound):
-    """There is no such task, or it is over."""
+    """There is no such task, or it has ended."""
 
     code = "task_not_found"
 
 
 class ResultNotFound(NotFound):
-    """There is no such file of a task, or it was kept long enough."""
+    """There is no such file of a task, or it has expired."""
 
     code = "result_not_found"
 
 
 class WrongMethod(PipelineError):
-    """The address does not take this HTTP method."""
+    """The address does not support this HTTP method."""
 
     code = "method_not_allowed"
     status = 405
@@ -252,13 +253,17 @@ class Unavailable(PipelineError):
 
 
 class Unwritable(Unavailable):
-    """The disk has no room, or the server may not write to its folders."""
+    """The disk is full, or the server may not write to its folders."""
 
     code = "disk_unavailable"
 
 
 class QueueFull(Unavailable):
-    """Too many tasks wait already; RETRY_AFTER (s) is when to come back."""
+    """Too many tasks wait already.
+
+    Attributes:
+        retry_after: Seconds after which to try again.
+    """
 
     code = "queue_full"
 
@@ -268,7 +273,7 @@ class QueueFull(Unavailable):
 
 
 class SpeechFailed(PipelineError):
-    """The speech engine answered with something that cannot be used, or broke off."""
+    """The result of the speech engine cannot be used, or broke off."""
 
     code = "speech_failed"
     retryable = True
@@ -281,7 +286,7 @@ class RenderFailed(PipelineError):
 
 
 class TookTooLong(PipelineError):
-    """A task was stopped since it took longer than SECONDS, which is all that one may take."""
+    """A task took longer than the allowed number of seconds and was stopped."""
 
     code = "time_limit_exceeded"
 
@@ -295,7 +300,7 @@ class TookTooLong(PipelineError):
 
 
 class Cancelled(PipelineError):
-    """The task was cancelled by its owner."""
+    """The task was cancelled."""
 
     code = "cancelled"
     status = 503
@@ -313,4 +318,4 @@ def _kinds(kind: type[PipelineError]) -> Iterator[type[PipelineError]]:
 KINDS = tuple(_kinds(PipelineError))
 """Every class above."""
 CODES = tuple(kind.code for kind in KINDS)
-"""What programs tell them apart by."""
+"""The codes of these classes."""

@@ -48,9 +48,9 @@ class Settings:
     page: str = "key"
     """Whether the page needs a key, too ("key"), or is public ("open")."""
     rest_avatars: str = "all"
-    """Without keys:
+    """Which uploaded avatars REST shows, uses and deletes without keys:
 
-    whether REST shows, uses and deletes all uploaded avatars ("all"), or only a client's own ("own").
+    all of them ("all"), or a client's own ("own").
     """
     allowed_origins: str = ""
     """Web sites that may use the server from a browser, separated by commas (https://example.com)."""

@@ -59,9 +59,9 @@ class Speech:
         return len(self.samples) / self.rate
 
     def cut(self, at: int) -> tuple[Speech, Speech]:
-        """Cut into the first `at` samples and the rest;
+        """Cut into the first `at` samples and the rest.
 
-        a mark across the cut is in both, text and words are in the first.
+        A mark across the cut is in both; text and words are in the first.
         """
         time = at / self.rate
         before = tuple(Mark(m.kind, m.text, m.start, min(m.end, time)) for m in self.marks if m.start < time)

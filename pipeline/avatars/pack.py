@@ -85,9 +85,9 @@ def _parts(value: Teeth | Inpainting | None) -> tuple[object, ...] | None:
 
 
 Adopt = Callable[[Mapping[str, Any], str, str], Avatar]
-"""Makes an avatar from the contents of a pack of the original system, its name and its resolution;
+"""Makes an avatar from the contents of a pack of the original system, its name and its resolution.
 
-may raise ValueError and BadClip.
+May raise ValueError and BadClip.
 """
 
 

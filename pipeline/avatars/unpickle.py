@@ -349,8 +349,5 @@ class _Finisher:
 
 
 def _shown(value: object) -> str:
-    """Return a value for a message;
-
-    of a value that is no text only its type, since it may contain itself many times.
-    """
+    """Return a text for a message; of anything else only its type, since it may contain itself many times."""
     return value[:80] if isinstance(value, str) else f"a {type(value).__name__}"

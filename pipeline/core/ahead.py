@@ -126,9 +126,9 @@ def _clear(waiting: queue.Queue[object] | queue.SimpleQueue[object]) -> None:
 
 
 def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None, beats: bool = False) -> Iterator[Any]:
-    """Yield what `get` takes from a worker until its end, or raise what the worker raised;
+    """Yield what `get` takes from a worker until its end, or raise what the worker raised.
 
-    call `look` when it is empty.
+    Whenever there is nothing, `look` is called.
     """
     while True:
         try:

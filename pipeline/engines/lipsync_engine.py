@@ -40,10 +40,7 @@ class LipsyncEngine(Protocol):
 
     @property
     def draws_on_gpu(self) -> bool:
-        """Whether a graphics card of this machine draws the pictures;
-
-        one CPU core can then be too slow to encode them.
-        """
+        """Whether a graphics card of this machine draws; one CPU core can then be too slow to encode."""
         ...
 
     @property

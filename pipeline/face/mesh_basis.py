@@ -22,9 +22,9 @@ _LAGGING = {
     176: (140, 171), 149: (140, 170), 150: (170, 169), 136: (169, 135),
     400: (369, 396), 378: (369, 395), 379: (395, 394), 365: (394, 364),
 }  # fmt: skip
-"""Points that the basis moves half as far as their neighbours;
+"""Points that the basis moves half as far as their neighbours.
 
-they take on the neighbours' movement instead. Two lie on the upper lip beside its corners. The others lie on the edge
+They take on the neighbours' movement instead. Two lie on the upper lip beside its corners. The others lie on the edge
 of the jaw beside the chin, and were measured on the neck behind it; the mesh would fold over there, and cut the jaw to
 straight lines.
 """

@@ -209,7 +209,7 @@ def _cell_centers(across: int, boxes: int) -> np.ndarray:
 def _merge(corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return one row for each face:
 
-    its overlapping boxes ((n, 8, 2)) averaged with their scores, and the best score.
+    the average of its overlapping boxes, weighted by their scores, and the best score.
     """
     order = np.argsort(-scores, kind="stable")
     corners, scores, faces = corners[order], scores[order], []
@@ -225,7 +225,7 @@ def _merge(corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _level_frame(points: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the upright crop around the points of a region, as (2, 2) and (2,): `cell @ matrix + origin` is a pixel.
+    """Return the upright crop around a region's points, (2, 2) and (2,): `cell @ matrix + origin` is a pixel.
 
     Args:
         points: The region's points, (n, 2) pixels of the mesh's square.

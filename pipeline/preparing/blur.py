@@ -19,16 +19,16 @@ MOST = 0.03
 FRAMES = 9
 """Frames that are measured, spread over the clip."""
 _CRISP = 1.0
-"""Width (sigma, pixels) of edges in a crisp picture at the working size;
+"""Width (sigma, pixels) of edges in a crisp picture at the working size.
 
-lids, nostrils and lips are not perfectly sharp.
+Lids, nostrils and lips are not perfectly sharp.
 """
 _REBLURRED, _NOISE = 1.5, 0.5
 """Blur (sigma, pixels) that edges are tested with; blur that removes noise first."""
 _STRONGEST, _NARROWEST = 98, 20
-"""Percentile of slopes that count as edges;
+"""Percentile of slopes that count as edges.
 
-percentile of the edges' widths that counts, since shadows are soft, too.
+Percentile of the edges' widths that counts, since shadows are soft, too.
 """
 
 

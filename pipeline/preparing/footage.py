@@ -25,9 +25,9 @@ PATCH = 48
 _PATCH_CORNERS = np.array([[0.22, 0.18], [0.78, 0.18], [0.5, 0.95]], np.float32) * PATCH
 """Positions of the outer corners of the eyes and the chin in it."""
 _HOLD = 0.08
-"""Share of its size by which a face may move before the crop for its mesh follows:
+"""Share of its size by which a face may move before the crop for its mesh follows.
 
-a still crop gives stiller points.
+A still crop gives stiller points.
 """
 _SOUGHT_EVERY = 4
 """Until a face is found, only every n-th frame is searched, so that a clip without one fails sooner."""

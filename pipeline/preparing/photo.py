@@ -33,10 +33,7 @@ BLINKS = (1.9, 4.4, 7.0)
 _CLOSE, _SHUT, _OPEN = 0.10, 0.04, 0.20
 """Seconds that lids take to close, stay shut and open."""
 _SWAY, _NOD, _TILT, _LEAN, _BREATH = 0.014, 0.010, 0.7, 0.005, 0.008
-"""How far the head moves sideways, up and down (face widths), tilts (degrees), comes closer;
-
-how far breathing lifts.
-"""
+"""How far the head moves aside, up and down (face widths), tilts (degrees), comes closer; how far breathing lifts."""
 _EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 105),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 334),
@@ -209,9 +206,9 @@ def _lid(time: float) -> float:
 
 
 def _blink(photo: np.ndarray, points: np.ndarray, shut: float) -> np.ndarray:
-    """Return a photo with the lids shut (0..1):
+    """Return a photo with the lids shut (0..1).
 
-    the upper lid's skin is drawn down over the eye, which stays in place.
+    The upper lid's skin is drawn down over the eye, which stays in place.
     """
     out = photo.copy()
     for upper, lower, brow in _EYES:

@@ -22,18 +22,18 @@ _TOUCHED = 6
 _TEXTURE = 1.5
 """Grey levels; tiles that vary less have no recognisable content."""
 _CUTS = ((0.45, 3.0), (0.15, 8.0))
-"""A cut changes this share of the picture, and so many times more than the frames around it do:
+"""A cut changes this share of the picture, and so many times more than the frames around it do.
 
-into another view, or within the same one.
+Into another view, or within the same one.
 """
 _AROUND_SECONDS, _FLASH_SECONDS = 0.35, 0.12
 """Length of the surroundings of a cut; longest flash or error, which is no shot."""
 _FADES = (0.15, 0.3, 0.6, 1.2)
 """Halves of fades (seconds) that are searched."""
 _MIXED, _ANOTHER, _STILL = 0.12, 0.6, 0.85
-"""In a fade a frame is a mixture of the views before and after it, except for this share of their difference;
+"""In a fade a frame is a mixture of the views before and after it, except for this share of their difference.
 
-these correlate less than the second value with each other, and more than the third with their neighbours.
+These correlate less than the second value with each other, and more than the third with their neighbours.
 """
 
 

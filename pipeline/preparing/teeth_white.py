@@ -34,9 +34,9 @@ _IRISES = ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477)))
 _OPEN = 0.2
 """Least height of an open eye, as a share of its width."""
 _RIM, _AROUND_IRIS = 0.06, 1.15
-"""Margin beside the lids, as a share of the eye's width, and around the iris, of its radius:
+"""Margin beside the lids, as a share of the eye's width, and around the iris, of its radius.
 
-lashes and blurred edges.
+Lashes and blurred edges.
 """
 _FEWEST_PIXELS = 24
 _BRIGHTER = 60

@@ -17,9 +17,9 @@ from pipeline.preparing.footage import PATCH, Footage
 SMALLEST_FACE = 60
 """Least width in pixels, in the source as well as at the working size."""
 TURNED = 45.0
-"""Degrees beyond which a mouth cannot move believably;
+"""Degrees beyond which a mouth cannot move believably.
 
-a face becomes usable again at 3 degrees less, to avoid flicker.
+A face becomes usable again at 3 degrees less, to avoid flicker.
 """
 HIDDEN, DOUBTFUL = -1.3, -0.6
 """Scores (see ``mouth_score``) below which a mouth is covered, or may be."""

@@ -35,18 +35,18 @@ ENERGY_WEIGHT = 1.0
 DEPTH = 60.0
 """dB below the loud parts (95th percentile) that still make a difference."""
 EXTREME = 2.0
-"""Spreads from the mean at which bands and energy are clipped:
+"""Spreads from the mean at which bands and energy are clipped.
 
-the depth of a closure differs from voice to voice, and such frames would outweigh all others.
+The depth of a closure differs from voice to voice, and such frames would outweigh all others.
 """
 SILENCE_COST = 1.8
 """Cost of resting in silence for one quiet frame; a fair match of two speech frames costs less, a poor one more."""
 LOUD_COST = 0.15
 """Cost that each dB above the threshold of speech adds to a silent frame."""
 DEEP, DEEP_GAIN = 10.0, 0.06
-"""dB below that threshold at which there is certainly no sound, and by how much each further dB lowers the cost:
+"""dB below that threshold at which there is certainly no sound, and by how much each further dB lowers the cost.
 
-the first sound of a word does not reach far back into silence.
+The first sound of a word does not reach far back into silence.
 """
 OTHER_COST = 3.2
 """Cost of a frame with speech that is not in the text: extra words do not displace the others."""

@@ -51,9 +51,9 @@ MIN_CLOSURE = 0.03
 USUAL_OPENING = 0.39
 """How far the jaw opens in usual speech, without its widest moments."""
 EFFORT, EVENING = (0.85, 1.3), 0.75
-"""Range of the factor that brings speech with small openings nearer to the usual, and vice versa:
+"""Range of the factor that brings speech with small openings nearer to the usual, and vice versa.
 
-sentences differ less in their openings than in their sounds. `EVENING` is the power of the difference that is
+Sentences differ less in their openings than in their sounds. `EVENING` is the power of the difference that is
 compensated.
 """
 WIDE, BEYOND = 0.47, 0.12

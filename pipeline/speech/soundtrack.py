@@ -10,9 +10,9 @@ import av
 import numpy as np
 
 FORMATS = "wav,w64,mp3,mov,mp4,m4a,ogg,matroska,webm,aac,flac,aiff,avi,caf,asf,mpeg,mpegts,au,amr,amrnb,amrwb"
-"""FFmpeg's names of formats in which people record;
+"""FFmpeg's names of formats in which people record.
 
-others (playlists, lists of files) could make it open other files.
+Others (playlists, lists of files) could make it open other files.
 """
 BARE = ("mp3", "aac", "amr", "amrnb", "amrwb")
 """Formats without time stamps; those that FFmpeg makes up do not reveal missing parts."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pipeline.speech_types import Mark
 
 MIN_PAUSE = 0.06
-"""Seconds between two sounds from which the gap is a pause, as short as at a comma of quick speech;
+"""Seconds between two sounds from which the gap is a pause, as short as at a comma of quick speech.
 
-a shorter one belongs to the sound before it.
+A shorter one belongs to the sound before it.
 """
 
 

@@ -40,9 +40,9 @@ WEIGHTS, PASSES, ROOMS = (64, 32), 8, 2
 BATCH, LEARNING_RATE, DECAY, DOUBT = 512, 3e-3, 3e-4, 0.05
 """Frames of a step; learning rate; weight decay; probability of the wrong classes (label smoothing)."""
 RARE = 0.4
-"""How far training compensates rare mouth shapes, from 0 (not at all) to 1;
+"""How far training compensates rare mouth shapes, from 0 (not at all) to 1.
 
-half of the rest is compensated afterwards.
+Half of the rest is compensated afterwards.
 """
 
 _CONSONANTS = (

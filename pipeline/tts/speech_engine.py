@@ -9,9 +9,9 @@ from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Speech, Voice, joined
 
 BREAK = 0.26
-"""Seconds of a pause in which speech may be cut in two:
+"""Seconds of a pause in which speech may be cut in two.
 
-between sentences, rarely at a comma. Both halves leave the mouth time to close and to open again.
+Between sentences, rarely at a comma. Both halves leave the mouth time to close and to open again.
 """
 _STOPS = ".!?…。！？,;:、，；："
 _CLOSING = "\"'”’)]」』）》"

@@ -29,9 +29,9 @@ AUDIO_BITS = 96_000
 FRAGMENT_SECONDS = 0.5
 """Length of one fragment (and GOP): how far the stream lags behind the encoder."""
 FIRST_FRAGMENTS_SECONDS = (0.12, 0.12, 0.2, 0.3)
-"""Lengths of the first fragments:
+"""Lengths of the first fragments.
 
-the shorter they are, the sooner a picture appears. None is longer than all before it together, so that a video that is
+The shorter they are, the sooner a picture appears. None is longer than all before it together, so that a video that is
 made in real time never stalls.
 """
 SOUND_AHEAD = Fraction(1, 2)

@@ -1,6 +1,6 @@
-"""Draws what is visible between open lips:
+"""Draws what is visible between open lips.
 
-a dark cavity, the tongue, lower teeth on the jaw, upper teeth on the head.
+That is a dark cavity, the tongue, lower teeth on the jaw, and upper teeth on the head.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ If teeth were as bright as the lips, a mouth that opens a little would look shut
 BRIGHTEST_WHITE = 228.0
 """Highest Y (16..235) of teeth."""
 OWN_RED, COLORED = 110.0, 0.15
-"""How strongly gums and tongue show the chroma of their picture;
+"""How strongly gums and tongue show the chroma of their picture.
 
-the chroma of lips, as a share of their luma, from which they show it in full: in a grey clip nothing is red.
+The chroma of lips, as a share of their luma, from which they show it in full: in a grey clip nothing is red.
 """
 CHEEKS = (205, 425, 50, 280, 36, 266)
 """Points on plain skin, lit as the mouth is."""
@@ -208,7 +208,8 @@ def _paint(
 
     Args:
         planes: Y, U, V of the frame, changed in place.
-        left, top: Even pixels at which the mask begins.
+        left: Even pixel at which the mask begins.
+        top: Even pixel at which the mask begins.
         mask: (h, w) 0..1, opacity; even size.
         shade: (h, w) 0..1, factor of the luma.
         cavity: Y, U, V of the mouth's depth.
@@ -306,7 +307,8 @@ def _darken(inner: np.ndarray, low: np.ndarray, high: np.ndarray, lit: float) ->
 
     Args:
         inner: (h, w) float32 that falls from 1 to 0 across the edge; becomes 0..1.
-        low, high: (2,) pixels, bounds of the mouth.
+        low: (2,) pixels, bounds of the mouth.
+        high: (2,) pixels, bounds of the mouth.
         lit: Light at the brightest place, 0..1.
     """
     middle, half_width, height = (low[0] + high[0]) / 2, max((high[0] - low[0]) / 2, 1), max(high[1] - low[1], 2)

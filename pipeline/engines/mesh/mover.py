@@ -108,9 +108,9 @@ class FaceMover:
 
 
 def _movement(weights: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    """Return (478, 3):
+    """Return (478, 3), the weighted sum of `delta` ((units, 478, 3)).
 
-    the weighted sum of `delta` ((units, 478, 3)). Without BLAS, whose threads cost more than they save.
+    Without BLAS, whose threads cost more than they save.
     """
     used = np.flatnonzero(weights)
     return np.asarray(np.einsum("u,upc->pc", weights[used], delta[used]))

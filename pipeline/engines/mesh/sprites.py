@@ -21,9 +21,9 @@ BRIGHTEST = 95
 FRONT = 0.12
 """Half the width, in basis units, of the four upper incisors without their outer edges."""
 SHOWN = 0.018
-"""Least length of the upper incisors below the line at which the lips meet, in basis units:
+"""Least length of the upper incisors below the line at which the lips meet, in basis units.
 
-the 1.9 mm that men show when the lips just part; women show 3.4 (Vig & Brundo, "The kinetics of anterior tooth
+The 1.9 mm that men show when the lips just part; women show 3.4 (Vig & Brundo, "The kinetics of anterior tooth
 display", 1978).
 """
 

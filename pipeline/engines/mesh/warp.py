@@ -104,11 +104,13 @@ def _move(
     """Draw each triangle that moves; later ones cover earlier ones.
 
     Args:
-        target, source: (n, 2) pixels relative to `left`, `top`; float64, so that rounding does not lead outside.
+        target: (n, 2) pixels relative to `left`, `top`; float64, so that rounding does not lead outside.
+        source: The same of the points before they move.
         triangles: (n, 3) indices.
         before: Padded copy of the planes' part that begins at `left`, `top`; pixels outside it are unchanged.
         planes: Y, U, V of the frame, changed in place.
-        left, top: Even pixels.
+        left: Even pixel.
+        top: Even pixel.
     """
     height, width = before[0].shape[0] - 3, before[0].shape[1] - 3
     rows, columns = slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2)
@@ -164,9 +166,13 @@ def _move(
 
 
 def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> None:
-    """Change FRAME, in place, into what it shows once its mesh has moved from SOURCE to TARGET ((n, 2) float32 px).
+    """Move the pixels of a frame with its mesh, in place; pixels outside moving triangles stay untouched.
 
-    TRIANGLES: (m, 3) int32 indices; nothing outside of those that move is touched.
+    Args:
+        frame: The picture.
+        source: (n, 2) float32 pixels, points of the mesh.
+        target: (n, 2) float32 pixels, where they move.
+        triangles: (m, 3) int32 indices.
     """
     reach = _reach(source, target, triangles)
     if reach[0] > reach[2]:

@@ -19,9 +19,9 @@ SEGMENT_SECONDS = 30
 """Length of one input of Whisper."""
 STATES_PER_SECOND = 50
 BESIDE = 4
-"""States before a frame and after it, whatever the frame rate:
+"""States before a frame and after it, whatever the frame rate.
 
-the network was trained at 25, with two frames each way.
+The network was trained at 25, with two frames each way.
 """
 WINDOW = BESIDE + 2 + BESIDE
 """States of a frame; its own two are in the middle."""

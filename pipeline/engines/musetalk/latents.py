@@ -28,9 +28,16 @@ def pixels_of(crops: np.ndarray, hidden: bool) -> torch.Tensor:
 
 @torch.inference_mode()
 def face_latents(vae: Any, crops: np.ndarray) -> torch.Tensor:
-    """Return the latents of crops ((n, 256, 256, 3) uint8 RGB), (n, 8, 32, 32) on the VAE's device: hidden, then whole.
+    """Return the latents of faces: with the lower half hidden, then whole.
 
-    Each is a sample of the posterior of the VAE (an ``AutoencoderKL``) times its scaling factor.
+    Each is a sample of the posterior of `vae` times its scaling factor.
+
+    Args:
+        vae: An ``AutoencoderKL``.
+        crops: (n, 256, 256, 3) uint8 RGB.
+
+    Returns:
+        (n, 8, 32, 32) on the device of `vae`.
     """
     halves = []
     for hidden in (True, False):

@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 TOLERANCE = 0.01
 """Highest mean error, of pictures in 0..1, at which a step is accepted."""
 BATCHES = (2, 4, 8)
-"""Frames that are drawn at a time;
+"""Frames that are drawn at a time.
 
-fewer are padded. The first batch of a video is the smallest, so that it starts soon.
+Fewer are padded. The first batch of a video is the smallest, so that it starts soon.
 """
 ROUNDS = 3
 """Batches over which alternatives are timed."""

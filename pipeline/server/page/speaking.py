@@ -45,7 +45,15 @@ class Speaking:
     def __init__(
         self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: threading.Event
     ) -> None:
-        """VISITED is to be set when somebody comes; WARM is set once everything is loaded: until then all is slower."""
+        """Create the handlers.
+
+        Args:
+            studio: Avatars, voices and engines.
+            line: The queue.
+            visitors: Selects the avatars that a visitor can see.
+            visited: Set when the first visitor arrives.
+            warm: Set once everything is loaded; until then all is slower.
+        """
         self._studio = studio
         self._line = line
         self._visitors = visitors
@@ -65,9 +73,9 @@ class Speaking:
         return [AUTO, *self._studio.engines]
 
     def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any]:
-        """Give visitors who do not speak Korean a TEXT that they can read, and all the choices in their language.
+        """Give visitors who do not speak Korean a text that they can read, and all choices in their language.
 
-        What they wrote or chose before the page was loaded anew stays.
+        Their input from before a reload stays.
         """
         language = visitors_language(request)
         untouched = language != "ko" and text == EXAMPLES[0]
@@ -106,14 +114,14 @@ class Speaking:
             await asyncio.sleep(LOOK_SECONDS)
 
     def on_avatar(self, request: gr.Request, avatar: str | None, chosen: str | None) -> Any:
-        """Offer the resolutions of AVATAR, the largest first; the one that was CHOSEN stays, if there is it."""
+        """Offer the resolutions of an avatar, largest first; the chosen one stays if the avatar has it."""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         seen = self._visitors.for_page(request.request)
         found = [pack.resolution for pack in seen.list() if pack.name == avatar]
         return gr.update(choices=found, value=chosen if chosen in found else found[0]) if found else gr.skip()
 
     def on_tts_engine(self, request: gr.Request, engine: str | None, chosen: str | None) -> Any:
-        """Offer the voices of ENGINE; the one that was CHOSEN stays, if it is one of them."""
+        """Offer the voices of an engine; the chosen one stays if the engine has it."""
         voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
         if engine is not None:
             try:
@@ -178,13 +186,13 @@ class Speaking:
         except PipelineError as error:
             failed = Failed(error)
             yield None, {**to_json(failed, task_id, reader), **bar.at_event(failed, reader)}, task_id
-            # clients get it; the page has it at the bar, and need not show it twice
+            # for clients; the page shows it at the bar already
             raise gr.Error(error.message.in_language(reader), visible=False, print_exception=False) from None
 
     async def say(
         self, request: gr.Request, text: str, *settings: Any
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
-        """Make a video of an avatar that says a recording, the last but two of SETTINGS; see ``generate``."""
+        """Make a video of an avatar that speaks a recording, the last but two of `settings`; see ``generate``."""
         if settings[-3] is None:
             language = visitors_language(request)
             yield None, bar.at(WITHOUT_RECORDING.in_language(language), 1.0, "failed"), ""

@@ -29,9 +29,9 @@ _KEPT = ("etag", "last-modified", "cache-control", "accept-ranges")
 
 
 class BrokenOff(Exception):
-    """The task whose result is being sent failed;
+    """The task whose result is being sent failed.
 
-    the connection is closed, so that the client sees it is incomplete.
+    The connection is closed, so that the client sees it is incomplete.
     """
 
 
