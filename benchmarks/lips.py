@@ -1,11 +1,11 @@
 """How well lips follow speech, over faces, sentences and voices: a table and contact sheets of mouths at named sounds.
 
-    python -m benchmarks.lips --judge JUDGE_FOLDER --clip woman=woman.mp4 --clip seated=seated.mp4 --photo me=me.png
+    python -m benchmarks.lips --clip woman=woman.mp4 --clip seated=seated.mp4 --photo me=me.png
 
-JUDGE_FOLDER holds ``lipcheck.py``, whose ``check(video, text, voice, face, base)`` measures a finished video from its
-pixels and its sound alone. The bundled man is always part of the matrix, in three resolutions. Every clip and photo is
-prepared anew. Each sentence is spoken twice: by espeak-ng, whose phoneme times are exact, and by another of its voices
-whose times are hidden from the program, so that they must be found by alignment.
+``benchmarks.lip_judge`` measures each finished video from its pixels and its sound alone. The bundled man is always
+part of the matrix, in three resolutions. Every clip and photo is prepared anew. Each sentence is spoken twice: by
+espeak-ng, whose phoneme times are exact, and by another of its voices whose times are hidden from the program, so that
+they must be found by alignment.
 
 The column ``clip_alone`` is what ``silence_motion`` is compared with: the same measure, in the same moments, of the
 avatar's clip as it lies in the pack, in which nobody says anything.
@@ -14,10 +14,8 @@ avatar's clip as it lies in the pack, in which nobody says anything.
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import math
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ import cv2
 import numpy as np
 
 from benchmarks.film import film
+from benchmarks.lip_judge import AFTER_SOUND, BEFORE_SOUND, check, landmarks, lip_curves
 from benchmarks.machine import describe_machine
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
@@ -54,8 +53,6 @@ MEASURES = {
 """What is measured, and the range that is asked of it."""
 CONTROL = "clip_alone"
 """The measure of a clip in which nothing was drawn."""
-AROUND_SPEECH = 0.12, 0.15
-"""Seconds before and after each sound that are not silence to the judge."""
 HIDDEN_VOICE = "f3"
 """The espeak-ng variant (another speaker) whose phoneme times the program is not told."""
 PAUSE = 2.0
@@ -87,7 +84,6 @@ SENTENCES = (
 def main() -> None:
     """Run the matrix and write the table and the sheets."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--judge", type=Path, required=True)
     options.add_argument("--clip", action="append", default=[], metavar="NAME=FILE")
     options.add_argument("--photo", action="append", default=[], metavar="NAME=FILE")
     options.add_argument("--only", help="one avatar of the matrix")
@@ -96,8 +92,6 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("results/lips"))
     given = options.parse_args()
     logging.disable(logging.INFO)
-    sys.path.insert(0, str(given.judge))
-    judge = importlib.import_module("lipcheck")
     given.out.mkdir(parents=True, exist_ok=True)
     studio = make_studio(replace(Settings(), results=given.out))
     avatars = [a for a in _avatars(given, studio.avatars) if given.only in (None, a.id)]
@@ -105,10 +99,10 @@ def main() -> None:
     for avatar in avatars:
         base = given.out / f"{avatar.id}_base.mp4"
         base.write_bytes(avatar.video)
-        idle = judge.lip_curves(judge.landmarks(str(base), "largest"))[0]
+        idle = lip_curves(landmarks(base)[1][..., :2])[0]
         for sentence in (s for s in SENTENCES if given.sentence in (None, s.label)):
             for aligned in (False, True):
-                found = _measure(judge, studio, avatar, base, idle, sentence, aligned, given)
+                found = _measure(studio, avatar, base, idle, sentence, aligned, given)
                 lines.append((avatar.id, sentence.label, "aligned" if aligned else "espeak", found))
                 print(_row(*lines[-1]), flush=True)
     table = _table(lines)
@@ -122,13 +116,12 @@ def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
     packs = given.out / "packs"
     for entry in (*given.clip, *given.photo):
         name, file = entry.split("=", 1)
-        (path,) = prepare(Path(file), name, ["720p"], face="largest", out=packs)
+        (path,) = prepare(Path(file), name, ["720p"], out=packs)
         found.append(AvatarStore(packs).load(path))
     return found
 
 
 def _measure(
-    judge: Any,
     studio: Studio,
     avatar: Avatar,
     base: Path,
@@ -147,8 +140,7 @@ def _measure(
     task = TaskBook(given.out, 0).files_of(name)
     film(avatar, [known], task, studio, given.frame_skip)
     _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
-    judge.speak = lambda text, voice: (speech.samples, speech.rate, [(m.text, m.start) for m in speech.marks])
-    found: dict[str, Any] = judge.check(str(task.video), speech.text, sentence.voice, "largest", str(base))
+    found = check(task.video, speech, base=base)
     if found.get("silence_motion") is not None:
         silent = _silent(speech, found["frames"], found["fps"])
         found[CONTROL] = round(float(np.ptp(idle[silent % len(idle)]) / found["motion"]), 3)
@@ -157,10 +149,10 @@ def _measure(
 
 def _silent(speech: Speech, frames: int, fps: float) -> np.ndarray:
     """Return the numbers of the FRAMES in which the judge takes the mouth for silent."""
-    times, (before, after) = np.arange(frames) / fps - LEAD_IN, AROUND_SPEECH
+    times = np.arange(frames) / fps - LEAD_IN
     silent = np.ones(frames, bool)
     for mark in (m for m in speech.marks if m.text):
-        silent &= (times < mark.start - before) | (times > mark.end + after)
+        silent &= (times < mark.start - BEFORE_SOUND) | (times > mark.end + AFTER_SOUND)
     return np.flatnonzero(silent)
 
 
