@@ -27,8 +27,8 @@ from tests.cues import text_of
 from tests.fakes import FakeEngine
 
 ID = "0123456789abcdef" * 2
-COUNT = int(os.environ.get("ANY_TEXTS", "500"))
-"""How many random texts are tried."""
+COUNT = int(os.environ.get("ANY_TEXTS", "100"))
+"""How many random texts are tried; before a release, 500 are."""
 
 WORDS = """
     안녕하세요 감사합니다 질문 네 가 ㅋㅋ 값이 2024년 10월 3.5초

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -249,13 +248,10 @@ def test_stop_stops_what_is_made_on_both_sides_and_frees_the_line(page: Any, fak
     children = preparations(fake_server)
     assert len(children) == 1
     page.click("#stop")
-    stopped = time.monotonic()
-    wait_for(lambda: not preparations(fake_server))
-    freed = time.monotonic() - stopped
+    wait_for(lambda: not preparations(fake_server))  # by hanging it would be a minute
     page.wait_for_function("""() => ['#status', '#making']
         .every((bar) => document.querySelector(`${bar} .message`).innerText === 'Stopped')""")
     assert "left_over" not in fake_server.get("/api/avatars").text
-    assert freed < 20  # by hanging it would be a minute; how quick it is, is measured elsewhere
 
 
 def preparations(server: Server) -> list[str]:
@@ -285,9 +281,7 @@ def test_what_was_written_chosen_and_made_survives_a_server_that_dies(
         page.fill("#text textarea", "written before it died")
         server.process.kill()
         server.process.wait()
-        killed = time.monotonic()
         page.locator(NOTE).filter(has_text="cannot be reached").wait_for()
-        assert time.monotonic() - killed < 10  # three seconds where nothing else needs the machine
         page.click("#generate")  # is not lost in an error of Gradio's
         assert page.locator(NOTE).inner_text().startswith("The server cannot be reached")
         page.fill("#text textarea", "written while it was away")

@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +18,7 @@ from pipeline.speech.phonemes import phonemes_of
 from pipeline.tts.elevenlabs import DEFAULT_VOICE_ID, ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.speech_engine import CUSTOM_VOICE
+from tests.servers import wait_for
 from tests.stub_elevenlabs import KEY, RATE, ElevenLabsStub, spoken
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
@@ -183,20 +183,19 @@ def test_cancel_works_while_the_service_hangs(stub: ElevenLabsStub, mode: str) -
     stub.mode = mode
     speaker = engine(stub, elevenlabs_timeout=60.0)
     cancel = CancelToken()
-    ended: list[float] = []
+    ended = threading.Event()
 
     def speak() -> None:
         with pytest.raises(Cancelled):
             speaker.synthesize(TEXT, CUSTOM_VOICE, cancel)
-        ended.append(time.monotonic())
+        ended.set()
 
     thread = threading.Thread(target=speak)
     thread.start()
-    while not stub.requests:
-        time.sleep(0.01)
+    wait_for(lambda: stub.requests)
     cancel.cancel()
-    thread.join(timeout=30)  # far below the timeout of the service
-    assert ended
+    assert ended.wait(30)  # far below the timeout of the service
+    thread.join()
 
 
 def test_text_with_nothing_to_say_costs_no_call(stub: ElevenLabsStub) -> None:

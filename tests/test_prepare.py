@@ -460,6 +460,7 @@ def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
     assert report["speaking"] and "mouth_open" in {problem["kind"] for problem in report["problems"]}
 
 
+@pytest.mark.slow
 def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path: Path) -> None:
     woman = list(itertools.islice(ClipReader((ROOT / "examples" / "woman.mp4").read_bytes()).once(), 20))
     clip = _write(tmp_path / "cut.mp4", [*source, *woman], (1280, 720))

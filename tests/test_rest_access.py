@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pipeline.errors import NotAllowed
 from pipeline.server.access import check_key
 from pipeline.server.serve import CannotServe, check_address
 from pipeline.settings import Settings
-from tests.servers import Server, free_port, running
+from tests.servers import Server, free_port, running, wait_for
 
 QUICK = {"text": "Zebra crossing", "avatar": "solo"}
 KEY, OTHER = "first-key", "second-key"
@@ -276,10 +275,12 @@ def test_the_log_tells_each_stage_with_its_task_and_no_secrets(guarded: Server) 
         guarded.url + "/api/v2/lipsync/stream", json=QUICK, headers=headers, stream=True, timeout=60
     ) as response:
         task_id = response.text.split('"task_id": "')[1][:32]
-    lines: list[str] = []
-    while not any(" ends" in line for line in lines):  # the answer is whole a moment before its slot is free
-        time.sleep(0.02)
-        lines = [line for line in guarded.log[before:].splitlines() if task_id in line]
+
+    def lines_of() -> list[str]:
+        return [line for line in guarded.log[before:].splitlines() if task_id in line]
+
+    wait_for(lambda: any(" ends" in line for line in lines_of()))
+    lines = lines_of()
     assert [line.split()[2].rstrip(":") for line in lines] == ["waits", "starts", "TtsStarted", "is", "Lipsync", "ends"]
     requests.post(guarded.url + "/api/v2/lipsync", json={**QUICK, "text": "dropped Zebra"}, headers=headers, timeout=60)
     for secret in ("Zebra", KEY, OTHER, "secret-order"):

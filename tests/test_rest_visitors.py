@@ -115,6 +115,7 @@ def gallery(server: Server, visitor: requests.Session) -> dict[str, Any]:
     return shown
 
 
+@pytest.mark.slow
 def test_without_keys_the_page_shows_only_ones_own(store: Path, tmp_path: Path, clip: bytes) -> None:
     command = ["-m", "tests.fakes", str(store)]
     own, stranger = requests.Session(), requests.Session()
