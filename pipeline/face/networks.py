@@ -207,10 +207,7 @@ def _cell_centers(across: int, boxes: int) -> np.ndarray:
 
 
 def _merge(corners: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return one row for each face:
-
-    the average of its overlapping boxes, weighted by their scores, and the best score.
-    """
+    """Return one row for each face: its overlapping boxes, averaged by their scores, and the best score."""
     order = np.argsort(-scores, kind="stable")
     corners, scores, faces = corners[order], scores[order], []
     while len(scores):
