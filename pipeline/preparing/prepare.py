@@ -321,14 +321,16 @@ def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, l
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.preparing", description="Make avatar packs of a clip.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.preparing", description="Make avatar packs from a clip or photo."
+    )
     parser.add_argument(
         "clip",
         type=Path,
         metavar="CLIP",
         help=f"a video ({', '.join(VIDEOS)}...) or picture ({', '.join(PICTURES)}, also an animated one)",
     )
-    parser.add_argument("--name", default="", help="what the avatar is to be called")
+    parser.add_argument("--name", default="", help="name of the avatar")
     parser.add_argument("--resolution", action="append", choices=[*RESOLUTIONS, "all"], help="repeatable; default: all")
     parser.add_argument("--face", default="center", help="center (default), largest, or a number from the left")
     parser.add_argument("--start", type=float, help="seconds")
@@ -338,12 +340,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=color_of,
         default=BACKGROUND,
         metavar="RRGGBB",
-        help="what shows where a picture or video is transparent; default: light grey",
+        help="colour behind transparent parts; default: light grey",
     )
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
-    parser.add_argument("--json", action="store_true", help="tell what happens as lines of JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="write progress as lines of JSON, for programs")
     parser.add_argument("--engine", choices=["mesh", "musetalk"], default="mesh", help="musetalk: for either engine")
     given = parser.parse_args(with_files(arguments))
     if given.face not in ("center", "largest") and not given.face.isdecimal():

@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("video", metavar="VIDEO_OR_TASK", help="a video with sound, or the id of a finished task")
     parser.add_argument("--out", type=Path, help="the PNG; default: beside the video")
-    parser.add_argument("--json", action="store_true", help="tell what happens as lines of JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="write progress as lines of JSON, for programs")
     given = parser.parse_args(with_files(arguments))
     video = Path(given.video)
     if is_task_id(given.video):

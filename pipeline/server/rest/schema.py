@@ -26,7 +26,7 @@ TaskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Seconds = Annotated[float, Field(ge=0)]
 Url = Annotated[str, Field(pattern="^/")]
 _CODES: dict[str, Any] = {"enum": sorted(CODES)}
-Code = Annotated[str, Field(description="Names the kind of error to programs.", json_schema_extra=_CODES)]
+Code = Annotated[str, Field(description="The kind of error, for programs.", json_schema_extra=_CODES)]
 
 
 class _Shape(BaseModel):
@@ -44,11 +44,13 @@ class LipsyncBody(_Shape):
     resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
     frame_skip: int | None = Field(None, ge=1, le=MAX_FRAME_SKIP, description="The mouth is solved every n-th frame.")
     engine: str | None = Field(
-        None, description="Who moves the mouth: mesh, musetalk or auto, the best that can; LIPSYNC_ENGINE if left out."
+        None, description="The lipsync engine: mesh, musetalk or auto, the best available; LIPSYNC_ENGINE if left out."
     )
     tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
     tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
-    language: str | None = Field(None, description="The language of the text, such as ko, en or fr; seen if left out.")
+    language: str | None = Field(
+        None, description="The language of the text, such as ko, en or fr; detected if left out."
+    )
 
 
 class Problem(_Shape):
@@ -62,11 +64,11 @@ class Problem(_Shape):
 class Lipsync(_Shape):
     """Who moves the mouths."""
 
-    engine: str = Field(description="Who does for a request that does not say.")
-    engines: list[str] = Field(description="Who can, now.")
-    problem: str | None = Field(description="Why ``engine`` cannot now; null where it can.")
-    notes: list[str] = Field(description="How ``engine`` runs: what was tried to be faster, and what came of it.")
-    encoder: str = Field(description="Who encodes its 720p videos: x264, or nvenc, an NVIDIA card's own encoder.")
+    engine: str = Field(description="The lipsync engine of requests that name none.")
+    engines: list[str] = Field(description="The lipsync engines that are available now.")
+    problem: str | None = Field(description="Why ``engine`` is not available; null if it is.")
+    notes: list[str] = Field(description="How ``engine`` runs: what was tried to make it faster, with the outcome.")
+    encoder: str = Field(description="The encoder of its 720p videos: x264, or nvenc, that of an NVIDIA card.")
 
 
 class Status(_Shape):
@@ -101,13 +103,15 @@ class AvatarForm(_Shape):
     """A clip or photo, and what is to be made of it."""
 
     file: bytes = Field(description=_KINDS)
-    name: str = Field(description="What it is to be called: letters, digits, - and _, 64 at most; not taken yet.")
+    name: str = Field(description="Its name: letters, digits, - and _, 64 at most; must not exist yet.")
     consent: Literal["true"] = Field(description="That the person shown agreed to be made to speak.")
     face: str = Field("center", description="center, largest, or a number counted from the left.")
     start: Seconds | None = Field(None, description="Where the part to use begins.")
     end: Seconds | None = Field(None, description="Where it ends.")
     resolutions: str = Field("all", description=f"{', '.join(RESOLUTIONS)}; separated by commas.")
-    background: str = Field("e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="Behind what is transparent, RRGGBB.")
+    background: str = Field(
+        "e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="The colour behind transparent parts, RRGGBB."
+    )
 
 
 class FacesForm(_Shape):
@@ -116,7 +120,9 @@ class FacesForm(_Shape):
     file: bytes = Field(description=_KINDS)
     start: Seconds | None = None
     end: Seconds | None = None
-    background: str = Field("e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="Behind what is transparent, RRGGBB.")
+    background: str = Field(
+        "e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="The colour behind transparent parts, RRGGBB."
+    )
 
 
 class Face(_Shape):
@@ -134,7 +140,7 @@ class FoundFaces(_Shape):
 
     success: Literal[True]
     faces: list[Face]
-    picture: str = Field(pattern="^data:image/jpeg;base64,", description="Where they are, with their numbers.")
+    picture: str = Field(pattern="^data:image/jpeg;base64,", description="The picture with the numbers of the faces.")
 
 
 class Deleted(_Shape):
@@ -230,7 +236,7 @@ class TaskState(_Shape):
     task_id: TaskId
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     position: int | None = Field(description="1 is next; null unless it waits.")
-    eta: float | None = Field(description="Seconds until it is done; null where nobody knows.")
+    eta: float | None = Field(description="Seconds until it is done; null if not known yet.")
     stages: list[Stage]
     events_url: Url
     video_url: Url
@@ -353,12 +359,12 @@ def _form(shape: type[_Shape]) -> dict[str, Any]:
     return {"parameters": [language], "requestBody": {"required": True, "content": content}}
 
 
-_NUMBER = {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "To be sent back as Last-Event-ID."}
+_NUMBER = {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "The number to send back as Last-Event-ID."}
 _SSE = _sse(TaskEvent, "a DoneEvent or an ErrorEvent", id=_NUMBER)
 _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The part of it that Range asked for."},
-    304: {"description": "It is still what If-None-Match or If-Modified-Since named."},
-    416: {"description": "It has no such part."},
+    206: {"description": "The part that Range requested."},
+    304: {"description": "Not changed since If-None-Match or If-Modified-Since."},
+    416: {"description": "There is no such part."},
 }
 
 # what each route is described with, beside its own sentence
@@ -375,7 +381,7 @@ LIPSYNC: dict[str, Any] = {
 TASK: dict[str, Any] = {"response_model": TaskState, "responses": problems(404)}
 EVENTS: dict[str, Any] = {
     "response_class": StreamingResponse,
-    "responses": {200: _SSE, 204: {"description": "Nothing is left to tell."}, **problems(400, 404)},
+    "responses": {200: _SSE, 204: {"description": "No events are left."}, **problems(400, 404)},
     "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
 }
 INSPECTION: dict[str, Any] = {
@@ -412,7 +418,7 @@ VIDEO: dict[str, Any] = {
                 "name": "download",
                 "in": "query",
                 "required": False,
-                "description": "1 waits for the end, and gives a copy in one piece that tells its length.",
+                "description": "1 waits for the end, and returns a copy in one piece, with its length.",
                 "schema": {"type": "string", "enum": ["0", "1"]},
             }
         ]
