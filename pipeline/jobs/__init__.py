@@ -1,1 +1,1 @@
-"""What is asked for, and what becomes of it."""
+"""Requests, and the jobs that fulfil them."""

@@ -1,4 +1,4 @@
-"""Starts the server: page and REST on one port, until it is told to end."""
+"""Runs the server: page and REST on one port, until it is stopped."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ from pipeline.settings import Settings
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
-"""How often results are looked at for ones that have been kept long enough."""
+"""Seconds between two checks for expired results."""
 OPEN_FILES = 65_536
-"""How many files and connections the server would like to have open at most."""
+"""Wanted limit of open files and connections."""
 SESSIONS = 200
-"""Visitors whose copy of the page Gradio keeps, a quarter of a MiB each; nobody misses one that is made anew."""
+"""Visitors whose copy of the page Gradio keeps, a quarter of a MiB each; a dropped one is made again."""
 SPARE_WORKERS = 40
-"""Gradio's workers beside those of tasks that wait: one renders, the others answer whatever else is asked."""
+"""Gradio's workers besides those of waiting tasks: one renders, the others handle other requests."""
 VISIT_SECONDS = 2.0
-"""How long the server, once it is there, leaves the processor to a first visitor's page before it loads models."""
+"""Seconds for which a new server leaves the processor to a first visitor's page before it loads models."""
 ASKED_BY_GRADIO = "127.0.0.1"
-"""Where Gradio looks whether the port is free before it listens, wherever that is going to be."""
+"""Address at which Gradio checks whether the port is free, wherever the server will listen."""
 GOODBYE_SECONDS = 10.0
-"""How long the end of the program waits for running tasks to remove their half-made files."""
+"""Seconds in which running tasks can remove their unfinished files at the end of the program."""
 
 
 class CannotServe(PipelineError):
@@ -64,14 +64,19 @@ class CannotServe(PipelineError):
 
 
 def serve(studio: Studio, generate: Generate) -> None:
-    """Serve until SIGINT or SIGTERM; every task that still runs is stopped and its half-made files are removed.
+    """Run the server until SIGINT or SIGTERM; running tasks are then stopped, and their unfinished files removed.
 
-    GENERATE is ``pipeline.jobs.generate.generate``, or a stand-in. Raises CannotServe.
+    Args:
+        studio: Avatars, voices and engines.
+        generate: ``pipeline.jobs.generate.generate``, or a replacement.
+
+    Raises:
+        CannotServe: The server cannot listen on its address.
     """
     settings = studio.settings
     check_address(settings)
     host = settings.host.strip("[]")
-    http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # else GRADIO_SERVER_NAME, which must be no address of IPv6
+    http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # otherwise GRADIO_SERVER_NAME, which must not be an IPv6 address
     book = TaskBook(settings.results, settings.result_ttl)
     book.sweep()
     folder = UploadFolder(settings.uploads)
@@ -90,7 +95,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector, stills)
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
-    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide which proxy it was; see ``access.Forwarded``
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
     told_to_end = threading.Event()
     allow_open_files()
     use_prompt_protocol()
@@ -111,11 +116,11 @@ def serve(studio: Studio, generate: Generate) -> None:
         server_name=f"[{host}]" if ":" in host else host,
         server_port=settings.port,
         root_path=settings.root_path,
-        max_threads=settings.max_queue + SPARE_WORKERS,  # everybody who waits on the page has a worker of Gradio's
+        max_threads=settings.max_queue + SPARE_WORKERS,  # each waiting visitor of the page needs a worker of Gradio's
         prevent_thread_lock=True,
         quiet=True,
-        ssl_verify=False,  # it asks itself whether it is there, over http
-        show_error=False,  # texts of unforeseen exceptions stay in the log
+        ssl_verify=False,  # Gradio checks itself over http
+        show_error=False,  # messages of unexpected exceptions stay in the log
         ssr_mode=False,  # a Node server in front would answer /api/* with a page
         run_history=False,
         footer_links=["api"],
@@ -142,7 +147,7 @@ def serve(studio: Studio, generate: Generate) -> None:
 
 
 def allow_open_files() -> None:
-    """Let this process have as many files and connections open as the system lets it, up to OPEN_FILES."""
+    """Raise this process's limit of open files as far as the system permits, up to `OPEN_FILES`."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -154,7 +159,11 @@ def allow_open_files() -> None:
 
 
 def check_address(settings: Settings) -> None:
-    """Raise CannotServe when nothing can listen on the host and port of SETTINGS."""
+    """Check that the server can listen on its host and port.
+
+    Raises:
+        CannotServe: It cannot.
+    """
     host = settings.host.strip("[]")
     try:
         for one in (host, ASKED_BY_GRADIO) if ":" in host else (host,):
@@ -176,9 +185,7 @@ def check_address(settings: Settings) -> None:
 
 
 def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, settings: Settings) -> object:
-    """Return a FastAPI lifespan: it puts up who may come from where, and how slowly, and removes what was kept long
-    enough.
-    """
+    """Return a FastAPI lifespan that adds access rules and time limits, and removes expired files."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
     async def sweep() -> None:

@@ -1,4 +1,4 @@
-"""Puts the page together: what is on it, and what happens when something is pressed."""
+"""Builds the page: its components, and the handlers of their events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.pressed(WAITING, 'queued')}"
-"""While a task waits or runs, Gradio passes another press of its button over, and so does the page."""
+"""While a task waits or runs, Gradio ignores another press of its button, and so does the page."""
 HOLD = """() => document.addEventListener('click', (event) => {
     const button = event.target.closest('#generate, #say, #make');
     if (button && window.stopping) {
@@ -38,7 +38,7 @@ HOLD = """() => document.addEventListener('click', (event) => {
         event.stopImmediatePropagation();
     }
 }, true)"""
-"""While a task is being stopped, Gradio would pass another press over: it is kept."""
+"""While a task is being stopped, Gradio would ignore another press; it is kept."""
 STOP = f"""(stage, making) => {{
     window.stopping ??= {{}};
     const runs = ['queued', 'running'].includes(stage.state);
@@ -47,7 +47,7 @@ STOP = f"""(stage, making) => {{
     return [stopping, making.state === 'running' ? stopping : making];
 }}"""
 ENDED = "() => window.stopping?.end?.()"
-"""Gradio takes a task that it has cancelled, and only then forgotten, for one that failed."""
+"""Gradio reports a task that it has cancelled, and only then forgotten, as failed."""
 SETTLE = """() => {
     const after = (milliseconds) => new Promise((over) => setTimeout(over, milliseconds));
     return Promise.race([Promise.all([window.stopping.over, after(300)]), after(1000)]);
@@ -63,10 +63,10 @@ SETTLED = f"""(stage, making) => {{
     if (pressed) setTimeout(() => pressed.click());
     return [stage, making].map((one) => one.state === 'stopping' ? {bar.pressed(STOPPED, "idle")} : one);
 }}"""
-"""What runs on the left and on the right is stopped together, and both tell the same of it."""
+"""Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
 WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -3), null, ...fields.slice(-2)]"
-"""What is said on the tab for texts is not the recording that lies on another."""
+"""The tab for texts does not use the recording of another tab."""
 PLAYER, PLAYER_CSS, *PLAYER_JS = (
     Path(__file__).with_name(name).read_text("utf-8")
     for name in ("player.html", "player.css", "idle.js", "transport.js", "player.js")
@@ -99,7 +99,7 @@ footer .divider { display: none; } /* parts the one link that is there from none
 
 
 def make_theme() -> gr.themes.Base:
-    """Return the look of the page; its fonts are those of the visitor's own system, so nothing is fetched."""
+    """Return the theme; it uses the system's fonts, so that nothing is fetched."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
     mono = ["ui-monospace", "Consolas", "monospace"]
     theme = gr.themes.Soft(primary_hue="blue", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
@@ -123,7 +123,7 @@ def make_theme() -> gr.themes.Base:
 
 @dataclass(frozen=True)
 class _Settings:
-    """The fields that every tab shares. avatar is not shown: it is chosen by its portrait, and named by clients."""
+    """The fields that all tabs share. `avatar` is hidden: visitors choose a portrait, clients send the name."""
 
     avatar: gr.Textbox
     resolution: gr.Dropdown
@@ -134,15 +134,15 @@ class _Settings:
     language: gr.Dropdown
 
     def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
-        """Return what the public function takes, in its order."""
+        """Return the inputs of the public function, in order."""
         return [text, *self._before_audio, audio, self.engine, self.language]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
-        """Return what a request in JSON holds."""
+        """Return the fields of a JSON request."""
         return [text, *self.asked_of_all()]
 
     def asked_of_all(self) -> list[Any]:
-        """Return what every request holds, with a text or without."""
+        """Return the fields of every request, with or without a text."""
         return [*self._before_audio, self.engine, self.language]
 
     @property
@@ -152,7 +152,7 @@ class _Settings:
 
 @dataclass(frozen=True)
 class _Result:
-    """What shows a task: the player, the bar, and what clients get."""
+    """The components that show a task: the player, the bar, and the outputs for clients."""
 
     player: gr.HTML
     status: gr.HTML
@@ -172,9 +172,10 @@ def build_page(
     visited: threading.Event,
     warm: threading.Event,
 ) -> gr.Blocks:
-    """Build the page, with REST's entry to the queue beside it.
+    """Build the page, including REST's function in the queue.
 
-    VISITED is set as soon as somebody has it before them; until WARM is set, it says that models are being loaded.
+    The event `visited` is set when a visitor opens the page; until `warm` is set, the page shows that models are
+    loading.
     """
     speaking, maker = Speaking(studio, line, visitors, visited, warm), making.Maker(uploads, visitors, line)
     portraits = Portraits(studio.avatars, visitors)
@@ -312,7 +313,7 @@ def build_page(
 
 
 def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
-    """Lay out the settings. Gradio refuses what a list does not hold, so those that change later take other values."""
+    """Lay out the settings. Gradio rejects values outside a list, so lists that change later accept other values."""
     names, voices = speaking.avatars(), speaking.tts_engines()
     avatar = gr.Textbox(value=names[0] if names else None, label="avatar", visible=False, elem_id="avatar")
     _describe(avatar, {"type": "string", "description": "Name of an avatar; GET /api/avatars lists what there is."})
@@ -399,13 +400,13 @@ def _lay_out_result() -> _Result:
 
 
 def _describe(component: Component, info: dict[str, Any]) -> None:
-    """Have clients read in INFO (JSON schema) what COMPONENT takes or gives, where Gradio itself tells less than that.
+    """Set the JSON schema that clients get for a component, where Gradio's own says less.
 
-    Set on the component itself, since a subclass makes Gradio write a .pyi file here.
+    It is set on the component itself, since a subclass makes Gradio write a .pyi file here.
     """
     component.api_info = lambda: info  # type: ignore[method-assign]  # on purpose, see above
 
 
 def _as_it_is(path: str | Path | None) -> FileData | None:
-    """Show the mp4 at PATH as it is: Gradio's own way asks ffprobe, and fails where there is an ffmpeg without one."""
+    """Return an mp4 unchanged: Gradio's own way calls ffprobe, and fails for an ffmpeg without one."""
     return None if path is None else FileData(path=str(path))
