@@ -23,6 +23,7 @@ from pipeline.jobs.events import Done, TtsDone
 from pipeline.jobs.generate import generate
 from pipeline.jobs.request import GenerateRequest, parse
 from pipeline.jobs.studio import Studio
+from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.server.gradio.queue import RenderQueue, _Asked
 from pipeline.server.metrics import Metrics
@@ -190,7 +191,7 @@ def test_metrics_that_fail_keep_no_task_from_its_end(
     metrics = Metrics()
     monkeypatch.setattr(metrics, method, broken)
     book = TaskBook(tmp_path / "results", 0)
-    line, task = RenderQueue(studio, book, generate, metrics), book.open(ID)
+    line, task = RenderQueue(studio, Supervisor(book, metrics.ended), generate, metrics), book.open(ID)
     line._asked[ID] = _Asked(asked(studio), None)
 
     async def perform() -> None:

@@ -37,11 +37,12 @@ def uploading(store: Path) -> Iterator[Server]:
         yield server
 
 
-def send(server: Server, content: bytes, file_name: str = "me.mp4", **fields: str) -> Any:
-    """Ask for an avatar; gives the answer, which may be a stream."""
+def send(server: Server, content: bytes, file_name: str = "me.mp4", key: str | None = None, **fields: str) -> Any:
+    """Ask for an avatar, with an Idempotency-KEY or without; gives the answer, which may be a stream."""
     form = {"consent": "true", "resolutions": "360p", **fields}
     files = {"file": (file_name, content)}
-    return server.post("/api/avatars", data=form, files=files, stream=True, headers={"Accept-Language": "en"})
+    headers = {"Accept-Language": "en"} if key is None else {"Accept-Language": "en", "Idempotency-Key": key}
+    return server.post("/api/avatars", data=form, files=files, stream=True, headers=headers)
 
 
 def made(server: Server, content: bytes, file_name: str = "me.mp4", **fields: str) -> list[dict[str, Any]]:
@@ -56,6 +57,12 @@ def made(server: Server, content: bytes, file_name: str = "me.mp4", **fields: st
 
 def listed(server: Server) -> dict[str, bool]:
     return {avatar["id"]: avatar["uploaded"] for avatar in server.get("/api/avatars").json()["avatars"]}
+
+
+def measured(server: Server) -> dict[str, float]:
+    """Return every sample of the metrics by its name and labels, as they are written."""
+    lines = [line for line in server.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
 def working(store: Path) -> list[Path]:
@@ -227,10 +234,13 @@ def test_a_client_that_stops_leaves_nothing(uploading: Server, store: Path, clip
         task_id = next(events)["task_id"]
         assert working(store)
         if how == "cancels":
-            assert uploading.post(f"/api/cancel/{task_id}").json()["success"] is True
-            assert list(events)[-1]["cancelled"] is True
+            assert uploading.post(f"/api/cancel/{task_id}").json()["state"] == "running"
+            last = list(events)[-1]
+            assert last["cancelled"] is True and last["code"] == "cancelled"
     wait_for(lambda: not working(store))
     assert listed(uploading) == before
+    wait_for(lambda: uploading.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
+    assert uploading.post(f"/api/cancel/{task_id}").json()["code"] == "task_not_found"
 
 
 @pytest.mark.slow
@@ -251,10 +261,51 @@ def test_the_faces_of_a_photo_are_numbered(uploading: Server, store: Path, clip:
 @pytest.mark.slow
 def test_those_who_wait_are_told_their_place(uploading: Server, store: Path, clip: bytes) -> None:
     with send(uploading, clip, name="first") as first, send(uploading, clip, name="second") as second:
-        next(events_of(first))
-        waiting = next(events_of(second))
+        making = next(events_of(first))["task_id"]
+        events = events_of(second)
+        waiting = next(events)
         assert (waiting["stage"], waiting["position"]) == ("queued", 1)
+        states = [uploading.get(f"/api/v2/tasks/{one}").json() for one in (making, waiting["task_id"])]
+        assert [(one["kind"], one["state"], one["position"]) for one in states] == [
+            ("avatar", "running", None),
+            ("avatar", "queued", 1),
+        ]
+        counts = measured(uploading)
+        assert [counts[f'avatar_tasks_{what}{{kind="avatar"}}'] for what in ("running", "waiting")] == [1, 1]
+        assert uploading.post(f"/api/cancel/{waiting['task_id']}").json()["state"] == "queued"
+        assert uploading.get(f"/api/v2/tasks/{waiting['task_id']}").json()["state"] == "cancelled"
+        assert list(events)[-1]["cancelled"] is True
+        assert uploading.get(f"/api/v2/tasks/{making}").json()["state"] == "running"
     wait_for(lambda: not working(store))
+    now = wait_for(lambda: (m := measured(uploading))['avatar_tasks_running{kind="avatar"}'] == 0 and m)
+    ended = 'avatar_tasks_total{kind="avatar",state="cancelled"}'
+    assert now[ended] == counts[ended] + 2
+
+
+@pytest.mark.slow
+def test_a_broken_line_loses_no_avatar(uploading: Server, clip: bytes) -> None:
+    """With a key the making goes on, is followed from where it broke, and sent again it is the same."""
+    with send(uploading, clip, key="me", name="kept") as answer:
+        first = next(events_of(answer))
+    assert (first["id"], first["stage"]) == (1, "reading")
+    address = f"/api/v2/tasks/{first['task_id']}"
+    with uploading.get(f"{address}/events", headers={"Last-Event-ID": "1"}, stream=True) as answer:
+        rest = list(events_of(answer))
+    assert rest[-1]["avatar"] == "kept" and {event["task_id"] for event in rest} == {first["task_id"]}
+    numbers = [event["id"] for event in rest]
+    assert numbers == sorted(set(numbers)) and numbers[0] > 1
+    again = events_of(send(uploading, clip, key="me", name="kept"))
+    assert list(again)[-1]["id"] == rest[-1]["id"]
+    assert {avatar for avatar in listed(uploading) if avatar.startswith("kept")} == {"kept_360p"}
+    for changed in (send(uploading, clip, key="me", name="other"), send(uploading, clip + b"x", key="me", name="kept")):
+        assert (changed.status_code, changed.json()["code"]) == (409, "idempotency_key_reused")
+    state = uploading.get(address).json()
+    assert (state["state"], state["avatar"], state["ids"], state["video_url"]) == ("done", "kept", ["kept_360p"], None)
+    stages = [stage["stage"] for stage in state["stages"]]
+    assert stages == ["reading", "faces", "measuring", "mouth", "writing", "done"]
+    assert uploading.get(f"{address}/events", headers={"Last-Event-ID": str(rest[-1]["id"])}).status_code == 204
+    assert uploading.get(f"/video/{first['task_id']}.mp4").json()["code"] == "result_not_found"
+    uploading.delete("/api/avatars/kept")
 
 
 TOO_LARGE = (

@@ -14,7 +14,7 @@ import requests
 from pipeline.errors import Cancelled
 from pipeline.jobs.events import Failed
 from pipeline.jobs.history import History
-from pipeline.server.rest.routes import PING_SECONDS, sse
+from pipeline.server.rest.event_stream import PING_SECONDS, sse
 from tests.fakes import FPS, HEIGHT, WIDTH, seconds_of
 from tests.servers import Server, wait_for
 

@@ -30,14 +30,14 @@ def test_every_task_is_counted_by_how_it_ended(fake_server: Server) -> None:
     with fake_server.stream({**QUICK, "text": "slow " + "word " * 30}) as events:
         task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
         now = measured(fake_server)
-        assert now["avatar_tasks_running"] == 1 and now["avatar_tasks_waiting"] == 0
+        assert now["avatar_tasks_running,kind=video"] == 1 and now["avatar_tasks_waiting,kind=video"] == 0
         fake_server.post(f"/api/cancel/{task_id}")
     fake_server.wait_idle()
     after = wait_for(lambda: measured(fake_server))
     for state in ("done", "failed", "cancelled"):
-        name = f"avatar_tasks_total,state={state}"
+        name = f"avatar_tasks_total,kind=video,state={state}"
         assert after[name] == before[name] + 1
-    assert after["avatar_tasks_running"] == 0
+    assert after["avatar_tasks_running,kind=video"] == 0
 
 
 def test_times_of_every_stage_are_measured(fake_server: Server) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pipeline.errors import Cancelled, PipelineError
 
@@ -14,6 +16,7 @@ class CancelToken:
         self._event = threading.Event()
         self._reason: PipelineError = Cancelled()
         self._children: list[CancelToken] = []
+        self._calls: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
     def child(self) -> CancelToken:
@@ -47,8 +50,27 @@ class CancelToken:
                 self._reason = reason.afresh()
             self._event.set()
             children, self._children = self._children, []
+            calls, self._calls = self._calls, []
         for child in children:
             child.cancel(self._reason)
+        for call in calls:
+            call()
+
+    @contextmanager
+    def calling(self, call: Callable[[], None]) -> Iterator[None]:
+        """Have `call` called, once and on whatever thread, when the token is set before or while the block lasts."""
+        with self._lock:
+            pending = not self._event.is_set()
+            if pending:
+                self._calls.append(call)
+        if not pending:
+            call()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if call in self._calls:
+                    self._calls.remove(call)
 
     def check(self) -> None:
         """Raise the reason if the token is set; called between frames and chunks."""

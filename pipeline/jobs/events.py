@@ -67,7 +67,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The task ended without a video. Of ERROR that is kept which people are told, not where it came from."""
+    """The task ended without a result. Of ERROR that is kept which people are told, not where it came from."""
 
     error: PipelineError
 
@@ -75,7 +75,35 @@ class Failed:
         object.__setattr__(self, "error", self.error.afresh())
 
 
-Event = Queued | TtsStarted | TtsDone | Lipsync | Done | Failed
+@dataclass(frozen=True)
+class Preparing:
+    """An avatar is being made. STAGE: a key of STAGES; progress: of the whole, 0..1; resolution: of what is written."""
+
+    stage: str
+    progress: float
+    resolution: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The avatar NAME is there. ids: one for each resolution; report: as ``write_report`` has it."""
+
+    name: str
+    ids: tuple[str, ...]
+    report: dict[str, Any]
+
+
+Ended = Done | Made | Failed
+"""The last event of a job."""
+Event = Queued | TtsStarted | TtsDone | Lipsync | Preparing | Ended
+STAGES = {
+    "reading": Message("파일을 읽는 중...", "Reading the file..."),
+    "faces": Message("얼굴을 찾는 중...", "Finding the face..."),
+    "measuring": Message("얼굴을 재는 중...", "Measuring the face..."),
+    "mouth": Message("입을 다무는 중...", "Closing the mouth..."),
+    "writing": Message("아바타를 쓰는 중...", "Writing the avatar..."),
+}
+"""What is done while an avatar is made, in this order."""
 
 
 def describe(event: Event) -> Message:
@@ -91,8 +119,20 @@ def describe(event: Event) -> Message:
             return Message("립싱크 비디오 생성 중...", "Making the lipsync video...")
         case Done(total=total, lost=lost):
             return _and_lost(Message(f"완료 ({total:.1f}초)", f"Done ({total:.1f} s)"), lost)
+        case Preparing(stage, _, resolution):
+            message = STAGES[stage]
+            return Message(f"{message.ko} {resolution}".rstrip(), f"{message.en} {resolution}".rstrip())
+        case Made(name):
+            return Message(f"아바타 '{name}'을(를) 만들었습니다.", f"The avatar '{name}' is ready.")
         case Failed(error):
             return error.message
+
+
+def same_kind(one: Event, other: Event) -> bool:
+    """Return whether one event only updates the other: a place in the queue, or progress within a stage."""
+    if isinstance(one, Preparing) and isinstance(other, Preparing):
+        return one.stage == other.stage
+    return type(one) is type(other)
 
 
 def to_json(event: Event, task_id: str, language: Language, root: str = "") -> dict[str, Any]:
@@ -124,6 +164,11 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
                 "elapsed": {stage: _seconds(seconds) for stage, seconds in elapsed_by_stage.items()},
                 **_lost(event.lost),
             }
+        case Preparing(stage, progress):
+            body = _status(stage, message, progress=progress)
+        case Made(name, ids, report):
+            words = [one.in_language(language) for one in said(report)]
+            body = {"type": "done", "message": message, "avatar": name, "ids": list(ids), "report": words}
         case Failed(error):
             body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
             body |= error.to_json(language)  # the shape of every other error
@@ -154,3 +199,16 @@ def _lost(lost: float) -> dict[str, float]:
 
 def _seconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
+
+
+def said(report: dict[str, Any]) -> list[Message]:
+    """Return REPORT in sentences: what the clip is like, its teeth, and what is wrong with it."""
+    seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
+    return [
+        Message(
+            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입을 움직일 수 있고, 얼굴 너비는 {width:.0f}픽셀입니다.",
+            f"The mouth can be moved in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
+        ),
+        Message(report["teeth_ko"], report["teeth"]),
+        *(Message(told["message_ko"], told["message"]) for told in (*report["problems"], *report.get("left_out", ()))),
+    ]

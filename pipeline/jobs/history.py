@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from pipeline.core.notifier import News
-from pipeline.jobs.events import Done, Event, Failed
+from pipeline.jobs.events import Ended, Event, same_kind
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Told:
 class History:
     """The events of one task, numbered; told by any thread, followed by any number of coroutines.
 
-    It ends with Done or Failed. Of a run of events that only update each other (places in the line, progress) the
+    It ends with Done, Made or Failed. Of a run of events that only update each other (places in the line, progress) the
     first and the latest are kept, so that no task, however long, fills the memory.
     """
 
@@ -55,15 +55,16 @@ class History:
     def ended(self) -> bool:
         """Whether the task has come to its end, good or bad."""
         last = self.last
-        return last is not None and isinstance(last.event, Done | Failed)
+        return last is not None and isinstance(last.event, Ended)
 
     def tell(self, event: Event) -> bool:
         """Add EVENT and wake all followers; return whether it was told: after the end nothing is any more."""
         with self._lock:
-            if self._told and isinstance(self._told[-1].event, Done | Failed):
+            if self._told and isinstance(self._told[-1].event, Ended):
                 return False
             self._number += 1
-            if len(self._told) > 1 and type(event) is type(self._told[-1].event) is type(self._told[-2].event):
+            before = [told.event for told in self._told[-2:]]
+            if len(before) > 1 and all(same_kind(event, one) for one in before):
                 self._told.pop()
             self._told.append(Told(self._number, time.monotonic() - self.asked, event))
         self._news.tell()

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
@@ -34,21 +35,41 @@ def is_task_id(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One request on its way to a video.
+class Job:
+    """What was asked for and takes time: a task, as clients call it.
 
-    id: 32 hex digits that cannot be guessed; video, audio, captions: where the results go; grace: seconds that it goes
-    on while nobody listens; cancel: told to stop through it; history: what was told of it; grown: tells that more
-    of its files can be read; waits: how long it stood back for others.
+    id: 32 hex digits that cannot be guessed; grace: seconds that it goes on while nobody listens; cancel: told to stop
+    through it; history: what was told of it.
     """
 
+    kind: ClassVar[str]
+
     id: str
-    video: Path
-    audio: Path
-    captions: Path
     grace: float = 0.0
     cancel: CancelToken = field(default_factory=CancelToken)
     history: History = field(default_factory=History)
+
+
+@dataclass(frozen=True)
+class AvatarJob(Job):
+    """A clip or photo on its way to an avatar."""
+
+    kind = "avatar"
+
+
+@dataclass(frozen=True)
+class Task(Job):
+    """One request on its way to a video.
+
+    video, audio, captions: where the results go; grown: tells that more of its files can be read; waits: how long it
+    stood back for others.
+    """
+
+    kind = "video"
+
+    video: Path = field(kw_only=True)
+    audio: Path = field(kw_only=True)
+    captions: Path = field(kw_only=True)
     grown: News = field(default_factory=News)
     waits: Waits = field(default_factory=Waits)
 
@@ -104,8 +125,8 @@ class TaskBook:
     def __init__(self, results: Path, ttl: float) -> None:
         self._results = results
         self._ttl = ttl
-        self._open: dict[str, Task] = {}
-        self._ended: OrderedDict[str, tuple[float, Task]] = OrderedDict()
+        self._open: dict[str, Job] = {}
+        self._ended: OrderedDict[str, tuple[float, Job]] = OrderedDict()
         self._seen: dict[Path, tuple[int, float]] | None = None
         self._lock = threading.Lock()
 
@@ -115,17 +136,22 @@ class TaskBook:
         return self._ttl
 
     def open(self, task_id: str, grace: float = 0.0) -> Task:
-        """Note down a new task, which goes on for GRACE seconds while nobody listens."""
-        with self._lock:
-            task = self._open[task_id] = self.files_of(task_id, grace)
-            return task
+        """Note down the task of a new video, which goes on for GRACE seconds while nobody listens."""
+        task = self.files_of(task_id, grace)
+        self.note(task)
+        return task
 
-    def get(self, task_id: str) -> Task | None:
+    def note(self, job: Job) -> None:
+        """Note down a new job."""
+        with self._lock:
+            self._open[job.id] = job
+
+    def get(self, task_id: str) -> Job | None:
         """Return the task if it still waits or runs."""
         with self._lock:
             return self._open.get(task_id)
 
-    def find(self, task_id: str) -> Task | None:
+    def find(self, task_id: str) -> Job | None:
         """Return the task if it waits or runs, or has ended and is remembered: as long as results are kept."""
         with self._lock:
             if task_id in self._ended:
@@ -135,7 +161,7 @@ class TaskBook:
     def files_of(self, task_id: str, grace: float = 0.0) -> Task:
         """Return where the files of TASK_ID lie, whether they exist or not."""
         video, audio, captions = (self._results / f"{task_id}.{kind}" for kind in ("mp4", "wav", "vtt"))
-        return Task(task_id, video, audio, captions, grace)
+        return Task(task_id, grace, video=video, audio=audio, captions=captions)
 
     def close(self, task_id: str) -> None:
         """Note that a task has ended."""
@@ -145,16 +171,8 @@ class TaskBook:
                 self._ended[task_id] = time.monotonic(), task
             while len(self._ended) > KEPT_TASKS:
                 self._ended.popitem(last=False)
-        if task is not None:
+        if isinstance(task, Task):
             task.grown.tell()
-
-    def cancel(self, task_id: str) -> bool:
-        """Tell a task to stop; return whether it was still waiting or running."""
-        task = self.get(task_id)
-        if task is None:
-            return False
-        task.cancel.cancel()
-        return True
 
     def cancel_all(self) -> None:
         """Tell every task to stop, as the program ends."""

@@ -5,11 +5,11 @@ Each is prepared by a process of its own, ``python -m pipeline.preparing``; see 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_r
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.disk import writing
-from pipeline.errors import AvatarNotFound, Conflict, Forbidden, Message, QueueFull
+from pipeline.core.notifier import News
+from pipeline.errors import AvatarNotFound, Conflict, Forbidden, QueueFull
 from pipeline.face.finder import FaceChoice
+from pipeline.jobs.events import Made, Preparing, Queued
 from pipeline.preparing.photo import BACKGROUND, Color
 
 FOLDER = "uploads"
 """Of the store: one JSON for each avatar that was uploaded, its report; and a folder for each that is being made."""
 MAX_WAITING = 4
 """Preparations that may wait; each has its clip on the disk."""
-LOOK_SECONDS = 0.1
-"""How often a preparation looks whether it is its turn."""
 RETRY_SECONDS = 30
 """When to come back where too many wait."""
 
@@ -51,32 +51,7 @@ class Order:
     owner: str = ""
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """Others are being made first; POSITION 1 is next."""
-
-    position: int
-
-
-@dataclass(frozen=True)
-class Stage:
-    """NAME: "reading", "faces", "measuring", "mouth" or "writing" (a RESOLUTION); progress: of the whole, 0..1."""
-
-    name: str
-    progress: float
-    resolution: str = ""
-
-
-@dataclass(frozen=True)
-class Made:
-    """The avatar is there. ids: one for each resolution; report: as ``write_report`` has it."""
-
-    name: str
-    ids: tuple[str, ...]
-    report: dict[str, Any]
-
-
-Step = Waiting | Stage | Made
+Step = Queued | Preparing | Made
 
 
 @dataclass(frozen=True)
@@ -94,7 +69,8 @@ class Uploads:
         self._store = store
         self._seconds = seconds
         self._folder = store.root / FOLDER
-        self._line: list[object] = []
+        self._line: list[str] = []
+        self._moved = News()
 
     def clean(self) -> None:
         """Remove what preparations of a program that was killed have left behind."""
@@ -150,14 +126,14 @@ class Uploads:
                 RETRY_SECONDS,
             )
 
-    async def make(self, clip: Path, order: Order, cancel: CancelToken) -> AsyncGenerator[Step]:
-        """Make an avatar of the CLIP or photo, and tell each step; the last is Made.
+    async def make(self, clip: Path, order: Order, cancel: CancelToken, key: str) -> AsyncGenerator[Step]:
+        """Make an avatar of the CLIP or photo, and tell each step; the last is Made. KEY is its name in the line.
 
         Raises BadRequest, BadClip, Conflict, QueueFull, TookTooLong, Unavailable where nothing can be written, and
         whatever CANCEL is set with. Then, or closed early, it leaves nothing behind.
         """
         self.check(order)
-        async with aclosing(self._turn(cancel)) as positions:
+        async with aclosing(self._turn(key, cancel)) as positions:
             async for waiting in positions:
                 if waiting is not None:
                     yield waiting
@@ -171,13 +147,13 @@ class Uploads:
                             if "stage" in line:
                                 name, _, resolution = line["stage"].partition(" ")
                                 if name != "done":
-                                    yield Stage(name, line["progress"], resolution)
+                                    yield Preparing(name, line["progress"], resolution)
                     yield self._keep(order, packs, json.loads((report / "report.json").read_text("utf-8")))
 
     async def faces(self, clip: Path, order: Order, cancel: CancelToken) -> Faces:
         """Look which faces CLIP shows from ORDER's start to its end. Raises as ``make`` does."""
         self._check_room()
-        async with aclosing(self._turn(cancel)) as positions:
+        async with aclosing(self._turn(uuid.uuid4().hex, cancel)) as positions:
             async for waiting in positions:
                 if waiting is None:
                     with self._workplace() as folder:
@@ -209,20 +185,31 @@ class Uploads:
             (self._folder / f"{name}.json").unlink(missing_ok=True)
         return [pack.id for pack in packs]
 
-    async def _turn(self, cancel: CancelToken) -> AsyncGenerator[Waiting | None]:
-        """Yield the place in the line as it changes, then None, during which it is the caller's turn."""
-        place, told = object(), 0
-        self._line.append(place)
+    def position(self, key: str) -> int:
+        """Return how many are before the one called KEY, 0 for one that does not wait."""
+        line = list(self._line)
+        return line.index(key) if key in line else 0
+
+    async def _turn(self, key: str, cancel: CancelToken) -> AsyncGenerator[Queued | None]:
+        """Yield the place of KEY in the line as it changes, then None, during which it is the caller's turn."""
+        told = 0
+        self._line.append(key)
         try:
-            while position := self._line.index(place):
-                cancel.check()
-                if position != told:
-                    told = position
-                    yield Waiting(position)
-                await asyncio.sleep(LOOK_SECONDS)
+            with self._moved.waiting() as news, cancel.calling(self._moved.tell):
+                while True:
+                    news.clear()  # before looking: what changes from here on is seen the next time
+                    cancel.check()
+                    position = self._line.index(key)
+                    if not position:
+                        break
+                    if position != told:
+                        told = position
+                        yield Queued(position)
+                    await news.wait()
             yield None
         finally:
-            self._line.remove(place)
+            self._line.remove(key)
+            self._moved.tell()
 
     @contextlib.contextmanager
     def _workplace(self) -> Iterator[Path]:
@@ -258,16 +245,3 @@ def _part(order: Order) -> list[str]:
     """Return the arguments that choose a face and a part of the clip, and its background."""
     given = {"face": order.face, "start": order.start, "end": order.end, "background": bytes(order.background).hex()}
     return [f"--{name}={value}" for name, value in given.items() if value is not None]
-
-
-def said(report: dict[str, Any]) -> list[Message]:
-    """Return REPORT in sentences: what the clip is like, its teeth, and what is wrong with it."""
-    seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
-    return [
-        Message(
-            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입을 움직일 수 있고, 얼굴 너비는 {width:.0f}픽셀입니다.",
-            f"The mouth can be moved in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
-        ),
-        Message(report["teeth_ko"], report["teeth"]),
-        *(Message(told["message_ko"], told["message"]) for told in (*report["problems"], *report.get("left_out", ()))),
-    ]

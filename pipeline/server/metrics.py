@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from pipeline.core.gpu import MEBIBYTE, Gpu
 from pipeline.errors import Cancelled
-from pipeline.jobs.events import Done, Failed
+from pipeline.jobs.events import Done, Ended, Failed
+from pipeline.jobs.tasks import AvatarJob, Job, Task
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1200)
 """Upper bounds of the classes into which times are counted."""
@@ -22,9 +23,14 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)  # memory, CPU time and open files of the process
-        self._ended = Counter("avatar_tasks", "Tasks that have ended, by how", ["state"], registry=self._registry)
-        for state in ("done", "failed", "cancelled"):
-            self._ended.labels(state)
+        self._ended = Counter(
+            "avatar_tasks", "Tasks that have ended, by kind and how", ["kind", "state"], registry=self._registry
+        )
+        for kind in (Task.kind, AvatarJob.kind):
+            for state in ("done", "failed", "cancelled"):
+                self._ended.labels(kind, state)
+        self._waiting = self._gauge("avatar_tasks_waiting", "Tasks in the queue", "kind")
+        self._running = self._gauge("avatar_tasks_running", "Tasks that are being worked on", "kind")
         self._stages = Histogram(
             "avatar_stage_seconds",
             "Time in the line (queued), to say everything (tts), until the first bytes of the video could be fetched "
@@ -40,10 +46,13 @@ class Metrics:
             registry=self._registry,
         )
 
-    def watch(self, waiting: Callable[[], int], busy: Callable[[], bool], gpu: Gpu) -> None:
-        """Have WAITING, BUSY and the memory of GPU asked whenever somebody looks."""
-        self._gauge("avatar_tasks_waiting", "Tasks in the line").set_function(waiting)
-        self._gauge("avatar_tasks_running", "Tasks that are being rendered").set_function(lambda: float(busy()))
+    def watch(self, kind: str, waiting: Callable[[], float], running: Callable[[], float]) -> None:
+        """Have WAITING and RUNNING asked how many tasks of KIND there are, whenever somebody looks."""
+        self._waiting.labels(kind).set_function(waiting)
+        self._running.labels(kind).set_function(running)
+
+    def watch_gpu(self, gpu: Gpu) -> None:
+        """Have the memory of GPU asked whenever somebody looks."""
         if gpu.memory().total is not None:
             total = self._gauge("avatar_device_memory_bytes", "Memory of the graphics card")
             total.set_function(lambda: (gpu.memory().total or 0) * MEBIBYTE)
@@ -61,16 +70,16 @@ class Metrics:
             self._stages.labels(stage).observe(seconds)
         self._speed.observe(done.audio_duration * fps / done.total)
 
-    def ended(self, last: Done | Failed) -> None:
+    def ended(self, job: Job, last: Ended) -> None:
         """Note how a task ended."""
-        if isinstance(last, Done):
-            self._ended.labels("done").inc()
-        else:
-            self._ended.labels("cancelled" if isinstance(last.error, Cancelled) else "failed").inc()
+        state = "done"
+        if isinstance(last, Failed):
+            state = "cancelled" if isinstance(last.error, Cancelled) else "failed"
+        self._ended.labels(job.kind, state).inc()
 
     def text(self) -> bytes:
         """Return everything in the text format, version 0.0.4."""
         return generate_latest(self._registry)
 
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(name, meaning, registry=self._registry)
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self._registry)

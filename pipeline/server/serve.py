@@ -18,8 +18,10 @@ from gradio import http_server
 from pipeline.avatars.portrait import Stills
 from pipeline.core.gpu import Gpu
 from pipeline.errors import PipelineError
+from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.studio import Studio, warm_up
-from pipeline.jobs.tasks import TaskBook
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
 from pipeline.jobs.uploads import Uploads
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
@@ -84,15 +86,20 @@ def serve(studio: Studio, generate: Generate) -> None:
     uploads = Uploads(studio.avatars, settings.max_seconds)
     uploads.clean()
     metrics, gpu = Metrics(), Gpu()
-    line = RenderQueue(studio, book, generate, metrics)
+    supervisor = Supervisor(book, metrics.ended)
+    line = RenderQueue(studio, supervisor, generate, metrics)
+    maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
     visited, warm = threading.Event(), threading.Event()
     visitors = Visitors(uploads, settings)
-    page = build_page(studio, line, uploads, visitors, inspector, visited, warm)
-    metrics.watch(line.waiting, line.busy, gpu)
-    making = AvatarApi(uploads, visitors, settings.max_upload, folder.clips)
+    page = build_page(studio, line, uploads, maker, supervisor, visitors, inspector, visited, warm)
+    metrics.watch(Task.kind, line.waiting, lambda: float(line.busy()))
+    metrics.watch(AvatarJob.kind, maker.waiting, maker.running)
+    metrics.watch_gpu(gpu)
+    repeats = Repeats(book)
+    making = AvatarApi(uploads, maker, supervisor, repeats, visitors, settings, folder.clips)
     stills, shipped = Stills(studio.avatars), visitors.shipped()
-    api = Api(studio, line, book, gpu, metrics, Repeats(book), uploads, visitors, making, inspector, stills)
+    api = Api(studio, line, supervisor, gpu, metrics, repeats, uploads, visitors, making, inspector, stills)
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
@@ -143,6 +150,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     told_to_end.wait()
     logger.info("ending")
     line.close(GOODBYE_SECONDS)
+    maker.close(GOODBYE_SECONDS)
     page.close(verbose=False)
 
 

@@ -23,7 +23,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -38,13 +38,14 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import Cancelled, PipelineError, QueueFull, TaskNotFound, TookTooLong
+from pipeline.errors import PipelineError, QueueFull, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
-from pipeline.jobs.events import Done, Event, Failed, Queued, TtsDone
+from pipeline.jobs.events import Done, Event, Failed, Queued
 from pipeline.jobs.history import Told
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
-from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.jobs.supervisor import Supervisor, internal_error
+from pipeline.jobs.tasks import Task
 from pipeline.jobs.turns import Waits
 from pipeline.server.gradio.joins import Joins, address_of, share_of
 from pipeline.server.metrics import Metrics
@@ -61,8 +62,6 @@ STUBBORN_SECONDS = 0.5
 """A step that has not seen its token for this long keeps the client of its task no longer."""
 PAGE_EVENTS = 40
 """Events of pages and gradio_client, beside those of tasks that wait, that may be open at a time."""
-UNHEARD_SECONDS = 5.0
-"""How long a new task waits for the client that asked for it to listen."""
 IDLE_SECONDS = 0.01
 """How often Gradio's queue looks for work. Its own millisecond keeps a tenth of a core busy with nothing to do."""
 LAST_WORD_SECONDS = 5.0
@@ -90,9 +89,10 @@ class _Asked:
 class RenderQueue:
     """The line of tasks in front of the renderer, or of as many as there are graphics cards."""
 
-    def __init__(self, studio: Studio, book: TaskBook, generate: Generate, metrics: Metrics) -> None:
+    def __init__(self, studio: Studio, supervisor: Supervisor, generate: Generate, metrics: Metrics) -> None:
         self._studio = studio
-        self._book = book
+        self._supervisor = supervisor
+        self._book = supervisor.book
         self._generate = generate
         self._metrics = metrics
         self._pace = Pace()
@@ -103,9 +103,9 @@ class RenderQueue:
         self._running: dict[str, tuple[float | None, float, Waits]] = {}
         """Work, start and waits of each task that runs."""
         self._asked: dict[str, _Asked] = {}
-        self._chores: set[asyncio.Task[None]] = set()
         self._demo: gr.Blocks | None = None
         self._joins: Joins | None = None
+        supervisor.add(self)
 
     def register(self, demo: gr.Blocks) -> None:
         """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
@@ -192,7 +192,7 @@ class RenderQueue:
         """
         task_id = LocalContext.event_id.get(None) or ""
         task, asked = self._book.get(task_id), self._asked.get(task_id)
-        if task is not None and asked is not None:
+        if isinstance(task, Task) and asked is not None:
             with best_effort("metrics"):
                 self._metrics.waited(time.monotonic() - task.history.asked)
             await self._perform(task, asked)
@@ -208,13 +208,13 @@ class RenderQueue:
                 if told is None and task.cancel.cancelled:
                     beats += 1
                     if beats * LOOK_SECONDS >= STUBBORN_SECONDS:  # the step may take long; its client need not wait
-                        self._tell(task, Failed(task.cancel.reason))
+                        self._supervisor.tell(task, Failed(task.cancel.reason))
         finally:
             task.cancel.cancel()  # of no effect on a finished task
 
     def _work(self, task: Task, asked: _Asked) -> None:
         """Run one task to its end on this thread, alone on its renderer."""
-        last: Event
+        last: Done | Failed
         limit = self._studio.settings.max_seconds
         with self._rendering:
             logger.info("task %s starts", task.id)
@@ -227,13 +227,11 @@ class RenderQueue:
                 last = Failed(task.cancel.reason if task.cancel.cancelled else error)
             except Exception:
                 logger.exception("task %s failed", task.id)
-                last = Failed(_internal_error())
+                last = Failed(internal_error())
             finally:
                 over.set()
                 self._running.pop(task.id, None)
-        # closed before its end is told: a client that knows of the end finds nothing left to cancel
-        self._close(task)
-        self._tell(task, last)
+        self._end(task, last)
 
     def _render(self, task: Task, asked: _Asked) -> Done:
         """Tell every event but the last, which is returned."""
@@ -245,7 +243,7 @@ class RenderQueue:
             if isinstance(event, Done):
                 done = event
             else:
-                self._tell(task, event)
+                self._supervisor.tell(task, event)
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
         self._pace.note(asked.work, time.monotonic() - started - task.waits.seconds)
@@ -253,20 +251,9 @@ class RenderQueue:
             self._metrics.made(done, float(asked.request.avatar.fps))
         return done
 
-    def _tell(self, task: Task, event: Event) -> None:
-        """Add EVENT to the task's history, and to the log where it is not one more of its kind."""
-        before = task.history.last
-        if not task.history.tell(event):
-            return
-        if before is None or type(before.event) is not type(event):
-            logger.info("task %s %s", task.id, _logged(event))
-        if isinstance(event, Done | Failed):
-            with best_effort("metrics"):
-                self._metrics.ended(event)
-
-    def _close(self, task: Task) -> None:
+    def _end(self, task: Task, last: Done | Failed) -> None:
         self._asked.pop(task.id, None)
-        self._book.close(task.id)
+        self._supervisor.end(task, last)
 
     # --- joining the line, from the page and from REST
 
@@ -281,7 +268,7 @@ class RenderQueue:
         caller = self._caller()
         event: Event | None = None
         shown = 0.0
-        async with aclosing(self.listen(task, 0, LOOK_SECONDS)) as events:
+        async with aclosing(self._supervisor.listen(task, 0, LOOK_SECONDS)) as events:
             async for told in events:
                 if caller is not None and not caller.alive:
                     return
@@ -339,36 +326,10 @@ class RenderQueue:
         task = self._book.open(result, grace)
         work = None if asked.recording else work_of(asked.text, asked.avatar.width * asked.avatar.height)
         self._asked[task.id] = _Asked(asked, work, address)
-        self._tell(task, self.place(task.id) or Queued(1))
-        self._do(self._usher(task, session))
-        self._do(self._stop_unheard(task, max(grace, UNHEARD_SECONDS)))
+        self._supervisor.tell(task, self.place(task.id) or Queued(1))
+        self._supervisor.do(self._usher(task, session))
+        self._supervisor.expect_listener(task)
         return task
-
-    async def listen(self, task: Task, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
-        """Yield what is told of TASK, from the event after number AFTER on; None if nothing came for HEARTBEAT seconds.
-
-        It ends with the task. Where the last listener of a task leaves before that, the task is stopped: at once, or
-        after its grace.
-        """
-        history = task.history
-        history.listeners += 1
-        try:
-            async with aclosing(history.follow(after, heartbeat)) as events:
-                async for told in events:
-                    yield told
-        finally:
-            history.listeners -= 1
-            history.departures += 1
-            if not history.listeners and not history.ended:
-                self._do(self._stop_unheard(task, task.grace))
-
-    async def _stop_unheard(self, task: Task, seconds: float) -> None:
-        """Stop TASK if nobody comes to listen for SECONDS."""
-        departures = task.history.departures
-        await asyncio.sleep(seconds)
-        if task.history.departures == departures and not task.history.listeners and not task.history.ended:
-            logger.info("task %s has no listener", task.id)
-            await self._leave(task.id)
 
     async def _usher(self, task: Task, session: str) -> None:
         """Tell a task of REST its place in the line as that changes, and drop what Gradio keeps of it at the end."""
@@ -379,13 +340,12 @@ class RenderQueue:
             with contextlib.suppress(TimeoutError):
                 message = await asyncio.wait_for(messages.get(), USHER_SECONDS)
             if isinstance(message, ProcessCompletedMessage):  # of no effect where the task told its own end
-                self._close(task)
-                self._tell(task, Failed(task.cancel.reason if task.cancel.cancelled else _internal_error()))
+                self._end(task, Failed(task.cancel.reason if task.cancel.cancelled else internal_error()))
                 break
             if message is None or isinstance(message, EstimationMessage):
                 place, told = self.place(task.id), task.history.last
                 if place is not None and told is not None and _is_news(place, told, task.history.asked):
-                    self._tell(task, place)
+                    self._supervisor.tell(task, place)
         else:
             event = queue.event_ids_to_events.get(task.id)
             with contextlib.suppress(TimeoutError):  # Gradio has a last word, and complains where it cannot place it
@@ -394,12 +354,6 @@ class RenderQueue:
                     if isinstance(last, ProcessCompletedMessage):
                         break
         self.joins.forget(session)
-
-    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
-        """Run CHORE beside everything else."""
-        task = asyncio.get_running_loop().create_task(chore)
-        self._chores.add(task)  # the loop itself keeps no hold of it
-        task.add_done_callback(self._chores.discard)
 
     def _full(self) -> QueueFull:
         retry_after = max(1, round(self._rest() or self._pace.seconds(None) or GUESSED_SECONDS))
@@ -422,36 +376,14 @@ class RenderQueue:
             retry_after,
         )
 
-    async def cancel(self, task_id: str) -> str:
-        """Stop the task, whoever it belongs to; return "queued" or "running", what it was.
-
-        Its client is told at once. Raises NotFound for a task that is unknown or finished.
-        """
-        queue = self._queue
-        event = queue.event_ids_to_events.get(task_id)
-        waiting = task_id in self._line()
-        if event is None or not (self._book.get(task_id) or waiting):
-            raise TaskNotFound(
-                f"작업을 찾을 수 없거나 이미 끝났습니다: {task_id:.40}",
-                f"There is no such task, or it has finished already: {task_id:.40}",
-            )
-        if waiting:
-            queue.send_message(event, ProcessCompletedMessage(output={"error": str(Cancelled())}, success=False))
-        await self._leave(task_id)
-        return "queued" if waiting else "running"
-
-    async def _leave(self, task_id: str) -> None:
-        """Take a task out of the line, or stop it where it runs; the others move up."""
-        waiting = task_id in self._line()
-        self._book.cancel(task_id)
-        if not waiting:
-            return
+    async def leave(self, task_id: str) -> bool:
+        """Take a task out of the line; return False for one that is not in it. The others move up."""
+        if task_id not in self._line():
+            return False
         await self._queue.clean_events(event_id=task_id)
-        task = self._book.get(task_id)
-        if task is not None:  # one that waits for the page has not been noted down
-            self._close(task)
-            self._tell(task, Failed(task.cancel.reason))
+        self._asked.pop(task_id, None)
         self._queue.broadcast_estimations(LINE)
+        return True
 
 
 def _stop_late(task: Task, limit: float, over: threading.Event) -> None:
@@ -485,25 +417,3 @@ def _is_news(place: Queued, told: Told, asked: float) -> bool:
         return False
     expected = before.eta - (time.monotonic() - asked - told.at)
     return abs(place.eta - expected) > ETA_CHANGE
-
-
-def _logged(event: Event) -> str:
-    """Return what the log says of EVENT: nothing of what the client wrote."""
-    match event:
-        case Queued(position):
-            return f"waits: position {position}"
-        case TtsDone(duration=duration):
-            return f"is spoken: {duration:.1f} s"
-        case Done(total=total):
-            return f"ends: Done in {total:.2f} s"
-        case Failed(error):
-            return f"ends: Failed ({type(error).__name__})"
-        case _:
-            return type(event).__name__
-
-
-def _internal_error() -> PipelineError:
-    return PipelineError(
-        "서버 내부 오류가 발생했습니다. 다시 시도해도 같으면 서버 로그를 확인하세요.",
-        "An internal error occurred. If trying again does not help, check the server's log.",
-    )

@@ -14,8 +14,10 @@ from gradio.data_classes import FileData
 
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.errors import PipelineError
+from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.jobs.studio import Studio
+from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import Uploads
 from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
@@ -167,6 +169,8 @@ def build_page(
     studio: Studio,
     line: RenderQueue,
     uploads: Uploads,
+    avatar_maker: AvatarMaker,
+    supervisor: Supervisor,
     visitors: Visitors,
     inspector: Inspector,
     visited: threading.Event,
@@ -177,7 +181,10 @@ def build_page(
     The event `visited` is set when a visitor opens the page; until `warm` is set, the page shows that models are
     loading.
     """
-    speaking, maker = Speaking(studio, line, visitors, visited, warm), making.Maker(uploads, visitors, line)
+    speaking, maker = (
+        Speaking(studio, line, visitors, visited, warm),
+        making.Maker(uploads, avatar_maker, supervisor, visitors, line),
+    )
     portraits = Portraits(studio.avatars, visitors)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:

@@ -16,12 +16,17 @@ import numpy as np
 
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NoConsent, PipelineError
-from pipeline.jobs.uploads import Made, Order, Stage, Uploads, said
+from pipeline.jobs.avatar_maker import AvatarMaker
+from pipeline.jobs.events import Failed, Made, Preparing, describe, said
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.uploads import Order, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
 from pipeline.server.page.words import SURE, TEST_SENTENCE, shown, visitors_language
-from pipeline.server.rest.avatars import describe
 from pipeline.server.visitors import Visitors
+
+HEARTBEAT_SECONDS = 3600.0
+"""The page needs no sign of life while nothing is told."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,13 @@ def lay_out() -> Making:
 class Maker:
     """Makes avatars of what visitors bring."""
 
-    def __init__(self, uploads: Uploads, visitors: Visitors, line: RenderQueue) -> None:
+    def __init__(
+        self, uploads: Uploads, maker: AvatarMaker, supervisor: Supervisor, visitors: Visitors, line: RenderQueue
+    ) -> None:
         """LINE knows who is still there."""
         self._uploads = uploads
+        self._maker = maker
+        self._supervisor = supervisor
         self._visitors = visitors
         self._line = line
 
@@ -133,7 +142,6 @@ class Maker:
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
         """Make an avatar NAME (with _ for spaces) of a FILE or FILM; give bar, report and avatar for each step."""
         language = visitors_language(request)
-        cancel = CancelToken()
         name = "_".join(unicodedata.normalize("NFC", name).split())
         try:
             path = file or film
@@ -148,10 +156,16 @@ class Maker:
             owner = self._visitors.owner_on_page(request.request)
             order = Order(name, int(face) if face else "center", owner=owner)
             await asyncio.to_thread(self._uploads.check, order)
-            steps = self._uploads.make(Path(path), order, cancel)
-            async with self._line.stopped_with_caller(cancel), aclosing(steps):
-                async for step in steps:
-                    share = step.progress if isinstance(step, Stage) else float(isinstance(step, Made))
+            job = self._maker.start(Path(path), order, 0.0, lambda: None)  # Gradio's own file, which it removes
+            listening = self._supervisor.listen(job, 0, HEARTBEAT_SECONDS)
+            async with self._line.stopped_with_caller(job.cancel), aclosing(listening) as events:
+                async for one in events:
+                    if one is None:
+                        continue
+                    step = one.event
+                    if isinstance(step, Failed):
+                        raise step.error.afresh()
+                    share = step.progress if isinstance(step, Preparing) else float(isinstance(step, Made))
                     state = "done" if isinstance(step, Made) else "running"
                     told = bar.at(describe(step).in_language(language), share, state)
                     report = gr.update(visible=False)

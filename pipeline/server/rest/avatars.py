@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import hashlib
 import math
 import re
 import shutil
 import unicodedata
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import anyio
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -27,55 +22,25 @@ from starlette.types import Message as Received
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, temporary_folder, writing
-from pipeline.errors import BadBody, BadRequest, Cancelled, Language, Message, NoConsent, PipelineError
+from pipeline.errors import BadBody, BadRequest, Message, NoConsent
 from pipeline.face.finder import FaceChoice
-from pipeline.jobs.uploads import Made, Order, Stage, Step, Uploads, Waiting, said
+from pipeline.jobs.avatar_maker import AvatarMaker
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import Job
+from pipeline.jobs.uploads import Order, Uploads
 from pipeline.preparing.photo import BACKGROUND, Color, color_of
-from pipeline.server.connections import Stream, while_there
-from pipeline.server.reply_language import language_of
-from pipeline.server.rest.event_stream import PING, event_text
+from pipeline.server.connections import while_there
+from pipeline.server.rest.event_stream import event_stream
+from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.visitors import Visitors
+from pipeline.settings import Settings
 
-PING_SECONDS = 15.0
-"""A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
 CONSENT = Message(
     "consent: 이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했음을 consent=true로 확인해 주세요.",
     "consent: confirm with consent=true that the person shown agreed to be made to speak as an avatar.",
 )
-STAGES = {
-    "reading": Message("파일을 읽는 중...", "Reading the file..."),
-    "faces": Message("얼굴을 찾는 중...", "Finding the face..."),
-    "measuring": Message("얼굴을 재는 중...", "Measuring the face..."),
-    "mouth": Message("입을 다무는 중...", "Closing the mouth..."),
-    "writing": Message("아바타를 쓰는 중...", "Writing the avatar..."),
-}
 _FORM_FIELDS = 16
 _MIB = 1 << 20
-
-
-def describe(step: Step) -> Message:
-    """Return the sentence that tells people about STEP."""
-    match step:
-        case Waiting(position):
-            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in the queue)")
-        case Stage(name, _, resolution):
-            message = STAGES[name]
-            return Message(f"{message.ko} {resolution}".rstrip(), f"{message.en} {resolution}".rstrip())
-        case Made(name):
-            return Message(f"아바타 '{name}'을(를) 만들었습니다.", f"The avatar '{name}' is ready.")
-
-
-def to_json(step: Step, language: Language) -> dict[str, Any]:
-    """Return STEP as clients get it, in the shape of a task's events."""
-    message = describe(step).in_language(language)
-    match step:
-        case Waiting(position):
-            return {"type": "status", "stage": "queued", "message": message, "position": position}
-        case Stage(name, progress):
-            return {"type": "status", "stage": name, "message": message, "progress": progress}
-        case Made(name, ids, report):
-            words = [one.in_language(language) for one in said(report)]
-            return {"type": "done", "message": message, "avatar": name, "ids": list(ids), "report": words}
 
 
 @dataclass(frozen=True)
@@ -134,6 +99,14 @@ class Sent:
         part = self.seconds("start"), self.seconds("end")
         return Order(name, self.face(), *part, resolutions, self.background())
 
+    def content(self) -> dict[str, Any]:
+        """Return what the form holds, the file by its digest, so that the same form can be known again."""
+        digest = hashlib.file_digest(self.file.file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is binary
+        self.file.file.seek(0)
+        fields = {name: self.form.getlist(name) for name in self.form if name != "file"}
+        texts = {name: [value for value in values if isinstance(value, str)] for name, values in fields.items()}
+        return {"form": texts, "file": digest}
+
     def save(self, folder: Path) -> Path:
         """Write the file into FOLDER; return its path. What it is its content says, not what the client calls it.
 
@@ -146,29 +119,54 @@ class Sent:
 
 
 class AvatarApi:
-    """The endpoints that make and delete avatars. LIMIT: MiB that a request may bring; CLIPS: where it lies."""
+    """The endpoints that make and delete avatars. CLIPS: where what clients send lies."""
 
-    def __init__(self, uploads: Uploads, visitors: Visitors, limit: int, clips: Path) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        maker: AvatarMaker,
+        supervisor: Supervisor,
+        repeats: Repeats,
+        visitors: Visitors,
+        settings: Settings,
+        clips: Path,
+    ) -> None:
         self._uploads = uploads
+        self._maker = maker
+        self._supervisor = supervisor
+        self._repeats = repeats
         self._visitors = visitors
-        self._limit = limit
+        self._limit = settings.max_upload
+        self._resume_seconds = settings.resume_seconds
         self._clips = clips
-        self._open: dict[str, CancelToken] = {}
 
     async def make(self, request: Request) -> Response:
         """Make an avatar of a clip or photo, telling each stage as a server-sent event."""
+        key = request.headers.get("idempotency-key")
         sent = await self._form(request)
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
             raise NoConsent(CONSENT.ko, CONSENT.en)
         order = replace(sent.order(), owner=self._visitors.owner(request))
-        await run_in_threadpool(self._uploads.check, order)
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        # what fails before the stream begins has a status of its own
-        folder = await run_in_threadpool(temporary_folder, self._clips)
-        clip = await run_in_threadpool(sent.save, Path(folder.name))
-        await sent.form.close()
-        text = self._tell(folder, clip, order, language_of(request.headers.get("accept-language")))
-        return Stream(text, media_type="text/event-stream", headers=headers)
+
+        async def start() -> Job:
+            await run_in_threadpool(self._uploads.check, order)
+            folder = await run_in_threadpool(temporary_folder, self._clips)
+            try:
+                clip = await run_in_threadpool(sent.save, Path(folder.name))
+            except BaseException:
+                folder.cleanup()
+                raise
+            return self._maker.start(clip, order, 0.0 if key is None else self._resume_seconds, folder.cleanup)
+
+        try:
+            if key is None:
+                job = await start()
+            else:
+                body = await run_in_threadpool(sent.content)
+                job = await self._repeats.join(request.headers.get("authorization", ""), key, body, start)
+        finally:
+            await sent.form.close()
+        return event_stream(self._supervisor, job, 0, request)
 
     async def faces(self, request: Request) -> dict[str, Any]:
         """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
@@ -189,13 +187,6 @@ class AvatarApi:
         """Delete an avatar that was uploaded: by its name in every resolution, by an id in one."""
         seen = self._visitors.for_rest(request)
         return {"success": True, "deleted": self._uploads.delete(unicodedata.normalize("NFC", avatar), seen)}
-
-    def cancel(self, task_id: str) -> bool:
-        """Stop a preparation; return whether there was such a one."""
-        cancel = self._open.get(task_id)
-        if cancel is not None:
-            cancel.cancel()
-        return cancel is not None
 
     async def _form(self, request: Request) -> Sent:
         """Return the form that REQUEST brings. Raises BadRequest; too large a one is not read to its end."""
@@ -226,43 +217,3 @@ class AvatarApi:
         if not isinstance(file, UploadFile):
             raise BadRequest("file: 영상이나 사진 파일을 보내 주세요.", "file: send a clip or a photo.")
         return Sent(form, file)
-
-    async def _tell(
-        self, folder: TemporaryDirectory[str], clip: Path, order: Order, language: Language
-    ) -> AsyncIterator[str]:
-        """Yield the text of a server-sent stream; closed early it stops the preparation. CLIP lies in FOLDER."""
-        task_id = uuid.uuid4().hex
-        cancel = self._open[task_id] = CancelToken()
-        try:
-            with folder:
-                async with aclosing(with_pings(self._uploads.make(clip, order, cancel))) as told:
-                    async for step in told:
-                        yield event_text({**to_json(step, language), "task_id": task_id}) if step else PING
-        except PipelineError as error:
-            message = error.message.in_language(language)
-            event: dict[str, Any]
-            event = {"type": "error", **error.to_json(language), "message": message, "status": error.status}
-            event |= {"retryable": error.retryable, "cancelled": isinstance(error, Cancelled), "task_id": task_id}
-            yield event_text(event)
-        finally:
-            del self._open[task_id]
-
-
-async def with_pings(steps: AsyncGenerator[Step]) -> AsyncGenerator[Step | None]:
-    """Yield STEPS, and None where none came for PING_SECONDS; closed early, it closes them."""
-    coming = asyncio.ensure_future(anext(steps, None))
-    try:
-        while True:
-            done, _ = await asyncio.wait([coming], timeout=PING_SECONDS)
-            if not done:
-                yield None
-            elif (step := coming.result()) is not None:
-                yield step
-                coming = asyncio.ensure_future(anext(steps, None))
-            else:
-                return
-    finally:
-        with anyio.CancelScope(shield=True):  # a server cancels again and again, also who is closing something
-            coming.cancel()
-            await asyncio.wait([coming])
-            await steps.aclose()

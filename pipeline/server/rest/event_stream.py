@@ -4,15 +4,52 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 
+from fastapi import Request
+from starlette.responses import Response
+
+from pipeline.errors import Language
+from pipeline.jobs.events import to_json
+from pipeline.jobs.history import Told
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import Job
+from pipeline.server.connections import Stream
+from pipeline.server.reply_language import language_of
+
+PING_SECONDS = 15.0
+"""A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
 PING = ": ping\n\n"
 """A comment, which keeps a connection open that has nothing to tell."""
 _BREAKING = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What may end a line for some client (JSON escapes what lies below U+0020 itself), or is no text at all."""
 
 
-def event_text(event: Mapping[str, object], number: int | None = None) -> str:
-    """Return EVENT as it is sent, with its NUMBER if it has one; its data are one line for every client."""
+def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request) -> Response:
+    """Answer REQUEST with the events of JOB, from the one after number AFTER on."""
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    language = language_of(request.headers.get("accept-language"))
+    text = sse(supervisor.listen(job, after, PING_SECONDS), job.id, language, request.scope.get("root_path", ""))
+    return Stream(text, media_type="text/event-stream", headers=headers)
+
+
+async def sse(
+    events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
+) -> AsyncIterator[str]:
+    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none.
+
+    ROOT: see ``to_json``.
+    """
+    async with aclosing(events):
+        async for told in events:
+            if told is None:
+                yield PING
+            else:
+                yield event_text({**to_json(told.event, task_id, language, root), "id": told.number}, told.number)
+
+
+def event_text(event: Mapping[str, object], number: int) -> str:
+    """Return EVENT as it is sent, with its NUMBER; its data are one line for every client."""
     data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
-    return f"data: {data}\n\n" if number is None else f"id: {number}\ndata: {data}\n\n"
+    return f"id: {number}\ndata: {data}\n\n"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 from pipeline.errors import BadRequest, KeyReused
-from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.jobs.tasks import Job, TaskBook
 
 _KEY = re.compile("[!-~]{1,255}")
 
@@ -20,11 +20,11 @@ class Repeats:
 
     def __init__(self, book: TaskBook) -> None:
         self._book = book
-        self._tasks: dict[tuple[str, str], tuple[bytes, Task]] = {}
+        self._tasks: dict[tuple[str, str], tuple[bytes, Job]] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def join(self, caller: str, key: str, body: object, make: Callable[[], Awaitable[Task]]) -> Task:
-        """Return the task that CALLER asked for under KEY with the same BODY (decoded JSON), or else what MAKE gives.
+    async def join(self, caller: str, key: str, body: object, make: Callable[[], Awaitable[Job]]) -> Job:
+        """Return the task that CALLER asked for under KEY with the same BODY, or else what MAKE gives.
 
         Raises BadRequest for what is no key, Conflict for one that came with another body, and whatever MAKE raises;
         then the key stays free.
@@ -51,5 +51,5 @@ class Repeats:
             self._tasks[name] = digest, task
             return task
 
-    def _remembered(self, task: Task) -> bool:
+    def _remembered(self, task: Job) -> bool:
         return self._book.find(task.id) is task

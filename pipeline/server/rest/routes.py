@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import cache
@@ -37,20 +37,21 @@ from pipeline.errors import (
     TaskNotFound,
     WrongMethod,
 )
-from pipeline.jobs.events import Done, Failed, to_json
+from pipeline.jobs.events import Ended, Failed, to_json
 from pipeline.jobs.history import Told
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import Studio
-from pipeline.jobs.tasks import Task, TaskBook, is_task_id
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import Job, Task, TaskBook, is_task_id
 from pipeline.jobs.uploads import Uploads
 from pipeline.server.access import is_ours, key_of, path_of
-from pipeline.server.connections import Stream, while_there
+from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.metrics import Metrics
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema
 from pipeline.server.rest.avatars import AvatarApi
-from pipeline.server.rest.event_stream import PING, event_text
+from pipeline.server.rest.event_stream import PING_SECONDS, event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
@@ -64,8 +65,6 @@ CARD = "/assets/card.jpg"
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
-PING_SECONDS = 15.0
-"""A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
@@ -79,7 +78,7 @@ class Api:
 
     studio: Studio
     line: RenderQueue
-    book: TaskBook
+    supervisor: Supervisor
     gpu: Gpu
     metrics: Metrics
     repeats: Repeats
@@ -170,23 +169,23 @@ class Api:
 
     async def stream(self, request: Request) -> Response:
         """Make a video, telling each stage as a server-sent event."""
-        return self._sse(await self._join(request), 0, request)
+        return event_stream(self.supervisor, await self._join(request), 0, request)
 
     async def lipsync(self, request: Request) -> Response:
         """Make a video and answer when it is done."""
         language = _language(request)
         task = await self._join(request)
         last = await while_there(request, self._end_of(task))
-        if isinstance(last, Done):
+        if not isinstance(last, Failed):
             return JSONResponse(_reply(to_json(last, task.id, language, _root(request))))
         body = {**last.error.to_json(language), "task_id": task.id}
         return JSONResponse(body, last.error.status)
 
-    async def _end_of(self, task: Task) -> Done | Failed:
+    async def _end_of(self, task: Job) -> Ended:
         """Listen to TASK until its end."""
-        async with aclosing(self.line.listen(task, 0, PING_SECONDS)) as events:
+        async with aclosing(self.supervisor.listen(task, 0, PING_SECONDS)) as events:
             async for told in events:
-                if told is not None and isinstance(told.event, Done | Failed):
+                if told is not None and isinstance(told.event, Ended):
                     return told.event
         raise RuntimeError("a task's history ended without a result")
 
@@ -195,7 +194,7 @@ class Api:
         task = self._known(task_id)
         language, root = _language(request), _root(request)
         told = task.history.told
-        place = self.line.place(task.id)
+        place = self.supervisor.place(task.id)
         last = to_json(told[-1].event, task.id, language, root) if told else {}
         stages: dict[str, float] = {}
         for one in told:
@@ -203,11 +202,12 @@ class Api:
             stages.setdefault(event.get("stage", event["type"]), round(one.at, 3))
         return {
             "success": True,
-            "video_url": root + task.video_url,
+            "video_url": root + task.video_url if isinstance(task, Task) else None,
             "error": None,
             "message": "",
             **{key: value for key, value in last.items() if key not in ("type", "stage", "success")},
             "task_id": task.id,
+            "kind": task.kind,
             "state": "queued" if place else _state(told),
             "position": place and place.position,
             "eta": place and place.eta and round(place.eta, 3),
@@ -224,18 +224,15 @@ class Api:
         last = task.history.last
         if task.history.ended and last is not None and int(after) >= last.number:
             return Response(status_code=204)  # the answer that keeps an EventSource from asking again
-        return self._sse(task, int(after), request)
+        return event_stream(self.supervisor, task, int(after), request)
 
     async def inspection(self, task_id: str, request: Request) -> Response:
         """Draw what was said in a finished video and what its mouth did: waveform, phonemes, opening, mouths, times."""
         return file_response(await while_there(request, self.inspector.picture_of(task_id)), "image/png", request)
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
-        """Stop a task, or the making of an avatar, that waits or runs."""
-        if self.making.cancel(task_id):
-            return {"success": True, "task_id": task_id, "state": "running"}
-        state = await self.line.cancel(task_id)
-        return {"success": True, "task_id": task_id, "state": state}
+        """Stop a task that waits or runs: a video, or the making of an avatar."""
+        return {"success": True, "task_id": task_id, "state": await self.supervisor.cancel(task_id)}
 
     def measured(self) -> Response:
         """Tell what the server measures of itself, in Prometheus' text format."""
@@ -248,13 +245,13 @@ class Api:
         """
         task = self._results_of(task_id)
         if request.query_params.get("download", "0") not in ("", "0"):
-            return await whole_response(task, self.book, request)
-        return await growing_response(task.video, "video/mp4", task, self.book, request)
+            return await whole_response(task, self._book, request)
+        return await growing_response(task.video, "video/mp4", task, self._book, request)
 
     async def captions(self, task_id: str, request: Request) -> Response:
         """Send the captions of a video, which grow as it does; a recording whose text nobody knows has none."""
         task = self._results_of(task_id)
-        return await growing_response(task.captions, "text/vtt", task, self.book, request)
+        return await growing_response(task.captions, "text/vtt", task, self._book, request)
 
     def audio(self, task_id: str, request: Request) -> Response:
         """Send the speech of a video."""
@@ -279,13 +276,18 @@ class Api:
         picture, pack = self.stills.card(self.visitors.shipped())
         return bytes_response(picture, "image/jpeg", pack, request)
 
+    @property
+    def _book(self) -> TaskBook:
+        return self.supervisor.book
+
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):
             raise ResultNotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
-        return self.book.get(task_id) or self.book.files_of(task_id)
+        task = self._book.get(task_id)
+        return task if isinstance(task, Task) else self._book.files_of(task_id)
 
-    def _known(self, task_id: str) -> Task:
-        task = self.book.find(task_id)
+    def _known(self, task_id: str) -> Job:
+        task = self._book.find(task_id)
         if task is None:
             raise TaskNotFound(
                 f"작업을 찾을 수 없습니다: {task_id:.40}. 작업은 결과와 함께 정해진 시간 동안만 보관됩니다.",
@@ -293,12 +295,12 @@ class Api:
             )
         return task
 
-    async def _join(self, request: Request) -> Task:
+    async def _join(self, request: Request) -> Job:
         """Check a request and put it in the line; whatever is wrong with it is answered as plain JSON."""
         body = await _json_body(request)
         key = request.headers.get("idempotency-key")
 
-        async def join() -> Task:
+        async def join() -> Job:
             studio = replace(self.studio, avatars=self.visitors.for_rest(request))
             asked = await run_in_threadpool(parse, body, studio)
             grace = 0.0 if key is None else self.studio.settings.resume_seconds
@@ -308,33 +310,13 @@ class Api:
             return await join()
         return await self.repeats.join(request.headers.get("authorization", ""), key, body, join)
 
-    def _sse(self, task: Task, after: int, request: Request) -> Response:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        text = sse(self.line.listen(task, after, PING_SECONDS), task.id, _language(request), _root(request))
-        return Stream(text, media_type="text/event-stream", headers=headers)
-
-
-async def sse(
-    events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
-) -> AsyncIterator[str]:
-    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none.
-
-    ROOT: see ``to_json``.
-    """
-    async with aclosing(events):
-        async for told in events:
-            if told is None:
-                yield PING
-            else:
-                yield event_text({**to_json(told.event, task_id, language, root), "id": told.number}, told.number)
-
 
 def _state(told: list[Told]) -> str:
     """Return the state of a task that does not wait."""
     last = told[-1].event if told else None
     if isinstance(last, Failed):
         return "cancelled" if isinstance(last.error, Cancelled) else "failed"
-    return "done" if isinstance(last, Done) else "running"
+    return "done" if isinstance(last, Ended) else "running"
 
 
 def _reply(done: dict[str, Any]) -> dict[str, Any]:

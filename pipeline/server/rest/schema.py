@@ -150,48 +150,6 @@ class Deleted(_Shape):
     deleted: list[str]
 
 
-class AvatarStage(_Shape):
-    """How far the making of an avatar is; position where it waits, progress (0..1) where it does not."""
-
-    type: Literal["status"]
-    task_id: TaskId
-    stage: Literal["queued", "reading", "faces", "measuring", "mouth", "writing"]
-    message: str
-
-
-class AvatarDone(_Shape):
-    """An avatar that is there, in every resolution of ids; report: what its clip is like, in sentences."""
-
-    type: Literal["done"]
-    task_id: TaskId
-    message: str
-    avatar: str
-    ids: list[str]
-    report: list[str]
-
-
-class _Failure(_Shape):
-    """What every event of something that failed carries."""
-
-    type: Literal["error"]
-    task_id: TaskId
-    success: Literal[False]
-    error: str
-    code: Code
-    message: str
-    status: int
-    retryable: bool
-    cancelled: bool
-
-
-class AvatarFailed(_Failure):
-    """An avatar that could not be made."""
-
-
-AvatarEvent = AvatarStage | AvatarDone | AvatarFailed
-"""What the data of a server-sent event holds while an avatar is made."""
-
-
 class DeviceMemory(_Shape):
     """MB of the graphics card; null where there is none."""
 
@@ -225,7 +183,9 @@ class Video(_Shape):
 class Stage(_Shape):
     """A stage that a task has reached, and when: seconds after it was asked for."""
 
-    stage: Literal["queued", "tts", "tts_done", "lipsync", "done", "error"]
+    stage: Literal[
+        "queued", "tts", "tts_done", "lipsync", "reading", "faces", "measuring", "mouth", "writing", "done", "error"
+    ]
     at: Seconds
 
 
@@ -234,12 +194,13 @@ class TaskState(_Shape):
 
     success: Literal[True]
     task_id: TaskId
+    kind: Literal["video", "avatar"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     position: int | None = Field(description="1 is next; null unless it waits.")
     eta: float | None = Field(description="Seconds until it is done; null if not known yet.")
     stages: list[Stage]
     events_url: Url
-    video_url: Url
+    video_url: Url | None = Field(description="null where an avatar is made.")
     error: str | None = Field(description="Why it failed.")
     message: str
 
@@ -272,12 +233,43 @@ class DoneEvent(_Event):
     elapsed: dict[Literal["tts", "lipsync", "total"], Seconds]
 
 
-class ErrorEvent(_Event, _Failure):
+class ErrorEvent(_Event):
     """The end of a task that failed or was cancelled."""
+
+    type: Literal["error"]
+    success: Literal[False]
+    error: str
+    code: Code
+    message: str
+    status: int
+    retryable: bool
+    cancelled: bool
 
 
 TaskEvent = StatusEvent | DoneEvent | ErrorEvent
-"""What the data of a server-sent event holds."""
+"""What the data of a server-sent event holds while a video is made."""
+
+
+class AvatarStage(_Event):
+    """How far the making of an avatar is; position where it waits, progress (0..1) where it does not."""
+
+    type: Literal["status"]
+    stage: Literal["queued", "reading", "faces", "measuring", "mouth", "writing"]
+    message: str
+
+
+class AvatarDone(_Event):
+    """An avatar that is there, in every resolution of ids; report: what its clip is like, in sentences."""
+
+    type: Literal["done"]
+    message: str
+    avatar: str
+    ids: list[str]
+    report: list[str]
+
+
+AvatarEvent = AvatarStage | AvatarDone | ErrorEvent
+"""What the data of a server-sent event holds while an avatar is made."""
 
 
 class Stopped(_Shape):
@@ -312,7 +304,7 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for model in (LipsyncBody, AvatarForm, FacesForm, *get_args(TaskEvent), *get_args(AvatarEvent)):
+    for model in (LipsyncBody, AvatarForm, FacesForm, *get_args(TaskEvent | AvatarEvent)):
         schemas[model.__name__] = model.model_json_schema()
     return description
 
@@ -326,9 +318,10 @@ def _content(media_type: str, meaning: str, binary: bool = False) -> dict[str, A
     return {"description": meaning, "content": {media_type: {"schema": shape}}}
 
 
+_KEY = _header("Idempotency-Key", "Sent again with the same body, it gives the same task.")
 _ASKED: dict[str, Any] = {
     "parameters": [
-        _header("Idempotency-Key", "Sent again with the same body, it gives the same task."),
+        _KEY,
         _header("Accept-Language", "en gives messages in English."),
     ],
     "requestBody": {
@@ -343,7 +336,7 @@ def _sse(events: Any, last: str, **more: Any) -> dict[str, Any]:
     data = {
         "type": "string",
         "contentMediaType": "application/json",
-        "contentSchema": {"oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(events)]},
+        "contentSchema": {"anyOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(events)]},
     }
     event = {"type": "object", "required": [*more, "data"], "properties": {**more, "data": data}}
     return {
@@ -352,15 +345,16 @@ def _sse(events: Any, last: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _form(shape: type[_Shape]) -> dict[str, Any]:
+def _form(shape: type[_Shape], *headers: dict[str, Any]) -> dict[str, Any]:
     """Describe a request that brings a form of SHAPE."""
     content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
     language = _header("Accept-Language", "en gives messages in English.")
-    return {"parameters": [language], "requestBody": {"required": True, "content": content}}
+    return {"parameters": [*headers, language], "requestBody": {"required": True, "content": content}}
 
 
 _NUMBER = {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "The number to send back as Last-Event-ID."}
 _SSE = _sse(TaskEvent, "a DoneEvent or an ErrorEvent", id=_NUMBER)
+_ANY = _sse(TaskEvent | AvatarEvent, "a DoneEvent, an AvatarDone or an ErrorEvent", id=_NUMBER)
 _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that Range requested."},
     304: {"description": "Not changed since If-None-Match or If-Modified-Since."},
@@ -381,7 +375,7 @@ LIPSYNC: dict[str, Any] = {
 TASK: dict[str, Any] = {"response_model": TaskState, "responses": problems(404)}
 EVENTS: dict[str, Any] = {
     "response_class": StreamingResponse,
-    "responses": {200: _SSE, 204: {"description": "No events are left."}, **problems(400, 404)},
+    "responses": {200: _ANY, 204: {"description": "No events are left."}, **problems(400, 404)},
     "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
 }
 INSPECTION: dict[str, Any] = {
@@ -396,10 +390,10 @@ CANCEL: dict[str, Any] = {"response_model": Stopped, "responses": problems(404)}
 MAKE_AVATAR: dict[str, Any] = {
     "response_class": StreamingResponse,
     "responses": {
-        200: _sse(AvatarEvent, "an AvatarDone or an AvatarFailed"),
+        200: _sse(AvatarEvent, "an AvatarDone or an ErrorEvent", id=_NUMBER),
         **problems(400, 408, 409, 500, 503),
     },
-    "openapi_extra": _form(AvatarForm),
+    "openapi_extra": _form(AvatarForm, _KEY),
 }
 FACES: dict[str, Any] = {
     "response_model": FoundFaces,

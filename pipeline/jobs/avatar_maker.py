@@ -1,0 +1,93 @@
+"""Makes avatars as jobs, which can be followed, resumed and cancelled as those of videos can."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from pipeline.errors import Cancelled, PipelineError
+from pipeline.jobs.events import Ended, Failed, Made, Queued
+from pipeline.jobs.supervisor import Supervisor, internal_error
+from pipeline.jobs.tasks import AvatarJob
+from pipeline.jobs.uploads import Order, Uploads
+
+logger = logging.getLogger(__name__)
+
+
+class AvatarMaker:
+    """Starts the jobs of avatars that UPLOADS are made of, one at a time; a line of SUPERVISOR."""
+
+    def __init__(self, uploads: Uploads, supervisor: Supervisor) -> None:
+        self._uploads = uploads
+        self._supervisor = supervisor
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._idle = threading.Event()
+        self._idle.set()
+        supervisor.add(self)
+
+    def start(self, clip: Path, order: Order, grace: float, discard: Callable[[], None]) -> AvatarJob:
+        """Start a job, on the loop that runs.
+
+        Args:
+            clip: The clip or photo.
+            order: What is to be made of it; ``Uploads.check`` has seen it.
+            grace: Seconds that the job goes on while nobody listens.
+            discard: Called at the end, when `clip` is not needed any more.
+        """
+        job = AvatarJob(uuid.uuid4().hex, grace)
+        self._supervisor.book.note(job)
+        self._idle.clear()
+        self._running[job.id] = asyncio.get_running_loop().create_task(self._run(job, clip, order, discard))
+        self._supervisor.expect_listener(job)
+        return job
+
+    async def _run(self, job: AvatarJob, clip: Path, order: Order, discard: Callable[[], None]) -> None:
+        last: Ended = Failed(Cancelled())  # where the loop itself ends
+        try:
+            async with aclosing(self._uploads.make(clip, order, job.cancel, job.id)) as steps:
+                async for step in steps:
+                    if isinstance(step, Made):
+                        last = step
+                    else:
+                        self._supervisor.tell(job, step)
+        except PipelineError as error:
+            last = Failed(job.cancel.reason if job.cancel.cancelled else error)
+        except Exception:
+            logger.exception("task %s failed", job.id)
+            last = Failed(internal_error())
+        finally:
+            discard()
+            self._supervisor.end(job, last)
+            del self._running[job.id]
+            if not self._running:
+                self._idle.set()
+
+    def waiting(self) -> int:
+        """Return how many avatars wait to be made."""
+        return sum(self.place(task_id) is not None for task_id in list(self._running))
+
+    def running(self) -> int:
+        """Return how many avatars are being made."""
+        return len(self._running) - self.waiting()
+
+    def place(self, task_id: str) -> Queued | None:
+        """Return where a job stands that waits; None for any other."""
+        position = self._uploads.position(task_id)
+        return Queued(position) if position else None
+
+    async def leave(self, task_id: str) -> bool:
+        """Wait until a job that was cancelled while it waited has told its end."""
+        running = self._running.get(task_id)
+        if running is not None and self.place(task_id):
+            await asyncio.wait([running])
+        return False
+
+    def close(self, seconds: float) -> None:
+        """Wait up to `seconds` for jobs that were told to stop; call it from another thread than the loop's."""
+        if not self._idle.wait(seconds):
+            logger.warning("the making of an avatar did not end within %.0f s", seconds)

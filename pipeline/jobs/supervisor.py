@@ -1,0 +1,152 @@
+"""Watches over every job, of whatever kind: who listens to it, who cancels it, and how its end is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from pipeline.core.best_effort import best_effort
+from pipeline.errors import PipelineError, TaskNotFound
+from pipeline.jobs.events import Done, Ended, Event, Failed, Made, Queued, TtsDone
+from pipeline.jobs.history import Told
+from pipeline.jobs.tasks import Job, TaskBook
+
+logger = logging.getLogger(__name__)
+
+UNHEARD_SECONDS = 5.0
+"""How long a new job waits for the client that asked for it to listen."""
+
+
+class Line(Protocol):
+    """Where jobs of one kind wait."""
+
+    def place(self, task_id: str) -> Queued | None:
+        """Return where a job stands that waits here; None for any other."""
+
+    async def leave(self, task_id: str) -> bool:
+        """Take a job out of the line whose token is set; return whether its end is still to be told."""
+
+
+class Supervisor:
+    """The one place where jobs are told of, listened to, cancelled and ended.
+
+    Args:
+        book: Where the jobs are noted down.
+        on_end: Called once with each job that has ended, and its last event.
+    """
+
+    def __init__(self, book: TaskBook, on_end: Callable[[Job, Ended], None]) -> None:
+        self.book = book
+        self._on_end = on_end
+        self._lines: list[Line] = []
+        self._chores: set[asyncio.Task[None]] = set()
+
+    def add(self, line: Line) -> None:
+        """Have the jobs of a line cancelled with all others."""
+        self._lines.append(line)
+
+    def place(self, task_id: str) -> Queued | None:
+        """Return where a job stands that waits; None for one that does not."""
+        return next(filter(None, (line.place(task_id) for line in self._lines)), None)
+
+    def tell(self, job: Job, event: Event) -> None:
+        """Add an event to a job's history, and to the log where it is not one more of its kind."""
+        before = job.history.last
+        if not job.history.tell(event):
+            return
+        if before is None or type(before.event) is not type(event):
+            logger.info("task %s %s", job.id, _logged(event))
+        if isinstance(event, Ended):
+            with best_effort("metrics"):
+                self._on_end(job, event)
+
+    def end(self, job: Job, last: Ended) -> None:
+        """Close a job and tell its end; of no effect on one whose end was told."""
+        # closed before its end is told: a client that knows of the end finds nothing left to cancel
+        self.book.close(job.id)
+        self.tell(job, last)
+
+    async def listen(self, job: Job, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
+        """Yield the events of a job from the one after a number on; None where none came for `heartbeat` seconds.
+
+        It ends with the job. Where the last listener leaves before that, the job is stopped after its grace.
+        """
+        history = job.history
+        history.listeners += 1
+        try:
+            async with aclosing(history.follow(after, heartbeat)) as events:
+                async for told in events:
+                    yield told
+        finally:
+            history.listeners -= 1
+            history.departures += 1
+            if not history.listeners and not history.ended:
+                self.do(self._stop_unheard(job, job.grace))
+
+    def expect_listener(self, job: Job) -> None:
+        """Stop a new job if its client does not come to listen."""
+        self.do(self._stop_unheard(job, max(job.grace, UNHEARD_SECONDS)))
+
+    async def _stop_unheard(self, job: Job, seconds: float) -> None:
+        departures = job.history.departures
+        await asyncio.sleep(seconds)
+        if job.history.departures == departures and not job.history.listeners and not job.history.ended:
+            logger.info("task %s has no listener", job.id)
+            await self._stop(job)
+
+    async def cancel(self, task_id: str) -> str:
+        """Stop a job; return what it was, "queued" or "running".
+
+        Raises:
+            TaskNotFound: There is no such job, or it has ended.
+        """
+        job = self.book.get(task_id)
+        if job is None:
+            raise TaskNotFound(
+                f"작업을 찾을 수 없거나 이미 끝났습니다: {task_id:.40}",
+                f"There is no such task, or it has finished already: {task_id:.40}",
+            )
+        state = "queued" if self.place(task_id) else "running"
+        await self._stop(job)
+        return state
+
+    async def _stop(self, job: Job) -> None:
+        """Take a job out of its line, or stop it where it runs; the others move up."""
+        job.cancel.cancel()
+        for line in self._lines:
+            if await line.leave(job.id):
+                self.end(job, Failed(job.cancel.reason))
+
+    def do(self, chore: Coroutine[Any, Any, None]) -> None:
+        """Run a chore beside everything else."""
+        task = asyncio.get_running_loop().create_task(chore)
+        self._chores.add(task)  # the loop itself keeps no hold of it
+        task.add_done_callback(self._chores.discard)
+
+
+def internal_error() -> PipelineError:
+    """Return what is told where something fails that nobody foresaw; the log has the rest."""
+    return PipelineError(
+        "서버 내부 오류가 발생했습니다. 다시 시도해도 같으면 서버 로그를 확인하세요.",
+        "An internal error occurred. If trying again does not help, check the server's log.",
+    )
+
+
+def _logged(event: Event) -> str:
+    """Return what the log says of an event: nothing of what the client wrote."""
+    match event:
+        case Queued(position):
+            return f"waits: position {position}"
+        case TtsDone(duration=duration):
+            return f"is spoken: {duration:.1f} s"
+        case Done(total=total):
+            return f"ends: Done in {total:.2f} s"
+        case Made():
+            return "ends: Made"
+        case Failed(error):
+            return f"ends: Failed ({type(error).__name__})"
+        case _:
+            return type(event).__name__
