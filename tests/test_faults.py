@@ -94,7 +94,7 @@ def left_by(task: Task) -> list[str]:
 )
 def test_a_voice_that_answers_garbage_is_a_clear_error(studio: Studio, task: Task, pieces: list[Speech]) -> None:
     garbled = replace(studio, tts={"fake": Saying(pieces)})
-    with pytest.raises(SpeechFailed, match="no sound"):
+    with pytest.raises(SpeechFailed, match="not usable sound"):
         list(generate(asked(garbled), task, garbled))
     assert left_by(task) == []
 

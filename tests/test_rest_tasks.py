@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.gpu import Gpu
+from pipeline.errors import TaskNotFound
 from pipeline.jobs.eta import Pace, work_of
-from pipeline.jobs.tasks import KEPT_TASKS, TaskBook, is_task_id
+from pipeline.jobs.events import Failed
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import KEPT_TASKS, AvatarJob, Task, TaskBook, is_task_id
 from pipeline.server.reply_language import language_of
 from pipeline.settings import ROOT, Settings
 
@@ -37,14 +41,21 @@ def test_the_path_in_replies_is_where_the_video_lies(tmp_path: Path) -> None:
     assert TaskBook(ROOT / "results" / "other", 0).open(ID).video_path == f"results/other/{ID}.mp4"
 
 
-def test_a_task_is_cancelled_only_while_it_is_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [Task.kind, AvatarJob.kind])
+def test_a_job_is_cancelled_only_while_it_is_open(kind: str, tmp_path: Path) -> None:
     book = TaskBook(tmp_path, 0)
-    task = book.open(ID)
-    assert book.get(ID) is task and book.find(ID) is task
-    assert book.cancel(ID) and task.cancel.cancelled
-    book.close(ID)
-    assert book.get(ID) is None and not book.cancel(ID)
-    assert book.find(ID) is task
+    ends: list[tuple[str, str]] = []
+    supervisor = Supervisor(book, lambda job, last: ends.append((job.kind, type(last).__name__)))
+    job = book.files_of(ID) if kind == Task.kind else AvatarJob(ID)
+    book.note(job)
+    assert book.get(ID) is job and book.find(ID) is job
+    assert asyncio.run(supervisor.cancel(ID)) == "running" and job.cancel.cancelled
+    supervisor.end(job, Failed(job.cancel.reason))
+    supervisor.end(job, Failed(job.cancel.reason))
+    assert ends == [(kind, "Failed")]  # told once
+    assert book.get(ID) is None and book.find(ID) is job
+    with pytest.raises(TaskNotFound):
+        asyncio.run(supervisor.cancel(ID))
 
 
 def test_the_end_of_the_program_cancels_every_task(tmp_path: Path) -> None:
