@@ -58,7 +58,7 @@ class CancelToken:
 
     @contextmanager
     def calling(self, call: Callable[[], None]) -> Iterator[None]:
-        """Have `call` called, once and on whatever thread, when the token is set before or while the block lasts."""
+        """Call `call` once, from any thread, when the token is set before or while the block lasts."""
         with self._lock:
             pending = not self._event.is_set()
             if pending:

@@ -1,4 +1,4 @@
-"""Makes avatars as jobs, which can be followed, resumed and cancelled as those of videos can."""
+"""Makes avatars as jobs, which clients follow, resume and cancel like those of videos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class AvatarMaker:
-    """Starts the jobs of avatars that UPLOADS are made of, one at a time; a line of SUPERVISOR."""
+    """Starts the jobs that make avatars, one at a time; a queue of the supervisor."""
 
     def __init__(self, uploads: Uploads, supervisor: Supervisor) -> None:
         self._uploads = uploads
@@ -31,12 +31,12 @@ class AvatarMaker:
         supervisor.add(self)
 
     def start(self, clip: Path, order: Order, grace: float, discard: Callable[[], None]) -> AvatarJob:
-        """Start a job, on the loop that runs.
+        """Start a job on the running loop.
 
         Args:
             clip: The clip or photo.
-            order: What is to be made of it; ``Uploads.check`` has seen it.
-            grace: Seconds that the job goes on while nobody listens.
+            order: What to make of it; ``Uploads.check`` has accepted it.
+            grace: Seconds for which the job goes on without a listener.
             discard: Called at the end, when `clip` is not needed any more.
         """
         job = AvatarJob(uuid.uuid4().hex, grace)
@@ -47,7 +47,7 @@ class AvatarMaker:
         return job
 
     async def _run(self, job: AvatarJob, clip: Path, order: Order, discard: Callable[[], None]) -> None:
-        last: Ended = Failed(Cancelled())  # where the loop itself ends
+        last: Ended = Failed(Cancelled())  # if the loop itself ends
         try:
             async with aclosing(self._uploads.make(clip, order, job.cancel, job.id)) as steps:
                 async for step in steps:
@@ -76,18 +76,18 @@ class AvatarMaker:
         return len(self._running) - self.waiting()
 
     def place(self, task_id: str) -> Queued | None:
-        """Return where a job stands that waits; None for any other."""
+        """Return the position of a waiting job; None for any other."""
         position = self._uploads.position(task_id)
         return Queued(position) if position else None
 
     async def leave(self, task_id: str) -> bool:
-        """Wait until a job that was cancelled while it waited has told its end."""
+        """Wait until a job that was cancelled in the queue has emitted its last event."""
         running = self._running.get(task_id)
         if running is not None and self.place(task_id):
             await asyncio.wait([running])
         return False
 
     def close(self, seconds: float) -> None:
-        """Wait up to `seconds` for jobs that were told to stop; call it from another thread than the loop's."""
+        """Wait up to `seconds` for cancelled jobs; call it from another thread than the loop's."""
         if not self._idle.wait(seconds):
             logger.warning("the making of an avatar did not end within %.0f s", seconds)

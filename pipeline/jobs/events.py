@@ -1,4 +1,4 @@
-"""What happens to a request, as typed events; SSE, page and clients all read the same ones."""
+"""Events of a job, with types; SSE, the page and clients all read the same ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pipeline.errors import Cancelled, Language, Message, PipelineError
 
 @dataclass(frozen=True)
 class Queued:
-    """The task waits: POSITION 1 is next; ETA (s) is None until a first task was timed."""
+    """The task waits.
+
+    Attributes:
+        position: 1 is next.
+        eta: Seconds until it is done; None until a first task was timed.
+    """
 
     position: int
     eta: float | None = None
@@ -18,9 +23,11 @@ class Queued:
 
 @dataclass(frozen=True)
 class TtsStarted:
-    """Speech is being made. The video grows at VIDEO_URL from the first sentence on, while the next one is spoken.
+    """Speech is being made.
 
-    So do its captions at CAPTIONS_URL, here and below None where nobody knows the words.
+    Attributes:
+        video_url: Where the video grows from the first sentence on, while the next one is spoken.
+        captions_url: Where its captions grow; here and below None if the words are unknown.
     """
 
     video_url: str
@@ -29,7 +36,15 @@ class TtsStarted:
 
 @dataclass(frozen=True)
 class TtsDone:
-    """Speech is ready: DURATION (s) of sound, made in ELAPSED (s). LOST: see ``Done``."""
+    """Speech is ready.
+
+    Attributes:
+        audio_url: The sound.
+        captions_url: The captions.
+        duration: Seconds of sound.
+        elapsed: Seconds that it took.
+        lost: See ``Done``.
+    """
 
     audio_url: str
     captions_url: str | None
@@ -40,7 +55,12 @@ class TtsDone:
 
 @dataclass(frozen=True)
 class Lipsync:
-    """The speech is complete and its video is being made. PROGRESS runs from 0 to 1."""
+    """The speech is complete and its video is being made.
+
+    Attributes:
+        video_url: Where the video grows.
+        progress: 0..1.
+    """
 
     video_url: str
     progress: float
@@ -60,14 +80,14 @@ class Done:
     lipsync: float
     total: float
     first_byte: float
-    """Until the first bytes of the video could be fetched."""
+    """Seconds until the first bytes of the video were available."""
     lost: float = 0.0
-    """Of a recording, what could not be read: silence stands in for it, or it is missing at the end."""
+    """Seconds of a recording that could not be read; they are silent, or missing at the end."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The task ended without a result. Of ERROR that is kept which people are told, not where it came from."""
+    """The task ended without a result. Of the error only its class and message are kept, not its traceback."""
 
     error: PipelineError
 
@@ -77,7 +97,13 @@ class Failed:
 
 @dataclass(frozen=True)
 class Preparing:
-    """An avatar is being made. STAGE: a key of STAGES; progress: of the whole, 0..1; resolution: of what is written."""
+    """An avatar is being made.
+
+    Attributes:
+        stage: A key of `STAGES`.
+        progress: Of the whole, 0..1.
+        resolution: The resolution that is written.
+    """
 
     stage: str
     progress: float
@@ -86,7 +112,13 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Made:
-    """The avatar NAME is there. ids: one for each resolution; report: as ``write_report`` has it."""
+    """The avatar is ready.
+
+    Attributes:
+        name: Its name.
+        ids: One for each resolution.
+        report: As ``write_report`` writes it.
+    """
 
     name: str
     ids: tuple[str, ...]
@@ -103,11 +135,11 @@ STAGES = {
     "mouth": Message("입을 다무는 중...", "Closing the mouth..."),
     "writing": Message("아바타를 쓰는 중...", "Writing the avatar..."),
 }
-"""What is done while an avatar is made, in this order."""
+"""The stages in which an avatar is made, in order."""
 
 
 def describe(event: Event) -> Message:
-    """Return the sentence that tells people about EVENT."""
+    """Return the sentence for an event."""
     match event:
         case Queued(position):
             return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in the queue)")
@@ -129,16 +161,20 @@ def describe(event: Event) -> Message:
 
 
 def same_kind(one: Event, other: Event) -> bool:
-    """Return whether one event only updates the other: a place in the queue, or progress within a stage."""
+    """Return whether one event only updates the other: a position in the queue, or progress within a stage."""
     if isinstance(one, Preparing) and isinstance(other, Preparing):
         return one.stage == other.stage
     return type(one) is type(other)
 
 
 def to_json(event: Event, task_id: str, language: Language, root: str = "") -> dict[str, Any]:
-    """Return EVENT in the documented shape (API.md), with the task's id.
+    """Return an event in the documented shape (API.md).
 
-    LANGUAGE is that of its message, ROOT the path under which its client sees the server ("/avatar").
+    Args:
+        event: The event.
+        task_id: Its task.
+        language: Language of its message.
+        root: Public path of the server ("/avatar").
     """
     message = describe(event).in_language(language)
     match event:
@@ -182,7 +218,7 @@ def _status(stage: str, message: str, **more: object) -> dict[str, Any]:
 
 
 def _and_lost(message: Message, lost: float) -> Message:
-    """Return MESSAGE, and after it how much of a recording is lost."""
+    """Append to a message how much of a recording is lost."""
     if not _lost(lost):
         return message
     shown = f"{lost:.2f}" if lost < 1 else f"{lost:.1f}"
@@ -193,7 +229,7 @@ def _and_lost(message: Message, lost: float) -> Message:
 
 
 def _lost(lost: float) -> dict[str, float]:
-    """Return how much of a recording is lost (s) as events tell it: nothing where it is whole."""
+    """Return the field for the seconds of a recording that are lost; empty if it is complete."""
     return {"audio_lost": round(lost, 3)} if lost >= 0.005 else {}
 
 
@@ -202,7 +238,7 @@ def _seconds(seconds: float | None) -> float | None:
 
 
 def said(report: dict[str, Any]) -> list[Message]:
-    """Return REPORT in sentences: what the clip is like, its teeth, and what is wrong with it."""
+    """Return a report in sentences: the clip, its teeth, and its problems."""
     seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
     return [
         Message(

@@ -1,4 +1,4 @@
-"""What was told of one task, kept for whoever listens, however late they come."""
+"""The events of one task, kept for all listeners, however late they come."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from pipeline.jobs.events import Ended, Event, same_kind
 
 @dataclass(frozen=True)
 class Told:
-    """An event of a task. number: from 1 on, growing; at: seconds after the task was asked for."""
+    """An event of a task.
+
+    Attributes:
+        number: From 1 on, increasing.
+        at: Seconds after the request.
+        event: The event.
+    """
 
     number: int
     at: float
@@ -22,9 +28,9 @@ class Told:
 
 
 class History:
-    """The events of one task, numbered; told by any thread, followed by any number of coroutines.
+    """The numbered events of one task; any thread adds them, any number of coroutines follow.
 
-    It ends with Done, Made or Failed. Of a run of events that only update each other (places in the line, progress) the
+    The last one is Done, Made or Failed. Of consecutive events that only update each other (position, progress) the
     first and the latest are kept, so that no task, however long, fills the memory.
     """
 
@@ -41,7 +47,7 @@ class History:
 
     @property
     def told(self) -> list[Told]:
-        """Everything that is kept, in order."""
+        """All events that are kept, in order."""
         with self._lock:
             return list(self._told)
 
@@ -53,12 +59,16 @@ class History:
 
     @property
     def ended(self) -> bool:
-        """Whether the task has come to its end, good or bad."""
+        """Whether the task has ended, successfully or not."""
         last = self.last
         return last is not None and isinstance(last.event, Ended)
 
     def tell(self, event: Event) -> bool:
-        """Add EVENT and wake all followers; return whether it was told: after the end nothing is any more."""
+        """Add an event and wake all listeners.
+
+        Returns:
+            Whether it was added: nothing is added after the end.
+        """
         with self._lock:
             if self._told and isinstance(self._told[-1].event, Ended):
                 return False
@@ -71,11 +81,11 @@ class History:
         return True
 
     async def follow(self, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
-        """Yield every event whose number is above AFTER, to the last; None when nothing came for HEARTBEAT seconds."""
+        """Yield every event after a number, to the last one; None if no event comes for `heartbeat` seconds."""
         with self._news.waiting() as news:
             while True:
                 news.clear()
-                ended = self.ended  # asked first: what is told before the end must not be missed
+                ended = self.ended  # checked first, so that no event before the end is missed
                 for told in self.told:
                     if told.number > after:
                         after = told.number
@@ -83,7 +93,7 @@ class History:
                 if ended:
                     return
                 try:
-                    async with asyncio.timeout(heartbeat):  # wait_for may pass over that it is cancelled
+                    async with asyncio.timeout(heartbeat):  # wait_for may lose a cancellation
                         await news.wait()
                 except TimeoutError:
                     yield None

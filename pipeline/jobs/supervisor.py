@@ -1,4 +1,4 @@
-"""Watches over every job, of whatever kind: who listens to it, who cancels it, and how its end is told."""
+"""Supervises jobs of every kind: listeners, cancelling, and the last event."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pipeline.jobs.tasks import Job, TaskBook
 logger = logging.getLogger(__name__)
 
 UNHEARD_SECONDS = 5.0
-"""How long a new job waits for the client that asked for it to listen."""
+"""Seconds that a new job waits for its client to listen."""
 
 
 class Line(Protocol):
-    """Where jobs of one kind wait."""
+    """A queue of jobs of one kind."""
 
     def place(self, task_id: str) -> Queued | None:
-        """Return where a job stands that waits here; None for any other."""
+        """Return the position of a job that waits here; None for any other."""
 
     async def leave(self, task_id: str) -> bool:
-        """Take a job out of the line whose token is set; return whether its end is still to be told."""
+        """Remove a cancelled job from the queue; return whether its last event is still to be emitted."""
 
 
 class Supervisor:
-    """The one place where jobs are told of, listened to, cancelled and ended.
+    """The one place where jobs emit events, get listeners, are cancelled and end.
 
     Args:
-        book: Where the jobs are noted down.
+        book: The jobs.
         on_end: Called once with each job that has ended, and its last event.
     """
 
@@ -45,15 +45,15 @@ class Supervisor:
         self._chores: set[asyncio.Task[None]] = set()
 
     def add(self, line: Line) -> None:
-        """Have the jobs of a line cancelled with all others."""
+        """Add a queue whose jobs can be cancelled."""
         self._lines.append(line)
 
     def place(self, task_id: str) -> Queued | None:
-        """Return where a job stands that waits; None for one that does not."""
+        """Return the position of a waiting job; None for any other."""
         return next(filter(None, (line.place(task_id) for line in self._lines)), None)
 
     def tell(self, job: Job, event: Event) -> None:
-        """Add an event to a job's history, and to the log where it is not one more of its kind."""
+        """Add an event to a job's history, and to the log unless it repeats the last kind."""
         before = job.history.last
         if not job.history.tell(event):
             return
@@ -64,15 +64,20 @@ class Supervisor:
                 self._on_end(job, event)
 
     def end(self, job: Job, last: Ended) -> None:
-        """Close a job and tell its end; of no effect on one whose end was told."""
-        # closed before its end is told: a client that knows of the end finds nothing left to cancel
+        """Close a job and emit its last event; no effect on a job that has ended."""
+        # closed before the last event: a client that receives it finds nothing left to cancel
         self.book.close(job.id)
         self.tell(job, last)
 
     async def listen(self, job: Job, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
-        """Yield the events of a job from the one after a number on; None where none came for `heartbeat` seconds.
+        """Yield the events of a job until its end.
 
-        It ends with the job. Where the last listener leaves before that, the job is stopped after its grace.
+        If the last listener leaves earlier, the job is stopped after its grace.
+
+        Args:
+            job: The job.
+            after: Number of the event before the first one to yield.
+            heartbeat: Seconds without an event after which None is yielded.
         """
         history = job.history
         history.listeners += 1
@@ -87,7 +92,7 @@ class Supervisor:
                 self.do(self._stop_unheard(job, job.grace))
 
     def expect_listener(self, job: Job) -> None:
-        """Stop a new job if its client does not come to listen."""
+        """Stop a new job if its client does not listen in time."""
         self.do(self._stop_unheard(job, max(job.grace, UNHEARD_SECONDS)))
 
     async def _stop_unheard(self, job: Job, seconds: float) -> None:
@@ -98,7 +103,7 @@ class Supervisor:
             await self._stop(job)
 
     async def cancel(self, task_id: str) -> str:
-        """Stop a job; return what it was, "queued" or "running".
+        """Stop a job; return its former state, "queued" or "running".
 
         Raises:
             TaskNotFound: There is no such job, or it has ended.
@@ -114,21 +119,21 @@ class Supervisor:
         return state
 
     async def _stop(self, job: Job) -> None:
-        """Take a job out of its line, or stop it where it runs; the others move up."""
+        """Remove a job from its queue, or stop it while it runs; the others move up."""
         job.cancel.cancel()
         for line in self._lines:
             if await line.leave(job.id):
                 self.end(job, Failed(job.cancel.reason))
 
     def do(self, chore: Coroutine[Any, Any, None]) -> None:
-        """Run a chore beside everything else."""
+        """Run a coroutine in the background."""
         task = asyncio.get_running_loop().create_task(chore)
-        self._chores.add(task)  # the loop itself keeps no hold of it
+        self._chores.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._chores.discard)
 
 
 def internal_error() -> PipelineError:
-    """Return what is told where something fails that nobody foresaw; the log has the rest."""
+    """Return the error for an unexpected exception; the log has the details."""
     return PipelineError(
         "서버 내부 오류가 발생했습니다. 다시 시도해도 같으면 서버 로그를 확인하세요.",
         "An internal error occurred. If trying again does not help, check the server's log.",
@@ -136,7 +141,7 @@ def internal_error() -> PipelineError:
 
 
 def _logged(event: Event) -> str:
-    """Return what the log says of an event: nothing of what the client wrote."""
+    """Return the log's text for an event, without input of the client."""
     match event:
         case Queued(position):
             return f"waits: position {position}"

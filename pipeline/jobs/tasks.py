@@ -1,4 +1,4 @@
-"""The tasks of the program: their ids, how they are told to stop, and how long their results are kept."""
+"""The tasks of the program: their ids, their tokens, and how long their results are kept."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ from pipeline.settings import ROOT
 logger = logging.getLogger(__name__)
 
 ABANDONED_SECONDS = 60.0
-"""A half-made file that nobody wrote to for this long was left behind by a program that was killed."""
+"""Age of the last change of an unfinished file from which it is left over from a program that was killed."""
 KEPT_TASKS = 1000
-"""How many finished tasks are remembered at most, however long results are kept."""
+"""Most finished tasks that are remembered, however long results are kept."""
 _ID = "[0-9a-f]{32}"
 _RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|vtt|json|png)(?P<part>\.part)?")
 
 
 def is_task_id(text: str) -> bool:
-    """Return whether TEXT can be the id of a task, so that it is safe as a file's name."""
+    """Return whether a text can be the id of a task, and so is safe as a file name."""
     return re.fullmatch(_ID, text) is not None
 
 
 @dataclass(frozen=True)
 class Job:
-    """What was asked for and takes time: a task, as clients call it.
+    """A request that takes time; clients call it a task.
 
-    id: 32 hex digits that cannot be guessed; grace: seconds that it goes on while nobody listens; cancel: told to stop
-    through it; history: what was told of it.
+    Attributes:
+        id: 32 hex digits that cannot be guessed.
+        grace: Seconds for which it goes on without a listener.
+        cancel: Its token.
+        history: Its events.
     """
 
     kind: ClassVar[str]
@@ -52,17 +55,19 @@ class Job:
 
 @dataclass(frozen=True)
 class AvatarJob(Job):
-    """A clip or photo on its way to an avatar."""
+    """A job that makes an avatar of a clip or photo."""
 
     kind = "avatar"
 
 
 @dataclass(frozen=True)
 class Task(Job):
-    """One request on its way to a video.
+    """A job that makes a video.
 
-    video, audio, captions: where the results go; grown: tells that more of its files can be read; waits: how long it
-    stood back for others.
+    Attributes:
+        video, audio, captions: Where the results go.
+        grown: Notifies that more of its files can be read.
+        waits: How long it has waited for others.
     """
 
     kind = "video"
@@ -75,22 +80,22 @@ class Task(Job):
 
     @property
     def video_part(self) -> Path:
-        """Where the video grows while it is being made."""
+        """Path of the video until it is complete."""
         return part_of(self.video)
 
     @property
     def whole(self) -> Path:
-        """Where the copy of the video in one piece lies, once somebody has asked for it."""
+        """Path of the unfragmented copy of the video, which is made on request."""
         return self.video.with_suffix(".whole.mp4")
 
     @property
     def record(self) -> Path:
-        """Where it is noted down what was said, once the video is finished."""
+        """Path of the record of its speech, once the video is finished."""
         return self.video.with_suffix(".json")
 
     @property
     def inspection(self) -> Path:
-        """Where the picture lies that ``pipeline.tools.inspect`` draws, once somebody has asked for it."""
+        """Path of the picture that ``pipeline.tools.inspect`` draws on request."""
         return self.video.with_suffix(".png")
 
     @property
@@ -110,16 +115,19 @@ class Task(Job):
 
     @property
     def video_path(self) -> str:
-        """Where the video lies: relative to the program's folder, or the whole path where it is outside of that."""
+        """Path of the video: relative to the program's folder, or absolute if it is outside of that."""
         path = self.video.absolute()
         return (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path).as_posix()
 
 
 class TaskBook:
-    """Every task that waits or runs, and those that are finished with their results; safe to use from any thread.
+    """All tasks that wait or run, and the finished ones with their results; safe to use from any thread.
 
-    results: the folder of finished files; ttl: seconds that they are kept, 0 for ever. Ages are counted by a clock that
-    nobody sets; only of files that were there before the program started the age is read from the disk.
+    Ages are measured with a monotonic clock; only for files from before the start they are read from the disk.
+
+    Args:
+        results: Folder of finished files.
+        ttl: Seconds for which they are kept; 0 keeps them for ever.
     """
 
     def __init__(self, results: Path, ttl: float) -> None:
@@ -132,39 +140,39 @@ class TaskBook:
 
     @property
     def ttl(self) -> float:
-        """Seconds that results are kept; 0 keeps them for ever."""
+        """Seconds for which results are kept; 0 keeps them for ever."""
         return self._ttl
 
     def open(self, task_id: str, grace: float = 0.0) -> Task:
-        """Note down the task of a new video, which goes on for GRACE seconds while nobody listens."""
+        """Add the task of a new video, which goes on for `grace` seconds without a listener."""
         task = self.files_of(task_id, grace)
         self.note(task)
         return task
 
     def note(self, job: Job) -> None:
-        """Note down a new job."""
+        """Add a new job."""
         with self._lock:
             self._open[job.id] = job
 
     def get(self, task_id: str) -> Job | None:
-        """Return the task if it still waits or runs."""
+        """Return a task that waits or runs; None for any other."""
         with self._lock:
             return self._open.get(task_id)
 
     def find(self, task_id: str) -> Job | None:
-        """Return the task if it waits or runs, or has ended and is remembered: as long as results are kept."""
+        """Return a task that waits, runs, or has ended and is remembered: as long as results are kept."""
         with self._lock:
             if task_id in self._ended:
                 return self._ended[task_id][1]
             return self._open.get(task_id)
 
     def files_of(self, task_id: str, grace: float = 0.0) -> Task:
-        """Return where the files of TASK_ID lie, whether they exist or not."""
+        """Return a task's files, whether they exist or not."""
         video, audio, captions = (self._results / f"{task_id}.{kind}" for kind in ("mp4", "wav", "vtt"))
         return Task(task_id, grace, video=video, audio=audio, captions=captions)
 
     def close(self, task_id: str) -> None:
-        """Note that a task has ended."""
+        """Record that a task has ended."""
         with self._lock:
             task = self._open.pop(task_id, None)
             if task is not None:
@@ -175,14 +183,14 @@ class TaskBook:
             task.grown.tell()
 
     def cancel_all(self) -> None:
-        """Tell every task to stop, as the program ends."""
+        """Set the tokens of all tasks, at the end of the program."""
         with self._lock:
             tasks = list(self._open.values())
         for task in tasks:
             task.cancel.cancel()
 
     def sweep(self) -> None:
-        """Remove results that have been kept long enough, and half-made files that nobody is making any more."""
+        """Remove expired results, and abandoned unfinished files."""
         now = time.monotonic()
         with self._lock:
             while self._ttl and self._ended and now - next(iter(self._ended.values()))[0] > self._ttl:
@@ -201,16 +209,16 @@ class TaskBook:
                 else:
                     seen[path] = written, since
             except FileNotFoundError:
-                continue  # its own task removed it meanwhile
+                continue  # its own task has removed it meanwhile
             except OSError as error:
                 logger.warning("could not remove %s: %s", path, error)
         self._seen = seen
 
     def _since(self, path: Path, written: int, now: float) -> float:
-        """Return when, by the monotonic clock, the file at PATH was last WRITTEN (ns), as far as can be known.
+        """Return when, by the monotonic clock, a file was last written, as far as it is known.
 
-        The first sweep believes the disk. Later ones go by when they saw the file first, or saw it changed, since the
-        clock by which the disk is stamped may have been set meanwhile.
+        The first sweep trusts the disk. Later ones use the time when they first saw the file or its change, since the
+        clock of the disk may have been set meanwhile.
         """
         if self._seen is None:
             return now - max(0.0, time.time() - written / 1e9)
@@ -218,7 +226,7 @@ class TaskBook:
         return before[1] if before is not None and before[0] == written else now
 
     def _files(self) -> Iterable[tuple[Path, str, bool]]:
-        """Yield every file of ours in the results folder: path, id of its task, whether it is half-made."""
+        """Yield every file of a task in the results folder: path, id of its task, whether it is unfinished."""
         if not self._results.is_dir():
             return
         for path in self._results.iterdir():

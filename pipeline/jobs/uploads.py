@@ -1,6 +1,6 @@
-"""Avatars of clips and photos that people send: made one at a time, and the only ones that can be deleted.
+"""Avatars from uploaded clips and photos: made one at a time, and the only ones that can be deleted.
 
-Each is prepared by a process of its own, ``python -m pipeline.preparing``; see ``pipeline.core.child_process`` for why.
+Each is made in a child process, ``python -m pipeline.preparing``; see ``pipeline.core.child_process`` for the reasons.
 """
 
 from __future__ import annotations
@@ -27,19 +27,24 @@ from pipeline.jobs.events import Made, Preparing, Queued
 from pipeline.preparing.photo import BACKGROUND, Color
 
 FOLDER = "uploads"
-"""Of the store: one JSON for each avatar that was uploaded, its report; and a folder for each that is being made."""
+"""Folder in the store with the report (JSON) of each uploaded avatar, and a folder for each that is being made."""
 MAX_WAITING = 4
 """Preparations that may wait; each has its clip on the disk."""
 RETRY_SECONDS = 30
-"""When to come back where too many wait."""
+"""Seconds after which to try again if too many wait."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made of a clip: an avatar called NAME, from START to END (s) of it, before BACKGROUND where one can
-    see through it. See ``prepare``.
+    """What to make of a clip; see ``prepare``.
 
-    OWNER: whose it is to be; see ``pipeline.server.visitors``.
+    Attributes:
+        name: Name of the avatar.
+        face: Which face speaks.
+        start, end: The part to use, in seconds.
+        resolutions: One pack for each.
+        background: Colour behind transparent parts.
+        owner: Owner of the avatar; see ``pipeline.server.visitors``.
     """
 
     name: str
@@ -63,7 +68,12 @@ class Faces:
 
 
 class Uploads:
-    """What people add to STORE. SECONDS is how long a preparation may take, 0 sets no limit."""
+    """The uploaded avatars of a store.
+
+    Args:
+        store: The store.
+        seconds: How long one may take to make; 0 sets no limit.
+    """
 
     def __init__(self, store: AvatarStore, seconds: float) -> None:
         self._store = store
@@ -73,18 +83,19 @@ class Uploads:
         self._moved = News()
 
     def clean(self) -> None:
-        """Remove what preparations of a program that was killed have left behind."""
+        """Remove the remains of a program that was killed."""
         for left in self._folder.glob(".*"):
             shutil.rmtree(left, ignore_errors=True)
 
     def names(self) -> set[str]:
-        """Return the names of all avatars that were uploaded."""
+        """Return the names of all uploaded avatars."""
         return {path.stem for path in self._folder.glob("*.json")}
 
     def seen_by(self, may_see: Callable[[str], bool]) -> AvatarStore:
-        """Return the store as somebody sees it who MAY_SEE what an owner uploaded: that, and all that was not uploaded.
+        """Return the store with bundled avatars, and those uploaded ones whose owner passes a test.
 
-        An owner is what an Order says; "" of what was uploaded before owners were kept.
+        Args:
+            may_see: Called with an owner, as in ``Order``; "" if the owner was not recorded.
         """
 
         def shown(name: str) -> bool:
@@ -94,24 +105,30 @@ class Uploads:
         return self._store.only(shown)
 
     def _owner(self, name: str) -> str | None:
-        """Return whose the avatar called NAME is; None for one that was not uploaded."""
+        """Return the owner of an avatar; None if it was not uploaded."""
         try:
             told = json.loads((self._folder / f"{name}.json").read_text("utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):  # it cannot be known
+        except (OSError, ValueError):  # unknown
             return ""
         return str(told.get("owner", "")) if isinstance(told, dict) else ""
 
     def check(self, order: Order) -> None:
-        """Raise BadRequest or Conflict where ORDER cannot be carried out whatever the clip shows, QueueFull if busy."""
+        """Check that an order can be carried out, before the clip is read.
+
+        Raises:
+            BadRequest: The name or a resolution is not possible.
+            Conflict: An avatar of that name exists.
+            QueueFull: Too many avatars wait.
+        """
         check_name(order.name)
         check_resolutions(order.resolutions)
         self._check_free(order.name)
         self._check_room()
 
     def _check_free(self, name: str) -> None:
-        # by letters alone, since there are disks that do not tell large from small ones
+        # ignore case, as some file systems do
         if name.casefold() in {pack.name.casefold() for pack in self._store.list()}:
             raise Conflict(
                 f"name '{name:.60}': 같은 이름의 아바타가 이미 있습니다. 다른 이름을 고르세요.",
@@ -127,10 +144,20 @@ class Uploads:
             )
 
     async def make(self, clip: Path, order: Order, cancel: CancelToken, key: str) -> AsyncGenerator[Step]:
-        """Make an avatar of the CLIP or photo, and tell each step; the last is Made. KEY is its name in the line.
+        """Make an avatar and yield each step; the last is Made.
 
-        Raises BadRequest, BadClip, Conflict, QueueFull, TookTooLong, Unavailable where nothing can be written, and
-        whatever CANCEL is set with. Then, or closed early, it leaves nothing behind.
+        It leaves nothing behind if it fails or is closed early.
+
+        Args:
+            clip: The clip or photo.
+            order: What to make of it.
+            cancel: The job's token.
+            key: Its name in the queue.
+
+        Raises:
+            BadRequest, BadClip, Conflict, QueueFull, TookTooLong: It cannot be made.
+            Unavailable: The disk cannot be written to.
+            PipelineError: The reason with which `cancel` was set.
         """
         self.check(order)
         async with aclosing(self._turn(key, cancel)) as positions:
@@ -151,7 +178,7 @@ class Uploads:
                     yield self._keep(order, packs, json.loads((report / "report.json").read_text("utf-8")))
 
     async def faces(self, clip: Path, order: Order, cancel: CancelToken) -> Faces:
-        """Look which faces CLIP shows from ORDER's start to its end. Raises as ``make`` does."""
+        """Return the faces of the ordered part of a clip. Raises as ``make`` does."""
         self._check_room()
         async with aclosing(self._turn(uuid.uuid4().hex, cancel)) as positions:
             async for waiting in positions:
@@ -166,9 +193,15 @@ class Uploads:
         raise RuntimeError("a turn never came")
 
     def delete(self, avatar: str, seen: AvatarStore) -> list[str]:
-        """Delete AVATAR, a name (in every resolution) or an id (in that one); return the ids that are gone.
+        """Delete an avatar; return the ids that were deleted.
 
-        Raises NotFound where it is not SEEN (see ``seen_by``), and Forbidden for one that was not uploaded.
+        Args:
+            avatar: A name (all resolutions) or an id (one resolution).
+            seen: The avatars that the client can see.
+
+        Raises:
+            NotFound: There is no such avatar.
+            Forbidden: It was not uploaded.
         """
         packs = [pack for pack in seen.list() if avatar in (pack.id, pack.name)]
         if not packs:
@@ -186,18 +219,18 @@ class Uploads:
         return [pack.id for pack in packs]
 
     def position(self, key: str) -> int:
-        """Return how many are before the one called KEY, 0 for one that does not wait."""
+        """Return how many are ahead of a job; 0 if it does not wait."""
         line = list(self._line)
         return line.index(key) if key in line else 0
 
     async def _turn(self, key: str, cancel: CancelToken) -> AsyncGenerator[Queued | None]:
-        """Yield the place of KEY in the line as it changes, then None, during which it is the caller's turn."""
+        """Yield the position in the queue as it changes, then None, during which it is the caller's turn."""
         told = 0
         self._line.append(key)
         try:
             with self._moved.waiting() as news, cancel.calling(self._moved.tell):
                 while True:
-                    news.clear()  # before looking: what changes from here on is seen the next time
+                    news.clear()  # before the check, so that no later change is missed
                     cancel.check()
                     position = self._line.index(key)
                     if not position:
@@ -223,8 +256,8 @@ class Uploads:
         return run("pipeline.preparing.prepare", ["--json", *arguments], cancel, self._seconds)
 
     def _keep(self, order: Order, packs: Path, report: dict[str, Any]) -> Made:
-        """Move the finished PACKS into the store."""
-        self._check_free(order.name)  # somebody may have been faster
+        """Move the finished packs into the store."""
+        self._check_free(order.name)  # another request may have been faster
         note = self._folder / f"{order.name}.json"
         homes = [self._store.root / pack.relative_to(packs) for pack in packs.glob("*/*")]
         try:

@@ -1,4 +1,4 @@
-"""What the server measures of itself, in Prometheus' text format."""
+"""Metrics of the server in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pipeline.jobs.events import Done, Ended, Failed
 from pipeline.jobs.tasks import AvatarJob, Job, Task
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1200)
-"""Upper bounds of the classes into which times are counted."""
+"""Upper bounds of the buckets of times."""
 FRAMES_PER_SECOND = (5, 10, 15, 20, 25, 30, 40, 60, 80, 100, 150, 200, 400)
-"""Upper bounds of the classes into which speeds are counted; 25 or 30 keep up with a video that is watched."""
+"""Upper bounds of the buckets of speeds; 25 or 30 keep up with playback."""
 
 
 class Metrics:
@@ -47,12 +47,12 @@ class Metrics:
         )
 
     def watch(self, kind: str, waiting: Callable[[], float], running: Callable[[], float]) -> None:
-        """Have WAITING and RUNNING asked how many tasks of KIND there are, whenever somebody looks."""
+        """Register functions that return the numbers of waiting and running tasks of a kind."""
         self._waiting.labels(kind).set_function(waiting)
         self._running.labels(kind).set_function(running)
 
     def watch_gpu(self, gpu: Gpu) -> None:
-        """Have the memory of GPU asked whenever somebody looks."""
+        """Register the memory of a graphics card."""
         if gpu.memory().total is not None:
             total = self._gauge("avatar_device_memory_bytes", "Memory of the graphics card")
             total.set_function(lambda: (gpu.memory().total or 0) * MEBIBYTE)
@@ -60,25 +60,25 @@ class Metrics:
             used.set_function(lambda: (gpu.memory().used or 0) * MEBIBYTE)
 
     def waited(self, seconds: float) -> None:
-        """Note that a task waited for its turn."""
+        """Record how long a task waited for its turn."""
         self._stages.labels("queued").observe(seconds)
 
     def made(self, done: Done, fps: float) -> None:
-        """Note the times of a video at FPS frames per second."""
+        """Record the times of a video."""
         times = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
         for stage, seconds in times.items():
             self._stages.labels(stage).observe(seconds)
         self._speed.observe(done.audio_duration * fps / done.total)
 
     def ended(self, job: Job, last: Ended) -> None:
-        """Note how a task ended."""
+        """Record how a task ended."""
         state = "done"
         if isinstance(last, Failed):
             state = "cancelled" if isinstance(last.error, Cancelled) else "failed"
         self._ended.labels(job.kind, state).inc()
 
     def text(self) -> bytes:
-        """Return everything in the text format, version 0.0.4."""
+        """Return all metrics in the text format, version 0.0.4."""
         return generate_latest(self._registry)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:

@@ -1,17 +1,17 @@
-"""One line for everybody: the page, REST and gradio_client wait in Gradio's own queue.
+"""The queue of all tasks: the page, REST and gradio_client wait in Gradio's own queue.
 
-With ``joins`` the only module that touches the insides of Gradio's queue; ``tests/test_gradio_contract.py`` fails on a
-Gradio whose insides differ. Gradio gives a place in the line, starts one task at a time (or one for each graphics card:
-``concurrency_limit``) and carries what tasks tell to whoever waits for it. What it does not do is added here:
+This and ``joins`` are the only modules that touch the internals of Gradio's queue; ``tests/test_gradio_contract.py``
+fails if they change. Gradio keeps the order, starts one task at a time (or one for each graphics card:
+``concurrency_limit``) and carries messages to the client. This module adds the rest:
 
-- Gradio keeps the messages of a task for one listener, who must be there. What a task tells goes into its history
-  instead, which any number of clients follow, also later.
+- Gradio keeps the messages of a task for one listener, which must be connected. Here events go into the task's history,
+  which any number of clients follow, also later.
 - Gradio starts one task after the other. Here several run, and take turns by sentence (``pipeline.jobs.turns``), so
-  that nobody's long text makes all others wait.
-- Gradio calls a cancelled task finished while its current step is still at work, and starts the next one. A semaphore,
-  held by the task's thread from the first step to the last, keeps their number.
-- Gradio tells a generator that its client has left only when it yields next. Tasks run on a thread of their own, so
-  that the generator is free to notice and to tell the task to stop.
+  that a long text does not block the others.
+- Gradio calls a cancelled task finished while its current step is still running, and starts the next one. Here a
+  semaphore, which the task's thread holds from its first step to its last, limits their number.
+- Gradio notifies a generator that its client has disconnected only when it yields next. Here tasks run on their own
+  threads, so that the generator can notice it at once and stop the task.
 """
 
 from __future__ import annotations
@@ -55,23 +55,23 @@ logger = logging.getLogger(__name__)
 LINE = "gpu"
 """Gradio's ``concurrency_id`` of everything that renders."""
 ENTRY = "rest"
-"""Name of the entry by which tasks join the line."""
+"""Name of the function through which tasks join the queue."""
 LOOK_SECONDS = 0.1
-"""How often a running task looks whether its client is still there."""
+"""Seconds between two checks whether the client of a running task is still connected."""
 STUBBORN_SECONDS = 0.5
-"""A step that has not seen its token for this long keeps the client of its task no longer."""
+"""Seconds after which the client of a cancelled task no longer waits for a step that has not noticed."""
 PAGE_EVENTS = 40
-"""Events of pages and gradio_client, beside those of tasks that wait, that may be open at a time."""
+"""Open events of pages and gradio_client that are allowed besides those of waiting tasks."""
 IDLE_SECONDS = 0.01
-"""How often Gradio's queue looks for work. Its own millisecond keeps a tenth of a core busy with nothing to do."""
+"""Seconds between two checks of Gradio's queue for work. Its own millisecond keeps a tenth of a core busy when idle."""
 LAST_WORD_SECONDS = 5.0
-"""How long Gradio may take to close a task that has told its end."""
+"""Seconds in which Gradio may close a task that has emitted its last event."""
 USHER_SECONDS = 1.0
-"""How often those who wait are told a better time, where it is one."""
+"""Seconds between two checks whether waiting tasks have a better estimate."""
 ETA_CHANGE = 1.0
-"""Seconds by which the time that is left must differ from what was told, to be told again."""
+"""Seconds by which the estimate must change to be emitted again."""
 GUESSED_SECONDS = 5.0
-"""How long a task is taken to last until a first one was timed."""
+"""Estimate for a task until a first one was timed."""
 
 Generate = Callable[[GenerateRequest, Task, Studio], Iterator[Event]]
 """The type of ``pipeline.jobs.generate.generate``."""
@@ -79,7 +79,13 @@ Generate = Callable[[GenerateRequest, Task, Studio], Iterator[Event]]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a task asks for, from which address; work: see ``pipeline.jobs.eta``, None for a recording."""
+    """A request in the queue.
+
+    Attributes:
+        request: The request.
+        work: See ``pipeline.jobs.eta``; None for a recording.
+        address: Where it came from.
+    """
 
     request: GenerateRequest
     work: float | None
@@ -87,7 +93,7 @@ class _Asked:
 
 
 class RenderQueue:
-    """The line of tasks in front of the renderer, or of as many as there are graphics cards."""
+    """The queue of tasks in front of the renderers."""
 
     def __init__(self, studio: Studio, supervisor: Supervisor, generate: Generate, metrics: Metrics) -> None:
         self._studio = studio
@@ -108,18 +114,18 @@ class RenderQueue:
         supervisor.add(self)
 
     def register(self, demo: gr.Blocks) -> None:
-        """Give tasks an entry to the queue of DEMO; call it inside the ``with`` block that builds the page."""
+        """Add the function through which tasks join; call this inside the ``with`` block that builds the page."""
         limit = self._places
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
         self._demo = demo
         entry = next(f for f in demo.fns.values() if f.api_name == ENTRY)
         self._joins = Joins(self._queue, entry, self._limit + PAGE_EVENTS)
-        self._queue.max_size = None  # ``join`` refuses, in words of our own
+        self._queue.max_size = None  # ``join`` has its own limit and message
         self._queue.sleep_when_free = IDLE_SECONDS
 
     @property
     def joins(self) -> Joins:
-        """Who else may join Gradio's queue."""
+        """Limits for others who join Gradio's queue."""
         assert self._joins is not None, "register() comes first"
         return self._joins
 
@@ -132,7 +138,7 @@ class RenderQueue:
 
     @property
     def _limit(self) -> int:
-        """How many tasks may wait."""
+        """Most tasks that may wait."""
         return max(1, self._studio.settings.max_queue)
 
     def waiting(self) -> int:
@@ -145,7 +151,7 @@ class RenderQueue:
         return bool(self._running or (line and line.current_concurrency))
 
     def place(self, task_id: str) -> Queued | None:
-        """Return where a waiting task stands, and in how many seconds it is going to be done; None for any other."""
+        """Return the position and the estimate of a waiting task; None for any other."""
         line = self._line()
         if task_id not in line:
             return None
@@ -161,7 +167,7 @@ class RenderQueue:
         return [event._id for event in line.queue] if line else []
 
     def _left(self) -> list[float]:
-        """Return how many seconds of work are left of each running task, as far as is known."""
+        """Return how many seconds of work are left of each running task, as far as it is known."""
         now = time.monotonic()
         return [
             max(0.0, (self._pace.seconds(work) or 0.0) - (now - started - waits.seconds))
@@ -169,14 +175,14 @@ class RenderQueue:
         ]
 
     def _rest(self) -> float:
-        """Return in how many seconds the next one of the running tasks is going to be done."""
+        """Return in how many seconds the next running task will be done."""
         left = self._left()
         if len(left) < self._places:
             return 0.0
         return min(left) * len(left) / self._renderers
 
     def close(self, seconds: float) -> None:
-        """Stop every task, and wait up to SECONDS for the running ones to remove their half-made files."""
+        """Stop all tasks, and wait up to `seconds` for them to remove their unfinished files."""
         self._book.cancel_all()
         until = time.monotonic() + seconds
         for _ in range(self._places):
@@ -186,9 +192,9 @@ class RenderQueue:
     # --- running a task, inside the queue
 
     async def _entry(self) -> str:
-        """Take the place of a task in the line; what becomes of it is in the task's history.
+        """Hold the place of a task in the queue; its events go into its history.
 
-        Whoever calls it without having joined has no task, and gets nothing.
+        A call that did not join through ``join`` has no task, and returns at once.
         """
         task_id = LocalContext.event_id.get(None) or ""
         task, asked = self._book.get(task_id), self._asked.get(task_id)
@@ -199,21 +205,21 @@ class RenderQueue:
         return ""
 
     async def _perform(self, task: Task, asked: _Asked) -> None:
-        """Run a task on a thread of its own, to its end; cancelling this stops it."""
-        run = copy_context().run  # of a context that knows whose request it is, which ZeroGPU asks
+        """Run a task on its own thread, to its end; cancelling this stops it."""
+        run = copy_context().run  # with the context of the request, which ZeroGPU needs
         threading.Thread(target=run, args=(self._work, task, asked), name=f"task-{task.id[:8]}", daemon=True).start()
         beats = 0
         try:
             async for told in task.history.follow(0, LOOK_SECONDS):
                 if told is None and task.cancel.cancelled:
                     beats += 1
-                    if beats * LOOK_SECONDS >= STUBBORN_SECONDS:  # the step may take long; its client need not wait
+                    if beats * LOOK_SECONDS >= STUBBORN_SECONDS:  # the step may take long; the client need not wait
                         self._supervisor.tell(task, Failed(task.cancel.reason))
         finally:
-            task.cancel.cancel()  # of no effect on a finished task
+            task.cancel.cancel()  # no effect on a finished task
 
     def _work(self, task: Task, asked: _Asked) -> None:
-        """Run one task to its end on this thread, alone on its renderer."""
+        """Run one task to its end on this thread."""
         last: Done | Failed
         limit = self._studio.settings.max_seconds
         with self._rendering:
@@ -234,12 +240,12 @@ class RenderQueue:
         self._end(task, last)
 
     def _render(self, task: Task, asked: _Asked) -> Done:
-        """Tell every event but the last, which is returned."""
+        """Emit every event but the last, which is returned."""
         started = time.monotonic()
         self._running[task.id] = asked.work, started, task.waits
         task.cancel.check()
         done = None
-        for event in self._generate(asked.request, task, self._studio):  # to its end: closed early it removes its files
+        for event in self._generate(asked.request, task, self._studio):  # to its end: closing early removes its files
             if isinstance(event, Done):
                 done = event
             else:
@@ -258,11 +264,17 @@ class RenderQueue:
     # --- joining the line, from the page and from REST
 
     async def watch(self, asked: GenerateRequest, request: Request) -> AsyncGenerator[tuple[Task, Event]]:
-        """Put what is ASKED for in the line and yield all that is told of it, to a generator that Gradio runs.
+        """Queue a request and yield its events, for a generator that Gradio runs.
 
-        The time that is left is told again as it runs down. The task is stopped when this is closed, or when Gradio
-        knows that the generator's client has left.
-        Raises QueueFull.
+        The estimate is yielded again as it runs down. The task is stopped when this generator is closed, or when
+        Gradio's client disconnects.
+
+        Args:
+            asked: The request.
+            request: The HTTP request that brought it.
+
+        Raises:
+            QueueFull: Too many tasks wait.
         """
         task = await self.join(asked, 0.0, request)
         caller = self._caller()
@@ -280,14 +292,14 @@ class RenderQueue:
                     yield task, event
 
     def _caller(self) -> Any:
-        """Return Gradio's event of what it runs now: ``alive`` until its client stops it or leaves; None for no one."""
+        """Return Gradio's event of the current call, which is ``alive`` until its client stops it or disconnects."""
         return self._queue.event_ids_to_events.get(LocalContext.event_id.get(None))
 
     @asynccontextmanager
     async def stopped_with_caller(self, cancel: CancelToken) -> AsyncIterator[None]:
-        """Set CANCEL, while the block lasts, as soon as the client of what Gradio runs now stops it or leaves.
+        """Set a token, while the block lasts, as soon as the client of the current call stops it or disconnects.
 
-        Gradio itself tells a generator only when it yields next.
+        Gradio itself notifies a generator only when it yields next.
         """
         caller = self._caller()
 
@@ -303,9 +315,15 @@ class RenderQueue:
             watching.cancel()
 
     async def join(self, asked: GenerateRequest, grace: float, request: Request) -> Task:
-        """Put what is ASKED for in the line; it goes on for GRACE seconds while nobody listens. Raises QueueFull.
+        """Queue a request.
 
-        REQUEST is the one that brought it.
+        Args:
+            asked: The request.
+            grace: Seconds for which the task goes on without a listener.
+            request: The HTTP request that brought it.
+
+        Raises:
+            QueueFull: Too many tasks wait.
         """
         if self.waiting() >= self._limit:
             raise self._full()
@@ -314,7 +332,7 @@ class RenderQueue:
             raise self._full_of(address)
         entry = next(f for f in self._demo.fns.values() if f.api_name == ENTRY)  # type: ignore[union-attr]  # see _queue
         scope = dict(request.scope)
-        # Gradio takes its own address from the request's path, which must be one of its own
+        # Gradio derives its own address from the request's path, which must be one of its own
         scope["path"] = f"/gradio_api/call/{ENTRY}"
         scope["raw_path"] = scope["path"].encode()
         session = f"rest-{uuid.uuid4().hex}"
@@ -322,7 +340,7 @@ class RenderQueue:
         accepted, result, _ = await self.joins.push(body=call, request=call.request, username=None)
         if not accepted:
             raise RuntimeError(f"Gradio's queue refused the task: {result}")
-        # nothing is awaited between the push and these lines, so the queue has not come to it yet
+        # nothing is awaited between the push and these lines, so the queue has not started it yet
         task = self._book.open(result, grace)
         work = None if asked.recording else work_of(asked.text, asked.avatar.width * asked.avatar.height)
         self._asked[task.id] = _Asked(asked, work, address)
@@ -332,14 +350,14 @@ class RenderQueue:
         return task
 
     async def _usher(self, task: Task, session: str) -> None:
-        """Tell a task of REST its place in the line as that changes, and drop what Gradio keeps of it at the end."""
+        """Emit changes of a task's position, and drop Gradio's data of it at the end."""
         queue = self._queue
         messages = queue.pending_messages_per_session[session]
         while not task.history.ended:
             message: object = None
             with contextlib.suppress(TimeoutError):
                 message = await asyncio.wait_for(messages.get(), USHER_SECONDS)
-            if isinstance(message, ProcessCompletedMessage):  # of no effect where the task told its own end
+            if isinstance(message, ProcessCompletedMessage):  # no effect if the task has emitted its last event
                 self._end(task, Failed(task.cancel.reason if task.cancel.cancelled else internal_error()))
                 break
             if message is None or isinstance(message, EstimationMessage):
@@ -348,7 +366,7 @@ class RenderQueue:
                     self._supervisor.tell(task, place)
         else:
             event = queue.event_ids_to_events.get(task.id)
-            with contextlib.suppress(TimeoutError):  # Gradio has a last word, and complains where it cannot place it
+            with contextlib.suppress(TimeoutError):  # Gradio sends a last message, and logs an error if it cannot
                 while event is not None and event.alive:
                     last = await asyncio.wait_for(messages.get(), LAST_WORD_SECONDS)
                     if isinstance(last, ProcessCompletedMessage):
@@ -364,7 +382,7 @@ class RenderQueue:
         )
 
     def _of(self, address: str) -> int:
-        """Return how many of those who wait came from ADDRESS."""
+        """Return how many waiting tasks came from an address."""
         asked = [self._asked.get(one) for one in self._line()]
         return sum(one is not None and one.address == address for one in asked)
 
@@ -377,7 +395,7 @@ class RenderQueue:
         )
 
     async def leave(self, task_id: str) -> bool:
-        """Take a task out of the line; return False for one that is not in it. The others move up."""
+        """Remove a task from the queue; return False if it is not in it. The others move up."""
         if task_id not in self._line():
             return False
         await self._queue.clean_events(event_id=task_id)
@@ -387,7 +405,7 @@ class RenderQueue:
 
 
 def _stop_late(task: Task, limit: float, over: threading.Event) -> None:
-    """Stop TASK after LIMIT seconds, those for which others had their turns not counted, unless it is OVER before."""
+    """Stop a task after `limit` seconds, without those in which others had their turns, unless `over` is set before."""
     started, left = time.monotonic(), limit
     while not over.wait(left):
         left = limit + task.waits.seconds - (time.monotonic() - started)
@@ -397,7 +415,7 @@ def _stop_late(task: Task, limit: float, over: threading.Event) -> None:
 
 
 def _is_here(address: str) -> bool:
-    """Whether ADDRESS is this computer's own: a proxy's on it, behind which anybody may be."""
+    """Return whether an address is this computer's own: a proxy on it may stand for any client."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -405,7 +423,7 @@ def _is_here(address: str) -> bool:
 
 
 def _is_news(place: Queued, told: Told, asked: float) -> bool:
-    """Return whether PLACE says anything that could not be known from what was TOLD last."""
+    """Return whether a position adds information to the last event."""
     before = told.event
     if (
         not isinstance(before, Queued)

@@ -26,12 +26,12 @@ from pipeline.server.page.words import SURE, TEST_SENTENCE, shown, visitors_lang
 from pipeline.server.visitors import Visitors
 
 HEARTBEAT_SECONDS = 3600.0
-"""The page needs no sign of life while nothing is told."""
+"""The page needs no heartbeat."""
 
 
 @dataclass(frozen=True)
 class Making:
-    """The parts of the tab. Of file and webcam the one used last holds the clip; faces: their picture."""
+    """The components of the tab. Of file and webcam the last used one holds the clip; `faces` is their picture."""
 
     file: gr.File
     webcam: gr.Video
@@ -54,10 +54,10 @@ class Making:
 def lay_out() -> Making:
     """Lay out the tab."""
     gr.Markdown(shown("make_help"))
-    # of any name: what a file is its content says
+    # any name: the contents decide what a file is
     file = gr.File(label=shown("clip"), height=170, elem_id="clip", type="filepath")
     with gr.Accordion(shown("webcam"), open=False, elem_id="webcam"):
-        # with sound and unmirrored it is kept as it comes, and nobody needs an ffmpeg
+        # with sound and unmirrored Gradio keeps it as it is, without an ffmpeg
         webcam = gr.Video(
             sources=["webcam"],
             label=shown("webcam"),
@@ -95,12 +95,12 @@ def lay_out() -> Making:
 
 
 class Maker:
-    """Makes avatars of what visitors bring."""
+    """Handlers that make avatars of visitors' clips."""
 
     def __init__(
         self, uploads: Uploads, maker: AvatarMaker, supervisor: Supervisor, visitors: Visitors, line: RenderQueue
     ) -> None:
-        """LINE knows who is still there."""
+        """Create the handlers; `line` knows which clients are still connected."""
         self._uploads = uploads
         self._maker = maker
         self._supervisor = supervisor
@@ -108,7 +108,7 @@ class Maker:
         self._line = line
 
     def on_load(self, request: gr.Request, sentence: str | None) -> tuple[Any, Any]:
-        """Fill what depends on the visitor, and on what there is: the uploaded avatars, the test SENTENCE."""
+        """Fill the fields that depend on the visitor: the uploaded avatars, and the test sentence."""
         return self.uploaded(request), sentence or TEST_SENTENCE.in_language(visitors_language(request))
 
     def uploaded(self, request: gr.Request, chosen: str | None = None) -> Any:
@@ -119,7 +119,7 @@ class Maker:
         return gr.update(choices=own, value=chosen if chosen in own else None)
 
     async def look(self, request: gr.Request, path: str | None) -> tuple[Any, Any, Any]:
-        """Show the faces of the clip at PATH, to choose from where there are several, and clear the other source."""
+        """Show the faces of a clip, to choose from if there are several, and clear the other source."""
         if path is None:  # cleared, by the visitor or by the other source
             return gr.skip(), gr.skip(), gr.skip()
         try:
@@ -140,7 +140,7 @@ class Maker:
     async def make(
         self, request: gr.Request, file: str | None, film: str | None, face: str | None, name: str, consent: bool
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
-        """Make an avatar NAME (with _ for spaces) of a FILE or FILM; give bar, report and avatar for each step."""
+        """Make an avatar of a file or a webcam clip; yield bar, report and avatar for each step."""
         language = visitors_language(request)
         name = "_".join(unicodedata.normalize("NFC", name).split())
         try:
@@ -179,12 +179,12 @@ class Maker:
             raise gr.Error(message, visible=False, print_exception=False) from None  # the bar has it
 
     def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
-        """Ask whether the avatar called NAME is really to be deleted."""
+        """Ask for confirmation before an avatar is deleted."""
         question = SURE.in_language(visitors_language(request)).format(name=name)
         return gr.update(visible=name is not None), question
 
     def delete(self, request: gr.Request, name: str | None) -> Any:
-        """Delete the avatar called NAME, which must be the visitor's own."""
+        """Delete an avatar of the visitor."""
         if name is None:
             return gr.skip()
         assert request.request is not None, "Gradio gives it to whatever it runs"

@@ -1,4 +1,4 @@
-"""Avatars through REST: a clip or photo is uploaded, prepared while its stages are told, and can be deleted again."""
+"""Avatars through REST: upload a clip or photo, follow its preparation, and delete the avatar again."""
 
 from __future__ import annotations
 
@@ -45,20 +45,28 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Sent:
-    """A form that came with a file."""
+    """An uploaded form with a file."""
 
     form: FormData
     file: UploadFile
 
     def text(self, field: str) -> str | None:
-        """Return the text in FIELD, without blanks around it; None where there is none. Raises BadRequest."""
+        """Return a text field, stripped; None if it is missing.
+
+        Raises:
+            BadRequest: The field is no single text.
+        """
         values = [value for value in self.form.getlist(field) if value != ""]
         if len(values) > 1 or any(not isinstance(value, str) for value in values):
             raise BadRequest(f"{field}: 글자 값 하나만 보내 주세요.", f"{field}: send one text.")
         return str(values[0]).strip() if values else None
 
     def seconds(self, field: str) -> float | None:
-        """Return the seconds in FIELD. Raises BadRequest."""
+        """Return a field in seconds; None if it is missing.
+
+        Raises:
+            BadRequest: The field is no number of seconds.
+        """
         text = self.text(field)
         try:
             value = None if text is None else float(text)
@@ -69,7 +77,11 @@ class Sent:
         return value
 
     def face(self) -> FaceChoice:
-        """Return which face speaks. Raises BadRequest."""
+        """Return which face speaks.
+
+        Raises:
+            BadRequest: The field is no choice of a face.
+        """
         text = self.text("face") or "center"
         if text == "center" or text == "largest":
             return text  # type: ignore[return-value]  # mypy does not narrow to a Literal here
@@ -81,7 +93,11 @@ class Sent:
         return int(text)
 
     def background(self) -> Color:
-        """Return what shows where the picture is transparent. Raises BadRequest."""
+        """Return the colour behind transparent parts.
+
+        Raises:
+            BadRequest: The field is no colour.
+        """
         text = self.text("background")
         try:
             return BACKGROUND if text is None else color_of(text)
@@ -92,7 +108,11 @@ class Sent:
             ) from None
 
     def order(self) -> Order:
-        """Return what is asked for. Raises BadRequest."""
+        """Return the order.
+
+        Raises:
+            BadRequest: A field is invalid.
+        """
         name = unicodedata.normalize("NFC", self.text("name") or "")
         listed = re.split("[, ]+", self.text("resolutions") or "all")
         resolutions = RESOLUTIONS if "all" in listed else tuple(dict.fromkeys(listed))
@@ -100,7 +120,7 @@ class Sent:
         return Order(name, self.face(), *part, resolutions, self.background())
 
     def content(self) -> dict[str, Any]:
-        """Return what the form holds, the file by its digest, so that the same form can be known again."""
+        """Return the contents of the form, with a digest of the file, to recognise the same form."""
         digest = hashlib.file_digest(self.file.file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is binary
         self.file.file.seek(0)
         fields = {name: self.form.getlist(name) for name in self.form if name != "file"}
@@ -108,9 +128,10 @@ class Sent:
         return {"form": texts, "file": digest}
 
     def save(self, folder: Path) -> Path:
-        """Write the file into FOLDER; return its path. What it is its content says, not what the client calls it.
+        """Write the file into a folder; return its path. Its contents decide what it is, not its name.
 
-        Raises Unavailable where the disk has no room.
+        Raises:
+            Unavailable: The disk is full.
         """
         path = folder / "file"
         with writing(), path.open("wb") as out:
@@ -119,7 +140,7 @@ class Sent:
 
 
 class AvatarApi:
-    """The endpoints that make and delete avatars. CLIPS: where what clients send lies."""
+    """The endpoints that make and delete avatars."""
 
     def __init__(
         self,
@@ -189,7 +210,11 @@ class AvatarApi:
         return {"success": True, "deleted": self._uploads.delete(unicodedata.normalize("NFC", avatar), seen)}
 
     async def _form(self, request: Request) -> Sent:
-        """Return the form that REQUEST brings. Raises BadRequest; too large a one is not read to its end."""
+        """Return the form of a request; one that is too large is not read to its end.
+
+        Raises:
+            BadRequest: There is no valid form.
+        """
         limit = self._limit * _MIB
         length = request.headers.get("content-length", "0")
         received = int(length) if length.isdecimal() and int(length) > limit else 0
@@ -207,9 +232,9 @@ class AvatarApi:
 
         try:
             with writing():
-                restore_temporary()  # where the form's file goes
+                restore_temporary()  # for the form's file
                 form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
-        except (HTTPException, ValueError, LookupError):  # the latter: of letters, where a charset is none
+        except (HTTPException, ValueError, LookupError):  # LookupError: an unknown charset
             raise BadBody(
                 "요청 본문이 올바른 multipart/form-data가 아닙니다.", "The body is not valid multipart/form-data."
             ) from None

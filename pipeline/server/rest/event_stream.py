@@ -1,4 +1,4 @@
-"""Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pipeline.server.connections import Stream
 from pipeline.server.reply_language import language_of
 
 PING_SECONDS = 15.0
-"""A stream that has nothing to tell for this long sends a comment, so that proxies keep it open."""
+"""Seconds without an event after which a stream sends a comment, so that proxies keep it open."""
 PING = ": ping\n\n"
-"""A comment, which keeps a connection open that has nothing to tell."""
+"""A comment, which keeps an idle connection open."""
 _BREAKING = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What may end a line for some client (JSON escapes what lies below U+0020 itself), or is no text at all."""
+"""Characters that some clients take for line ends (JSON itself escapes those below U+0020), or that are no text."""
 
 
 def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request) -> Response:
-    """Answer REQUEST with the events of JOB, from the one after number AFTER on."""
+    """Respond with the events of a job after a number."""
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     language = language_of(request.headers.get("accept-language"))
     text = sse(supervisor.listen(job, after, PING_SECONDS), job.id, language, request.scope.get("root_path", ""))
@@ -37,10 +37,7 @@ def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request)
 async def sse(
     events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
 ) -> AsyncIterator[str]:
-    """Yield the text of a server-sent stream: each of EVENTS with its number, a comment where there was none.
-
-    ROOT: see ``to_json``.
-    """
+    """Yield the text of an event stream: each event with its number, a comment for None."""
     async with aclosing(events):
         async for told in events:
             if told is None:
@@ -50,6 +47,6 @@ async def sse(
 
 
 def event_text(event: Mapping[str, object], number: int) -> str:
-    """Return EVENT as it is sent, with its NUMBER; its data are one line for every client."""
+    """Return an event as it is sent; its data are one line for every client."""
     data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
     return f"id: {number}\ndata: {data}\n\n"

@@ -1,4 +1,7 @@
-"""Requests that are sent twice, as after a line that broke: an Idempotency-Key gives the task of the first one."""
+"""Requests that are sent twice, for example after a broken connection.
+
+An Idempotency-Key returns the task of the first one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _KEY = re.compile("[!-~]{1,255}")
 
 
 class Repeats:
-    """The tasks whose clients gave a key, as long as BOOK remembers them."""
+    """The tasks of requests with a key, as long as they are remembered."""
 
     def __init__(self, book: TaskBook) -> None:
         self._book = book
@@ -24,10 +27,17 @@ class Repeats:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def join(self, caller: str, key: str, body: object, make: Callable[[], Awaitable[Job]]) -> Job:
-        """Return the task that CALLER asked for under KEY with the same BODY, or else what MAKE gives.
+        """Return the task of an earlier request with the same key and body, or make a new one.
 
-        Raises BadRequest for what is no key, Conflict for one that came with another body, and whatever MAKE raises;
-        then the key stays free.
+        Args:
+            caller: The client.
+            key: The Idempotency-Key.
+            body: The decoded request.
+            make: Makes the task; if it raises, the key stays free.
+
+        Raises:
+            BadRequest: The key is invalid.
+            Conflict: The key was used with another body.
         """
         if not _KEY.fullmatch(key):
             raise BadRequest(

@@ -61,7 +61,7 @@ from pipeline.settings import listed
 logger = logging.getLogger(__name__)
 
 CARD = "/assets/card.jpg"
-"""Address of the picture that is shown where the page's address is shared."""
+"""Address of the picture for shared links."""
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
@@ -89,8 +89,9 @@ class Api:
     stills: Stills
 
     def routes(self) -> list[BaseRoute]:
-        """Return the routes of every endpoint. All ask for a key but those of results, whose names nobody can guess,
-        and of what the page shows of the avatars.
+        """Return the routes of all endpoints.
+
+        All need a key, except results, whose names cannot be guessed, and what the page shows of the avatars.
         """
         keys = listed(self.studio.settings.api_keys)
 
@@ -98,7 +99,7 @@ class Api:
             if key_of(request.headers, keys) is None:
                 raise NotAllowed
 
-        # the second only describes what the first asks for
+        # the second only describes the first
         locks = [Depends(has_key), Security(HTTPBearer(auto_error=False))] if keys else []
         rest = APIRouter(dependencies=locks, responses=schema.problems(*([401] if keys else []), 403))
         rest.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
@@ -126,7 +127,7 @@ class Api:
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
         described = cache(lambda: schema.described([*rest.routes, *results.routes]))
-        for path in ("/api/openapi.json", "/openapi.json"):  # the latter is where Gradio's framework would describe all
+        for path in ("/api/openapi.json", "/openapi.json"):  # at the latter, FastAPI would describe all routes
             rest.add_api_route(path, described, include_in_schema=False)
         return [*rest.routes, *results.routes]
 
@@ -182,7 +183,7 @@ class Api:
         return JSONResponse(body, last.error.status)
 
     async def _end_of(self, task: Job) -> Ended:
-        """Listen to TASK until its end."""
+        """Listen to a task until its end."""
         async with aclosing(self.supervisor.listen(task, 0, PING_SECONDS)) as events:
             async for told in events:
                 if told is not None and isinstance(told.event, Ended):
@@ -223,7 +224,7 @@ class Api:
             raise BadRequest("Last-Event-ID: 이벤트 번호여야 합니다.", "Last-Event-ID: must be the number of an event.")
         last = task.history.last
         if task.history.ended and last is not None and int(after) >= last.number:
-            return Response(status_code=204)  # the answer that keeps an EventSource from asking again
+            return Response(status_code=204)  # stops an EventSource from reconnecting
         return event_stream(self.supervisor, task, int(after), request)
 
     async def inspection(self, task_id: str, request: Request) -> Response:
@@ -296,7 +297,7 @@ class Api:
         return task
 
     async def _join(self, request: Request) -> Job:
-        """Check a request and put it in the line; whatever is wrong with it is answered as plain JSON."""
+        """Check a request and queue it; an error becomes a plain JSON response."""
         body = await _json_body(request)
         key = request.headers.get("idempotency-key")
 
@@ -320,13 +321,17 @@ def _state(told: list[Told]) -> str:
 
 
 def _reply(done: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer of the synchronous call, made from the last event of the other."""
+    """Return the response of the synchronous call, from the last event."""
     copied = ("task_id", "text", "video_path", "video_url", "audio_url", "captions_url", "audio_duration")
     return {"success": True, **{key: done[key] for key in copied}, "elapsed": done["elapsed"]["total"]}
 
 
 async def _json_body(request: Request) -> Any:
-    """Return the decoded body of REQUEST. Raises BadRequest."""
+    """Return the decoded body of a request.
+
+    Raises:
+        BadRequest: The body is too large, or no JSON.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -342,7 +347,7 @@ async def _json_body(request: Request) -> Any:
 
 
 def exception_handlers() -> dict[Any, ExceptionHandler]:
-    """Return what turns errors into answers of the documented shape."""
+    """Return handlers that turn errors into responses of the documented shape."""
 
     async def on_pipeline_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, PipelineError)
@@ -394,7 +399,7 @@ def _error(error: PipelineError, language: Language) -> JSONResponse:
 
 
 def _root(request: Request) -> str:
-    """Return the path under which whoever made REQUEST sees the server; "" where that is its root."""
+    """Return the public path of the server; "" if that is its root."""
     root: str = request.scope.get("root_path", "")
     return root
 

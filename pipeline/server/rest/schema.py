@@ -281,7 +281,7 @@ class Stopped(_Shape):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of errors with STATUSES, all of one shape."""
+    """Return the description of errors with some statuses, all of one shape."""
     why = {
         400: "Something in the request is wrong; the message names it.",
         401: "No key came with the request.",
@@ -296,11 +296,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """Return the OpenAPI description of ROUTES."""
+    """Return the OpenAPI description of routes."""
     description = get_openapi(title=TITLE, version=VERSION, routes=routes, separate_input_output_schemas=False)
     for path in description["paths"].values():
         for operation in path.values():
-            operation["responses"].pop("422", None)  # FastAPI's own: requests are checked by nobody but us
+            operation["responses"].pop("422", None)  # FastAPI's own; it does not check requests here
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -332,7 +332,7 @@ _ASKED: dict[str, Any] = {
 
 
 def _sse(events: Any, last: str, **more: Any) -> dict[str, Any]:
-    """Describe a stream of EVENTS (a union of shapes), and what each carries beside its data."""
+    """Describe an event stream (a union of shapes), and the fields of each event besides its data."""
     data = {
         "type": "string",
         "contentMediaType": "application/json",
@@ -346,7 +346,7 @@ def _sse(events: Any, last: str, **more: Any) -> dict[str, Any]:
 
 
 def _form(shape: type[_Shape], *headers: dict[str, Any]) -> dict[str, Any]:
-    """Describe a request that brings a form of SHAPE."""
+    """Describe a request with a form."""
     content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
     language = _header("Accept-Language", "en gives messages in English.")
     return {"parameters": [*headers, language], "requestBody": {"required": True, "content": content}}
@@ -361,7 +361,7 @@ _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     416: {"description": "There is no such part."},
 }
 
-# what each route is described with, beside its own sentence
+# descriptions of the routes, besides their docstrings
 STREAM: dict[str, Any] = {
     "response_class": StreamingResponse,
     "responses": {200: _SSE, **problems(400, 404, 408, 409, 500, 503)},
