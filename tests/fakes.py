@@ -178,7 +178,17 @@ def make_pack(root: Path, name: str, resolution: str) -> Path:
     points = np.zeros((CLIP_FRAMES, POINTS, 3), np.float32)
     points[..., 0] = np.linspace(10, 50, POINTS)
     usable = np.ones(CLIP_FRAMES, bool)
-    avatar = Avatar(name, resolution, WIDTH, HEIGHT, Fraction(FPS), clip.getvalue(), points, points, usable)
+    avatar = Avatar(
+        name=name,
+        resolution=resolution,
+        width=WIDTH,
+        height=HEIGHT,
+        fps=Fraction(FPS),
+        video=clip.getvalue(),
+        landmarks=points,
+        rest=points,
+        usable=usable,
+    )
     path = root / resolution / f"{name}_{resolution}_precomputed.pkl"
     save(avatar, path)
     return path

@@ -138,7 +138,9 @@ def test_a_pause_of_two_seconds_in_the_middle_of_a_sentence(espeak: EspeakEngine
     moved = tuple(
         Mark("phoneme", m.text, m.start + 2 * (m.start >= cut), m.end + 2 * (m.end > cut)) for m in said.phonemes
     )
-    speech = heard(Rendering(0, len(text), samples, said.rate, moved, ()), text, "ko", noise)
+    speech = heard(
+        Rendering(start=0, end=len(text), samples=samples, rate=said.rate, phonemes=moved, words=()), text, "ko", noise
+    )
     marks = align(speech, espeak, CancelToken())
     off = errors(marks, moved)
     assert np.median(off) < 0.020
@@ -193,7 +195,8 @@ def test_words_that_the_text_lacks_do_not_push_the_others_aside(espeak: EspeakEn
 def test_one_short_word_in_a_long_silence_is_found(espeak: EspeakEngine) -> None:
     said = EspeakEngine(200, 40, "m7").render("네.", "ko", CancelToken())
     samples = np.pad(said.samples, (3 * said.rate, 2 * said.rate))
-    marks = align(heard(Rendering(0, 2, samples, said.rate, (), ()), "네.", "ko"), espeak, CancelToken())
+    silent = Rendering(start=0, end=2, samples=samples, rate=said.rate, phonemes=(), words=())
+    marks = align(heard(silent, "네.", "ko"), espeak, CancelToken())
     sounds = [mark for mark in marks if mark.text]
     assert [mark.start for mark in sounds] == pytest.approx([3 + m.start for m in said.phonemes[:2]], abs=0.04)
     assert sounds[-1].end == pytest.approx(3 + said.phonemes[1].end, abs=0.1)

@@ -37,7 +37,10 @@ def filmed(man: Avatar, sigma: float) -> tuple[Footage, Person]:
         luma[:] = cv2.GaussianBlur(luma, (0, 0), sigma) if sigma else luma
     points, nothing, zeros = man.landmarks[:FRAMES], np.zeros(FRAMES, bool), np.zeros(FRAMES)
     footage = as_footage(frames, points)
-    return footage, Person(points, points, Findings(~nothing, nothing, nothing, nothing, zeros, zeros, 250.0))
+    findings = Findings(
+        usable=~nothing, missing=nothing, turned=nothing, covered=nothing, gap=zeros, yaw=zeros, width=250.0
+    )
+    return footage, Person(points, points, findings)
 
 
 def test_a_crisp_clip_is_not_softened(man: Avatar) -> None:

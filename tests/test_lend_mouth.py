@@ -47,7 +47,15 @@ def _talking(avatar: Avatar, silent: np.ndarray, jaw: np.ndarray, usable: np.nda
         landmarks[number, :, :2] += (moved - geometry.rest[number])[:478]
     nowhere = np.zeros(FRAMES, bool)
     footage = as_footage(frames, landmarks, fps=avatar.fps)
-    findings = Findings(usable, nowhere, nowhere, ~usable, mouth_gap(landmarks), np.zeros(FRAMES), 100.0)
+    findings = Findings(
+        usable=usable,
+        missing=nowhere,
+        turned=nowhere,
+        covered=~usable,
+        gap=mouth_gap(landmarks),
+        yaw=np.zeros(FRAMES),
+        width=100.0,
+    )
     return footage, Person(landmarks, rest, findings)
 
 

@@ -97,7 +97,15 @@ def _talking(man: Avatar, teeth: list[np.ndarray], scale: float = 1.0, yaw: floa
         frames.append(_scaled(frame, scale).planes)
     gap = mouth_gap(points)
     nothing = np.zeros(FRAMES, bool)
-    findings = Findings(~nothing, nothing, nothing, nothing, gap, np.full(FRAMES, yaw), 250.0 * scale)
+    findings = Findings(
+        usable=~nothing,
+        missing=nothing,
+        turned=nothing,
+        covered=nothing,
+        gap=gap,
+        yaw=np.full(FRAMES, yaw),
+        width=250.0 * scale,
+    )
     footage = as_footage(frames, points * np.float32(scale))
     return footage, Person(points * np.float32(scale), man.rest[:FRAMES] * np.float32(scale), findings)
 

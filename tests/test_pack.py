@@ -35,7 +35,17 @@ def avatar() -> Avatar:
     video = encode(frames, WIDTH, HEIGHT, Fraction(30000, 1001), ColorTags(1, 1, 1, 1))
     points = rng.uniform(0, HEIGHT, (FRAMES, 478, 3)).astype(np.float32)
     usable = np.arange(FRAMES) != 2
-    return Avatar("ann", "360p", WIDTH, HEIGHT, Fraction(30000, 1001), video, points, points + 1, usable)
+    return Avatar(
+        name="ann",
+        resolution="360p",
+        width=WIDTH,
+        height=HEIGHT,
+        fps=Fraction(30000, 1001),
+        video=video,
+        landmarks=points,
+        rest=points + 1,
+        usable=usable,
+    )
 
 
 @pytest.fixture

@@ -37,7 +37,10 @@ def filmed(man: Avatar, change: Change) -> tuple[Footage, Person]:
         change(frame, row[:, :2])
     footage = as_footage([frame.planes for frame in frames], points)
     zeros = np.zeros(FRAMES)
-    return footage, Person(points, points, Findings(~nothing, nothing, nothing, nothing, zeros, zeros, 250.0))
+    findings = Findings(
+        usable=~nothing, missing=nothing, turned=nothing, covered=nothing, gap=zeros, yaw=zeros, width=250.0
+    )
+    return footage, Person(points, points, findings)
 
 
 def dark_skin(frame: Frame, points: np.ndarray) -> None:

@@ -50,7 +50,7 @@ class Inpainting:
     masks: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Avatar:
     """A person on video, ready to speak.
 

@@ -159,8 +159,21 @@ def _avatar(content: object) -> Avatar:
     softness = _value(content, "softness", float) if "softness" in content else 0.0
     if not 0 <= softness <= SOFTEST:
         raise _Wrong(f"softness: {softness}")
-    measured = _teeth(content), inpainting, opening, softness
-    return Avatar(name, resolution, width, height, fps, video, landmarks, rest, usable, *measured)
+    return Avatar(
+        name=name,
+        resolution=resolution,
+        width=width,
+        height=height,
+        fps=fps,
+        video=video,
+        landmarks=landmarks,
+        rest=rest,
+        usable=usable,
+        teeth=_teeth(content),
+        inpainting=inpainting,
+        opening=opening,
+        softness=softness,
+    )
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

@@ -25,7 +25,7 @@ _UNSAID, _LEAST = 0.1, 0.011
 """Seconds for which browsers show a picture whose file declares less than the second value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Animation:
     """An animated picture.
 
@@ -75,7 +75,17 @@ def open_animation(path: Path, start: float | None, end: float | None, backgroun
     check_length(path, begin, stop)
     usual = round(1000 * float(np.median(np.diff(times))))
     fps = Fraction(25 if usual == 20 or usual % 40 == 0 else 30)  # rates that lips need
-    return Animation(path, *size, np.array(times), begin, stop, fps, background)
+    width, height = size
+    return Animation(
+        path=path,
+        width=width,
+        height=height,
+        times=np.array(times),
+        start=begin,
+        end=stop,
+        fps=fps,
+        background=background,
+    )
 
 
 def animated_pictures(animation: Animation, width: int, height: int) -> Iterator[Frame]:

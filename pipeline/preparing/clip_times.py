@@ -44,7 +44,7 @@ class Clock:
         return self._shift
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timeline:
     """When the pictures of a clip are shown.
 

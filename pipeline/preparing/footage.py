@@ -39,7 +39,7 @@ _FOLLOW = 1.0
 """Share of its size within which a lost face is recognised when it comes back."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Footage:
     """A clip that was read once. If it is cut, the measurements are those of one shot.
 
@@ -130,11 +130,14 @@ def film(
         for shot, which in _by_choice(finder, read, shots, float(fps), face):
             begin, end = shot
             follower = _Follower(finder, which)
-            measured = _measure(follower, read[begin:end], step)
+            points, motion, patches, sharpness = _measure(follower, read[begin:end], step)
             if follower.box is not None:
                 return Footage(
-                    read[begin:end],
-                    *measured,
+                    frames=read[begin:end],
+                    points=points,
+                    motion=motion,
+                    patches=patches,
+                    sharpness=sharpness,
                     fps=fps,
                     colors=colors,
                     seen=follower.seen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.footage import film
 from pipeline.preparing.lend_mouth import hush
 from pipeline.preparing.own_teeth import find_teeth
-from pipeline.preparing.person import measure
+from pipeline.preparing.person import as_filmed, measure
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -68,5 +69,4 @@ def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
         if person.findings.speaking:
             person = hush(footage, person)
         video = encode((footage.frame(number) for number in range(len(pictures))), width, height, fps, _BT601)
-    usable = person.findings.usable
-    return Avatar(name, resolution, width, height, fps, video, person.landmarks, person.rest, usable, teeth)
+    return replace(as_filmed(footage, person), name=name, resolution=resolution, video=video, teeth=teeth)

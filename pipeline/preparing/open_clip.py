@@ -31,7 +31,7 @@ _SOUGHT_FROM = 5.0
 """Seconds into a clip from which its index is used to find a part; before, decoding is as fast."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Clip:
     """A clip as players show it.
 
@@ -137,7 +137,18 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
     width, height, upright = _shown_size((first.width, first.height), orientation, aspect)
     check_size(path, width, height, MAX_VIDEO)
     colors = ColorTags(int(first.color_range), int(first.colorspace), int(first.color_primaries), int(first.color_trc))
-    clip = Clip(path, number, width, height, orientation, timeline, begin, stop, colors, False)
+    clip = Clip(
+        path=path,
+        stream=number,
+        width=width,
+        height=height,
+        orientation=orientation,
+        timeline=timeline,
+        start=begin,
+        end=stop,
+        colors=colors,
+        plain=False,
+    )
     used = begin == 0 and stop == timeline.seconds and timeline.hidden == timeline.lost == 0
     kept_rate = timeline.even and clip.wanted_fps == timeline.rate
     if codec == "h264" and pix_fmt == "yuv420p" and upright and used and kept_rate and not clip.wide:

@@ -30,7 +30,17 @@ class Person:
 def as_filmed(footage: Footage, person: Person) -> Avatar:
     """Return a person as an avatar without a video: enough to move the mouth in the footage."""
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
-    return Avatar("", "", width, height, footage.fps, b"", person.landmarks, person.rest, person.findings.usable)
+    return Avatar(
+        name="",
+        resolution="",
+        width=width,
+        height=height,
+        fps=footage.fps,
+        video=b"",
+        landmarks=person.landmarks,
+        rest=person.rest,
+        usable=person.findings.usable,
+    )
 
 
 def measure(footage: Footage) -> Person:

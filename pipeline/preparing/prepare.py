@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.avatars.avatar import Avatar, Teeth
+from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import save
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.core.arguments import with_files
@@ -38,7 +38,7 @@ from pipeline.preparing.lend_mouth import hush
 from pipeline.preparing.mouth_scale import opening_of
 from pipeline.preparing.open_clip import BT601, Clip, open_clip, pictures, unreadable
 from pipeline.preparing.own_teeth import find_teeth
-from pipeline.preparing.person import Person, measure
+from pipeline.preparing.person import as_filmed, measure
 from pipeline.preparing.photo import BACKGROUND, FPS, SECONDS, Color, animate, color_of, face_of_photo, open_photo
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
@@ -119,10 +119,11 @@ def prepare(
         order = np.arange(len(person.landmarks))
         if not _loops(footage, person.landmarks):
             order, kept = np.concatenate([order, order[-2:0:-1]]), None
+        whole = replace(as_filmed(footage, person), name=name, teeth=teeth, opening=opening, softness=softness)
         avatars = []
         for number, resolution in enumerate(resolutions):
             progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * number / len(resolutions), f"writing {resolution}")
-            avatars.append(_avatar(name, resolution, footage, person, order, kept, teeth, opening, softness))
+            avatars.append(_at(resolution, whole, footage, order, kept))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
     paths = []
@@ -206,28 +207,32 @@ def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
     return same_face and float(cv2.absdiff(small[0], small[-1]).mean()) <= max(0.5, 2 * float(np.percentile(steps, 95)))
 
 
-def _avatar(
-    name: str,
-    resolution: str,
-    footage: Footage,
-    person: Person,
-    order: np.ndarray,
-    kept: bytes | None,
-    teeth: Teeth | None,
-    opening: float,
-    softness: float,
-) -> Avatar:
-    height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
-    across, down = size_at(width, height, int(resolution[:-1]))
-    if kept is None or (across, down) != (width, height):
-        video = encode(_in_order(footage, order), across, down, footage.fps, footage.colors)
+def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kept: bytes | None) -> Avatar:
+    """Return an avatar in another resolution, with a video.
+
+    Args:
+        resolution: "720p", for instance.
+        whole: The avatar at the working size, without a video.
+        footage: Its frames.
+        order: Numbers of the frames of the video.
+        kept: A video of these frames at the working size, if there is one.
+    """
+    width, height = size_at(whole.width, whole.height, int(resolution[:-1]))
+    if kept is None or (width, height) != (whole.width, whole.height):
+        video = encode(_in_order(footage, order), width, height, footage.fps, footage.colors)
     else:
         video = kept
-    scale = np.array([across / width, down / height, across / width], np.float32)
-    landmarks, rest = person.landmarks[order] * scale, person.rest[order] * scale
-    usable = person.findings.usable[order]
-    fps = footage.fps
-    return Avatar(name, resolution, across, down, fps, video, landmarks, rest, usable, teeth, None, opening, softness)
+    scale = np.array([width / whole.width, height / whole.height, width / whole.width], np.float32)
+    return replace(
+        whole,
+        resolution=resolution,
+        width=width,
+        height=height,
+        video=video,
+        landmarks=whole.landmarks[order] * scale,
+        rest=whole.rest[order] * scale,
+        usable=whole.usable[order],
+    )
 
 
 def _face_encoder(models: Path) -> Callable[[Avatar], Avatar]:

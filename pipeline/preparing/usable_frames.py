@@ -37,7 +37,7 @@ _SHORTEST_SECONDS = 0.4
 """Shorter usable runs between unusable ones are dropped: the mouth would jump in and out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """What each frame shows, (frames,) each.
 
@@ -98,7 +98,16 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
             "No frame can be used: the face is turned away by more than 45 degrees, or covered, throughout. "
             "Use a clip of a person facing the camera.",
         )
-    findings = Findings(usable, missing, turned, covered, mouth_gap(points), yaw, width, doubtful)
+    findings = Findings(
+        usable=usable,
+        missing=missing,
+        turned=turned,
+        covered=covered,
+        gap=mouth_gap(points),
+        yaw=yaw,
+        width=width,
+        doubtful=doubtful,
+    )
     return findings, points
 
 

@@ -82,7 +82,7 @@ class _Voice(c.Structure):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
     """The sound that eSpeak NG renders for a text, or for a part of it.
 
@@ -402,7 +402,14 @@ class _Heard:
         phonemes = [(name, sample - since) for name, sample in self._phonemes[first:count]]
         sounds = [(offset, self._phonemes[index][1]) for offset, index in words if first <= index < count]
         begins = tuple((offset, (sample - since) / self._rate) for offset, sample in sounds)
-        return Rendering(start, end, mine, self._rate, _marks(phonemes, len(mine), self._rate), begins)
+        return Rendering(
+            start=start,
+            end=end,
+            samples=mine,
+            rate=self._rate,
+            phonemes=_marks(phonemes, len(mine), self._rate),
+            words=begins,
+        )
 
     def _known_words(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield (offset, index of the first phoneme) of each word; the library omits the first word of some clauses."""
