@@ -138,7 +138,7 @@ def test_a_pack_that_is_read_for_long_keeps_nobody_from_another(
     begun, go_on = threading.Event(), threading.Event()
     read: list[str] = []
 
-    def load(path: Path) -> SimpleNamespace:
+    def load(path: Path, adopt: object) -> SimpleNamespace:
         read.append(path.name)
         if path.name.startswith("talk_long"):
             begun.set()
