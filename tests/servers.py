@@ -64,21 +64,22 @@ class Server:
     def get(self, path: str, **more: Any) -> requests.Response:
         return requests.get(self.url + path, timeout=60, **more)
 
-    def post(self, path: str, body: object = None, **more: Any) -> requests.Response:
-        return requests.post(self.url + path, timeout=120, **({"json": body} if body is not None else {}), **more)
+    def post(self, path: str, body: Any = None, **more: Any) -> requests.Response:
+        more |= {} if body is None else {"json": body}
+        return requests.post(self.url + path, timeout=120, **more)
 
     def delete(self, path: str) -> requests.Response:
         return requests.delete(self.url + path, timeout=60)
 
     @contextmanager
-    def stream(self, body: object, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
+    def stream(self, body: Any, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
         """Ask for a video; gives its events as they come. Leaving the ``with`` block is a client that leaves."""
         url = self.url + "/api/v2/lipsync/stream"
         with requests.post(url, json=body, headers=headers, stream=True, timeout=120) as response:
             assert response.status_code == 200, response.text
             yield events_of(response)
 
-    def events(self, body: object, **headers: str) -> list[dict[str, Any]]:
+    def events(self, body: Any, **headers: str) -> list[dict[str, Any]]:
         """Ask for a video and return all that was told of it."""
         with self.stream(body, **headers) as events:
             return list(events)
