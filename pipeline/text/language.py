@@ -14,8 +14,6 @@ from pipeline.core.letters import BLANK_LETTERS
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """Characters that end a line for ``str.splitlines``."""
 LINE_BREAK = re.compile(rf"\s*[{LINE_BREAKS}]\s*")
-DEFAULT_LANGUAGE = "en-us"
-"""The espeak-ng voice for Latin text without evidence of another language."""
 
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff]")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\u31f0-\u31ff\uff66-\uff9d]")
