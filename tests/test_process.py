@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
-from pipeline.errors import BadClip, RenderFailed
+from pipeline.errors import BadClip, Cancelled, RenderFailed, TookTooLong
 
 CRIES = "import os, sys; print('the decoder says: boom', file=sys.stderr, flush=True); "
 BODIES = {
@@ -49,3 +50,22 @@ def test_what_it_refuses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(BadClip, match="no"):
         _run(body, tmp_path, monkeypatch)
     assert _run("""print('{"a": 1}')""", tmp_path, monkeypatch) == [{"a": 1}]
+
+
+@pytest.mark.parametrize("how", ["before", "meanwhile", "from a thread", "too long"])
+def test_it_is_stopped_whatever_it_does(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_module.py").write_text("import time; print('{}', flush=True); time.sleep(3600)", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    cancel = CancelToken()
+    if how == "before":
+        cancel.cancel()
+
+    async def told() -> None:
+        async for _ in run("some_module", [], cancel, 3 if how == "too long" else 0):
+            if how == "meanwhile":
+                cancel.cancel()
+            elif how == "from a thread":
+                threading.Timer(0.01, cancel.cancel).start()
+
+    with pytest.raises(TookTooLong if how == "too long" else Cancelled):
+        asyncio.run(asyncio.wait_for(told(), 60))

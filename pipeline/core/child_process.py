@@ -13,7 +13,6 @@ import logging
 import os
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, BinaryIO
@@ -29,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 NICENESS = 10
 """Priority of the child process; see nice(1)."""
-LOOK_SECONDS = 0.1
-"""Seconds between two checks of the cancel token."""
 _KINDS: dict[str, type[PipelineError]] = {kind.code: kind for kind in (BadClip, BadRequest, Unavailable, Unwritable)}
 """Error classes by the code that the child emits; any other code is RenderFailed."""
 _MAX_LINE = 1 << 20
@@ -73,29 +70,35 @@ async def run(
             limit=_MAX_LINE,
         )
         assert process.stdout is not None
-        started = time.monotonic()
+        loop, stop = asyncio.get_running_loop(), cancel.child()
+        limit = loop.call_later(seconds, stop.cancel, TookTooLong(seconds)) if seconds else None
+
+        def kill() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+        def kill_soon() -> None:  # from any thread
+            loop.call_soon_threadsafe(kill)
+
         try:
             if hasattr(os, "setpriority"):  # not on Windows
                 with contextlib.suppress(ProcessLookupError):  # it may have ended already
                     os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-            while True:
-                cancel.check()
-                if seconds and time.monotonic() - started > seconds:
-                    raise TookTooLong(seconds)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):  # wait_for may lose a cancellation
-                        line = await process.stdout.readline()
-                    if not line:
-                        break
+            with stop.calling(kill_soon):  # which ends its output
+                while line := await process.stdout.readline():
+                    stop.check()
                     told = json.loads(line)
                     if "error" in told:
                         raise _KINDS.get(told["code"], RenderFailed)(**told["error"])
                     yield told
-            if await process.wait():
-                raise _died(module, process.returncode, complaints)
+                status = await process.wait()
+                stop.check()
+            if status:
+                raise _died(module, status, complaints)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            if limit is not None:
+                limit.cancel()
+            kill()
             with anyio.CancelScope(shield=True):  # a server cancels again and again
                 await process.wait()
 
