@@ -100,7 +100,7 @@ def test_a_file_cut_short_is_fetched_again(hub: _Hub, tmp_path: Path) -> None:
 
 def test_something_else_than_the_file_is_removed(hub: _Hub, tmp_path: Path) -> None:
     hub.sends = CONTENT[::-1]
-    with pytest.raises(Unavailable, match="not the file"):
+    with pytest.raises(Unavailable, match="is not valid and was removed"):
         download(tmp_path, (FILE,), hub.url)
     assert not (tmp_path / "sd-vae" / "a.bin").exists()
 

@@ -45,6 +45,7 @@ from pipeline.engines.musetalk.optimise import (
 from pipeline.engines.musetalk.plan import plan
 from pipeline.engines.musetalk.weights import load_vae, load_whisper
 from pipeline.errors import Cancelled, Unavailable
+from pipeline.preparing.legacy_pack import adopt
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
@@ -177,7 +178,7 @@ def test_a_pack_of_the_original_system_plays(engine: MuseTalkEngine, tmp_path: P
     content = {"frames": pictures, "coords_list": boxes, "input_latent_list": latents, "fps": 25.0}
     path = tmp_path / "old_360p_precomputed.pkl"
     path.write_bytes(pickle.dumps(content))
-    old = load(path)
+    old = load(path, adopt)
     frames = _rendered(engine, old, _stretch(9, slice(2, 8)))
     assert len(frames) == 9 and _changed(frames, _base(old, 9)) == list(range(2, 8))
 

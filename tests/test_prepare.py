@@ -25,7 +25,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load
 from pipeline.errors import BadClip, BadRequest
 from pipeline.face.finder import FaceFinder, box_of
-from pipeline.jobs.uploads import said
+from pipeline.jobs.events import said
 from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.open_clip import open_clip, pictures
 from pipeline.preparing.prepare import main, prepare, preview_faces, size_at

@@ -59,7 +59,8 @@ def with_key(key: str) -> requests.Session:
 @pytest.fixture
 def store(fake_packs: Path, tmp_path: Path) -> Path:
     """Avatars that ship, and one that was uploaded before owners were kept."""
-    store = Path(shutil.copytree(fake_packs, tmp_path / "precomputed"))
+    shipped = shutil.ignore_patterns("uploads", "second*")  # other tests make avatars there
+    store = Path(shutil.copytree(fake_packs, tmp_path / "precomputed", ignore=shipped))
     make_pack(store, "early", "360p")
     (store / "uploads").mkdir(exist_ok=True)
     (store / "uploads" / "early.json").write_text("{}")
