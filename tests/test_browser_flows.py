@@ -139,5 +139,6 @@ def test_an_avatar_of_one_of_two_faces_is_made_tried_out_and_deleted(
     page.wait_for_function("() => document.querySelector('#portraits label[title=second] input')?.checked")
     visitor.is_told("완료", "Done")
     page.click("#delete")
+    page.click("#really-delete")
     page.wait_for_function("() => !document.querySelector('#portraits label[title=second]')")
     assert "second" not in fake_server.get("/api/avatars").text
