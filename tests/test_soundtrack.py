@@ -196,7 +196,8 @@ def test_a_hole_becomes_silence_and_what_follows_keeps_its_time(voice: np.ndarra
     assert before.lost == 0
     after = load_recording(damaged(whole, 0.5, 0.08))
     assert after.rate == before.rate
-    assert len(after.samples) / after.rate == pytest.approx(len(before.samples) / before.rate, abs=0.17)
+    near = 0.17 if kind == "aac" else 0.12  # bare AAC tells no times: how long a hole lasts is estimated by its bytes
+    assert len(after.samples) / after.rate == pytest.approx(len(before.samples) / before.rate, abs=near)
     assert 0.05 * 4 < after.lost < 0.25 * 4 + 1.0  # pages of ogg are long
     last = slice(-round(1.2 * 50), None)
     assert alike(envelope(after.samples, after.rate)[last], envelope(before.samples, before.rate)[last]) > 0.8
@@ -206,7 +207,7 @@ def test_a_hole_becomes_silence_and_what_follows_keeps_its_time(voice: np.ndarra
 def test_where_the_file_has_times_what_was_cut_out_keeps_its_time(voice: np.ndarray, kind: str, tmp_path: Path) -> None:
     whole = write(tmp_path / f"a.{kind}", ([voice], "mono"))
     before, after = load_recording(whole), load_recording(damaged(whole, 0.4, 0.1, cut=True))
-    assert len(after.samples) / after.rate == pytest.approx(len(before.samples) / before.rate, abs=0.17)
+    assert len(after.samples) / after.rate == pytest.approx(len(before.samples) / before.rate, abs=0.12)
     assert after.lost > 0.2
 
 
