@@ -28,42 +28,16 @@
     ├── TookTooLong              500  time_limit_exceeded     a task took longer than allowed
     └── Cancelled                503  cancelled               the task was cancelled
 
-Messages are in Korean and English, like the people who read them.
+Each has a message in Korean and English, from ``pipeline.messages``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, Self
-from unicodedata import bidirectional, category
+from typing import Any, Self
 
-_NOT_SHOWN = ("Cc", "Cs", "Zl", "Zp")
-_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-Language = Literal["ko", "en"]
-
-
-@dataclass(frozen=True)
-class Message:
-    """One sentence for people, in Korean and English."""
-
-    ko: str
-    en: str
-
-    def in_language(self, language: Language) -> str:
-        """Return the sentence in a language."""
-        return self.en if language == "en" else self.ko
-
-
-def printable(text: str) -> str:
-    """Escape what cannot be shown or sent, since a text may contain file names or input of a client.
-
-    These are control characters, Unicode's line ends, lone surrogates, and characters that change the direction of
-    text.
-    """
-    return "".join(
-        f"\\u{ord(one):04x}" if category(one) in _NOT_SHOWN or bidirectional(one) in _TURNING else one for one in text
-    )
+from pipeline import messages
+from pipeline.messages import Language, Message
 
 
 class PipelineError(Exception):
@@ -74,9 +48,9 @@ class PipelineError(Exception):
     """The kind of error for programs; it never changes."""
     retryable = False
 
-    def __init__(self, ko: str, en: str) -> None:
-        self.message = Message(printable(ko), printable(en))
-        super().__init__(self.message.en)
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        super().__init__(message.en)
 
     def to_json(self, language: Language) -> dict[str, Any]:
         """Return the fields of every reply and event of an error, with the sentence in a language."""
@@ -137,10 +111,7 @@ class NotAllowed(PipelineError):
     status = 401
 
     def __init__(self) -> None:
-        super().__init__(
-            "API 키가 필요합니다. 요청에 Authorization: Bearer <키> 헤더를 넣으세요.",
-            "An API key is needed. Send it in the header Authorization: Bearer <key>.",
-        )
+        super().__init__(messages.server.KEY_NEEDED())
 
 
 class Forbidden(PipelineError):
@@ -156,10 +127,7 @@ class StrangeSite(Forbidden):
     code = "origin_not_allowed"
 
     def __init__(self) -> None:
-        super().__init__(
-            "다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",
-            "The request comes from another web site. To allow it, add the site to ALLOWED_ORIGINS on the server.",
-        )
+        super().__init__(messages.server.SITE_NOT_ALLOWED())
 
 
 class UnknownName(Forbidden):
@@ -168,10 +136,7 @@ class UnknownName(Forbidden):
     code = "host_not_allowed"
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"서버가 모르는 이름입니다: {name}. 이 이름으로 쓰려면 서버의 ALLOWED_HOSTS에 적으세요.",
-            f"The server does not accept this host name: {name}. To use it, add it to ALLOWED_HOSTS on the server.",
-        )
+        super().__init__(messages.server.HOST_NOT_ALLOWED(name=name))
 
 
 class TooSlow(PipelineError):
@@ -182,10 +147,7 @@ class TooSlow(PipelineError):
     retryable = True
 
     def __init__(self) -> None:
-        super().__init__(
-            "요청 본문이 너무 느리게 오거나 끊겼습니다. 연결을 확인하고 다시 보내세요.",
-            "The body of the request comes too slowly, or has stopped. Check the connection, and send it again.",
-        )
+        super().__init__(messages.server.BODY_TOO_SLOW())
 
 
 class Conflict(PipelineError):
@@ -239,9 +201,7 @@ class WrongMethod(PipelineError):
     status = 405
 
     def __init__(self) -> None:
-        super().__init__(
-            "이 주소에서는 사용할 수 없는 HTTP 메서드입니다.", "This address does not support that HTTP method."
-        )
+        super().__init__(messages.server.METHOD_NOT_ALLOWED())
 
 
 class Unavailable(PipelineError):
@@ -267,8 +227,8 @@ class QueueFull(Unavailable):
 
     code = "queue_full"
 
-    def __init__(self, ko: str, en: str, retry_after: int) -> None:
-        super().__init__(ko, en)
+    def __init__(self, message: Message, retry_after: int) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 
@@ -291,12 +251,7 @@ class TookTooLong(PipelineError):
     code = "time_limit_exceeded"
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(
-            f"작업이 제한 시간 {seconds:g}초를 넘어 중단되었습니다. 글이나 영상을 나누어 요청하거나 서버의 "
-            "MAX_SECONDS를 늘리세요.",
-            f"The task took longer than {seconds:g} s and was stopped. Split the text or clip up, or raise MAX_SECONDS "
-            "on the server.",
-        )
+        super().__init__(messages.core.TOOK_TOO_LONG(seconds=seconds))
 
 
 class Cancelled(PipelineError):
@@ -306,7 +261,7 @@ class Cancelled(PipelineError):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__("작업이 취소되었습니다.", "The task was cancelled.")
+        super().__init__(messages.core.CANCELLED())
 
 
 def _kinds(kind: type[PipelineError]) -> Iterator[type[PipelineError]]:

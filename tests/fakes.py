@@ -29,6 +29,7 @@ from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
 from pipeline.jobs.generate import generate
 from pipeline.jobs.studio import Studio
+from pipeline.messages import Message
 from pipeline.server import connections
 from pipeline.server.gradio import joins
 from pipeline.server.serve import serve
@@ -76,7 +77,7 @@ class FakeTTS(TTSEngine):
 
     def check_voice(self, voice: str) -> None:
         if voice not in (CUSTOM_VOICE, "alto", "bass"):
-            raise BadRequest("tts_voice: Custom, alto, bass", "tts_voice: choose one of: Custom, alto, bass")
+            raise BadRequest(Message("tts_voice: Custom, alto, bass", "tts_voice: choose one of: Custom, alto, bass"))
 
     def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
         words = text.split()
@@ -86,9 +87,9 @@ class FakeTTS(TTSEngine):
         if "crash" in words:
             raise ZeroDivisionError("secret detail")
         if "busy" in words:
-            raise Unavailable("음성 엔진이 바쁩니다.", "The speech engine is busy.")
+            raise Unavailable(Message("음성 엔진이 바쁩니다.", "The speech engine is busy."))
         if "dropped" in words:
-            raise SpeechFailed("연결이 끊어졌습니다.", "The line was dropped.")
+            raise SpeechFailed(Message("연결이 끊어졌습니다.", "The line was dropped."))
         for sentence in re.split(r"(?<=\.) ", text.strip()):
             yield self._say(sentence)
 
@@ -158,7 +159,7 @@ class BrokenEngine(FakeEngine):
     name = "broken"
 
     def check(self) -> None:
-        raise Unavailable("broken: 고장났습니다.", "broken: it is out of order.")
+        raise Unavailable(Message("broken: 고장났습니다.", "broken: it is out of order."))
 
 
 ENGINES = os.environ.get("FAKE_ENGINES", FakeEngine.name).split(",")

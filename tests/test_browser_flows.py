@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import Message
+from pipeline.messages import Message
 from tests.pages import FINISHED, MOVED, TABS, VIDEO, opened, write
 from tests.recordings import record
 from tests.servers import ROOT, Server

@@ -28,6 +28,7 @@ from pipeline.jobs.generate import generate
 from pipeline.jobs.request import GenerateRequest, parse
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.messages import Message
 from pipeline.settings import Settings
 from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
@@ -182,7 +183,7 @@ def test_an_error_that_is_kept_holds_nothing_of_where_it_was_raised() -> None:
             try:
                 raise OSError
             except OSError as error:
-                raise QueueFull("가득", "full", 7) from error
+                raise QueueFull(Message("가득", "full"), 7) from error
         except QueueFull as error:
             return error
 

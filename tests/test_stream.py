@@ -17,6 +17,7 @@ from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import RenderFailed
 from pipeline.jobs.speak import Speaker
+from pipeline.messages import Message
 from pipeline.speech.articulate import articulate
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT, framed
 from pipeline.speech.phonemes import phonemes_of
@@ -155,7 +156,7 @@ def test_what_is_pushed_arrives_and_so_do_errors() -> None:
     def work(push: Callable[[int], object], stop: CancelToken) -> None:
         for number in range(3):
             push(number)
-        raise RenderFailed("실패", "failed")
+        raise RenderFailed(Message("실패", "failed"))
 
     numbers = []
     with pytest.raises(RenderFailed):

@@ -18,12 +18,14 @@ from pipeline.avatars.pack import load
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import Unavailable
 from pipeline.jobs.events import Done, Failed, Lipsync, Queued, TtsDone, TtsStarted
+from pipeline.messages import Message
 from pipeline.preparing.prepare import preview_faces
 from pipeline.server.page import words
 from pipeline.server.page.bar import at_event
 from pipeline.server.page.portraits import Portraits, portrait
 from pipeline.server.page.snippets import snippets
-from pipeline.server.page.speaking import EXAMPLES, _body
+from pipeline.server.page.speaking import _body
+from pipeline.server.page.words import EXAMPLES
 from pipeline.server.reply_language import language_of
 from pipeline.text.language import LANGUAGES
 from tests.fakes import make_pack
@@ -115,7 +117,7 @@ def test_the_bar_moves_forward_only() -> None:
 
 def test_the_bar_tells_the_end_in_the_visitors_language() -> None:
     assert at_event(DONE, "ko")["message"] == "완료 (0.3초)"
-    failed = at_event(Failed(Unavailable("바쁩니다.", "Busy.")), "en")
+    failed = at_event(Failed(Unavailable(Message("바쁩니다.", "Busy."))), "en")
     assert failed["state"] == "failed" and failed["message"] == "Busy."
 
 

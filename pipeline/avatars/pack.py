@@ -18,9 +18,11 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.avatars.avatar import LATENTS, MASK_SIDE, Avatar, Inpainting, Teeth
 from pipeline.avatars.unpickle import Refused, restricted_loads
 from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
+from pipeline.messages import Message
 from pipeline.video.reader import ClipReader
 
 FORMAT = "avatar-pack"
@@ -104,23 +106,21 @@ def load(path: Path, adopt: Adopt | None = None) -> Avatar:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise _bad(path, "너무 큽니다", "is too large")
+            raise _bad(path, messages.avatars.PACK_TOO_LARGE())
         data = path.read_bytes()
     except OSError as error:
-        raise AvatarNotFound(
-            f"아바타 파일을 읽을 수 없습니다: {path.name}.", f"The avatar file cannot be read: {path.name}."
-        ) from error
+        raise AvatarNotFound(messages.avatars.PACK_GONE(file=path.name)) from error
     try:
         content = restricted_loads(data)
     except Refused as error:
-        raise _bad(path, f"읽을 수 없습니다 ({error})", f"cannot be read ({error})") from error
+        raise _bad(path, messages.avatars.PACK_BROKEN(reason=error)) from error
     try:
         if adopt is None or not _is_original(content):
             return _avatar(content)
         name, _, resolution = path.name.removesuffix("_precomputed.pkl").rpartition("_")
         return adopt(content, name, resolution)
     except (_Wrong, RenderFailed, BadClip, ValueError) as error:
-        raise _bad(path, f"내용이 올바르지 않습니다 ({error})", f"has wrong contents ({error})") from error
+        raise _bad(path, messages.avatars.PACK_WRONG(reason=error)) from error
 
 
 def _is_original(content: object) -> TypeGuard[dict[str, Any]]:
@@ -257,8 +257,5 @@ def _inpainting(content: Mapping[str, Any], frames: int, size: tuple[int, int]) 
     return Inpainting(boxes, latents, _array(parts, "masks", np.dtype(np.uint8), (frames, MASK_SIDE, MASK_SIDE)))
 
 
-def _bad(path: Path, ko: str, en: str) -> BadPack:
-    return BadPack(
-        f"아바타 파일 {path.name}이(가) {ko}. python -m pipeline.preparing으로 다시 만드세요.",
-        f"The avatar file {path.name} {en}. Make it again with python -m pipeline.preparing.",
-    )
+def _bad(path: Path, why: Message) -> BadPack:
+    return BadPack(messages.avatars.PACK_UNUSABLE(file=path.name, why=why))

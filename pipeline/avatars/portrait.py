@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import AvatarNotFound
 
@@ -40,7 +41,7 @@ class Stills:
         """
         packs = [pack for pack in seen.list() if pack.name == avatar]
         if not packs:
-            raise AvatarNotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
+            raise AvatarNotFound(messages.avatars.NO_SUCH_AVATAR(name=avatar))
         pack = seen.find(avatar, packs[-1].resolution)  # the smallest
         return self._first(pack, pack.stat().st_mtime_ns), pack
 
@@ -53,7 +54,7 @@ class Stills:
         """
         packs = seen.list()
         if not packs:
-            raise AvatarNotFound("아바타가 없습니다.", "There is no avatar.")
+            raise AvatarNotFound(messages.avatars.NO_AVATAR())
         shown = min(packs, key=lambda pack: (pack.name, -int(pack.resolution[:-1])))
         pack = seen.find(shown.name, shown.resolution)
         return self._card(pack, pack.stat().st_mtime_ns), pack

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from weakref import WeakValueDictionary
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import Adopt, load
 from pipeline.core.letters import BLANK_LETTERS
@@ -54,15 +55,9 @@ def check_name(name: str) -> None:
     """
     blank = any(letter in BLANK_LETTERS for letter in name)
     if blank or not re.fullmatch(r"[^\W_][\w-]{0,63}", name) or re.search(r"_\d+p$", name):
-        raise BadRequest(
-            f"name '{name:.60}': 글자, 숫자, '-', '_'만 쓸 수 있고 '_720p' 같은 해상도로 끝날 수 없습니다.",
-            f"name '{name:.60}': use letters, digits, '-' and '_', and do not end in a resolution such as '_720p'.",
-        )
+        raise BadRequest(messages.avatars.NAME_INVALID(name=name))
     if len(name.encode()) > MAX_NAME:
-        raise BadRequest(
-            f"name '{name:.60}': 너무 깁니다. 파일 이름으로 {MAX_NAME}바이트를 넘을 수 없습니다.",
-            f"name '{name:.60}': too long. As the name of a file it may have {MAX_NAME} bytes.",
-        )
+        raise BadRequest(messages.avatars.NAME_TOO_LONG(name=name, limit=MAX_NAME))
 
 
 def check_resolutions(resolutions: Sequence[str]) -> None:
@@ -74,8 +69,7 @@ def check_resolutions(resolutions: Sequence[str]) -> None:
     unknown = [f"{resolution:.20}" for resolution in resolutions if resolution not in RESOLUTIONS]
     if unknown or not resolutions:
         raise BadRequest(
-            f"resolution {', '.join(unknown[:5])}: {', '.join(RESOLUTIONS)} 중에서 고르세요.",
-            f"resolution {', '.join(unknown[:5])}: choose from {', '.join(RESOLUTIONS)}.",
+            messages.avatars.RESOLUTION_UNKNOWN(unknown=", ".join(unknown[:5]), choices=", ".join(RESOLUTIONS))
         )
 
 
@@ -143,16 +137,11 @@ class AvatarStore:
         has = [info.resolution for info in packs if info.name == wanted]
         if not has or (wanted != name and name not in {f"{wanted}_{one}" for one in has}):
             choices = ", ".join(known) or "-"
-            raise AvatarNotFound(
-                f"아바타 '{name:.60}'을(를) 찾을 수 없습니다. 사용 가능한 아바타: {choices}.",
-                f"There is no avatar '{name:.60}'. Available avatars: {choices}.",
-            )
+            raise AvatarNotFound(messages.avatars.AVATAR_UNKNOWN(name=name, choices=choices))
         if resolution not in has or name not in (wanted, f"{wanted}_{resolution}"):
             choices = ", ".join(has)
             raise ResolutionNotFound(
-                f"아바타 '{name:.60}'은(는) 해상도 '{resolution:.20}'이(가) 없습니다. "
-                f"'{wanted}'의 사용 가능한 해상도: {choices}.",
-                f"Avatar '{name:.60}' has no resolution '{resolution:.20}'. Resolutions of '{wanted}': {choices}.",
+                messages.avatars.NO_SUCH_RESOLUTION(name=name, resolution=resolution, wanted=wanted, choices=choices)
             )
         path = PurePosixPath(resolution, f"{wanted}_{resolution}{SUFFIX}")
         return self._locate(path) or self.root / path
@@ -174,12 +163,7 @@ class AvatarStore:
             found = None if hidden or (named and not self._shown(named["name"])) else self._locate(path)
             if found is not None:
                 return found
-        raise AvatarNotFound(
-            f"avatar_path '{avatar_path:.120}': {self.root.name}/ 안에 그런 아바타 파일(.pkl)이 없습니다. "
-            "GET /api/avatars가 알려 주는 path를 사용하세요.",
-            f"avatar_path '{avatar_path:.120}': there is no such avatar file (.pkl) inside {self.root.name}/. "
-            "Use a path that GET /api/avatars lists.",
-        )
+        raise AvatarNotFound(messages.avatars.NO_AVATAR_AT_PATH(avatar_path=avatar_path, folder=self.root.name))
 
     def load(self, path: Path) -> Avatar:
         """Return the avatar of a pack, from memory if the file is unchanged; raise as ``pack.load`` does."""

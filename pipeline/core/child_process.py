@@ -19,9 +19,11 @@ from typing import Any, BinaryIO
 
 import anyio
 
+from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, writing
 from pipeline.errors import BadClip, BadRequest, PipelineError, RenderFailed, TookTooLong, Unavailable, Unwritable
+from pipeline.messages import Message
 from pipeline.settings import ROOT
 
 logger = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ async def run(
                     stop.check()
                     told = json.loads(line)
                     if "error" in told:
-                        raise _KINDS.get(told["code"], RenderFailed)(**told["error"])
+                        raise _KINDS.get(told["code"], RenderFailed)(Message(**told["error"]))
                     yield told
                 status = await process.wait()
                 stop.check()
@@ -116,7 +118,4 @@ def _died(module: str, status: int | None, complaints: BinaryIO) -> RenderFailed
     complaints.seek(max(0, size - _LAST_WORDS))
     said = complaints.read().decode("utf-8", "replace")
     logger.error("failure %s: %s ended with status %s\n%s", number, module, status, said)
-    return RenderFailed(
-        f"서버에서 뜻하지 않은 오류가 났습니다. 파일 문제가 아닙니다. 서버 로그에서 {number}을(를) 찾아보세요.",
-        f"Something went wrong on the server; your file is not the cause. Look for {number} in the server's log.",
-    )
+    return RenderFailed(messages.core.CHILD_DIED(number=number))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline import messages
 from pipeline.errors import Unwritable
 
 logger = logging.getLogger(__name__)
@@ -35,11 +36,7 @@ def writing() -> Iterator[None]:
 def unwritable(error: OSError) -> Unwritable:
     """Return the error for a client: the reason of an OSError, without a path of this machine."""
     reason = error.strerror or "I/O error"
-    return Unwritable(
-        f"서버의 디스크에 쓸 수 없습니다 ({reason}). 디스크 공간과 폴더의 쓰기 권한을 확인한 뒤 다시 시도하세요.",
-        f"The server cannot write to its disk ({reason}). Check the space on the disk, and that the server may write "
-        "to its folders, then try again.",
-    )
+    return Unwritable(messages.core.DISK_NOT_WRITABLE(reason=reason))
 
 
 def temporary_folder(where: Path) -> tempfile.TemporaryDirectory[str]:

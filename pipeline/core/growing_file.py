@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline import messages
 from pipeline.errors import RenderFailed
+from pipeline.messages import Message
 
 
 def part_of(path: Path) -> Path:
@@ -15,18 +17,14 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def saving(ko: str, en: str) -> Iterator[None]:
+def saving(what: Message) -> Iterator[None]:
     """Turn an OSError of the block into RenderFailed.
 
     Args:
-        ko: What is saved, in Korean.
-        en: What is saved, in English.
+        what: What is saved.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or "I/O error"  # the whole error would contain the path
-        raise RenderFailed(
-            f"{ko} 파일을 저장할 수 없습니다 ({reason}). 디스크 여유 공간을 확인하세요.",
-            f"The {en} could not be saved ({reason}). Check for free disk space.",
-        ) from error
+        raise RenderFailed(messages.core.FILE_NOT_SAVED(what=what, reason=reason)) from error

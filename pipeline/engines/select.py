@@ -8,7 +8,8 @@ from pipeline.engines.lipsync_engine import LipsyncEngine
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine, on_gpu
 from pipeline.engines.musetalk.zerogpu import CardLender, ZeroGpuEngine
-from pipeline.errors import Message, Unavailable
+from pipeline.errors import Unavailable
+from pipeline.messages import Message
 from pipeline.settings import Settings
 
 AUTO = "auto"

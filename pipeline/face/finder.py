@@ -13,6 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipeline import messages
 from pipeline.errors import BadClip
 from pipeline.face.basis import OVAL
 from pipeline.face.networks import FaceDetector, FaceMesh
@@ -76,10 +77,7 @@ def choose(boxes: list[Box], width: int, height: int, which: FaceChoice) -> Box:
     if which == "center":
         return min(boxes, key=lambda box: np.hypot(box.center[0] - width / 2, box.center[1] - height / 2))
     if not 1 <= which <= len(boxes):
-        raise BadClip(
-            f"얼굴 번호 {which}이(가) 없습니다. 찾은 얼굴은 {len(boxes)}개이고, 왼쪽부터 1번입니다.",
-            f"There is no face number {which}: {len(boxes)} were found, counted from the left from 1.",
-        )
+        raise BadClip(messages.face.NO_SUCH_FACE(number=which, found=len(boxes)))
     return boxes[which - 1]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import Cancelled, Language, Message, PipelineError
+from pipeline import messages
+from pipeline.errors import Cancelled, PipelineError
+from pipeline.messages import Language, Message
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,11 @@ Ended = Done | Made | Failed
 """The last event of a job."""
 Event = Queued | TtsStarted | TtsDone | Lipsync | Preparing | Ended
 STAGES = {
-    "reading": Message("파일을 읽는 중...", "Reading the file..."),
-    "faces": Message("얼굴을 찾는 중...", "Finding the face..."),
-    "measuring": Message("얼굴을 재는 중...", "Measuring the face..."),
-    "mouth": Message("입을 다무는 중...", "Closing the mouth..."),
-    "writing": Message("아바타를 쓰는 중...", "Writing the avatar..."),
+    "reading": messages.jobs.READING_FILE,
+    "faces": messages.jobs.FINDING_FACE,
+    "measuring": messages.jobs.MEASURING_FACE,
+    "mouth": messages.jobs.CLOSING_MOUTH,
+    "writing": messages.jobs.WRITING_AVATAR,
 }
 """The stages in which an avatar is made, in order."""
 
@@ -142,20 +144,20 @@ def describe(event: Event) -> Message:
     """Return the sentence for an event."""
     match event:
         case Queued(position):
-            return Message(f"대기 중... ({position}번째)", f"Waiting... (number {position} in the queue)")
+            return messages.jobs.WAITING(position=position)
         case TtsStarted():
-            return Message("TTS 음성 생성 중...", "Making speech...")
+            return messages.jobs.MAKING_SPEECH()
         case TtsDone(duration=duration, lost=lost):
-            return _and_lost(Message(f"TTS 완료 ({duration:.1f}초)", f"Speech is ready ({duration:.1f} s)"), lost)
+            return _and_lost(messages.jobs.SPEECH_READY(duration=duration), lost)
         case Lipsync():
-            return Message("립싱크 비디오 생성 중...", "Making the lipsync video...")
+            return messages.jobs.MAKING_VIDEO()
         case Done(total=total, lost=lost):
-            return _and_lost(Message(f"완료 ({total:.1f}초)", f"Done ({total:.1f} s)"), lost)
+            return _and_lost(messages.jobs.DONE(total=total), lost)
         case Preparing(stage, _, resolution):
-            message = STAGES[stage]
-            return Message(f"{message.ko} {resolution}".rstrip(), f"{message.en} {resolution}".rstrip())
+            message = STAGES[stage]()
+            return messages.jobs.WITH_RESOLUTION(message=message, resolution=resolution) if resolution else message
         case Made(name):
-            return Message(f"아바타 '{name}'을(를) 만들었습니다.", f"The avatar '{name}' is ready.")
+            return messages.jobs.AVATAR_READY(name=name)
         case Failed(error):
             return error.message
 
@@ -222,10 +224,7 @@ def _and_lost(message: Message, lost: float) -> Message:
     if not _lost(lost):
         return message
     shown = f"{lost:.2f}" if lost < 1 else f"{lost:.1f}"
-    return Message(
-        f"{message.ko} · 녹음이 손상되어 {shown}초를 읽지 못했습니다",
-        f"{message.en} · the recording is damaged: {shown} s of it could not be read",
-    )
+    return messages.jobs.WITH_LOSS(message=message, seconds=shown)
 
 
 def _lost(lost: float) -> dict[str, float]:
@@ -241,10 +240,7 @@ def said(report: dict[str, Any]) -> list[Message]:
     """Return a report in sentences: the clip, its teeth, and its problems."""
     seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
     return [
-        Message(
-            f"{seconds:.1f}초 가운데 {usable:.0f}%에서 입을 움직일 수 있고, 얼굴 너비는 {width:.0f}픽셀입니다.",
-            f"The mouth can be moved in {usable:.0f} % of {seconds:.1f} s; the face is {width:.0f} pixels wide.",
-        ),
+        messages.jobs.USABLE_SHARE(seconds=seconds, usable=usable, width=width),
         Message(report["teeth_ko"], report["teeth"]),
         *(Message(told["message_ko"], told["message"]) for told in (*report["problems"], *report.get("left_out", ()))),
     ]

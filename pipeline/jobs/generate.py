@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.ahead import ahead
 from pipeline.core.best_effort import best_effort
@@ -127,10 +128,7 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
         return
     heard = listen(samples, rate, cancel)
     if not any(mark.text for mark in heard):
-        raise BadRequest(
-            "audio: 말소리가 들리지 않습니다. 더 크게 녹음하거나 다른 파일을 올려 주세요.",
-            "audio: no speech can be heard in it. Record it louder, or upload another file.",
-        )
+        raise BadRequest(messages.jobs.NO_SPEECH_IN_RECORDING())
     yield Speech(samples, rate, "", "", heard, lost=recording.lost)
 
 

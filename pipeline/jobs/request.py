@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.engines.select import AUTO, preferred
@@ -64,17 +65,9 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         Unavailable: An engine cannot work now.
     """
     if not isinstance(body, dict):
-        raise BadRequest(
-            '요청 본문은 {"text": "...", "avatar": "..."} 형태의 JSON 객체여야 합니다.',
-            'The body must be a JSON object such as {"text": "...", "avatar": "..."}.',
-        )
+        raise BadRequest(messages.jobs.BODY_NOT_OBJECT())
     if body.get("audio") is not None:
-        raise BadRequest(
-            "audio: JSON으로는 녹음을 받지 않습니다. 화면에서 올리거나 gradio_client로 보내세요: "
-            'predict(audio=handle_file(...), api_name="/generate")',
-            "audio: JSON cannot carry recordings. Upload them on the page, or with gradio_client: "
-            'predict(audio=handle_file(...), api_name="/generate")',
-        )
+        raise BadRequest(messages.jobs.AUDIO_IN_JSON())
     wordless = recording is not None and body.get("text") in (None, "")
     text = "" if wordless else _text(body, studio.settings.max_text)
     frame_skip = _frame_skip(body)
@@ -106,38 +99,27 @@ def default_engine(studio: Studio) -> TTSEngine:
     for engine in studio.tts.values():
         if engine.available():
             return engine
-    raise Unavailable(
-        "사용할 수 있는 음성 엔진이 없습니다. ELEVENLABS_API_KEY를 설정하거나 requirements.txt를 다시 설치하세요.",
-        "No speech engine is available now. Set ELEVENLABS_API_KEY, or install requirements.txt again.",
-    )
+    raise Unavailable(messages.jobs.NO_SPEECH_ENGINE())
 
 
 def _text(body: dict[str, Any], limit: int) -> str:
     value = body.get("text")
     if value is None:
-        raise BadRequest("text: 필수 항목입니다.", "text: this field is required.")
+        raise BadRequest(messages.jobs.TEXT_MISSING())
     if not isinstance(value, str):
-        raise BadRequest("text: 문자열이어야 합니다.", "text: must be a string.")
+        raise BadRequest(messages.jobs.TEXT_NOT_STRING())
     if len(value) > limit:
-        raise BadRequest(
-            f"text: {limit:,}자를 넘을 수 없습니다 (현재 {len(value):,}자). 나누어 요청하세요.",
-            f"text: must not be longer than {limit:,} characters (it has {len(value):,}). Split it up.",
-        )
+        raise BadRequest(messages.jobs.TEXT_TOO_LONG(limit=limit, length=len(value)))
     if "Cs" in map(category, value):
-        raise BadRequest("text: 올바른 유니코드 문자열이 아닙니다.", "text: is not valid Unicode.")
+        raise BadRequest(messages.jobs.TEXT_NOT_UNICODE())
     # line ends are pauses; other control characters are silent
     lines = re.split("\r\n|[\n\r\v\f\x1c-\x1e\x85]", value)
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
-        raise BadRequest(
-            "text: 비어 있습니다. 말할 내용을 입력하세요.", "text: is blank. Write what the avatar should say."
-        )
+        raise BadRequest(messages.jobs.TEXT_BLANK())
     text = said_of(text)
     if not speakable(text):
-        raise NothingToSay(
-            "text: 소리 내어 읽을 글자가 없습니다. 글자나 숫자를 입력하세요.",
-            "text: holds nothing that can be spoken. Write letters or numbers.",
-        )
+        raise NothingToSay(messages.tts.NOTHING_TO_SAY())
     return text
 
 
@@ -146,10 +128,7 @@ def _frame_skip(body: dict[str, Any]) -> int:
     if value is None:
         return 1
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_FRAME_SKIP:
-        raise BadRequest(
-            f"frame_skip: 1부터 {MAX_FRAME_SKIP}까지의 정수여야 합니다 (1 = 건너뛰지 않음).",
-            f"frame_skip: must be an integer from 1 to {MAX_FRAME_SKIP} (1 skips nothing).",
-        )
+        raise BadRequest(messages.jobs.FRAME_SKIP_INVALID(limit=MAX_FRAME_SKIP))
     return value
 
 
@@ -159,10 +138,7 @@ def _language(body: dict[str, Any]) -> str | None:
     voice = voice_of(value) if value else None
     if value and voice is None:
         listed = ", ".join(LANGUAGES)
-        raise BadRequest(
-            f"language: {_shown(value)}은(는) 모르는 언어입니다. 가능한 값: {listed}",
-            f"language: {_shown(value)} is not a known language. Choose one of: {listed}",
-        )
+        raise BadRequest(messages.jobs.LANGUAGE_UNKNOWN(value=_shown(value), choices=listed))
     return voice
 
 
@@ -185,24 +161,11 @@ def _engine(body: dict[str, Any], studio: Studio) -> TTSEngine:
 
 def _unavailable(name: str) -> Unavailable:
     if name == "elevenlabs":
-        return Unavailable(
-            "elevenlabs: API 키가 없습니다. 환경 변수 ELEVENLABS_API_KEY를 설정하고 서버를 다시 시작하거나 "
-            "tts_engine을 빼고 요청하세요.",
-            "elevenlabs: there is no API key. Set the environment variable ELEVENLABS_API_KEY and start the server "
-            "again, or leave tts_engine out.",
-        )
+        return Unavailable(messages.jobs.ELEVENLABS_WITHOUT_KEY())
     if name == "supertonic":
         steps = "pip install -r requirements-voices.txt && python -m pipeline.tts.supertonic"
-        return Unavailable(
-            f"supertonic: 설치되지 않았거나 모델이 없습니다. 서버에서 다음을 실행하세요: {steps} "
-            "또는 tts_engine을 빼고 요청하세요.",
-            f"supertonic: it is not installed, or has no weights yet. On the server, run: {steps} "
-            "Or leave tts_engine out.",
-        )
-    return Unavailable(
-        f"{name}: 지금은 사용할 수 없는 음성 엔진입니다. tts_engine을 빼고 요청하세요.",
-        f"{name}: this speech engine is not available now. Leave tts_engine out.",
-    )
+        return Unavailable(messages.jobs.SUPERTONIC_MISSING(steps=steps))
+    return Unavailable(messages.jobs.SPEECH_ENGINE_UNAVAILABLE(name=name))
 
 
 def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Avatar:
@@ -213,20 +176,14 @@ def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Ava
     """
     path, name = _string(body, "avatar_path"), _string(body, "avatar")
     if path is None and name is None:
-        raise BadRequest(
-            "avatar 또는 avatar_path 중 하나는 필수입니다. 사용 가능한 아바타: GET /api/avatars",
-            "avatar or avatar_path: one of them is required. GET /api/avatars lists what there is.",
-        )
+        raise BadRequest(messages.jobs.AVATAR_REQUIRED())
     if path is None:
         assert name is not None
         return studio.avatars.load(studio.avatars.find(name, resolution or DEFAULT_RESOLUTION))
     avatar = studio.avatars.load(studio.avatars.resolve(path))
     found = avatar.resolution
     if resolution is not None and found in RESOLUTIONS and found != resolution:
-        raise ResolutionNotFound(
-            f"resolution: avatar_path의 아바타는 {found}입니다. resolution을 빼거나 {found}(으)로 요청하세요.",
-            f"resolution: the avatar at avatar_path is {found}. Leave resolution out, or ask for {found}.",
-        )
+        raise ResolutionNotFound(messages.jobs.RESOLUTION_DIFFERS(found=found))
     return avatar
 
 
@@ -235,10 +192,7 @@ def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str |
     value = body.get(field)
     if value is not None and (not isinstance(value, str) or value not in choices):
         listed = ", ".join(choices)
-        raise BadRequest(
-            f"{field}: {_shown(value)}은(는) 사용할 수 없습니다. 가능한 값: {listed}",
-            f"{field}: {_shown(value)} is not possible. Choose one of: {listed}",
-        )
+        raise BadRequest(messages.jobs.NOT_A_CHOICE(field=field, value=_shown(value), choices=listed))
     return value
 
 
@@ -248,9 +202,7 @@ def _string(body: dict[str, Any], field: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise BadRequest(
-            f"{field}: 비어 있지 않은 문자열이어야 합니다.", f"{field}: must be a string that is not blank."
-        )
+        raise BadRequest(messages.jobs.STRING_BLANK(field=field))
     return value.strip()
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.ahead import ahead
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
@@ -228,7 +229,4 @@ def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
 
 
 def _unusable() -> SpeechFailed:
-    return SpeechFailed(
-        "음성 엔진의 응답을 소리로 쓸 수 없습니다. 다시 시도하거나 다른 tts_engine을 선택하세요.",
-        "The speech engine's reply is not usable sound. Try again, or choose another tts_engine.",
-    )
+    return SpeechFailed(messages.jobs.SOUND_UNUSABLE())

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, Protocol
 
+from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.errors import PipelineError, TaskNotFound
 from pipeline.jobs.events import Done, Ended, Event, Failed, Made, Queued, TtsDone
@@ -110,10 +111,7 @@ class Supervisor:
         """
         job = self.book.get(task_id)
         if job is None:
-            raise TaskNotFound(
-                f"작업을 찾을 수 없거나 이미 끝났습니다: {task_id:.40}",
-                f"There is no such task, or it has finished already: {task_id:.40}",
-            )
+            raise TaskNotFound(messages.jobs.TASK_ENDED(task_id=task_id))
         state = "queued" if self.place(task_id) else "running"
         await self._stop(job)
         return state
@@ -134,10 +132,7 @@ class Supervisor:
 
 def internal_error() -> PipelineError:
     """Return the error for an unexpected exception; the log has the details."""
-    return PipelineError(
-        "서버 내부 오류가 발생했습니다. 다시 시도해도 같으면 서버 로그를 확인하세요.",
-        "An internal error occurred. If trying again does not help, check the server's log.",
-    )
+    return PipelineError(messages.jobs.INTERNAL_ERROR())
 
 
 def _logged(event: Event) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
@@ -130,18 +131,11 @@ class Uploads:
     def _check_free(self, name: str) -> None:
         # ignore case, as some file systems do
         if name.casefold() in {pack.name.casefold() for pack in self._store.list()}:
-            raise Conflict(
-                f"name '{name:.60}': 같은 이름의 아바타가 이미 있습니다. 다른 이름을 고르세요.",
-                f"name '{name:.60}': there is an avatar of that name already. Choose another.",
-            )
+            raise Conflict(messages.jobs.NAME_TAKEN(name=name))
 
     def _check_room(self) -> None:
         if len(self._line) > MAX_WAITING:
-            raise QueueFull(
-                "만들기를 기다리는 아바타가 너무 많습니다. 잠시 후에 다시 시도하세요.",
-                "Too many avatars are waiting to be made. Try again later.",
-                RETRY_SECONDS,
-            )
+            raise QueueFull(messages.jobs.TOO_MANY_AVATARS_WAIT(), RETRY_SECONDS)
 
     async def make(self, clip: Path, order: Order, cancel: CancelToken, key: str) -> AsyncGenerator[Step]:
         """Make an avatar and yield each step; the last is Made.
@@ -205,13 +199,10 @@ class Uploads:
         """
         packs = [pack for pack in seen.list() if avatar in (pack.id, pack.name)]
         if not packs:
-            raise AvatarNotFound(f"아바타 '{avatar:.60}'이(가) 없습니다.", f"There is no avatar '{avatar:.60}'.")
+            raise AvatarNotFound(messages.avatars.NO_SUCH_AVATAR(name=avatar))
         name = packs[0].name
         if name not in self.names():
-            raise Forbidden(
-                f"'{name:.60}'은(는) 올려서 만든 아바타가 아니므로 지울 수 없습니다.",
-                f"'{name:.60}' was not made from an upload, so it cannot be deleted.",
-            )
+            raise Forbidden(messages.jobs.NOT_UPLOADED(name=name))
         for pack in packs:
             self._store.find(name, pack.resolution).unlink(missing_ok=True)
         if all(pack.name != name for pack in self._store.list()):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from PIL import Image
 
+from pipeline import messages
 from pipeline.errors import BadClip
 
 PICTURES = {
@@ -98,17 +99,11 @@ def check_size(path: Path, width: int, height: int, most: int) -> None:
         BadClip: It is too large, or too long and narrow.
     """
     if width * height > most:
-        ko = f"{most // 10**8}억" if most >= 10**8 else f"{most // 10**4:,}만"
-        raise BadClip(
-            f"{path.name}: 너무 큽니다 ({width}x{height}). {ko} 픽셀 이하로 줄이세요.",
-            f"{path.name} is too large ({width}x{height}). Make it {most // 1_000_000} million pixels or fewer.",
-        )
+        many = messages.preparing.HUNDRED_MILLIONS(count=most // 10**8)
+        limit = many if most >= 10**8 else messages.preparing.MILLIONS(count=most // 10**6)
+        raise BadClip(messages.preparing.TOO_MANY_PIXELS(file=path.name, width=width, height=height, limit=limit))
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise BadClip(
-            f"{path.name}: 너무 길쭉합니다 ({width}x{height}). 긴 변이 짧은 변의 {MAX_ASPECT}배 이하가 되게 자르세요.",
-            f"{path.name} is too long and narrow ({width}x{height}). Crop it: its long side may be at most "
-            f"{MAX_ASPECT} times its short one.",
-        )
+        raise BadClip(messages.preparing.TOO_NARROW(file=path.name, width=width, height=height, limit=MAX_ASPECT))
 
 
 def check_length(path: Path, begin: float, stop: float) -> None:
@@ -119,12 +114,6 @@ def check_length(path: Path, begin: float, stop: float) -> None:
     """
     if begin < 0 or stop - begin < SHORTEST:
         length = max(0.0, stop - begin)
-        raise BadClip(
-            f"{path.name}: 사용할 부분이 {length:.2f}초입니다. {SHORTEST}초 이상이어야 하고, 5초 이상을 권합니다.",
-            f"{path.name}: the part to use is {length:.2f} s long. It must be {SHORTEST} s or more, better 5 s.",
-        )
+        raise BadClip(messages.preparing.PART_TOO_SHORT(file=path.name, length=length, shortest=SHORTEST))
     if stop - begin > LONGEST:
-        raise BadClip(
-            f"{path.name}: 너무 깁니다 ({stop - begin:.0f}초). start와 end로 {LONGEST:.0f}초 이하를 고르세요.",
-            f"{path.name} is too long ({stop - begin:.0f} s). Choose {LONGEST:.0f} s or less with start and end.",
-        )
+        raise BadClip(messages.preparing.CLIP_TOO_LONG(file=path.name, length=stop - begin, limit=LONGEST))

@@ -10,8 +10,10 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from pipeline.errors import BadClip, Message
+from pipeline import messages
+from pipeline.errors import BadClip
 from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of, choose
+from pipeline.messages import Message
 from pipeline.preparing.file_kinds import SHORTEST
 from pipeline.preparing.shots import Shot, find_shots, thumbnail
 from pipeline.preparing.stabilise import HeadMotion
@@ -225,10 +227,7 @@ def _measure(
 
 def no_face() -> BadClip:
     """Return the error for a clip or photo without a face."""
-    return BadClip(
-        "얼굴을 찾지 못했습니다. 사람의 얼굴이 정면으로, 너비 60픽셀 이상으로 나오는 영상이나 사진을 사용하세요.",
-        "No face was found. Use a clip or photo that shows a person's face from the front, 60 pixels wide or more.",
-    )
+    return BadClip(messages.preparing.NO_FACE())
 
 
 class _Follower:

@@ -10,7 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.errors import BadClip, Message
+from pipeline import messages
+from pipeline.errors import BadClip
+from pipeline.messages import Message
 from pipeline.preparing.clip_times import Clock, Timeline, jumps, read_timeline, step_of, timed
 from pipeline.preparing.file_kinds import LONGEST, MAX_VIDEO, check_length, check_size
 from pipeline.preparing.photo import BACKGROUND, Color
@@ -79,25 +81,13 @@ class Clip:
     def left_out(self) -> tuple[Message, ...]:
         """Parts of the file that players do not show, in sentences."""
         found = []
-        for count, ko, en in (
-            (
-                self.timeline.hidden,
-                "다시 인코딩하지 않고 잘라낸 영상입니다. 파일에 남아 있지만 재생되지 않는 부분({})은 쓰지 않았습니다.",
-                "The clip was trimmed without being encoded again: {} that the file still holds, but no player shows, "
-                "were left out.",
-            ),
-            (
-                self.timeline.lost,
-                "영상의 첫 부분({})은 읽을 수 없어 쓰지 않았습니다. 앞이 잘린 영상으로 보입니다.",
-                "The clip begins in the middle of a recording: its first {} cannot be decoded, and were left out.",
-            ),
+        for count, sentence in (
+            (self.timeline.hidden, messages.preparing.HIDDEN_PART),
+            (self.timeline.lost, messages.preparing.LOST_PART),
         ):
             if count:
-                seconds = count / float(self.timeline.rate)
-                frames = f"{count} frames" if count > 1 else "frame"
-                found.append(
-                    Message(ko.format(f"{count}프레임, {seconds:.1f}초"), en.format(f"{frames} ({seconds:.1f} s)"))
-                )
+                frames = messages.preparing.FRAMES if count > 1 else messages.preparing.ONE_FRAME
+                found.append(sentence(part=frames(count=count, seconds=count / float(self.timeline.rate))))
         return tuple(found)
 
 
@@ -162,10 +152,7 @@ def _shown_stream(path: Path, container: av.container.InputContainer) -> av.Vide
     covers = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
     films = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
     if not films:
-        raise BadClip(
-            f"{path.name}: 영상이 없는 파일입니다. 얼굴이 나오는 동영상을 넣으세요.",
-            f"{path.name} has no picture. Give a video that shows a face.",
-        )
+        raise BadClip(messages.preparing.NO_VIDEO(file=path.name))
     return next((film for film in films if film.disposition & kinds.default), films[0])
 
 
@@ -288,7 +275,4 @@ def _check_seen(clip: Clip, seen: np.ndarray) -> None:
 
 def unreadable(path: Path, detail: str) -> BadClip:
     """Return the error for a file that is no clip, or a broken one."""
-    return BadClip(
-        f"{path.name}: 동영상을 읽을 수 없습니다 ({detail:.120}). 재생되는 파일인지 확인하고 mp4로 다시 저장해 보세요.",
-        f"{path.name} cannot be read ({detail:.120}). Check that it plays, and try saving it again as mp4.",
-    )
+    return BadClip(messages.preparing.CLIP_NOT_READABLE(file=path.name, detail=detail))

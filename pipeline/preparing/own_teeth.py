@@ -11,12 +11,13 @@ from dataclasses import dataclass, fields, replace
 import cv2
 import numpy as np
 
+from pipeline import messages
 from pipeline.avatars.avatar import Teeth
 from pipeline.engines.mesh.interior import TEETH_DEPTH, Light, light_of, teeth_white
 from pipeline.engines.mesh.sprites import BRIGHTEST, DENSITY, FRONT
-from pipeline.errors import Message
 from pipeline.face.basis import HeadPose, head_pose, neutral
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER
+from pipeline.messages import Message
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person
 
@@ -113,15 +114,13 @@ def find_teeth(footage: Footage, person: Person) -> FoundTeeth:
     pose = head_pose(person.landmarks)
     clip_density = float(np.median(pose.scale[usable]))
     if clip_density < FEWEST_PIXELS:
-        return _nothing("얼굴이 너무 작습니다.", "The face is too small.")
+        return _nothing(messages.preparing.FACE_TOO_SMALL_FOR_TEETH())
     camera = _Camera(footage, person, pose, min(DENSITY * clip_density, MOST_DENSE))
     shown = usable & (np.abs(person.findings.yaw) < TURNED) & (gap > PARTED)
     best = np.argsort(np.where(shown, -gap * footage.sharpness, 0), kind="stable")
     looks = _aligned(camera, [int(number) for number in best[: min(MOST_FRAMES, int(shown.sum()))]])
     if len(looks) < FEWEST_FRAMES:
-        return _nothing(
-            "정면에서 이가 보이는 프레임이 부족합니다.", "Too few frames show teeth in a face turned to the camera."
-        )
+        return _nothing(messages.preparing.TEETH_SELDOM_VISIBLE())
     return _judged(_combined(looks), len(looks), camera.density)
 
 
@@ -253,27 +252,16 @@ def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
     front = slice(middle - round(FRONT * density), middle + round(FRONT * density))
     core = row.core[:, front]
     if core.sum() < SMALLEST * density**2:
-        return _nothing("앞니가 충분히 보이지 않습니다.", "Too little of the front teeth is visible.")
+        return _nothing(messages.preparing.TEETH_BARELY_VISIBLE())
     white = float(np.percentile(row.luma[:, front][core], BRIGHTEST))
     seen = _edged(row, front, density)
     teeth = Teeth(white, row.tint, None, place_of_teeth())
     if seen < WHOLE:
-        return FoundTeeth(
-            teeth,
-            Message(
-                f"앞니의 {seen:.0%}만 아래 끝까지 또렷하여 치아의 색만 사용합니다.",
-                f"Only {seen:.0%} of the front teeth are clear down to their edge: only their colour is used.",
-            ),
-        )
+        return FoundTeeth(teeth, messages.preparing.TEETH_COLOUR_ONLY(seen=seen))
     levels = np.round(255 * np.clip([row.luma / white, row.alpha, row.known], 0, 1)).astype(np.uint8)
     spread = cv2.inpaint(levels[0], (~row.core).astype(np.uint8), 3, cv2.INPAINT_TELEA)
     teeth = replace(teeth, picture=np.dstack([spread, levels[1], levels[2]]))
-    return FoundTeeth(
-        teeth,
-        Message(
-            f"{frames}개 프레임에서 본인의 치아를 찾았습니다.", f"The person's own teeth were found in {frames} frames."
-        ),
-    )
+    return FoundTeeth(teeth, messages.preparing.TEETH_FOUND(frames=frames))
 
 
 def place_of_teeth() -> np.ndarray:
@@ -293,8 +281,8 @@ def _edged(row: _Row, front: slice, density: float) -> float:
     return float(good.mean())
 
 
-def _nothing(ko: str, en: str) -> FoundTeeth:
-    return FoundTeeth(None, Message(ko, en))
+def _nothing(why: Message) -> FoundTeeth:
+    return FoundTeeth(None, why)
 
 
 def _ramp(value: np.ndarray, zero: float, one: float) -> np.ndarray:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from pipeline import messages
 from pipeline.errors import BadClip
 from pipeline.face.finder import FaceChoice, FaceFinder, box_of, choose
 from pipeline.preparing.file_kinds import opened
@@ -69,10 +70,7 @@ def open_photo(path: Path, background: Color = BACKGROUND) -> np.ndarray:
 
 def unreadable_picture(path: Path) -> BadClip:
     """Return the error for a picture that is broken."""
-    return BadClip(
-        f"{path.name}: 사진을 읽을 수 없습니다. JPEG나 PNG로 다시 저장해 보세요.",
-        f"{path.name} cannot be read as a photo. Try saving it again as JPEG or PNG.",
-    )
+    return BadClip(messages.preparing.PHOTO_NOT_READABLE(file=path.name))
 
 
 def flat(image: Image.Image, background: Color) -> np.ndarray:
@@ -127,10 +125,7 @@ def face_of_photo(photo: np.ndarray, face: FaceChoice) -> np.ndarray:
             # the mesh settles on its own result
             points = points if points is None else finder.points(photo, box_of(points))
     if points is None:
-        raise BadClip(
-            "사진에서 사람의 얼굴을 찾지 못했습니다. 정면을 보는, 너비 60픽셀 이상의 얼굴이 나오는 사진을 사용하세요.",
-            "No person's face was found in the photo. Use one with a face from the front, 60 pixels wide or more.",
-        )
+        raise BadClip(messages.preparing.NO_FACE_IN_PHOTO())
     return points
 
 

@@ -411,7 +411,7 @@ class _Terminal:
     def failed(self, error: PipelineError) -> None:
         """Print what went wrong."""
         self._bar.close()
-        print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+        print(error.message, file=sys.stderr)
 
 
 class _JsonLines:

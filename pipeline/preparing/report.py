@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.errors import Message, printable
+from pipeline import messages
 from pipeline.face.finder import Box, box_of
+from pipeline.messages import Message, printable
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.own_teeth import FoundTeeth
 from pipeline.preparing.usable_frames import OPEN_GAP, Findings, runs
@@ -50,60 +51,42 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
     small = SMALL * max(1.0, footage.scale)
     middle = int(np.flatnonzero(everywhere)[everywhere.sum() // 2])
     found = []
-    for kind, where, worst, ko, en in (
-        (
-            "missing",
-            findings.missing,
-            _middle(findings.missing),
-            "얼굴이 보이지 않는 부분에서는 입이 움직이지 않습니다. 얼굴이 계속 보이게 찍으세요.",
-            "Where no face is visible, the mouth does not move. Keep the face in view.",
-        ),
+    for kind, where, worst, message in (
+        ("missing", findings.missing, _middle(findings.missing), messages.preparing.FACE_MISSING()),
         (
             "turned",
             findings.turned,
             int(np.abs(findings.yaw * findings.turned).argmax()),
-            "45도 넘게 돌아간 부분에서는 입이 움직이지 않습니다. 카메라를 바라보세요.",
-            "Where the face is turned by more than 45 degrees, the mouth does not move. Face the camera.",
+            messages.preparing.FACE_TURNED(),
         ),
-        (
-            "covered",
-            findings.covered,
-            _middle(findings.covered),
-            "얼굴이 가려진 부분에서는 입이 움직이지 않습니다. 손이나 마이크를 얼굴에서 떨어뜨리세요.",
-            "Where the face is covered, the mouth does not move. Keep hands and microphones away from it.",
-        ),
+        ("covered", findings.covered, _middle(findings.covered), messages.preparing.FACE_COVERED()),
         (
             "covered",
             everywhere & (findings.doubtful and not findings.covered.any()),
             middle,
-            "무언가가 입을 가리고 있는 것 같습니다. 그렇다면 그 위에 입이 그려집니다. 입이 보이는 파일을 사용하세요.",
-            "Something seems to cover the mouth. If so, a mouth is drawn over it: use a file that shows the mouth.",
+            messages.preparing.MOUTH_MAYBE_COVERED(),
         ),
         (
             "small",
             everywhere & (findings.width < small),
             middle,
-            f"얼굴 너비가 {findings.width:.0f}픽셀로 작습니다. {small:.0f}픽셀 이상이면 입이 더 선명합니다.",
-            f"The face is {findings.width:.0f} pixels wide. From {small:.0f} pixels on the mouth is clearer.",
+            messages.preparing.FACE_SMALL(width=findings.width, least=small),
         ),
         (
             "soft",
             everywhere & bool(np.median(footage.sharpness[everywhere]) < SOFT),
             middle,
-            "얼굴이 흐립니다. 초점을 맞추고, 더 밝은 곳에서 더 높은 화질로 찍으세요.",
-            "The face is soft. Focus on it, use more light and a higher quality.",
+            messages.preparing.FACE_SOFT(),
         ),
         (
             "mouth_open",
             everywhere & (findings.gap > OPEN_GAP) & findings.speaking,
             int(np.where(everywhere, findings.gap, 0).argmax()),
-            "입이 열려 있거나 말하고 있습니다. 다문 입을 추정했지만, 입을 다물고 찍은 영상이 더 자연스럽습니다.",
-            "The mouth is open, or the person speaks. Its closed shape was estimated; a clip with the mouth closed "
-            "looks better.",
+            messages.preparing.MOUTH_OPEN(),
         ),
     ):
         if where.any():
-            found.append(Problem(kind, where, worst, Message(ko, en)))
+            found.append(Problem(kind, where, worst, message))
     return found
 
 
@@ -164,15 +147,14 @@ def _cut(footage: Footage) -> dict[str, Any]:
     fps, total = float(footage.fps), len(footage.read)
     begin, end = footage.begin, footage.begin + len(footage.frames)
     rest = [(low, high) for low, high in ((0, begin), (end, total)) if low < high]
+    told = messages.preparing.CLIP_CUT(begin=begin / fps, end=end / fps)
     return {
         "kind": "cut",
         "frames": total - len(footage.frames),
         "seconds": [[round(low / fps, 3), round(high / fps, 3)] for low, high in rest],
         "picture": "cut.jpg",
-        "message": f"The clip is cut: only one shot of it is used, from {begin / fps:.1f} to {end / fps:.1f} s. "
-        "Choose another one by its face, or by start and end.",
-        "message_ko": f"편집된 영상이라 한 장면({begin / fps:.1f}초-{end / fps:.1f}초)만 사용했습니다. "
-        "다른 장면은 얼굴 번호나 start와 end로 고르세요.",
+        "message": told.en,
+        "message_ko": told.ko,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, median_filter
 
+from pipeline import messages
 from pipeline.errors import BadClip
 from pipeline.face.basis import head_pose
 from pipeline.face.finder import box_of
@@ -82,22 +83,14 @@ def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
     hidden, doubtful = _hidden(footage, missing | turned | ~footage.found)
     bad = missing | turned | hidden
     if bad.all() and hidden.any():
-        raise BadClip(
-            "입이 계속 가려져 있습니다(마스크, 마이크, 손, 자막 등). 입이 보이는 파일을 사용하세요.",
-            "The mouth is covered throughout (a mask, a microphone, a hand, text...). Use a file that shows it.",
-        )
+        raise BadClip(messages.preparing.MOUTH_COVERED())
     covered = hidden | _covered(footage, yaw, bad)
     bad = missing | turned | covered
     usable = ~bad & ~_short_runs(~bad, _SHORTEST_SECONDS * fps)
     if not usable.any():
         usable = ~bad
     if not usable.any():
-        raise BadClip(
-            "쓸 수 있는 프레임이 없습니다. 얼굴이 계속 45도 넘게 돌아가 있거나 가려져 있습니다. "
-            "정면을 보는 영상을 사용하세요.",
-            "No frame can be used: the face is turned away by more than 45 degrees, or covered, throughout. "
-            "Use a clip of a person facing the camera.",
-        )
+        raise BadClip(messages.preparing.NO_USABLE_FRAME())
     findings = Findings(
         usable=usable,
         missing=missing,
@@ -123,10 +116,7 @@ def check_width(width: float, scale: float) -> None:
     """
     told, needed = int(width), math.ceil(SMALLEST_FACE * max(1.0, scale))
     if told < needed:
-        raise BadClip(
-            f"얼굴이 너무 작습니다. 너비가 {told}픽셀인데 {needed}픽셀 이상이어야 합니다. 더 가까이 찍으세요.",
-            f"The face is too small: {told} pixels wide; at least {needed} are needed. Film closer.",
-        )
+        raise BadClip(messages.preparing.FACE_TOO_SMALL(width=told, needed=needed))
 
 
 def mouth_gap(points: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pipeline.errors import Message, NotAllowed, PipelineError, StrangeSite, UnknownName
+from pipeline import messages
+from pipeline.errors import NotAllowed, PipelineError, StrangeSite, UnknownName
 from pipeline.server.reply_language import language_of
 from pipeline.settings import Settings, listed
 
@@ -361,20 +362,19 @@ p {{ margin: 0; color: light-dark(#b91c1c, #fca5a5); }}
 </html>
 """
 FORM_WORDS = {
-    "title": Message("실시간 립싱크 아바타", "Real-time talking avatar"),
-    "label": Message("이 서버의 API 키를 입력하세요.", "Enter an API key of this server."),
-    "button": Message("들어가기", "Enter"),
+    "title": messages.server.KEY_FORM_TITLE,
+    "label": messages.server.KEY_FORM_LABEL,
+    "button": messages.server.KEY_FORM_BUTTON,
 }
-WRONG_KEY = Message("올바른 키가 아닙니다.", "That key is not valid.")
 
 
 def _form(request: Request, status: int, wrong: bool = False) -> Response:
     language = language_of(request.headers.get("accept-language"), "en")
-    words = {name: message.in_language(language) for name, message in FORM_WORDS.items()}
+    words = {name: sentence().in_language(language) for name, sentence in FORM_WORDS.items()}
     html = FORM.format(
         language=language,
         action=f"{request.scope.get('root_path', '')}{KEY_ADDRESS}",
-        wrong=WRONG_KEY.in_language(language) if wrong else "",
+        wrong=messages.server.KEY_NOT_VALID().in_language(language) if wrong else "",
         invalid=' aria-invalid="true" aria-describedby="wrong"' if wrong else "",
         **words,
     )

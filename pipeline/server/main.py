@@ -20,7 +20,7 @@ def main() -> int:
     try:
         serve(make_studio(Settings.from_environment(), card_lender()), generate)
     except (PipelineError, ValueError) as error:
-        message = f"{error.message.ko}\n{error.message.en}" if isinstance(error, PipelineError) else str(error)
+        message = error.message if isinstance(error, PipelineError) else error
         sys.stderr.write(f"{message}\n")
         return 1
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.errors import Language
+from pipeline.messages import Language
 
 
 def language_of(accept_language: str | None, otherwise: Language = "ko") -> Language:

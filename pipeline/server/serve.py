@@ -15,6 +15,7 @@ from types import FrameType
 from fastapi import FastAPI
 from gradio import http_server
 
+from pipeline import messages
 from pipeline.avatars.portrait import Stills
 from pipeline.core.gpu import Gpu
 from pipeline.errors import PipelineError
@@ -185,11 +186,7 @@ def check_address(settings: Settings) -> None:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server itself does
                 probe.bind(address)
     except (OSError, OverflowError) as error:
-        raise CannotServe(
-            f"{where}에서 서버를 시작할 수 없습니다 ({error}). 이미 사용 중이면 GRADIO_SERVER_PORT로 다른 포트를 "
-            "지정하세요.",
-            f"Cannot listen on {where} ({error}). If it is in use, set GRADIO_SERVER_PORT to another port.",
-        ) from error
+        raise CannotServe(messages.server.CANNOT_LISTEN(where=where, reason=error)) from error
 
 
 def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, settings: Settings) -> object:

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadRequest
 from pipeline.jobs.uploads import Uploads
@@ -86,10 +87,7 @@ class Visitors:
         """
         owner = self.owner(request)
         if owner == NOBODY:
-            raise BadRequest(
-                "브라우저가 쿠키를 받지 않아 만든 아바타를 다시 찾을 수 없습니다. 쿠키를 허용하고 다시 열어 주세요.",
-                "Your browser does not accept cookies, so it will not find your avatar again. Allow them, and reload.",
-            )
+            raise BadRequest(messages.server.COOKIES_REFUSED())
         return owner
 
     def on_page(self, request: Request) -> AvatarStore:

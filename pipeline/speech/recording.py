@@ -11,7 +11,9 @@ import av
 import numpy as np
 import soxr
 
+from pipeline import messages
 from pipeline.errors import BadRequest
+from pipeline.messages import Message
 from pipeline.speech.soundtrack import Piece, SoundTrack, Undecodable, decodable, opened
 from pipeline.speech.voice_channel import Survey
 
@@ -73,20 +75,20 @@ def load_recording(path: Path, max_seconds: float = MAX_SECONDS) -> Recording:
         with opened(path) as container:
             count, known = len(container.streams.audio), len(decodable(container))
         if not count:
-            raise _refused("소리가 없는 파일입니다", "the file holds no sound")
+            raise _refused(messages.speech.RECORDING_WITHOUT_SOUND())
         if not known:
-            raise _refused("알 수 없는 형식의 소리입니다", "its sound is in a format that cannot be decoded")
+            raise _refused(messages.speech.RECORDING_OF_UNKNOWN_FORMAT())
         track, survey = _with_speech(path, known, max_seconds)
         samples, rate = _mono(track, survey, max_seconds)
     except FileNotFoundError as error:
-        raise _refused("파일이 없습니다", "there is no such file") from error
+        raise _refused(messages.speech.RECORDING_MISSING()) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise _refused("읽을 수 없는 파일입니다", "the file cannot be read") from error
+        raise _refused(messages.speech.RECORDING_BROKEN()) from error
     if len(samples) < MIN_SECONDS * rate:
-        raise _refused(f"{MIN_SECONDS}초보다 짧습니다", f"it is shorter than {MIN_SECONDS} s")
+        raise _refused(messages.speech.RECORDING_TOO_SHORT(limit=MIN_SECONDS))
     samples, spoilt = _in_range(samples)
     if np.abs(samples).max() < QUIETEST:
-        raise _refused("소리가 들리지 않습니다", "nothing can be heard in it")
+        raise _refused(messages.speech.RECORDING_SILENT())
     return Recording(samples, rate, track.lost + spoilt / rate)
 
 
@@ -99,7 +101,7 @@ def _with_speech(path: Path, count: int, max_seconds: float) -> tuple[SoundTrack
             for piece in pieces:
                 survey.add(piece)
                 if survey.seconds > max_seconds:
-                    raise _refused(f"{max_seconds:.0f}초보다 깁니다", f"it is longer than {max_seconds:.0f} s")
+                    raise _refused(messages.speech.RECORDING_TOO_LONG(limit=max_seconds))
             surveys[track] = survey
     if not surveys:
         raise Undecodable("no track")
@@ -163,7 +165,7 @@ def _in_range(samples: np.ndarray) -> tuple[np.ndarray, int]:
     unsigned = samples.min() >= 0
     scale = next((scale for scale in SCALES if peak <= (2 * scale if unsigned else scale)), None)
     if scale is None or _flatness(samples) > NOISE:
-        raise _refused("소리가 아니라 잡음입니다", "it holds noise far beyond full scale, not sound")
+        raise _refused(messages.speech.RECORDING_NOISE())
     return (samples - scale if unsigned else samples) / np.float32(scale), spoilt
 
 
@@ -175,8 +177,5 @@ def _flatness(samples: np.ndarray) -> float:
     return float(np.exp(np.log(power).mean()) / power.mean())
 
 
-def _refused(ko: str, en: str) -> BadRequest:
-    return BadRequest(
-        f"audio: {ko}. wav, mp3, m4a, ogg 음성 파일을 올려 주세요.",
-        f"audio: {en}. Upload speech as wav, mp3, m4a or ogg.",
-    )
+def _refused(why: Message) -> BadRequest:
+    return BadRequest(messages.speech.RECORDING_UNUSABLE(why=why))

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.growing_file import part_of, saving
 from pipeline.errors import Cancelled
 
@@ -107,4 +108,4 @@ class SpeechSpool:
 
 
 def _saving() -> AbstractContextManager[None]:
-    return saving("음성", "speech")
+    return saving(messages.speech.SPEECH_FILE())

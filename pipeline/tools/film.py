@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.growing_file import part_of
 from pipeline.errors import BadRequest, PipelineError, RenderFailed
@@ -51,10 +52,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
     from moviepy.video.fx import CrossFadeIn, Loop
 
     if not sentences or not 0 <= pause <= MAX_PAUSE:
-        raise BadRequest(
-            f"문장이 하나 이상 있어야 하고, 쉬는 시간은 0~{MAX_PAUSE:.0f}초여야 합니다.",
-            f"At least one sentence is needed, and a pause of 0 to {MAX_PAUSE:.0f} seconds.",
-        )
+        raise BadRequest(messages.tools.FILM_WITHOUT_SENTENCES(limit=MAX_PAUSE))
     folder, book = studio.settings.results, TaskBook(studio.settings.results, 0)
     body = {"avatar": avatar, "resolution": resolution}
     requests = [parse({**body, "text": sentence}, studio) for sentence in sentences]  # check all before any work
@@ -86,10 +84,7 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
             part.replace(out)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise RenderFailed(
-                f"영상을 저장할 수 없습니다: {out}. 폴더와 디스크 여유 공간을 확인하세요.",
-                f"The film cannot be written to {out}. Check that its folder exists and the disk has space.",
-            ) from error
+            raise RenderFailed(messages.tools.FILM_NOT_WRITTEN(path=out)) from error
         return float(whole.duration)
 
 
@@ -107,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = given.sentences.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
-        print(f"UTF-8 텍스트 파일이 아닙니다: {given.sentences}", file=sys.stderr)
-        print(f"This is no text file in UTF-8: {given.sentences}", file=sys.stderr)
+        print(messages.tools.NOT_A_TEXT(file=given.sentences), file=sys.stderr)
         return 1
     sentences = [line.strip() for line in lines if line.strip()]
     try:
@@ -116,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             studio = make_studio(replace(Settings.from_environment(), results=Path(folder)))
             seconds = film(sentences, given.avatar, given.resolution, given.pause, given.out, studio)
     except PipelineError as error:
-        print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+        print(error.message, file=sys.stderr)
         return 1
     print(f"{given.out}: {seconds:.1f} s")
     return 0

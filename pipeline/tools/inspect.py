@@ -18,6 +18,7 @@ import av
 import cv2
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.arguments import with_files
 from pipeline.core.growing_file import part_of
 from pipeline.errors import BadClip, PipelineError, RenderFailed
@@ -107,9 +108,7 @@ def look(video: Path) -> Mouths:
                 openings.append(np.nan if points is None else float(mouth_gap(points[None])[0]))
                 pictures.append(_mouth(picture, points))
     except (av.error.FFmpegError, IndexError) as error:
-        raise BadClip(
-            f"{video.name}: 동영상을 읽을 수 없습니다.", f"{video.name} cannot be read as a video."
-        ) from error
+        raise BadClip(messages.tools.NOT_A_VIDEO(file=video.name)) from error
     return Mouths(np.array(times), np.array(openings), np.array(pictures))
 
 
@@ -150,9 +149,7 @@ def _draw(mouths: Mouths, samples: np.ndarray, rate: int, record: SpeechRecord, 
         part.replace(out)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise RenderFailed(
-            f"{out.name}을(를) 쓸 수 없습니다: {error.strerror}", f"{out.name} cannot be written: {error.strerror}"
-        ) from error
+        raise RenderFailed(messages.tools.PICTURE_NOT_WRITTEN(file=out.name, reason=error.strerror)) from error
 
 
 def _draw_sound(axis: Any, mouths: Mouths, samples: np.ndarray, rate: int) -> None:
@@ -226,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             message = {"ko": error.message.ko, "en": error.message.en}
             print(json.dumps({"error": message, "status": error.status, "code": error.code}, ensure_ascii=False))
         else:
-            print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+            print(error.message, file=sys.stderr)
         return 1
     print(json.dumps({"drawn": str(out)}) if given.json else out)
     return 0

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
+from pipeline.messages import Message
 from pipeline.settings import Settings
 from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.text.language import language_of, plain, speakable
@@ -139,10 +141,7 @@ class ElevenLabsEngine(TTSEngine):
         """Call `work` with a client of the service, and turn the service's errors into ours."""
         key = self._settings.elevenlabs_api_key
         if not key:
-            raise Unavailable(
-                "ElevenLabs API 키가 없습니다. ELEVENLABS_API_KEY 환경 변수를 설정하거나 다른 tts_engine을 고르세요.",
-                "There is no ElevenLabs API key. Set ELEVENLABS_API_KEY or choose another tts_engine.",
-            )
+            raise Unavailable(messages.tts.ELEVENLABS_KEY_MISSING())
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise _refused_key()
         loop = asyncio.new_event_loop()
@@ -172,17 +171,11 @@ class ElevenLabsEngine(TTSEngine):
             except ApiError as error:
                 raise _told_by_service(error.status_code or 0, error.body, settings.elevenlabs_api_key) from None
             except httpx.TimeoutException as error:
-                raise Unavailable(
-                    "ElevenLabs가 응답하지 않습니다. 잠시 후 다시 시도하거나 다른 tts_engine을 고르세요.",
-                    "ElevenLabs does not respond. Try again later or choose another tts_engine.",
-                ) from error
+                raise Unavailable(messages.tts.ELEVENLABS_SILENT()) from error
             except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-                raise Unavailable(
-                    "ElevenLabs에 연결할 수 없습니다. 인터넷 연결을 확인하거나 다른 tts_engine을 고르세요.",
-                    "ElevenLabs cannot be reached. Check the internet connection or choose another tts_engine.",
-                ) from error
+                raise Unavailable(messages.tts.ELEVENLABS_NOT_REACHED()) from error
             except httpx.HTTPError as error:
-                raise _unusable("연결이 도중에 끊어졌습니다", "the connection broke off in the middle") from error
+                raise _unusable(messages.tts.ELEVENLABS_CONNECTION_BROKE()) from error
 
     async def _list_voices(self, client: AsyncElevenLabs) -> tuple[Voice, ...]:
         voices: list[Voice] = []
@@ -227,7 +220,7 @@ class _Answer:
         try:
             self._pcm += base64.b64decode(audio or "", validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
-            raise _unusable("음성 데이터를 읽을 수 없습니다", "its sound cannot be decoded") from error
+            raise _unusable(messages.tts.ELEVENLABS_REPLY_NOT_DECODABLE()) from error
         if alignment is None:
             self._timed = self._timed and not audio
             return
@@ -276,15 +269,15 @@ class _Answer:
             SpeechFailed: Sound is missing.
         """
         if not self._received:
-            raise _unusable("음성이 비어 있습니다", "it holds no sound")
+            raise _unusable(messages.tts.ELEVENLABS_REPLY_EMPTY())
         if self._received % 2:
-            raise _unusable("음성이 중간에 잘렸습니다", "its sound is cut off in the middle of a sample")
+            raise _unusable(messages.tts.ELEVENLABS_REPLY_CUT_OFF())
         if self._timed and self._marks:
             # the SDK skips lines that it cannot parse; then characters or sound are missing
             expected = sum(map(speakable, self._said))
             told = sum(speakable(mark.text) for mark in self._marks)
             if told < 0.9 * expected or self._marks[-1].end > self._received / 2 / RATE + SLACK:
-                raise _unusable("응답의 일부를 읽을 수 없습니다", "a part of it cannot be read")
+                raise _unusable(messages.tts.ELEVENLABS_REPLY_PARTLY_READABLE())
         else:
             logger.info("ElevenLabs gave no complete character times; the sound will be aligned instead")
         return self._take(self._received, len(self._marks))
@@ -332,42 +325,21 @@ def _told_by_service(status: int, body: Any, key: str) -> PipelineError:
     said = " ".join(said.replace(key, "***").split())[:200]
     logger.warning("ElevenLabs answered %d %s: %s", status, code, said)
     if "quota" in code or status == 402:
-        return Unavailable(
-            "ElevenLabs 사용량이나 요금제가 부족합니다. 요금제를 확인하거나 다른 tts_engine을 고르세요.",
-            "The ElevenLabs quota or plan does not allow this. Check the plan or choose another tts_engine.",
-        )
+        return Unavailable(messages.tts.ELEVENLABS_QUOTA())
     if status in (401, 403):
         return _refused_key()
     if status == 404:
-        return Unavailable(
-            "ElevenLabs에 그 음성이 없습니다. tts_voice 또는 ELEVENLABS_VOICE_ID를 확인하세요.",
-            "ElevenLabs has no such voice. Check tts_voice or ELEVENLABS_VOICE_ID.",
-        )
+        return Unavailable(messages.tts.ELEVENLABS_VOICE_UNKNOWN())
     if status == 429:
-        return Unavailable(
-            "ElevenLabs 요청이 너무 많습니다. 잠시 후 다시 시도하세요.",
-            "ElevenLabs is busy or gets too many requests. Try again later.",
-        )
+        return Unavailable(messages.tts.ELEVENLABS_BUSY())
     if status >= 500:
-        return Unavailable(
-            f"ElevenLabs 서비스에 오류가 있습니다 ({status}). 잠시 후 다시 시도하거나 다른 tts_engine을 고르세요.",
-            f"ElevenLabs has an error ({status}). Try again later or choose another tts_engine.",
-        )
-    return SpeechFailed(
-        f"ElevenLabs가 요청을 거절했습니다 ({status}): {said}. 대사와 ELEVENLABS_MODEL을 확인하세요.",
-        f"ElevenLabs rejected the request ({status}): {said}. Check the text and ELEVENLABS_MODEL.",
-    )
+        return Unavailable(messages.tts.ELEVENLABS_ERROR(status=status))
+    return SpeechFailed(messages.tts.ELEVENLABS_REJECTED(status=status, reason=said))
 
 
 def _refused_key() -> Unavailable:
-    return Unavailable(
-        "ElevenLabs가 API 키를 거부했습니다. ELEVENLABS_API_KEY를 확인하세요.",
-        "ElevenLabs refused the API key. Check ELEVENLABS_API_KEY.",
-    )
+    return Unavailable(messages.tts.ELEVENLABS_KEY_REFUSED())
 
 
-def _unusable(ko: str, en: str) -> SpeechFailed:
-    return SpeechFailed(
-        f"ElevenLabs의 응답을 사용할 수 없습니다: {ko}. 다시 시도하세요.",
-        f"The reply of ElevenLabs cannot be used: {en}. Try again.",
-    )
+def _unusable(why: Message) -> SpeechFailed:
+    return SpeechFailed(messages.tts.ELEVENLABS_REPLY_UNUSABLE(why=why))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
@@ -456,11 +457,8 @@ def _marks(phonemes: list[tuple[str, int]], length: int, rate: int) -> tuple[Mar
 
 
 def _not_installed(reason: str) -> Unavailable:
-    return Unavailable(
-        f"espeak-ng를 불러올 수 없습니다 ({reason}). pip install espeakng-loader로 설치하세요.",
-        f"espeak-ng cannot be loaded ({reason}). Install it with: pip install espeakng-loader",
-    )
+    return Unavailable(messages.tts.ESPEAK_NOT_LOADED(reason=reason))
 
 
 def _failed(reason: str) -> SpeechFailed:
-    return SpeechFailed(f"espeak-ng가 음성을 만들지 못했습니다 ({reason}).", f"espeak-ng could not speak ({reason}).")
+    return SpeechFailed(messages.tts.ESPEAK_FAILED(reason=reason))

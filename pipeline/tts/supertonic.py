@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech_types import Speech, Voice
@@ -160,8 +161,7 @@ class SupertonicEngine(TTSEngine):
                 self._synthesizer = load(self._weights)
             except Exception as error:
                 raise Unavailable(
-                    f"supertonic 모델을 열 수 없습니다 ({error}). {self._weights}를 지우고 다시 받으세요: {_COMMAND}",
-                    f"supertonic cannot be opened ({error}). Delete {self._weights} and fetch it again: {_COMMAND}",
+                    messages.tts.SUPERTONIC_NOT_LOADED(reason=error, folder=self._weights, command=_COMMAND)
                 ) from error
         return self._synthesizer
 
@@ -170,15 +170,9 @@ class SupertonicEngine(TTSEngine):
 
     def _check(self) -> None:
         if not self._installed():
-            raise Unavailable(
-                f"supertonic이 설치되어 있지 않습니다. 설치: {_INSTALL}",
-                f"supertonic is not installed. Run: {_INSTALL}",
-            )
+            raise Unavailable(messages.tts.SUPERTONIC_NOT_INSTALLED(command=_INSTALL))
         if not has_weights(self._weights):
-            raise Unavailable(
-                f"supertonic 모델이 없습니다 ({self._weights}). 내려받기: {_COMMAND}",
-                f"The weights of supertonic are not in {self._weights}. Fetch them: {_COMMAND}",
-            )
+            raise Unavailable(messages.tts.SUPERTONIC_WITHOUT_WEIGHTS(folder=self._weights, command=_COMMAND))
 
 
 _INSTALL = "pip install -r requirements-voices.txt"
@@ -196,12 +190,10 @@ def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> 
     try:
         sound, _ = synthesizer.synthesize(sentence, synthesizer.get_voice_style(voice), lang=code)
     except Exception as error:
-        raise SpeechFailed(
-            f"supertonic이 음성을 만들지 못했습니다: {error}", f"supertonic could not speak: {error}"
-        ) from error
+        raise SpeechFailed(messages.tts.SUPERTONIC_FAILED(reason=error)) from error
     samples = np.asarray(sound, np.float32).ravel()
     if not len(samples) or not np.isfinite(samples).all():
-        raise SpeechFailed("supertonic이 빈 음성을 만들었습니다.", "supertonic returned no sound.")
+        raise SpeechFailed(messages.tts.SUPERTONIC_EMPTY())
     return samples
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from pipeline import messages
 from pipeline.core.growing_file import part_of, saving
 from pipeline.errors import RenderFailed
 from pipeline.speech_types import Mark
@@ -86,7 +87,7 @@ class CaptionWriter:
         self._file: TextIO | None = None
 
     def __enter__(self) -> CaptionWriter:
-        with saving("자막", "captions"):
+        with saving(messages.video.CAPTIONS_FILE()):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = part_of(self.path).open("w", encoding="utf-8")
         try:
@@ -130,13 +131,13 @@ class CaptionWriter:
     def finish(self) -> None:
         """Complete the file; do not append to it afterwards."""
         assert self._file is not None
-        with saving("자막", "captions"):
+        with saving(messages.video.CAPTIONS_FILE()):
             self._file.close()
             part_of(self.path).replace(self.path)
 
     def _write(self, text: str) -> None:
         assert self._file is not None
-        with saving("자막", "captions"):
+        with saving(messages.video.CAPTIONS_FILE()):
             self._file.write(text)
             self._file.flush()
 

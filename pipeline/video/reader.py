@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline import messages
 from pipeline.errors import RenderFailed
 from pipeline.video.frame import Frame
 
@@ -133,7 +134,4 @@ class ClipReader:
 
 
 def _broken(detail: str) -> RenderFailed:
-    return RenderFailed(
-        f"아바타 영상을 읽을 수 없습니다 ({detail}). 아바타를 다시 준비하세요 (python -m pipeline.preparing).",
-        f"The avatar's video cannot be read ({detail}). Prepare the avatar again (python -m pipeline.preparing).",
-    )
+    return RenderFailed(messages.video.AVATAR_VIDEO_BROKEN(detail=detail))

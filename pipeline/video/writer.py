@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.growing_file import part_of
 from pipeline.errors import RenderFailed
 from pipeline.video.encoder import X264, X264_BESIDE_CARD, Encoder
@@ -204,7 +205,4 @@ class _as_render_failure:
     ) -> None:
         if isinstance(error, av.error.FFmpegError | OSError):
             reason = error.strerror or type(error).__name__  # the whole error would contain the path
-            raise RenderFailed(
-                f"비디오 파일을 만들 수 없습니다 ({reason}). 디스크 여유 공간을 확인한 뒤 다시 시도하세요.",
-                f"The video file could not be made ({reason}). Check for free disk space, then try again.",
-            ) from error
+            raise RenderFailed(messages.video.VIDEO_NOT_WRITTEN(reason=reason)) from error

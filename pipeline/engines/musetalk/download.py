@@ -17,6 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from pipeline import messages
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.settings import Settings
 
@@ -106,18 +107,10 @@ def download(models: Path, files: Sequence[WeightFile] = FILES, hub: str = HUB) 
             if found is None:
                 part.replace(path)
         except (OSError, HTTPException) as error:
-            raise Unavailable(
-                f"{file.name}: {hub}에서 받을 수 없습니다 ({error}). 인터넷 연결과 디스크 여유 공간을 확인하고 다시 "
-                "실행하세요. 멈춘 곳에서 이어 받습니다.",
-                f"{file.name}: it cannot be fetched from {hub} ({error}). Check the connection and the free disk "
-                "space, and run this again: it goes on where it stopped.",
-            ) from error
+            raise Unavailable(messages.engines.DOWNLOAD_FAILED(file=file.name, hub=hub, reason=error)) from error
         if found is not None:
             part.unlink(missing_ok=True)
-            raise Unavailable(
-                f"{file.name}: 받은 파일이 올바르지 않아 지웠습니다 ({found}). 다시 실행하세요.",
-                f"{file.name}: the downloaded file is not valid and was removed ({found}). Run this again.",
-            )
+            raise Unavailable(messages.engines.DOWNLOAD_INVALID(file=file.name, reason=found))
 
 
 def fault(path: Path, file: WeightFile) -> str | None:
@@ -167,7 +160,7 @@ def main() -> int:
     try:
         download(models, hub=os.environ.get("HF_ENDPOINT", HUB).rstrip("/"))
     except PipelineError as error:
-        print(f"{error.message.ko}\n{error.message.en}", file=sys.stderr)
+        print(error.message, file=sys.stderr)
         return 1
     print(f"{models}: {sum(file.size for file in FILES) / 1e9:.1f} GB, complete")
     return 0

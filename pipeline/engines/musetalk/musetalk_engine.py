@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pynvml
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
@@ -79,11 +80,7 @@ class MuseTalkEngine:
             return
         missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
         if missing:
-            raise Unavailable(
-                f"musetalk: {', '.join(missing)}이(가) 설치되지 않았습니다. 서버에서 pip install -r "
-                "requirements-gpu.txt를 실행하세요.",
-                f"musetalk: {', '.join(missing)} missing. On the server, run pip install -r requirements-gpu.txt.",
-            )
+            raise Unavailable(messages.engines.LIBRARIES_MISSING(missing=", ".join(missing)))
         check_weights(self._models)
         if self._broken is not None and self._broken[0] == stamp(self._models):
             raise self._broken[1].afresh()
@@ -179,9 +176,4 @@ def _memory_told() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise Unavailable(
-            "musetalk: 그래픽 카드의 남은 메모리가 부족합니다. 6GB가 필요합니다. 카드를 쓰는 다른 프로그램을 "
-            "끝내거나 LIPSYNC_ENGINE=mesh로 설정하세요.",
-            "musetalk: the graphics card has too little memory left; it takes 6 GB. End what else uses the "
-            "card, or set LIPSYNC_ENGINE=mesh.",
-        ) from error
+        raise Unavailable(messages.engines.CARD_MEMORY_FULL()) from error

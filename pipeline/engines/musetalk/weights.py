@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import messages
 from pipeline.errors import Unavailable
+from pipeline.messages import Message
 
 DOWNLOAD = "python -m pipeline.engines.musetalk.download"
 
@@ -56,7 +58,7 @@ def check_weights(models: Path) -> None:
         config, weights = _files(models, part)
         _read_json(config)
         if not _whole(weights):
-            raise _unusable(weights, "중간에서 잘렸습니다", "is cut short")
+            raise _unusable(weights, messages.engines.WEIGHTS_CUT_SHORT())
     _read_json(_files(models, WHISPER)[0].with_name(EXTRACTOR))
 
 
@@ -120,7 +122,7 @@ def _files(models: Path, part: Part) -> tuple[Path, Path]:
     weights = next((folder / name for name in part.weights if (folder / name).is_file()), folder / part.weights[-1])
     for path in (folder / part.config, weights):
         if not path.is_file():
-            raise _unusable(path, "없습니다", "is missing")
+            raise _unusable(path, messages.engines.WEIGHTS_MISSING())
     return folder / part.config, weights
 
 
@@ -128,11 +130,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise _unusable(path, "없습니다", "is missing") from error
+        raise _unusable(path, messages.engines.WEIGHTS_MISSING()) from error
     except (OSError, ValueError) as error:
-        raise _unusable(path, "읽을 수 없습니다", "cannot be read") from error
+        raise _unusable(path, messages.engines.WEIGHTS_BROKEN()) from error
     if not isinstance(content, dict):
-        raise _unusable(path, "읽을 수 없습니다", "cannot be read")
+        raise _unusable(path, messages.engines.WEIGHTS_BROKEN())
     return content
 
 
@@ -162,9 +164,9 @@ def _tensors(path: Path) -> dict[str, Any]:
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file can raise anything
-        raise _unusable(path, "읽을 수 없습니다", "cannot be read") from error
+        raise _unusable(path, messages.engines.WEIGHTS_BROKEN()) from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
-        raise _unusable(path, "가중치 파일이 아닙니다", "does not hold weights")
+        raise _unusable(path, messages.engines.WEIGHTS_OF_OTHER_KIND())
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
@@ -181,9 +183,7 @@ def _fill(make: Callable[[dict[str, Any]], Any], config: Path, tensors: dict[str
     try:
         model.load_state_dict(tensors, strict=True, assign=True)
     except RuntimeError as error:
-        raise _unusable(
-            weights, "이 모델의 것이 아닙니다 (모양이 다름)", "does not fit the model (other shapes)"
-        ) from error
+        raise _unusable(weights, messages.engines.WEIGHTS_OF_OTHER_SHAPE()) from error
     return model.eval().requires_grad_(False)
 
 
@@ -193,9 +193,6 @@ def _renamed(name: str) -> str:
     return f"{module}.{_OLD_ATTENTION[attention]}.{last}" if attention in _OLD_ATTENTION else name
 
 
-def _unusable(path: Path, ko: str, en: str) -> Unavailable:
+def _unusable(path: Path, why: Message) -> Unavailable:
     shown = Path(path.parent.name, path.name)
-    return Unavailable(
-        f"musetalk: 가중치 파일 {shown}이(가) {ko}. 서버에서 {DOWNLOAD}를 실행하거나 MODELS_DIR을 확인하세요.",
-        f"musetalk: the file {shown} {en}. On the server, run {DOWNLOAD}, or check MODELS_DIR.",
-    )
+    return Unavailable(messages.engines.WEIGHTS_UNUSABLE(file=shown, why=why, command=DOWNLOAD))

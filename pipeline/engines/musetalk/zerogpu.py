@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
-from pipeline.errors import Message, PipelineError, Unavailable
+from pipeline.errors import PipelineError, Unavailable
+from pipeline.messages import Message
 from pipeline.video.frame import Frame
 
 LOADING_SECONDS = 45
@@ -106,15 +108,11 @@ class ZeroGpuEngine:
                     for one in drawn:
                         cancel.check()
                         if isinstance(one, Message):
-                            raise Unavailable(one.ko, one.en)
+                            raise Unavailable(one)
                         yield one
             except self._refusal as error:
                 reason = getattr(error, "message", str(error))
-                raise Unavailable(
-                    f"musetalk: ZeroGPU에서 그릴 수 없습니다 ({reason}). 잠시 후 다시 시도하거나 engine: mesh로 "
-                    "요청하세요.",
-                    f"musetalk: ZeroGPU cannot draw ({reason}). Try again later, or ask for engine: mesh.",
-                ) from error
+                raise Unavailable(messages.engines.ZEROGPU_CANNOT_DRAW(reason=reason)) from error
             first += len(stretch.mouth.weights)
 
 

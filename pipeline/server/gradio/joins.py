@@ -17,21 +17,14 @@ from urllib.parse import parse_qs
 from gradio import queueing
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.errors import Message
+from pipeline import messages
+from pipeline.messages import Message
 from pipeline.server.reply_language import language_of
 
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 20.0
 """Seconds in which a client must listen after it has joined or disconnected."""
-PRIVATE = Message(
-    "이 주소는 서버 내부용입니다. POST /api/v2/lipsync를 쓰세요.",
-    "This endpoint is internal to the server. Use POST /api/v2/lipsync.",
-)
-TOO_MANY = Message(
-    "요청이 너무 많이 열려 있습니다. 앞선 요청이 끝난 뒤에 다시 시도하세요.",
-    "Too many requests are open. Try again when earlier ones have finished.",
-)
 _DATA, _CALL = "/gradio_api/queue/data", "/gradio_api/call/"
 
 
@@ -62,11 +55,11 @@ class Joins:
     async def _push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, str]:
         """Replace Gradio's own ``push``, which its routes call."""
         if body.fn_index == self._entry._id:
-            return False, _told(PRIVATE, request), "error"
+            return False, _told(messages.server.ENDPOINT_INTERNAL(), request), "error"
         events = [event for event in self._queue.event_ids_to_events.values() if event.fn is not self._entry]
         from_here = sum(address_of(event.request) == address_of(request) for event in events)
         if len(events) >= self._limit or from_here >= share_of(self._limit):
-            return False, _told(TOO_MANY, request), "queue_full"
+            return False, _told(messages.server.TOO_MANY_REQUESTS(), request), "queue_full"
         accepted, result, state = await self.push(body=body, request=request, username=username)
         if accepted:
             self._do(self._drop_unheard(body.session_hash))

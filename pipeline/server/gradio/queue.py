@@ -36,6 +36,7 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.events import api
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
+from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import PipelineError, QueueFull, TookTooLong
@@ -352,11 +353,11 @@ class RenderQueue:
     async def _usher(self, task: Task, session: str) -> None:
         """Emit changes of a task's position, and drop Gradio's data of it at the end."""
         queue = self._queue
-        messages = queue.pending_messages_per_session[session]
+        pending = queue.pending_messages_per_session[session]
         while not task.history.ended:
             message: object = None
             with contextlib.suppress(TimeoutError):
-                message = await asyncio.wait_for(messages.get(), USHER_SECONDS)
+                message = await asyncio.wait_for(pending.get(), USHER_SECONDS)
             if isinstance(message, ProcessCompletedMessage):  # no effect if the task has emitted its last event
                 self._end(task, Failed(task.cancel.reason if task.cancel.cancelled else internal_error()))
                 break
@@ -368,18 +369,14 @@ class RenderQueue:
             event = queue.event_ids_to_events.get(task.id)
             with contextlib.suppress(TimeoutError):  # Gradio sends a last message, and logs an error if it cannot
                 while event is not None and event.alive:
-                    last = await asyncio.wait_for(messages.get(), LAST_WORD_SECONDS)
+                    last = await asyncio.wait_for(pending.get(), LAST_WORD_SECONDS)
                     if isinstance(last, ProcessCompletedMessage):
                         break
         self.joins.forget(session)
 
     def _full(self) -> QueueFull:
         retry_after = max(1, round(self._rest() or self._pace.seconds(None) or GUESSED_SECONDS))
-        return QueueFull(
-            f"대기열이 가득 찼습니다 (최대 {self._limit}개). {retry_after}초 후에 다시 시도하세요.",
-            f"The queue is full ({self._limit} tasks wait). Try again in {retry_after} seconds.",
-            retry_after,
-        )
+        return QueueFull(messages.server.QUEUE_FULL(limit=self._limit, retry_after=retry_after), retry_after)
 
     def _of(self, address: str) -> int:
         """Return how many waiting tasks came from an address."""
@@ -389,9 +386,7 @@ class RenderQueue:
     def _full_of(self, address: str) -> QueueFull:
         retry_after, most = self._full().retry_after, share_of(self._limit)
         return QueueFull(
-            f"이 주소({address})에서 보낸 작업이 이미 {most}개 기다립니다. {retry_after}초 후에 다시 시도하세요.",
-            f"{most} tasks from this address ({address}) wait already. Try again in {retry_after} seconds.",
-            retry_after,
+            messages.server.QUEUE_FULL_OF_ADDRESS(address=address, limit=most, retry_after=retry_after), retry_after
         )
 
     async def leave(self, task_id: str) -> bool:

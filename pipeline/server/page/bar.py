@@ -6,16 +6,17 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.errors import Language, Message
+from pipeline import messages
 from pipeline.jobs.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe
-from pipeline.server.page.words import READY, WORDS, in_browser, shown
+from pipeline.messages import Language, Message
+from pipeline.server.page.words import WORDS, in_browser, shown
 
 TEMPLATE = """
 <div class="stage ${value.state}">
   <div class="message" role="status" aria-live="polite">${value.message || READY}</div>
   <div class="track"><div class="bar" style="width: ${value.percent}%"></div></div>
 </div>
-""".replace("READY", in_browser(READY))
+""".replace("READY", in_browser(messages.server.PAGE_READY()))
 STYLE = """
 .message { font-size: 0.95rem; margin-bottom: 0.35rem; color: var(--body-text-color); }
 .track { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
@@ -91,10 +92,7 @@ def _message(event: Event) -> Message:
     """Return the page's sentence for an event; for a waiting task with the time that is left."""
     match event:
         case Queued(position, eta) if eta is not None:
-            return Message(
-                f"대기 중... ({position}번째), 약 {eta:.0f}초 뒤 완료",
-                f"Waiting... (number {position} in the queue), ready in about {eta:.0f} s",
-            )
+            return messages.server.WAITING_WITH_ETA(position=position, eta=eta)
         case _:
             return describe(event)
 

@@ -12,17 +12,12 @@ from jinja2 import BaseLoader, Environment
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.errors import Message
 from pipeline.server.access import path_of
-from pipeline.server.page.words import TITLE
+from pipeline.server.page.words import DESCRIPTION, TITLE
 from pipeline.server.rest.routes import CARD
 
 PAGE = "frontend/index.html"
 """Gradio's template of the document."""
-DESCRIPTION = Message(
-    "글이나 녹음을 주면 영상 속 사람이 실시간으로 말합니다.",
-    "Write a text or give a recording, and a person on video says it, in real time.",
-)
 _SCRIPT, _STYLE = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.js", "page.css"))
 _OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 """Tags for shared links in Gradio's template; some are about Gradio."""

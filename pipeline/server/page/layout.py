@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.data_classes import FileData
 
+from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
@@ -23,15 +24,18 @@ from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, making
 from pipeline.server.page.portraits import Portraits, make_picker
-from pipeline.server.page.speaking import EXAMPLES, Speaking
-from pipeline.server.page.words import AUTOMATIC, STOPPED, STOPPING, TITLE, WAITING, shown, visitors_language
+from pipeline.server.page.speaking import Speaking
+from pipeline.server.page.words import AUTOMATIC, EXAMPLES, TITLE, shown, visitors_language
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.visitors import Visitors
 from pipeline.text.language import LANGUAGES
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {bar.pressed(WAITING, 'queued')}"
+WAITING = bar.pressed(messages.server.PAGE_WAITING(), "queued")
+STOPPING = bar.pressed(messages.server.PAGE_STOPPING(), "stopping")
+STOPPED = bar.pressed(messages.server.PAGE_STOPPED(), "idle")
+PRESSED = f"stage => ['queued', 'running'].includes(stage.state) ? stage : {WAITING}"
 """While a task waits or runs, Gradio ignores another press of its button, and so does the page."""
 HOLD = """() => document.addEventListener('click', (event) => {
     const button = event.target.closest('#generate, #say, #make');
@@ -45,7 +49,7 @@ STOP = f"""(stage, making) => {{
     window.stopping ??= {{}};
     const runs = ['queued', 'running'].includes(stage.state);
     window.stopping.over = new Promise((over) => runs ? window.stopping.end = over : over());
-    const stopping = {bar.pressed(STOPPING, "stopping")};
+    const stopping = {STOPPING};
     return [stopping, making.state === 'running' ? stopping : making];
 }}"""
 ENDED = "() => window.stopping?.end?.()"
@@ -63,7 +67,7 @@ SETTLED = f"""(stage, making) => {{
     const pressed = window.stopping?.pressed;
     window.stopping = null;
     if (pressed) setTimeout(() => pressed.click());
-    return [stage, making].map((one) => one.state === 'stopping' ? {bar.pressed(STOPPED, "idle")} : one);
+    return [stage, making].map((one) => one.state === 'stopping' ? {STOPPED} : one);
 }}"""
 """Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"

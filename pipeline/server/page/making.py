@@ -14,6 +14,7 @@ import cv2
 import gradio as gr
 import numpy as np
 
+from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NoConsent, PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
@@ -22,7 +23,7 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import Order, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
-from pipeline.server.page.words import SURE, TEST_SENTENCE, shown, visitors_language
+from pipeline.server.page.words import TEST_SENTENCE, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
 HEARTBEAT_SECONDS = 3600.0
@@ -146,12 +147,9 @@ class Maker:
         try:
             path = file or film
             if path is None:
-                raise BadRequest("영상이나 사진을 먼저 올려 주세요.", "Choose a clip or a photo first.")
+                raise BadRequest(messages.server.NO_FILE_CHOSEN())
             if not consent:
-                raise NoConsent(
-                    "영상이나 사진의 인물이 동의했는지 확인하고 표시해 주세요.",
-                    "Tick the box if the person shown agreed. Without that no avatar is made.",
-                )
+                raise NoConsent(messages.server.CONSENT_NOT_TICKED())
             assert request.request is not None, "Gradio gives it to whatever it runs"
             owner = self._visitors.owner_on_page(request.request)
             order = Order(name, int(face) if face else "center", owner=owner)
@@ -180,7 +178,7 @@ class Maker:
 
     def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
         """Ask for confirmation before an avatar is deleted."""
-        question = SURE.in_language(visitors_language(request)).format(name=name)
+        question = messages.server.DELETE_AVATAR(name=name).in_language(visitors_language(request))
         return gr.update(visible=name is not None), question
 
     def delete(self, request: gr.Request, name: str | None) -> Any:

@@ -10,12 +10,13 @@ from typing import Any
 import cv2
 import gradio as gr
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import PipelineError
 from pipeline.face.finder import box_of
 from pipeline.server.page import bar
-from pipeline.server.page.words import BUNDLED, GONE, shown, visitors_language
+from pipeline.server.page.words import BUNDLED, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
 logger = logging.getLogger(__name__)
@@ -117,8 +118,8 @@ class Portraits:
             return gr.skip(), gr.skip()
         language = visitors_language(request)
         label = next((one["label"] for one in gallery["avatars"] if one["name"] == gallery["chosen"]), "-")
-        message = GONE.in_language(language).format(gone=chosen, chosen=label)
-        return gallery, bar.at(message, 1.0, "failed")
+        message = messages.server.AVATAR_DELETED(gone=chosen, chosen=label)
+        return gallery, bar.at(message.in_language(language), 1.0, "failed")
 
     def _drawn(self, name: str, resolution: str, _written: int) -> str:
         """Return the portrait of a pack; a pack that was written again is drawn again."""

@@ -13,28 +13,23 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline import messages
 from pipeline.engines.select import AUTO, problem_of
-from pipeline.errors import Language, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.jobs.events import Done, Failed, to_json
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import Studio
+from pipeline.messages import Language
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
 from pipeline.server.page.snippets import snippets
-from pipeline.server.page.words import AUTOMATIC, ENGINES, WARMING, WITHOUT_RECORDING, visitors_language
+from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, visitors_language
 from pipeline.server.visitors import Visitors
 from pipeline.text.language import LANGUAGES
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES = (
-    "안녕하세요, 면접에 오신 것을 환영합니다.",
-    "먼저 간단한 자기소개를 부탁드립니다. 지원 동기도 함께 말씀해 주세요.",
-    "지금까지 맡은 일 가운데 가장 어려웠던 문제는 무엇이었고, 어떻게 해결하셨나요?",
-    "Hello, and welcome to the interview. Please tell me a little about yourself.",
-    "What was the most difficult problem you have solved, and how did you solve it?",
-)
 LOOK_SECONDS = 0.1
 """Seconds between two checks whether everything is loaded."""
 
@@ -104,9 +99,9 @@ class Speaking:
     def on_start(self, request: gr.Request) -> Any:
         """Show early visitors that models are being loaded."""
         self._visited.set()
-        return (
-            gr.skip() if self._warm.is_set() else bar.at(WARMING.in_language(visitors_language(request)), 0, "warming")
-        )
+        if self._warm.is_set():
+            return gr.skip()
+        return bar.at(messages.server.PAGE_WARMING().in_language(visitors_language(request)), 0, "warming")
 
     async def until_warm(self) -> None:
         """Return once everything is loaded."""
@@ -195,7 +190,7 @@ class Speaking:
         """Make a video of an avatar that speaks a recording, the last but two of `settings`; see ``generate``."""
         if settings[-3] is None:
             language = visitors_language(request)
-            yield None, bar.at(WITHOUT_RECORDING.in_language(language), 1.0, "failed"), ""
+            yield None, bar.at(messages.server.RECORDING_REQUIRED().in_language(language), 1.0, "failed"), ""
             return
         async with aclosing(self.generate(request, text, *settings)) as stages:
             async for stage in stages:

@@ -10,12 +10,16 @@ import gradio as gr
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.select import AUTO
-from pipeline.errors import Language, Message
+from pipeline.messages import Language, Message
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.server.reply_language import language_of
 
 TITLE = "실시간 립싱크 아바타 / Real-time talking avatar"
 """Title of the window, for which Gradio takes only one text."""
+DESCRIPTION = Message(
+    "글이나 녹음을 주면 영상 속 사람이 실시간으로 말합니다.",
+    "Write a text or give a recording, and a person on video says it, in real time.",
+)
 WORDS = {
     "title": Message("# 실시간 립싱크 아바타", "# Real-time talking avatar"),
     "speak": Message("말하기", "Speak"),
@@ -88,12 +92,6 @@ I18N = gr.I18n(
     en={_OURS + key: message.en for key, message in WORDS.items()},
 )
 AUTOMATIC = Message("자동", "Automatic")
-READY = Message("준비됨", "Ready")
-WARMING = Message("준비 중... 지금 시작해도 됩니다", "Getting ready... you can start already")
-WITHOUT_RECORDING = Message("녹음 파일을 먼저 올리거나 녹음해 주세요.", "Upload or record a voice first.")
-WAITING = Message("대기 중...", "Waiting...")
-STOPPING = Message("중지 중...", "Stopping...")
-STOPPED = Message("중지됨", "Stopped")
 ENGINES = {
     AUTO: AUTOMATIC,
     MeshEngine.name: Message("영상 속 입을 그대로 움직임", "The filmed mouth itself is moved"),
@@ -106,14 +104,12 @@ BUNDLED = {
     "woman": Message("여성", "Woman"),
 }
 """Names of the bundled avatars beside their portraits; others keep their own name."""
-GONE = Message(
-    "아바타 '{gone}'은(는) 지워졌습니다. 이제 '{chosen}'이(가) 말합니다. 다시 눌러 주세요.",
-    "The avatar '{gone}' has been deleted. Now '{chosen}' speaks: press again.",
-)
-"""Shown if the avatar on a page has been deleted."""
-SURE = Message(
-    "아바타 **{name}**을(를) 지울까요? 되돌릴 수 없습니다.",
-    "Delete the avatar **{name}**? It cannot be brought back.",
+EXAMPLES = (
+    "안녕하세요, 면접에 오신 것을 환영합니다.",
+    "먼저 간단한 자기소개를 부탁드립니다. 지원 동기도 함께 말씀해 주세요.",
+    "지금까지 맡은 일 가운데 가장 어려웠던 문제는 무엇이었고, 어떻게 해결하셨나요?",
+    "Hello, and welcome to the interview. Please tell me a little about yourself.",
+    "What was the most difficult problem you have solved, and how did you solve it?",
 )
 TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, it is a pleasure to meet you.")
 

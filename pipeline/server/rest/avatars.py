@@ -19,10 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message as Received
 
+from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, temporary_folder, writing
-from pipeline.errors import BadBody, BadRequest, Message, NoConsent
+from pipeline.errors import BadBody, BadRequest, NoConsent
 from pipeline.face.finder import FaceChoice
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.supervisor import Supervisor
@@ -35,10 +36,6 @@ from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.visitors import Visitors
 from pipeline.settings import Settings
 
-CONSENT = Message(
-    "consent: 이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했음을 consent=true로 확인해 주세요.",
-    "consent: confirm with consent=true that the person shown agreed to be made to speak as an avatar.",
-)
 _FORM_FIELDS = 16
 _MIB = 1 << 20
 
@@ -58,7 +55,7 @@ class Sent:
         """
         values = [value for value in self.form.getlist(field) if value != ""]
         if len(values) > 1 or any(not isinstance(value, str) for value in values):
-            raise BadRequest(f"{field}: 글자 값 하나만 보내 주세요.", f"{field}: send one text.")
+            raise BadRequest(messages.server.NOT_ONE_TEXT(field=field))
         return str(values[0]).strip() if values else None
 
     def seconds(self, field: str) -> float | None:
@@ -73,7 +70,7 @@ class Sent:
         except ValueError:
             value = math.nan
         if value is not None and not 0 <= value < math.inf:
-            raise BadRequest(f"{field}: 0 이상의 초를 보내 주세요.", f"{field}: send seconds, 0 or more.")
+            raise BadRequest(messages.server.NOT_SECONDS(field=field))
         return value
 
     def face(self) -> FaceChoice:
@@ -86,10 +83,7 @@ class Sent:
         if text == "center" or text == "largest":
             return text  # type: ignore[return-value]  # mypy does not narrow to a Literal here
         if not re.fullmatch("[1-9][0-9]?", text):
-            raise BadRequest(
-                "face: center, largest, 또는 왼쪽부터 센 번호를 보내 주세요.",
-                "face: send center, largest, or a number counted from the left.",
-            )
+            raise BadRequest(messages.server.FACE_INVALID())
         return int(text)
 
     def background(self) -> Color:
@@ -102,10 +96,7 @@ class Sent:
         try:
             return BACKGROUND if text is None else color_of(text)
         except ValueError:
-            raise BadRequest(
-                "background: ffffff와 같은 RRGGBB 색을 보내 주세요.",
-                "background: send a colour as RRGGBB, such as ffffff.",
-            ) from None
+            raise BadRequest(messages.server.BACKGROUND_INVALID()) from None
 
     def order(self) -> Order:
         """Return the order.
@@ -166,7 +157,7 @@ class AvatarApi:
         key = request.headers.get("idempotency-key")
         sent = await self._form(request)
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
-            raise NoConsent(CONSENT.ko, CONSENT.en)
+            raise NoConsent(messages.server.CONSENT_MISSING())
         order = replace(sent.order(), owner=self._visitors.owner(request))
 
         async def start() -> Job:
@@ -222,10 +213,7 @@ class AvatarApi:
         async def receive() -> Received:
             nonlocal received
             if received > limit:
-                raise BadBody(
-                    f"파일이 너무 큽니다 (최대 {self._limit} MiB).",
-                    f"The file is too large (at most {self._limit} MiB).",
-                )
+                raise BadBody(messages.server.FILE_TOO_LARGE(limit=self._limit))
             message = await request.receive()
             received += len(message.get("body", b""))
             return message
@@ -235,10 +223,8 @@ class AvatarApi:
                 restore_temporary()  # for the form's file
                 form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
         except (HTTPException, ValueError, LookupError):  # LookupError: an unknown charset
-            raise BadBody(
-                "요청 본문이 올바른 multipart/form-data가 아닙니다.", "The body is not valid multipart/form-data."
-            ) from None
+            raise BadBody(messages.server.BODY_NOT_FORM()) from None
         file = form.get("file")
         if not isinstance(file, UploadFile):
-            raise BadRequest("file: 영상이나 사진 파일을 보내 주세요.", "file: send a clip or a photo.")
+            raise BadRequest(messages.server.FILE_MISSING())
         return Sent(form, file)

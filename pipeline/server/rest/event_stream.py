@@ -10,11 +10,11 @@ from contextlib import aclosing
 from fastapi import Request
 from starlette.responses import Response
 
-from pipeline.errors import Language
 from pipeline.jobs.events import to_json
 from pipeline.jobs.history import Told
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
+from pipeline.messages import Language
 from pipeline.server.connections import Stream
 from pipeline.server.reply_language import language_of
 

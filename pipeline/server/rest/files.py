@@ -14,6 +14,7 @@ from typing import BinaryIO
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from pipeline import messages
 from pipeline.core.growing_file import part_of
 from pipeline.errors import ResultNotFound
 from pipeline.jobs.tasks import Task, TaskBook
@@ -95,10 +96,7 @@ def file_response(path: Path, media_type: str, request: Request) -> Response:
     except OSError:
         found = None
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise ResultNotFound(
-            f"파일이 없습니다: {path.name}. 결과는 정해진 시간 동안만 보관됩니다. 다시 생성하세요.",
-            f"There is no such file: {path.name}. Results are kept for a limited time; make it again.",
-        )
+        raise ResultNotFound(messages.server.NO_SUCH_FILE(file=path.name))
     return unless_known(FileResponse(path, media_type=media_type, stat_result=found), request)
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
+from pipeline import messages
 from pipeline.errors import BadRequest, KeyReused
 from pipeline.jobs.tasks import Job, TaskBook
 
@@ -40,10 +41,7 @@ class Repeats:
             Conflict: The key was used with another body.
         """
         if not _KEY.fullmatch(key):
-            raise BadRequest(
-                "Idempotency-Key: 1자에서 255자까지의 ASCII 글자여야 합니다 (공백 제외).",
-                "Idempotency-Key: must be 1 to 255 characters of ASCII, without blanks.",
-            )
+            raise BadRequest(messages.server.IDEMPOTENCY_KEY_INVALID())
         name = caller, key
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
         lock = self._locks.setdefault(name, asyncio.Lock())
@@ -51,10 +49,7 @@ class Repeats:
             before = self._tasks.get(name)
             if before is not None and self._remembered(before[1]):
                 if before[0] != digest:
-                    raise KeyReused(
-                        "Idempotency-Key: 이 키는 다른 요청에 이미 쓰였습니다. 새 키를 쓰세요.",
-                        "Idempotency-Key: this key was used before with another body. Use a new one.",
-                    )
+                    raise KeyReused(messages.server.IDEMPOTENCY_KEY_REUSED())
                 return before[1]
             task = await make()
             self._tasks = {one: kept for one, kept in self._tasks.items() if self._remembered(kept[1])}

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
+from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.growing_file import part_of
@@ -34,10 +35,7 @@ class Inspector:
             BadClip, RenderFailed, TookTooLong: The picture cannot be drawn.
         """
         if not is_task_id(task_id) or not self._book.files_of(task_id).video.is_file():
-            raise TaskNotFound(
-                f"끝난 작업이 아니거나 결과가 지워졌습니다: {task_id:.40}",
-                f"There is no such finished task, or its results are gone: {task_id:.40}",
-            )
+            raise TaskNotFound(messages.server.TASK_NOT_FINISHED(task_id=task_id))
         task = self._book.files_of(task_id)
         async with self._drawing:
             if not task.inspection.is_file():

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
+from pipeline import messages
 from pipeline.avatars.portrait import Stills
 from pipeline.core.gpu import Gpu
 from pipeline.engines.select import problem_of
@@ -28,7 +29,6 @@ from pipeline.errors import (
     BadBody,
     BadRequest,
     Cancelled,
-    Language,
     NotAllowed,
     NotFound,
     PipelineError,
@@ -44,6 +44,7 @@ from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job, Task, TaskBook, is_task_id
 from pipeline.jobs.uploads import Uploads
+from pipeline.messages import Language
 from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
@@ -221,7 +222,7 @@ class Api:
         task = self._known(task_id)
         after = request.headers.get("last-event-id", "") or "0"
         if not _EVENT_NUMBER.fullmatch(after):
-            raise BadRequest("Last-Event-ID: 이벤트 번호여야 합니다.", "Last-Event-ID: must be the number of an event.")
+            raise BadRequest(messages.server.LAST_EVENT_ID_INVALID())
         last = task.history.last
         if task.history.ended and last is not None and int(after) >= last.number:
             return Response(status_code=204)  # stops an EventSource from reconnecting
@@ -283,17 +284,14 @@ class Api:
 
     def _results_of(self, task_id: str) -> Task:
         if not is_task_id(task_id):
-            raise ResultNotFound(f"그런 결과는 없습니다: {task_id:.40}", f"There is no such result: {task_id:.40}")
+            raise ResultNotFound(messages.server.NO_SUCH_RESULT(task_id=task_id))
         task = self._book.get(task_id)
         return task if isinstance(task, Task) else self._book.files_of(task_id)
 
     def _known(self, task_id: str) -> Job:
         task = self._book.find(task_id)
         if task is None:
-            raise TaskNotFound(
-                f"작업을 찾을 수 없습니다: {task_id:.40}. 작업은 결과와 함께 정해진 시간 동안만 보관됩니다.",
-                f"There is no such task: {task_id:.40}. Tasks are kept for a limited time, like their results.",
-            )
+            raise TaskNotFound(messages.server.NO_SUCH_TASK(task_id=task_id))
         return task
 
     async def _join(self, request: Request) -> Job:
@@ -336,14 +334,11 @@ async def _json_body(request: Request) -> Any:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise BadBody(
-                f"요청 본문이 너무 큽니다 (최대 {MAX_BODY >> 10} KiB).",
-                f"The body is too large (at most {MAX_BODY >> 10} KiB).",
-            )
+            raise BadBody(messages.server.BODY_TOO_LARGE(limit=MAX_BODY >> 10))
     try:
         return json.loads(bytes(body))
     except (ValueError, RecursionError):
-        raise BadBody("요청 본문이 올바른 JSON(UTF-8)이 아닙니다.", "The body is not valid JSON in UTF-8.") from None
+        raise BadBody(messages.server.BODY_NOT_JSON()) from None
 
 
 def exception_handlers() -> dict[Any, ExceptionHandler]:
@@ -365,7 +360,7 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
     async def on_bug(request: Request, error: Exception) -> Response:
         if not is_ours(path_of(request.scope)):
             return PlainTextResponse("Internal Server Error", 500)
-        return _error(PipelineError("서버 내부 오류가 발생했습니다.", "Internal server error."), _language(request))
+        return _error(PipelineError(messages.server.INTERNAL_SERVER_ERROR()), _language(request))
 
     async def on_client_gone(request: Request, error: Exception) -> Response:
         return _error(Cancelled(), _language(request))  # nobody reads it
@@ -381,12 +376,12 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
 def _told_by_framework(error: HTTPException) -> PipelineError:
     match error.status_code:
         case 404:
-            return NotFound("그런 주소는 없습니다.", "There is no such address.")
+            return NotFound(messages.server.NO_SUCH_ADDRESS())
         case 405:
             return WrongMethod()
         case status:
             kind = BadBody if status < 500 else PipelineError
-            return kind(str(error.detail), str(error.detail))
+            return kind(messages.server.HTTP_ERROR(detail=error.detail))
 
 
 def _error(error: PipelineError, language: Language) -> JSONResponse:

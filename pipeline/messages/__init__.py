@@ -1,0 +1,34 @@
+"""Every sentence for people, in Korean and English, by the room that says it: ``messages.tts.VOICE_UNKNOWN``."""
+
+from pipeline.messages import (
+    avatars,
+    core,
+    engines,
+    face,
+    jobs,
+    preparing,
+    server,
+    speech,
+    tools,
+    tts,
+    video,
+)
+from pipeline.messages.sentence import Language, Message, Sentence, printable
+
+__all__ = [
+    "Language",
+    "Message",
+    "Sentence",
+    "avatars",
+    "core",
+    "engines",
+    "face",
+    "jobs",
+    "preparing",
+    "printable",
+    "server",
+    "speech",
+    "tools",
+    "tts",
+    "video",
+]

@@ -1,0 +1,213 @@
+"""Sentences about the server: access, REST, the queue and the page."""
+
+from pipeline.messages.sentence import Sentence
+
+# who may use the server
+KEY_NEEDED = Sentence(
+    "key_needed",
+    ko="API 키가 필요합니다. 요청에 Authorization: Bearer <키> 헤더를 넣으세요.",
+    en="An API key is needed. Send it in the header Authorization: Bearer <key>.",
+)
+SITE_NOT_ALLOWED = Sentence(
+    "site_not_allowed",
+    ko="다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",
+    en="The request comes from another web site. To allow it, add the site to ALLOWED_ORIGINS on the server.",
+)
+HOST_NOT_ALLOWED = Sentence(
+    "host_not_allowed",
+    ko="서버가 모르는 이름입니다: {name}. 이 이름으로 쓰려면 서버의 ALLOWED_HOSTS에 적으세요.",
+    en="The server does not accept this host name: {name}. To use it, add it to ALLOWED_HOSTS on the server.",
+)
+BODY_TOO_SLOW = Sentence(
+    "body_too_slow",
+    ko="요청 본문이 너무 느리게 오거나 끊겼습니다. 연결을 확인하고 다시 보내세요.",
+    en="The body of the request comes too slowly, or has stopped. Check the connection, and send it again.",
+)
+METHOD_NOT_ALLOWED = Sentence(
+    "method_not_allowed",
+    ko="이 주소에서는 사용할 수 없는 HTTP 메서드입니다.",
+    en="This address does not support that HTTP method.",
+)
+
+# the form that asks for a key
+KEY_FORM_TITLE = Sentence("key_form_title", ko="실시간 립싱크 아바타", en="Real-time talking avatar")
+KEY_FORM_LABEL = Sentence("key_form_label", ko="이 서버의 API 키를 입력하세요.", en="Enter an API key of this server.")
+KEY_FORM_BUTTON = Sentence("key_form_button", ko="들어가기", en="Enter")
+KEY_NOT_VALID = Sentence("key_not_valid", ko="올바른 키가 아닙니다.", en="That key is not valid.")
+
+# Gradio's own endpoints
+ENDPOINT_INTERNAL = Sentence(
+    "endpoint_internal",
+    ko="이 주소는 서버 내부용입니다. POST /api/v2/lipsync를 쓰세요.",
+    en="This endpoint is internal to the server. Use POST /api/v2/lipsync.",
+)
+TOO_MANY_REQUESTS = Sentence(
+    "too_many_requests",
+    ko="요청이 너무 많이 열려 있습니다. 앞선 요청이 끝난 뒤에 다시 시도하세요.",
+    en="Too many requests are open. Try again when earlier ones have finished.",
+)
+
+# the queue
+QUEUE_FULL = Sentence(
+    "queue_full",
+    ko="대기열이 가득 찼습니다 (최대 {limit}개). {retry_after}초 후에 다시 시도하세요.",
+    en="The queue is full ({limit} tasks wait). Try again in {retry_after} seconds.",
+)
+QUEUE_FULL_OF_ADDRESS = Sentence(
+    "queue_full_of_address",
+    ko="이 주소({address})에서 보낸 작업이 이미 {limit}개 기다립니다. {retry_after}초 후에 다시 시도하세요.",
+    en="{limit} tasks from this address ({address}) wait already. Try again in {retry_after} seconds.",
+)
+
+# the page
+PAGE_READY = Sentence("page_ready", ko="준비됨", en="Ready")
+PAGE_WARMING = Sentence(
+    "page_warming",
+    ko="준비 중... 지금 시작해도 됩니다",
+    en="Getting ready... you can start already",
+)
+PAGE_WAITING = Sentence("page_waiting", ko="대기 중...", en="Waiting...")
+PAGE_STOPPING = Sentence("page_stopping", ko="중지 중...", en="Stopping...")
+PAGE_STOPPED = Sentence("page_stopped", ko="중지됨", en="Stopped")
+RECORDING_REQUIRED = Sentence(
+    "recording_required",
+    ko="녹음 파일을 먼저 올리거나 녹음해 주세요.",
+    en="Upload or record a voice first.",
+)
+AVATAR_DELETED = Sentence(
+    "avatar_deleted",
+    ko="아바타 '{gone}'은(는) 지워졌습니다. 이제 '{chosen}'이(가) 말합니다. 다시 눌러 주세요.",
+    en="The avatar '{gone}' has been deleted. Now '{chosen}' speaks: press again.",
+)
+DELETE_AVATAR = Sentence(
+    "delete_avatar",
+    ko="아바타 **{name}**을(를) 지울까요? 되돌릴 수 없습니다.",
+    en="Delete the avatar **{name}**? It cannot be brought back.",
+)
+WAITING_WITH_ETA = Sentence(
+    "waiting_with_eta",
+    ko="대기 중... ({position}번째), 약 {eta:.0f}초 뒤 완료",
+    en="Waiting... (number {position} in the queue), ready in about {eta:.0f} s",
+)
+
+# making an avatar on the page
+NO_FILE_CHOSEN = Sentence(
+    "no_file_chosen",
+    ko="영상이나 사진을 먼저 올려 주세요.",
+    en="Choose a clip or a photo first.",
+)
+CONSENT_NOT_TICKED = Sentence(
+    "consent_not_ticked",
+    ko="영상이나 사진의 인물이 동의했는지 확인하고 표시해 주세요.",
+    en="Tick the box if the person shown agreed. Without that no avatar is made.",
+)
+
+# uploads by REST
+CONSENT_MISSING = Sentence(
+    "consent_missing",
+    ko="consent: 이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했음을 consent=true로 확인해 주세요.",
+    en="consent: confirm with consent=true that the person shown agreed to be made to speak as an avatar.",
+)
+NOT_ONE_TEXT = Sentence("not_one_text", ko="{field}: 글자 값 하나만 보내 주세요.", en="{field}: send one text.")
+NOT_SECONDS = Sentence("not_seconds", ko="{field}: 0 이상의 초를 보내 주세요.", en="{field}: send seconds, 0 or more.")
+FACE_INVALID = Sentence(
+    "face_invalid",
+    ko="face: center, largest, 또는 왼쪽부터 센 번호를 보내 주세요.",
+    en="face: send center, largest, or a number counted from the left.",
+)
+BACKGROUND_INVALID = Sentence(
+    "background_invalid",
+    ko="background: ffffff와 같은 RRGGBB 색을 보내 주세요.",
+    en="background: send a colour as RRGGBB, such as ffffff.",
+)
+FILE_TOO_LARGE = Sentence(
+    "file_too_large",
+    ko="파일이 너무 큽니다 (최대 {limit} MiB).",
+    en="The file is too large (at most {limit} MiB).",
+)
+BODY_NOT_FORM = Sentence(
+    "body_not_form",
+    ko="요청 본문이 올바른 multipart/form-data가 아닙니다.",
+    en="The body is not valid multipart/form-data.",
+)
+FILE_MISSING = Sentence(
+    "file_missing",
+    ko="file: 영상이나 사진 파일을 보내 주세요.",
+    en="file: send a clip or a photo.",
+)
+
+# results
+NO_SUCH_FILE = Sentence(
+    "no_such_file",
+    ko="파일이 없습니다: {file}. 결과는 정해진 시간 동안만 보관됩니다. 다시 생성하세요.",
+    en="There is no such file: {file}. Results are kept for a limited time; make it again.",
+)
+
+# Idempotency-Key
+IDEMPOTENCY_KEY_INVALID = Sentence(
+    "idempotency_key_invalid",
+    ko="Idempotency-Key: 1자에서 255자까지의 ASCII 글자여야 합니다 (공백 제외).",
+    en="Idempotency-Key: must be 1 to 255 characters of ASCII, without blanks.",
+)
+IDEMPOTENCY_KEY_REUSED = Sentence(
+    "idempotency_key_reused",
+    ko="Idempotency-Key: 이 키는 다른 요청에 이미 쓰였습니다. 새 키를 쓰세요.",
+    en="Idempotency-Key: this key was used before with another body. Use a new one.",
+)
+
+# inspection
+TASK_NOT_FINISHED = Sentence(
+    "task_not_finished",
+    ko="끝난 작업이 아니거나 결과가 지워졌습니다: {task_id:.40}",
+    en="There is no such finished task, or its results are gone: {task_id:.40}",
+)
+
+# requests by REST
+LAST_EVENT_ID_INVALID = Sentence(
+    "last_event_id_invalid",
+    ko="Last-Event-ID: 이벤트 번호여야 합니다.",
+    en="Last-Event-ID: must be the number of an event.",
+)
+NO_SUCH_RESULT = Sentence(
+    "no_such_result",
+    ko="그런 결과는 없습니다: {task_id:.40}",
+    en="There is no such result: {task_id:.40}",
+)
+NO_SUCH_TASK = Sentence(
+    "no_such_task",
+    ko="작업을 찾을 수 없습니다: {task_id:.40}. 작업은 결과와 함께 정해진 시간 동안만 보관됩니다.",
+    en="There is no such task: {task_id:.40}. Tasks are kept for a limited time, like their results.",
+)
+BODY_TOO_LARGE = Sentence(
+    "body_too_large",
+    ko="요청 본문이 너무 큽니다 (최대 {limit} KiB).",
+    en="The body is too large (at most {limit} KiB).",
+)
+BODY_NOT_JSON = Sentence(
+    "body_not_json",
+    ko="요청 본문이 올바른 JSON(UTF-8)이 아닙니다.",
+    en="The body is not valid JSON in UTF-8.",
+)
+INTERNAL_SERVER_ERROR = Sentence(
+    "internal_server_error",
+    ko="서버 내부 오류가 발생했습니다.",
+    en="Internal server error.",
+)
+NO_SUCH_ADDRESS = Sentence("no_such_address", ko="그런 주소는 없습니다.", en="There is no such address.")
+
+HTTP_ERROR = Sentence("http_error", ko="{detail}", en="{detail}")
+
+# starting the server
+CANNOT_LISTEN = Sentence(
+    "cannot_listen",
+    ko="{where}에서 서버를 시작할 수 없습니다 ({reason}). 이미 사용 중이면 GRADIO_SERVER_PORT로 다른 포트를 "
+    "지정하세요.",
+    en="Cannot listen on {where} ({reason}). If it is in use, set GRADIO_SERVER_PORT to another port.",
+)
+
+# visitors of the page
+COOKIES_REFUSED = Sentence(
+    "cookies_refused",
+    ko="브라우저가 쿠키를 받지 않아 만든 아바타를 다시 찾을 수 없습니다. 쿠키를 허용하고 다시 열어 주세요.",
+    en="Your browser does not accept cookies, so it will not find your avatar again. Allow them, and reload.",
+)

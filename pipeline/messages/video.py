@@ -1,0 +1,20 @@
+"""Sentences about reading and writing video."""
+
+from pipeline.messages.sentence import Sentence
+
+# what is saved
+CAPTIONS_FILE = Sentence("captions_file", ko="자막", en="captions")
+
+# the avatar's video
+AVATAR_VIDEO_BROKEN = Sentence(
+    "avatar_video_broken",
+    ko="아바타 영상을 읽을 수 없습니다 ({detail}). 아바타를 다시 준비하세요 (python -m pipeline.preparing).",
+    en="The avatar's video cannot be read ({detail}). Prepare the avatar again (python -m pipeline.preparing).",
+)
+
+# the video of a task
+VIDEO_NOT_WRITTEN = Sentence(
+    "video_not_written",
+    ko="비디오 파일을 만들 수 없습니다 ({reason}). 디스크 여유 공간을 확인한 뒤 다시 시도하세요.",
+    en="The video file could not be made ({reason}). Check for free disk space, then try again.",
+)
