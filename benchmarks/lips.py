@@ -32,6 +32,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.tasks import TaskBook
+from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.prepare import prepare
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN
@@ -116,7 +117,7 @@ def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
     packs = given.out / "packs"
     for entry in (*given.clip, *given.photo):
         name, file = entry.split("=", 1)
-        (path,) = prepare(Path(file), name, ["720p"], out=packs)
+        (path,) = prepare(Path(file), PrepareOptions(name=name, resolutions=["720p"], out=packs))
         found.append(AvatarStore(packs).load(path))
     return found
 

@@ -15,6 +15,7 @@ from pipeline.errors import BadClip
 from pipeline.face.finder import FaceFinder, box_of
 from pipeline.preparing.covered_mouth import mouth_score
 from pipeline.preparing.encode_clip import encode
+from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.prepare import prepare
 from pipeline.preparing.usable_frames import DOUBTFUL, HIDDEN
 from pipeline.settings import ROOT
@@ -170,5 +171,5 @@ def test_a_clip_of_a_covered_mouth_is_refused(tmp_path: Path) -> None:
         drawn.append(Frame(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)))
     (tmp_path / "mic.mp4").write_bytes(encode(drawn, 1280, 720, Fraction(25), ColorTags()))
     with pytest.raises(BadClip, match="The mouth is covered throughout"):
-        prepare(tmp_path / "mic.mp4", "mic", ["360p"], out=tmp_path / "out")
+        prepare(tmp_path / "mic.mp4", PrepareOptions(name="mic", resolutions=["360p"], out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ from pipeline.face.basis import STILL, head_pose, mouth_reach, neutral, unit
 from pipeline.preparing.closed_mouth import closed_mouth
 from pipeline.preparing.footage import PATCH
 from pipeline.preparing.photo import FPS, SECONDS, animate, face_of_photo
-from pipeline.preparing.stabilise import mouth_activity, steady
+from pipeline.preparing.stabilise import mouth_activity, stabilise
 from pipeline.preparing.usable_frames import mouth_gap
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
@@ -50,7 +50,7 @@ def test_trembling_goes_and_movement_stays() -> None:
     motion = np.tile(np.eye(2, 3), (FRAMES, 1, 1))
     motion[1:, :, 2] = np.diff(shift, axis=0)
     noisy = true + rng.normal(0, 0.5, true.shape)
-    smooth = steady(noisy, motion, 25)[:, LIPS, :2]
+    smooth = stabilise(noisy, motion, 25)[:, LIPS, :2]
     apart = smooth - true[:, LIPS, :2]
     assert apart.std() < 0.2
     assert np.diff(apart, axis=0).std() < 0.06
@@ -64,7 +64,7 @@ def test_a_mouth_that_speaks_keeps_its_closures() -> None:
     still = np.tile(np.eye(2, 3), (FRAMES, 1, 1))
     assert mouth_activity(true, 25)[10:-10].min() > 0.9
     assert mouth_activity(_head(np.zeros(FRAMES), np.zeros(FRAMES)), 25).max() == 0
-    kept = np.ptp(mouth_gap(steady(true, still, 25))[20:-20]) / np.ptp(mouth_gap(true)[20:-20])
+    kept = np.ptp(mouth_gap(stabilise(true, still, 25))[20:-20]) / np.ptp(mouth_gap(true)[20:-20])
     assert kept > 0.75
 
 

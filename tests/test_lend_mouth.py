@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.face.mesh_basis import load_basis
+from pipeline.preparing.changed_frames import Frames, changed_frames
 from pipeline.preparing.footage import Footage
-from pipeline.preparing.lend_mouth import hush
+from pipeline.preparing.lend_mouth import lend_mouth
 from pipeline.preparing.person import Person
 from pipeline.preparing.usable_frames import Findings, mouth_gap
 from pipeline.settings import Settings
@@ -65,29 +69,35 @@ def _mouth(avatar: Avatar, number: int) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def _apart(avatar: Avatar, frames: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _apart(avatar: Avatar, frames: Frames, others: np.ndarray) -> np.ndarray:
     """How much the luma of the mouth differs, (frames,), mean of its amount."""
     places = [_mouth(avatar, number) for number in range(FRAMES)]
     return np.array([np.abs(a[p].astype(int) - b[p]).mean() for a, b, p in zip(frames, others, places, strict=True)])
 
 
+@pytest.fixture()
+def store(tmp_path: Path) -> Iterator[BinaryIO]:
+    with (tmp_path / "changes").open("w+b") as file:
+        yield file
+
+
 @pytest.mark.parametrize("least", [0.0, 0.12])
 def test_the_mouth_of_somebody_who_talks_looks_as_when_they_are_silent(
-    avatar: Avatar, silent: np.ndarray, least: float
+    avatar: Avatar, silent: np.ndarray, store: BinaryIO, least: float
 ) -> None:
     jaw = least + 0.4 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)
     footage, person = _talking(avatar, silent, jaw, np.ones(FRAMES, bool))
-    before = _apart(avatar, footage.frames, silent)
-    closed = hush(footage, person)
-    after = _apart(avatar, footage.frames, silent)
+    closed, closed_person = lend_mouth(footage, person, store)
+    frames = np.array(list(closed.frames))
+    before, after = _apart(avatar, footage.frames, silent), _apart(avatar, frames, silent)
     assert before.max() > 20
     assert after.max() < (3 if least == 0 else 5)
-    np.testing.assert_allclose(closed.landmarks, closed.rest, atol=1e-3)
+    np.testing.assert_allclose(closed_person.landmarks, closed_person.rest, atol=1e-3)
     bridge = int(avatar.landmarks[:FRAMES, BRIDGE, 1].min())
-    np.testing.assert_array_equal(footage.frames[:, :bridge], silent[:, :bridge])
+    np.testing.assert_array_equal(frames[:, :bridge], silent[:, :bridge])
 
 
-def test_the_lent_mouth_stands_in_the_light_of_each_frame(avatar: Avatar, silent: np.ndarray) -> None:
+def test_the_lent_mouth_stands_in_the_light_of_each_frame(avatar: Avatar, silent: np.ndarray, store: BinaryIO) -> None:
     jaw = 0.4 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)
     light = np.linspace(0.6, 1.0, FRAMES)
     footage, person = _talking(avatar, silent, jaw, np.ones(FRAMES, bool))
@@ -95,21 +105,67 @@ def test_the_lent_mouth_stands_in_the_light_of_each_frame(avatar: Avatar, silent
     for frames in (footage.frames, lit := silent.copy()):
         frames[:, :height] = 16 + (frames[:, :height] - 16.0) * light[:, None, None]
         frames[:, height:] = 128 + (frames[:, height:] - 128.0) * light[:, None, None]
-    hush(footage, person)
-    assert _apart(avatar, footage.frames, lit).max() < 4
+    closed, _ = lend_mouth(footage, person, store)
+    assert _apart(avatar, closed.frames, lit).max() < 4
 
 
 def test_frames_without_a_usable_face_stay_as_they_are_and_the_mouth_opens_towards_them(
-    avatar: Avatar, silent: np.ndarray
+    avatar: Avatar, silent: np.ndarray, store: BinaryIO
 ) -> None:
     usable = np.ones(FRAMES, bool)
     usable[10:14] = False
     jaw = np.where(np.arange(FRAMES) < 3, 0.0, 0.3)
     footage, person = _talking(avatar, silent, jaw, usable)
-    talking = footage.frames.copy()
-    closed = hush(footage, person)
-    np.testing.assert_array_equal(footage.frames[10:14], talking[10:14])
-    gap = mouth_gap(closed.landmarks)
+    closed, closed_person = lend_mouth(footage, person, store)
+    for number in range(10, 14):
+        np.testing.assert_array_equal(closed.frames[number], footage.frames[number])
+    gap = mouth_gap(closed_person.landmarks)
     assert gap[6] < gap[8] < gap[9] < gap[10]
-    after = _apart(avatar, footage.frames, silent)
+    after = _apart(avatar, closed.frames, silent)
     assert after[5] < after[8] < after[10]
+
+
+def test_what_was_read_stays_as_it_is_and_only_the_mouths_are_stored(
+    avatar: Avatar, silent: np.ndarray, store: BinaryIO
+) -> None:
+    footage, person = _talking(avatar, silent, np.full(FRAMES, 0.3), np.ones(FRAMES, bool))
+    footage.frames.setflags(write=False)
+    filmed, landmarks = footage.frames.copy(), person.landmarks.copy()
+    closed, _ = lend_mouth(footage, person, store)
+    assert closed.frames is not footage.frames
+    np.testing.assert_array_equal(footage.frames, filmed)
+    np.testing.assert_array_equal(person.landmarks, landmarks)
+    assert 0 < store.tell() < 0.2 * filmed.nbytes
+
+
+SIZE = 32, 48
+
+
+def _noise(count: int) -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (count, SIZE[0] * 3 // 2, SIZE[1]), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "plane, row, column",
+    [("y", 0, 0), ("y", 31, 47), ("y", 13, 20), ("u", 0, 0), ("u", 15, 23), ("v", 7, 5), ("all", 0, 0)],
+)
+def test_a_change_anywhere_is_read_again_bit_for_bit(store: BinaryIO, plane: str, row: int, column: int) -> None:
+    frames = _noise(4)
+    changed = Frame(frames[2].copy())
+    if plane == "all":
+        changed.planes[:] ^= 255
+    else:
+        {"y": changed.y, "u": changed.uv[0], "v": changed.uv[1]}[plane][row, column] ^= 1
+    result = changed_frames(frames, [(2, changed)], store)
+    assert (len(result), result.shape) == (4, frames.shape)
+    for number, planes in enumerate(result):
+        np.testing.assert_array_equal(planes, changed.planes if number == 2 else frames[number])
+    with pytest.raises(IndexError):
+        result[4]
+
+
+def test_frames_that_become_what_they_were_take_no_room(store: BinaryIO) -> None:
+    frames = _noise(2)
+    result = changed_frames(frames, ((number, Frame(frames[number].copy())) for number in range(2)), store)
+    assert store.tell() == 0
+    np.testing.assert_array_equal(np.array(list(result)), frames)

@@ -15,6 +15,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER
 from pipeline.preparing.mouth_scale import LIMITS, opening_of
+from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.prepare import prepare
 from pipeline.settings import ROOT, Settings
 
@@ -64,7 +65,7 @@ def test_lips_that_do_not_part_leave_everything_as_it_is(man: Avatar) -> None:
 
 @pytest.mark.slow
 def test_thin_lips_open_wider(tmp_path: Path) -> None:
-    (path,) = prepare(WEBCAM, "thin", ["360p"], out=tmp_path)
+    (path,) = prepare(WEBCAM, PrepareOptions(name="thin", resolutions=["360p"], out=tmp_path))
     assert 1.1 < AvatarStore(tmp_path).load(path).opening <= LIMITS[1]
 
 

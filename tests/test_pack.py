@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -414,3 +415,23 @@ def test_packs_of_the_original_system_open(pictures: list[np.ndarray], tmp_path:
     with pytest.raises(BadPack, match="face"):
         grey = [np.full_like(frame, 127) for frame in frames]
         load(_write(tmp_path / "grey_360p_precomputed.pkl", content | {"frames": grey}), adopt)
+
+
+def _shot(example: str, count: int) -> list[np.ndarray]:
+    with av.open(str(ROOT / "examples" / f"{example}.mp4")) as container:
+        frames = [frame for frame, _ in zip(container.decode(video=0), range(count), strict=False)]
+    return [cv2.resize(one.to_ndarray(format="bgr24"), (640, 360), interpolation=cv2.INTER_AREA) for one in frames]
+
+
+@pytest.mark.parametrize("order", ["mw", "mwwm"])
+def test_of_a_cut_pack_of_the_original_system_one_shot_loops(order: str, tmp_path: Path) -> None:
+    shots = {"m": _shot("talk_long", 20), "w": _shot("woman", 14)}
+    parts = [shots[name][::-1] if name in order[:place] else shots[name] for place, name in enumerate(order)]
+    content = {"frames": [picture for part in parts for picture in part], "fps": 25}
+    avatar = load(_write(tmp_path / "old_360p_precomputed.pkl", content), adopt)
+    # the longest shot: the man's, there and back, or the woman's in the middle of a cycle, which loops by itself
+    shown = shots["w"] + shots["w"][::-1] if order == "mwwm" else shots["m"] + shots["m"][-2:0:-1]
+    assert avatar.clip.count == len(avatar.landmarks) == len(avatar.rest) == len(avatar.usable) == len(shown)
+    back = [cv2.cvtColor(one.planes, cv2.COLOR_YUV2BGR_I420) for one in ClipReader(avatar.video).once()]
+    errors = [np.abs(ours.astype(int) - one).mean() for ours, one in zip(back, shown, strict=True)]
+    assert max(errors) < 2.5

@@ -28,6 +28,7 @@ from pipeline.face.finder import FaceFinder, box_of
 from pipeline.jobs.events import said
 from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.open_clip import open_clip, pictures
+from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.prepare import main, prepare, preview_faces, size_at
 from pipeline.preparing.usable_frames import mouth_gap
 from pipeline.settings import ROOT
@@ -53,7 +54,9 @@ def source() -> list[Frame]:
 def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Avatar]:
     out = tmp_path_factory.mktemp("precomputed")
     told: list[float] = []
-    paths = prepare(CLIP, "man", ["720p", "360p"], out=out, progress=lambda share, doing: told.append(share))
+    paths = prepare(
+        CLIP, PrepareOptions(name="man", resolutions=["720p", "360p"], out=out), lambda share, doing: told.append(share)
+    )
     assert told == sorted(told) and told[-1] == 1.0
     assert [path.relative_to(out).as_posix() for path in paths] == [
         "720p/man_720p_precomputed.pkl",
@@ -108,7 +111,7 @@ def test_points_lie_on_the_face_and_do_not_tremble(packs: dict[str, Avatar]) -> 
 def test_a_clip_that_does_not_meet_its_start_goes_back(source: list[Frame], tmp_path: Path) -> None:
     grey = [Frame(np.where(np.arange(1280) < 12 * n, 40, f.planes).astype(np.uint8)) for n, f in enumerate(source)]
     clip = _write(tmp_path / "clip.mp4", grey, (1280, 720))
-    [path] = prepare(clip, "one", ["360p"], out=tmp_path)
+    [path] = prepare(clip, PrepareOptions(name="one", resolutions=["360p"], out=tmp_path))
     avatar = load(path)
     assert len(avatar.landmarks) == 2 * len(source) - 2
     np.testing.assert_array_equal(avatar.landmarks[1:30], avatar.landmarks[:28:-1])
@@ -202,7 +205,7 @@ def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_pat
             yield Frame(planes)
 
     clip = _write(tmp_path / "hand.mp4", shown(), (1280, 720))
-    [path] = prepare(clip, "hand", ["360p"], out=tmp_path, report=tmp_path / "report")
+    [path] = prepare(clip, PrepareOptions(name="hand", resolutions=["360p"], out=tmp_path, report=tmp_path / "report"))
     usable = load(path).usable[:60]
     assert usable[:20].all() and not usable[24:36].any() and usable[40:].all()
     assert np.abs(np.diff(usable.astype(int))).sum() == 2  # no flicker
@@ -228,7 +231,7 @@ def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path,
         picture = np.ascontiguousarray(picture[:, :1160])  # now the small one on the left is as near, not nearer
     planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
     clip = _write(tmp_path / "c.mp4", [Frame(planes)] * 14, (picture.shape[1], 720))
-    [path] = prepare(clip, "some", ["720p"], face=which, out=tmp_path)
+    [path] = prepare(clip, PrepareOptions(name="some", resolutions=["720p"], face=which, out=tmp_path))
     nose = load(path).landmarks[:, 4, 0].mean()
     wanted = {"center": (560, 1160), "largest": (560, 1160), 1: (0, 560), 2: (560, 1160), 3: (1160, 1720)}[which]
     assert wanted[0] < nose < wanted[1]
@@ -236,7 +239,10 @@ def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path,
 
 def test_asking_for_a_face_that_is_not_there_says_how_many_there_are(source: list[Frame], tmp_path: Path) -> None:
     with pytest.raises(BadClip, match="no face number 4: 1 were found"):
-        prepare(_write(tmp_path / "c.mp4", source, (1280, 720)), "x", ["360p"], face=4, out=tmp_path / "out")
+        prepare(
+            _write(tmp_path / "c.mp4", source, (1280, 720)),
+            PrepareOptions(name="x", resolutions=["360p"], face=4, out=tmp_path / "out"),
+        )
 
 
 @pytest.mark.parametrize(("size", "share", "needed"), [((320, 180), 0.06, 60), ((3840, 2160), 0.65, 180)])
@@ -254,7 +260,7 @@ def test_small_faces_are_told_in_the_pixels_of_the_source(
     else:
         Image.fromarray(picture[..., ::-1]).save(tmp_path / name, lossless=True)
     with pytest.raises(BadClip, match=rf"\d+ pixels wide; at least {needed} are needed") as caught:
-        prepare(tmp_path / name, "x", ["360p"], out=tmp_path / "out")
+        prepare(tmp_path / name, PrepareOptions(name="x", resolutions=["360p"], out=tmp_path / "out"))
     told = int(re.search(r"(\d+) pixels wide", caught.value.message.en)[1])
     assert abs(told - FACE * share) < 0.08 * FACE * share
     assert f"너비가 {told}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
@@ -263,7 +269,7 @@ def test_small_faces_are_told_in_the_pixels_of_the_source(
 def test_a_report_counts_in_the_source_and_tells_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
     film, cut = _write(tmp_path / "film.mp4", source[:20], (640, 360)), tmp_path / "cut.mp4"
     copied(film, cut, -7 / 25)
-    [path] = prepare(cut, "x", ["360p"], out=tmp_path, report=tmp_path)
+    [path] = prepare(cut, PrepareOptions(name="x", resolutions=["360p"], out=tmp_path, report=tmp_path))
     assert len(load(path).landmarks) in (13, 24)  # there, or there and back
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert abs(report["face_width"] - FACE / 2) < 0.03 * FACE / 2 and report["frames"] == 13
@@ -326,7 +332,7 @@ def test_bad_clips_are_refused_and_leave_nothing(source: list[Frame], tmp_path: 
     (tmp_path / "in").mkdir()
     for clip, message in _bad_clips(tmp_path / "in", source):
         with pytest.raises(BadClip) as caught:
-            prepare(clip, "bad", out=tmp_path / "out")
+            prepare(clip, PrepareOptions(name="bad", out=tmp_path / "out"))
             pytest.fail(f"{clip.name} was taken")
         assert message in caught.value.message.en, clip
         assert str(tmp_path) not in caught.value.message.en + caught.value.message.ko
@@ -358,7 +364,7 @@ def test_bad_clips_are_refused_and_leave_nothing(source: list[Frame], tmp_path: 
 )
 def test_names_that_make_no_file_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="name"):
-        prepare(CLIP, name, out=tmp_path / "out")
+        prepare(CLIP, PrepareOptions(name=name, out=tmp_path / "out"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit to files")
@@ -383,7 +389,7 @@ def test_a_disk_without_room_is_told_to_programs(preview: bool, tmp_path: Path) 
 
 def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="1080p: choose from 720p, 480p, 360p"):
-        prepare(CLIP, "x", ["1080p"], out=tmp_path)
+        prepare(CLIP, PrepareOptions(name="x", resolutions=["1080p"], out=tmp_path))
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,7 +400,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_real_persons_points_move_as_their_skin_does(tmp_path: Path) -> None:
-    [path] = prepare(WEBCAM, "web", ["720p"], out=tmp_path)
+    [path] = prepare(WEBCAM, PrepareOptions(name="web", resolutions=["720p"], out=tmp_path))
     avatar = load(path)
     apart, before = [], None
     for points, frame in zip(avatar.landmarks[:60], ClipReader(avatar.video).once(), strict=False):
@@ -447,7 +453,7 @@ GRID = WEBCAM.with_name("grid_swwp2s.mp4")
 
 
 def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
-    [path] = prepare(GRID, "man", ["360p"], out=tmp_path, report=tmp_path / "report")
+    [path] = prepare(GRID, PrepareOptions(name="man", resolutions=["360p"], out=tmp_path, report=tmp_path / "report"))
     avatar = load(path)
     assert (avatar.width, avatar.height) == (450, 360) and avatar.usable.all()
     assert avatar.rest is avatar.landmarks and mouth_gap(avatar.rest).max() < 0.02
@@ -468,7 +474,9 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
     assert shown.shape == (360, 1280, 3) and [box.center[0] // 640 for box in boxes] == [0, 1]
     for face, count, seconds in (("center", 30, [1.2, 2.0]), (1, 30, [1.2, 2.0]), (2, 20, [0.0, 1.2])):
         report = tmp_path / "report"
-        [path] = prepare(clip, f"face_{face}", ["360p"], face=face, out=tmp_path, report=report)
+        [path] = prepare(
+            clip, PrepareOptions(name=f"face_{face}", resolutions=["360p"], face=face, out=tmp_path, report=report)
+        )
         told = json.loads((report / "report.json").read_text("utf-8"))
         assert told["frames"] == count and told["usable"] == 1
         [cut] = [problem for problem in told["problems"] if problem["kind"] == "cut"]
@@ -477,4 +485,4 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
         frames = [frame.y.astype(float) for frame in ClipReader(load(path).video).once()]
         assert max(np.abs(one - frames[0]).mean() for one in frames) < 5  # nobody else is in it
     with pytest.raises(BadClip, match="no face number 3: 2 were found"):
-        prepare(clip, "x", ["360p"], face=3, out=tmp_path)
+        prepare(clip, PrepareOptions(name="x", resolutions=["360p"], face=3, out=tmp_path))

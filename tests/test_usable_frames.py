@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.avatars.store import AvatarStore
 from pipeline.preparing.footage import Footage, _patch
-from pipeline.preparing.usable_frames import judge
+from pipeline.preparing.usable_frames import find_usable
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
 from tests.footage import as_footage
@@ -38,10 +38,10 @@ def filmed(left: float, top: float, right: float, bottom: float) -> Footage:
 
 @pytest.mark.parametrize("place", [(-0.4, 0.1, 0.4, 0.6), (-0.2, -0.4, 0.8, 0.5)], ids=["mouth", "half"])
 def test_a_hand_before_the_mouth_is_seen_for_as_long_as_it_is_there(place: tuple[float, float, float, float]) -> None:
-    covered = judge(filmed(*place))[0].covered
+    covered = find_usable(filmed(*place))[0].covered
     assert covered[HIDDEN.start + 1 : HIDDEN.stop - 1].all()
     assert not covered[: HIDDEN.start - 2].any() and not covered[HIDDEN.stop + 2 :].any()
 
 
 def test_a_hand_beside_the_mouth_hides_nothing() -> None:
-    assert judge(filmed(0.35, -0.2, 0.8, 0.6))[0].usable.all()
+    assert find_usable(filmed(0.35, -0.2, 0.8, 0.6))[0].usable.all()

@@ -80,7 +80,7 @@ class Timeline:
         return float(self.times[-1]) + float(1 / self.rate)
 
     @property
-    def steady(self) -> Fraction:
+    def wanted_fps(self) -> Fraction:
         """The rate that lips need: the clip's own if it is constant, halved or doubled; else the nearest usual one."""
         if not self.constant:
             usual = min((24, 25, 30), key=lambda fps: abs(fps - self.rate))

@@ -14,6 +14,7 @@ from pipeline import messages
 from pipeline.errors import BadClip
 from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of, choose
 from pipeline.messages import Message
+from pipeline.preparing.changed_frames import Frames
 from pipeline.preparing.file_kinds import SHORTEST
 from pipeline.preparing.shots import Shot, find_shots, thumbnail
 from pipeline.preparing.stabilise import HeadMotion
@@ -41,12 +42,29 @@ _FOLLOW = 1.0
 """Share of its size within which a lost face is recognised when it comes back."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSource:
+    """The pictures of a file, before they are read.
+
+    Attributes:
+        frames: Of one size.
+        fps: Frames per second.
+        colors: Tags of the videos made from them.
+        count: Approximate number, 1 or more, for the progress.
+    """
+
+    frames: Iterable[Frame]
+    fps: Fraction
+    colors: ColorTags
+    count: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Footage:
     """A clip that was read once. If it is cut, the measurements are those of one shot.
 
     Attributes:
-        frames: (n, height * 3 / 2, width) uint8, yuv420p at the working size.
+        frames: (n, height * 3 / 2, width) uint8, yuv420p at the working size; not to be changed.
         points: (n, 478, 3) pixels; NaN without a face.
         motion: (n, 2, 3), the head's movement since the frame before.
         patches: (n, `PATCH`, `PATCH`) uint8, the upright face from its eyes to its chin.
@@ -62,7 +80,7 @@ class Footage:
         scale: Pixels of the source per pixel of the frames.
     """
 
-    frames: np.ndarray
+    frames: Frames
     points: np.ndarray
     motion: np.ndarray
     patches: np.ndarray
@@ -92,35 +110,35 @@ class Footage:
         """Return a picture by its number."""
         return Frame(np.ascontiguousarray(self.frames[number]))
 
+    def in_order(self, numbers: np.ndarray) -> Iterator[Frame]:
+        """Yield the pictures with some numbers."""
+        return (self.frame(number) for number in numbers.tolist())
 
-def film(
-    source: Iterable[Frame],
-    fps: Fraction,
-    colors: ColorTags,
-    face: FaceChoice,
-    store: BinaryIO,
-    expected: int,
-    progress: Progress,
-) -> Footage:
+
+def read_footage(source: PictureSource, face: FaceChoice, store: BinaryIO, progress: Progress) -> Footage:
     """Read a clip to its end and measure a face in it.
 
     If the clip is cut, one of its shots is used: the longest with a face or, if `face` is a number, the one that shows
     this face (see ``faces_of_shots``).
 
     Args:
-        source: The pictures.
-        fps: Frames per second.
-        colors: Their tags.
+        source: The pictures; they are taken once.
         face: Which face speaks.
-        store: An empty file for the pictures.
-        expected: Approximate number of pictures, for `progress`.
-        progress: Called as the work proceeds.
+        store: An empty file for the pictures, for as long as the footage is used.
+        progress: Called as the work proceeds, with the stages "reading" and "faces".
 
     Raises:
         BadClip: No picture shows a face.
     """
-    read, thumbnails = keep(source, store, lambda share: progress(_READ_SHARE * share, "reading"), expected)
-    shots = find_shots(thumbnails, float(fps))
+
+    def counted() -> Iterator[Frame]:
+        for number, frame in enumerate(source.frames):
+            progress(_READ_SHARE * min(1.0, number / source.count), "reading")
+            yield frame
+
+    fps = float(source.fps)
+    read, thumbnails = keep(counted(), store)
+    shots = find_shots(thumbnails, fps)
     done = 0
 
     def step() -> None:
@@ -129,7 +147,7 @@ def film(
         progress(_READ_SHARE + (1 - _READ_SHARE) * done / len(read), "faces")
 
     with FaceFinder() as finder:
-        for shot, which in _by_choice(finder, read, shots, float(fps), face):
+        for shot, which in _by_choice(finder, read, shots, fps, face):
             begin, end = shot
             follower = _Follower(finder, which)
             points, motion, patches, sharpness = _measure(follower, read[begin:end], step)
@@ -140,8 +158,8 @@ def film(
                     motion=motion,
                     patches=patches,
                     sharpness=sharpness,
-                    fps=fps,
-                    colors=colors,
+                    fps=source.fps,
+                    colors=source.colors,
                     seen=follower.seen,
                     chosen=follower.chosen,
                     read=read,
@@ -151,24 +169,21 @@ def film(
     raise no_face()
 
 
-def keep(
-    source: Iterable[Frame], store: BinaryIO, progress: Callable[[float], None], expected: int
-) -> tuple[np.ndarray, np.ndarray]:
+def keep(source: Iterable[Frame], store: BinaryIO) -> tuple[np.ndarray, np.ndarray]:
     """Read a clip to its end into an empty file; return its frames, as in ``Footage``, and thumbnails.
 
     Raises:
         BadClip: There is no picture.
     """
     thumbnails, size = [], (0, 0)
-    for number, frame in enumerate(source):
+    for frame in source:
         store.write(frame.planes.tobytes())
         thumbnails.append(thumbnail(frame))
         size = frame.height, frame.width
-        progress(min(1.0, number / expected))
     store.flush()
     if not thumbnails:
         raise no_face()
-    frames = np.memmap(store, np.uint8, "r+", shape=(len(thumbnails), size[0] * 3 // 2, size[1]))
+    frames = np.memmap(store, np.uint8, "r", shape=(len(thumbnails), size[0] * 3 // 2, size[1]))
     return frames, np.array(thumbnails)
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import MAX_BYTES, MAX_FRAMES, MAX_SIDE, ORIGINAL_PICTURES
 from pipeline.preparing.encode_clip import encode
-from pipeline.preparing.footage import film
-from pipeline.preparing.lend_mouth import hush
+from pipeline.preparing.footage import PictureSource, read_footage
+from pipeline.preparing.lend_mouth import lend_mouth
+from pipeline.preparing.loop import loop_order, reordered
 from pipeline.preparing.own_teeth import find_teeth
-from pipeline.preparing.person import as_filmed, measure
+from pipeline.preparing.person import as_filmed, measure_person
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
@@ -28,7 +29,7 @@ _USUAL_RATE = 25
 
 
 def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
-    """Return the avatar of an original pack; its loop stays as it is.
+    """Return the avatar of an original pack; its loop stays as it is, unless it is cut.
 
     Latents, masks and boxes are ignored, since they belong to one network.
 
@@ -62,11 +63,16 @@ def adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:
             even = np.ascontiguousarray(picture[:height, :width])
             yield Frame(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420))
 
-    with tempfile.TemporaryFile() as store:
-        footage = film(frames(), fps, _BT601, "center", store, len(pictures), lambda share, doing: None)
-        person = measure(footage)
+    source = PictureSource(frames=frames(), fps=fps, colors=_BT601, count=len(pictures))
+    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
+        footage = read_footage(source, "center", store, lambda share, doing: None)
+        person = measure_person(footage)
         teeth = find_teeth(footage, person).teeth
         if person.findings.speaking:
-            person = hush(footage, person)
-        video = encode((footage.frame(number) for number in range(len(pictures))), width, height, fps, _BT601)
-    return replace(as_filmed(footage, person), name=name, resolution=resolution, video=video, teeth=teeth)
+            footage, person = lend_mouth(footage, person, closed)
+        # of a cut clip one shot is used, whose end need not meet its start
+        order = loop_order(footage, person.landmarks) if footage.is_cut else np.arange(len(footage.frames))
+        video = encode(footage.in_order(order), width, height, fps, _BT601)
+    return replace(
+        reordered(as_filmed(footage, person), order), name=name, resolution=resolution, video=video, teeth=teeth
+    )

@@ -8,6 +8,7 @@ to all others: the mesh moves it there, it takes on the light of the skin around
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.engines.mesh.mover import FaceMover, fade
 from pipeline.engines.mesh.warp import warp
 from pipeline.face.basis import head_pose, mouth_reach
 from pipeline.face.mesh_basis import LOWER_OUTER, UPPER_OUTER, load_basis
+from pipeline.preparing.changed_frames import changed_frames
 from pipeline.preparing.closed_mouth import CLOSED_GAP
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person, as_filmed
@@ -42,25 +44,35 @@ _BLACK = np.array([16, 128, 128], np.float32)
 """Y, U, V."""
 
 
-def hush(footage: Footage, person: Person) -> Person:
-    """Close the mouth in all usable frames, in place.
+def lend_mouth(footage: Footage, person: Person, store: BinaryIO) -> tuple[Footage, Person]:
+    """Return footage and its person with the mouth closed in all usable frames; the given ones stay as they are.
 
-    Around unusable frames, which stay as they are, the mouth opens and closes within a few frames. The frames are on
-    disk and are changed there: a copy would need the same space again, 1.4 MB per frame at 720p.
+    Around unusable frames, which stay the same, the mouth opens and closes within a few frames.
+
+    Args:
+        footage: Frames in which the person talks.
+        person: The person.
+        store: An empty file for what changes, some per cent of the frames. The result needs it, and the frames given.
     """
-    usable = person.findings.usable
-    gain = fade(usable)
+    gain = fade(person.findings.usable)
     talking = as_filmed(footage, person)
-    frames = [Frame(planes) for planes in footage.frames]
-    lender = _lender(footage, person, gain == gain.max())
     mover, still = FaceMover(talking, ("jawOpen",)), np.zeros(1, np.float32)
-    for number, frame in enumerate(frames):
+
+    def moved(number: int) -> Frame:
+        frame = Frame(footage.frames[number].copy())
         mover.move(frame, number, still)
-    mouth = _Mouth(replace(talking, landmarks=person.rest), frames, lender)
-    for number in np.flatnonzero(gain).tolist():
-        mouth.lend(frames[number], number, float(gain[number]))
+        return frame
+
+    lender = _lender(footage, person, gain == gain.max())
+    mouth = _Mouth(replace(talking, landmarks=person.rest), moved(lender), lender)
+    closed = (
+        (number, mouth.lend(moved(number), number, float(gain[number]))) for number in np.flatnonzero(gain).tolist()
+    )
     share = gain[:, None, None]
-    return replace(person, landmarks=person.landmarks * (1 - share) + person.rest * share)
+    return (
+        replace(footage, frames=changed_frames(footage.frames, closed, store)),
+        replace(person, landmarks=person.landmarks * (1 - share) + person.rest * share),
+    )
 
 
 def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
@@ -91,13 +103,13 @@ def _detail(frame: Frame, points: np.ndarray) -> float:
 class _Mouth:
     """The closed mouth of one frame, which is lent to the others."""
 
-    def __init__(self, avatar: Avatar, frames: list[Frame], lender: int) -> None:
+    def __init__(self, avatar: Avatar, frame: Frame, lender: int) -> None:
         """Prepare the mouth.
 
         Args:
             avatar: The person with a closed mouth throughout.
-            frames: Its pictures.
-            lender: Number of the frame that lends its mouth.
+            frame: The frame that lends its mouth.
+            lender: Its number.
         """
         geometry = FaceGeometry(avatar, load_basis())
         self._points, self._eyes = geometry.source, geometry.eyes
@@ -105,10 +117,11 @@ class _Mouth:
         speaks[:478] = mouth_reach() > 0
         triangles = geometry.triangles()
         self._triangles = triangles[speaks[triangles].any(1)]
-        self._lent, self._lender = frames[lender].planes.copy(), lender
+        self._lent, self._lender = frame.planes, lender
 
-    def lend(self, frame: Frame, number: int, strength: float) -> None:
-        """Blend the mouth into a frame in place, with a strength of 0..1."""
+    def lend(self, frame: Frame, number: int, strength: float) -> Frame:
+        """Return a frame with the mouth blended in, with a strength of 0..1."""
+        frame = Frame(frame.planes.copy())
         points, eyes = self._points[number], float(self._eyes[number])
         carried = Frame(self._lent.copy())
         warp(carried, self._points[self._lender], points, self._triangles)
@@ -122,6 +135,7 @@ class _Mouth:
         skin = np.where((mask > 0.02) & (lips == 0), np.float32(1), np.float32(0))
         own, lent = _cut(frame, box), _cut(carried, box)
         _add(frame, box, (_lit(lent, own, skin, _LIGHT * eyes) - own) * (strength * mask[..., None]))
+        return frame
 
 
 def _filled(outline: np.ndarray, box: tuple[int, int, int, int], grown: float) -> np.ndarray:

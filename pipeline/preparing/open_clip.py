@@ -63,7 +63,7 @@ class Clip:
     @property
     def wanted_fps(self) -> Fraction:
         """The rate at which its pictures are sampled: its own, halved or doubled to what lips need."""
-        return self.timeline.steady
+        return self.timeline.wanted_fps
 
     @property
     def wide(self) -> bool:

@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.avatars.avatar import Avatar
 from pipeline.preparing.closed_mouth import closed_mouth
 from pipeline.preparing.footage import Footage
-from pipeline.preparing.stabilise import steady
-from pipeline.preparing.usable_frames import Findings, judge, runs
+from pipeline.preparing.stabilise import stabilise
+from pipeline.preparing.usable_frames import Findings, find_usable, runs
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ def as_filmed(footage: Footage, person: Person) -> Avatar:
     )
 
 
-def measure(footage: Footage) -> Person:
-    """Return a person's points, smoothed, and with the mouth closed. Raises BadClip as ``judge`` does."""
-    findings, points = judge(footage)
+def measure_person(footage: Footage) -> Person:
+    """Return a person's points, smoothed, and with the mouth closed. Raises BadClip as ``find_usable`` does."""
+    findings, points = find_usable(footage)
     fps, usable = float(footage.fps), findings.usable
     for start, stop in runs(usable):  # the head is unknown between them
-        points[start:stop] = steady(points[start:stop], footage.motion[start:stop], fps)
+        points[start:stop] = stabilise(points[start:stop], footage.motion[start:stop], fps)
     landmarks = points[_nearest(usable)]
     rest = closed_mouth(landmarks, usable) if findings.speaking else landmarks
     return Person(landmarks, rest, findings)

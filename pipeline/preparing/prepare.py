@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import io
-import itertools
 import json
 import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,18 +26,20 @@ from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolu
 from pipeline.core.arguments import with_files
 from pipeline.core.disk import UNWRITABLE, unwritable
 from pipeline.errors import PipelineError, RenderFailed
-from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of
-from pipeline.preparing.animation import Animation, animated_pictures, open_animation
+from pipeline.face.finder import Box, FaceFinder, box_of
+from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
 from pipeline.preparing.encode_clip import encode, keep_stream
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
-from pipeline.preparing.footage import Footage, Progress, faces_of_shots, film, keep, no_face
-from pipeline.preparing.lend_mouth import hush
+from pipeline.preparing.footage import Footage, PictureSource, Progress, faces_of_shots, keep, no_face, read_footage
+from pipeline.preparing.lend_mouth import lend_mouth
+from pipeline.preparing.loop import loop_order, reordered
 from pipeline.preparing.mouth_scale import opening_of
-from pipeline.preparing.open_clip import BT601, Clip, open_clip, pictures, unreadable
+from pipeline.preparing.open_clip import BT601, open_clip, pictures, unreadable
+from pipeline.preparing.options import PrepareOptions, ReadOptions
 from pipeline.preparing.own_teeth import find_teeth
-from pipeline.preparing.person import as_filmed, measure
-from pipeline.preparing.photo import BACKGROUND, FPS, SECONDS, Color, animate, color_of, face_of_photo, open_photo
+from pipeline.preparing.person import as_filmed, measure_person
+from pipeline.preparing.photo import BACKGROUND, FPS, SECONDS, animate, color_of, face_of_photo, open_photo
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
 from pipeline.preparing.teeth_white import teeth_by_eyes
@@ -52,40 +52,19 @@ logger = logging.getLogger(__name__)
 
 _WORK_SIDE = 720
 """Short side (pixels) at which faces are measured, whatever sizes are requested."""
-Filmed = tuple[Footage, bytes | None]
-"""A clip that was read, and its own stream if it can be kept as it is."""
+_AS_IT_IS = ReadOptions()
 _FACES_SHARE, _MEASURED_SHARE, _CLOSED_SHARE = 0.6, 0.65, 0.7
 """Share of the work, for the progress bar, when faces are found, measured, and have a closed mouth."""
 
 
-def prepare(
-    clip: Path,
-    name: str,
-    resolutions: Sequence[str] = RESOLUTIONS,
-    face: FaceChoice = "center",
-    start: float | None = None,
-    end: float | None = None,
-    out: Path | None = None,
-    report: Path | None = None,
-    progress: Progress = lambda share, doing: None,
-    musetalk: Path | None = None,
-    background: Color = BACKGROUND,
-) -> list[Path]:
+def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda share, doing: None) -> list[Path]:
     """Make packs of a clip; they are written completely, and only if all of them can be made.
 
     Args:
         clip: A video, a photo or an animated picture, whatever its name says.
-        name: Name of the avatar.
-        resolutions: One pack for each.
-        face: Which face speaks.
-        start: Beginning of the part to use, in seconds.
-        end: End of the part to use, in seconds.
-        out: Folder of the packs; ``precomputed`` by default.
-        report: Folder for a report on the clip (see ``write_report``); None writes none.
+        options: Which packs are made, and how.
         progress: Called with the stages "reading", "faces", "measuring", "mouth" (closing it), "writing 720p" for each
             resolution, and "done".
-        musetalk: Folder of that engine's weights, to prepare the packs for it, too.
-        background: Colour behind transparent parts.
 
     Returns:
         One path per resolution.
@@ -95,34 +74,33 @@ def prepare(
         BadClip: The clip cannot become an avatar.
         Unavailable: The weights of MuseTalk cannot be loaded.
     """
-    check_name(name)
-    check_resolutions(resolutions)
-    out = Settings().precomputed if out is None else out
-    encode_faces = None if musetalk is None else _face_encoder(musetalk)
+    check_name(options.name)
+    check_resolutions(options.resolutions)
+    out = Settings().precomputed if options.out is None else options.out
+    encode_faces = None if options.musetalk is None else _face_encoder(options.musetalk)
     progress(0.0, "reading")
-    film_one = _filmer(clip, start, end, background)
-    with tempfile.TemporaryFile() as store:
-        footage, kept = film_one(clip, face, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
-        if footage.is_cut:
-            kept = None
+    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
+        footage, kept = _read(clip, options, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
         progress(_FACES_SHARE, "measuring")
-        person = measure(footage)
+        person = measure_person(footage)
         found = find_teeth(footage, person)
-        if report is not None:
-            write_report(report, clip, footage, person.findings, found)
+        if options.report is not None:
+            write_report(options.report, clip, footage, person.findings, found)
         teeth = teeth_by_eyes(footage, person) if found.teeth is None else found.teeth
         softness = softness_of(footage, person)
         progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
-            person, kept = hush(footage, person), None
+            (footage, person), kept = lend_mouth(footage, person, closed), None
         opening = opening_of(footage, person, softness)
-        order = np.arange(len(person.landmarks))
-        if not _loops(footage, person.landmarks):
-            order, kept = np.concatenate([order, order[-2:0:-1]]), None
-        whole = replace(as_filmed(footage, person), name=name, teeth=teeth, opening=opening, softness=softness)
+        order = loop_order(footage, person.landmarks)
+        if footage.is_cut or len(order) > len(footage.frames):
+            kept = None
+        filmed = reordered(as_filmed(footage, person), order)
+        whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
         avatars = []
-        for number, resolution in enumerate(resolutions):
-            progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * number / len(resolutions), f"writing {resolution}")
+        for number, resolution in enumerate(options.resolutions):
+            written = number / len(options.resolutions)
+            progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * written, f"writing {resolution}")
             avatars.append(_at(resolution, whole, footage, order, kept))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
@@ -140,71 +118,55 @@ def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
-def _filmer(path: Path, start: float | None, end: float | None, background: Color) -> Callable[..., Filmed]:
-    """Return the function that reads a file of its kind."""
+def _read(path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress) -> tuple[Footage, bytes | None]:
+    """Read a file of any kind and measure the face; also return a clip's own stream if it can be kept as it is."""
     match kind_of(path):
         case "photo":
-            return partial(_film_photo, background=background)
+            return _read_photo(path, options, store, progress), None
         case "animation":
-            return partial(_film_animation, animation=open_animation(path, start, end, background))
+            return _read_animation(path, options, store, progress), None
         case "video":
-            return partial(_film, start=start, end=end, background=background)
+            return _read_video(path, options, store, progress)
 
 
-def _film(
-    path: Path,
-    face: FaceChoice,
-    store: BinaryIO,
-    progress: Progress,
-    start: float | None,
-    end: float | None,
-    background: Color,
-) -> Filmed:
-    """Read a clip and measure the face; also return its own stream if it can be kept."""
-    clip = open_clip(path, start, end)
-    width, height = size_at(clip.width, clip.height, _WORK_SIDE)
-    kept, source = None, pictures(clip, width, height, background)
+def _read_video(
+    path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress
+) -> tuple[Footage, bytes | None]:
+    clip = open_clip(path, options.start, options.end)
+    width, height = _work_size(clip.width, clip.height)
+    kept, frames = None, pictures(clip, width, height, options.background)
     if clip.plain and (width, height) == (clip.width, clip.height):
         kept = keep_stream(clip.path, clip.stream)
-        source = ClipReader(kept).once()
-    expected = round((clip.end - clip.start) * clip.wanted_fps)
+        frames = ClipReader(kept).once()
+    count = round((clip.end - clip.start) * clip.wanted_fps)
+    source = PictureSource(frames=frames, fps=clip.wanted_fps, colors=clip.shown_colors, count=count)
     try:
-        footage = film(source, clip.wanted_fps, clip.shown_colors, face, store, expected, progress)
-        return replace(footage, left_out=clip.left_out, scale=clip.height / height), kept
+        footage = read_footage(source, options.face, store, progress)
     except RenderFailed as error:
         raise unreadable(clip.path, "its stream is broken") from error
+    return replace(footage, left_out=clip.left_out, scale=clip.height / height), kept
 
 
-def _film_animation(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, animation: Animation) -> Filmed:
-    """Read an animation and measure the face."""
-    size = size_at(animation.width, animation.height, _WORK_SIDE)
-    expected = round((animation.end - animation.start) * animation.fps)
-    footage = film(animated_pictures(animation, *size), animation.fps, BT601, face, store, expected, progress)
-    return replace(footage, scale=animation.height / size[1]), None
+def _read_animation(path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress) -> Footage:
+    animation = open_animation(path, options.start, options.end, options.background)
+    size = _work_size(animation.width, animation.height)
+    count = round((animation.end - animation.start) * animation.fps)
+    frames = animated_pictures(animation, *size)
+    source = PictureSource(frames=frames, fps=animation.fps, colors=BT601, count=count)
+    return replace(read_footage(source, options.face, store, progress), scale=animation.height / size[1])
 
 
-def _film_photo(path: Path, face: FaceChoice, store: BinaryIO, progress: Progress, background: Color) -> Filmed:
+def _read_photo(path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress) -> Footage:
     """Animate a photo and measure the face."""
-    photo = open_photo(path, background)
-    size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
+    photo = open_photo(path, options.background)
+    size = _work_size(photo.shape[1], photo.shape[0])
     scale = photo.shape[0] / size[1]
     photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
-    points = face_of_photo(photo, face)
+    points = face_of_photo(photo, options.face)
     check_width(box_of(points).width * scale, scale)
     # OpenCV makes the frames with BT.601
-    footage = film(animate(photo, points), FPS, BT601, face, store, round(SECONDS * FPS), progress)
-    return replace(footage, scale=scale), None
-
-
-def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
-    """Return whether the clip's end meets its start, in the picture and in the face."""
-    height = footage.frames.shape[1] * 2 // 3
-    small = [cv2.resize(frame[:height], (160, 160), interpolation=cv2.INTER_AREA) for frame in footage.frames]
-    steps = [float(cv2.absdiff(a, b).mean()) for a, b in itertools.pairwise(small)]
-    moves = np.linalg.norm(np.diff(landmarks[..., :2], axis=0), axis=2).mean(1)
-    seam = float(np.linalg.norm(landmarks[0, :, :2] - landmarks[-1, :, :2], axis=1).mean())
-    same_face = seam <= max(1.0, 1.5 * float(np.percentile(moves, 95)))
-    return same_face and float(cv2.absdiff(small[0], small[-1]).mean()) <= max(0.5, 2 * float(np.percentile(steps, 95)))
+    source = PictureSource(frames=animate(photo, points), fps=FPS, colors=BT601, count=round(SECONDS * FPS))
+    return replace(read_footage(source, options.face, store, progress), scale=scale)
 
 
 def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kept: bytes | None) -> Avatar:
@@ -219,7 +181,7 @@ def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kep
     """
     width, height = size_at(whole.width, whole.height, int(resolution[:-1]))
     if kept is None or (width, height) != (whole.width, whole.height):
-        video = encode(_in_order(footage, order), width, height, footage.fps, footage.colors)
+        video = encode(footage.in_order(order), width, height, footage.fps, footage.colors)
     else:
         video = kept
     scale = np.array([width / whole.width, height / whole.height, width / whole.width], np.float32)
@@ -229,9 +191,8 @@ def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kep
         width=width,
         height=height,
         video=video,
-        landmarks=whole.landmarks[order] * scale,
-        rest=whole.rest[order] * scale,
-        usable=whole.usable[order],
+        landmarks=whole.landmarks * scale,
+        rest=whole.rest * scale,
     )
 
 
@@ -250,21 +211,12 @@ def _face_encoder(models: Path) -> Callable[[Avatar], Avatar]:
     return lambda avatar: replace(avatar, inpainting=inpainting_of(avatar, vae))
 
 
-def _in_order(footage: Footage, order: np.ndarray) -> Iterator[Frame]:
-    for number in order:
-        yield footage.frame(number)
-
-
-def preview_faces(
-    clip: Path, start: float | None = None, end: float | None = None, background: Color = BACKGROUND
-) -> tuple[np.ndarray, list[Box]]:
+def preview_faces(clip: Path, options: ReadOptions = _AS_IT_IS) -> tuple[np.ndarray, list[Box]]:
     """Return the first picture that shows faces, with their numbers, and the faces.
 
     Args:
         clip: A video, a photo or an animated picture.
-        start: Beginning of the part to use, in seconds.
-        end: End of the part to use, in seconds.
-        background: Colour behind transparent parts.
+        options: How it is read.
 
     Returns:
         (height, width, 3) uint8 RGB, and the faces; number 1 is the leftmost.
@@ -273,7 +225,7 @@ def preview_faces(
         BadClip: As ``prepare`` raises it.
     """
     with FaceFinder() as finder, tempfile.TemporaryFile() as store:
-        views = [(picture, boxes) for picture, boxes in _views(finder, clip, start, end, background, store) if boxes]
+        views = [(picture, boxes) for picture, boxes in _views(finder, clip, options, store) if boxes]
     if not views:
         raise no_face()
     picture, boxes = _sheet(views)
@@ -281,30 +233,32 @@ def preview_faces(
 
 
 def _views(
-    finder: FaceFinder, path: Path, start: float | None, end: float | None, background: Color, store: BinaryIO
+    finder: FaceFinder, path: Path, options: ReadOptions, store: BinaryIO
 ) -> Iterator[tuple[np.ndarray, list[Box]]]:
     """Yield a picture of each shot of a file, and the faces in it."""
     source: Iterator[Frame]
     match kind_of(path):
         case "photo":
-            photo = open_photo(path, background)
-            size = size_at(photo.shape[1], photo.shape[0], _WORK_SIDE)
+            photo = open_photo(path, options.background)
+            size = _work_size(photo.shape[1], photo.shape[0])
             photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
             yield photo, finder.boxes(photo)
             return
         case "animation":
-            animation = open_animation(path, start, end, background)
-            source, fps = animated_pictures(animation, *_work_size(animation)), animation.fps
+            animation = open_animation(path, options.start, options.end, options.background)
+            size, fps = _work_size(animation.width, animation.height), animation.fps
+            source = animated_pictures(animation, *size)
         case "video":
-            clip = open_clip(path, start, end)
-            source, fps = pictures(clip, *_work_size(clip), background), clip.wanted_fps
-    frames, thumbnails = keep(source, store, lambda share: None, 1)
+            clip = open_clip(path, options.start, options.end)
+            size, fps = _work_size(clip.width, clip.height), clip.wanted_fps
+            source = pictures(clip, *size, options.background)
+    frames, thumbnails = keep(source, store)
     for _, number, boxes in faces_of_shots(finder, frames, find_shots(thumbnails, float(fps)), float(fps)):
         yield cv2.cvtColor(frames[number], cv2.COLOR_YUV2RGB_I420), boxes
 
 
-def _work_size(clip: Clip | Animation) -> tuple[int, int]:
-    return size_at(clip.width, clip.height, _WORK_SIDE)
+def _work_size(width: int, height: int) -> tuple[int, int]:
+    return size_at(width, height, _WORK_SIDE)
 
 
 def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, list[Box]]:
@@ -357,31 +311,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--face: center, largest, or a number from the left")
     face = int(given.face) if given.face.isdecimal() else given.face
     wanted = RESOLUTIONS if not given.resolution or "all" in given.resolution else dict.fromkeys(given.resolution)
-    teller = _JsonLines() if given.json else _Terminal()
-    part = given.start, given.end
+    reporter = _JsonLines() if given.json else _Terminal()
     try:
+        models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
+        options = PrepareOptions(
+            name=given.name,
+            resolutions=list(wanted),
+            face=face,
+            start=given.start,
+            end=given.end,
+            out=given.out,
+            report=given.report,
+            musetalk=models,
+            background=given.background,
+        )
         if given.preview is not None:
-            picture, boxes = preview_faces(given.clip, *part, given.background)
+            picture, boxes = preview_faces(given.clip, options)
             drawn = io.BytesIO()
             Image.fromarray(picture).save(drawn, format="PNG" if given.preview.suffix == ".png" else "JPEG")
             given.preview.write_bytes(drawn.getvalue())  # separately: Pillow hides why it cannot write
-            teller.faces(boxes)
+            reporter.faces(boxes)
             return 0
-        models = Settings.from_environment().models_dir if given.engine == "musetalk" else None
-        to = given.out, given.report
-        paths = prepare(
-            given.clip, given.name, list(wanted), face, *part, *to, teller.progress, models, given.background
-        )
+        paths = prepare(given.clip, options, reporter.progress)
     except PipelineError as error:
-        teller.failed(error)
+        reporter.failed(error)
         return 1
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
         logger.warning("cannot write: %s", error)
-        teller.failed(unwritable(error))
+        reporter.failed(unwritable(error))
         return 1
-    teller.made(paths)
+    reporter.made(paths)
     return 0
 
 
@@ -419,21 +380,21 @@ class _JsonLines:
 
     def progress(self, share: float, doing: str) -> None:
         """Report the share that is done (0..1), and the current stage."""
-        self._tell(progress=round(share, 3), stage=doing)
+        self._emit(progress=round(share, 3), stage=doing)
 
     def faces(self, boxes: Sequence[Box]) -> None:
         """Report where the faces are in the picture, in pixels."""
-        self._tell(faces=[{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in boxes])
+        self._emit(faces=[{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in boxes])
 
     def made(self, paths: Sequence[Path]) -> None:
         """Report where packs were written."""
-        self._tell(made=[str(path) for path in paths])
+        self._emit(made=[str(path) for path in paths])
 
     def failed(self, error: PipelineError) -> None:
         """Report what went wrong."""
-        self._tell(error={"ko": error.message.ko, "en": error.message.en}, status=error.status, code=error.code)
+        self._emit(error={"ko": error.message.ko, "en": error.message.en}, status=error.status, code=error.code)
 
-    def _tell(self, **what: object) -> None:
+    def _emit(self, **what: object) -> None:
         print(json.dumps(what, ensure_ascii=False), flush=True)
 
 

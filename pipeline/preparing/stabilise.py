@@ -91,7 +91,7 @@ def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarr
     return np.asarray(fit)
 
 
-def steady(points: np.ndarray, motion: np.ndarray, fps: float) -> np.ndarray:
+def stabilise(points: np.ndarray, motion: np.ndarray, fps: float) -> np.ndarray:
     """Smooth points over time, without lag.
 
     Points that only move with the head are smoothed over a long time, lids and a moving mouth hardly at all.

@@ -66,7 +66,7 @@ class Findings:
         return bool((median_filter(self.gap * self.usable, 3) > OPEN_GAP).any())
 
 
-def judge(footage: Footage) -> tuple[Findings, np.ndarray]:
+def find_usable(footage: Footage) -> tuple[Findings, np.ndarray]:
     """Return what the frames show, and the points without gaps, (frames, 478, 3) float32.
 
     Raises:

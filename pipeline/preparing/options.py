@@ -1,0 +1,48 @@
+"""What can be chosen when packs are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.avatars.store import RESOLUTIONS
+from pipeline.face.finder import FaceChoice
+from pipeline.preparing.photo import BACKGROUND, Color
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How a file is read.
+
+    Attributes:
+        start: Beginning of the part to use, in seconds; None for the beginning of the file. Photos have no parts.
+        end: End of the part to use, in seconds; None for the end of the file.
+        background: Colour behind transparent parts.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    background: Color = BACKGROUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareOptions(ReadOptions):
+    """Which packs are made of a file, and how.
+
+    Attributes:
+        name: Name of the avatar.
+        resolutions: One pack for each, "360p", "480p" or "720p".
+        face: Which face speaks.
+        out: Folder of the packs; ``Settings.precomputed`` by default.
+        report: Folder for a report on the clip (see ``write_report``); None writes none.
+        musetalk: Folder of that engine's weights, to prepare the packs for it, too; None prepares them for the mesh
+            alone.
+    """
+
+    name: str
+    resolutions: Sequence[str] = RESOLUTIONS
+    face: FaceChoice = "center"
+    out: Path | None = None
+    report: Path | None = None
+    musetalk: Path | None = None
