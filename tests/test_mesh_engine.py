@@ -12,7 +12,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.mesh.geometry import FaceGeometry
-from pipeline.engines.mesh.interior import Light, MouthInterior
+from pipeline.engines.mesh.interior import Light, MouthInterior, MouthPose
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.engines.mesh.sprites import Sprite
@@ -229,16 +229,16 @@ def test_the_tongues_tip_rises_by_a_twentieth_of_the_head_and_stays_behind_the_t
     tops = []
     for height in (0.0, 1.0):
         frame = Frame(np.full((450, 300), 128, np.uint8))
-        MouthInterior(basis, sprites).draw(
-            frame,
-            target,
+        pose = MouthPose(
+            target=target,
             anchor=np.float32([150, 120]),
             carry=carry,
             jaw=np.zeros(2, np.float32),
             tongue=height,
             eyes=100.0,
-            light=Light(np.float32([150, 120, 140]), np.float32([110, 115, 150])),
         )
+        light = Light(np.float32([150, 120, 140]), np.float32([110, 115, 150]))
+        MouthInterior(basis, sprites).draw(frame, pose, light)
         column = frame.y[80:220, 150].astype(int)
         tops.append(int(np.argmax(np.diff(column))))
     assert (tops[0] - tops[1]) / unit == pytest.approx(0.05, abs=0.01)

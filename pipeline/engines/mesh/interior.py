@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numba
@@ -75,6 +76,32 @@ def teeth_white(light: Light) -> float:
     return float(min(1.12 * light.skin[0] + 12, BRIGHTEST_WHITE))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MouthPose:
+    """Where a mouth is drawn in a frame, and how its inside has moved.
+
+    Attributes:
+        target: (n, 2) pixels, the moved points.
+        anchor: (2,) pixels, the upper lip at rest.
+        carry: (3, 2) basis -> pixels.
+        jaw: (2,) pixels, movement of the lower teeth.
+        tongue: Height of the tongue's tip, 0..1.
+        eyes: Eye distance in pixels.
+    """
+
+    target: np.ndarray
+    anchor: np.ndarray
+    carry: np.ndarray
+    jaw: np.ndarray
+    tongue: float
+    eyes: float
+
+    @property
+    def gap(self) -> float:
+        """How far the inner lips are apart at most, in pixels."""
+        return float(np.linalg.norm(self.target[LOWER_INNER] - self.target[UPPER_INNER], axis=1).max())
+
+
 class MouthInterior:
     """Draws the inside of a mouth in the light of one avatar."""
 
@@ -93,32 +120,17 @@ class MouthInterior:
         self._pictures = tuple(_bordered(sprites[name].picture) for name in LAYERS)
         self._axes = np.stack([_axes(sprites[name], basis.neutral[[0, 13]].mean(0)) for name in LAYERS])
 
-    def draw(
-        self,
-        out: Frame,
-        target: np.ndarray,
-        anchor: np.ndarray,
-        carry: np.ndarray,
-        jaw: np.ndarray,
-        tongue: float,
-        eyes: float,
-        light: Light,
-    ) -> None:
+    def draw(self, out: Frame, pose: MouthPose, light: Light) -> None:
         """Fill the opening between the lips.
 
         Args:
             out: The frame to draw into.
-            target: (n, 2) pixels, the moved points.
-            anchor: (2,) pixels, the upper lip at rest.
-            carry: (3, 2) basis -> pixels.
-            jaw: (2,) pixels, movement of the lower teeth.
-            tongue: Height of the tongue's tip, 0..1.
-            eyes: Eye distance in pixels.
+            pose: The mouth.
             light: The light on the face.
         """
-        points = np.concatenate([target[UPPER_INNER], target[LOWER_INNER][-2:0:-1]])
+        points = np.concatenate([pose.target[UPPER_INNER], pose.target[LOWER_INNER][-2:0:-1]])
         outline = _spline(len(points), 4) @ points
-        gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max())
+        gap = pose.gap
         if gap < 0.4:
             return
         low, high = outline.min(0), outline.max(0)
@@ -128,46 +140,49 @@ class MouthInterior:
             return
         left, top, right, bottom = box
         mask = _coverage(outline - (left, top), (right - left, bottom - top), self._softness)
-        lit = min(NARROW_LIGHT + (1 - NARROW_LIGHT) * gap / (WIDE_GAP * eyes), 1.0)
+        lit = min(NARROW_LIGHT + (1 - NARROW_LIGHT) * gap / (WIDE_GAP * pose.eyes), 1.0)
         skin, red = light.skin, light.lips[1:] - 128
         colored = min(float(np.hypot(*red)) / max(float(light.lips[0]) - 16, 1) / COLORED, 1.0)
-        reds = 0.6 * red, OWN_RED * colored
         white = teeth_white(light)
-        spots = self._axes @ carry
-        spots[:, 0] += anchor - (left, top)
-        spots[:2, 0] += jaw
-        spots[0, 0] -= tongue * TONGUE_LIFT * carry[1]
-        whites = np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * tongue), (white - 16) * 0.9, white - 16])
-        # teeth of unknown colour take on a part of the light's
-        tints = np.where(self._tinted, self._tints, 0.42 * (skin[1:] - 128))
-        cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
+        spots = self._axes @ pose.carry
+        spots[:, 0] += pose.anchor - (left, top)
+        spots[:2, 0] += pose.jaw
+        spots[0, 0] -= pose.tongue * TONGUE_LIFT * pose.carry[1]
+        sprites = _PlacedSprites(
+            pictures=self._pictures,
+            spots=spots,
+            whites=np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * pose.tongue), (white - 16) * 0.9, white - 16]),
+            # teeth of unknown colour take on a part of the light's
+            tints=np.where(self._tinted, self._tints, 0.42 * (skin[1:] - 128)),
+            red=0.6 * red,
+            own_red=OWN_RED * colored,
+        )
         shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
         _darken(shade, low - (left, top), high - (left, top), lit)
-        planes = out.y, *out.uv
-        _paint(planes, left, top, mask, shade, cavity, self._pictures, spots, whites, tints, *reds)
+        cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
+        _paint((out.y, *out.uv), (left, top), _Opening(mask, shade, cavity), sprites)
 
-    def draw_seam(self, out: Frame, target: np.ndarray, strength: float, eyes: float, light: Light) -> None:
+    def draw_seam(self, out: Frame, pose: MouthPose, light: Light, strength: float) -> None:
         """Draw the dark line between lips that are open in the clip and shut now.
 
         Args:
             out: The frame to draw into.
-            target: (n, 2) pixels, the moved points.
-            strength: Opacity, 0..1.
-            eyes: Eye distance in pixels.
+            pose: The mouth.
             light: The light on the face.
+            strength: Opacity, 0..1.
         """
-        gap = float(np.linalg.norm(target[LOWER_INNER] - target[UPPER_INNER], axis=1).max()) / eyes
+        gap = pose.gap / pose.eyes
         alpha = SEAM_DARKNESS * strength * (1 - np.clip(gap / SEAM_GONE, 0, 1))
         if alpha < 0.02:
             return
-        line = (target[UPPER_INNER] + target[LOWER_INNER]) / 2
+        line = (pose.target[UPPER_INNER] + pose.target[LOWER_INNER]) / 2
         box = _box(line.min(0), line.max(0), out)
         if box is None:
             return
         left, top, right, bottom = box
         large = np.zeros(((bottom - top) * SUPERSAMPLE, (right - left) * SUPERSAMPLE), np.uint8)
         points = np.round((line - (left, top) + 0.5) * SUPERSAMPLE).astype(np.int32)
-        cv2.polylines(large, [points], False, 255, max(1, round(SEAM_WIDTH * eyes * SUPERSAMPLE)), cv2.LINE_AA)
+        cv2.polylines(large, [points], False, 255, max(1, round(SEAM_WIDTH * pose.eyes * SUPERSAMPLE)), cv2.LINE_AA)
         small = cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         mask = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), 0.6) * alpha
         _blend(out.y[top:bottom, left:right], np.float32(16 + 0.3 * (light.lips[0] - 16)), mask)
@@ -189,37 +204,58 @@ def _bordered(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(picture, ((1, 1), (1, 1), (0, 0))), np.float32)
 
 
-@compiled
-def _paint(
-    planes: tuple[np.ndarray, np.ndarray, np.ndarray],
-    left: int,
-    top: int,
-    mask: np.ndarray,
-    shade: np.ndarray,
-    cavity: np.ndarray,
-    pictures: tuple[np.ndarray, ...],
-    spots: np.ndarray,
-    whites: np.ndarray,
-    tints: np.ndarray,
-    red: np.ndarray,
-    own_red: float,
-) -> None:
-    """Draw the inside of the mouth.
+class _Opening(NamedTuple):
+    """The opening between the lips, over an even box of the frame; a tuple, since numba knows no dataclasses.
 
-    Args:
-        planes: Y, U, V of the frame, changed in place.
-        left: Even pixel at which the mask begins.
-        top: Even pixel at which the mask begins.
-        mask: (h, w) 0..1, opacity; even size.
+    Attributes:
+        mask: (h, w) 0..1, opacity.
         shade: (h, w) 0..1, factor of the luma.
         cavity: Y, U, V of the mouth's depth.
+    """
+
+    mask: np.ndarray
+    shade: np.ndarray
+    cavity: np.ndarray
+
+
+class _PlacedSprites(NamedTuple):
+    """The pictures of tongue and teeth where they lie in an opening.
+
+    Attributes:
         pictures: (h, w, 4) each: luma, chroma u and v, alpha; back to front.
-        spots: (n, 3, 2) pixels in the mask: where the pictures begin, and their steps right and down.
+        spots: (n, 3, 2) pixels in the opening's box: where the pictures begin, and their steps right and down.
         whites: (n,) Y of their brightest parts above black.
         tints: (n, 2) U, V of white things in this light.
         red: (2,) added where a picture is red, since gums and tongue have the colour of the person's lips.
         own_red: Factor of the picture's own chroma there.
     """
+
+    pictures: tuple[np.ndarray, ...]
+    spots: np.ndarray
+    whites: np.ndarray
+    tints: np.ndarray
+    red: np.ndarray
+    own_red: float
+
+
+@compiled
+def _paint(
+    planes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    corner: tuple[int, int],
+    opening: _Opening,
+    sprites: _PlacedSprites,
+) -> None:
+    """Draw the inside of the mouth.
+
+    Args:
+        planes: Y, U, V of the frame, changed in place.
+        corner: Even pixel (x, y) at which the opening's box begins.
+        opening: Where the inside is visible.
+        sprites: What is inside.
+    """
+    (left, top), mask, shade, cavity = corner, opening.mask, opening.shade, opening.cavity
+    pictures, spots, whites, tints = sprites.pictures, sprites.spots, sprites.whites, sprites.tints
+    red, own_red = sprites.red, sprites.own_red
     height, width = mask.shape
     luma, half_left, half_top = planes[0][top : top + height, left : left + width], left // 2, top // 2
     chroma_u = planes[1][half_top : half_top + height // 2, half_left : half_left + width // 2]

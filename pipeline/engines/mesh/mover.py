@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter1d
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.engines.mesh.geometry import FaceGeometry
-from pipeline.engines.mesh.interior import Light, MouthInterior, light_of
+from pipeline.engines.mesh.interior import Light, MouthInterior, MouthPose, light_of
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import warp
 from pipeline.face.mesh_basis import CHIN, UPPER_INNER, load_basis
@@ -81,19 +81,17 @@ class FaceMover:
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
         warp(frame, source, target, face.triangles)
-        eyes, parted = float(geometry.eyes[index]), float(geometry.parted[index])
-        if parted:
-            face.interior.draw_seam(frame, target, parted, eyes, light)
-        face.interior.draw(
-            frame,
-            target,
+        pose = MouthPose(
+            target=target,
             anchor=(geometry.rest[index, 0] + geometry.rest[index, UPPER_INNER[5]]) / 2,
             carry=geometry.carry[index],
             jaw=weights @ self._teeth_travel @ geometry.carry[index],
             tongue=0.0 if self._tongue is None else float(weights[self._tongue]),
-            eyes=eyes,
-            light=light,
+            eyes=float(geometry.eyes[index]),
         )
+        if parted := float(geometry.parted[index]):
+            face.interior.draw_seam(frame, pose, light, parted)
+        face.interior.draw(frame, pose, light)
 
     def target(self, index: int, weights: np.ndarray) -> np.ndarray:
         """Return where the points of a frame go ((514, 2) pixels, see ``FaceGeometry``) at weights (units,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numba
 import numpy as np
@@ -80,8 +82,17 @@ def _fixed(place: float) -> int:
 
 
 @numba.njit(nogil=True, error_model="numpy", fastmath=True)
-def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_y: int, inside: bool) -> None:
-    """Fill a row with a plane's values from a position on, in steps (fixed-point pixels); outside, the edge repeats."""
+def _fill(row: np.ndarray, plane: np.ndarray, start: tuple[int, int], step: tuple[int, int], inside: bool) -> None:
+    """Fill a row with a plane's values from a position on, in steps; outside the plane, its edge repeats.
+
+    Args:
+        row: (n,) uint8, changed in place.
+        plane: Padded float32.
+        start: Position (x, y) of the first value, in fixed-point pixels.
+        step: From one value to the next, likewise.
+        inside: Whether all positions are known to lie inside.
+    """
+    (x, y), (step_x, step_y) = start, step
     right, bottom = (plane.shape[1] - 4) << POINT, (plane.shape[0] - 4) << POINT
     if inside:
         for i in range(len(row)):
@@ -91,27 +102,36 @@ def _fill(row: np.ndarray, plane: np.ndarray, x: int, y: int, step_x: int, step_
             row[i] = _sample(plane, min(max(x + i * step_x, 0), right), min(max(y + i * step_y, 0), bottom))
 
 
+class _Mesh(NamedTuple):
+    """Triangles before and after they move; a tuple, since numba knows no dataclasses.
+
+    Attributes:
+        source: (n, 2) pixels; float64, so that rounding does not lead outside.
+        target: (n, 2) pixels, likewise.
+        triangles: (m, 3) indices.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    triangles: np.ndarray
+
+
 @compiled
 def _move(
-    target: np.ndarray,
-    source: np.ndarray,
-    triangles: np.ndarray,
+    mesh: _Mesh,
     before: tuple[np.ndarray, np.ndarray, np.ndarray],
     planes: tuple[np.ndarray, np.ndarray, np.ndarray],
-    left: int,
-    top: int,
+    corner: tuple[int, int],
 ) -> None:
     """Draw each triangle that moves; later ones cover earlier ones.
 
     Args:
-        target: (n, 2) pixels relative to `left`, `top`; float64, so that rounding does not lead outside.
-        source: The same of the points before they move.
-        triangles: (n, 3) indices.
-        before: Padded copy of the planes' part that begins at `left`, `top`; pixels outside it are unchanged.
+        mesh: The triangles, relative to `corner`.
+        before: Padded copy of the planes' part that begins at `corner`; pixels outside it are unchanged.
         planes: Y, U, V of the frame, changed in place.
-        left: Even pixel.
-        top: Even pixel.
+        corner: Even pixel (x, y).
     """
+    (left, top), source, target, triangles = corner, mesh.source, mesh.target, mesh.triangles
     height, width = before[0].shape[0] - 3, before[0].shape[1] - 3
     rows, columns = slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2)
     after = planes[0][top : top + height, left : left + width], planes[1][rows, columns], planes[2][rows, columns]
@@ -137,7 +157,7 @@ def _move(
             and max(sax, sbx, scx) <= width - 2
             and max(say, sby, scy) <= height - 2
         )
-        step_x, step_y = int(right_x * (1 << POINT)), int(right_y * (1 << POINT))
+        steps = int(right_x * (1 << POINT)), int(right_y * (1 << POINT))
         for y in range(y0, y1):
             u = right_u * (x0 - cx) + down_u * (y - cy)
             v = right_v * (x0 - cx) + down_v * (y - cy)
@@ -155,14 +175,14 @@ def _move(
             begin, end = x0 + int(first), x0 + int(last) + 1
             from_x = u * sax + v * sbx + w * scx + first * right_x
             from_y = u * say + v * sby + w * scy + first * right_y
-            _fill(after[0][y, begin:end], before[0], _fixed(from_x), _fixed(from_y), step_x, step_y, inside)
+            _fill(after[0][y, begin:end], before[0], (_fixed(from_x), _fixed(from_y)), steps, inside)
             if y % 2 == 0:  # a pixel of chroma lies in the middle of four of luma, the first of them at even x and y
                 middle = begin % 2 + 0.5
                 half_x = _fixed((from_x + middle * right_x + 0.5 * down_x) / 2 - 0.25)
                 half_y = _fixed((from_y + middle * right_y + 0.5 * down_y) / 2 - 0.25)
                 half = slice((begin + 1) // 2, (end + 1) // 2)
                 for plane in (1, 2):
-                    _fill(after[plane][y // 2, half], before[plane], half_x, half_y, step_x, step_y, False)
+                    _fill(after[plane][y // 2, half], before[plane], (half_x, half_y), steps, False)
 
 
 def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> None:
@@ -186,7 +206,7 @@ def warp(frame: Frame, source: np.ndarray, target: np.ndarray, triangles: np.nda
         _padded(planes[2][top // 2 : bottom // 2, left // 2 : right // 2]),
     )
     corner = np.array([left, top], np.float64)
-    _move(target - corner, source - corner, triangles, before, planes, left, top)
+    _move(_Mesh(source - corner, target - corner, triangles), before, planes, (left, top))
 
 
 def _even(low: float, high: float, size: int) -> tuple[int, int]:
