@@ -10,6 +10,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.text.korean import read_aloud, reading
 from pipeline.text.korean_numbers import native, sino
 from pipeline.text.korean_sounds import pronounce
+from pipeline.text.korean_tense import standard
 from pipeline.text.reading import read_aloud as in_any
 from pipeline.tts.espeak import EspeakEngine
 
@@ -215,3 +216,27 @@ def test_there_are_many_everyday_readings() -> None:
 def test_everyday_korean_is_read_as_people_read_it(written: str, spoken: str) -> None:
     said = in_any(written, "ko")
     assert "".join(said.split()) == "".join(spoken.split()), said  # where words are spaced is not heard
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ("학교 국밥 옷장 먹습니다", "학꾜 국빱 옫짱 먹씀니다"),
+        ("앉다 없어요 값이 넓다 핥다 밟지", "안따 업써요 갑씨 널따 할따 밥찌"),
+        ("닭이 앉아 많이 않다 좋습니다", "달기 안자 마니 안타 조씀니다"),
+        ("꽃 밖 앞 값", "꼳 박 압 갑"),
+        ("할 수 있어요, 먹을 것도", "할 쑤 이써요, 머글 껃또"),
+        ("물 수영 할 사람", "물 수영 할 사람"),
+        ("갈등과 결정 일정 실수 칠십팔십", "갈뜽과 결쩡 일쩡 실쑤 칠씹팔씹"),
+        ("성격 인기 조건 문법 장점 김밥", "성껵 인끼 조껀 문뻡 장쩜 김빱"),
+        ("십육 서울역 꽃잎 깻잎 한여름", "심뉵 서울력 꼰닙 깬닙 한녀름"),
+        ("나의 회의 우주의 회의를 의사 희망", "나에 회이 우주에 회이를 의사 히망"),
+        ("가져 계속 시계 예의", "가저 게속 시게 예이"),
+        ("읽고 맑게 젊다 닮지", "일꼬 말께 점따 담찌"),
+        ("Hello 123, 안녕?", "Hello 123, 안녕?"),
+        ("", ""),
+    ],
+)
+def test_standard_pronunciation_has_the_sounds_that_spelling_hides(written: str, heard: str) -> None:
+    assert standard(written) == heard
+    assert len(standard(written)) == len(written)

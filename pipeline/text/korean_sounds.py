@@ -40,13 +40,16 @@ _Y_VOWELS = "ㅣㅕ"
 
 
 @dataclass(frozen=True)
-class _Syllable:
+class Syllable:
+    """A syllable of Hangul: first consonant ("ㅇ" is none), vowel, and final consonants ("" is none)."""
+
     onset: str
     vowel: str
     coda: str
 
     @classmethod
-    def of(cls, letter: str) -> _Syllable:
+    def of(cls, letter: str) -> Syllable:
+        """Return the parts of a composed syllable."""
         onset, rest = divmod(ord(letter) - _FIRST, len(_VOWELS) * len(_CODAS))
         vowel, coda = divmod(rest, len(_CODAS))
         return cls(_ONSETS[onset], _VOWELS[vowel], _CODAS[coda])
@@ -60,25 +63,26 @@ def pronounce(text: str) -> str:
     """Return the text as it sounds, letter for letter: "합니다" -> "함니다", "같이" -> "가치". Only Hangul changes."""
     letters = list(text)
     for i, (one, two) in enumerate(pairwise(f"{text} ")):
-        if _is_syllable(one) and _is_syllable(two):
-            first, second = _join(_Syllable.of(letters[i]), _Syllable.of(two))
+        if is_syllable(one) and is_syllable(two):
+            first, second = _join(Syllable.of(letters[i]), Syllable.of(two))
             letters[i], letters[i + 1] = str(first), str(second)
-        elif _is_syllable(one) and (last := _Syllable.of(letters[i])).coda == "ㄼ":  # espeak-ng pronounces a [p]
-            letters[i] = str(replace(last, coda=_heard(last)))
+        elif is_syllable(one) and (last := Syllable.of(letters[i])).coda == "ㄼ":  # espeak-ng pronounces a [p]
+            letters[i] = str(replace(last, coda=heard(last)))
     return "".join(letters)
 
 
-def _is_syllable(letter: str) -> bool:
+def is_syllable(letter: str) -> bool:
+    """Return whether a letter is a composed syllable of Hangul."""
     return _FIRST <= ord(letter) <= _LAST
 
 
-def _heard(syllable: _Syllable) -> str:
+def heard(syllable: Syllable) -> str:
     """Return the final as pronounced without a following vowel; of all syllables in ㄼ only 밟 keeps its ㅂ."""
     treads = (syllable.onset, syllable.vowel, syllable.coda) == ("ㅂ", "ㅏ", "ㄼ")
     return "ㅂ" if treads else _HEARD.get(syllable.coda, syllable.coda)
 
 
-def _join(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
+def _join(first: Syllable, second: Syllable) -> tuple[Syllable, Syllable]:
     """Return two syllables as they sound next to each other."""
     if not first.coda:
         return first, second
@@ -96,19 +100,19 @@ def _join(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
         return replace(first, coda=stays), replace(second, onset="ㅆ")
     if second.onset == "ㅎ":
         return _before_h(first, second, stays, moves)
-    return _meet(replace(first, coda=_heard(first)), second)
+    return _meet(replace(first, coda=heard(first)), second)
 
 
-def _before_h(first: _Syllable, second: _Syllable, stays: str, moves: str) -> tuple[_Syllable, _Syllable]:
+def _before_h(first: Syllable, second: Syllable, stays: str, moves: str) -> tuple[Syllable, Syllable]:
     """Aspirate a stop before ㅎ: 입학 -> 이팍, 못하다 -> 모타다, 앉히다 -> 안치다, 닫히다 -> 다치다."""
     stop = moves if moves in _BREATHED else _HEARD.get(moves, moves)
     if stop not in _BREATHED:
-        return replace(first, coda=_heard(first)), second
+        return replace(first, coda=heard(first)), second
     breathed = "ㅊ" if stop == "ㄷ" and moves in _PALATAL and second.vowel in _Y_VOWELS else _BREATHED[stop]
     return replace(first, coda=stays), replace(second, onset=breathed)
 
 
-def _meet(first: _Syllable, second: _Syllable) -> tuple[_Syllable, _Syllable]:
+def _meet(first: Syllable, second: Syllable) -> tuple[Syllable, Syllable]:
     """Make stops nasal before nasals and ㄹ, ㄹ into ㄴ after them and ㅁㅇ, and ㄴ into ㄹ beside ㄹ."""
     coda, onset = first.coda, second.onset
     if onset == "ㄹ" and coda in "ㄱㄷㅂㅁㅇ":
