@@ -82,6 +82,21 @@ SENTENCES = (
 )
 
 
+@dataclass(frozen=True)
+class Person:
+    """An avatar of the matrix.
+
+    Attributes:
+        avatar: The avatar.
+        base: Its own clip.
+        idle: (frames of the clip,) how far the judge sees the lips apart in it, in eye distances.
+    """
+
+    avatar: Avatar
+    base: Path
+    idle: np.ndarray
+
+
 def main() -> None:
     """Run the matrix and write the table and the sheets."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,10 +115,10 @@ def main() -> None:
     for avatar in avatars:
         base = given.out / f"{avatar.id}_base.mp4"
         base.write_bytes(avatar.video)
-        idle = lip_curves(landmarks(base)[1][..., :2])[0]
+        person = Person(avatar, base, lip_curves(landmarks(base)[1][..., :2])[0])
         for sentence in (s for s in SENTENCES if given.sentence in (None, s.label)):
             for aligned in (False, True):
-                found = _measure(studio, avatar, base, idle, sentence, aligned, given)
+                found = _measure(studio, person, sentence, aligned, given)
                 lines.append((avatar.id, sentence.label, "aligned" if aligned else "espeak", found))
                 print(_row(*lines[-1]), flush=True)
     table = _table(lines)
@@ -123,25 +138,17 @@ def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
 
 
 def _measure(
-    studio: Studio,
-    avatar: Avatar,
-    base: Path,
-    idle: np.ndarray,
-    sentence: Sentence,
-    aligned: bool,
-    given: argparse.Namespace,
+    studio: Studio, person: Person, sentence: Sentence, aligned: bool, given: argparse.Namespace
 ) -> dict[str, Any]:
-    """Make the video, keep its contact sheet, and return what the judge says of it.
-
-    idle: (frames of BASE,) how far the judge sees the lips apart in AVATAR's own clip, eye distances.
-    """
+    """Make the video, keep its contact sheet, and return what the judge says of it."""
+    avatar, idle = person.avatar, person.idle
     speech = _say(sentence, EspeakEngine(variant=HIDDEN_VOICE) if aligned else studio.espeak)
     known = replace(speech, marks=()) if aligned else speech
     name = f"{avatar.id}_{sentence.label}_{'aligned' if aligned else 'espeak'}"
     task = TaskBook(given.out, 0).files_of(name)
     film(avatar, [known], task, studio, given.frame_skip)
     _sheet(task.video, avatar, speech, given.out / f"{name}.jpg")
-    found = check(task.video, speech, base=base)
+    found = check(task.video, speech, base=person.base)
     if found.get("silence_motion") is not None:
         silent = _silent(speech, found["frames"], found["fps"])
         found[CONTROL] = round(float(np.ptp(idle[silent % len(idle)]) / found["motion"]), 3)

@@ -112,7 +112,18 @@ ROUNDS = 20
 """Batches that the network's speed is measured over; one with small models, which are only tried."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What every row draws. rounds: batches that the network's speed is measured over."""
+
+    models: Models
+    avatar: Avatar
+    stretch: Stretch
+    device: torch.device
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One row. fps: frames a second; first: seconds to the first frame; memory: MiB at the most; error: mean, 0..1.
 
@@ -150,9 +161,10 @@ def main() -> None:
     print("| step | network, fps | finished mp4, fps | first frame, s | GPU memory, MiB | ready, s | error | encoder |")
     print("|---|---|---|---|---|---|---|---|")
     rounds = 1 if given.tiny else ROUNDS
-    _show(_published(models, avatar, stretch, device, rounds))
+    work = Load(models=models, avatar=avatar, stretch=stretch, device=device, rounds=rounds)
+    _show(_published(work))
     for name, steps, encoder in ROWS:
-        _show(_with_steps(name, steps, encoder, models, avatar, stretch, device, rounds))
+        _show(_with_steps(name, steps, encoder, work))
     if device.type == "cuda":
         print(f"\nnetwork in float16 and CUDA graphs, fps by frames at a time: {_by_batch(models, device)}")
         waits = _waits(models, avatar, stretch)
@@ -208,8 +220,9 @@ def _stretch(seconds: float, fps: Fraction) -> Stretch:
 # --- the rows
 
 
-def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.device, rounds: int) -> Row:
+def _published(work: Load) -> Row:
     """Measure the published loop: one picture after the other, all of a batch waiting for its last."""
+    models, avatar, stretch, device = work.models, work.avatar, work.stretch, work.device
     _forget(device)
     start = time.perf_counter()
     network, listener = models.network(device), models.features(device)
@@ -221,7 +234,7 @@ def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.d
         pictures = network.draw(latents, features)
         return (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
 
-    network_fps = _rate(draw, size, device, rounds)
+    network_fps = _rate(draw, size, device, work.rounds)
     first: list[float] = []
 
     def frames(stretch: Stretch) -> Iterator[Frame]:
@@ -248,20 +261,21 @@ def _published(models: Models, avatar: Avatar, stretch: Stretch, device: torch.d
     for _ in frames(_stretch(0.4, avatar.fps)):  # warm
         pass
     file_fps = _to_file(frames(stretch), avatar, X264_BESIDE_CARD, first)
-    return Row("published loop, float32", network_fps, file_fps, first[0], _memory(device), ready, "0", X264.name)
+    return Row(
+        name="published loop, float32",
+        network_fps=network_fps,
+        file_fps=file_fps,
+        first=first[0],
+        memory=_memory(device),
+        start=ready,
+        error="0",
+        encoder=X264.name,
+    )
 
 
-def _with_steps(
-    name: str,
-    steps: Sequence[Sequence[Step]],
-    encoder_setting: str,
-    models: Models,
-    avatar: Avatar,
-    stretch: Stretch,
-    device: torch.device,
-    rounds: int,
-) -> Row:
+def _with_steps(name: str, steps: Sequence[Sequence[Step]], encoder_setting: str, work: Load) -> Row:
     """Measure the engine's own worker with STEPS, and what ENCODER_SETTING chooses."""
+    models, avatar, stretch, device = work.models, work.avatar, work.stretch, work.device
     _forget(device)
     encoder = encoder_for(encoder_setting, True, avatar.width, avatar.height)
     start = time.perf_counter()
@@ -270,14 +284,23 @@ def _with_steps(
     memory_to_start = _memory(device)
     _forget(device)
     latents, features = random_input(worker.network.network, BATCHES[-1])
-    network_fps = _rate(lambda: worker.network.draw(latents, features), BATCHES[-1], device, rounds)
+    network_fps = _rate(lambda: worker.network.draw(latents, features), BATCHES[-1], device, work.rounds)
     for _ in worker.render(avatar, [_stretch(0.4, avatar.fps)], CancelToken()):  # warm
         pass
     first: list[float] = []
     file_fps = _to_file(worker.render(avatar, [stretch], CancelToken()), avatar, encoder, first)
     error = "; ".join([note for note in worker.notes if ": not used" in note] or worker.notes[-1:]) or "0"
     memory = max(memory_to_start, _memory(device))
-    return Row(name, network_fps, file_fps, first[0], memory, ready, error, encoder.name)
+    return Row(
+        name=name,
+        network_fps=network_fps,
+        file_fps=file_fps,
+        first=first[0],
+        memory=memory,
+        start=ready,
+        error=error,
+        encoder=encoder.name,
+    )
 
 
 def _by_batch(models: Models, device: torch.device) -> str:

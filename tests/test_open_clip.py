@@ -51,45 +51,45 @@ def _grey(level: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 def _write(
     path: Path,
-    planes: Iterable[np.ndarray],
+    pictures: Iterable[np.ndarray | av.VideoFrame],
     codec: str = "libx264",
     stamps: Sequence[int] | None = None,
     options: dict[str, str] | None = None,
     pix_fmt: str = "yuv420p",
-    field: str = "",
     **tags: Any,
 ) -> Path:
-    """Write PLANES (yuv420p) shown at STAMPS (hundredths of a second; usually 25 a second); return PATH.
-
-    FIELD, "tff" or "bff": they are interlaced, and which field comes first.
-    """
-    options = {**(options or {}), **({"flags": "+ildct+ilme", "crf": "10"} if field else {})}
+    """Write PICTURES (yuv420p) shown at STAMPS (hundredths of a second; usually 25 a second); return PATH."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS, options=options)
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = Fraction(1, 100)
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
-        for number, plane in enumerate(planes):
-            picture = av.VideoFrame.from_ndarray(plane, format="yuv420p").reformat(format=pix_fmt)
+        for number, shown in enumerate(pictures):
+            frame = shown if isinstance(shown, av.VideoFrame) else av.VideoFrame.from_ndarray(shown, format="yuv420p")
+            picture = frame.reformat(format=pix_fmt)
             if number == 0:
                 stream.width, stream.height = picture.width, picture.height
-            picture = _marked(picture, field) if field else picture
             picture.pts, picture.time_base = 4 * number if stamps is None else stamps[number], Fraction(1, 100)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path
 
 
-def _marked(picture: av.VideoFrame, field: str) -> av.VideoFrame:
-    """Return PICTURE marked as interlaced, with FIELD first."""
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 100)
-    )
-    graph.link_nodes(source, graph.add("setfield", field), graph.add("buffersink")).configure()
-    graph.vpush(picture)
-    return graph.vpull()
+INTERLACED = {"flags": "+ildct+ilme", "crf": "10"}
+
+
+def _interlaced(planes: Iterable[np.ndarray], field: str) -> Iterator[av.VideoFrame]:
+    """Yield PLANES (yuv420p) marked as interlaced, with FIELD, "tff" or "bff", first."""
+    for one in planes:
+        picture = av.VideoFrame.from_ndarray(one, format="yuv420p")
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 100)
+        )
+        graph.link_nodes(source, graph.add("setfield", field), graph.add("buffersink")).configure()
+        graph.vpush(picture)
+        yield graph.vpull()
 
 
 def _patch(path: Path, box: bytes, at: int, content: bytes) -> Path:
@@ -243,8 +243,8 @@ def _woven(top_first: bool) -> Iterator[np.ndarray]:
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
 @pytest.mark.parametrize("field", ["tff", "bff"])
 def test_interlaced_clips_are_deinterlaced_in_their_field_order(tmp_path: Path, field: str, codec: str) -> None:
-    options = {} if codec == "libx264" else {"qscale": "2", "b": "20M"}
-    clip = open_clip(_write(tmp_path / "c.ts", _woven(field == "tff"), codec, options=options, field=field))
+    options = INTERLACED if codec == "libx264" else {**INTERLACED, "qscale": "2", "b": "20M"}
+    clip = open_clip(_write(tmp_path / "c.ts", _interlaced(_woven(field == "tff"), field), codec, options=options))
     assert clip.wanted_fps == FPS and not clip.plain
     shown = list(pictures(clip, WIDTH, HEIGHT))
     assert len(shown) == 15
@@ -258,7 +258,8 @@ def test_interlaced_clips_are_deinterlaced_in_their_field_order(tmp_path: Path, 
 def test_pictures_that_are_not_interlaced_pass_untouched(tmp_path: Path) -> None:
     plain = _write(tmp_path / "a.ts", (_bar(2 * n) for n in range(15)))
     joined = tmp_path / "joined.ts"
-    joined.write_bytes(plain.read_bytes() + _write(tmp_path / "b.ts", _woven(True), field="tff").read_bytes())
+    woven = _write(tmp_path / "b.ts", _interlaced(_woven(True), "tff"), options=INTERLACED)
+    joined.write_bytes(plain.read_bytes() + woven.read_bytes())
     with av.open(str(joined)) as container:
         frames = list(container.decode(video=0))
     assert [frame.interlaced_frame for frame in frames] == [False] * 15 + [True] * 15
@@ -271,9 +272,10 @@ def test_pictures_that_are_not_interlaced_pass_untouched(tmp_path: Path) -> None
 
 
 def test_an_interlaced_stream_is_not_kept_as_it_is(tmp_path: Path) -> None:
-    for field in ("", "tff"):
-        path = _write(tmp_path / f"c{field}.mp4", [_grey(90, 1280, 720)] * 15, options={"preset": "fast"}, field=field)
-        assert open_clip(path).plain is not bool(field)
+    planes, fast = [_grey(90, 1280, 720)] * 15, {"preset": "fast"}
+    assert open_clip(_write(tmp_path / "whole.mp4", planes, options=fast)).plain
+    fields = _interlaced(planes, "tff")
+    assert not open_clip(_write(tmp_path / "fields.mp4", fields, options={**fast, **INTERLACED})).plain
 
 
 WRAP = (1 << 33) / 90_000

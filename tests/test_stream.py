@@ -16,7 +16,7 @@ import pytest
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import RenderFailed
-from pipeline.jobs.speak import Speaker
+from pipeline.jobs.speak import Speaker, SpeakerOptions
 from pipeline.messages import Message
 from pipeline.speech.articulate import articulate
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT, framed
@@ -144,7 +144,7 @@ def test_a_speaker_that_is_given_up_stops_its_engine(tmp_path: Path) -> None:
             ended.set()
 
     with SpeechSpool(tmp_path / "speech.wav") as spool:
-        speaker = Speaker(endless(), spool, Fraction(25), 1, EspeakEngine(), stop)
+        speaker = Speaker(endless(), spool, SpeakerOptions(fps=Fraction(25), espeak=EspeakEngine()), stop)
         assert len(next(speaker.stretches()).mouth.weights) == 27
         stop.cancel()
         speaker.close()

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from pipeline.server.page import words
 from pipeline.server.page.bar import at_event
 from pipeline.server.page.portraits import Portraits, portrait
 from pipeline.server.page.snippets import snippets
-from pipeline.server.page.speaking import _body
+from pipeline.server.page.speaking import _Fields
 from pipeline.server.page.words import EXAMPLES
 from pipeline.server.reply_language import language_of
 from pipeline.text.language import LANGUAGES
@@ -130,9 +131,20 @@ def test_other_languages_are_shown_english(header: str | None, language: str) ->
 
 
 def test_what_is_chosen_automatically_is_left_out_of_the_request() -> None:
-    settings = ("solo", "720p", "fake")
-    assert not {"tts_voice", "language"} & _body("hello", *settings, "Custom", 1, "auto", "").keys()
-    assert _body("hello", *settings, "alto", 1, "auto", "")["tts_voice"] == "alto"
+    fields = _Fields(
+        text="hello",
+        avatar="solo",
+        resolution="720p",
+        tts_engine="fake",
+        tts_voice="Custom",
+        frame_skip=2.0,
+        engine="auto",
+        language="",
+    )
+    body = fields.body()
+    assert not {"tts_voice", "language"} & body.keys()
+    assert body["frame_skip"] == 2 and isinstance(body["frame_skip"], int)
+    assert replace(fields, tts_voice="alto").body()["tts_voice"] == "alto"
 
 
 def test_the_javascript_snippet_says_what_another_site_needs() -> None:

@@ -147,7 +147,7 @@ def saying(
         task: Where sound and captions go.
         studio: Provides the phonemes.
     """
-    from pipeline.jobs.speak import Speaker
+    from pipeline.jobs.speak import Speaker, SpeakerOptions
 
     stop = task.cancel.child()
     with SpeechSpool(task.audio) as spool, ExitStack() as stack:
@@ -156,7 +156,10 @@ def saying(
             with best_effort("captions"):
                 captions = stack.enter_context(CaptionWriter(task.captions))
         task.grown.tell()
-        speaker = Speaker(speak(stop), spool, request.avatar.fps, request.frame_skip, studio.espeak, stop, captions)
+        options = SpeakerOptions(
+            fps=request.avatar.fps, frame_skip=request.frame_skip, espeak=studio.espeak, captions=captions
+        )
+        speaker = Speaker(speak(stop), spool, options, stop)
         try:
             yield speaker
         finally:

@@ -48,17 +48,31 @@ class _Said:
     last: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerOptions:
+    """How speech becomes mouth movement and captions.
+
+    Attributes:
+        fps: Frames per second of the video.
+        frame_skip: The mouth is solved at every n-th frame, 1 or more.
+        espeak: Provides phonemes.
+        captions: Where captions go; None if the words are unknown.
+    """
+
+    fps: Fraction
+    frame_skip: int = 1
+    espeak: EspeakEngine
+    captions: CaptionWriter | None = None
+
+
 class Speaker:
     """Turns pieces of speech into stretches for a video, as fast as they come; their sound is kept in a spool.
 
     Args:
         pieces: The speech.
         spool: Where the sound goes.
-        fps: Frames per second.
-        frame_skip: The mouth is solved at every n-th frame.
-        espeak: Provides phonemes.
+        options: How it becomes movement and captions.
         cancel: The task's token.
-        captions: Where captions go; None if the words are unknown.
 
     Attributes:
         done: Whether everything is spoken.
@@ -68,14 +82,7 @@ class Speaker:
     """
 
     def __init__(
-        self,
-        pieces: Generator[Speech, None, None],
-        spool: SpeechSpool,
-        fps: Fraction,
-        frame_skip: int,
-        espeak: EspeakEngine,
-        cancel: CancelToken,
-        captions: CaptionWriter | None = None,
+        self, pieces: Generator[Speech, None, None], spool: SpeechSpool, options: SpeakerOptions, cancel: CancelToken
     ) -> None:
         self.done = False
         self.seconds = 0.0
@@ -84,11 +91,11 @@ class Speaker:
         self.words: list[Mark] = []
         self._pieces = pieces
         self._spool = spool
-        self._fps = fps
-        self._frame_skip = frame_skip
-        self._espeak = espeak
+        self._fps = options.fps
+        self._frame_skip = options.frame_skip
+        self._espeak = options.espeak
         self._cancel = cancel
-        self._captions = captions
+        self._captions = options.captions
         said: Iterator[_Said | None] = self._say()
         self._said = ahead(said, 0, cancel, leave=True, beats=True)  # a service may hang
 

@@ -31,7 +31,7 @@ from pipeline.server.gradio.queue import Generate, RenderQueue
 from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
 from pipeline.server.page.document import Compressed, dress
-from pipeline.server.page.layout import CSS, build_page, make_theme
+from pipeline.server.page.layout import CSS, PageServices, build_page, make_theme
 from pipeline.server.page.words import I18N
 from pipeline.server.rest.avatars import AvatarApi
 from pipeline.server.rest.files import BrokenOffFilter
@@ -93,14 +93,46 @@ def serve(studio: Studio, generate: Generate) -> None:
     inspector = Inspector(book, settings.max_seconds)
     visited, warm = threading.Event(), threading.Event()
     visitors = Visitors(uploads, settings)
-    page = build_page(studio, line, uploads, maker, supervisor, visitors, inspector, visited, warm)
+    page = build_page(
+        PageServices(
+            studio=studio,
+            queue=line,
+            uploads=uploads,
+            avatar_maker=maker,
+            supervisor=supervisor,
+            visitors=visitors,
+            inspector=inspector,
+            visited=visited,
+            warm=warm,
+        )
+    )
     metrics.watch(Task.kind, line.waiting, lambda: float(line.busy()))
     metrics.watch(AvatarJob.kind, maker.waiting, maker.running)
     metrics.watch_gpu(gpu)
     repeats = Repeats(book)
-    making = AvatarApi(uploads, maker, supervisor, repeats, visitors, settings, folder.clips)
+    making = AvatarApi(
+        uploads=uploads,
+        maker=maker,
+        supervisor=supervisor,
+        repeats=repeats,
+        visitors=visitors,
+        settings=settings,
+        clips=folder.clips,
+    )
     stills, shipped = Stills(studio.avatars), visitors.shipped()
-    api = Api(studio, line, supervisor, gpu, metrics, repeats, uploads, visitors, making, inspector, stills)
+    api = Api(
+        studio=studio,
+        queue=line,
+        supervisor=supervisor,
+        gpu=gpu,
+        metrics=metrics,
+        repeats=repeats,
+        uploads=uploads,
+        visitors=visitors,
+        making=making,
+        inspector=inspector,
+        stills=stills,
+    )
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``

@@ -169,26 +169,38 @@ class _Result:
     picture: gr.Image
 
 
-def build_page(
-    studio: Studio,
-    line: RenderQueue,
-    uploads: Uploads,
-    avatar_maker: AvatarMaker,
-    supervisor: Supervisor,
-    visitors: Visitors,
-    inspector: Inspector,
-    visited: threading.Event,
-    warm: threading.Event,
-) -> gr.Blocks:
-    """Build the page, including REST's function in the queue.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageServices:
+    """What the page shows and uses.
 
-    The event `visited` is set when a visitor opens the page; until `warm` is set, the page shows that models are
-    loading.
+    Attributes:
+        studio: Avatars, voices and engines.
+        queue: Where videos wait.
+        uploads: Avatars that were uploaded.
+        avatar_maker: Makes them.
+        supervisor: Follows, cancels and ends jobs.
+        visitors: Selects the avatars that a visitor can see.
+        inspector: Draws pictures of finished videos.
+        visited: Set when a visitor opens the page.
+        warm: Until it is set, the page shows that models are loading.
     """
-    speaking, maker = (
-        Speaking(studio, line, visitors, visited, warm),
-        making.Maker(uploads, avatar_maker, supervisor, visitors, line),
-    )
+
+    studio: Studio
+    queue: RenderQueue
+    uploads: Uploads
+    avatar_maker: AvatarMaker
+    supervisor: Supervisor
+    visitors: Visitors
+    inspector: Inspector
+    visited: threading.Event
+    warm: threading.Event
+
+
+def build_page(services: PageServices) -> gr.Blocks:
+    """Build the page, including REST's function in the queue."""
+    studio, line, visitors = services.studio, services.queue, services.visitors
+    speaking = Speaking(studio, line, visitors, services.visited, services.warm)
+    maker = making.Maker(services.uploads, services.avatar_maker, services.supervisor, visitors, line)
     portraits = Portraits(studio.avatars, visitors)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
@@ -312,7 +324,7 @@ def build_page(
         async def inspect(request: gr.Request, task_id: str) -> str | None:
             try:
                 assert request.request is not None, "Gradio gives it to whatever it runs"
-                drawing = inspector.picture_of(task_id)
+                drawing = services.inspector.picture_of(task_id)
                 return str(await while_there(request.request, drawing)) if task_id else None
             except PipelineError as error:
                 raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None

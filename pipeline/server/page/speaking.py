@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,35 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """Seconds between two checks whether everything is loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fields:
+    """The fields of a request as the page has them; None where nothing is chosen."""
+
+    text: str
+    avatar: str | None
+    resolution: str | None
+    tts_engine: str | None
+    tts_voice: str | None
+    frame_skip: float
+    engine: str | None
+    language: str | None
+
+    def body(self) -> dict[str, Any]:
+        """Return the request in REST's format."""
+        skip = self.frame_skip
+        return {
+            "text": self.text,
+            "avatar": self.avatar or None,
+            "resolution": self.resolution,
+            "tts_engine": self.tts_engine,
+            # without a voice the engine chooses
+            **({} if self.tts_voice in (None, CUSTOM_VOICE) else {"tts_voice": self.tts_voice}),
+            "frame_skip": int(skip) if float(skip).is_integer() else skip,
+            "engine": self.engine,
+            **({"language": self.language} if self.language else {}),
+        }
 
 
 class Speaking:
@@ -125,7 +154,7 @@ class Speaking:
                 logger.warning("no voices of %s: %s", engine, error)
         return gr.update(choices=voices, value=chosen if chosen in {one for _, one in voices} else CUSTOM_VOICE)
 
-    def on_api(
+    def on_api(  # noqa: PLR0913 - Gradio passes each field by its position
         self,
         request: gr.Request,
         text: str,
@@ -139,10 +168,19 @@ class Speaking:
     ) -> tuple[str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript and Python."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
-        body = _body(text, avatar, resolution, tts_engine, tts_voice, frame_skip, engine, language)
-        return snippets(url, body, self._studio.settings.api_keys)
+        fields = _Fields(
+            text=text,
+            avatar=avatar,
+            resolution=resolution,
+            tts_engine=tts_engine,
+            tts_voice=tts_voice,
+            frame_skip=frame_skip,
+            engine=engine,
+            language=language,
+        )
+        return snippets(url, fields.body(), self._studio.settings.api_keys)
 
-    async def generate(
+    async def generate(  # noqa: PLR0913 - Gradio passes each field by its position
         self,
         request: gr.Request,
         text: str,
@@ -159,15 +197,23 @@ class Speaking:
 
         With a recording, a text that is still one of the examples is not taken for what it says.
         """
-        said = "" if audio and text in EXAMPLES else text
-        body = _body(said, avatar, resolution, tts_engine, tts_voice, frame_skip, engine, language)
+        fields = _Fields(
+            text="" if audio and text in EXAMPLES else text,
+            avatar=avatar,
+            resolution=resolution,
+            tts_engine=tts_engine,
+            tts_voice=tts_voice,
+            frame_skip=frame_skip,
+            engine=engine,
+            language=language,
+        )
         reader = visitors_language(request)
         task_id = ""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         root = request.request.scope.get("root_path", "")
         studio = replace(self._studio, avatars=self._visitors.for_page(request.request))
         try:
-            asked = await asyncio.to_thread(parse, body, studio, Path(audio) if audio else None)
+            asked = await asyncio.to_thread(parse, fields.body(), studio, Path(audio) if audio else None)
             async with aclosing(self._line.watch(asked, request.request)) as events:
                 async for task, event in events:
                     if isinstance(event, Failed):
@@ -195,26 +241,3 @@ class Speaking:
         async with aclosing(self.generate(request, text, *settings)) as stages:
             async for stage in stages:
                 yield stage
-
-
-def _body(
-    text: str,
-    avatar: str | None,
-    resolution: str | None,
-    tts_engine: str | None,
-    tts_voice: str | None,
-    frame_skip: float,
-    engine: str | None,
-    language: str | None,
-) -> dict[str, Any]:
-    """Return a request in REST's format."""
-    return {
-        "text": text,
-        "avatar": avatar or None,
-        "resolution": resolution,
-        "tts_engine": tts_engine,
-        **({} if tts_voice in (None, CUSTOM_VOICE) else {"tts_voice": tts_voice}),  # else the engine chooses
-        "frame_skip": int(frame_skip) if float(frame_skip).is_integer() else frame_skip,
-        "engine": engine,
-        **({"language": language} if language else {}),
-    }

@@ -130,27 +130,27 @@ class Sent:
         return path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AvatarApi:
-    """The endpoints that make and delete avatars."""
+    """The endpoints that make and delete avatars.
 
-    def __init__(
-        self,
-        uploads: Uploads,
-        maker: AvatarMaker,
-        supervisor: Supervisor,
-        repeats: Repeats,
-        visitors: Visitors,
-        settings: Settings,
-        clips: Path,
-    ) -> None:
-        self._uploads = uploads
-        self._maker = maker
-        self._supervisor = supervisor
-        self._repeats = repeats
-        self._visitors = visitors
-        self._limit = settings.max_upload
-        self._resume_seconds = settings.resume_seconds
-        self._clips = clips
+    Attributes:
+        uploads: Avatars that were uploaded.
+        maker: Makes them.
+        supervisor: Follows their jobs.
+        repeats: Requests that may be repeated.
+        visitors: Owners of avatars.
+        settings: Limits.
+        clips: Folder of the files that were sent.
+    """
+
+    uploads: Uploads
+    maker: AvatarMaker
+    supervisor: Supervisor
+    repeats: Repeats
+    visitors: Visitors
+    settings: Settings
+    clips: Path
 
     async def make(self, request: Request) -> Response:
         """Make an avatar of a clip or photo, telling each stage as a server-sent event."""
@@ -158,36 +158,36 @@ class AvatarApi:
         sent = await self._form(request)
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
             raise NoConsent(messages.server.CONSENT_MISSING())
-        order = replace(sent.order(), owner=self._visitors.owner(request))
+        order = replace(sent.order(), owner=self.visitors.owner(request))
 
         async def start() -> Job:
-            await run_in_threadpool(self._uploads.check, order)
-            folder = await run_in_threadpool(temporary_folder, self._clips)
+            await run_in_threadpool(self.uploads.check, order)
+            folder = await run_in_threadpool(temporary_folder, self.clips)
             try:
                 clip = await run_in_threadpool(sent.save, Path(folder.name))
             except BaseException:
                 folder.cleanup()
                 raise
-            return self._maker.start(clip, order, 0.0 if key is None else self._resume_seconds, folder.cleanup)
+            return self.maker.start(clip, order, 0.0 if key is None else self.settings.resume_seconds, folder.cleanup)
 
         try:
             if key is None:
                 job = await start()
             else:
                 body = await run_in_threadpool(sent.content)
-                job = await self._repeats.join(request.headers.get("authorization", ""), key, body, start)
+                job = await self.repeats.join(request.headers.get("authorization", ""), key, body, start)
         finally:
             await sent.form.close()
-        return event_stream(self._supervisor, job, 0, request)
+        return event_stream(self.supervisor, job, 0, request)
 
     async def faces(self, request: Request) -> dict[str, Any]:
         """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
         sent = await self._form(request)
         order = Order("", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
-        with await run_in_threadpool(temporary_folder, self._clips) as folder:
+        with await run_in_threadpool(temporary_folder, self.clips) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))
             await sent.form.close()
-            found = await while_there(request, self._uploads.faces(clip, order, CancelToken()))
+            found = await while_there(request, self.uploads.faces(clip, order, CancelToken()))
         boxes = [dict(zip(("x", "y", "width", "height"), map(round, box), strict=True)) for box in found.boxes]
         return {
             "success": True,
@@ -197,8 +197,8 @@ class AvatarApi:
 
     def delete(self, avatar: str, request: Request) -> dict[str, Any]:
         """Delete an avatar that was uploaded: by its name in every resolution, by an id in one."""
-        seen = self._visitors.for_rest(request)
-        return {"success": True, "deleted": self._uploads.delete(unicodedata.normalize("NFC", avatar), seen)}
+        seen = self.visitors.for_rest(request)
+        return {"success": True, "deleted": self.uploads.delete(unicodedata.normalize("NFC", avatar), seen)}
 
     async def _form(self, request: Request) -> Sent:
         """Return the form of a request; one that is too large is not read to its end.
@@ -206,14 +206,14 @@ class AvatarApi:
         Raises:
             BadRequest: There is no valid form.
         """
-        limit = self._limit * _MIB
+        limit = self.settings.max_upload * _MIB
         length = request.headers.get("content-length", "0")
         received = int(length) if length.isdecimal() and int(length) > limit else 0
 
         async def receive() -> Received:
             nonlocal received
             if received > limit:
-                raise BadBody(messages.server.FILE_TOO_LARGE(limit=self._limit))
+                raise BadBody(messages.server.FILE_TOO_LARGE(limit=self.settings.max_upload))
             message = await request.receive()
             received += len(message.get("body", b""))
             return message

@@ -73,12 +73,12 @@ _EVENT_NUMBER = re.compile("[0-9]{1,9}")
 ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Api:
     """The endpoints, and what they share."""
 
     studio: Studio
-    line: RenderQueue
+    queue: RenderQueue
     supervisor: Supervisor
     gpu: Gpu
     metrics: Metrics
@@ -164,8 +164,8 @@ class Api:
     def queue_status(self) -> dict[str, Any]:
         """Tell how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
         return {
-            "queue_size": self.line.waiting(),
-            "is_processing": self.line.busy(),
+            "queue_size": self.queue.waiting(),
+            "is_processing": self.queue.busy(),
             "gpu_memory": self.gpu.memory().to_json(),
         }
 
@@ -303,7 +303,7 @@ class Api:
             studio = replace(self.studio, avatars=self.visitors.for_rest(request))
             asked = await run_in_threadpool(parse, body, studio)
             grace = 0.0 if key is None else self.studio.settings.resume_seconds
-            return await self.line.join(asked, grace, request)
+            return await self.queue.join(asked, grace, request)
 
         if key is None:
             return await join()
