@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
@@ -123,7 +123,7 @@ class FakeEngine:
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         logger.info("render starts")
         texts = (stretch.speech.text for stretch in stretches for _ in stretch.mouth.weights)
         try:

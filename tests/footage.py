@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.preparing.footage import PATCH, Footage
 from pipeline.video.reader import ColorTags
+from tests.media import delay
 
 
 def as_footage(frames: Sequence[np.ndarray] | np.ndarray, points: np.ndarray, **known: Any) -> Footage:
@@ -35,7 +36,7 @@ def copied(source: Path, target: Path, shift: float, **options: str) -> Path:
         copy = new.add_stream_from_template(stream)
         for packet in old.demux(stream):
             if packet.dts is not None:
-                later = round(shift / packet.time_base)
-                packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, copy
+                delay(packet, shift)
+                packet.stream = copy
                 new.mux(packet)
     return target

@@ -122,7 +122,7 @@ def test_noise_alone_bends_no_path(noise: float) -> None:
     """Two noisy recordings of the same sounds at the same speed lie frame by frame on each other."""
     rng = np.random.default_rng(0)
     sounds = np.repeat(rng.standard_normal((10, 6)), 20, axis=0)
-    one, other = (np.float32(sounds + noise * rng.standard_normal(sounds.shape)) for _ in range(2))
+    one, other = ((sounds + noise * rng.standard_normal(sounds.shape)).astype(np.float32) for _ in range(2))
     path = warp(one, other, np.full(len(one), 50, np.float32), np.array([0, len(other)]), CancelToken())
     np.testing.assert_array_equal(path.first, np.arange(len(one)))
     np.testing.assert_array_equal(path.last, np.arange(len(one)))

@@ -16,6 +16,7 @@ from pipeline.preparing.file_kinds import kind_of
 from pipeline.preparing.open_clip import open_clip, pictures
 from pipeline.preparing.photo import BACKGROUND
 from pipeline.video.frame import Frame
+from tests.media import add_video
 
 LEVELS = (40, 200, 90, 150)
 DURATIONS = (200, 400, 120, 80)
@@ -142,12 +143,11 @@ def test_what_is_hidden_in_a_video_stays_hidden(tmp_path: Path, codec: str, pix_
     picture[:, 64:] = (200, 200, 200, 255)
     path = tmp_path / f"a.{ending}"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"auto-alt-ref": "0"} if "vpx" in codec else {})
-        stream.width, stream.height, stream.pix_fmt = 128, 96, pix_fmt
+        stream = add_video(container, codec, 128, 96, pix_fmt, **({"auto-alt-ref": "0"} if "vpx" in codec else {}))
         for number in range(15):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgba")
-            frame.pts = number
-            container.mux(stream.encode(frame))
+            drawn = av.VideoFrame.from_ndarray(picture, format="rgba")
+            drawn.pts = number
+            container.mux(stream.encode(drawn))
         container.mux(stream.encode(None))
     clip = open_clip(path)
     assert not clip.plain

@@ -63,7 +63,7 @@ def _steepest(man: Avatar) -> float:
     """Return the steepest slope of luma between the lips when the mouth is open."""
     frame = next(islice(man.clip.frames(), 1))
     before = frame.y.astype(np.float32)
-    FaceMover(man, ("jawOpen",)).move(frame, 0, np.float32([0.5]))
+    FaceMover(man, ("jawOpen",)).move(frame, 0, np.array([0.5], np.float32))
     change = np.abs(frame.y - before)
     x, y = man.landmarks[0, 14, :2].astype(int)
     column = change[y - 10 : y + 60, x - 20 : x + 20]

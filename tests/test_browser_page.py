@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 import pytest
 import requests
 
+from tests.media import add_audio, encode_audio, image
 from tests.pages import FINISHED, MOVED, VIDEO, opened, write
 from tests.recordings import record
 from tests.servers import ROOT, Server, running, wait_for
@@ -175,13 +174,7 @@ def test_a_recording_is_taken_whatever_browsers_call_its_container(
     wave, recording = tmp_path / "speech.wav", tmp_path / f"speech.{container}"
     record(wave, "만나서 반갑습니다.")
     with av.open(str(wave)) as source, av.open(str(recording), "w") as sink:
-        stream = sink.add_stream(codec, rate=48_000)
-        stream.layout = "mono"
-        resampler = av.AudioResampler(stream.codec_context.format, "mono", 48_000)
-        for frame in source.decode(audio=0):
-            for part in resampler.resample(frame):
-                sink.mux(stream.encode(part))
-        sink.mux(stream.encode(None))
+        encode_audio(sink, add_audio(sink, codec, 48_000), source.decode(audio=0))
     page.get_by_role("tab", name="Audio").click()
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
@@ -229,7 +222,7 @@ def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None
     assert told["og:image"] == told["twitter:image"] == server.url + "/assets/card.jpg"
     picture = requests.get(told["og:image"], timeout=30)
     assert picture.headers["content-type"] == "image/jpeg"
-    assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR).shape == (630, 1200, 3)
+    assert image(picture.content).shape == (630, 1200, 3)
 
 
 # --- one state, and nobody held up

@@ -220,8 +220,8 @@ def test_a_slow_but_steady_upload_arrives(server: Server) -> None:
 def test_a_server_at_its_limit_of_open_files_fills_no_log(server: Server) -> None:
     server.wait_idle()
     before, process = len(server.log), server.process.pid
-    was = resource.prlimit(process, resource.RLIMIT_NOFILE)  # type: ignore[attr-defined]  # Linux's
-    resource.prlimit(process, resource.RLIMIT_NOFILE, (40, was[1]))  # type: ignore[attr-defined]
+    was = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (40, was[1]))
     lines = []
     try:
         for _ in range(80):
@@ -232,7 +232,7 @@ def test_a_server_at_its_limit_of_open_files_fills_no_log(server: Server) -> Non
     finally:
         for line in lines:
             line.close()
-        resource.prlimit(process, resource.RLIMIT_NOFILE, was)  # type: ignore[attr-defined]
+        resource.prlimit(process, resource.RLIMIT_NOFILE, was)
     assert server.get("/api/queue_status").status_code == 200
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -54,7 +54,9 @@ class Saying(FakeTTS):
 class Misshapen(FakeEngine):
     """Draws pictures that are no pictures from the tenth on."""
 
-    def render(self, avatar: Avatar, stretches: Sequence[Stretch], cancel: CancelToken, first: int) -> Iterator[Frame]:
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
         for number, frame in enumerate(super().render(avatar, stretches, cancel, first)):
             yield frame if number < 10 else Frame(frame.planes[:1])
 
@@ -214,9 +216,16 @@ def test_a_picture_that_cannot_be_encoded_ends_the_task_alone(studio: Studio, ta
 
 def test_a_pack_is_opened_once_for_a_request(studio: Studio, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     uses: list[str] = []
+
+    def noted(name: str, method: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            uses.append(name)
+            return method(*given)
+
+        return call
+
     for name in ("list", "find", "resolve", "load"):
-        kept = getattr(AvatarStore, name)
-        monkeypatch.setattr(AvatarStore, name, lambda *given, name=name, kept=kept: uses.append(name) or kept(*given))
+        monkeypatch.setattr(AvatarStore, name, noted(name, getattr(AvatarStore, name)))
     for body in ({"avatar": "solo"}, {"avatar_path": "precomputed/720p/solo_720p_precomputed.pkl"}):
         assert isinstance(list(generate(parse({"text": "one", **body}, studio), task, studio))[-1], Done)
     assert uses == ["find", "list", "load", "resolve", "load"]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from typing import Any
 
 import gradio as gr
 import pytest
 from gradio.context import LocalContext
 from gradio.data_classes import PredictBodyInternal
+from gradio.events import api
 from gradio.queueing import Event, Queue
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
@@ -21,9 +23,11 @@ async def echo(text: str) -> str:
 
 
 async def build() -> gr.Blocks:
-    with gr.Blocks(analytics_enabled=False) as demo:
-        gr.api(echo, api_name="echo", api_visibility="private", concurrency_id="line", concurrency_limit=1)
-    return demo.queue(max_size=3)
+    demo = gr.Blocks(analytics_enabled=False)
+    with demo:
+        api(echo, api_name="echo", api_visibility="private", concurrency_id="line", concurrency_limit=1)
+    demo.queue(max_size=3)
+    return demo
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_an_event_that_is_cleaned_away_gets_no_more_messages(demo: gr.Blocks) ->
         entry = next(fn for fn in demo.fns.values() if fn.api_name == "echo")
         queue.create_event_queue_for_fn(entry)
         event = Event("session", entry, None, None)  # type: ignore[arg-type]  # the request plays no part here
-        messages: asyncio.Queue[object] = asyncio.Queue()
+        messages: asyncio.Queue[Any] = asyncio.Queue()
         queue.pending_messages_per_session["session"] = messages
         queue.active_jobs = [[event]]
         assert event.alive
@@ -93,7 +97,7 @@ def test_a_running_function_can_ask_for_its_event_id() -> None:
 
     async def check() -> None:
         with gr.Blocks(analytics_enabled=False) as demo:
-            gr.api(who, api_name="who", concurrency_id="line", concurrency_limit=1)
+            api(who, api_name="who", concurrency_id="line", concurrency_limit=1)
         result = await demo.process_api(demo.fns[0], [], event_id="of this call")
         assert result["data"] == ["of this call"]
 

@@ -10,7 +10,7 @@ import gc
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -103,14 +103,15 @@ def engine_breaks(request: GenerateRequest, task: Task, studio: Studio, chances:
     mesh, last = studio.engines["mesh"], chances.randrange(40)
 
     class Breaking:
-        name, concurrency, draws_on_gpu, notes = "mesh", 1, False, ()
+        name = "mesh"
+        concurrency, draws_on_gpu, notes = 1, False, ()
 
         def check(self) -> None:
             pass
 
         def render(
-            self, avatar: Avatar, stretches: Iterator[Stretch], cancel: CancelToken, first: int
-        ) -> Iterator[Frame]:
+            self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+        ) -> Generator[Frame, None, None]:
             for number, frame in enumerate(mesh.render(avatar, stretches, cancel, first)):
                 if number == last:
                     raise ZeroDivisionError

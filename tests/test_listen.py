@@ -17,6 +17,7 @@ from pipeline.speech.listen import listen
 from pipeline.speech.recording import load_audio
 from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
+from tests.media import add_audio, encode_audio
 
 TEXTS = [
     ("안녕하세요, 면접에 오신 것을 환영합니다. 자기소개를 부탁드립니다.", "ko"),
@@ -45,8 +46,8 @@ def test_the_mouth_opens_rounds_and_closes_with_the_sound(noise: float) -> None:
         marks = listen((speech.samples + hiss).astype(np.float32), speech.rate)
         opening.append(np.corrcoef(curve(marks, speech, "jawOpen"), curve(speech.marks, speech, "jawOpen"))[0, 1])
         if language == "ko":
-            pucker = (curve(which, speech, "mouthPucker") for which in (marks, speech.marks))
-            rounding.append(np.corrcoef(*pucker)[0, 1])
+            ours, theirs = (curve(which, speech, "mouthPucker") for which in (marks, speech.marks))
+            rounding.append(np.corrcoef(ours, theirs)[0, 1])
         asked = [mark for mark in speech.marks if mark.text[:1] in tuple("pbm")]
         heard = [mark for mark in marks if mark.text == "p"]
         closed += [any(overlap(one, other) for other in heard) for one in asked]
@@ -108,13 +109,9 @@ def test_noise_around_a_real_voice_is_silence() -> None:
 
 def write(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], "s16", "mono")
         frame.sample_rate = rate
-        resampler = av.AudioResampler(stream.format, "mono", rate, stream.frame_size or 1024)
-        for piece in (*resampler.resample(frame), *resampler.resample(None)):
-            container.mux(stream.encode(piece))
-        container.mux(stream.encode(None))
+        encode_audio(container, add_audio(container, codec, rate), [frame])
     return path
 
 

@@ -38,7 +38,7 @@ def avatar(request: pytest.FixtureRequest) -> Avatar:
 def render(avatar: Avatar, frames: int, **weights: float) -> list[Frame]:
     units = ("jawOpen", "mouthPucker", "mouthFunnel", "tongueOut")
     row = [weights.get(u, 0.0) for u in units]
-    track = MouthTrack(float(avatar.fps), np.tile(np.float32(row), (frames, 1)), units)
+    track = MouthTrack(float(avatar.fps), np.tile(np.array(row, np.float32), (frames, 1)), units)
     return list(MeshEngine().render(avatar, [Stretch(SILENCE, track)], CancelToken()))
 
 
@@ -121,8 +121,8 @@ def test_a_face_that_leaves_the_picture_is_drawn_as_far_as_it_is_seen(avatar: Av
     frame = base(avatar, 1)[0]
     geometry = FaceGeometry(avatar, load_basis())
     scale = np.float32(avatar.height / 720)
-    source = geometry.source[0] + np.float32(shift) * scale
-    target = geometry.moved(0, load_basis().delta["jawOpen"] * 0.6) + np.float32(shift) * scale
+    source = geometry.source[0] + np.array(shift, np.float32) * scale
+    target = geometry.moved(0, load_basis().delta["jawOpen"] * 0.6) + np.array(shift, np.float32) * scale
     before = frame.planes.copy()
     warp(frame, source, target, geometry.triangles())
     assert frame.planes.min() >= 0 and frame.planes.max() <= 255
@@ -135,8 +135,8 @@ def test_a_mesh_that_shifts_shifts_the_picture(avatar: Avatar) -> None:
     before = Frame(frame.planes.copy())
     geometry = FaceGeometry(avatar, load_basis())
     source = geometry.source[0]
-    warp(frame, source, source + np.float32([4, 2]), geometry.triangles())
-    hull = cv2.convexHull(source[:478] + np.float32([4, 2]))[:, 0]
+    warp(frame, source, source + np.array([4, 2], np.float32), geometry.triangles())
+    hull = cv2.convexHull(source[:478] + np.array([4, 2], np.float32))[:, 0]
     inside = np.zeros(frame.y.shape, np.uint8)
     cv2.fillConvexPoly(inside, hull.round().astype(np.int32), 1)
     inside = cv2.erode(inside, np.ones((7, 7), np.uint8)) > 0
@@ -155,10 +155,10 @@ def test_code_is_compiled_once_whatever_the_picture_looks_like(avatar: Avatar) -
     left, right = (int(v) // 2 * 2 for v in (target[:, 0].min() + 8, target[:, 0].max() - 8))
     u, v = (plane[:, left // 2 : right // 2] for plane in frame.uv)
     narrow = np.concatenate([part.ravel() for part in (frame.y[:, left:right], u, v)])
-    shift = np.float32([left, 0])
+    shift = np.array([left, 0], np.float32)
     for shown in (frame, Frame(narrow.reshape(-1, right - left))):
         warp(shown, geometry.source[0] - shift, target - shift, geometry.triangles())
-    assert len(_move.dispatcher().signatures) == 1
+    assert len(_move.dispatcher().signatures) == 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("opening", [0.1, 0.3, 0.5])
@@ -166,12 +166,12 @@ def test_an_opening_mouth_folds_neither_the_lips_nor_the_jaw_over_themselves(ava
     mover = FaceMover(avatar, ("jawOpen", "mouthUpperUpLeft", "mouthUpperUpRight"))
     geometry = FaceGeometry(avatar, load_basis())
     triangles = geometry.triangles()[2 * (len(UPPER_INNER) - 1) :]  # without the mouth's inside
-    moved = mover.target(0, np.float32([opening, opening / 4, opening / 4]))
+    moved = mover.target(0, np.array([opening, opening / 4, opening / 4], np.float32))
 
     def areas(points: np.ndarray) -> np.ndarray:
         a, b, c = (points[triangles[:, i]] for i in range(3))
         (x, y), (u, v) = (b - a).T, (c - a).T
-        return x * v - y * u
+        return np.asarray(x * v - y * u)
 
     before, after = areas(geometry.source[0]), areas(moved)
     seen = np.abs(before) > 0.002 * geometry.eyes[0] ** 2 / 10
@@ -191,10 +191,12 @@ def test_the_jaw_opens_along_its_whole_edge() -> None:
 def test_lips_that_were_open_in_the_clip_are_shut_along_a_dark_line(avatar: Avatar) -> None:
     geometry, units = FaceGeometry(avatar, load_basis()), ("jawOpen",)
     frame = base(avatar, 1)[0]
-    FaceMover(avatar, units).move(frame, 0, np.float32([0.5]))
+    FaceMover(avatar, units).move(frame, 0, np.array([0.5], np.float32))
     landmarks = avatar.landmarks.copy()
     landmarks[0, :, :2] += (geometry.moved(0, 0.5 * load_basis().delta["jawOpen"]) - geometry.rest[0])[:478]
-    FaceMover(replace(avatar, landmarks=landmarks, rest=avatar.landmarks), units).move(frame, 0, np.float32([0.0]))
+    FaceMover(replace(avatar, landmarks=landmarks, rest=avatar.landmarks), units).move(
+        frame, 0, np.array([0.0], np.float32)
+    )
     shut = geometry.rest[0].round().astype(int)
     x, y = shut[UPPER_INNER[3:-3]].T  # with closed lips the lower edge lies on the upper one
     red = np.median([frame.y[shut[i, 1], shut[i, 0]] for i in (0, 17)])
@@ -202,7 +204,7 @@ def test_lips_that_were_open_in_the_clip_are_shut_along_a_dark_line(avatar: Avat
 
 
 def test_the_mouths_inside_follows_the_light_of_the_clip_within_a_quarter_of_a_second(avatar: Avatar) -> None:
-    units, weights, later = ("jawOpen",), np.float32([0.5]), round(0.25 * float(avatar.fps))
+    units, weights, later = ("jawOpen",), np.array([0.5], np.float32), round(0.25 * float(avatar.fps))
     bright, *_, dark = base(avatar, later + 1)
     dark.y[:] = 16 + (dark.y - 16.0) * 0.4
     expected = Frame(dark.planes.copy())
@@ -219,25 +221,25 @@ def test_the_tongues_tip_rises_by_a_twentieth_of_the_head_and_stays_behind_the_t
     tongue = nothing.copy()
     tongue[..., 0] = tongue[..., 3] = 1
     lips = basis.neutral[[0, 13]].mean(0)[:2]
-    corners = lips + np.float32([(-0.2, 0.2), (0.2, 0.2), (-0.2, 0.4)])
+    corners = lips + np.array([(-0.2, 0.2), (0.2, 0.2), (-0.2, 0.4)], np.float32)
     sprites = {name: Sprite(tongue if name == "tongue" else nothing, corners) for name in ("tongue", "lower", "upper")}
     target = np.full((478, 2), 150, np.float32)
     across = np.linspace(-90, 90, len(UPPER_INNER), dtype=np.float32)
     arc = 90 * np.sqrt(1 - (across / 91) ** 2)
     target[UPPER_INNER], target[LOWER_INNER] = (np.column_stack([150 + across, 150 + s * arc]) for s in (-1, 1))
-    carry = np.float32([(unit, 0), (0, unit), (0, 0)])
+    carry = np.array([(unit, 0), (0, unit), (0, 0)], np.float32)
     tops = []
     for height in (0.0, 1.0):
         frame = Frame(np.full((450, 300), 128, np.uint8))
         pose = MouthPose(
             target=target,
-            anchor=np.float32([150, 120]),
+            anchor=np.array([150, 120], np.float32),
             carry=carry,
             jaw=np.zeros(2, np.float32),
             tongue=height,
             eyes=100.0,
         )
-        light = Light(np.float32([150, 120, 140]), np.float32([110, 115, 150]))
+        light = Light(np.array([150, 120, 140], np.float32), np.array([110, 115, 150], np.float32))
         MouthInterior(basis, sprites).draw(frame, pose, light)
         column = frame.y[80:220, 150].astype(int)
         tops.append(int(np.argmax(np.diff(column))))

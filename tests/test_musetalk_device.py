@@ -84,13 +84,13 @@ def test_sound_is_heard_on_the_device_and_stays_there() -> None:
     assert asked == ["meta", "meta"] and states.device == META and states.shape == (1550, 5, CHANNELS)
 
 
-class Memory(TorchDispatchMode):
+class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own, without types
     """Counts the bytes of all tensors that are alive at a time. peak: at the most."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._alive: dict[int, int] = {}
-        self.peak = 0
+        self.peak: int = 0
 
     def __torch_dispatch__(
         self, function: Callable[..., Any], types: object, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -111,7 +111,7 @@ def _drawing(network: Network, size: int) -> int:
     latents, features = torch.empty(size, 8, 32, 32, device=META), torch.empty(size, 50, 384, device=META)
     with Memory() as memory:
         network.draw(latents, features)
-    return memory.peak
+    return int(memory.peak)
 
 
 def _weights(network: Network) -> int:

@@ -35,21 +35,28 @@ def face() -> np.ndarray:
     """A face's points, 110 pixels wide, in the middle of the picture."""
     points = neutral() - neutral().mean(0)
     points *= 110 / np.ptp(points[list(OVAL), 0])
-    return (points + np.array([WIDTH / 2 + 0.3, HEIGHT / 2 + 0.7, 0])).astype(np.float32)
+    return np.asarray(points + np.array([WIDTH / 2 + 0.3, HEIGHT / 2 + 0.7, 0]), np.float32)
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """A smooth picture of many colours, (h, w, 3) uint8 RGB."""
     noise = np.random.default_rng(4).uniform(0, 255, (12, 16, 3)).astype(np.float32)
-    return np.clip(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    large = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(large, 0, 255), np.uint8)
 
 
 # --- the face
 
 
+def _box(face: np.ndarray) -> Box:
+    box = face_box(face, WIDTH, HEIGHT)
+    assert box is not None
+    return box
+
+
 def test_the_box_reaches_from_ear_to_ear_with_the_nose_bridge_in_the_middle(face: np.ndarray) -> None:
-    left, top, right, bottom = face_box(face, WIDTH, HEIGHT)
+    left, top, right, bottom = _box(face)
     outline, chin, bridge = face[list(OVAL)].astype(int), int(face[152, 1]), int(face[5, 1])
     assert (left, right) == (outline[:, 0].min(), outline[:, 0].max())
     assert bottom == chin + 10
@@ -68,7 +75,7 @@ def test_the_box_ends_at_the_pictures_edge(face: np.ndarray) -> None:
 
 
 def test_the_crop_is_the_box_at_256_pixels(face: np.ndarray, picture: np.ndarray) -> None:
-    left, top, right, bottom = box = face_box(face, WIDTH, HEIGHT)
+    left, top, right, bottom = box = _box(face)
     bgr = picture[..., ::-1]
     published = cv2.resize(bgr[top:bottom, left:right], (256, 256), interpolation=cv2.INTER_LANCZOS4)[..., ::-1]
     np.testing.assert_array_equal(face_crop(picture, box), published)
@@ -89,7 +96,9 @@ def test_colours_survive_the_way_to_rgb_and_back(picture: np.ndarray) -> None:
 
 def _published_pixels(crop: np.ndarray, half: bool) -> torch.Tensor:
     """A crop (256, 256, 3) BGR as the encoder gets it: RGB, 0..1, the mask multiplied, then (x - 0.5) / 0.5."""
-    tensor = torch.FloatTensor(np.transpose(crop[..., ::-1] / 255.0, (2, 0, 1)))  # as laid out there: by rows
+    tensor: torch.Tensor = torch.FloatTensor(
+        np.transpose(crop[..., ::-1] / 255.0, (2, 0, 1))
+    )  # as laid out there: by rows
     if half:
         mask = torch.zeros(256, 256)
         mask[:128] = 1
@@ -98,7 +107,7 @@ def _published_pixels(crop: np.ndarray, half: bool) -> torch.Tensor:
 
 
 def test_the_lower_half_is_hidden_before_normalising(face: np.ndarray, picture: np.ndarray) -> None:
-    crop = face_crop(picture, face_box(face, WIDTH, HEIGHT))
+    crop = face_crop(picture, _box(face))
     for hidden in (True, False):
         ours = pixels_of(crop[None], hidden)
         assert ours.is_contiguous()  # or a CPU's encoder rounds coarsely
@@ -108,7 +117,7 @@ def test_the_lower_half_is_hidden_before_normalising(face: np.ndarray, picture: 
 
 def test_latents_are_scaled_samples_of_the_posterior_hidden_first(face: np.ndarray, picture: np.ndarray) -> None:
     vae = make_vae()
-    crop = face_crop(picture, face_box(face, WIDTH, HEIGHT))
+    crop = face_crop(picture, _box(face))
     with torch.no_grad():
         halves = []
         for hidden in (True, False):
@@ -275,7 +284,7 @@ def _frame(picture: np.ndarray) -> Frame:
 
 
 def test_the_drawn_face_is_blended_as_published(face: np.ndarray, picture: np.ndarray) -> None:
-    left, top, right, bottom = box = face_box(face, WIDTH, HEIGHT)
+    left, top, right, bottom = box = _box(face)
     drawn = cv2.resize(picture[::-1, ::-1], (256, 256), interpolation=cv2.INTER_AREA)
     mask = face_mask(face, box)
     at_size = cv2.resize(mask.astype(np.float32), (right - left, bottom - top)) / 255
@@ -338,7 +347,7 @@ def test_a_network_that_returns_what_it_saw_changes_nothing(colors: ColorTags, b
 
 
 def test_at_half_strength_half_of_it_shows(face: np.ndarray, picture: np.ndarray) -> None:
-    box = face_box(face, WIDTH, HEIGHT)
+    box = _box(face)
     frames = [_frame(picture) for _ in range(3)]
     blender = Blender(WIDTH, HEIGHT, BT709, (120, 160), torch.device("cpu"))
     black = torch.zeros(3, 3, 256, 256)
@@ -350,7 +359,7 @@ def test_at_half_strength_half_of_it_shows(face: np.ndarray, picture: np.ndarray
 
 
 def test_the_mask_is_the_lower_face_with_a_soft_edge(face: np.ndarray) -> None:
-    left, top, right, bottom = box = face_box(face, WIDTH, HEIGHT)
+    left, top, right, bottom = box = _box(face)
     mask = face_mask(face, box).astype(int)
     x, y = ((face[:, :2] - (left, top)) / (right - left, bottom - top) * 128).astype(int).T
     assert mask[y[14], x[14]] == 255  # the mouth
@@ -374,7 +383,8 @@ def _published_mask(points: np.ndarray, box: Box) -> np.ndarray:
 
     def area(part: tuple[int, ...]) -> np.ndarray:
         drawn = np.zeros((512, 512), np.uint8)
-        return cv2.fillConvexPoly(drawn, cv2.convexHull(np.round(places[list(part)]).astype(np.int32)), 255)
+        cv2.fillConvexPoly(drawn, cv2.convexHull(np.round(places[list(part)]).astype(np.int32)), 255)
+        return drawn
 
     nose, lips = area((6, 129, 358, 64, 294, 98, 327, 2)), area((61, 291, 0, 17, 37, 267, 84, 314, 40, 270, 91, 321))
     spread = np.zeros((33, 33), np.uint8)
@@ -391,11 +401,11 @@ def _published_mask(points: np.ndarray, box: Box) -> np.ndarray:
     kept[inside] = jaw[inside]
     kernel = int(0.1 * 2 * side // 2 * 2) + 1
     soft = cv2.GaussianBlur(kept, (kernel, kernel), 0)
-    return cv2.resize(soft[inside], (128, 128), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(soft[inside], (128, 128), interpolation=cv2.INTER_AREA))
 
 
 def test_the_mask_is_as_wide_as_the_published_one_and_spares_the_nose(face: np.ndarray) -> None:
-    left, top, right, bottom = box = face_box(face, WIDTH, HEIGHT)
+    left, top, right, bottom = box = _box(face)
     ours, published = (mask.astype(float) / 255 for mask in (face_mask(face, box), _published_mask(face, box)))
     assert ours.mean() == pytest.approx(published.mean(), abs=0.04) and 0.26 < ours.mean() < 0.31
     upper = np.s_[56:96]
@@ -410,6 +420,6 @@ def test_the_mask_is_as_wide_as_the_published_one_and_spares_the_nose(face: np.n
 
 def test_the_mask_follows_the_face(face: np.ndarray) -> None:
     turned = face + np.array([17, 3, 0], np.float32)
-    before, after = face_box(face, WIDTH, HEIGHT), face_box(turned, WIDTH, HEIGHT)
+    before, after = _box(face), _box(turned)
     assert np.subtract(after, before).tolist() == [17, 3, 17, 3]
     assert np.abs(face_mask(face, before).astype(int) - face_mask(turned, after)).max() <= 1

@@ -68,9 +68,9 @@ def test_with_no_place_at_all_code_is_kept_while_the_process_runs(sources: Path)
     for folder in [sources / "pipeline", *(sources / "pipeline").rglob("*")]:
         if folder.is_dir():
             (folder / "__pycache__").touch()  # a file where a folder should be made: not even root can
-    value, folder = run(sources, HOME=str(sources / "no folder"), TMPDIR=str(sources))
+    value, kept = run(sources, HOME=str(sources / "no folder"), TMPDIR=str(sources))
     assert value == 1.0
-    assert Path(folder).parent == sources and not Path(folder).exists()
+    assert Path(kept).parent == sources and not Path(kept).exists()
 
 
 def test_what_the_user_names_is_taken(sources: Path) -> None:

@@ -24,6 +24,7 @@ from pipeline.preparing.playback import deinterlaced
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 from tests.footage import copied
+from tests.media import add_video, delay
 
 WIDTH, HEIGHT, FPS, COUNT = 320, 180, 25, 40
 MATRICES = {
@@ -60,8 +61,7 @@ def _write(
 ) -> Path:
     """Write PICTURES (yuv420p) shown at STAMPS (hundredths of a second; usually 25 a second); return PATH."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=FPS, options=options)
-        stream.pix_fmt = pix_fmt
+        stream = add_video(container, codec, WIDTH, HEIGHT, pix_fmt, **options)
         stream.codec_context.time_base = Fraction(1, 100)
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
@@ -130,7 +130,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_what_trimming_hid_is_left_out(grey: Path, tmp_path: Path, name: str, options: dict[str, str]) -> None:
     clip = open_clip(copied(grey, tmp_path / name, -15 / FPS, **options))
-    assert (clip.wanted_fps, clip.timeline.hidden, clip.plain) == (FPS, 15, False)
+    assert clip.wanted_fps == FPS and clip.timeline.hidden == 15 and not clip.plain
     assert abs(clip.end - 25 / FPS) < 0.01
     np.testing.assert_allclose(_numbers(clip), range(15, 40), atol=0.4)
     [told] = clip.left_out
@@ -141,7 +141,9 @@ def _edited(path: Path, *edits: tuple[float, float | None]) -> Path:
     """Give the mp4 at PATH EDITS, each of so many seconds from a second of the film, or from none, which shows none."""
     data = path.read_bytes()
     with av.open(str(path)) as container:
-        ticks = container.streams.video[0].time_base.denominator
+        unit = container.streams.video[0].time_base
+    assert unit is not None
+    ticks = unit.denominator
     begin = data.index(b"elst") - 4
     size, _, _, _, _, zero = struct.unpack(">I4sIIIi", data[begin : begin + 24])
     listed = [(round(1000 * long), -1 if at is None else zero + round(at * ticks)) for long, at in edits]
@@ -217,7 +219,7 @@ def test_all_eight_orientations_are_shown_upright(tmp_path: Path, orientation: i
 def test_hdr_is_turned_and_mirrored(tmp_path: Path) -> None:
     planes = _grey(0)
     planes[:HEIGHT] = _quarters()
-    tags = {"color_primaries": 9, "colorspace": 9, "color_trc": 18, "color_range": 1}
+    tags: dict[str, Any] = {"color_primaries": 9, "colorspace": 9, "color_trc": 18, "color_range": 1}
     clip = open_clip(_turn(_write(tmp_path / "c.mp4", [planes] * 14, pix_fmt="yuv420p10le", **tags), 7))
     assert clip.wide and (clip.width, clip.height) == (HEIGHT, WIDTH)
     stored = next(pictures(clip, clip.width, clip.height)).y[::-1, ::-1].T.astype(int)
@@ -320,10 +322,10 @@ def test_a_cover_or_a_second_angle_is_not_the_film(grey: Path, tmp_path: Path) -
         path = tmp_path / name
         with av.open(str(path), "w") as container, av.open(str(grey)) as film:
             cover = container.add_stream("mjpeg", rate=25, options={"strict": "unofficial"})
-            cover.width, cover.height, cover.pix_fmt, cover.disposition = 640, 480, "yuvj420p", other.value
+            cover.width, cover.height, cover.pix_fmt, cover.disposition = 640, 480, "yuvj420p", other
             copy = container.add_stream_from_template(film.streams.video[0])
             if marked is not None:
-                copy.disposition = marked.value
+                copy.disposition = marked
             for number in range(1 if marked is None else COUNT):
                 picture = av.VideoFrame.from_ndarray(_grey(250, 640, 480), format="yuv420p")
                 picture = picture.reformat(format="yuvj420p")
@@ -349,8 +351,7 @@ def test_sound_that_begins_earlier_or_lasts_longer(
         voice = container.add_stream("aac", rate=8000, layout="mono")
         for packet in film.demux(video=0):
             if packet.dts is not None:
-                packet.pts += round(late / packet.time_base)
-                packet.dts += round(late / packet.time_base)
+                delay(packet, late)
                 packet.stream = copy
                 container.mux(packet)
         for number in range(round(sound * 8)):
@@ -427,8 +428,7 @@ def test_colours_are_those_that_players_show(
         )
     path = tmp_path / "c.mkv"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"crf": "4", "preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 5 * across, height, pix_fmt
+        stream = add_video(container, codec, 5 * across, height, pix_fmt, crf="4", preset="ultrafast")
         if pix_fmt != "rgb24":
             stream.codec_context.colorspace, stream.codec_context.color_range = space, span
             picture.colorspace, picture.color_range = space, span
@@ -467,15 +467,16 @@ def test_hidden_pixels_of_a_film_never_show(tmp_path: Path, name: str, codec: st
     rgba = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     rgba[..., 0], rgba[:, :160, 3], rgba[:, :160, 1] = 255, 255, 200  # red, but hidden, on the right
     with av.open(str(tmp_path / name), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"auto-alt-ref": "0"} if "vpx" in codec else {})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        stream = add_video(
+            container, codec, WIDTH, HEIGHT, pix_fmt, **({"auto-alt-ref": "0"} if "vpx" in codec else {})
+        )
         for number in range(15):
-            picture = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pix_fmt)
-            picture.pts, picture.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(picture))
+            frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pix_fmt)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     clip = open_clip(tmp_path / name)
-    shown = [_rgb(frame, 0.299, 0.114) for frame in pictures(clip, 480, 270, (0, 0, 255))]
+    shown = [_rgb(one, 0.299, 0.114) for one in pictures(clip, 480, 270, (0, 0, 255))]
     assert len(shown) == 15
     for picture in (shown[0], shown[-1]):
         np.testing.assert_allclose(picture[135, [60, 180]], [[255, 200, 0]] * 2, atol=8)

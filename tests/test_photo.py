@@ -92,9 +92,9 @@ def _see_through(mode: str) -> Image.Image:
         if mode != "LA":
             picture.info["transparency"] = 0
     elif mode == "I;16":
-        grey = np.full((4, 8), 255 << 8, np.uint16)
-        grey[:, 4:] = 7
-        picture = Image.fromarray(grey)
+        deep = np.full((4, 8), 255 << 8, np.uint16)
+        deep[:, 4:] = 7
+        picture = Image.fromarray(deep)
         picture.info["transparency"] = 7
     return picture
 
@@ -102,7 +102,7 @@ def _see_through(mode: str) -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGBA", "P", "P with alpha", "RGB", "LA", "L", "1", "I;16"])
 def test_what_is_hidden_is_not_shown(mode: str, tmp_path: Path) -> None:
     picture = _see_through(mode)
-    picture.save(tmp_path / "a.png", **picture.info)
+    picture.save(tmp_path / "a.png", **{str(name): value for name, value in picture.info.items()})
     photo = open_photo(tmp_path / "a.png")
     np.testing.assert_allclose(photo[2, 1], BLUE if mode[0] in "RP" else (255, 255, 255), atol=3)
     np.testing.assert_array_equal(photo[2, 6], BACKGROUND)
@@ -153,7 +153,7 @@ def test_pictures_beyond_the_limits_are_refused_before_they_are_decoded(
     (tmp_path / "a.png").write_bytes(_png_of(width, height))
     for look in (kind_of, open_photo):
         with pytest.raises(BadClip) as caught:
-            look(tmp_path / "a.png")  # type: ignore[operator]
+            look(tmp_path / "a.png")
         assert why in caught.value.message.en
     assert width * height > MAX_PICTURE or "길쭉" in caught.value.message.ko
 

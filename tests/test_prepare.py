@@ -24,7 +24,7 @@ from scipy.signal import savgol_filter
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load
 from pipeline.errors import BadClip, BadRequest
-from pipeline.face.finder import FaceFinder, box_of
+from pipeline.face.finder import FaceChoice, FaceFinder, box_of
 from pipeline.jobs.events import said
 from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.open_clip import open_clip, pictures
@@ -35,6 +35,7 @@ from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags
 from tests.footage import copied
+from tests.media import image
 
 CLIP = ROOT / "examples" / "talk_short.mp4"
 WEBCAM = ROOT / "tests" / "clips" / "webcam_woman.mp4"
@@ -163,7 +164,7 @@ def test_a_wandering_rate_becomes_steady(tmp_path: Path) -> None:
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     clip = open_clip(path)
-    assert (clip.timeline.constant, clip.wanted_fps) in ((False, 25), (False, 30))
+    assert not clip.timeline.constant and clip.wanted_fps in (25, 30)
     for number, frame in enumerate(pictures(clip, 320, 180)):
         time = 1000 * (number + 0.5) / clip.wanted_fps
         expected = int(np.searchsorted(shown_at, float(time), side="right")) - 1
@@ -214,11 +215,11 @@ def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_pat
     [[begin, end]] = (kinds.get("covered") or kinds["missing"])["seconds"]
     assert abs(begin - 22 / 25) < 0.13 and abs(end - 38 / 25) < 0.13
     for name in ("faces.jpg", *(problem["picture"] for problem in report["problems"])):
-        assert cv2.imread(str(tmp_path / "report" / name)).shape == (720, 1280, 3)
+        assert image((tmp_path / "report" / name).read_bytes()).shape == (720, 1280, 3)
 
 
 @pytest.mark.parametrize("which", ["center", "largest", 1, 2, 3])
-def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path, which: str | int) -> None:
+def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path, which: FaceChoice) -> None:
     small = cv2.resize(cv2.cvtColor(source[0].planes, cv2.COLOR_YUV2BGR_I420), (640, 360))
     large = cv2.resize(small, (960, 540))[:, 160:760]
     picture = np.full((720, 1720, 3), 127, np.uint8)
@@ -261,7 +262,7 @@ def test_small_faces_are_told_in_the_pixels_of_the_source(
         Image.fromarray(picture[..., ::-1]).save(tmp_path / name, lossless=True)
     with pytest.raises(BadClip, match=rf"\d+ pixels wide; at least {needed} are needed") as caught:
         prepare(tmp_path / name, PrepareOptions(name="x", resolutions=["360p"], out=tmp_path / "out"))
-    told = int(re.search(r"(\d+) pixels wide", caught.value.message.en)[1])
+    [told] = map(int, re.findall(r"(\d+) pixels wide", caught.value.message.en))
     assert abs(told - FACE * share) < 0.08 * FACE * share
     assert f"너비가 {told}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
 
@@ -472,7 +473,12 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
     clip = _write(tmp_path / "cut.mp4", [*source, *woman], (1280, 720))
     shown, boxes = preview_faces(clip)
     assert shown.shape == (360, 1280, 3) and [box.center[0] // 640 for box in boxes] == [0, 1]
-    for face, count, seconds in (("center", 30, [1.2, 2.0]), (1, 30, [1.2, 2.0]), (2, 20, [0.0, 1.2])):
+    choices: tuple[tuple[FaceChoice, int, list[float]], ...] = (
+        ("center", 30, [1.2, 2.0]),
+        (1, 30, [1.2, 2.0]),
+        (2, 20, [0.0, 1.2]),
+    )
+    for face, count, seconds in choices:
         report = tmp_path / "report"
         [path] = prepare(
             clip, PrepareOptions(name=f"face_{face}", resolutions=["360p"], face=face, out=tmp_path, report=report)
@@ -481,7 +487,7 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
         assert told["frames"] == count and told["usable"] == 1
         [cut] = [problem for problem in told["problems"] if problem["kind"] == "cut"]
         assert cut["seconds"] == [seconds] and cut["frames"] == 50 - count
-        assert cv2.imread(str(report / "cut.jpg")).shape == (180, 640, 3)
+        assert image((report / "cut.jpg").read_bytes()).shape == (180, 640, 3)
         frames = [frame.y.astype(float) for frame in ClipReader(load(path).video).once()]
         assert max(np.abs(one - frames[0]).mean() for one in frames) < 5  # nobody else is in it
     with pytest.raises(BadClip, match="no face number 3: 2 were found"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from gradio_client import Client, handle_file
 
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from pipeline.speech.recording import load_audio
+from tests.media import add_audio, encode_audio
 from tests.recordings import record, write_wav
 from tests.servers import Server, running
 
@@ -42,14 +44,10 @@ def encoded(wav: Path, kind: str) -> Path:
     path = wav.with_suffix(f".{kind}")
     with av.open(str(wav)) as source, av.open(str(path), "w") as target:
         rate = 8000 if kind in CALLS else 48000
-        stream = target.add_stream({**ENCODERS, **CALLS}[kind], rate=rate, layout="mono" if kind in CALLS else "stereo")
+        stream = add_audio(target, {**ENCODERS, **CALLS}[kind], rate, "mono" if kind in CALLS else "stereo")
         if kind in CALLS:
             stream.bit_rate = 12200
-        resampler = av.AudioResampler(stream.format, stream.layout, rate, stream.frame_size or 1024)
-        for frame in [*source.decode(audio=0), None]:
-            for piece in resampler.resample(frame):
-                target.mux(stream.encode(piece))
-        target.mux(stream.encode(None))
+        encode_audio(target, stream, source.decode(audio=0))
     return path
 
 
@@ -57,7 +55,7 @@ def loudness(path: Path) -> np.ndarray:
     """Return the loudness of the sound in the file PATH, LOUDNESS_HZ times a second."""
     samples, rate = load_audio(path)
     step = rate // LOUDNESS_HZ
-    return np.sqrt(np.square(samples[: len(samples) // step * step].reshape(-1, step)).mean(axis=1))
+    return np.asarray(np.sqrt(np.square(samples[: len(samples) // step * step].reshape(-1, step)).mean(axis=1)))
 
 
 def is_video_of(video: object, recording: Path) -> None:
@@ -168,7 +166,7 @@ def test_json_names_no_file(fake_server: Server, wav: Path) -> None:
                 answer = fake_server.post(endpoint, body, headers={"Accept-Language": language})
                 assert answer.status_code == 400 and "gradio_client" in answer.json()["error"]
     before = len(fake_server.log)
-    call = {"data": [{"avatar": "solo", "audio": str(wav)}, "en"]}
+    call: dict[str, Any] = {"data": [{"avatar": "solo", "audio": str(wav)}, "en"]}
     refused = requests.post(f"{fake_server.url}/gradio_api/call/rest", json=call, timeout=30)
     assert refused.status_code == 400 and "event_id" not in refused.json()  # the entry of REST is not for clients
     assert "starts" not in fake_server.log[before:]
@@ -191,7 +189,7 @@ def test_a_path_outside_the_upload_folder_is_never_opened(fake_server: Server, w
     assert "starts" not in fake_server.log[before:]
 
 
-def told(server: Server, entry: str, call: object) -> str:
+def told(server: Server, entry: str, call: dict[str, Any]) -> str:
     """Call an entry of Gradio's as its JavaScript client does; return all that is told of it."""
     answer = requests.post(f"{server.url}/gradio_api/call/{entry}", json=call, timeout=30)
     return server.get(f"/gradio_api/call/{entry}/{answer.json()['event_id']}").text

@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from pipeline.server.rest.schema import AvatarEvent
+from tests.media import image
 from tests.servers import ROOT, Server, events_of, running, wait_for
 
 MAX_UPLOAD = 2
@@ -251,7 +252,7 @@ def test_the_faces_of_a_photo_are_numbered(uploading: Server, store: Path, clip:
     two = jpeg(np.hstack([picture, picture]))
     found = uploading.post("/api/avatars/faces", files={"file": ("two.jpg", two)}).json()
     assert [face["number"] for face in found["faces"]] == [1, 2]
-    shown = cv2.imdecode(np.frombuffer(base64.b64decode(found["picture"].split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+    shown = image(base64.b64decode(found["picture"].split(",")[1]))
     assert found["faces"][0]["x"] < shown.shape[1] / 2 < found["faces"][1]["x"]
     nobody = uploading.post("/api/avatars/faces", files={"file": ("text.mp4", b"hello")})
     assert (nobody.status_code, nobody.json()["success"]) == (400, False)

@@ -126,9 +126,9 @@ def test_odd_letters_in_a_path_are_not_found(fake_server: Server, method: str, p
 @pytest.mark.parametrize("header", ["Idempotency-Key", "Last-Event-ID", "Accept-Language", "Authorization"])
 def test_odd_letters_in_a_header_are_no_fault_of_the_server(fake_server: Server, header: str, value: bytes) -> None:
     for path in ENDPOINTS:
-        answer = fake_server.post(path, {**GOOD, "frame_skip": 0}, headers={header: value})  # type: ignore[dict-item]
+        answer = fake_server.post(path, {**GOOD, "frame_skip": 0}, headers={header: value})
         assert answer.status_code == 400, answer.text
-        answer = fake_server.post(path, GOOD, headers={header: value})  # type: ignore[dict-item]
+        answer = fake_server.post(path, GOOD, headers={header: value})
         assert answer.status_code == (400 if header == "Idempotency-Key" else 200), answer.text
 
 
@@ -285,7 +285,8 @@ def test_what_is_refused_never_reaches_the_line(fake_server: Server) -> None:
 
 def test_the_private_entry_makes_nothing_for_those_who_find_it(fake_server: Server) -> None:
     before = len(fake_server.log)
-    for data in ([], [GOOD], [GOOD, "en"]):
+    tries: tuple[list[Any], ...] = ([], [GOOD], [GOOD, "en"])
+    for data in tries:
         call = requests.post(fake_server.url + "/gradio_api/call/rest", json={"data": data}, timeout=30)
         if call.ok:
             told = fake_server.get(f"/gradio_api/call/rest/{call.json()['event_id']}").text

@@ -141,7 +141,7 @@ def test_video_and_speech_can_be_fetched_whole_and_in_parts(fake_server: Server)
         assert fake_server.get(url, headers={"Range": "bytes=999999999-"}).status_code == 416
         head = requests.head(fake_server.url + url, timeout=30)
         assert int(head.headers["Content-Length"]) == len(whole.content) and head.content == b""
-    with av.open(BytesIO(fake_server.get(reply["video_url"]).content)) as container:
+    with av.open(BytesIO(fake_server.get(reply["video_url"]).content), "r") as container:
         frames = list(container.decode(video=0))
     assert len(frames) == round(SECONDS * FPS)
     assert (frames[0].width, frames[0].height) == (WIDTH, HEIGHT)

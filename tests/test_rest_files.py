@@ -10,6 +10,7 @@ import av
 import pytest
 import requests
 
+from tests.media import time_of
 from tests.servers import Server
 
 KINDS = ("video", "download", "captions", "audio", "idle", "inspection")
@@ -120,9 +121,9 @@ def lengths(content: bytes) -> list[float]:
 
 
 def packets(content: bytes) -> list[tuple[int, object, object, bool, bytes]]:
-    with av.open(BytesIO(content)) as container:
+    with av.open(BytesIO(content), "r") as container:
         return sorted(
-            (p.stream.index, p.pts * p.time_base, p.dts * p.time_base, p.is_keyframe, bytes(p))
+            (p.stream.index, time_of(p), p.dts * p.time_base, p.is_keyframe, bytes(p))
             for p in container.demux()
             if p.dts is not None
         )

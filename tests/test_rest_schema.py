@@ -61,7 +61,9 @@ def described(fake_server: Server) -> Any:
 def test_every_answer_has_a_described_shape(fake_server: Server, described: Any, method: str, path: str) -> None:
     count = FEW if path.endswith("/faces") else EXAMPLES
 
-    @settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
+    @settings(
+        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(case=described[path][method].as_strategy())
     def check(case: schemathesis.Case) -> None:
         case.call_and_validate(base_url=fake_server.url, checks=CHECKS, timeout=60)

@@ -97,7 +97,9 @@ def test_without_keys_rest_may_be_closed(store: Path, tmp_path: Path, clip: byte
         own, stranger = requests.Session(), requests.Session()
         made(server, clip, "민수", own)
         assert listed(server, own) == SHIPPED | {"민수_360p"} and listed(server, stranger) == SHIPPED
-        for cookie in (None, "0" * 32, own.cookies["avatar_visitor"][:-1], own.cookies["avatar_visitor"] + "0", "x;y"):
+        mine = own.cookies["avatar_visitor"]
+        assert mine
+        for cookie in (None, "0" * 32, mine[:-1], mine + "0", "x;y"):
             stranger.headers["Cookie"] = f"avatar_visitor={cookie}"
             assert reached(server, stranger, "민수") == NONE, cookie
         assert reached(server, own, "early") == NONE

@@ -52,7 +52,9 @@ def _faded(before: Pictures, after: Pictures, length: int) -> Pictures:
 
 
 def _with_text(picture: np.ndarray, text: str) -> np.ndarray:
-    return cv2.putText(picture.copy(), text, (8, 165), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 255, 2)
+    with_text = picture.copy()
+    cv2.putText(with_text, text, (8, 165), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255,), 2)
+    return with_text
 
 
 def _closer(pictures: Pictures) -> Pictures:

@@ -15,6 +15,7 @@ from pipeline.errors import BadRequest
 from pipeline.jobs.events import Done, TtsDone, describe, to_json
 from pipeline.speech.recording import load_audio, load_recording
 from pipeline.tts.espeak import EspeakEngine
+from tests.media import add_audio, encode_audio
 from tests.recordings import write_wav
 
 RATE = 22050
@@ -57,7 +58,7 @@ def music() -> np.ndarray:
         for pitch in 220 * 2 ** (rng.choice([0, 2, 4, 5, 7, 9, 12], notes) / 12):
             tone = sum(np.sin(2 * np.pi * pitch * (k + 1) * now) / (k + 1) for k in range(6))
             sound[at] += tone * np.exp(-2 * now) * np.minimum(1, now / 0.01)
-    return (0.9 * sound / np.abs(sound).max()).astype(np.float32)
+    return np.asarray(0.9 * sound / np.abs(sound).max(), np.float32)
 
 
 def fit(sound: np.ndarray, length: int) -> np.ndarray:
@@ -73,24 +74,21 @@ def write(path: Path, *tracks: Track, codec: str = "", rate: int = RATE, format:
     codec = codec or ENCODERS.get(path.suffix[1:], "pcm_s16le")
     with av.open(str(path), "w", format=format or ("ogg" if path.suffix == ".opus" else None)) as container:
         to = 48000 if codec == "libopus" else 8000 if "amr" in codec else rate
-        streams = [container.add_stream(codec, rate=to, layout=layout) for _, layout in tracks]
+        streams = [add_audio(container, codec, to, layout) for _, layout in tracks]
         for stream in streams:
             stream.bit_rate = 12200 if "amr" in codec else 64000
         for stream, (channels, layout) in zip(streams, tracks, strict=True):
             data = np.ascontiguousarray(np.stack(channels).T.reshape(1, -1), np.float32)
             frame = av.AudioFrame.from_ndarray(data, "flt", layout)
             frame.sample_rate = rate
-            resampler = av.AudioResampler(stream.format, stream.layout, to, stream.frame_size or 1024)
-            for piece in (*resampler.resample(frame), *resampler.resample(None)):
-                container.mux(stream.encode(piece))
-            container.mux(stream.encode(None))
+            encode_audio(container, stream, [frame])
     return path
 
 
 def envelope(samples: np.ndarray, rate: int) -> np.ndarray:
     """Loudness, 50 times a second."""
     step = rate // 50
-    return np.sqrt(np.square(samples[: len(samples) // step * step].reshape(-1, step)).mean(axis=1))
+    return np.asarray(np.sqrt(np.square(samples[: len(samples) // step * step].reshape(-1, step)).mean(axis=1)))
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> float:

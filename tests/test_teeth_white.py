@@ -90,5 +90,5 @@ def test_nothing_is_red_in_a_grey_clip(man: Avatar) -> None:
     frame = next(islice(man.clip.frames(), 1))
     for plane in frame.uv:
         plane[:] = 128
-    FaceMover(man, ("jawOpen",)).move(frame, 0, np.float32([0.5]))
+    FaceMover(man, ("jawOpen",)).move(frame, 0, np.array([0.5], np.float32))
     assert all(np.ptp(plane) <= 12 for plane in frame.uv)

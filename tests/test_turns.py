@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -113,10 +114,12 @@ def test_who_is_alone_keeps_the_turn(fake_packs: Path, tmp_path: Path) -> None:
     renders = 0
 
     class Counting(Noting):
-        def render(self, *arguments: object, **named: object) -> Iterator[Frame]:  # type: ignore[override]
+        def render(
+            self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+        ) -> Generator[Frame, None, None]:
             nonlocal renders
             renders += 1
-            return super().render(*arguments, **named)  # type: ignore[arg-type]
+            return super().render(avatar, stretches, cancel, first)
 
     studio = replace(studio, engines={"fake": Counting()})
     task = TaskBook(tmp_path / "results", 0).open("0" * 32)
@@ -134,10 +137,13 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
                 order.append(name)
                 begun.wait(10)
 
+    def waiting(number: int) -> bool:
+        return len(turns._line) == number
+
     threads = [threading.Thread(target=take, args=(name,)) for name in "abc"]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_for(lambda number=number: len(turns._line) == number)
+        wait_for(partial(waiting, number))
     begun.set()
     for thread in threads:
         thread.join(10)

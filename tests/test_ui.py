@@ -10,15 +10,15 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from pipeline.avatars.pack import load
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import Unavailable
-from pipeline.jobs.events import Done, Failed, Lipsync, Queued, TtsDone, TtsStarted
+from pipeline.jobs.events import Done, Event, Failed, Lipsync, Queued, TtsDone, TtsStarted
 from pipeline.messages import Message
 from pipeline.preparing.prepare import preview_faces
 from pipeline.server.page import words
@@ -111,8 +111,9 @@ DONE = Done("text", "/v", "v", "/a", "/c", 1.0, 0.1, 0.2, 0.3, 0.2)
 
 
 def test_the_bar_moves_forward_only() -> None:
-    speech = [Queued(2), TtsStarted("/v", "/c"), TtsDone("/a", "/c", 1.0, 0.1)]
-    percents = [at_event(event, "ko")["percent"] for event in [*speech, Lipsync("/v", 0.0), Lipsync("/v", 0.5), DONE]]
+    speech: list[Event] = [Queued(2), TtsStarted("/v", "/c"), TtsDone("/a", "/c", 1.0, 0.1)]
+    frames: list[Event] = [Lipsync("/v", 0.0), Lipsync("/v", 0.5)]
+    percents = [at_event(event, "ko")["percent"] for event in [*speech, *frames, DONE]]
     assert percents == sorted(percents) and percents[-1] == 100
 
 
@@ -177,7 +178,7 @@ def test_the_curl_snippet_asks_for_the_same() -> None:
 def test_avatars_that_ship_have_labels_and_others_their_names(tmp_path: Path, language: str, label: str) -> None:
     for name in ("woman", "나"):
         make_pack(tmp_path, name, "360p")
-    gallery = Portraits(AvatarStore(tmp_path)).gallery(SimpleNamespace(headers={"accept-language": language}), None)
+    gallery = Portraits(AvatarStore(tmp_path)).gallery(gr.Request(headers={"accept-language": language}), None)
     assert {one["name"]: one["label"] for one in gallery["avatars"]} == {"woman": label, "나": "나"}
 
 

@@ -12,6 +12,7 @@ from pipeline.errors import RenderFailed
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 from pipeline.video.writer import Mp4Writer
+from tests.media import time_of
 
 WIDTH, HEIGHT = 320, 180
 RATE = 22_050
@@ -47,8 +48,7 @@ def heard(path: Path) -> tuple[np.ndarray, int, Fraction]:
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         frames = list(container.decode(audio=0))
-        start = frames[0].pts * frames[0].time_base
-        return np.concatenate([f.to_ndarray()[0] for f in frames]), stream.rate, start
+        return np.concatenate([f.to_ndarray()[0] for f in frames]), stream.rate, time_of(frames[0])
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30_000, 1001), Fraction(15)])
@@ -60,7 +60,7 @@ def test_frames_and_times_are_exact(tmp_path: Path, fps: Fraction) -> None:
         frames = list(container.decode(video=0))
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", WIDTH, HEIGHT)
         assert stream.codec_context.pix_fmt == "yuv420p"
-        times = [f.pts * f.time_base for f in frames]
+        times = [time_of(f) for f in frames]
     assert len(frames) == 47
     assert times[0] == 0
     assert all(abs(t - n / fps) < Fraction(1, 10_000) for n, t in enumerate(times))

@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import gradio as gr
@@ -48,7 +48,7 @@ def GPU(task: Callable[..., Iterator[Any]], duration: Callable[..., int]) -> Cal
     return lent
 
 
-def _work(task: Callable[..., Iterator[Any]], inward: Any, outward: Any, stop: Any) -> None:
+def _work(task: Callable[..., Generator[Any, None, None]], inward: Any, outward: Any, stop: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for result in (drawn := task(*inward.get())):
         if stop.is_set():

@@ -78,7 +78,7 @@ def _in_layout(layout: torch.memory_format) -> Callable[[Network], Drawer]:
     return apply
 
 
-def fused(network: Network, backend: str = "inductor") -> Network:
+def fused(network: Network, backend: str | Callable[..., object] = "inductor") -> Network:
     """Compile a network with torch.compile, once for every size in `BATCHES`.
 
     Its mode "reduce-overhead" has its own CUDA graphs, which break when another thread than the first one draws
