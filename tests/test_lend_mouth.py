@@ -97,12 +97,18 @@ def test_the_mouth_of_somebody_who_talks_looks_as_when_they_are_silent(
     np.testing.assert_array_equal(frames[:, :bridge], silent[:, :bridge])
 
 
+def _planes(footage: Footage) -> np.ndarray:
+    """Return the frames of FOOTAGE that was drawn here."""
+    assert isinstance(footage.frames, np.ndarray)
+    return footage.frames
+
+
 def test_the_lent_mouth_stands_in_the_light_of_each_frame(avatar: Avatar, silent: np.ndarray, store: BinaryIO) -> None:
     jaw = 0.4 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)
     light = np.linspace(0.6, 1.0, FRAMES)
     footage, person = _talking(avatar, silent, jaw, np.ones(FRAMES, bool))
     height = avatar.height
-    for frames in (footage.frames, lit := silent.copy()):
+    for frames in (_planes(footage), lit := silent.copy()):
         frames[:, :height] = 16 + (frames[:, :height] - 16.0) * light[:, None, None]
         frames[:, height:] = 128 + (frames[:, height:] - 128.0) * light[:, None, None]
     closed, _ = lend_mouth(footage, person, store)
@@ -129,8 +135,8 @@ def test_what_was_read_stays_as_it_is_and_only_the_mouths_are_stored(
     avatar: Avatar, silent: np.ndarray, store: BinaryIO
 ) -> None:
     footage, person = _talking(avatar, silent, np.full(FRAMES, 0.3), np.ones(FRAMES, bool))
-    footage.frames.setflags(write=False)
-    filmed, landmarks = footage.frames.copy(), person.landmarks.copy()
+    _planes(footage).setflags(write=False)
+    filmed, landmarks = _planes(footage).copy(), person.landmarks.copy()
     closed, _ = lend_mouth(footage, person, store)
     assert closed.frames is not footage.frames
     np.testing.assert_array_equal(footage.frames, filmed)
