@@ -61,7 +61,7 @@ def _write(
 ) -> Path:
     """Write PICTURES (yuv420p) shown at STAMPS (hundredths of a second; usually 25 a second); return PATH."""
     with av.open(str(path), "w") as container:
-        stream = add_video(container, codec, WIDTH, HEIGHT, pix_fmt, **options)
+        stream = add_video(container, codec, WIDTH, HEIGHT, pix_fmt, **(options or {}))
         stream.codec_context.time_base = Fraction(1, 100)
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
