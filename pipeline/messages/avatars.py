@@ -34,7 +34,7 @@ NAME_INVALID = Sentence(
 NAME_TOO_LONG = Sentence(
     "name_too_long",
     ko="name '{name:.60}': 너무 깁니다. 파일 이름으로 {limit}바이트를 넘을 수 없습니다.",
-    en="name '{name:.60}': too long. As the name of a file it may have {limit} bytes.",
+    en="name '{name:.60}': too long. As the name of a file it may have at most {limit} bytes.",
 )
 RESOLUTION_UNKNOWN = Sentence(
     "resolution_unknown",

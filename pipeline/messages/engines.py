@@ -20,7 +20,7 @@ DOWNLOAD_INVALID = Sentence(
 LIBRARIES_MISSING = Sentence(
     "libraries_missing",
     ko="musetalk: {missing}이(가) 설치되지 않았습니다. 서버에서 pip install -r requirements-gpu.txt를 실행하세요.",
-    en="musetalk: {missing} missing. On the server, run pip install -r requirements-gpu.txt.",
+    en="musetalk: not installed: {missing}. On the server, run pip install -r requirements-gpu.txt.",
 )
 CARD_MEMORY_FULL = Sentence(
     "card_memory_full",

@@ -42,8 +42,8 @@ NO_VIDEO = Sentence(
 )
 CLIP_NOT_READABLE = Sentence(
     "clip_not_readable",
-    ko="{file}: 동영상을 읽을 수 없습니다 ({detail:.120}). 재생되는 파일인지 확인하고 mp4로 다시 저장해 보세요.",
-    en="{file} cannot be read ({detail:.120}). Check that it plays, and try saving it again as mp4.",
+    ko="{file}: 동영상을 읽을 수 없습니다 ({reason:.120}). 재생되는 파일인지 확인하고 mp4로 다시 저장해 보세요.",
+    en="{file} cannot be read ({reason:.120}). Check that it plays, and try saving it again as mp4.",
 )
 
 # what is left out of a clip

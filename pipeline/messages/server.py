@@ -56,7 +56,8 @@ QUEUE_FULL = Sentence(
 QUEUE_FULL_OF_ADDRESS = Sentence(
     "queue_full_of_address",
     ko="이 주소({address})에서 보낸 작업이 이미 {limit}개 기다립니다. {retry_after}초 후에 다시 시도하세요.",
-    en="{limit} tasks from this address ({address}) wait already. Try again in {retry_after} seconds.",
+    en="As many tasks as allowed ({limit}) from this address ({address}) wait already. Try again in {retry_after} "
+    "seconds.",
 )
 
 # the page

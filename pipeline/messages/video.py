@@ -8,8 +8,8 @@ CAPTIONS_FILE = Sentence("captions_file", ko="자막", en="captions")
 # the avatar's video
 AVATAR_VIDEO_BROKEN = Sentence(
     "avatar_video_broken",
-    ko="아바타 영상을 읽을 수 없습니다 ({detail}). 아바타를 다시 준비하세요 (python -m pipeline.preparing).",
-    en="The avatar's video cannot be read ({detail}). Prepare the avatar again (python -m pipeline.preparing).",
+    ko="아바타 영상을 읽을 수 없습니다 ({reason}). 아바타를 다시 준비하세요 (python -m pipeline.preparing).",
+    en="The avatar's video cannot be read ({reason}). Prepare the avatar again (python -m pipeline.preparing).",
 )
 
 # the video of a task

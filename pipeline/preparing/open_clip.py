@@ -273,6 +273,6 @@ def _check_seen(clip: Clip, seen: np.ndarray) -> None:
         raise unreadable(clip.path, f"{len(due) - lost} of {len(due)} frames")
 
 
-def unreadable(path: Path, detail: str) -> BadClip:
+def unreadable(path: Path, reason: str) -> BadClip:
     """Return the error for a file that is no clip, or a broken one."""
-    return BadClip(messages.preparing.CLIP_NOT_READABLE(file=path.name, detail=detail))
+    return BadClip(messages.preparing.CLIP_NOT_READABLE(file=path.name, reason=reason))

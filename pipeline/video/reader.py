@@ -133,5 +133,5 @@ class ClipReader:
         return out
 
 
-def _broken(detail: str) -> RenderFailed:
-    return RenderFailed(messages.video.AVATAR_VIDEO_BROKEN(detail=detail))
+def _broken(reason: str) -> RenderFailed:
+    return RenderFailed(messages.video.AVATAR_VIDEO_BROKEN(reason=reason))
