@@ -214,7 +214,7 @@ def _stretch(seconds: float, fps: Fraction) -> Stretch:
     frames = round(seconds * fps)
     samples = np.random.default_rng(1).uniform(-0.3, 0.3, math.ceil(frames / fps * 16_000)).astype(np.float32)
     mouth = MouthTrack(float(fps), np.full((frames, len(UNITS)), 0.5, np.float32), UNITS)
-    return Stretch(Speech(samples, 16_000, "", "ko"), mouth)
+    return Stretch(Speech(samples=samples, rate=16_000, text="", language="ko"), mouth)
 
 
 # --- the rows

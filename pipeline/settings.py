@@ -19,7 +19,7 @@ SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ip
 """Where a Hugging Face Space expects its server, which only the Space's own proxy reaches."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings with their defaults; see ``from_environment`` for the variables."""
 

@@ -29,7 +29,7 @@ class Mark:
         return Mark(self.kind, self.text, self.start + seconds, self.end + seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Speech:
     """Spoken sound and its timing.
 
@@ -66,8 +66,15 @@ class Speech:
         time = at / self.rate
         before = tuple(Mark(m.kind, m.text, m.start, min(m.end, time)) for m in self.marks if m.start < time)
         after = tuple(Mark(m.kind, m.text, max(m.start, time), m.end).later(-time) for m in self.marks if m.end > time)
-        first = Speech(self.samples[:at], self.rate, self.text, self.language, before, self.words)
-        return first, Speech(self.samples[at:], self.rate, "", self.language, after)
+        first = Speech(
+            samples=self.samples[:at],
+            rate=self.rate,
+            text=self.text,
+            language=self.language,
+            marks=before,
+            words=self.words,
+        )
+        return first, Speech(samples=self.samples[at:], rate=self.rate, text="", language=self.language, marks=after)
 
 
 def joined(pieces: Iterable[Speech]) -> Speech:
@@ -86,12 +93,12 @@ def joined(pieces: Iterable[Speech]) -> Speech:
         begin += piece.duration
     spoken = [piece for piece in given if piece.text]
     return Speech(
-        np.concatenate([piece.samples for piece in given]),
-        given[0].rate,
-        "".join(piece.text for piece in given),
-        (spoken or given)[0].language,
-        tuple(marks) if all(piece.marks for piece in spoken) else (),
-        tuple(words) if all(piece.words for piece in spoken) else (),
+        samples=np.concatenate([piece.samples for piece in given]),
+        rate=given[0].rate,
+        text="".join(piece.text for piece in given),
+        language=(spoken or given)[0].language,
+        marks=tuple(marks) if all(piece.marks for piece in spoken) else (),
+        words=tuple(words) if all(piece.words for piece in spoken) else (),
     )
 
 
@@ -105,7 +112,7 @@ def silence(seconds: float, like: Speech) -> Speech:
     samples = np.zeros(round(seconds * like.rate), np.float32)
     known = len(samples) and like.marks and like.marks[0].kind == "phoneme"
     marks = (Mark("phoneme", "", 0.0, len(samples) / like.rate),) if known else ()
-    return Speech(samples, like.rate, "", like.language, marks)
+    return Speech(samples=samples, rate=like.rate, text="", language=like.language, marks=marks)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,9 @@ class FakeTTS(TTSEngine):
         marks = (Mark("phoneme", "a", 0.0, seconds),)
         ends = [(number + 1) * SECONDS_PER_WORD for number in range(len(words))]
         said = [Mark("word", f"{word} ", end - SECONDS_PER_WORD, end) for word, end in zip(words, ends, strict=True)]
-        return Speech(samples.astype(np.float32), RATE, text, "en-us", marks, tuple(said))
+        return Speech(
+            samples=samples.astype(np.float32), rate=RATE, text=text, language="en-us", marks=marks, words=tuple(said)
+        )
 
 
 class FakeEngine:
@@ -206,7 +208,16 @@ def main() -> None:
     tts, espeak = FakeTTS(), EspeakEngine()
     all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]
     engines: dict[str, LipsyncEngine] = {engine.name: engine for engine in all_engines if engine.name in ENGINES}
-    serve(Studio(settings, AvatarStore(settings.precomputed), {tts.name: tts}, espeak, engines), generate)
+    serve(
+        Studio(
+            settings=settings,
+            avatars=AvatarStore(settings.precomputed),
+            tts={tts.name: tts},
+            espeak=espeak,
+            engines=engines,
+        ),
+        generate,
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def heard(said: Rendering, text: str, language: str, noise: float = 0.0) -> Spee
     """Return SAID as a recording whose times nobody knows."""
     samples = said.samples.astype(np.float32) / 32768
     samples += noise * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
-    return Speech(samples, said.rate, text, language)
+    return Speech(samples=samples, rate=said.rate, text=text, language=language)
 
 
 def errors(found: tuple[Mark, ...], truth: tuple[Mark, ...]) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_a_real_man_with_known_word_times(espeak: EspeakEngine) -> None:
     rows = [line.split() for line in GRID.with_suffix(".align").read_text().splitlines()]
     words = [(int(start) / 25000, word) for start, _, word in rows if word != "sil"]
     text = " ".join(word for _, word in words)
-    marks = align(Speech(samples, rate, text, "en-us"), espeak, CancelToken())
+    marks = align(Speech(samples=samples, rate=rate, text=text, language="en-us"), espeak, CancelToken())
     said = espeak.render(text, "en-us", CancelToken())
     sounds = [mark for mark in said.phonemes if mark.text]
     firsts = [next(i for i, mark in enumerate(sounds) if mark.start >= start) for _, start in said.words]
@@ -205,7 +205,7 @@ def test_one_short_word_in_a_long_silence_is_found(espeak: EspeakEngine) -> None
 @pytest.mark.parametrize("level", [0.0, 0.01])
 def test_a_recording_without_the_words_does_not_fall_apart(espeak: EspeakEngine, level: float) -> None:
     samples = level * np.random.default_rng(1).standard_normal(24000).astype(np.float32)
-    marks = align(Speech(samples, 24000, TEXTS["ko"], "ko"), espeak, CancelToken())
+    marks = align(Speech(samples=samples, rate=24000, text=TEXTS["ko"], language="ko"), espeak, CancelToken())
     assert (marks[0].start, marks[-1].end) == (0, 1)
 
 

@@ -60,7 +60,13 @@ def texts(draw: st.DrawFn) -> str:
 def studio(fake_packs: Path) -> Studio:
     espeak = EspeakEngine()
     precomputed = Settings(precomputed=fake_packs)
-    return Studio(precomputed, AvatarStore(fake_packs), {"espeak": espeak}, espeak, {"fake": FakeEngine()})
+    return Studio(
+        settings=precomputed,
+        avatars=AvatarStore(fake_packs),
+        tts={"espeak": espeak},
+        espeak=espeak,
+        engines={"fake": FakeEngine()},
+    )
 
 
 def captions_of(text: str, studio: Studio, folder: Path) -> str | None:

@@ -19,7 +19,7 @@ def speak(*sounds: tuple[str, float]) -> tuple[tuple[Mark, ...], Speech]:
         marks.append(Mark("phoneme", text, at, at + seconds))
         at += seconds
     samples = np.sin(np.arange(round(at * RATE)) * 0.06).astype(np.float32) * 0.3
-    return tuple(marks), Speech(samples, RATE, "", "ko", tuple(marks))
+    return tuple(marks), Speech(samples=samples, rate=RATE, text="", language="ko", marks=tuple(marks))
 
 
 def track(*sounds: tuple[str, float], fps: float = 25.0, skip: int = 1) -> dict[str, np.ndarray]:
@@ -146,7 +146,7 @@ def test_louder_speech_opens_further() -> None:
     marks, speech = speak(("a", 0.4), ("n", 0.1), ("a", 0.4))
     samples = speech.samples.copy()
     samples[: round(0.45 * RATE)] *= 0.1
-    mouth = articulate(marks, Speech(samples, RATE, "", "ko", marks), 22, 25.0)
+    mouth = articulate(marks, Speech(samples=samples, rate=RATE, text="", language="ko", marks=marks), 22, 25.0)
     jaw = mouth.weights[:, UNITS.index("jawOpen")]
     assert jaw[17] > 1.15 * jaw[5]
 

@@ -76,7 +76,7 @@ def test_a_sentence_in_another_script_is_a_sentence_of_its_own(espeak: EspeakEng
 
 def test_words_of_aligned_speech_are_those_of_its_voice(espeak: EspeakEngine) -> None:
     other = EspeakEngine(rate=140, variant="f3").synthesize(KOREAN, "ko", CancelToken())
-    plain = Speech(other.samples, other.rate, KOREAN, "ko")
+    plain = Speech(samples=other.samples, rate=other.rate, text=KOREAN, language="ko")
     found = words_of(plain, phonemes_of(plain, espeak), Renderings(espeak), CancelToken())
     assert "".join(word.text for word in found) == KOREAN
     truth = {word.text: word.start for word in other.words}
@@ -100,7 +100,7 @@ class Counting(EspeakEngine):
 def test_a_text_is_rendered_once_for_phonemes_and_words(espeak: EspeakEngine, variant: str) -> None:
     text = "밥을 3개 먹고 한국말을 못하는 사람이 많습니다."  # its sounds change across syllables: there are two ways
     said = EspeakEngine(variant=variant).render(text, "ko", CancelToken())
-    speech = Speech(said.samples.astype(np.float32) / 32768, said.rate, text, "ko")
+    speech = Speech(samples=said.samples.astype(np.float32) / 32768, rate=said.rate, text=text, language="ko")
     counting = Counting()
     renderings = Renderings(counting)
     phonemes = phonemes_of(speech, renderings, CancelToken())
@@ -114,7 +114,7 @@ def test_a_text_is_rendered_once_for_phonemes_and_words(espeak: EspeakEngine, va
 def test_words_of_a_voice_that_says_every_letter_begin_with_their_own_sounds(espeak: EspeakEngine) -> None:
     text = "한국말을 못하는 사람이 많습니다. " * 4 + "우리 나라 노래를 모두 부르네. " * 4
     said = EspeakEngine(variant="m7").render(text, "ko", CancelToken())
-    speech = Speech(said.samples.astype(np.float32) / 32768, said.rate, text, "ko")
+    speech = Speech(samples=said.samples.astype(np.float32) / 32768, rate=said.rate, text=text, language="ko")
     found = words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken())
     begins = dict(zip(accumulate((len(word.text) for word in found), initial=0), found, strict=False))
     off = [abs(begins[offset].start - start) for offset, start in said.words if offset in begins]
@@ -125,7 +125,9 @@ def test_words_of_a_voice_that_says_every_letter_begin_with_their_own_sounds(esp
 def test_words_of_character_times(espeak: EspeakEngine) -> None:
     text = '네, "3.5초" 안에.'
     marks = tuple(Mark("character", letter, number / 10, (number + 1) / 10) for number, letter in enumerate(text))
-    speech = Speech(np.zeros(24000 * 2, np.float32), 24000, text, language_of(text), marks)
+    speech = Speech(
+        samples=np.zeros(24000 * 2, np.float32), rate=24000, text=text, language=language_of(text), marks=marks
+    )
     found = words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken())
     assert [(word.text, round(word.start, 2)) for word in found] == [("네, ", 0.0), ('"3.5초" ', 0.4), ("안에.", 1.0)]
 
@@ -141,9 +143,9 @@ def test_words_without_blanks_between_them() -> None:
 
 
 def test_silence_and_unknown_text_have_no_words(espeak: EspeakEngine) -> None:
-    mute = Speech(np.zeros(8000, np.float32), 8000, "안녕", "ko")
+    mute = Speech(samples=np.zeros(8000, np.float32), rate=8000, text="안녕", language="ko")
     assert words_of(mute, (Mark("phoneme", "", 0.0, 1.0),), Renderings(espeak), CancelToken()) == ()
-    wordless = Speech(np.zeros(8000, np.float32), 8000, "", "")
+    wordless = Speech(samples=np.zeros(8000, np.float32), rate=8000, text="", language="")
     assert words_of(wordless, (Mark("phoneme", "a", 0.0, 1.0),), Renderings(espeak), CancelToken()) == ()
     assert place_words("word", [], []) == ()
 
@@ -154,7 +156,7 @@ def test_words_move_with_their_speech(espeak: EspeakEngine) -> None:
     assert [word.start for word in later.words] == pytest.approx([word.start + 0.5 for word in speech.words])
     first, rest = later.cut(round(0.7 * later.rate))
     assert first.words == later.words and rest.words == ()
-    assert joined([speech, Speech(speech.samples, speech.rate, "그래요.", "ko")]).words == ()
+    assert joined([speech, Speech(samples=speech.samples, rate=speech.rate, text="그래요.", language="ko")]).words == ()
 
 
 def test_cues_end_with_sentences_and_in_pauses_and_are_short_enough() -> None:

@@ -36,7 +36,7 @@ from tests.servers import running, wait_for
 
 ID = "0123456789abcdef" * 2
 TONE = np.full(RATE // 2, 0.3, np.float32)
-SPEECH = Speech(TONE, RATE, "one", "en-us", (Mark("phoneme", "a", 0.0, 0.5),))
+SPEECH = Speech(samples=TONE, rate=RATE, text="one", language="en-us", marks=(Mark("phoneme", "a", 0.0, 0.5),))
 FULL = Path("/dev/full")
 """Takes no byte: every write says that the disk is full."""
 
@@ -64,7 +64,13 @@ class Misshapen(FakeEngine):
 @pytest.fixture
 def studio(fake_packs: Path) -> Studio:
     settings = Settings(precomputed=fake_packs)
-    return Studio(settings, AvatarStore(fake_packs), {"fake": FakeTTS()}, EspeakEngine(), {"fake": FakeEngine()})
+    return Studio(
+        settings=settings,
+        avatars=AvatarStore(fake_packs),
+        tts={"fake": FakeTTS()},
+        espeak=EspeakEngine(),
+        engines={"fake": FakeEngine()},
+    )
 
 
 @pytest.fixture

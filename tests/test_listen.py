@@ -29,7 +29,13 @@ GRID = ROOT / "tests" / "clips" / "grid_swwp2s.mp4"
 
 def say(text: str, language: str, variant: str = "") -> Speech:
     said = EspeakEngine(170, 50, variant).render(text, language, CancelToken())
-    return Speech(said.samples.astype(np.float32) / 32768, said.rate, text, language, said.phonemes)
+    return Speech(
+        samples=said.samples.astype(np.float32) / 32768,
+        rate=said.rate,
+        text=text,
+        language=language,
+        marks=said.phonemes,
+    )
 
 
 def curve(marks: tuple[Mark, ...], speech: Speech, unit: str) -> np.ndarray:

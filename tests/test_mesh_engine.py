@@ -26,7 +26,7 @@ from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 
-SILENCE = Speech(np.zeros(16_000, np.float32), 16_000, "", "ko")
+SILENCE = Speech(samples=np.zeros(16_000, np.float32), rate=16_000, text="", language="ko")
 
 
 @pytest.fixture(scope="module", params=["720p", "480p", "360p"])

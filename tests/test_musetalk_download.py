@@ -77,7 +77,14 @@ def hub() -> Iterator[_Hub]:
     thread.join()
 
 
-FILE = WeightFile("sd-vae", "somebody/something", "0" * 40, "a.bin", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+FILE = WeightFile(
+    folder="sd-vae",
+    repository="somebody/something",
+    revision="0" * 40,
+    name="a.bin",
+    size=len(CONTENT),
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+)
 
 
 def test_a_file_is_fetched_once(hub: _Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

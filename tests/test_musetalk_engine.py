@@ -82,7 +82,9 @@ def _stretch(frames: int, spoken: slice, frame_skip: int = 1) -> Stretch:
     weights = np.zeros((frames, 3), np.float32)
     weights[spoken] = 0.5
     noise = np.random.default_rng(frames).uniform(-0.2, 0.2, frames * RATE // 25).astype(np.float32)
-    return Stretch(Speech(noise, RATE, "", "ko"), MouthTrack(25.0, weights, ("a", "b", "c")), frame_skip)
+    return Stretch(
+        Speech(samples=noise, rate=RATE, text="", language="ko"), MouthTrack(25.0, weights, ("a", "b", "c")), frame_skip
+    )
 
 
 def _rendered(engine: MuseTalkEngine, avatar: Avatar, *stretches: Stretch) -> list[Frame]:

@@ -24,7 +24,13 @@ def espeak() -> EspeakEngine:
 
 def timed(text: str, words: list[tuple[str, float, float]], seconds: float = 4.0) -> Speech:
     marks = tuple(Mark("word", *word) for word in words)
-    return Speech(np.zeros(round(seconds * 24000), np.float32), 24000, text, language_of(text), marks)
+    return Speech(
+        samples=np.zeros(round(seconds * 24000), np.float32),
+        rate=24000,
+        text=text,
+        language=language_of(text),
+        marks=marks,
+    )
 
 
 def test_phoneme_marks_are_taken_as_they_are(espeak: EspeakEngine) -> None:
@@ -71,7 +77,9 @@ def test_numbers_take_the_time_of_their_digits(espeak: EspeakEngine) -> None:
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
 def test_marks_always_cover_the_speech(espeak: EspeakEngine, text: str, seconds: float) -> None:
     characters = tuple(Mark("character", c, n * seconds, (n + 1) * seconds) for n, c in enumerate(text))
-    speech = Speech(np.zeros(48000, np.float32), 24000, text, language_of(text), characters)
+    speech = Speech(
+        samples=np.zeros(48000, np.float32), rate=24000, text=text, language=language_of(text), marks=characters
+    )
     marks = phonemes_of(speech, espeak)
     assert (marks[0].start, marks[-1].end) == (0, 2)
     assert all(one.end == two.start and one.end > one.start for one, two in pairwise(marks))
@@ -79,7 +87,7 @@ def test_marks_always_cover_the_speech(espeak: EspeakEngine, text: str, seconds:
 
 def test_speech_without_a_text_is_listened_to(espeak: EspeakEngine) -> None:
     said = espeak.synthesize("아 아 아", "ko", CancelToken())
-    marks = phonemes_of(Speech(said.samples, said.rate, "", "ko"), espeak)
+    marks = phonemes_of(Speech(samples=said.samples, rate=said.rate, text="", language="ko"), espeak)
     assert "a" in [mark.text for mark in marks]
     assert (marks[0].start, marks[-1].end) == (0, said.duration)
 
@@ -102,6 +110,6 @@ def test_short_gaps_belong_to_the_sound_before() -> None:
 
 def test_a_language_that_no_voice_speaks_is_listened_to(espeak: EspeakEngine) -> None:
     heard = espeak.synthesize("Papa kicks balls", "en-us", CancelToken())
-    speech = Speech(heard.samples, heard.rate, "សួស្តី", "km")
+    speech = Speech(samples=heard.samples, rate=heard.rate, text="សួស្តី", language="km")
     assert any(mark.text for mark in phonemes_of(speech, espeak))
     assert words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken()) == ()

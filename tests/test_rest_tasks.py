@@ -46,7 +46,7 @@ def test_a_job_is_cancelled_only_while_it_is_open(kind: str, tmp_path: Path) -> 
     book = TaskBook(tmp_path, 0)
     ends: list[tuple[str, str]] = []
     supervisor = Supervisor(book, lambda job, last: ends.append((job.kind, type(last).__name__)))
-    job = book.files_of(ID) if kind == Task.kind else AvatarJob(ID)
+    job = book.files_of(ID) if kind == Task.kind else AvatarJob(id=ID)
     book.note(job)
     assert book.get(ID) is job and book.find(ID) is job
     assert asyncio.run(supervisor.cancel(ID)) == "running" and job.cancel.cancelled

@@ -288,12 +288,35 @@ def test_what_holds_no_sound_any_more_is_refused(voice: np.ndarray, kind: str, t
 
 
 def test_what_is_lost_is_told() -> None:
-    done = Done("", "/v", "v", "/a", None, 6.0, 0.1, 0.2, 0.3, 0.1, lost=0.026)
+    done = Done(
+        text="",
+        video_url="/v",
+        video_path="v",
+        audio_url="/a",
+        captions_url=None,
+        audio_duration=6.0,
+        tts=0.1,
+        lipsync=0.2,
+        total=0.3,
+        first_byte=0.1,
+        lost=0.026,
+    )
     assert to_json(done, "id", "en")["audio_lost"] == 0.026
     assert "0.03 s" in describe(done).en and "0.03초" in describe(done).ko
-    spoken = TtsDone("/a", None, 6.0, 0.1, lost=2.5)
+    spoken = TtsDone(audio_url="/a", captions_url=None, duration=6.0, elapsed=0.1, lost=2.5)
     assert to_json(spoken, "id", "en")["audio_lost"] == 2.5 and "2.5 s" in describe(spoken).en
-    whole = Done("", "/v", "v", "/a", None, 6.0, 0.1, 0.2, 0.3, 0.1)
+    whole = Done(
+        text="",
+        video_url="/v",
+        video_path="v",
+        audio_url="/a",
+        captions_url=None,
+        audio_duration=6.0,
+        tts=0.1,
+        lipsync=0.2,
+        total=0.3,
+        first_byte=0.1,
+    )
     assert "audio_lost" not in to_json(whole, "id", "en") and describe(whole).en == "Done (0.3 s)"
 
 

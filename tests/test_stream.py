@@ -91,7 +91,13 @@ def test_a_mouth_that_speaks_in_stretches_moves_as_in_one_piece(pieces: list[Spe
 
 
 def test_speech_that_ends_in_sound_waits_for_what_follows() -> None:
-    tone = Speech(np.full(16_000, 0.3, np.float32), 16_000, "a", "en-us", (Mark("phoneme", "a", 0.0, 1.0),))
+    tone = Speech(
+        samples=np.full(16_000, 0.3, np.float32),
+        rate=16_000,
+        text="a",
+        language="en-us",
+        marks=(Mark("phoneme", "a", 0.0, 1.0),),
+    )
     taken: list[int] = []
 
     def come() -> Iterator[Speech]:
@@ -139,7 +145,13 @@ def test_a_speaker_that_is_given_up_stops_its_engine(tmp_path: Path) -> None:
         try:
             for _ in range(10_000):
                 stop.check()
-                yield Speech(np.zeros(8000, np.float32), 8000, "", "ko", (Mark("phoneme", "", 0.0, 1.0),))
+                yield Speech(
+                    samples=np.zeros(8000, np.float32),
+                    rate=8000,
+                    text="",
+                    language="ko",
+                    marks=(Mark("phoneme", "", 0.0, 1.0),),
+                )
         finally:
             ended.set()
 

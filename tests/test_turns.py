@@ -73,7 +73,11 @@ class Noting(FakeEngine):
 
 def studio_with(engine: FakeEngine, packs: Path) -> Studio:
     return Studio(
-        Settings(precomputed=packs), AvatarStore(packs), {"fake": FakeTTS()}, EspeakEngine(), {"fake": engine}
+        settings=Settings(precomputed=packs),
+        avatars=AvatarStore(packs),
+        tts={"fake": FakeTTS()},
+        espeak=EspeakEngine(),
+        engines={"fake": engine},
     )
 
 

@@ -107,11 +107,23 @@ def test_clients_are_told_the_types_of_what_they_give_and_get(fake_server: Serve
     assert [one["python_type"]["type"] for one in endpoint["returns"]] == ["filepath", "dict(str, Any)", "str"]
 
 
-DONE = Done("text", "/v", "v", "/a", "/c", 1.0, 0.1, 0.2, 0.3, 0.2)
+DONE = Done(
+    text="text",
+    video_url="/v",
+    video_path="v",
+    audio_url="/a",
+    captions_url="/c",
+    audio_duration=1.0,
+    tts=0.1,
+    lipsync=0.2,
+    total=0.3,
+    first_byte=0.2,
+)
 
 
 def test_the_bar_moves_forward_only() -> None:
-    speech: list[Event] = [Queued(2), TtsStarted("/v", "/c"), TtsDone("/a", "/c", 1.0, 0.1)]
+    spoken = TtsDone(audio_url="/a", captions_url="/c", duration=1.0, elapsed=0.1)
+    speech: list[Event] = [Queued(2), TtsStarted("/v", "/c"), spoken]
     frames: list[Event] = [Lipsync("/v", 0.0), Lipsync("/v", 0.5)]
     percents = [at_event(event, "ko")["percent"] for event in [*speech, *frames, DONE]]
     assert percents == sorted(percents) and percents[-1] == 100

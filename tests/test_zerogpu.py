@@ -68,7 +68,7 @@ def stretch_of(frames: int, opening: float = 0.5) -> Stretch:
     """Some sound, and a mouth that stands open for it."""
     mouth = np.full((frames, 1), opening, np.float32)
     samples = np.sin(np.arange(frames * 640) / 20).astype(np.float32)
-    return Stretch(Speech(samples, 16_000, "", "ko"), MouthTrack(25.0, mouth, ("jawOpen",)))
+    return Stretch(Speech(samples=samples, rate=16_000, text="", language="ko"), MouthTrack(25.0, mouth, ("jawOpen",)))
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ _DETECTION = 0.6
 """The lowest score of a face, 0..1; MediaPipe's own graph uses this value whatever threshold you set."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Box:
     """A face in a picture.
 
@@ -96,7 +96,10 @@ class FaceFinder:
     def boxes(self, picture: np.ndarray) -> list[Box]:
         """Return the faces of a picture ((height, width, 3) uint8 RGB), left to right."""
         faces = self._detector.find(picture)[:, [0, 1, 2, 3, 16]].tolist()
-        found = [Box(left, top, right - left, bottom - top, score) for left, top, right, bottom, score in faces]
+        found = [
+            Box(x=left, y=top, width=right - left, height=bottom - top, score=score)
+            for left, top, right, bottom, score in faces
+        ]
         return sorted(found, key=lambda box: box.x)
 
     def points(self, picture: np.ndarray, box: Box) -> np.ndarray | None:
@@ -123,4 +126,4 @@ def box_of(points: np.ndarray) -> Box:
     """Return the box of a face from its points ((478, 3) pixels), about as the detector would draw it."""
     oval = points[list(OVAL), :2]
     (left, top), (right, bottom) = oval.min(0), oval.max(0)
-    return Box(float(left), float(top), float(right - left), float(bottom - top))
+    return Box(x=float(left), y=float(top), width=float(right - left), height=float(bottom - top))

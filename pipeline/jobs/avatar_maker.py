@@ -39,7 +39,7 @@ class AvatarMaker:
             grace: Seconds for which the job goes on without a listener.
             discard: Called at the end, when `clip` is not needed any more.
         """
-        job = AvatarJob(uuid.uuid4().hex, grace)
+        job = AvatarJob(id=uuid.uuid4().hex, grace=grace)
         self._supervisor.book.note(job)
         self._idle.clear()
         self._running[job.id] = asyncio.get_running_loop().create_task(self._run(job, clip, order, discard))

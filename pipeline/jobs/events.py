@@ -36,7 +36,7 @@ class TtsStarted:
     captions_url: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TtsDone:
     """Speech is ready.
 
@@ -68,7 +68,7 @@ class Lipsync:
     progress: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """The video is finished; times in seconds."""
 
@@ -184,9 +184,9 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
             body = _status("queued", message, position=position, eta=_seconds(eta))
         case TtsStarted(video_url, captions_url):
             body = _status("tts", message, video_url=video_url, captions_url=captions_url)
-        case TtsDone(audio_url, captions_url, duration, elapsed, lost):
-            body = _status("tts_done", message, audio_url=audio_url, captions_url=captions_url)
-            body |= {"duration": _seconds(duration), "elapsed": _seconds(elapsed), **_lost(lost)}
+        case TtsDone():
+            body = _status("tts_done", message, audio_url=event.audio_url, captions_url=event.captions_url)
+            body |= {"duration": _seconds(event.duration), "elapsed": _seconds(event.elapsed), **_lost(event.lost)}
         case Lipsync(video_url, progress):
             body = _status("lipsync", message, video_url=video_url, progress=round(progress, 3))
         case Done():

@@ -77,7 +77,13 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
             if not told:
                 told = True
                 captions_url = task.captions_url if speaker.captioned else None
-                yield TtsDone(task.audio_url, captions_url, speaker.duration, speaker.seconds, speaker.lost)
+                yield TtsDone(
+                    audio_url=task.audio_url,
+                    captions_url=captions_url,
+                    duration=speaker.duration,
+                    elapsed=speaker.seconds,
+                    lost=speaker.lost,
+                )
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()
     done = Done(
@@ -124,12 +130,12 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
     cancel.check()
     if request.text:
         language = request.language or language_of(request.text)
-        yield Speech(samples, rate, request.text, language, lost=recording.lost)
+        yield Speech(samples=samples, rate=rate, text=request.text, language=language, lost=recording.lost)
         return
     heard = listen(samples, rate, cancel)
     if not any(mark.text for mark in heard):
         raise BadRequest(messages.jobs.NO_SPEECH_IN_RECORDING())
-    yield Speech(samples, rate, "", "", heard, lost=recording.lost)
+    yield Speech(samples=samples, rate=rate, text="", language="", marks=heard, lost=recording.lost)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from pipeline.video.encoder import Encoder, check_setting, encoder_for
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Studio:
     """Everything that requests share.
 
@@ -77,7 +77,11 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
     voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
     tts = {engine.name: engine for engine in voices}
     return Studio(
-        settings, AvatarStore(settings.precomputed, BUNDLED, _adopt), tts, espeak, lipsync_engines(settings, lender)
+        settings=settings,
+        avatars=AvatarStore(settings.precomputed, BUNDLED, _adopt),
+        tts=tts,
+        espeak=espeak,
+        engines=lipsync_engines(settings, lender),
     )
 
 

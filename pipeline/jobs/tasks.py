@@ -34,7 +34,7 @@ def is_task_id(text: str) -> bool:
     return re.fullmatch(_ID, text) is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A request that takes time; clients call it a task.
 
@@ -53,14 +53,14 @@ class Job:
     history: History = field(default_factory=History)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AvatarJob(Job):
     """A job that makes an avatar of a clip or photo."""
 
     kind = "avatar"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task(Job):
     """A job that makes a video.
 
@@ -72,9 +72,9 @@ class Task(Job):
 
     kind = "video"
 
-    video: Path = field(kw_only=True)
-    audio: Path = field(kw_only=True)
-    captions: Path = field(kw_only=True)
+    video: Path
+    audio: Path
+    captions: Path
     grown: News = field(default_factory=News)
     waits: Waits = field(default_factory=Waits)
 
@@ -169,7 +169,7 @@ class TaskBook:
     def files_of(self, task_id: str, grace: float = 0.0) -> Task:
         """Return a task's files, whether they exist or not."""
         video, audio, captions = (self._results / f"{task_id}.{kind}" for kind in ("mp4", "wav", "vtt"))
-        return Task(task_id, grace, video=video, audio=audio, captions=captions)
+        return Task(id=task_id, grace=grace, video=video, audio=audio, captions=captions)
 
     def close(self, task_id: str) -> None:
         """Record that a task has ended."""

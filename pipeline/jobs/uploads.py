@@ -35,7 +35,7 @@ RETRY_SECONDS = 30
 """Seconds after which to try again if too many wait."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """What to make of a clip; see ``prepare``.
 

@@ -68,8 +68,8 @@ class FoundTeeth:
     message: Message
 
 
-@dataclass(frozen=True)
-class _Look:
+@dataclass(frozen=True, kw_only=True)
+class _MouthView:
     """The mouth of one frame in basis space, (h, w) float32 each.
 
     Attributes:
@@ -88,8 +88,8 @@ class _Look:
     other: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Row:
+@dataclass(frozen=True, kw_only=True)
+class _TeethRow:
     """The upper row of teeth in basis space, (h, w) each.
 
     Attributes:
@@ -118,10 +118,10 @@ def find_teeth(footage: Footage, person: Person) -> FoundTeeth:
     camera = _Camera(footage, person, pose, min(DENSITY * clip_density, MOST_DENSE))
     shown = usable & (np.abs(person.findings.yaw) < TURNED) & (gap > PARTED)
     best = np.argsort(np.where(shown, -gap * footage.sharpness, 0), kind="stable")
-    looks = _aligned(camera, [int(number) for number in best[: min(MOST_FRAMES, int(shown.sum()))]])
-    if len(looks) < FEWEST_FRAMES:
+    views = _aligned(camera, [int(number) for number in best[: min(MOST_FRAMES, int(shown.sum()))]])
+    if len(views) < FEWEST_FRAMES:
         return _nothing(messages.preparing.TEETH_SELDOM_VISIBLE())
-    return _judged(_combined(looks), len(looks), camera.density)
+    return _teeth_of(_combined(views), len(views), camera.density)
 
 
 class _Camera:
@@ -133,7 +133,7 @@ class _Camera:
         self._anchor = (person.rest[:, 0, :2] + person.rest[:, UPPER_INNER[5], :2]) / 2
         self.size = round((RIGHT - LEFT) * density), round((BOTTOM - TOP) * density)
 
-    def look(self, number: int, shift: np.ndarray = _STILL) -> _Look:
+    def view(self, number: int, shift: np.ndarray = _STILL) -> _MouthView:
         """Return the mouth of a frame, seen `shift` pixels (of the result) further right and down."""
         frame, points = self._footage.frame(number), self._person.landmarks[number]
         width, height = self.size
@@ -156,7 +156,9 @@ class _Camera:
         opening = np.zeros((height, width), np.uint8)
         cv2.fillPoly(opening, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
         within = opening.astype(np.float32) / 255
-        return _Look(luma / (teeth_white(light) - 16), u, v, within, *_upper_row(luma, v, within, light))
+        row, other = _upper_row(luma, v, within, light)
+        white = luma / (teeth_white(light) - 16)
+        return _MouthView(white=white, u=u, v=v, opening=within, row=row, other=other)
 
 
 def _upper_row(luma: np.ndarray, v: np.ndarray, opening: np.ndarray, light: Light) -> tuple[np.ndarray, np.ndarray]:
@@ -173,12 +175,12 @@ def _upper_row(luma: np.ndarray, v: np.ndarray, opening: np.ndarray, light: Ligh
     return tooth * ~ended, (ended | hollow).astype(np.float32)
 
 
-def _aligned(camera: _Camera, numbers: list[int]) -> list[_Look]:
+def _aligned(camera: _Camera, numbers: list[int]) -> list[_MouthView]:
     """Return the frames that show the same teeth as the frame that shows most of them, aligned with it."""
     if not numbers:
         return []
-    looks = [camera.look(number) for number in numbers]
-    best = max(looks, key=lambda look: float((look.opening * look.row).sum()))
+    views = [camera.view(number) for number in numbers]
+    best = max(views, key=lambda view: float((view.opening * view.row).sum()))
     reach = round(SHIFT * camera.density)
     inner = slice(reach, -reach), slice(reach, -reach)
     # the comparison includes the dark below the row's edge, but not the lip above
@@ -187,8 +189,8 @@ def _aligned(camera: _Camera, numbers: list[int]) -> list[_Look]:
     if mask.sum() < reach:
         return []
     shifts = {}
-    for number, look in zip(numbers, looks, strict=True):
-        match = np.nan_to_num(cv2.matchTemplate(look.white, best.white[inner], cv2.TM_CCOEFF_NORMED, mask=mask))
+    for number, view in zip(numbers, views, strict=True):
+        match = np.nan_to_num(cv2.matchTemplate(view.white, best.white[inner], cv2.TM_CCOEFF_NORMED, mask=mask))
         y, x = np.unravel_index(int(match.argmax()), match.shape)
         if match[y, x] >= ALIKE and 0 < y < 2 * reach and 0 < x < 2 * reach:
             across, down = _summit(match[y, x - 1 : x + 2]), _summit(match[y - 1 : y + 2, x])
@@ -196,7 +198,7 @@ def _aligned(camera: _Camera, numbers: list[int]) -> list[_Look]:
     if not shifts:
         return []
     middle = np.median(list(shifts.values()), axis=0)  # the reference's own position is as uncertain
-    return [camera.look(number, shift - middle) for number, shift in shifts.items()]
+    return [camera.view(number, shift - middle) for number, shift in shifts.items()]
 
 
 def _summit(three: np.ndarray) -> float:
@@ -205,10 +207,10 @@ def _summit(three: np.ndarray) -> float:
     return 0.0 if bend >= 0 else float(np.clip((three[0] - three[2]) / 2 / bend, -0.5, 0.5))
 
 
-def _combined(looks: list[_Look]) -> _Row:
+def _combined(views: list[_MouthView]) -> _TeethRow:
     """Combine what several frames show."""
     white, u, v, opening, rows, others = (
-        np.array([getattr(look, field.name) for look in looks]) for field in fields(_Look)
+        np.array([getattr(view, field.name) for view in views]) for field in fields(_MouthView)
     )
     shown = (opening * np.maximum(rows, others)).sum(0)
     votes = (opening * rows).sum(0) / np.maximum(shown, 1e-3)
@@ -224,7 +226,9 @@ def _combined(looks: list[_Look]) -> _Row:
     gains = np.array([np.median(usual[s] / w[s]) if s.any() else 1.0 for s, w in zip(solid, white, strict=True)])
     luma = _median(white * gains[:, None, None], solid) * np.percentile(1 / gains, 80)
     tint = np.array([np.median(u[solid]), np.median(v[solid])], np.float32) if solid.any() else np.zeros(2, np.float32)
-    return _Row(luma, alpha, known, core, _median(white, opening * others > 0.5), tint)
+    return _TeethRow(
+        luma=luma, alpha=alpha, known=known, core=core, below=_median(white, opening * others > 0.5), tint=tint
+    )
 
 
 def _one_row(mask: np.ndarray) -> np.ndarray:
@@ -246,7 +250,7 @@ def _median(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.where(count > 0, middle, 0)
 
 
-def _judged(row: _Row, frames: int, density: float) -> FoundTeeth:
+def _teeth_of(row: _TeethRow, frames: int, density: float) -> FoundTeeth:
     """Return the row if the four incisors are visible down to their edge; else their colour if it is known."""
     middle = row.luma.shape[1] // 2
     front = slice(middle - round(FRONT * density), middle + round(FRONT * density))
@@ -269,7 +273,7 @@ def place_of_teeth() -> np.ndarray:
     return np.asarray(neutral()[[0, UPPER_INNER[5]], :2].mean(0) + _CORNERS, np.float32)
 
 
-def _edged(row: _Row, front: slice, density: float) -> float:
+def _edged(row: _TeethRow, front: slice, density: float) -> float:
     """Return the share of the front columns in which the row is tall enough and ends in the dark."""
     alpha = row.alpha[:, front] > 0.5
     edge = len(alpha) - 1 - alpha[::-1].argmax(0)

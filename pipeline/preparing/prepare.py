@@ -274,7 +274,9 @@ def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, l
     for number, (picture, boxes) in enumerate(views):
         y, x = number // 2 * height, number % 2 * width
         sheet[y : y + height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        faces += [Box(x + b.x / 2, y + b.y / 2, b.width / 2, b.height / 2, b.score) for b in boxes]
+        faces += [
+            Box(x=x + b.x / 2, y=y + b.y / 2, width=b.width / 2, height=b.height / 2, score=b.score) for b in boxes
+        ]
     return sheet, faces
 
 

@@ -296,7 +296,13 @@ class _Answer:
         # the marks are the characters of the text, one by one
         start = sum(len(mark.text) for mark in self._marks[:first])
         end = sum(len(mark.text) for mark in self._marks[:count]) if self._pcm else len(self._text)
-        return Speech(samples, RATE, self._text[start:end], self._language, marks if self._timed else ())
+        return Speech(
+            samples=samples,
+            rate=RATE,
+            text=self._text[start:end],
+            language=self._language,
+            marks=marks if self._timed else (),
+        )
 
 
 async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:

@@ -271,7 +271,14 @@ class EspeakEngine(TTSEngine):
             samples = said.samples.astype(np.float32) / 32768
             heard = [(source_offset(offset, pieces) - start, time) for offset, time in said.words]
             words = place_words(text[start:end], heard, said.phonemes)
-            yield Speech(samples, said.rate, text[start:end], language, said.phonemes, words)
+            yield Speech(
+                samples=samples,
+                rate=said.rate,
+                text=text[start:end],
+                language=language,
+                marks=said.phonemes,
+                words=words,
+            )
         if not sounded:
             raise nothing_to_say()
 

@@ -146,7 +146,12 @@ class SupertonicEngine(TTSEngine):
                     parts += [silence, _say(synthesizer, part, style, language)]
                     pause = PAUSE
             cancel.check()
-            yield Speech(np.clip(np.concatenate(parts), -1, 1), synthesizer.sample_rate, sentence, language)
+            yield Speech(
+                samples=np.clip(np.concatenate(parts), -1, 1),
+                rate=synthesizer.sample_rate,
+                text=sentence,
+                language=language,
+            )
 
     def _style(self, voice: str) -> str:
         names = [known.id for known in self.voices()]

@@ -21,16 +21,16 @@ from pipeline import messages
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.settings import Settings
 
-_MUSETALK = "TMElyralab/MuseTalk", "3ef28bc5cff08c90ad8178a25f1b570cd800170f"
-_VAE = "stabilityai/sd-vae-ft-mse", "31f26fdeee1355a5c34592e401dd41e45d25a493"
-_WHISPER = "openai/whisper-tiny", "169d4a4341b33bc18d8881c4b69c2e104e1cc0af"
+_MUSETALK = {"repository": "TMElyralab/MuseTalk", "revision": "3ef28bc5cff08c90ad8178a25f1b570cd800170f"}
+_VAE = {"repository": "stabilityai/sd-vae-ft-mse", "revision": "31f26fdeee1355a5c34592e401dd41e45d25a493"}
+_WHISPER = {"repository": "openai/whisper-tiny", "revision": "169d4a4341b33bc18d8881c4b69c2e104e1cc0af"}
 HUB = "https://huggingface.co"
 _CHUNK = 1 << 20
 _PATIENCE = 30.0
 """Seconds without a byte after which the download fails."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WeightFile:
     """A file of the hub.
 
@@ -52,32 +52,32 @@ class WeightFile:
 
 FILES = (
     WeightFile(
-        "", *_MUSETALK, "musetalkV15/musetalk.json",
-        748, "5b6923aee04d71692e0e9846c471e0a4ea07a4f686d39545e472bd4ba17e1b47",
+        folder="", **_MUSETALK, name="musetalkV15/musetalk.json",
+        size=748, sha256="5b6923aee04d71692e0e9846c471e0a4ea07a4f686d39545e472bd4ba17e1b47",
     ),
     WeightFile(
-        "", *_MUSETALK, "musetalkV15/unet.pth",
-        3_400_074_924, "7ebf6c98c181e20838e4c0054e96e944ac60d5d692cc01db42839fe11b787007",
+        folder="", **_MUSETALK, name="musetalkV15/unet.pth",
+        size=3_400_074_924, sha256="7ebf6c98c181e20838e4c0054e96e944ac60d5d692cc01db42839fe11b787007",
     ),
     WeightFile(
-        "sd-vae", *_VAE, "config.json",
-        547, "92d3dfb746fca211a2c9e019e285f8597412211728dce3c5bcf4eda0f2d62e7e",
+        folder="sd-vae", **_VAE, name="config.json",
+        size=547, sha256="92d3dfb746fca211a2c9e019e285f8597412211728dce3c5bcf4eda0f2d62e7e",
     ),
     WeightFile(
-        "sd-vae", *_VAE, "diffusion_pytorch_model.safetensors",
-        334_643_276, "a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+        folder="sd-vae", **_VAE, name="diffusion_pytorch_model.safetensors",
+        size=334_643_276, sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
     ),
     WeightFile(
-        "whisper", *_WHISPER, "config.json",
-        1_983, "ffdccec4f3211f4c63310f2b7098f309fe70f3952cedc5e4d11e43f5b2379b98",
+        folder="whisper", **_WHISPER, name="config.json",
+        size=1_983, sha256="ffdccec4f3211f4c63310f2b7098f309fe70f3952cedc5e4d11e43f5b2379b98",
     ),
     WeightFile(
-        "whisper", *_WHISPER, "preprocessor_config.json",
-        184_990, "9b5cd03a36fbb8a627c64d98a5b5b126ead95a77720723944487311f0110b666",
+        folder="whisper", **_WHISPER, name="preprocessor_config.json",
+        size=184_990, sha256="9b5cd03a36fbb8a627c64d98a5b5b126ead95a77720723944487311f0110b666",
     ),
     WeightFile(
-        "whisper", *_WHISPER, "model.safetensors",
-        151_061_672, "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395",
+        folder="whisper", **_WHISPER, name="model.safetensors",
+        size=151_061_672, sha256="7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395",
     ),
 )  # fmt: skip
 

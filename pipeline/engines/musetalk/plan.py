@@ -13,7 +13,7 @@ FADE_SECONDS = 0.12
 """Seconds over which the drawn mouth fades into the filmed one, before silence and after."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """How the frames of a stretch are made.
 
@@ -52,7 +52,7 @@ def plan(mouth: np.ndarray, faces: np.ndarray, fps: float, frame_skip: int = 1) 
     share = np.zeros(len(mouth), np.float32)
     gap = solved[after[drawn]] - solved[before[drawn]]
     share[drawn] = (drawn - solved[before[drawn]]) / np.maximum(gap, 1)
-    return Plan(strength, solved, before, after, share)
+    return Plan(strength=strength, solved=solved, before=before, after=after, share=share)
 
 
 def _speaking(mouth: np.ndarray, fps: float) -> np.ndarray:

@@ -127,7 +127,7 @@ def make_theme() -> gr.themes.Base:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Settings:
     """The fields that all tabs share. `avatar` is hidden: visitors choose a portrait, clients send the name."""
 
@@ -156,7 +156,7 @@ class _Settings:
         return [self.avatar, self.resolution, self.tts_engine, self.voice, self.frame_skip]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Result:
     """The components that show a task: the player, the bar, and the outputs for clients."""
 
@@ -388,7 +388,15 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     of_voice = f"Id of a voice of tts_engine; {CUSTOM_VOICE} leaves it to the engine."
     _describe(voice, {"type": "string", "description": of_voice})
     _describe(engine, {"type": "string", "enum": speaking.lipsync_engines()})
-    return _Settings(avatar, resolution, tts_engine, voice, frame_skip, engine, language)
+    return _Settings(
+        avatar=avatar,
+        resolution=resolution,
+        tts_engine=tts_engine,
+        voice=voice,
+        frame_skip=frame_skip,
+        engine=engine,
+        language=language,
+    )
 
 
 def _lay_out_result() -> _Result:
@@ -419,7 +427,9 @@ def _lay_out_result() -> _Result:
             buttons=["fullscreen", "download"],
             format="png",
         )
-    return _Result(player, status, stop, video, task_id, details, picture)
+    return _Result(
+        player=player, status=status, stop=stop, video=video, task_id=task_id, details=details, picture=picture
+    )
 
 
 def _describe(component: Component, info: dict[str, Any]) -> None:

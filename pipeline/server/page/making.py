@@ -30,7 +30,7 @@ HEARTBEAT_SECONDS = 3600.0
 """The page needs no heartbeat."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Making:
     """The components of the tab. Of file and webcam the last used one holds the clip; `faces` is their picture."""
 
@@ -91,8 +91,24 @@ def lay_out() -> Making:
             with gr.Row():
                 really = gr.Button(shown("really_delete"), variant="stop", size="sm", elem_id="really-delete")
                 keep = gr.Button(shown("keep"), size="sm", elem_id="keep")
-    form = (file, webcam, faces, face, name, consent, make, status, report, sentence)
-    return Making(*form, uploaded, delete, sure, question, really, keep)
+    return Making(
+        file=file,
+        webcam=webcam,
+        faces=faces,
+        face=face,
+        name=name,
+        consent=consent,
+        make=make,
+        status=status,
+        report=report,
+        sentence=sentence,
+        uploaded=uploaded,
+        delete=delete,
+        sure=sure,
+        question=question,
+        really=really,
+        keep=keep,
+    )
 
 
 class Maker:
@@ -126,7 +142,7 @@ class Maker:
         try:
             cancel = CancelToken()
             async with self._line.stopped_with_caller(cancel):
-                found = await self._uploads.faces(Path(path), Order(""), cancel)
+                found = await self._uploads.faces(Path(path), Order(name=""), cancel)
         except Cancelled:
             return gr.skip(), gr.skip(), gr.skip()
         except PipelineError as error:
@@ -152,7 +168,7 @@ class Maker:
                 raise NoConsent(messages.server.CONSENT_NOT_TICKED())
             assert request.request is not None, "Gradio gives it to whatever it runs"
             owner = self._visitors.owner_on_page(request.request)
-            order = Order(name, int(face) if face else "center", owner=owner)
+            order = Order(name=name, face=int(face) if face else "center", owner=owner)
             await asyncio.to_thread(self._uploads.check, order)
             job = self._maker.start(Path(path), order, 0.0, lambda: None)  # Gradio's own file, which it removes
             listening = self._supervisor.listen(job, 0, HEARTBEAT_SECONDS)

@@ -107,8 +107,14 @@ class Sent:
         name = unicodedata.normalize("NFC", self.text("name") or "")
         listed = re.split("[, ]+", self.text("resolutions") or "all")
         resolutions = RESOLUTIONS if "all" in listed else tuple(dict.fromkeys(listed))
-        part = self.seconds("start"), self.seconds("end")
-        return Order(name, self.face(), *part, resolutions, self.background())
+        return Order(
+            name=name,
+            face=self.face(),
+            start=self.seconds("start"),
+            end=self.seconds("end"),
+            resolutions=resolutions,
+            background=self.background(),
+        )
 
     def content(self) -> dict[str, Any]:
         """Return the contents of the form, with a digest of the file, to recognise the same form."""
@@ -183,7 +189,7 @@ class AvatarApi:
     async def faces(self, request: Request) -> dict[str, Any]:
         """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
         sent = await self._form(request)
-        order = Order("", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
+        order = Order(name="", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
         with await run_in_threadpool(temporary_folder, self.clips) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))
             await sent.form.close()
