@@ -70,6 +70,22 @@ PAGE_WARMING = Sentence(
 PAGE_WAITING = Sentence("page_waiting", ko="대기 중...", en="Waiting...")
 PAGE_STOPPING = Sentence("page_stopping", ko="중지 중...", en="Stopping...")
 PAGE_STOPPED = Sentence("page_stopped", ko="중지됨", en="Stopped")
+SERVER_AWAY = Sentence(
+    "server_away",
+    ko="서버에 연결할 수 없습니다. 쓴 글과 고른 것은 그대로 두고, 다시 연결되면 알려 드립니다.",
+    en="The server cannot be reached. What you wrote and chose is kept; the page tells you when the server is back.",
+)
+SERVER_BACK = Sentence("server_back", ko="서버에 다시 연결되었습니다.", en="The server is back.")
+PAGE_RELOADED = Sentence(
+    "page_reloaded",
+    ko="서버와 연결이 끊겨 화면을 다시 불러왔습니다. 글과 설정, 마지막 영상은 그대로입니다.",
+    en="The connection was lost, so the page was loaded again. Your text, choices and last video are still here.",
+)
+VIDEO_DROPPED = Sentence(
+    "video_dropped",
+    ko="만들던 영상은 중단되었으니 다시 눌러 주세요.",
+    en="The video in the making was dropped: press again.",
+)
 RECORDING_REQUIRED = Sentence(
     "recording_required",
     ko="녹음 파일을 먼저 올리거나 녹음해 주세요.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from gradio import routes
@@ -12,6 +14,7 @@ from jinja2 import BaseLoader, Environment
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pipeline import messages
 from pipeline.server.access import path_of
 from pipeline.server.page.words import DESCRIPTION, TITLE
 from pipeline.server.rest.routes import CARD
@@ -19,6 +22,13 @@ from pipeline.server.rest.routes import CARD
 PAGE = "frontend/index.html"
 """Gradio's template of the document."""
 _SCRIPT, _STYLE = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.js", "page.css"))
+_SENTENCES = (
+    messages.server.SERVER_AWAY,
+    messages.server.SERVER_BACK,
+    messages.server.PAGE_RELOADED,
+    messages.server.VIDEO_DROPPED,
+)
+"""What the script says itself while the server is away, in its order."""
 _OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 """Tags for shared links in Gradio's template; some are about Gradio."""
 
@@ -79,6 +89,6 @@ def _head(avatar: str | None) -> str:
     tags += [f'<meta name="twitter:{name}" content="{text}" />' for name, text in told.items()]
     tags += ['<meta name="twitter:card" content="summary_large_image" />']
     first = f'<meta name="avatar" content="{html.escape(avatar or "")}" data-root="{root}" />'
-    return "\n".join(
-        [*tags, first, f"<style>{_STYLE}</style>", "<script>{% raw %}" + _SCRIPT + "{% endraw %}</script>"]
-    )
+    sentences = json.dumps([asdict(sentence()) for sentence in _SENTENCES], ensure_ascii=False)
+    scripts = f'<script type="application/json" id="sentences">{sentences}</script><script>{_SCRIPT}</script>'
+    return "\n".join([*tags, first, f"<style>{_STYLE}</style>", "{% raw %}" + scripts + "{% endraw %}"])

@@ -70,16 +70,8 @@
     const LOOK = 1500; // milliseconds between two looks whether it is there
     const PATIENCE = 5000; // milliseconds that it may take to answer
     const RECENT = 15000; // milliseconds for which the connection is remembered to have been lost
-    const AWAY = said(
-        '서버에 연결할 수 없습니다. 쓴 글과 고른 것은 그대로 두고, 다시 연결되면 알려 드립니다.',
-        'The server cannot be reached. What you wrote and chose is kept; the page tells you when the server is back.',
-    );
-    const BACK = said('서버에 다시 연결되었습니다.', 'The server is back.');
-    const ANEW = said(
-        '서버와 연결이 끊겨 화면을 다시 불러왔습니다. 글과 설정, 마지막 영상은 그대로입니다.',
-        'The connection was lost, so the page was loaded again. Your text, choices and last video are still here.',
-    );
-    const DROPPED = said(' 만들던 영상은 중단되었으니 다시 눌러 주세요.', ' The video in the making was dropped: press again.');
+    const sentences = JSON.parse(document.getElementById('sentences').textContent);
+    const [AWAY, BACK, ANEW, DROPPED] = sentences.map(({ ko, en }) => said(ko, en));
     const note = document.createElement('div');
     note.id = 'connection';
     note.setAttribute('role', 'status');
@@ -121,7 +113,7 @@
     addEventListener('online', look);
     document.addEventListener('DOMContentLoaded', () => {
         document.body.prepend(note);
-        if (before.running) tell(ANEW + DROPPED, 20000);
+        if (before.running) tell(`${ANEW} ${DROPPED}`, 20000);
         else if (Date.now() - before.lost < RECENT) tell(ANEW, 20000);
         keep({ running: false, lost: 0 });
         setTimeout(watch, LOOK);
