@@ -79,7 +79,9 @@ class FakeTTS(TTSEngine):
         if voice not in (CUSTOM_VOICE, "alto", "bass"):
             raise BadRequest(Message("tts_voice: Custom, alto, bass", "tts_voice: choose one of: Custom, alto, bass"))
 
-    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
         words = text.split()
         if "hang" in words:
             time.sleep(3)  # on purpose: an engine that does not look at its token

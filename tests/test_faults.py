@@ -47,7 +47,9 @@ class Saying(FakeTTS):
     def __init__(self, pieces: Sequence[Speech]) -> None:
         self._pieces = pieces
 
-    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
         yield from self._pieces
 
 

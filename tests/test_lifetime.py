@@ -124,7 +124,9 @@ def voice_breaks(request: GenerateRequest, task: Task, studio: Studio, chances: 
     espeak, last = studio.tts["espeak"], chances.randrange(3)
 
     class Breaking:
-        def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+        def stream(
+            self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+        ) -> Iterator[Speech]:
             for number, speech in enumerate(espeak.stream(text, voice, cancel)):
                 if number == last:
                     raise ZeroDivisionError

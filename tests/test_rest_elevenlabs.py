@@ -34,7 +34,7 @@ def well(stub: ElevenLabsStub) -> None:
 
 
 def test_it_is_the_default_where_its_key_is_set(keyed: Server) -> None:
-    assert keyed.get("/api/v2/status").json()["tts_engines"] == ["elevenlabs", "espeak"]
+    assert keyed.get("/api/v2/status").json()["tts_engines"] == ["elevenlabs", "hibari", "espeak"]
     named = keyed.events({**BODY, "tts_engine": "elevenlabs"})[-1]
     default = keyed.events(BODY)[-1]
     assert named["type"] == default["type"] == "done"

@@ -26,7 +26,7 @@ class TTS:
     def get_voice_style(self, voice_name):
         return voice_name
 
-    def synthesize(self, text, voice_style, *, lang):
+    def synthesize(self, text, voice_style, *, lang, speed):
         tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(16000) / 16000)
         return tone[None].astype(np.float32), np.ones(1)
 '''
@@ -58,7 +58,7 @@ def installed(folder: Path) -> Iterator[Server]:
 
 @pytest.mark.skipif(importlib.util.find_spec("supertonic") is not None, reason="supertonic is installed here")
 def test_where_it_is_absent_asking_for_it_says_how_to_get_it(server: Server) -> None:
-    assert server.get("/api/v2/status").json()["tts_engines"] == ["espeak"]
+    assert server.get("/api/v2/status").json()["tts_engines"] == ["hibari", "espeak"]
     for language in ("ko", "en"):
         for endpoint in ("/api/v2/lipsync", "/api/v2/lipsync/stream"):
             answer = server.post(endpoint, {**BODY, "tts_engine": "supertonic"}, headers={"Accept-Language": language})
@@ -68,14 +68,14 @@ def test_where_it_is_absent_asking_for_it_says_how_to_get_it(server: Server) -> 
 
 
 def test_it_becomes_the_default_as_soon_as_its_weights_are_there(installed: Server, folder: Path) -> None:
-    assert installed.get("/api/v2/status").json()["tts_engines"] == ["espeak"]
+    assert installed.get("/api/v2/status").json()["tts_engines"] == ["hibari", "espeak"]
     assert installed.post("/api/v2/lipsync", {**BODY, "tts_engine": "supertonic"}).status_code == 503
     for name in WEIGHTS:
         path = folder / "weights" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     assert has_weights(folder / "weights")
-    assert installed.get("/api/v2/status").json()["tts_engines"] == ["supertonic", "espeak"]
+    assert installed.get("/api/v2/status").json()["tts_engines"] == ["supertonic", "hibari", "espeak"]
     done = installed.events(BODY)[-1]
     assert done["type"] == "done"
     assert done["audio_duration"] == pytest.approx(1.28)  # the stand-in's tone and the silence around it

@@ -31,7 +31,7 @@ class StandIn:
     def get_voice_style(self, voice_name: str) -> str:
         return voice_name
 
-    def synthesize(self, text: str, voice_style: str, *, lang: str) -> tuple[np.ndarray, np.ndarray]:
+    def synthesize(self, text: str, voice_style: str, *, lang: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
         self.said.append((text, voice_style, lang))
         if "broken" in text:
             raise ValueError("Found 1 unsupported character(s)")
@@ -121,9 +121,9 @@ def test_cancel_takes_effect_between_sentences(weights: Path) -> None:
     token = CancelToken()
 
     class CancelsItself(StandIn):
-        def synthesize(self, text: str, voice_style: str, *, lang: str) -> tuple[np.ndarray, np.ndarray]:
+        def synthesize(self, text: str, voice_style: str, *, lang: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
             token.cancel()
-            return super().synthesize(text, voice_style, lang=lang)
+            return super().synthesize(text, voice_style, lang=lang, speed=speed)
 
     stand_in = CancelsItself()
     with pytest.raises(Cancelled):

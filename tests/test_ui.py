@@ -78,7 +78,7 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
     assert {props["elem_id"]: [value for _, value in props["choices"]] for props in lists} == {
         "uploaded": [],
         "resolution": ["720p", "480p", "360p"],
-        "tts_engine": ["fake"],
+        "tts_engine": ["auto", "fake"],
         "voice": ["Custom"],
         "engine": ["auto"],
         "language": ["", *LANGUAGES],

@@ -30,10 +30,12 @@ class TtsStarted:
     Attributes:
         video_url: Where the video grows from the first sentence on, while the next one is spoken.
         captions_url: Where its captions grow; here and below None if the words are unknown.
+        note: Why not the engine speaks that would by default; None if it does.
     """
 
     video_url: str
     captions_url: str | None
+    note: Message | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class TtsDone:
         duration: Seconds of sound.
         elapsed: Seconds that it took.
         lost: See ``Done``.
+        note: See ``TtsStarted``.
     """
 
     audio_url: str
@@ -53,6 +56,7 @@ class TtsDone:
     duration: float
     elapsed: float
     lost: float = 0.0
+    note: Message | None = None
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,10 @@ def describe(event: Event) -> Message:
     match event:
         case Queued(position):
             return messages.jobs.WAITING(position=position)
-        case TtsStarted():
-            return messages.jobs.MAKING_SPEECH()
-        case TtsDone(duration=duration, lost=lost):
-            return _and_lost(messages.jobs.SPEECH_READY(duration=duration), lost)
+        case TtsStarted(note=note):
+            return _and_noted(messages.jobs.MAKING_SPEECH(), note)
+        case TtsDone(duration=duration, lost=lost, note=note):
+            return _and_noted(_and_lost(messages.jobs.SPEECH_READY(duration=duration), lost), note)
         case Lipsync():
             return messages.jobs.MAKING_VIDEO()
         case Done(total=total, lost=lost):
@@ -182,7 +186,7 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
     match event:
         case Queued(position, eta):
             body = _status("queued", message, position=position, eta=_seconds(eta))
-        case TtsStarted(video_url, captions_url):
+        case TtsStarted(video_url, captions_url, _):
             body = _status("tts", message, video_url=video_url, captions_url=captions_url)
         case TtsDone():
             body = _status("tts_done", message, audio_url=event.audio_url, captions_url=event.captions_url)
@@ -217,6 +221,10 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
 
 def _status(stage: str, message: str, **more: object) -> dict[str, Any]:
     return {"type": "status", "stage": stage, "message": message, **more}
+
+
+def _and_noted(message: Message, note: Message | None) -> Message:
+    return message if note is None else messages.jobs.WITH_NOTE(message=message, note=note)
 
 
 def _and_lost(message: Message, lost: float) -> Message:

@@ -62,7 +62,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
         PipelineError: The video cannot be made, or is cancelled; no file is left behind.
     """
     started = time.perf_counter()
-    yield TtsStarted(task.video_url, task.captions_url if request.text else None)
+    yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.tts_note)
     avatar = request.avatar
     speak = partial(speech_of, request, studio)
     engine = studio.engines[request.engine]
@@ -83,6 +83,7 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
                     duration=speaker.duration,
                     elapsed=speaker.seconds,
                     lost=speaker.lost,
+                    note=request.tts_note,
                 )
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.engines.select import AUTO, preferred
-from pipeline.errors import BadRequest, NothingToSay, ResolutionNotFound, Unavailable
+from pipeline.errors import BadRequest, NothingToSay, PipelineError, ResolutionNotFound, Unavailable
 from pipeline.jobs.studio import Studio
+from pipeline.messages import Message
 from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
 from pipeline.text.markup import said_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
@@ -34,6 +36,7 @@ class GenerateRequest:
         engine: What moves the mouth, a key of `Studio.engines`.
         tts_engine: A key of `Studio.tts`; empty if there is a recording.
         tts_voice: One of that engine's voices, or "Custom".
+        tts_note: Why not the engine that would speak by default; None if it does, or if another was asked for.
         recording: A file with the speech itself, in place of a speech engine. `text` is then what it says, or empty
             if that is unknown.
     """
@@ -45,6 +48,7 @@ class GenerateRequest:
     engine: str
     tts_engine: str = ""
     tts_voice: str = CUSTOM_VOICE
+    tts_note: Message | None = None
     recording: Path | None = None
 
 
@@ -75,13 +79,9 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     lipsync = _lipsync(body, studio)
     asked = _language(body)
     language = language_of(text, asked) if text else ""
-    engine = None if recording is not None else _engine(body, studio)
-    voice = (engine and _string(body, "tts_voice")) or CUSTOM_VOICE
+    voice = (recording is None and _string(body, "tts_voice")) or CUSTOM_VOICE
+    engine, note = (None, None) if recording is not None else _engine(body, studio, language, voice)
     avatar = _avatar(body, resolution, studio)
-    if engine is not None and voice != CUSTOM_VOICE:
-        engine.check_voice(voice)
-    elif engine is not None:
-        engine.check_language(language)
     return GenerateRequest(
         text=text,
         language=language,
@@ -90,15 +90,30 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         engine=lipsync,
         tts_engine=engine.name if engine else "",
         tts_voice=voice,
+        tts_note=note,
         recording=recording,
     )
 
 
-def default_engine(studio: Studio) -> TTSEngine:
-    """Return the engine of a request that names none: the first available one, in order of preference."""
-    for engine in studio.tts.values():
-        if engine.available():
-            return engine
+def default_engine(studio: Studio, language: str) -> tuple[TTSEngine, Message | None]:
+    """Return the engine of a request that names none: the first that speaks the language, in order of preference.
+
+    Also returns why it is not one before it, if that should have worked.
+
+    Raises:
+        Unavailable: There is none.
+    """
+    note: Message | None = None
+    speaking = [engine for engine in studio.tts.values() if engine.speaks(language)]
+    for engine in speaking or studio.tts.values():
+        if engine.optional and not engine.available():
+            continue
+        try:
+            engine.check()
+        except Unavailable as error:
+            note = note or error.message
+            continue
+        return engine, note and messages.jobs.SPEAKS_INSTEAD(engine=engine.name, why=note)
     raise Unavailable(messages.jobs.NO_SPEECH_ENGINE())
 
 
@@ -149,23 +164,41 @@ def _lipsync(body: dict[str, Any], studio: Studio) -> str:
     return engine.name
 
 
-def _engine(body: dict[str, Any], studio: Studio) -> TTSEngine:
-    name = _choice(body, "tts_engine", tuple(studio.tts))
-    if name is None:
-        return default_engine(studio)
+def _engine(body: dict[str, Any], studio: Studio, language: str, voice: str) -> tuple[TTSEngine, Message | None]:
+    """Return the engine that speaks a text with a voice, and why it is not the usual one."""
+    name = _choice(body, "tts_engine", (*studio.tts, AUTO))
+    if name in (None, AUTO):
+        engine, note = default_engine(studio, language)
+        if voice != CUSTOM_VOICE:
+            return _that_has(voice, engine, studio), None
+        engine.check_language(language)
+        return engine, note
     engine = studio.tts[name]
-    if not engine.available():
-        raise _unavailable(name)
-    return engine
+    engine.check()
+    if voice == CUSTOM_VOICE:
+        engine.check_language(language)
+    else:
+        engine.check_voice(voice)
+    return engine, None
 
 
-def _unavailable(name: str) -> Unavailable:
-    if name == "elevenlabs":
-        return Unavailable(messages.jobs.ELEVENLABS_WITHOUT_KEY())
-    if name == "supertonic":
-        steps = "pip install -r requirements-voices.txt && python -m pipeline.tts.supertonic"
-        return Unavailable(messages.jobs.SUPERTONIC_MISSING(steps=steps))
-    return Unavailable(messages.jobs.SPEECH_ENGINE_UNAVAILABLE(name=name))
+def _that_has(voice: str, usual: TTSEngine, studio: Studio) -> TTSEngine:
+    """Return the engine that has a voice: the usual one if possible.
+
+    Raises:
+        BadRequest: None has it; the message lists the voices of the usual one.
+    """
+    try:
+        usual.check_voice(voice)
+        return usual
+    except BadRequest:
+        for engine in studio.tts.values():
+            if engine is not usual and engine.available():
+                with suppress(PipelineError):
+                    engine.check_voice(voice)
+                    engine.check()
+                    return engine
+        raise
 
 
 def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Avatar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,12 +17,13 @@ from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.zerogpu import CardLender
 from pipeline.engines.select import lipsync_engines, preferred
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Unavailable
 from pipeline.jobs.turns import Turns
 from pipeline.settings import BUNDLED, Settings
 from pipeline.text.language import language_of
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.hibari import HibariEngine
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.encoder import Encoder, check_setting, encoder_for
@@ -74,7 +76,7 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
     """
     check_setting(settings.video_encoder)
     espeak = EspeakEngine()
-    voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), espeak]
+    voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), HibariEngine(), espeak]
     tts = {engine.name: engine for engine in voices}
     return Studio(
         settings=settings,
@@ -96,6 +98,10 @@ def warm_up(studio: Studio) -> None:
         return
     try:
         avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
+        for voice in studio.tts.values():
+            if not voice.optional:
+                with suppress(Unavailable):  # the request that needs it is told
+                    voice.check()
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
         language_of("the first text in Latin letters loads what tells languages apart")

@@ -15,6 +15,7 @@ SPEECH_READY = Sentence("speech_ready", ko="TTS 완료 ({duration:.1f}초)", en=
 MAKING_VIDEO = Sentence("making_video", ko="립싱크 비디오 생성 중...", en="Making the lipsync video...")
 DONE = Sentence("done", ko="완료 ({total:.1f}초)", en="Done ({total:.1f} s)")
 AVATAR_READY = Sentence("avatar_ready", ko="아바타 '{name}'을(를) 만들었습니다.", en="The avatar '{name}' is ready.")
+WITH_NOTE = Sentence("with_note", ko="{message} · 알림: {note}", en="{message} · note: {note}")
 WITH_LOSS = Sentence(
     "with_loss",
     ko="{message} · 녹음이 손상되어 {seconds}초를 읽지 못했습니다",
@@ -45,6 +46,11 @@ AUDIO_IN_JSON = Sentence(
     'predict(audio=handle_file(...), api_name="/generate")',
     en="audio: JSON cannot carry recordings. Upload them on the page, or with gradio_client: "
     'predict(audio=handle_file(...), api_name="/generate")',
+)
+SPEAKS_INSTEAD = Sentence(
+    "speaks_instead",
+    ko="대신 말하는 음성 엔진: {engine}. {why}",
+    en="{engine} speaks instead. {why}",
 )
 NO_SPEECH_ENGINE = Sentence(
     "no_speech_engine",
@@ -77,24 +83,6 @@ LANGUAGE_UNKNOWN = Sentence(
     "language_unknown",
     ko="language: {value}은(는) 모르는 언어입니다. 가능한 값: {choices}",
     en="language: {value} is not a known language. Choose one of: {choices}",
-)
-ELEVENLABS_WITHOUT_KEY = Sentence(
-    "elevenlabs_without_key",
-    ko="elevenlabs: API 키가 없습니다. 환경 변수 ELEVENLABS_API_KEY를 설정하고 서버를 다시 시작하거나 tts_engine을 "
-    "빼고 요청하세요.",
-    en="elevenlabs: there is no API key. Set the environment variable ELEVENLABS_API_KEY and start the server again, "
-    "or leave tts_engine out.",
-)
-SUPERTONIC_MISSING = Sentence(
-    "supertonic_missing",
-    ko="supertonic: 설치되지 않았거나 모델이 없습니다. 서버에서 다음을 실행하세요: {steps} 또는 tts_engine을 빼고 "
-    "요청하세요.",
-    en="supertonic: it is not installed, or has no weights yet. On the server, run: {steps} Or leave tts_engine out.",
-)
-SPEECH_ENGINE_UNAVAILABLE = Sentence(
-    "speech_engine_unavailable",
-    ko="{name}: 지금은 사용할 수 없는 음성 엔진입니다. tts_engine을 빼고 요청하세요.",
-    en="{name}: this speech engine is not available now. Leave tts_engine out.",
 )
 AVATAR_REQUIRED = Sentence(
     "avatar_required",

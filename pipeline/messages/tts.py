@@ -3,10 +3,12 @@
 from pipeline.messages.sentence import Sentence
 
 # ElevenLabs
-ELEVENLABS_KEY_MISSING = Sentence(
-    "elevenlabs_key_missing",
-    ko="ElevenLabs API 키가 없습니다. ELEVENLABS_API_KEY 환경 변수를 설정하거나 다른 tts_engine을 고르세요.",
-    en="There is no ElevenLabs API key. Set ELEVENLABS_API_KEY or choose another tts_engine.",
+ELEVENLABS_WITHOUT_KEY = Sentence(
+    "elevenlabs_without_key",
+    ko="elevenlabs: API 키가 없습니다. 환경 변수 ELEVENLABS_API_KEY를 설정하고 서버를 다시 시작하거나 tts_engine을 "
+    "빼고 요청하세요.",
+    en="elevenlabs: there is no API key. Set the environment variable ELEVENLABS_API_KEY and start the server again, "
+    "or leave tts_engine out.",
 )
 ELEVENLABS_SILENT = Sentence(
     "elevenlabs_silent",
@@ -88,6 +90,11 @@ ESPEAK_FAILED = Sentence(
 )
 
 # texts and voices that no engine accepts
+SPEECH_ENGINE_UNAVAILABLE = Sentence(
+    "speech_engine_unavailable",
+    ko="{name}: 지금은 사용할 수 없는 음성 엔진입니다. tts_engine을 빼고 요청하세요.",
+    en="{name}: this speech engine is not available now. Leave tts_engine out.",
+)
 NOTHING_TO_SAY = Sentence(
     "nothing_to_say",
     ko="text: 소리 내어 읽을 글자가 없습니다. 글자나 숫자를 입력하세요.",
@@ -113,21 +120,39 @@ VOICE_UNKNOWN = Sentence(
     en="tts_voice: {engine} has no voice {voice!r}. Choices: {choices}",
 )
 
+# voices that come with the program
+VOICE_NOT_OPENED = Sentence(
+    "voice_not_opened",
+    ko="{engine} 음성을 열 수 없습니다 ({why}). 다시 설치하세요: {command}",
+    en="The voice {engine} cannot be opened ({why}). Install it again: {command}",
+)
+VOICE_MODULE_MISSING = Sentence("voice_module_missing", ko="모듈 없음: {name}", en="no module {name}")
+VOICE_LIBRARY_BROKEN = Sentence(
+    "voice_library_broken", ko="라이브러리를 불러올 수 없음", en="a library cannot be loaded"
+)
+VOICE_FILE_UNREADABLE = Sentence("voice_file_unreadable", ko="읽을 수 없는 파일: {file}", en="{file} cannot be read")
+VOICE_FILE_DAMAGED = Sentence(
+    "voice_file_damaged",
+    ko="손상되었거나 다른 버전인 파일: {file}",
+    en="{file} is damaged, or of another version",
+)
+VOICE_FILES_DAMAGED = Sentence(
+    "voice_files_damaged",
+    ko="파일이 손상되었거나 다른 버전임",
+    en="its files are damaged, or of another version",
+)
+
 # Supertonic
+SUPERTONIC_MISSING = Sentence(
+    "supertonic_missing",
+    ko="supertonic: 설치되지 않았거나 모델이 없습니다. 서버에서 다음을 실행하세요: {steps} 또는 tts_engine을 빼고 "
+    "요청하세요.",
+    en="supertonic: it is not installed, or has no weights yet. On the server, run: {steps} Or leave tts_engine out.",
+)
 SUPERTONIC_NOT_LOADED = Sentence(
     "supertonic_not_loaded",
-    ko="supertonic 모델을 열 수 없습니다 ({reason}). {folder}을(를) 지우고 다시 받으세요: {command}",
-    en="supertonic cannot be opened ({reason}). Delete {folder} and fetch it again: {command}",
-)
-SUPERTONIC_NOT_INSTALLED = Sentence(
-    "supertonic_not_installed",
-    ko="supertonic이 설치되어 있지 않습니다. 설치: {command}",
-    en="supertonic is not installed. Run: {command}",
-)
-SUPERTONIC_WITHOUT_WEIGHTS = Sentence(
-    "supertonic_without_weights",
-    ko="supertonic 모델이 없습니다 ({folder}). 내려받기: {command}",
-    en="The weights of supertonic are not in {folder}. Fetch them: {command}",
+    ko="supertonic 모델을 열 수 없습니다 ({reason}). 모델 폴더를 지우고 다시 받으세요: {command}",
+    en="supertonic cannot be opened ({reason}). Delete the folder of its weights, and fetch them again: {command}",
 )
 SUPERTONIC_FAILED = Sentence(
     "supertonic_failed",

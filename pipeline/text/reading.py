@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from pipeline.text import japanese, korean
+from pipeline.text import english, japanese, korean
 from pipeline.text.foreign import romanized
 from pipeline.text.korean_sounds import pronounce
 from pipeline.text.language import LINE_BREAK, in_latin, script_of
@@ -48,6 +48,8 @@ def _line(text: str, language: str) -> list[Piece]:
             pieces = korean.reading(text)
         case "ja":
             pieces = japanese.reading(text)
+        case "en" | "en-us" | "en-gb":
+            pieces = english.reading(text)
         case _:
             pieces = [Piece(0, len(text), text)]
     return [part for piece in pieces for part in _audible(piece, text[piece.start : piece.end], language)]

@@ -61,6 +61,7 @@ class ElevenLabsEngine(TTSEngine):
     """
 
     name = "elevenlabs"
+    optional = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -71,6 +72,15 @@ class ElevenLabsEngine(TTSEngine):
     def available(self) -> bool:
         """Return whether a key is set; the first call shows whether the service accepts it."""
         return bool(self._settings.elevenlabs_api_key)
+
+    def check(self) -> None:
+        """Check that a key is set.
+
+        Raises:
+            Unavailable: There is none.
+        """
+        if not self.available():
+            raise Unavailable(messages.tts.ELEVENLABS_WITHOUT_KEY())
 
     def voices(self) -> list[Voice]:
         """Return the voices of the account; the service is asked every five minutes at most.
@@ -97,7 +107,9 @@ class ElevenLabsEngine(TTSEngine):
         if voice not in [known.id for known in choices]:
             raise unknown_voice(self.name, voice, [CUSTOM_VOICE, *(f"{v.id} ({v.name})" for v in choices)])
 
-    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
         """Speak a text sentence by sentence, with a mark for every character if the service returns their times.
 
         Raises:
@@ -141,7 +153,7 @@ class ElevenLabsEngine(TTSEngine):
         """Call `work` with a client of the service, and turn the service's errors into ours."""
         key = self._settings.elevenlabs_api_key
         if not key:
-            raise Unavailable(messages.tts.ELEVENLABS_KEY_MISSING())
+            raise Unavailable(messages.tts.ELEVENLABS_WITHOUT_KEY())
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise _refused_key()
         loop = asyncio.new_event_loop()

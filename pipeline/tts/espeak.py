@@ -26,7 +26,7 @@ from pipeline.text.language import language_of, plain, speakable
 from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.word_times import place_words, word_start
-from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
+from pipeline.tts.refusals import nothing_to_say, unknown_voice
 from pipeline.tts.speech_engine import BREAK, CUSTOM_VOICE, TTSEngine
 
 logger = logging.getLogger(__name__)
@@ -205,6 +205,14 @@ class EspeakEngine(TTSEngine):
             return False
         return True
 
+    def check(self) -> None:
+        """Load the C library, once.
+
+        Raises:
+            Unavailable: It or its data cannot be loaded.
+        """
+        _library()
+
     def voices(self) -> list[Voice]:
         """Return the languages of eSpeak NG.
 
@@ -231,17 +239,9 @@ class EspeakEngine(TTSEngine):
         """
         return language in _catalogue()
 
-    def check_language(self, language: str) -> None:
-        """Check that there is a voice for a language.
-
-        Raises:
-            BadRequest: There is none.
-            Unavailable: The library cannot be loaded.
-        """
-        if not self.speaks(language):
-            raise unspoken_language(self.name, language)
-
-    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
         """Speak a text sentence by sentence, with its words and a mark for every phoneme and pause.
 
         Numbers, units and abbreviations in Korean are read as a Korean would read them.
@@ -263,7 +263,7 @@ class EspeakEngine(TTSEngine):
         sounded = False
 
         def speak(push: Callable[[Rendering], object], stop: CancelToken) -> None:
-            self._speak(aloud, language, stop, None, push)
+            self._speak(aloud, language, stop, round(self._rate * speed), push)
 
         for said in pushed(speak, cancel):
             sounded = sounded or any(mark.text for mark in said.phonemes)

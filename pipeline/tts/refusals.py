@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline import messages
-from pipeline.errors import BadRequest, NothingToSay
+from pipeline.errors import BadRequest, NothingToSay, Unavailable
 
 
 def nothing_to_say() -> NothingToSay:
     """Return the error for a text without a letter or digit."""
     return NothingToSay(messages.tts.NOTHING_TO_SAY())
+
+
+def not_available(engine: str) -> Unavailable:
+    """Return the error for an engine that cannot speak now, and that knows nothing more of it."""
+    return Unavailable(messages.tts.SPEECH_ENGINE_UNAVAILABLE(name=engine))
 
 
 _NAMES = {

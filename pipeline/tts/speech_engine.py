@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Speech, Voice, joined
+from pipeline.tts.refusals import not_available, unspoken_language
 
 BREAK = 0.26
 """Seconds of a pause in which speech may be cut in two.
@@ -47,9 +48,21 @@ class TTSEngine(Protocol):
 
     name: str
 
+    optional: bool = False
+    """Whether it speaks only where somebody set it up: then nobody is told that another engine speaks instead."""
+
     def available(self) -> bool:
-        """Return whether it can speak now: its key is set, its library and voices can be loaded. Cheap."""
+        """Return whether it can speak now: its key is set, its library and voices are there. Cheap."""
         ...
+
+    def check(self) -> None:
+        """Check that it can speak now; loads what it needs, once.
+
+        Raises:
+            Unavailable: It cannot; the message says what to do.
+        """
+        if not self.available():
+            raise not_available(self.name)
 
     def voices(self) -> list[Voice]:
         """Return the voices that a request may name besides ``Custom``; may call a remote service."""
@@ -63,15 +76,22 @@ class TTSEngine(Protocol):
         """
         ...
 
+    def speaks(self, language: str) -> bool:
+        """Return whether a voice of this engine speaks a language (an espeak-ng voice name)."""
+        return True
+
     def check_language(self, language: str) -> None:
         """Check that a voice of this engine speaks a language (an espeak-ng voice name).
 
         Raises:
             BadRequest: None does.
         """
-        return
+        if not self.speaks(language):
+            raise unspoken_language(self.name, language)
 
-    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
         """Speak a text and yield it in pieces, cut in the pauses between sentences where there are any.
 
         The texts of the pieces, joined, are the text.
@@ -81,6 +101,7 @@ class TTSEngine(Protocol):
             voice: One of ``voices``, or ``CUSTOM_VOICE``.
             cancel: The task's token.
             language: Language of the text (an espeak-ng voice name); None detects it.
+            speed: How fast, 1 is the voice's usual (0.7-1.3).
 
         Raises:
             NothingToSay: The text has no letter or digit.
@@ -90,6 +111,8 @@ class TTSEngine(Protocol):
         """
         ...
 
-    def synthesize(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Speech:
+    def synthesize(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Speech:
         """Speak a text and return all of it; takes and raises what ``stream`` does."""
-        return joined(self.stream(text, voice, cancel, language))
+        return joined(self.stream(text, voice, cancel, language, speed))

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 MODEL = "supertonic-3"
 DEFAULT_VOICE = "M1"
 """The voice "Custom": the bundled avatar is a man."""
+USUAL_SPEED = 1.05
+"""What the package takes for the usual speed."""
 PAUSE = 0.3
 """Seconds of silence between two sentences."""
 MAX_SENTENCE = 110
@@ -62,7 +64,7 @@ class Synthesizer(Protocol):
         """Return the style of a voice."""
         ...
 
-    def synthesize(self, text: str, voice_style: Any, *, lang: str) -> tuple[np.ndarray, np.ndarray]:
+    def synthesize(self, text: str, voice_style: Any, *, lang: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
         """Return sound (1, samples) and its length in seconds (1,)."""
         ...
 
@@ -89,6 +91,7 @@ class SupertonicEngine(TTSEngine):
     """
 
     name = "supertonic"
+    optional = True
 
     def __init__(self, weights: Path | None = None, load: Callable[[Path], Synthesizer] | None = None) -> None:
         self._weights = weights or model_dir()
@@ -99,6 +102,14 @@ class SupertonicEngine(TTSEngine):
     def available(self) -> bool:
         """Return whether the package and its weights are installed; nothing is loaded or downloaded."""
         return self._installed() and has_weights(self._weights)
+
+    def check(self) -> None:
+        """Check that the package and its weights are there.
+
+        Raises:
+            Unavailable: They are not.
+        """
+        self._check()
 
     def voices(self) -> list[Voice]:
         """Return the voices whose styles lie beside the weights.
@@ -120,7 +131,9 @@ class SupertonicEngine(TTSEngine):
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
-    def stream(self, text: str, voice: str, cancel: CancelToken, language: str | None = None) -> Iterator[Speech]:
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
         """Speak a text sentence by sentence, without marks.
 
         Raises:
@@ -142,8 +155,8 @@ class SupertonicEngine(TTSEngine):
                 synthesizer = self._open()
                 for part in _parts(_without_pictures(read_aloud(sentence, language))):
                     cancel.check()
-                    silence = np.zeros(round(pause * synthesizer.sample_rate), np.float32)
-                    parts += [silence, _say(synthesizer, part, style, language)]
+                    silence = np.zeros(round(pause / speed * synthesizer.sample_rate), np.float32)
+                    parts += [silence, _say(synthesizer, part, style, language, speed)]
                     pause = PAUSE
             cancel.check()
             yield Speech(
@@ -165,19 +178,17 @@ class SupertonicEngine(TTSEngine):
             try:
                 self._synthesizer = load(self._weights)
             except Exception as error:
-                raise Unavailable(
-                    messages.tts.SUPERTONIC_NOT_LOADED(reason=error, folder=self._weights, command=_COMMAND)
-                ) from error
+                logger.warning("supertonic cannot be opened: %s", error)
+                said = str(error).replace(str(self._weights), "...")
+                raise Unavailable(messages.tts.SUPERTONIC_NOT_LOADED(reason=said, command=_COMMAND)) from error
         return self._synthesizer
 
     def _installed(self) -> bool:
         return self._load is not None or importlib.util.find_spec("supertonic") is not None
 
     def _check(self) -> None:
-        if not self._installed():
-            raise Unavailable(messages.tts.SUPERTONIC_NOT_INSTALLED(command=_INSTALL))
-        if not has_weights(self._weights):
-            raise Unavailable(messages.tts.SUPERTONIC_WITHOUT_WEIGHTS(folder=self._weights, command=_COMMAND))
+        if not self._installed() or not has_weights(self._weights):
+            raise Unavailable(messages.tts.SUPERTONIC_MISSING(steps=f"{_INSTALL} && {_COMMAND}"))
 
 
 _INSTALL = "pip install -r requirements-voices.txt"
@@ -189,11 +200,12 @@ def has_weights(weights: Path) -> bool:
     return all((weights / name).is_file() for name in _WEIGHTS) and any((weights / "voice_styles").glob("*.json"))
 
 
-def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str) -> np.ndarray:
+def _say(synthesizer: Synthesizer, sentence: str, voice: str, language: str, speed: float) -> np.ndarray:
     code = language.split("-")[0]
     code = code if code in _LANGUAGES else _OTHER_LANGUAGE
     try:
-        sound, _ = synthesizer.synthesize(sentence, synthesizer.get_voice_style(voice), lang=code)
+        style, pace = synthesizer.get_voice_style(voice), USUAL_SPEED * speed
+        sound, _ = synthesizer.synthesize(sentence, style, lang=code, speed=pace)
     except Exception as error:
         raise SpeechFailed(messages.tts.SUPERTONIC_FAILED(reason=error)) from error
     samples = np.asarray(sound, np.float32).ravel()

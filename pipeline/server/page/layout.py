@@ -14,6 +14,7 @@ from gradio.data_classes import FileData
 
 from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS
+from pipeline.engines.select import AUTO
 from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
@@ -253,7 +254,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         offered, voices = [settings.avatar, settings.resolution], [settings.tts_engine, settings.voice]
         restored.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
         restored.then(speaking.on_tts_engine, voices, settings.voice, **UNQUEUED)
-        chosen = [text, settings.engine, settings.language]
+        chosen = [text, settings.engine, settings.language, settings.tts_engine]
         restored.then(speaking.on_load, chosen[:2], chosen, **UNQUEUED)
         restored.then(maker.on_load, studio_tab.sentence, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
         gr.on([one.change for one in kept], None, kept, None, js=KEEP_FIELDS, api_visibility="private")
@@ -351,8 +352,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 elem_id="resolution",
             )
             tts_engine = gr.Dropdown(
-                voices,
-                value=voices[0] if voices else None,
+                [(AUTOMATIC.en, AUTO), *voices],
+                value=AUTO,
                 label=shown("tts_engine"),
                 min_width=140,
                 elem_id="tts_engine",

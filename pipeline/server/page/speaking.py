@@ -96,7 +96,7 @@ class Speaking:
         """Return the lipsync engines that a request may name."""
         return [AUTO, *self._studio.engines]
 
-    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any]:
+    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any, Any]:
         """Give visitors who do not speak Korean a text that they can read, and all choices in their language.
 
         Their input from before a reload stays.
@@ -105,7 +105,8 @@ class Speaking:
         untouched = language != "ko" and text == EXAMPLES[0]
         readable = next(one for one in EXAMPLES if one.isascii()) if untouched else gr.skip()
         languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
-        return readable, self._engines(language, engine), languages
+        voices = gr.update(choices=[(AUTOMATIC.in_language(language), AUTO), *self.tts_engines()])
+        return readable, self._engines(language, engine), languages, voices
 
     def _engines(self, language: Language, chosen: str | None) -> Any:
         """Offer the lipsync engines that are available now, if there are several, with the chosen one.
@@ -147,7 +148,7 @@ class Speaking:
     def on_tts_engine(self, request: gr.Request, engine: str | None, chosen: str | None) -> Any:
         """Offer the voices of an engine; the chosen one stays if the engine has it."""
         voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
-        if engine is not None:
+        if engine in self._studio.tts:
             try:
                 voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
             except PipelineError as error:  # the service cannot be reached; its default voice stays

@@ -1,0 +1,90 @@
+"""Runs the network of a voice, an ONNX file, and reads when each of its symbols is spoken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import messages
+from pipeline.errors import Unavailable
+
+
+class OtherNetwork(Exception):
+    """A file is damaged, or of another version.
+
+    Attributes:
+        file: Its name.
+    """
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"{file} is damaged, or of another version")
+        self.file = file
+
+
+class Network:
+    """A network on one thread of the CPU: for networks as small as a voice, a second thread costs more than it gives.
+
+    Args:
+        file: The ONNX file.
+        inputs: The inputs that it must have.
+        outputs: What ``run`` returns. These may also be results of inner nodes, which the file does not list as
+            outputs, such as the durations of a voice's symbols.
+
+    Raises:
+        OSError: The file cannot be read.
+        OtherNetwork: It is damaged, or another network.
+        ImportError: onnxruntime is missing.
+    """
+
+    def __init__(self, file: Path, inputs: Iterable[str], outputs: Sequence[str]) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        content = file.read_bytes()
+        try:
+            self._session = onnxruntime.InferenceSession(
+                content + b"".join(map(_as_output, outputs)), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # of its own classes, which differ between its versions
+            raise OtherNetwork(file.name) from error
+        if not {*inputs} <= {one.name for one in self._session.get_inputs()}:
+            raise OtherNetwork(file.name)
+        self._outputs = list(outputs)
+
+    def run(self, **inputs: np.ndarray) -> list[Any]:
+        """Return the outputs, arrays in the order in which they were named."""
+        results: list[Any] = self._session.run(self._outputs, inputs)
+        return results
+
+
+def _as_output(name: str) -> bytes:
+    """Return what makes the result of a node an output, when it follows the content of an ONNX file.
+
+    The format merges messages that follow each other: this is a model (field 7: its graph) whose graph has nothing but
+    one more output (field 12) of that name (field 1). An output that is listed twice is listed once.
+    """
+    field = name.encode()
+    for number in (1, 12, 7):
+        field = bytes([number << 3 | 2, len(field)]) + field
+    return field
+
+
+def cannot_speak(engine: str, error: Exception) -> Unavailable:
+    """Return the error for a voice that comes with the program and cannot be opened; it names no folder."""
+    why = messages.tts.VOICE_FILES_DAMAGED()
+    if isinstance(error, ImportError):
+        known = error.name and messages.tts.VOICE_MODULE_MISSING(name=error.name)
+        why = known or messages.tts.VOICE_LIBRARY_BROKEN()
+    elif isinstance(error, OtherNetwork):
+        why = messages.tts.VOICE_FILE_DAMAGED(file=error.file)
+    elif isinstance(error, OSError) and error.filename:
+        why = messages.tts.VOICE_FILE_UNREADABLE(file=Path(error.filename).name)
+    return Unavailable(messages.tts.VOICE_NOT_OPENED(engine=engine, why=why, command=_INSTALL))
+
+
+_INSTALL = "pip install --force-reinstall -r requirements.txt"
