@@ -1,18 +1,18 @@
-"""The network that hears which mouth makes a sound, and how it is trained."""
+"""The network that hclassifier which mouth makes a sound, and how it is trained."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pipeline.speech.mouth_classifier import BANDS, MOUTHS, SAME_MOUTH, Ears, load_ears
-from pipeline.tools.train_mouth_classifier import Recording, elsewhere, learn, looks_at, record
+from pipeline.speech.mouth_classifier import BANDS, MOUTHS, SAME_MOUTH, MouthClassifier, load_mouth_classifier
+from pipeline.tools.train_mouth_classifier import Recording, examples_of, in_another_room, learn, make_recording
 
 
 @pytest.fixture(scope="module")
 def recordings() -> list[Recording]:
     rng = np.random.default_rng(5)
-    return [record(voice, rng) for voice in ("f3", "m7", "m3", "f5")]
+    return [make_recording(voice, rng) for voice in ("f3", "m7", "m3", "f5")]
 
 
 def test_every_mouth_stands_for_its_own_letters() -> None:
@@ -30,35 +30,35 @@ def test_recordings_are_named_where_something_sounds(recordings: list[Recording]
         assert level[named].mean() > 2 * level[~named].mean()  # stops are silent, too
 
 
-def test_the_network_that_ships_knows_voices_it_never_heard(recordings: list[Recording]) -> None:
-    ears, rng = load_ears(), np.random.default_rng(6)
-    for place in (lambda power: power, lambda power: elsewhere(power, rng)):
+def test_the_network_that_ships_classifies_voices_it_was_not_trained_on(recordings: list[Recording]) -> None:
+    classifier, rng = load_mouth_classifier(), np.random.default_rng(6)
+    for place in (lambda power: power, lambda power: in_another_room(power, rng)):
         right = []
         for recording in recordings:
-            features = ears.features(place(recording.power))
-            answers = ears.answers(features, 0, len(features)).argmax(axis=1)
-            right.append((answers == recording.mouths)[recording.mouths >= 0])
+            features = classifier.features(place(recording.power))
+            found = classifier.log_likelihoods(features, 0, len(features)).argmax(axis=1)
+            right.append((found == recording.mouths)[recording.mouths >= 0])
         assert np.concatenate(right).mean() > 0.4  # of sixteen
 
 
 def test_features_hardly_depend_on_loudness_and_microphone(recordings: list[Recording]) -> None:
-    ears = load_ears()
+    classifier = load_mouth_classifier()
     power = recordings[0].power
-    plain = ears.features(power)
-    np.testing.assert_allclose(ears.features(power * 100), plain, atol=0.01)
+    plain = classifier.features(power)
+    np.testing.assert_allclose(classifier.features(power * 100), plain, atol=0.01)
     microphone = 10 ** (np.linspace(-6, 6, BANDS) / 10)
-    changed = np.abs(ears.features(power * microphone) - plain).mean()
+    changed = np.abs(classifier.features(power * microphone) - plain).mean()
     assert 0 < changed < np.abs(np.linspace(-6, 6, BANDS)).mean() / 15
 
 
 def test_training_learns(recordings: list[Recording]) -> None:
     rng = np.random.default_rng(7)
     usual = np.zeros(BANDS)
-    looks, mouths = looks_at(recordings * 20, Ears(usual, ()), rng)
-    layers = learn(looks, mouths, rng)
-    answers = Ears(usual, tuple(layers))
-    features = np.concatenate([answers.features(recording.power) for recording in recordings])
+    inputs, mouths = examples_of(recordings * 20, MouthClassifier(usual, ()), rng)
+    layers = learn(inputs, mouths, rng)
+    trained = MouthClassifier(usual, tuple(layers))
+    features = np.concatenate([trained.features(recording.power) for recording in recordings])
     truth = np.concatenate([recording.mouths for recording in recordings])
-    said = answers.answers(features, 0, len(features)).argmax(axis=1)
+    found = trained.log_likelihoods(features, 0, len(features)).argmax(axis=1)
     most_frequent = np.bincount(truth[truth >= 0]).max() / np.count_nonzero(truth >= 0)
-    assert (said == truth)[truth >= 0].mean() > 2 * most_frequent
+    assert (found == truth)[truth >= 0].mean() > 2 * most_frequent

@@ -59,7 +59,7 @@ RATES = (90, 400)
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Measured:
     """Frames of a recording every `HOP` seconds.
 
     Attributes:
@@ -86,36 +86,36 @@ def align(speech: Speech, espeak: Renderer, cancel: CancelToken) -> tuple[Mark, 
         Cancelled: `cancel` is set.
     """
     texts = as_it_may_sound(read_aloud(speech.text, speech.language), speech.language)
-    recording = _hear(speech.samples, speech.rate)
+    recording = _measure(speech.samples, speech.rate)
     fits = [_fit(text, speech.language, recording, espeak, cancel) for text in texts]
     sounds, _ = min(fits, key=lambda fit: fit[1])
     return gapless(sounds, speech.duration)
 
 
 def _fit(
-    text: str, language: str, recording: _Heard, espeak: Renderer, cancel: CancelToken
+    text: str, language: str, recording: _Measured, espeak: Renderer, cancel: CancelToken
 ) -> tuple[list[Mark], float]:
     """Return the phonemes of a text at their times in the recording, and the cost of the path (less is closer)."""
-    said = espeak.render(text, language, cancel)
-    spoken = sum(mark.end - mark.start for mark in said.phonemes if mark.text)
-    heard = HOP * np.count_nonzero(recording.loud > 0)
-    if spoken <= 0 or heard <= 0:
+    rendering = espeak.render(text, language, cancel)
+    spoken = sum(mark.end - mark.start for mark in rendering.phonemes if mark.text)
+    sounding = HOP * np.count_nonzero(recording.loud > 0)
+    if spoken <= 0 or sounding <= 0:
         return [], np.inf
-    if not 0.8 < spoken / heard < 1.25:
-        words_per_minute = int(np.clip(DEFAULT_RATE * spoken / heard, *RATES))
-        said = espeak.render(text, language, cancel, words_per_minute)
-    return _lay(said, recording, cancel)
+    if not 0.8 < spoken / sounding < 1.25:
+        words_per_minute = int(np.clip(DEFAULT_RATE * spoken / sounding, *RATES))
+        rendering = espeak.render(text, language, cancel, words_per_minute)
+    return _lay(rendering, recording, cancel)
 
 
-def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> tuple[list[Mark], float]:
+def _lay(rendering: Rendering, recording: _Measured, cancel: CancelToken) -> tuple[list[Mark], float]:
     """Return the phonemes of a rendering at their times in the recording, and the cost of the path."""
-    sounds = [mark for mark in said.phonemes if mark.text]
-    reference = _hear(said.samples.astype(np.float32) / 32768, said.rate)
+    sounds = [mark for mark in rendering.phonemes if mark.text]
+    reference = _measure(rendering.samples.astype(np.float32) / 32768, rendering.rate)
     times = np.arange(len(reference.loud)) * HOP
     starts, ends = (np.array([getattr(mark, side) for mark in sounds]) for side in ("start", "end"))
     owner = np.searchsorted(starts, times, side="right") - 1
     kept = np.flatnonzero((owner >= 0) & (times < ends[np.maximum(owner, 0)]))
-    words = np.array([start for _, start in said.words])
+    words = np.array([start for _, start in rendering.words])
     after_pause = starts[1:][starts[1:] > ends[:-1]]
     rests = np.unique(np.searchsorted(kept * HOP, np.concatenate([[0.0], words, after_pause, [np.inf]])))
 
@@ -133,7 +133,7 @@ def _lay(said: Rendering, recording: _Heard, cancel: CancelToken) -> tuple[list[
     return [Mark("phoneme", mark.text, float(begin), float(finish)) for mark, begin, finish in spans], path.cost
 
 
-def _hear(samples: np.ndarray, rate: int) -> _Heard:
+def _measure(samples: np.ndarray, rate: int) -> _Measured:
     if rate != RATE:
         samples = soxr.resample(samples, rate, RATE, quality="LQ")
     power = mel_power(samples, RATE, HOP, BANDS)
@@ -145,7 +145,7 @@ def _hear(samples: np.ndarray, rate: int) -> _Heard:
     loud = energy - (max(floor, top - 50) + top) / 2
     silent = np.clip(floor + ABOVE_FLOOR, top - MAX_RANGE, top - MIN_RANGE)
     weighted = _standard(bands, loud > 0) / np.sqrt(BANDS), ENERGY_WEIGHT * _standard(energy[:, None], loud > 0)
-    return _Heard(np.column_stack(weighted).astype(np.float32), loud, energy - silent)
+    return _Measured(np.column_stack(weighted).astype(np.float32), loud, energy - silent)
 
 
 def _standard(values: np.ndarray, over: np.ndarray) -> np.ndarray:

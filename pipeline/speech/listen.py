@@ -1,9 +1,9 @@
 """Finds mouth shapes from sound alone, for speech without a text.
 
-Every 10 ms a small network (``ears``) classifies the sound within 0.12 s by the mouth shape that makes it: the
-multi-layer perceptron of hybrid speech recognition (Bourlard & Morgan, "Connectionist Speech Recognition", 1994) with
-mouth shapes in place of phonemes. The result is a sequence of plain phonemes that articulation takes like any other;
-each names the shape of the mouth, not the word.
+Every 10 ms a small network (``mouth_classifier``) classifies the sound within 0.12 s by the mouth shape that makes it.
+It is the multi-layer perceptron of hybrid speech recognition (Bourlard & Morgan, "Connectionist Speech Recognition",
+1994) with mouth shapes in place of phonemes. The result is a sequence of plain phonemes that articulation takes like
+any other; each names the shape of the mouth, not the word.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import soxr
 from scipy.ndimage import uniform_filter1d
 
 from pipeline.core.cancel import CancelToken
-from pipeline.speech.mouth_classifier import HOP, MOUTHS, RATE, Ears, hear, load_ears
+from pipeline.speech.mouth_classifier import HOP, MOUTHS, RATE, MouthClassifier, band_power, load_mouth_classifier
 from pipeline.speech.timeline import gapless
 from pipeline.speech_types import Mark
 
@@ -25,7 +25,7 @@ SPEECH_RANGE = 32.0
 """dB below the loud parts (95th percentile) down to which sound counts as speech."""
 ABOVE_FLOOR = 10.0
 """dB above the noise (10th percentile) from which sound counts as speech."""
-STEADY = 5.0
+UNCHANGING = 5.0
 """Most dB between the noise and the loud parts at which a sound is a fan, a hum or hiss, not speech."""
 MIN_PAUSE = 0.15
 """Seconds without speech that are a pause; a shorter gap is the closure of a stop."""
@@ -49,12 +49,11 @@ def listen(samples: np.ndarray, rate: int, cancel: CancelToken | None = None) ->
     cancel = cancel or CancelToken()
     duration = len(samples) / rate
     sound = soxr.resample(samples.astype(np.float32), rate, RATE, quality="LQ") if rate != RATE else samples
-    ears = load_ears()
-    power = hear(sound)
+    power = band_power(sound)
     speech = spoken(power)
     if not speech.any():
         return gapless([], duration)
-    symbols = np.array(MOUTHS)[_answers(ears, power, cancel).argmax(axis=1)]
+    symbols = np.array(MOUTHS)[_log_likelihoods(load_mouth_classifier(), power, cancel).argmax(axis=1)]
     _write_pauses(symbols, speech)
     _drop_short(symbols)
     sounds, frame = [], 0
@@ -70,29 +69,29 @@ def spoken(power: np.ndarray) -> np.ndarray:
     """Return which frames contain speech, (frames,) bool, from their power (frames, bands)."""
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
     top, floor = np.percentile(level, 95), np.percentile(level, 10)
-    if top - floor < STEADY:
+    if top - floor < UNCHANGING:
         return np.zeros(len(level), bool)
     return np.asarray(level > max(top - SPEECH_RANGE, min(floor + ABOVE_FLOOR, top - 15), -45))
 
 
-def _answers(ears: Ears, power: np.ndarray, cancel: CancelToken) -> np.ndarray:
+def _log_likelihoods(classifier: MouthClassifier, power: np.ndarray, cancel: CancelToken) -> np.ndarray:
     """Return the log likelihood of each mouth shape, (frames, mouths), averaged over a few frames."""
-    features = ears.features(power)
-    answers = np.empty((len(features), len(MOUTHS)), np.float32)
+    features = classifier.features(power)
+    found = np.empty((len(features), len(MOUTHS)), np.float32)
     for start in range(0, len(features), BLOCK):
         cancel.check()
-        answers[start : start + BLOCK] = ears.answers(features, start, min(start + BLOCK, len(features)))
-    return np.asarray(uniform_filter1d(answers, SMOOTHING, axis=0))
+        found[start : start + BLOCK] = classifier.log_likelihoods(features, start, min(start + BLOCK, len(features)))
+    return np.asarray(uniform_filter1d(found, SMOOTHING, axis=0))
 
 
 def _write_pauses(symbols: np.ndarray, speech: np.ndarray) -> None:
     """Set `symbols` to "" in long pauses, and before and after speech."""
     frame = 0
     first, last = np.flatnonzero(speech)[[0, -1]]
-    for said, run in groupby(speech):
+    for speaks, run in groupby(speech):
         length = len(list(run))
         inside = frame > first and frame + length <= last
-        if not said and (not inside or length * HOP >= MIN_PAUSE):
+        if not speaks and (not inside or length * HOP >= MIN_PAUSE):
             symbols[frame : frame + length] = ""
         frame += length
 

@@ -35,12 +35,12 @@ SAME_MOUTH = ("aɐɑɒæ", "ʌ", "əɘɵɜɞøœ", "ɛeᴇ", "iɪjɥ", "ɯɨɤ",
 """The phonemes (IPA letters) of each shape in `MOUTHS`."""
 
 
-def hear(sound: np.ndarray) -> np.ndarray:
+def band_power(sound: np.ndarray) -> np.ndarray:
     """Return the power in each band, (frames, `BANDS`), of a sound (n,) at `RATE`."""
     return mel_power(sound, RATE, HOP, BANDS)
 
 
-def loudness(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def levels(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return levels relative to the loud parts, and which frames contain speech.
 
     Args:
@@ -55,7 +55,7 @@ def loudness(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Ears:
+class MouthClassifier:
     """The trained network.
 
     Attributes:
@@ -68,13 +68,13 @@ class Ears:
 
     def features(self, power: np.ndarray) -> np.ndarray:
         """Return the input of the network, (frames, `BANDS`) float32: power without most of the voice and the room."""
-        heard, speech = loudness(power)
+        level, speech = levels(power)
         count = np.count_nonzero(speech)
-        own = heard[speech].mean(axis=0) - self.usual if count else np.zeros(BANDS)
-        features = (heard - self.usual - own * count / (count + KNOWN_AFTER)) / SPREAD
+        own = level[speech].mean(axis=0) - self.usual if count else np.zeros(BANDS)
+        features = (level - self.usual - own * count / (count + KNOWN_AFTER)) / SPREAD
         return np.asarray(features, np.float32)
 
-    def answers(self, features: np.ndarray, start: int, end: int) -> np.ndarray:
+    def log_likelihoods(self, features: np.ndarray, start: int, end: int) -> np.ndarray:
         """Return the log likelihood of each of `MOUTHS` in the frames `start` to `end`: (end - start, mouths)."""
         value = around(features, np.arange(start, end))
         for weights, bias in self.layers[:-1]:
@@ -91,11 +91,11 @@ def around(features: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 @cache
-def load_ears() -> Ears:
+def load_mouth_classifier() -> MouthClassifier:
     """Return the trained network."""
     with np.load(FILE) as file:
         count = sum(name.startswith("weights") for name in file.files)
         layers = tuple(
             (file[f"weights{i}"].astype(np.float32), file[f"bias{i}"].astype(np.float32)) for i in range(count)
         )
-        return Ears(file["usual"].astype(np.float32), layers)
+        return MouthClassifier(file["usual"].astype(np.float32), layers)

@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 
 from pipeline.speech.listen import spoken
-from pipeline.speech.mouth_classifier import BANDS, HOP, RATE, hear, load_ears
+from pipeline.speech.mouth_classifier import BANDS, HOP, RATE, band_power, load_mouth_classifier
 from pipeline.speech.soundtrack import Piece
 
 BLOCK = 4.0
@@ -50,7 +50,7 @@ class _Voice:
 
 
 @dataclass
-class _Heard:
+class _Analysis:
     """Analysis of the pieces with the same number of channels: power in bands, block by block."""
 
     waiting: list[np.ndarray] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Survey:
         self.rate = 0
         self.seconds = 0.0
         self._compared = compared
-        self._heard: dict[int, _Heard] = {}
+        self._analyses: dict[int, _Analysis] = {}
         self._voices: dict[int, list[_Voice]] = {}
 
     def add(self, piece: Piece) -> None:
@@ -83,17 +83,17 @@ class Survey:
         channels = piece.samples.shape[1]
         if channels == 1 and not self._compared:
             return
-        heard = self._heard.setdefault(channels, _Heard())
-        if heard.rate != piece.rate:
-            _hear(heard)
-            heard.rate = piece.rate
-        heard.waiting.append(piece.samples[:, :CHANNELS])
-        if sum(map(len, heard.waiting)) >= BLOCK * piece.rate:
-            _hear(heard)
+        analysis = self._analyses.setdefault(channels, _Analysis())
+        if analysis.rate != piece.rate:
+            _analyse(analysis)
+            analysis.rate = piece.rate
+        analysis.waiting.append(piece.samples[:, :CHANNELS])
+        if sum(map(len, analysis.waiting)) >= BLOCK * piece.rate:
+            _analyse(analysis)
 
     def amount(self) -> float:
         """Return how much speech the best channel contains; see ``_Voice.amount``."""
-        return sum(max(voice.amount for voice in self._of(channels)) for channels in self._heard)
+        return sum(max(voice.amount for voice in self._of(channels)) for channels in self._analyses)
 
     def weights(self, channels: int) -> np.ndarray:
         """Return the weight of each channel in the mix, (channels,) float32 of 0 and 1.
@@ -101,7 +101,7 @@ class Survey:
         One channel at its own level; several only if different people, or one who walks, are in different channels.
         """
         weights = np.zeros(channels, np.float32)
-        if channels not in self._heard:
+        if channels not in self._analyses:
             weights[0] = 1
             return weights
         voices = self._of(channels)
@@ -123,26 +123,27 @@ class Survey:
 
     def _of(self, channels: int) -> list[_Voice]:
         if channels not in self._voices:
-            heard = self._heard[channels]
-            _hear(heard)
-            power = np.concatenate(heard.power, axis=1) if heard.power else np.zeros((channels, 1, BANDS), np.float32)
+            analysis = self._analyses[channels]
+            _analyse(analysis)
+            blocks = analysis.power or [np.zeros((channels, 1, BANDS), np.float32)]
+            power = np.concatenate(blocks, axis=1)
             self._voices[channels] = [_voice(one) for one in power]
         return self._voices[channels]
 
 
-def _hear(heard: _Heard) -> None:
+def _analyse(analysis: _Analysis) -> None:
     """Analyse the queued pieces."""
-    if not heard.waiting:
+    if not analysis.waiting:
         return
-    samples = np.concatenate(heard.waiting)
-    heard.waiting.clear()
-    frames = max(1, round(len(samples) / heard.rate / HOP))
+    samples = np.concatenate(analysis.waiting)
+    analysis.waiting.clear()
+    frames = max(1, round(len(samples) / analysis.rate / HOP))
     power = np.zeros((samples.shape[1], frames, BANDS), np.float32)
     for number, channel in enumerate(samples.T):
         if channel.any():
-            one = hear(soxr.resample(np.ascontiguousarray(channel), heard.rate, RATE, quality="LQ"))[:frames]
+            one = band_power(soxr.resample(np.ascontiguousarray(channel), analysis.rate, RATE, quality="LQ"))[:frames]
             power[number, : len(one)] = one
-    heard.power.append(power)
+    analysis.power.append(power)
 
 
 def _voice(power: np.ndarray) -> _Voice:
@@ -156,9 +157,9 @@ def _voice(power: np.ndarray) -> _Voice:
     speaks = spoken(power)
     if not speaks.any():
         return _Voice(level, speaks, 0.0)
-    ears = load_ears()
-    answers = ears.answers(ears.features(power), 0, len(power))[speaks]
-    entropy = float(-(np.exp(answers) * answers).sum(axis=1).mean())
+    classifier = load_mouth_classifier()
+    likelihoods = classifier.log_likelihoods(classifier.features(power), 0, len(power))[speaks]
+    entropy = float(-(np.exp(likelihoods) * likelihoods).sum(axis=1).mean())
     middle = (power[speaks] @ np.arange(BANDS)) / (total[speaks] + 1e-9)
     return _Voice(level, speaks, max(0.0, PUZZLED - entropy) * min(1.0, float(middle.std()) / LIVELY))
 

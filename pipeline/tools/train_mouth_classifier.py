@@ -17,11 +17,25 @@ from typing import Any
 
 import numpy as np
 import soxr
+import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
+from torch import nn
+from torch.nn import functional
 
 from pipeline.core.cancel import CancelToken
-from pipeline.speech.mouth_classifier import BANDS, FILE, HOP, MOUTHS, RATE, SAME_MOUTH, Ears, around, hear, loudness
+from pipeline.speech.mouth_classifier import (
+    BANDS,
+    FILE,
+    HOP,
+    MOUTHS,
+    RATE,
+    SAME_MOUTH,
+    MouthClassifier,
+    around,
+    band_power,
+    levels,
+)
 from pipeline.tts.espeak import EspeakEngine
 
 VOICES = (
@@ -37,8 +51,9 @@ TEXTS = 26
 OTHER_LANGUAGES = ("en-us", "en-gb", "es", "de", "fr-fr")
 WEIGHTS, PASSES, ROOMS = (64, 32), 8, 2
 """Units of the hidden layers; passes over the data; rooms of each recording."""
-BATCH, LEARNING_RATE, DECAY, DOUBT = 512, 3e-3, 3e-4, 0.05
-"""Frames of a step; learning rate; weight decay; probability of the wrong classes (label smoothing)."""
+BATCH, LEARNING_RATE, WARM_UP, DECAY, DOUBT = 512, 3e-3, 300, 3e-4, 0.05
+"""Frames of a step; highest learning rate, and steps until then; weight decay; share of the wrong classes (label
+smoothing)."""
 RARE = 0.4
 """How far training compensates rare mouth shapes, from 0 (not at all) to 1.
 
@@ -82,25 +97,25 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=FILE)
     out = options.parse_args().out
     rng = np.random.default_rng(0)
-    recordings = [record(voice, rng) for voice in VOICES for _ in range(TEXTS)]
-    heard = [loudness(recording.power) for recording in recordings]
-    usual = np.concatenate([values[speech] for values, speech in heard]).mean(axis=0)
-    looks, mouths = looks_at(recordings, Ears(usual, ()), rng)
-    layers = learn(looks, mouths, rng)
+    recordings = [make_recording(voice, rng) for voice in VOICES for _ in range(TEXTS)]
+    measured = [levels(recording.power) for recording in recordings]
+    usual = np.concatenate([level[speech] for level, speech in measured]).mean(axis=0)
+    inputs, mouths = examples_of(recordings, MouthClassifier(usual, ()), rng)
+    layers = learn(inputs, mouths, rng)
     named = {f"weights{i}": weights for i, (weights, _) in enumerate(layers)}
     named |= {f"bias{i}": bias for i, (_, bias) in enumerate(layers)}
     stored: dict[str, Any] = {name: values.astype(np.float16) for name, values in named.items()}
     np.savez_compressed(out, usual=usual.astype(np.float16), **stored)
 
 
-def record(voice: str, rng: np.random.Generator) -> Recording:
+def make_recording(voice: str, rng: np.random.Generator) -> Recording:
     """Return a recording of an espeak-ng variant that babbles."""
     language = "ko" if rng.random() < 0.6 else str(rng.choice(OTHER_LANGUAGES))
     espeak = EspeakEngine(int(rng.integers(120, 240)), int(rng.integers(15, 85)), voice)
-    said = espeak.render(_babble(language, rng), language, CancelToken())
-    power = hear(soxr.resample(said.samples.astype(np.float32) / 32768, said.rate, RATE))
-    starts = np.array([mark.start for mark in said.phonemes])
-    mouth_of = np.array([next((_MOUTH_OF[c] for c in mark.text if c in _MOUTH_OF), -1) for mark in said.phonemes])
+    rendering = espeak.render(_babble(language, rng), language, CancelToken())
+    power = band_power(soxr.resample(rendering.samples.astype(np.float32) / 32768, rendering.rate, RATE))
+    starts = np.array([mark.start for mark in rendering.phonemes])
+    mouth_of = np.array([next((_MOUTH_OF[c] for c in mark.text if c in _MOUTH_OF), -1) for mark in rendering.phonemes])
     return Recording(power, mouth_of[np.searchsorted(starts, np.arange(len(power)) * HOP, side="right") - 1])
 
 
@@ -114,7 +129,7 @@ def _babble(language: str, rng: np.random.Generator) -> str:
     return (", " if rng.random() < 0.1 else " ").join(words) + "."
 
 
-def elsewhere(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def in_another_room(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return power (frames, bands) as with another vocal tract, microphone and room."""
     bands = np.arange(BANDS)
     tract = np.clip(bands * rng.uniform(0.9, 1.12) + rng.uniform(-0.3, 0.3), 0, BANDS - 1)
@@ -131,65 +146,59 @@ def elsewhere(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(power + noise / noise.sum() * loud * rng.gamma(4, 0.25, power.shape))
 
 
-def looks_at(recordings: list[Recording], ears: Ears, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def examples_of(
+    recordings: list[Recording], classifier: MouthClassifier, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the network's input for every frame with a sound, (n, inputs) float16, and its mouth shape, (n,)."""
-    looks, mouths = [], []
+    inputs, mouths = [], []
     for recording in recordings * ROOMS:
         sounding = np.flatnonzero(recording.mouths >= 0)
-        looks.append(around(ears.features(elsewhere(recording.power, rng)), sounding).astype(np.float16))
+        features = classifier.features(in_another_room(recording.power, rng))
+        inputs.append(around(features, sounding).astype(np.float16))
         mouths.append(recording.mouths[sounding])
-    return np.concatenate(looks), np.concatenate(mouths)
+    return np.concatenate(inputs), np.concatenate(mouths)
 
 
-def learn(looks: np.ndarray, mouths: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return trained layers: cross-entropy by Adam (Kingma & Ba, 2015).
+def learn(inputs: np.ndarray, mouths: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return trained layers, as in ``MouthClassifier``: cross-entropy by AdamW (Loshchilov & Hutter, 2019).
 
     Args:
-        looks: (n, inputs).
+        inputs: (n, inputs).
         mouths: (n,) index into `MOUTHS`.
-        rng: Source of random numbers.
+        rng: Source of random numbers; the result depends on nothing else.
     """
     often = np.bincount(mouths, minlength=len(MOUTHS)) / len(mouths)
     importance = (often.mean() / often) ** RARE
     importance /= importance @ often
-    sizes = (looks.shape[1], *WEIGHTS, len(MOUTHS))
-    values = []
-    for inputs, outputs in pairwise(sizes):
-        values += [rng.normal(0, np.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32)]
-        values += [np.zeros(outputs, np.float32)]
-    means, squares = ([np.zeros_like(value) for value in values] for _ in range(2))
-    batches = len(looks) // BATCH
-    for step in range(PASSES * batches):
-        if step % batches == 0:
-            order = rng.permutation(len(looks))
-        chosen = np.sort(order[step % batches * BATCH :][:BATCH])
-        gradients = _gradients(values, looks[chosen].astype(np.float32), mouths[chosen], importance)
-        rate = LEARNING_RATE * (1 + np.cos(np.pi * step / (PASSES * batches))) / 2 * min(1, (step + 1) / 300)
-        for value, mean, square, gradient in zip(values, means, squares, gradients, strict=True):
-            mean += 0.1 * (gradient - mean)
-            square += 0.001 * (gradient**2 - square)
-            unbiased = mean / (1 - 0.9 ** (step + 1)), square / (1 - 0.999 ** (step + 1))
-            value -= (rate * (unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8) + DECAY * value)).astype(np.float32)
-    values[-1] -= 0.5 * np.log(often * importance).astype(np.float32)
-    return list(zip(values[::2], values[1::2], strict=True))
-
-
-def _gradients(
-    values: list[np.ndarray], looks: np.ndarray, mouths: np.ndarray, importance: np.ndarray
-) -> list[np.ndarray]:
-    """Return the gradients of the mean loss over a batch with respect to each of `values`."""
-    layers = [looks]
-    for weights, bias in zip(values[:-2:2], values[1:-2:2], strict=True):
-        layers.append(np.maximum(layers[-1] @ weights + bias, 0))
-    answers = layers[-1] @ values[-2] + values[-1]
-    error = np.exp(answers - np.logaddexp.reduce(answers, axis=1, keepdims=True)) - DOUBT / len(MOUTHS)
-    error[np.arange(len(mouths)), mouths] -= 1 - DOUBT
-    error *= importance[mouths, None].astype(np.float32) / len(mouths)
-    gradients: list[np.ndarray] = []
-    for layer, weights in zip(layers[::-1], values[-2::-2], strict=True):
-        gradients = [layer.T @ error, error.sum(axis=0), *gradients]
-        error = (error @ weights.T) * (layer > 0)
-    return gradients
+    layers = [nn.Linear(*sizes) for sizes in pairwise((inputs.shape[1], *WEIGHTS, len(MOUTHS)))]
+    random = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=random)
+        nn.init.zeros_(layer.bias)
+    network = nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.ReLU(), layer)))
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=DECAY)
+    batches = len(inputs) // BATCH
+    steps = PASSES * batches
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: (1 + np.cos(np.pi * step / steps)) / 2 * min(1, (step + 1) / WARM_UP)
+    )
+    weight = torch.from_numpy(importance.astype(np.float32))
+    every, shapes = torch.from_numpy(inputs), torch.from_numpy(mouths)
+    for _ in range(PASSES):
+        order = torch.randperm(len(inputs), generator=random)
+        for chosen in order[: batches * BATCH].view(batches, BATCH):
+            chosen = chosen.sort().values
+            wanted = shapes[chosen]
+            each = functional.cross_entropy(
+                network(every[chosen].float()), wanted, reduction="none", label_smoothing=DOUBT
+            )
+            optimizer.zero_grad()
+            torch.autograd.backward((each * weight[wanted]).mean())
+            optimizer.step()
+            schedule.step()
+    trained = [(layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()) for layer in layers]
+    trained[-1][1][:] -= (0.5 * np.log(often * importance)).astype(np.float32)
+    return trained
 
 
 if __name__ == "__main__":
