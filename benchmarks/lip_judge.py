@@ -108,15 +108,15 @@ def check(video: Path, speech: Speech, face: FaceChoice = "center", base: Path |
     Returns:
         Numbers, None where the speech has no sound of the kind; "error" where the face is found too rarely.
     """
-    heard = sound_of(video, speech.rate)
-    offset, match = _found_in(heard, speech)
+    sound = sound_of(video, speech.rate)
+    offset, match = _found_in(sound, speech)
     fps, points = landmarks(video, face)
     found = ~np.isnan(points[:, 0, 0])
     facts = {
         "frames": len(points),
         "fps": round(fps, 3),
         "video_s": round(len(points) / fps, 3),
-        "audio_s": round(len(heard) / speech.rate, 3),
+        "audio_s": round(len(sound) / speech.rate, 3),
         "audio_match": round(match, 3),
         "face_found": round(float(found.mean()), 3),
     }
@@ -183,14 +183,14 @@ def _sound(phoneme: str) -> str:
     return next((letter for letter in phoneme if letter in OPENING), "")
 
 
-def _found_in(heard: np.ndarray, speech: Speech) -> tuple[float, float]:
+def _found_in(sound: np.ndarray, speech: Speech) -> tuple[float, float]:
     """Return when SPEECH begins in what is HEARD (s), and how well both agree there (correlation)."""
     hop = speech.rate // 1000
 
     def envelope(samples: np.ndarray) -> np.ndarray:
         return np.asarray(np.sqrt(np.convolve(samples**2, np.ones(10 * hop) / (10 * hop), "same"))[::hop])
 
-    one, other = envelope(heard), envelope(speech.samples)
+    one, other = envelope(sound), envelope(speech.samples)
     shift = int(np.argmax(correlate(one, other, "full"))) - (len(other) - 1)
     overlap = one[max(0, shift) : max(0, shift) + len(other)]
     return shift * hop / speech.rate, float(np.corrcoef(overlap, other[: len(overlap)])[0, 1])

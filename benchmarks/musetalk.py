@@ -249,8 +249,8 @@ def _published(work: Load) -> Row:
         for start in range(0, count, size):
             numbers = list(range(start, min(count, start + size)))
             rows = torch.from_numpy(avatar.inpainting.latents[[i % len(avatar.usable) for i in numbers]])
-            heard = features_of(states, avatar.fps, numbers)
-            pictures = (network.draw(rows, heard).permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
+            features = features_of(states, avatar.fps, numbers)
+            pictures = (network.draw(rows, features).permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
             for picture, frame in zip(pictures, islice(source, len(numbers)), strict=True):
                 body = rgb_of(frame, clip.colors)
                 drawn = cv2.resize(picture, (right - left, bottom - top))
@@ -308,12 +308,12 @@ def _by_batch(models: Models, device: torch.device) -> str:
     _forget(device)
     network = models.network(device)
     HALF.apply(network)
-    told = []
+    rates = []
     for size in SIZES:
         sample = random_input(network, size)
         graphs = Graphs(network, (size,))
-        told.append(f"{size}: {_rate(partial(graphs.draw, *sample), size, device, ROUNDS):.0f}")
-    return ", ".join(told)
+        rates.append(f"{size}: {_rate(partial(graphs.draw, *sample), size, device, ROUNDS):.0f}")
+    return ", ".join(rates)
 
 
 def _waits(models: Models, avatar: Avatar, stretch: Stretch) -> int:

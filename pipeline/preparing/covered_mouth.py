@@ -46,7 +46,7 @@ def mouth_score(frame: Frame, points: np.ndarray) -> float:
         frame: The picture.
         points: (478, 3) pixels.
     """
-    seen = float(np.clip(_forest_says(mouth_statistics(frame, points)), 1e-3, 1 - 1e-3))
+    seen = float(np.clip(_forest_answer(mouth_statistics(frame, points)), 1e-3, 1 - 1e-3))
     return float(np.log(seen / (1 - seen)))
 
 
@@ -139,7 +139,7 @@ def _forest() -> dict[str, np.ndarray]:
         return {name: stored[name] for name in stored.files}
 
 
-def _forest_says(statistics: np.ndarray) -> float:
+def _forest_answer(statistics: np.ndarray) -> float:
     """Return the mean answer of the trees, 0..1."""
     trees = _forest()
     at = trees["roots"]

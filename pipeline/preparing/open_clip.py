@@ -22,7 +22,7 @@ from pipeline.video.reader import ColorTags, open_file
 
 BT709 = ColorTags(1, 1, 1, 1)
 BT601 = ColorTags(1, 6, 6, 6)
-_RGB, _SAID_NOTHING = 0, 2
+_RGB, _UNSPECIFIED = 0, 2
 _PQ, _HLG = 16, 18
 _BT2020 = 9
 _LISTS = ("hls", "dash", "concat", "image2")
@@ -73,7 +73,7 @@ class Clip:
     @property
     def shown_colors(self) -> ColorTags:
         """The tags by which players show it; untagged clips go by their height."""
-        if self.colors.space not in (_RGB, _SAID_NOTHING) or self.wide:
+        if self.colors.space not in (_RGB, _UNSPECIFIED) or self.wide:
             return BT601 if self.colors.space in (5, 6) else BT709
         return BT709 if min(self.width, self.height) >= 720 else BT601
 
@@ -113,7 +113,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
             number, indexed = container.streams.video.index(stream), len(stream.index_entries)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             codec, pix_fmt = stream.codec_context.name, stream.codec_context.pix_fmt
-            said = None if container.duration is None else container.duration / av.time_base
+            header_seconds = None if container.duration is None else container.duration / av.time_base
         with open_file(path) as container:
             timeline = read_timeline(container, container.streams.video[number], first, until)
     except (av.error.FFmpegError, OSError, StopIteration, IndexError, ValueError) as error:
@@ -122,7 +122,7 @@ def open_clip(path: Path, start: float | None = None, end: float | None = None) 
         raise unreadable(path, "no frame times")
     if timeline.whole and timeline.packets < 0.9 * indexed:
         raise unreadable(path, f"cut short: {timeline.packets} of {indexed} frames")
-    begin, stop = _part(path, timeline, said, start, end)
+    begin, stop = _part(path, timeline, header_seconds, start, end)
     orientation = orientation_of(first)
     width, height, upright = _shown_size((first.width, first.height), orientation, aspect)
     check_size(path, width, height, MAX_VIDEO)
@@ -150,20 +150,20 @@ def _shown_stream(path: Path, container: av.container.InputContainer) -> av.Vide
     """Return the stream of pictures that players show: no cover, and the default one of several."""
     kinds = av.stream.Disposition
     covers = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
-    films = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
-    if not films:
+    streams = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
+    if not streams:
         raise BadClip(messages.preparing.NO_VIDEO(file=path.name))
-    return next((film for film in films if film.disposition & kinds.default), films[0])
+    return next((one for one in streams if one.disposition & kinds.default), streams[0])
 
 
 def _part(
-    path: Path, timeline: Timeline, said: float | None, start: float | None, end: float | None
+    path: Path, timeline: Timeline, header_seconds: float | None, start: float | None, end: float | None
 ) -> tuple[float, float]:
     """Return the part to use in seconds from the first picture; before the first and after the last is none."""
     begin = 0.0 if start is None else start if start < 0 else max(0.0, start - timeline.lead)
     stop = timeline.seconds if end is None else min(end - timeline.lead, timeline.seconds)
-    if not timeline.whole and end is None and said is not None:
-        stop = max(stop, said)  # too long; only the header has the length
+    if not timeline.whole and end is None and header_seconds is not None:
+        stop = max(stop, header_seconds)  # too long; only the header has the length
     check_length(path, begin, stop)
     return begin, stop
 

@@ -147,14 +147,14 @@ def _cut(footage: Footage) -> dict[str, Any]:
     fps, total = float(footage.fps), len(footage.read)
     begin, end = footage.begin, footage.begin + len(footage.frames)
     rest = [(low, high) for low, high in ((0, begin), (end, total)) if low < high]
-    told = messages.preparing.CLIP_CUT(begin=begin / fps, end=end / fps)
+    message = messages.preparing.CLIP_CUT(begin=begin / fps, end=end / fps)
     return {
         "kind": "cut",
         "frames": total - len(footage.frames),
         "seconds": [[round(low / fps, 3), round(high / fps, 3)] for low, high in rest],
         "picture": "cut.jpg",
-        "message": told.en,
-        "message_ko": told.ko,
+        "message": message.en,
+        "message_ko": message.ko,
     }
 
 

@@ -133,8 +133,8 @@ def _fades(grey: np.ndarray, detail: np.ndarray, fps: float) -> list[Shot]:
         mixed = (rest**2).sum((1, 2)) < _MIXED * size
         other = _likeness(detail[: -2 * half], detail[2 * half :]) < _ANOTHER
         seen = size > (4.0 * SIDE) ** 2  # four grey levels apart, at least
-        steady = until[: -2 * half] & since[2 * half :]
-        for middle in np.flatnonzero(mixed & other & seen & steady & (share > 0.3) & (share < 0.7)):
+        unchanged = until[: -2 * half] & since[2 * half :]
+        for middle in np.flatnonzero(mixed & other & seen & unchanged & (share > 0.3) & (share < 0.7)):
             near = slice(middle, middle + 2 * half + 1)
             shares = ((grey[near] - after[middle]) * apart[middle]).sum((1, 2)) / size[middle]
             inside = np.flatnonzero((shares > 0.04) & (shares < 0.96))

@@ -24,7 +24,7 @@ A face becomes usable again at 3 degrees less, to avoid flicker.
 """
 HIDDEN, DOUBTFUL = -1.3, -0.6
 """Scores (see ``mouth_score``) below which a mouth is covered, or may be."""
-_LOOK_SECONDS = 0.2
+_CHECK_SECONDS = 0.2
 """Seconds between two checks for a covered mouth."""
 COVERED = 0.62
 """A face whose nose and mouth correlate less with the clip's usual ones is covered..."""
@@ -114,9 +114,9 @@ def check_width(width: float, scale: float) -> None:
     Raises:
         BadClip: The face is too small.
     """
-    told, needed = int(width), math.ceil(SMALLEST_FACE * max(1.0, scale))
-    if told < needed:
-        raise BadClip(messages.preparing.FACE_TOO_SMALL(width=told, needed=needed))
+    shown, needed = int(width), math.ceil(SMALLEST_FACE * max(1.0, scale))
+    if shown < needed:
+        raise BadClip(messages.preparing.FACE_TOO_SMALL(width=shown, needed=needed))
 
 
 def mouth_gap(points: np.ndarray) -> np.ndarray:
@@ -181,12 +181,12 @@ def _hidden(footage: Footage, bad: np.ndarray) -> tuple[np.ndarray, bool]:
     Bad frames are ignored.
     """
     hidden = np.zeros_like(bad)
-    looked = np.flatnonzero(~bad)[:: max(1, round(_LOOK_SECONDS * float(footage.fps)))]
-    if not len(looked):
+    checked = np.flatnonzero(~bad)[:: max(1, round(_CHECK_SECONDS * float(footage.fps)))]
+    if not len(checked):
         return hidden, False
-    scores = np.array([mouth_score(footage.frame(number), footage.points[number]) for number in looked])
+    scores = np.array([mouth_score(footage.frame(number), footage.points[number]) for number in checked])
     scores = median_filter(scores, 5, mode="nearest")
-    nearest = np.abs(np.arange(len(bad))[:, None] - looked).argmin(1)
+    nearest = np.abs(np.arange(len(bad))[:, None] - checked).argmin(1)
     # a covered part is only certain if the rest clearly shows a mouth
     if scores.max() < HIDDEN or (scores.min() < HIDDEN and np.median(scores[scores >= HIDDEN]) > 0):
         hidden = ~bad & (scores < HIDDEN)[nearest]

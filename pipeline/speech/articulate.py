@@ -183,9 +183,9 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     weights[:, _OPENERS] *= 1 - closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # a funnel would part the lips again
     shut, jaw = (closing > 0.95) | (activity == 0), [UNITS.index("jawOpen")]
-    weights[:, _OPENERS] *= _effort(_steady(weights[:, jaw], shut, fps)[activity == 1])
+    weights[:, _OPENERS] *= _effort(_smooth_openings(weights[:, jaw], shut, fps)[activity == 1])
     weights[:, _OPENERS] *= _not_too_wide(weights[:, jaw])
-    weights[:, _OPENERS] = _steady(weights[:, _OPENERS], shut, fps)
+    weights[:, _OPENERS] = _smooth_openings(weights[:, _OPENERS], shut, fps)
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -255,8 +255,8 @@ def _loudness(speech: Speech, times: np.ndarray) -> np.ndarray:
     power = np.einsum("ij,ij->i", pieces, pieces) / hop  # no copy of the sound: it may be minutes long
     level = 10 * np.log10(gaussian_filter1d(power, 6) + 1e-8)
     usual = np.percentile(level, 75)
-    heard = np.interp(times + LEAD, np.arange(len(level)) * hop / speech.rate, level)
-    return np.asarray(np.clip(1 + (heard - usual) * 0.02, 0.75, 1.12))
+    nearby = np.interp(times + LEAD, np.arange(len(level)) * hop / speech.rate, level)
+    return np.asarray(np.clip(1 + (nearby - usual) * 0.02, 0.75, 1.12))
 
 
 def _effort(jaw: np.ndarray) -> float:
@@ -283,7 +283,7 @@ def _activity(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> n
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * gate))
 
 
-def _steady(openings: np.ndarray, shut: np.ndarray, fps: float) -> np.ndarray:
+def _smooth_openings(openings: np.ndarray, shut: np.ndarray, fps: float) -> np.ndarray:
     """Return openings moved with as little jerk as possible.
 
     Skilled movement, including the jaw's in speech, spends little jerk (Nelson, "Physical principles for economies of

@@ -57,8 +57,8 @@ def phonemes_of(speech: Speech, espeak: Renderer, cancel: CancelToken | None = N
         return align(speech, espeak, cancel)
     pieces = reading(text, speech.language)
     spoken = as_it_sounds("".join(piece.spoken for piece in pieces), speech.language)
-    said = espeak.render(spoken, speech.language, cancel)
-    return gapless(_lay(said, pieces, words), speech.duration)
+    rendering = espeak.render(spoken, speech.language, cancel)
+    return gapless(_lay(rendering, pieces, words), speech.duration)
 
 
 def _words(marks: tuple[Mark, ...]) -> tuple[str, list[_Word]]:
@@ -78,21 +78,21 @@ def _words(marks: tuple[Mark, ...]) -> tuple[str, list[_Word]]:
     return text, words
 
 
-def _lay(said: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]:
+def _lay(rendering: Rendering, pieces: list[Piece], words: list[_Word]) -> list[Mark]:
     """Return the phonemes of a rendering, those of each word shifted and stretched into the word's own time."""
     starts = [word.start for word in words]
-    heard: dict[int, float] = {}  # index of a word -> where it begins in the rendering
-    for offset, time in said.words:
-        heard.setdefault(max(bisect_right(starts, source_offset(offset, pieces)) - 1, 0), time)
+    word_begins: dict[int, float] = {}  # index of a word -> where it begins in the rendering
+    for offset, time in rendering.words:
+        word_begins.setdefault(max(bisect_right(starts, source_offset(offset, pieces)) - 1, 0), time)
     # words that espeak-ng joins to the one before share its time
-    firsts = [0, *sorted(heard)[1:]]
-    froms = [0.0, *(heard[index] for index in firsts[1:])]
+    firsts = [0, *sorted(word_begins)[1:]]
+    froms = [0.0, *(word_begins[index] for index in firsts[1:])]
     begins = [words[index].begin for index in firsts]
     finishes = [words[index - 1].finish for index in firsts[1:]] + [words[-1].finish]
 
     sounds: list[Mark] = []
     for (start, end), begin, finish in zip(pairwise([*froms, float("inf")]), begins, finishes, strict=True):
-        own = [mark for mark in said.phonemes if mark.text and start <= mark.start < end]
+        own = [mark for mark in rendering.phonemes if mark.text and start <= mark.start < end]
         if own:
             knots = (own[0].start, own[-1].end)
             times = [np.interp((mark.start, mark.end), knots, (begin, finish)).tolist() for mark in own]

@@ -40,10 +40,10 @@ class Renderings:
 
     def render(self, text: str, language: str, cancel: CancelToken, rate: int | None = None) -> Rendering:
         """See `EspeakEngine.render`."""
-        said = self._engine.render(text, language, cancel, rate)
+        rendering = self._engine.render(text, language, cancel, rate)
         if rate is None:
-            self._timed[text, language] = replace(said, samples=np.zeros(0, np.int16))
-        return said
+            self._timed[text, language] = replace(rendering, samples=np.zeros(0, np.int16))
+        return rendering
 
     def timed(self, text: str, language: str, cancel: CancelToken) -> Rendering:
         """Return the rendering of a text without its sound, rendered anew only if `render` has not been called for it.

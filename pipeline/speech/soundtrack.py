@@ -80,14 +80,14 @@ class SoundTrack:
         """
         with opened(self._path) as container:
             stream = decodable(container)[self._number]
-            told = _length_told(self._path, container, stream)
+            stated = _length_in_header(self._path, container, stream)
             reader = _Reader(self._path, stream, container.format.name in BARE, max_seconds)
             for packet in _packets(container, stream):
                 yield from reader.read(packet)
-            if not reader.heard:
+            if not reader.sounded:
                 raise Undecodable("no sound")
             self.lost = reader.lost
-            missing = 0.0 if told is None or told > max_seconds else told - reader.seconds
+            missing = 0.0 if stated is None or stated > max_seconds else stated - reader.seconds
             self.lost += missing if missing > SMALLEST_LOSS else 0.0
 
 
@@ -123,7 +123,7 @@ def _packets(container: av.container.InputContainer, stream: av.AudioStream) -> 
             failures += 1
 
 
-def _length_told(path: Path, container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
+def _length_in_header(path: Path, container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
     """Return the length (seconds) in the header of a stream, or of a container that holds nothing else.
 
     Returns:
@@ -176,7 +176,7 @@ class _Reader:
     def __init__(self, path: Path, stream: av.AudioStream, bare: bool, max_seconds: float) -> None:
         self.seconds = 0.0
         self.lost = 0.0
-        self.heard = False
+        self.sounded = False
         self._path = path
         self._stream = stream
         self._bare = bare
@@ -204,7 +204,7 @@ class _Reader:
             if not self._bare and frame.pts is not None and frame.time_base is not None:
                 yield from self._missing(float(frame.pts * frame.time_base))
             piece = self._piece(frame)
-            self.heard = True
+            self.sounded = True
             self._add(piece)
             self._good[1] += len(piece.samples) / piece.rate
             yield piece

@@ -39,8 +39,8 @@ def words_of(
         return speech.words
     if speech.marks and speech.marks[0].kind == "character":
         offsets = accumulate((len(mark.text) for mark in speech.marks), initial=0)
-        heard = [(at, mark.start) for at, mark in zip(offsets, speech.marks, strict=False) if speakable(mark.text)]
-        return place_words("".join(mark.text for mark in speech.marks), heard, phonemes)
+        word_times = [(at, mark.start) for at, mark in zip(offsets, speech.marks, strict=False) if speakable(mark.text)]
+        return place_words("".join(mark.text for mark in speech.marks), word_times, phonemes)
     sounds = [mark for mark in phonemes if mark.text]
     if not sounds or not speakable(speech.text) or not renderings.speaks(speech.language):
         return ()
@@ -49,11 +49,11 @@ def words_of(
     ways = as_it_may_sound("".join(piece.spoken for piece in pieces), speech.language)
     names = [mark.text for mark in sounds]
     rendered = (renderings.timed(way, speech.language, cancel) for way in ways)  # mostly the first is enough
-    fitting = (said for said in rendered if [mark.text for mark in said.phonemes if mark.text] == names)
-    said = next(fitting, None) or renderings.timed(ways[0], speech.language, cancel)
-    starts = [mark.start for mark in said.phonemes if mark.text]
-    heard = []
-    for offset, time in said.words:
+    fitting = (rendering for rendering in rendered if [mark.text for mark in rendering.phonemes if mark.text] == names)
+    rendering = next(fitting, None) or renderings.timed(ways[0], speech.language, cancel)
+    starts = [mark.start for mark in rendering.phonemes if mark.text]
+    word_times = []
+    for offset, time in rendering.words:
         number = min(bisect_left(starts, time) * len(sounds) // len(starts), len(sounds) - 1)
-        heard.append((source_offset(offset, pieces), sounds[number].start))
-    return place_words(speech.text, heard, phonemes)
+        word_times.append((source_offset(offset, pieces), sounds[number].start))
+    return place_words(speech.text, word_times, phonemes)

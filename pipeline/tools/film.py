@@ -64,12 +64,12 @@ def film(sentences: Sequence[str], avatar: str, resolution: str, pause: float, o
             task = book.files_of(uuid.uuid4().hex)
             for _ in generate(request, task, studio):
                 pass
-            said = stack.enter_context(VideoFileClip(str(task.video)))
+            spoken = stack.enter_context(VideoFileClip(str(task.video)))
             idle.write_bytes(request.avatar.video)
             rest = stack.enter_context(VideoFileClip(str(idle), audio=False))
-            until = said.duration + max(pause, CROSSFADE) + CROSSFADE
-            rest = rest.with_effects([Loop(duration=until)]).subclipped(said.duration)  # continues where speech ended
-            turn = concatenate_videoclips([said, rest])
+            until = spoken.duration + max(pause, CROSSFADE) + CROSSFADE
+            rest = rest.with_effects([Loop(duration=until)]).subclipped(spoken.duration)  # continues where speech ended
+            turn = concatenate_videoclips([spoken, rest])
             clips.append(turn.with_effects([CrossFadeIn(CROSSFADE)]) if clips else turn)
         whole = stack.enter_context(concatenate_videoclips(clips, method="compose", padding=-CROSSFADE))
         try:

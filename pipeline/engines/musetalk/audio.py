@@ -46,12 +46,12 @@ class SpeechFeatures:
         They are those of all depths of the encoder (its input and the output of each layer), for as long as the sound
         lasts.
         """
-        heard = samples if rate == RATE else soxr.resample(samples, rate, RATE, quality="HQ")
+        sound = samples if rate == RATE else soxr.resample(samples, rate, RATE, quality="HQ")
         parts = []
         length = SEGMENT_SECONDS * RATE
-        for start in range(0, len(heard), length):
+        for start in range(0, len(sound), length):
             mel = self._extractor(
-                heard[start : start + length],
+                sound[start : start + length],
                 sampling_rate=RATE,
                 return_tensors="pt",
                 device=str(self._encoder.device),
@@ -60,7 +60,7 @@ class SpeechFeatures:
             parts.append(torch.stack(output.hidden_states, dim=2)[0])
         if not parts:
             raise ValueError("no sound")
-        return torch.cat(parts)[: max(1, len(heard) * STATES_PER_SECOND // RATE)]
+        return torch.cat(parts)[: max(1, len(sound) * STATES_PER_SECOND // RATE)]
 
 
 def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:
@@ -72,9 +72,9 @@ def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> t
         fps: Frames per second.
         frames: Numbers of the frames.
     """
-    heard = windows(states, fps, frames).flatten(1, 2)
-    _, length, channels = heard.shape
-    return heard + positions(length, channels, states.device).to(heard.dtype)
+    rows = windows(states, fps, frames).flatten(1, 2)
+    _, length, channels = rows.shape
+    return rows + positions(length, channels, states.device).to(rows.dtype)
 
 
 def windows(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:

@@ -65,8 +65,8 @@ class Blender:
         corners = [self._corner(place.box) for place in places]
         windows = [self._planes(frame, corner) for frame, corner in zip(frames, corners, strict=True)]
         masks = to_device(np.stack([place.mask for place in places]), self._device).float() / 255
-        told = [(*place.box, *corner, place.strength) for place, corner in zip(places, corners, strict=True)]
-        boxes, corner, strength = torch.split(to_device(np.array(told, np.float32), self._device), [4, 2, 1], dim=1)
+        rows = [(*place.box, *corner, place.strength) for place, corner in zip(places, corners, strict=True)]
+        boxes, corner, strength = torch.split(to_device(np.array(rows, np.float32), self._device), [4, 2, 1], dim=1)
         grid, inside = self._grids(boxes, corner)
         mask = functional.grid_sample(masks[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
         mask = mask * inside * strength[:, :, None]

@@ -94,7 +94,7 @@ class MuseTalkEngine:
             Unavailable: Libraries or weights are missing, or the card's memory is full.
         """
         self.load()
-        with self._worker(cancel) as worker, _memory_told():
+        with self._worker(cancel) as worker, _memory_reported():
             yield from worker.render(avatar, stretches, cancel, first)
 
     def load(self) -> None:
@@ -115,7 +115,7 @@ class MuseTalkEngine:
             found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
             models = models_in(self._models)
             steps = STEPS_WITH_COMPILED if self._compiles else STEPS
-            with _memory_told():
+            with _memory_reported():
                 try:
                     workers = [Worker(device, models, steps) for device in found]
                     workers = workers or [Worker(torch.device("cpu"), models, ())]
@@ -169,7 +169,7 @@ def on_gpu() -> bool:
 
 
 @contextmanager
-def _memory_told() -> Iterator[None]:
+def _memory_reported() -> Iterator[None]:
     """Turn torch's error for a full card into Unavailable, whose message says what to do."""
     import torch
 

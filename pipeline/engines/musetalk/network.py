@@ -29,8 +29,8 @@ class Network:
         """
         unet, vae = self.unet, self.vae
         moment = torch.zeros(1, dtype=torch.long, device=self.device)
-        heard = features.to(self.device, unet.dtype)
-        drawn = unet(latents.to(self.device, unet.dtype), moment, encoder_hidden_states=heard, return_dict=False)[0]
+        states = features.to(self.device, unet.dtype)
+        drawn = unet(latents.to(self.device, unet.dtype), moment, encoder_hidden_states=states, return_dict=False)[0]
         pictures = vae.decode((drawn.float() / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
         shown: torch.Tensor = (pictures.float() / 2 + 0.5).clamp(0, 1)
         return shown

@@ -113,9 +113,9 @@ class Graphs:
     @torch.inference_mode()
     def draw(self, latents: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Return pictures as the network does; the number of rows must be one of the sizes."""
-        graph, given, heard, pictures = self._graphs[len(latents)]
+        graph, given, held_features, pictures = self._graphs[len(latents)]
         given.copy_(latents, non_blocking=True)
-        heard.copy_(features, non_blocking=True)
+        held_features.copy_(features, non_blocking=True)
         graph.replay()
         return pictures.clone()
 
@@ -217,7 +217,7 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
     torch.backends.cudnn.benchmark = True  # few batch sizes: each is benchmarked once
     notes: list[str] = []
     for alternatives in steps:
-        said: dict[Step, str] = {}
+        outcomes: dict[Step, str] = {}
         times: dict[Step | None, float] = {}
         timed = isinstance(alternatives, Quickest)
         if timed:
@@ -226,19 +226,21 @@ def accept(make: Callable[[], Network], steps: Sequence[Sequence[Step]]) -> Acce
             try:
                 trial.try_out(step)
                 error = float((trial.drawer.draw(*sample) - plain).abs().mean())
-                said[step] = f"mean error {error:.4f}"
+                outcomes[step] = f"mean error {error:.4f}"
             except (RuntimeError, ValueError, NotImplementedError) as failure:
                 error = float("inf")
-                said[step] = _told(failure)  # not the error itself: it refers to all memory in use when it was raised
+                outcomes[step] = _reason(
+                    failure
+                )  # not the error itself: it refers to all memory in use when it was raised
             if error <= TOLERANCE:
                 times[step] = _seconds(trial.drawer, sample) if timed else 0.0
                 if not timed:
                     break
                 now, before = (f"{times[one] * 1000:.1f} ms" for one in (step, None))
-                said[step] += f", {now} for {BATCHES[-1]} frames, {before} before"
+                outcomes[step] += f", {now} for {BATCHES[-1]} frames, {before} before"
         chosen = min(times, key=times.__getitem__, default=None)
         trial.take(chosen)
-        for tried, outcome in said.items():
+        for tried, outcome in outcomes.items():
             notes.append(f"{tried.name}: {'used' if tried is chosen else 'not used'}, {outcome}")
             if tried is not chosen:
                 logger.warning("musetalk: %s", notes[-1])
@@ -256,7 +258,7 @@ def random_input(network: Network, size: int) -> tuple[torch.Tensor, torch.Tenso
     return latents.to(network.device), features.to(network.device)
 
 
-def _told(failure: Exception) -> str:
+def _reason(failure: Exception) -> str:
     met = getattr(failure, "inner_exception", failure)  # torch.compile wraps the error
     return f"{type(met).__name__}: {met}".splitlines()[0]
 
