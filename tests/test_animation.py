@@ -41,7 +41,7 @@ def _grey(frame: Frame) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "png", "avif"])
-def test_each_picture_is_shown_for_as_long_as_it_says(tmp_path: Path, kind: str) -> None:
+def test_each_picture_is_shown_for_its_own_time(tmp_path: Path, kind: str) -> None:
     pictures = [Image.new("RGB", (64, 48), (level,) * 3) for level in LEVELS]
     path = _save(tmp_path / f"a.{kind}", pictures, duration=list(DURATIONS), loop=0)
     assert kind_of(path.rename(tmp_path / "no_name")) == "animation"
@@ -61,7 +61,7 @@ def test_no_duration_is_what_browsers_make_of_it(tmp_path: Path, said: int, show
 
 
 @pytest.mark.parametrize(("kind", "disposal"), [("gif", 1), ("gif", 2), ("gif", 3), ("png", 0), ("png", 1), ("png", 2)])
-def test_parts_are_put_together_as_the_file_says(tmp_path: Path, kind: str, disposal: int) -> None:
+def test_parts_are_put_together_as_the_file_states(tmp_path: Path, kind: str, disposal: int) -> None:
     whole = Image.new("RGBA", (64, 48), (200, 200, 200, 255))
     patch = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
     patch.paste((60, 60, 60, 255), (0, 0, 32, 48))
@@ -82,7 +82,7 @@ def test_parts_are_put_together_as_the_file_says(tmp_path: Path, kind: str, disp
     assert abs(last[36, 8] - 120) <= 3
 
 
-def test_a_picture_for_those_who_know_no_animation_is_not_shown(tmp_path: Path) -> None:
+def test_a_picture_for_viewers_without_animation_is_not_shown(tmp_path: Path) -> None:
     pictures = [Image.new("L", (64, 48), level) for level in (250, *LEVELS)]
     path = _save(tmp_path / "a.png", pictures, duration=200, default_image=True)
     assert [round(level) for level in _levels(path)[::5]] == pytest.approx(LEVELS, abs=4)

@@ -46,7 +46,7 @@ def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) ->
     assert page.faults == []
 
 
-def test_the_page_asks_nobody_but_its_own_server(server: Server, page: Any) -> None:
+def test_the_page_asks_only_its_own_server(server: Server, page: Any) -> None:
     page.goto(server.url)
     page.wait_for_selector("#generate")
     page.wait_for_load_state("networkidle")
@@ -70,7 +70,7 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
     assert page.evaluate(EMPTY)
 
 
-def test_whoever_presses_again_at_once_after_stop_gets_the_next_video(fake_server: Server, page: Any) -> None:
+def test_pressing_again_at_once_after_stop_gives_the_next_video(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
     write(page, "slow " + "word " * 30)
@@ -138,7 +138,7 @@ def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, pa
     assert page.faults == []
 
 
-def test_captions_are_shown_as_the_words_are_said(fake_server: Server, page: Any) -> None:
+def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
     write(page, "brisk one. two three four. five six")
@@ -202,7 +202,7 @@ def test_browsers_that_cannot_or_may_not_play_by_themselves(fake_server: Server,
     page.wait_for_function(f"() => {VIDEO}.ended || {VIDEO}.currentTime === {VIDEO}.duration")
 
 
-def test_the_page_tells_the_place_in_the_line_and_when_it_is_full(fake_server: Server, page: Any) -> None:
+def test_the_page_reports_the_place_in_the_queue_and_when_it_is_full(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     body = {"text": "slow " + "word " * 30, "avatar": "solo"}
     page.goto(fake_server.url)
@@ -222,7 +222,7 @@ def test_the_page_tells_the_place_in_the_line_and_when_it_is_full(fake_server: S
     fake_server.wait_idle()
 
 
-def test_an_error_says_what_to_do(fake_server: Server, page: Any) -> None:
+def test_an_error_states_what_to_do(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     page.goto(fake_server.url)
     write(page, "...")

@@ -50,7 +50,7 @@ def visitor(request: pytest.FixtureRequest, browser: Any, fake_server: Server) -
     page.context.close()
 
 
-def test_a_text_is_said_watched_inspected_and_said_again(visitor: Visitor) -> None:
+def test_a_text_is_spoken_watched_inspected_and_spoken_again(visitor: Visitor) -> None:
     page = visitor.page
     write(page, "brisk " + "word " * 5)
     page.wait_for_function(MOVED)
@@ -79,14 +79,14 @@ def test_a_running_video_is_stopped_and_another_one_made(visitor: Visitor) -> No
     visitor.is_told("완료", "Done")
 
 
-def test_an_error_says_what_to_do_and_leaves_the_page_usable(visitor: Visitor) -> None:
+def test_an_error_states_what_to_do_and_leaves_the_page_usable(visitor: Visitor) -> None:
     write(visitor.page, "...")
     visitor.is_told("글자나 숫자를 입력하세요", "Write letters or numbers", "#status .failed .message")
     write(visitor.page, "two words")
     visitor.is_told("완료", "Done")
 
 
-def test_a_recording_is_uploaded_and_said(visitor: Visitor, tmp_path: Path) -> None:
+def test_a_recording_is_uploaded_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
     page, recording = visitor.page, tmp_path / "speech.wav"
     record(recording, "반갑습니다.")
     visitor.goes_to(1)

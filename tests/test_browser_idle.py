@@ -94,14 +94,14 @@ def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_serve
     page.context.close()
 
 
-def test_whoever_wants_less_motion_sees_a_picture(fake_server: Server, browser: Any) -> None:
+def test_with_less_motion_the_page_shows_a_picture(fake_server: Server, browser: Any) -> None:
     page = opened(browser, fake_server, "en", motion="reduce")
     page.wait_for_function(f"() => document.querySelector('#video .alive') && {IDLE}.readyState > 1")
     assert page.evaluate(f"[{IDLE}.paused, {IDLE}.currentTime]") == [True, 0]
     page.context.close()
 
 
-def test_a_slow_line_gets_a_picture_at_once_and_a_small_clip(server: Server, browser: Any) -> None:
+def test_a_slow_connection_gets_a_picture_at_once_and_a_small_clip(server: Server, browser: Any) -> None:
     context = browser.new_context(locale="en-US", viewport={"width": 390, "height": 844})
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -125,7 +125,7 @@ def test_a_slow_line_gets_a_picture_at_once_and_a_small_clip(server: Server, bro
     context.close()
 
 
-def test_a_fast_line_gets_the_clip_that_was_chosen(server: Server, browser: Any) -> None:
+def test_a_fast_connection_gets_the_clip_that_was_chosen(server: Server, browser: Any) -> None:
     page = opened(browser, server, "en")
     page.wait_for_function(ALIVE)
     assert page.evaluate(f"[{IDLE}.videoWidth, {IDLE}.videoHeight]") == [1280, 720]

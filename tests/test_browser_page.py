@@ -149,7 +149,7 @@ def test_buttons_are_buttons_in_forced_colours(browser: Any, fake_server: Server
 # --- messages
 
 
-def test_a_message_is_shown_once_and_says_what_to_do(page: Any) -> None:
+def test_a_message_is_shown_once_and_states_what_to_do(page: Any) -> None:
     write(page, "...")
     page.wait_for_selector("#status .failed")
     page.wait_for_timeout(500)  # what might still come
@@ -229,7 +229,7 @@ def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None
 
 
 @pytest.mark.slow
-def test_stop_stops_what_is_made_on_both_sides_and_frees_the_line(page: Any, fake_server: Server) -> None:
+def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(page: Any, fake_server: Server) -> None:
     clip = ROOT / "examples" / "talk_long.mp4"
     page.get_by_role("tab", name="Avatars").click()
     page.set_input_files("#clip input[type=file]", clip)
@@ -295,7 +295,7 @@ def test_what_was_written_chosen_and_made_survives_a_server_that_dies(
         page.context.close()
 
 
-def test_a_task_that_a_dying_server_takes_along_is_told(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
+def test_a_task_lost_with_its_server_is_reported(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
     command = ["-m", "tests.fakes", str(fake_packs)]
     with running(command, tmp_path) as server:
         page = opened(browser, server, "ko")
@@ -313,7 +313,7 @@ def test_a_task_that_a_dying_server_takes_along_is_told(browser: Any, fake_packs
         page.context.close()
 
 
-def test_a_visitor_who_is_offline_is_told_and_keeps_the_page(page: Any) -> None:
+def test_an_offline_client_gets_a_message_and_keeps_the_page(page: Any) -> None:
     page.fill("#text textarea", "two words")
     page.evaluate("window.same = true")
     page.context.set_offline(True)

@@ -97,7 +97,7 @@ def seen(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_rest_tells_addresses_that_work_from_outside(seen: str) -> None:
+def test_rest_reports_addresses_that_work_from_outside(seen: str) -> None:
     host = seen.removesuffix("/avatar")
 
     def get(path: str) -> requests.Response:

@@ -111,7 +111,7 @@ def test_a_text_is_rendered_once_for_phonemes_and_words(espeak: EspeakEngine, va
     assert "".join(word.text for word in words) == text
 
 
-def test_words_of_a_voice_that_says_every_letter_begin_with_their_own_sounds(espeak: EspeakEngine) -> None:
+def test_words_of_a_voice_that_times_every_letter_begin_with_their_own_sounds(espeak: EspeakEngine) -> None:
     text = "한국말을 못하는 사람이 많습니다. " * 4 + "우리 나라 노래를 모두 부르네. " * 4
     said = EspeakEngine(variant="m7").render(text, "ko", CancelToken())
     speech = Speech(samples=said.samples.astype(np.float32) / 32768, rate=said.rate, text=text, language="ko")

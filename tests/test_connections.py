@@ -95,7 +95,7 @@ def test_an_avatar_whose_client_leaves_is_not_made(server: Server, fake_packs: P
     assert server.get("/api/v2/status").status_code == 200
 
 
-def test_a_server_that_was_killed_finds_no_clip_of_anybody(fake_packs: Path, tmp_path: Path) -> None:
+def test_a_server_that_was_killed_leaves_no_clip(fake_packs: Path, tmp_path: Path) -> None:
     command = ["-m", "tests.fakes", str(fake_packs)]
     with running(command, tmp_path) as server:
         with connect(server) as one, connect(server) as other:
@@ -111,7 +111,7 @@ def test_a_server_that_was_killed_finds_no_clip_of_anybody(fake_packs: Path, tmp
         assert not [path for path in kept.rglob("*") if path.is_file()]
 
 
-def test_what_visitors_sent_goes_with_its_age(tmp_path: Path) -> None:
+def test_what_clients_sent_goes_with_its_age(tmp_path: Path) -> None:
     folder = UploadFolder(tmp_path / "uploads")
     before = os.environ.get("GRADIO_TEMP_DIR")
     try:
@@ -134,7 +134,7 @@ def test_what_visitors_sent_goes_with_its_age(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mp4", "vtt"])
-def test_whoever_waits_for_a_video_and_leaves_is_not_waited_for(server: Server, kind: str) -> None:
+def test_no_video_is_kept_waiting_by_a_client_that_left(server: Server, kind: str) -> None:
     server.wait_idle()
     with server.stream(LONG) as running_one, server.stream({"text": "one", "avatar": "solo"}) as waiting:
         wait_for(lambda: next(running_one)["stage"] == "lipsync")
@@ -158,7 +158,7 @@ OWN_SOCKETS = 3
 """Those of a server that nobody is connected to: one that listens, two by which its loop wakes itself."""
 
 
-def test_a_picture_that_nobody_waits_for_is_not_drawn(server: Server) -> None:
+def test_a_picture_without_a_client_is_not_drawn(server: Server) -> None:
     tasks = [server.events({"text": "one two", "avatar": "solo"})[-1]["task_id"] for _ in range(4)]
     paths = [f"/api/v2/tasks/{task}/inspect.png" for task in tasks]
     with ThreadPoolExecutor(4) as pool:
@@ -236,7 +236,7 @@ def test_a_server_at_its_limit_of_open_files_fills_no_log(server: Server) -> Non
     assert server.get("/api/queue_status").status_code == 200
 
 
-def test_what_happens_again_and_again_is_told_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_happens_again_and_again_is_reported_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("pipeline.server.logs.time.monotonic", lambda: now[0])
     dam = Dam()

@@ -74,7 +74,7 @@ def test_lines_are_sent_as_sentences_and_come_back_as_they_are_written(stub: Ele
         assert "".join(mark.text for mark in piece.marks) == piece.text.replace("\u2028", "\n")
 
 
-def test_models_that_take_a_language_are_told_it(stub: ElevenLabsStub) -> None:
+def test_models_that_take_a_language_get_it(stub: ElevenLabsStub) -> None:
     engine(stub, elevenlabs_model="eleven_flash_v2_5").synthesize(TEXT, CUSTOM_VOICE, CancelToken())
     assert stub.requests[0].body["language_code"] == "ko"
 
@@ -143,7 +143,7 @@ def test_chunks_without_times_leave_the_sound_to_be_aligned(stub: ElevenLabsStub
         ("odd", SpeechFailed, "cut off"),
     ],
 )
-def test_every_error_of_the_service_says_what_to_do(
+def test_every_error_of_the_service_states_what_to_do(
     stub: ElevenLabsStub, mode: str, error: type[PipelineError], advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     stub.mode = mode
@@ -165,7 +165,7 @@ def test_without_a_key_the_variable_is_named(stub: ElevenLabsStub) -> None:
 
 
 @pytest.mark.parametrize("key", ["wrong-key", "키", "two words"])
-def test_wrong_keys_are_refused_and_never_told(
+def test_wrong_keys_are_refused_and_never_reported(
     stub: ElevenLabsStub, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable, match="ELEVENLABS_API_KEY") as raised:
@@ -173,7 +173,7 @@ def test_wrong_keys_are_refused_and_never_told(
     assert key not in raised.value.message.en + caplog.text
 
 
-def test_nobody_at_the_address(stub: ElevenLabsStub) -> None:
+def test_no_server_at_the_address(stub: ElevenLabsStub) -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         engine(stub, elevenlabs_base_url="http://127.0.0.1:9").synthesize(TEXT, CUSTOM_VOICE, CancelToken())
 

@@ -47,7 +47,7 @@ def _written(path: Path, encoder: Encoder) -> bytes:
     ],
     ids=lambda value: value.name if isinstance(value, Encoder) else "",
 )
-def test_an_encoder_that_does_not_do_what_is_asked_is_found_out_and_said_once(
+def test_an_encoder_that_does_not_do_what_is_asked_is_detected_and_reported_once(
     encoder: Encoder, problem: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not any(works(encoder, WIDTH, HEIGHT) for _ in range(3))

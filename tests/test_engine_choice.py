@@ -46,7 +46,7 @@ def test_rest_takes_an_engine(server: Server, asked: str | None, drawn: str) -> 
     assert drawn_by(server.results / f"{reply['task_id']}.mp4") == drawn
 
 
-def test_rest_says_why_an_engine_cannot_work_and_which_there_are(server: Server) -> None:
+def test_rest_states_why_an_engine_cannot_work_and_which_there_are(server: Server) -> None:
     english = {"Accept-Language": "en"}
     broken = server.post("/api/v2/lipsync", {**BODY, "engine": "broken"}, headers=english)
     assert broken.status_code == 503 and broken.json()["error"] == "broken: it is out of order."
@@ -105,7 +105,7 @@ def test_where_there_is_no_choice_the_page_offers_none(browser: Any, fake_server
     page.context.close()
 
 
-def test_the_page_says_why_the_engine_that_is_set_cannot_draw(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
+def test_the_page_states_why_the_engine_that_is_set_cannot_draw(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
     environ = {"FAKE_ENGINES": "fake,broken", "LIPSYNC_ENGINE": "broken"}
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, **environ) as server:
         page = opened(browser, server, "ko")

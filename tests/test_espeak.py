@@ -153,7 +153,7 @@ def test_voice_follows_the_language_of_the_text(text: str, language: str) -> Non
 @pytest.mark.parametrize(
     ("language", "text"), [(name, text) for name, texts in LANGUAGES_OF_TEXTS.items() for text in texts]
 )
-def test_languages_that_share_letters_are_told_apart(language: str, text: str) -> None:
+def test_languages_that_share_letters_are_distinguished(language: str, text: str) -> None:
     assert language_of(text) == language
 
 

@@ -65,7 +65,7 @@ def test_another_engine_can_be_asked_for(client: str, server: Server, tmp_path: 
     assert refused.returncode == 1 and "musetalk" in refused.stderr  # its weights are not there
 
 
-def test_stages_are_told(server: Server, tmp_path: Path) -> None:
+def test_stages_are_reported(server: Server, tmp_path: Path) -> None:
     command = python_client("requests", server.url, TEXT, "talk_long")
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
     stages = [line.split("]")[0][1:] for line in ended.stdout.splitlines()]

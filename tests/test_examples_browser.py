@@ -74,7 +74,7 @@ def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     wait_for(lambda: not server.half_made())
 
 
-def test_what_is_wrong_is_told(page: Any, site: str, server: Server, fake_server: Server, tmp_path: Path) -> None:
+def test_what_is_wrong_is_reported(page: Any, site: str, server: Server, fake_server: Server, tmp_path: Path) -> None:
     def told(address: str, text: str = "hello") -> str:
         page.goto("about:blank")
         page.goto(address)

@@ -15,7 +15,7 @@ PAUSE = 1.5
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # MoviePy's
-def test_sentences_are_said_one_after_the_other_with_pauses(
+def test_sentences_are_spoken_one_after_the_other_with_pauses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -46,7 +46,7 @@ def test_sentences_are_said_one_after_the_other_with_pauses(
         ("안녕하세요.".encode(), ["--pause", "-1"], "a pause of 0 to 600"),
     ],
 )
-def test_what_cannot_be_filmed_is_told(
+def test_what_cannot_be_filmed_is_reported(
     content: bytes, more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "lines.txt").write_bytes(content)

@@ -64,7 +64,7 @@ def test_a_task_of_the_page_can_be_cancelled_by_rest(client: Client, fake_server
     fake_server.wait_idle()
 
 
-def test_page_and_rest_share_one_line(client: Client, fake_server: Server) -> None:
+def test_page_and_rest_share_one_queue(client: Client, fake_server: Server) -> None:
     fake_server.wait_idle()
     job = client.submit(text="slow " + "word " * 5, avatar="solo", api_name="/generate")
     wait_for(job.outputs)
@@ -89,7 +89,7 @@ def test_a_video_is_shown_where_ffmpeg_has_no_ffprobe(fake_packs: Path, tmp_path
     assert video and status["type"] == "done"
 
 
-def test_bad_input_says_what_is_wrong(client: Client) -> None:
+def test_bad_input_states_what_is_wrong(client: Client) -> None:
     with pytest.raises(Exception, match="text"):
         client.predict(text=" ", avatar="solo", api_name="/generate")
     with pytest.raises(Exception, match="solo"):

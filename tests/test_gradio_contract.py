@@ -39,7 +39,7 @@ def test_the_version_is_the_one_that_requirements_name() -> None:
     assert gr.__version__.startswith("6.31.")
 
 
-def test_push_takes_a_call_and_says_whether_it_was_accepted() -> None:
+def test_push_takes_a_call_and_states_whether_it_was_accepted() -> None:
     assert list(inspect.signature(Queue.push).parameters) == ["self", "body", "request", "username"]
     fields = PredictBodyInternal.model_fields
     assert {"session_hash", "fn_index", "data", "simple_format", "request"} <= fields.keys()
@@ -49,12 +49,12 @@ def test_clean_events_takes_an_event_or_a_session() -> None:
     assert list(inspect.signature(Queue.clean_events).parameters) == ["self", "session_hash", "event_id"]
 
 
-def test_an_entry_is_found_by_its_name_and_belongs_to_its_line(demo: gr.Blocks) -> None:
+def test_an_entry_is_found_by_its_name_and_belongs_to_its_queue(demo: gr.Blocks) -> None:
     entry = next(fn for fn in demo.fns.values() if fn.api_name == "echo")
     assert isinstance(entry._id, int) and entry.concurrency_id == "line" and entry.concurrency_limit == 1
 
 
-def test_the_queue_holds_what_the_line_reads(demo: gr.Blocks) -> None:
+def test_the_queue_holds_what_its_reader_needs(demo: gr.Blocks) -> None:
     queue = demo._queue
     assert queue.max_size == 3
     entry = next(fn for fn in demo.fns.values() if fn.api_name == "echo")

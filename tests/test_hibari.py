@@ -220,7 +220,7 @@ def _letters(folder: Path) -> None:
         (_letters, "damaged"),
     ],
 )
-def test_damaged_weights_are_told_and_the_next_engine_speaks(
+def test_damaged_weights_are_reported_and_the_next_engine_speaks(
     assets: Path, fake_packs: Path, damage: Callable[[Path], None], says: str
 ) -> None:
     damage(assets)

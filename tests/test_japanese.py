@@ -28,7 +28,7 @@ def test_every_piece_knows_where_it_comes_from() -> None:
 
 
 @with_janome
-def test_espeak_says_the_word_and_not_the_name_of_the_letter() -> None:
+def test_espeak_speaks_the_word_and_not_the_name_of_the_letter() -> None:
     speech = EspeakEngine().synthesize("面接へ", "ja", CancelToken())
     kana = EspeakEngine().synthesize("メンセツエ", "ja", CancelToken())
     assert [mark.text for mark in speech.marks] == [mark.text for mark in kana.marks]

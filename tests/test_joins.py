@@ -54,7 +54,7 @@ def test_the_entry_of_tasks_is_the_servers_own(server: Server, functions: dict[s
     assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
 
 
-def test_one_address_fills_a_share_and_what_nobody_hears_is_dropped(
+def test_one_address_fills_a_share_and_events_without_a_listener_are_dropped(
     server: Server, functions: dict[str, dict[str, Any]]
 ) -> None:
     generate = functions["generate"]
@@ -68,14 +68,14 @@ def test_one_address_fills_a_share_and_what_nobody_hears_is_dropped(
     server.wait_idle()
 
 
-def test_those_who_listen_are_heard_to_the_end(server: Server, functions: dict[str, dict[str, Any]]) -> None:
+def test_listening_clients_get_all_events(server: Server, functions: dict[str, dict[str, Any]]) -> None:
     client = pytest.importorskip("gradio_client").Client(server.url, verbose=False)
     jobs = [client.submit(text="slow " + "word " * 8, avatar="solo", api_name="/generate") for _ in range(3)]
     assert [job.result(60)[1]["state"] for job in jobs] == ["done"] * 3
     client.close()
 
 
-def test_an_address_elsewhere_has_a_share_of_the_line() -> None:
+def test_an_address_elsewhere_has_a_share_of_the_queue() -> None:
     from pipeline.server.gradio.queue import _is_here
 
     assert share_of(32) == 16 and share_of(1) == 1

@@ -167,7 +167,7 @@ def test_sounds_change_between_syllables(written: str, heard: str) -> None:
     assert pronounce(written) == heard
 
 
-def test_espeak_says_numbers_in_korean() -> None:
+def test_espeak_speaks_numbers_in_korean() -> None:
     espeak = EspeakEngine()
     digits, words = (espeak.synthesize(text, "ko", CancelToken()) for text in ("사과 3개", "사과 세 개"))
     assert [mark.text for mark in digits.marks] == [mark.text for mark in words.marks]
@@ -197,7 +197,7 @@ def test_espeak_says_numbers_in_korean() -> None:
         ("좋아요👍 정말🎉", "좋아요 정말"),
     ],
 )
-def test_other_scripts_are_said_by_sound_or_name(written: str, spoken: str) -> None:
+def test_other_scripts_are_spoken_by_sound_or_name(written: str, spoken: str) -> None:
     assert in_any(written, "ko") == spoken
 
 

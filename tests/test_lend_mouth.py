@@ -82,7 +82,7 @@ def store(tmp_path: Path) -> Iterator[BinaryIO]:
 
 
 @pytest.mark.parametrize("least", [0.0, 0.12])
-def test_the_mouth_of_somebody_who_talks_looks_as_when_they_are_silent(
+def test_the_mouth_of_a_person_who_talks_looks_as_when_silent(
     avatar: Avatar, silent: np.ndarray, store: BinaryIO, least: float
 ) -> None:
     jaw = least + 0.4 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)

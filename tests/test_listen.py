@@ -69,7 +69,7 @@ def overlap(one: Mark, other: Mark) -> bool:
     return one.start < other.end + 0.02 and one.end > other.start - 0.02
 
 
-def test_vowels_are_told_apart() -> None:
+def test_vowels_are_distinguished() -> None:
     # espeak-ng is never twice the same: its 아 lies now nearer to a, now to ʌ, both open and unrounded
     for vowel, expected in {"아": "aʌ", "이": "i", "우": "uo", "오": "ou", "에": "eɛ"}.items():
         speech = say(f"{vowel} {vowel} {vowel}", "ko")
@@ -101,7 +101,7 @@ def test_silence_is_a_pause() -> None:
 
 
 @pytest.mark.parametrize("samples", [np.zeros(16000, np.float32), np.zeros(10, np.float32)])
-def test_nothing_to_hear_is_one_pause(samples: np.ndarray) -> None:
+def test_nothing_audible_is_one_pause(samples: np.ndarray) -> None:
     (mark,) = listen(samples, 16000)
     assert (mark.text, mark.start, mark.end) == ("", 0.0, len(samples) / 16000)
 

@@ -38,7 +38,7 @@ from pipeline.text.reading import read_aloud, reading
         ("$E=mc^2$ 그리고 $5 and $6", "E=mc^2 그리고 $5 and $6"),
     ],
 )
-def test_marks_are_not_said_and_words_stay(written: str, said: str) -> None:
+def test_marks_are_not_spoken_and_words_stay(written: str, said: str) -> None:
     assert said_of(written) == said
 
 

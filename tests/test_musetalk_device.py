@@ -66,7 +66,7 @@ def test_a_batch_is_given_to_the_device_without_waiting_for_it() -> None:
         finish()  # only here somebody waits
 
 
-def test_sound_is_heard_on_the_device_and_stays_there() -> None:
+def test_sound_is_encoded_on_the_device_and_stays_there() -> None:
     asked: list[str] = []
 
     class Encoder:

@@ -126,7 +126,7 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(hub: _Hub, tmp_path:
     assert [given and int(given.removeprefix("bytes=").split("-")[0]) for given in hub.ranges] == [700_000]
 
 
-def test_no_connection_is_said(tmp_path: Path) -> None:
+def test_no_connection_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be fetched"):
         download(tmp_path, (FILE,), "http://127.0.0.1:9")
 

@@ -204,7 +204,7 @@ def test_cancelled_it_stops_and_its_worker_is_free(engine: MuseTalkEngine, avata
     assert len(_rendered(engine, avatar, _stretch(3, slice(0, 3)))) == 3
 
 
-def test_broken_weights_are_told_once_loaded_and_again_only_if_they_change(models: Path, tmp_path: Path) -> None:
+def test_broken_weights_are_reported_once_loaded_and_again_only_if_they_change(models: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(models, tmp_path / "broken"))
     unet = broken / "musetalkV15" / "unet.pth"
     torch.save(make_vae().state_dict(), unet)
@@ -221,7 +221,7 @@ def test_broken_weights_are_told_once_loaded_and_again_only_if_they_change(model
         MuseTalkEngine(tmp_path / "none").check()
 
 
-def test_all_networks_run_on_one_thread_whoever_asks(
+def test_all_networks_run_on_one_thread_for_all_callers(
     models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
@@ -248,7 +248,7 @@ def test_all_networks_run_on_one_thread_whoever_asks(
     assert len(threads) > 6 and len(set(threads)) == 1 and not asked & set(threads)
 
 
-def test_a_card_that_fills_up_while_it_draws_is_told(
+def test_a_card_that_fills_up_while_it_draws_is_reported(
     models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = MuseTalkEngine(models)
@@ -292,7 +292,7 @@ class OneDevice:
             yield self.device
 
 
-def test_every_card_has_a_worker_and_who_comes_last_waits(
+def test_every_card_has_a_worker_and_the_last_task_waits(
     models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "Worker", OneDevice)
@@ -390,7 +390,7 @@ def test_cudnn_looks_for_the_quickest_ways_but_not_of_the_network_that_is_only_c
     assert looked == [False] * 4 + [True]
 
 
-def test_steps_that_change_what_is_drawn_are_undone_and_said() -> None:
+def test_steps_that_change_what_is_drawn_are_undone_and_reported() -> None:
     steps = ((Step("grey", _grey), Step("nan", _not_a_number), BFLOAT), (Step("large", _no_memory),))
     accepted = accept(_make, steps)
     assert [note.split(":")[0] for note in accepted.notes] == ["grey", "nan", "bfloat16", "large"]
@@ -528,7 +528,7 @@ def test_compiled_it_draws_the_same() -> None:
     assert accepted.network.unet._compiled_call_impl is not None and _error(accepted) < 1e-5
 
 
-def test_where_nothing_can_be_compiled_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_compiled_it_states_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
         raise RuntimeError("no C++ compiler")
 

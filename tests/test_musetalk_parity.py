@@ -191,7 +191,7 @@ def test_sound_over_30_seconds_goes_through_whisper_in_segments() -> None:
 
 
 @pytest.mark.parametrize("fps", [Fraction(24000, 1001), 24, 25, Fraction(30000, 1001), 30, 48, 50, 60, 120])
-def test_at_every_rate_four_states_before_a_frame_are_heard_and_four_after_its_own(fps: Fraction | int) -> None:
+def test_at_every_rate_four_states_before_a_frame_are_used_and_four_after_its_own(fps: Fraction | int) -> None:
     states = torch.arange(2000).float()[:, None, None]
     frames = np.arange(10, 400)
     heard = windows(states, Fraction(fps), frames.tolist())[:, :, 0, 0].numpy()
@@ -218,7 +218,7 @@ def test_zeros_lie_before_the_sound_and_beyond_its_end() -> None:
     assert windows(states, Fraction(60), [119])[0, :, 0, 0].tolist() == [96, 97, 98, 99, 100, 0, 0, 0, 0, 0]
 
 
-def test_speech_at_other_rates_is_heard_alike() -> None:
+def test_speech_at_other_rates_is_encoded_alike() -> None:
     listener = SpeechFeatures(make_whisper().encoder, make_extractor())
     low, high = listener.states(_tone(16_000), 16_000), listener.states(_tone(44_100), 44_100)
     assert low.shape == high.shape
@@ -330,7 +330,7 @@ def _filmed(colors: ColorTags, seed: int) -> Frame:
     [BT709, ColorTags(1, 6, 6, 6), ColorTags(1, 9, 9, 1), ColorTags(2, 1, 1, 1), ColorTags(2, 6, 6, 6), ColorTags()],
     ids=["709", "601", "2020", "709 full", "601 full", "none"],
 )
-def test_a_network_that_returns_what_it_saw_changes_nothing(colors: ColorTags, box: Box) -> None:
+def test_a_network_that_returns_its_input_changes_nothing(colors: ColorTags, box: Box) -> None:
     frame = _filmed(colors, 5)
     before = Frame(frame.planes.copy())
     crop = face_crop(rgb_of(frame, colors), box)

@@ -80,7 +80,7 @@ def test_without_weights_this_engine_refuses_and_the_other_works(packs: Path, tm
 
 
 @pytest.mark.slow
-def test_weights_of_another_model_are_told_once_they_were_loaded(models: Path, packs: Path, tmp_path: Path) -> None:
+def test_weights_of_another_model_are_reported_once_they_were_loaded(models: Path, packs: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(models, tmp_path / "broken"))
     torch.save(make_vae().state_dict(), broken / "musetalkV15" / "unet.pth")
     with _musetalk(tmp_path, broken, packs) as server:

@@ -189,7 +189,7 @@ def test_without_teeth_facing_the_camera_near_enough_there_are_none(
     assert why in found.message.en
 
 
-def test_the_report_says_whether_they_are_used(man: Avatar, tmp_path: Path) -> None:
+def test_the_report_states_whether_they_are_used(man: Avatar, tmp_path: Path) -> None:
     for teeth, used in ((upper_teeth(), True), (clenched_teeth(), False)):
         footage, person = _talking(man, teeth)
         found = find_teeth(footage, person)

@@ -238,7 +238,7 @@ def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path,
     assert wanted[0] < nose < wanted[1]
 
 
-def test_asking_for_a_face_that_is_not_there_says_how_many_there_are(source: list[Frame], tmp_path: Path) -> None:
+def test_asking_for_a_face_that_is_not_there_states_how_many_there_are(source: list[Frame], tmp_path: Path) -> None:
     with pytest.raises(BadClip, match="no face number 4: 1 found"):
         prepare(
             _write(tmp_path / "c.mp4", source, (1280, 720)),
@@ -248,7 +248,7 @@ def test_asking_for_a_face_that_is_not_there_says_how_many_there_are(source: lis
 
 @pytest.mark.parametrize(("size", "share", "needed"), [((320, 180), 0.06, 60), ((3840, 2160), 0.65, 180)])
 @pytest.mark.parametrize("name", ["photo.png", "film.mp4"])
-def test_small_faces_are_told_in_the_pixels_of_the_source(
+def test_small_faces_are_reported_in_the_pixels_of_the_source(
     source: list[Frame], tmp_path: Path, size: tuple[int, int], share: float, needed: int, name: str
 ) -> None:
     face = cv2.cvtColor(source[0].planes, cv2.COLOR_YUV2BGR_I420)[60:660, 320:960]
@@ -267,7 +267,7 @@ def test_small_faces_are_told_in_the_pixels_of_the_source(
     assert f"너비가 {told}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
 
 
-def test_a_report_counts_in_the_source_and_tells_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
+def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
     film, cut = _write(tmp_path / "film.mp4", source[:20], (640, 360)), tmp_path / "cut.mp4"
     copied(film, cut, -7 / 25)
     [path] = prepare(cut, PrepareOptions(name="x", resolutions=["360p"], out=tmp_path, report=tmp_path))
@@ -370,7 +370,7 @@ def test_names_that_make_no_file_are_refused(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit to files")
 @pytest.mark.parametrize("preview", [False, True])
-def test_a_disk_without_room_is_told_to_programs(preview: bool, tmp_path: Path) -> None:
+def test_a_disk_without_room_is_reported_to_programs(preview: bool, tmp_path: Path) -> None:
     import resource
 
     def limit() -> None:
@@ -393,7 +393,7 @@ def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:
         prepare(CLIP, PrepareOptions(name="x", resolutions=["1080p"], out=tmp_path))
 
 
-def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_states_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.mp4").write_bytes(b"hello")
     assert main([str(tmp_path / "c.mp4"), "--name", "x", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err

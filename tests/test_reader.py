@@ -59,14 +59,14 @@ def test_the_header_is_read() -> None:
     assert ClipReader(_clip(64, 48)).colors == ColorTags()
 
 
-def test_broken_video_says_so() -> None:
+def test_broken_video_is_reported() -> None:
     video = _clip(64, 48)
     for broken in (b"", b"nothing", video[: len(video) // 2]):
         with pytest.raises(RenderFailed):
             list(itertools.islice(ClipReader(broken).frames(), FRAMES + 1))
 
 
-def test_pictures_missing_inside_the_stream_say_so() -> None:
+def test_pictures_missing_inside_the_stream_are_reported() -> None:
     video = bytearray(_clip(64, 48))
     begin = video.index(b"mdat") + 4
     video[begin : begin + 400] = bytes(400)
@@ -74,7 +74,7 @@ def test_pictures_missing_inside_the_stream_say_so() -> None:
         list(itertools.islice(ClipReader(bytes(video)).frames(), 2 * FRAMES))
 
 
-def test_a_clip_of_fewer_pictures_than_its_header_says_is_refused() -> None:
+def test_a_clip_of_fewer_pictures_than_its_header_states_is_refused() -> None:
     """An edit list may hide pictures without any error: landmarks would no longer belong to theirs."""
     video = bytearray(_clip(64, 48))
     edit, header = video.index(b"elst") + 16, video.index(b"mdhd") + 16

@@ -100,7 +100,7 @@ def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path
     is_video_of(video, wav)
 
 
-def test_a_damaged_recording_is_made_and_told(client: Client, wav: Path, tmp_path: Path) -> None:
+def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp_path: Path) -> None:
     data = encoded(wav, "mp3").read_bytes()
     damaged = tmp_path / "damaged.mp3"
     damaged.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 + 3000 :])

@@ -103,7 +103,7 @@ def test_the_page_asks_for_a_key_once(guarded: Server) -> None:
 
 
 @pytest.mark.parametrize("path", GRADIOS_READ)
-def test_without_a_key_gradio_tells_nothing(guarded: Server, path: str) -> None:
+def test_without_a_key_gradio_reports_nothing(guarded: Server, path: str) -> None:
     signed = TimestampSigner("another-key", salt="the page's cookie").sign("page").decode()
     for headers in (
         {},
@@ -258,7 +258,7 @@ def test_it_listens_where_ipv6_addresses_say(fake_packs: Path, tmp_path: Path, h
 
 
 @pytest.mark.parametrize("host", ["::1:5000", "2001:db8::1", "nowhere.invalid", "::ffff:256.0.0.1"])
-def test_where_it_cannot_listen_it_says_so_in_one_sentence(host: str) -> None:
+def test_where_it_cannot_listen_it_states_so_in_one_sentence(host: str) -> None:
     with pytest.raises(CannotServe, match="Cannot listen on"):
         check_address(Settings(host=host, port=free_port()))
 
@@ -268,7 +268,7 @@ def test_results_are_not_listed(guarded: Server) -> None:
         assert guarded.get(path).status_code in (404, 405), path
 
 
-def test_the_log_tells_each_stage_with_its_task_and_no_secrets(guarded: Server) -> None:
+def test_the_log_reports_each_stage_with_its_task_and_no_secrets(guarded: Server) -> None:
     before = len(guarded.log)
     headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "secret-order"}
     with requests.post(

@@ -197,7 +197,7 @@ PLAYLIST = f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{ROOT}/examples/talk_
         (PLAYLIST, "../../list.m3u8", "cannot be read"),
     ],
 )
-def test_files_that_show_nobody_leave_nothing(
+def test_files_that_show_no_face_leave_nothing(
     uploading: Server, store: Path, content: bytes, file_name: str, why: str
 ) -> None:
     before = listed(uploading)
@@ -260,7 +260,7 @@ def test_the_faces_of_a_photo_are_numbered(uploading: Server, store: Path, clip:
 
 
 @pytest.mark.slow
-def test_those_who_wait_are_told_their_place(uploading: Server, store: Path, clip: bytes) -> None:
+def test_waiting_clients_get_their_place(uploading: Server, store: Path, clip: bytes) -> None:
     with send(uploading, clip, name="first") as first, send(uploading, clip, name="second") as second:
         making = next(events_of(first))["task_id"]
         events = events_of(second)
@@ -284,7 +284,7 @@ def test_those_who_wait_are_told_their_place(uploading: Server, store: Path, cli
 
 
 @pytest.mark.slow
-def test_a_broken_line_loses_no_avatar(uploading: Server, clip: bytes) -> None:
+def test_a_broken_connection_loses_no_avatar(uploading: Server, clip: bytes) -> None:
     """With a key the making goes on, is followed from where it broke, and sent again it is the same."""
     with send(uploading, clip, key="me", name="kept") as answer:
         first = next(events_of(answer))

@@ -95,7 +95,7 @@ def test_odd_letters_in_any_field_are_refused_in_one_line(fake_server: Server, f
         assert len(message) < 1000 and len(message.splitlines()) == 1 and message.encode() and "\0" not in message
 
 
-def test_odd_letters_where_nobody_reads_are_no_matter(fake_server: Server) -> None:
+def test_odd_letters_in_unused_fields_are_no_matter(fake_server: Server) -> None:
     body = {**GOOD, "\ud800": "\ud800", "\0": {"\u2028": ["\udfff"]}}
     assert fake_server.post(ENDPOINTS[0], body, headers={"Idempotency-Key": "odd-letters"}).status_code == 200
 
@@ -276,14 +276,14 @@ def test_a_body_needs_no_content_type_and_may_hold_more_than_is_known(fake_serve
     assert answer.status_code == 200
 
 
-def test_what_is_refused_never_reaches_the_line(fake_server: Server) -> None:
+def test_what_is_refused_never_reaches_the_queue(fake_server: Server) -> None:
     fake_server.wait_idle()
     before = len(fake_server.log)
     refused(fake_server, {**GOOD, "frame_skip": 0}, 400)
     assert "starts" not in fake_server.log[before:]
 
 
-def test_the_private_entry_makes_nothing_for_those_who_find_it(fake_server: Server) -> None:
+def test_the_private_entry_makes_nothing_for_those_that_find_it(fake_server: Server) -> None:
     before = len(fake_server.log)
     tries: tuple[list[Any], ...] = ([], [GOOD], [GOOD, "en"])
     for data in tries:

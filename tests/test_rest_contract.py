@@ -45,7 +45,7 @@ def test_avatars(fake_server: Server) -> None:
         assert answer.json()["success"] is True
 
 
-def test_queue_status_tells_memory_in_whole_megabytes_or_null(fake_server: Server) -> None:
+def test_queue_status_reports_memory_in_whole_megabytes_or_null(fake_server: Server) -> None:
     fake_server.wait_idle()
     status = fake_server.get("/api/queue_status").json()
     assert status.keys() == {"queue_size", "is_processing", "gpu_memory"}
@@ -55,7 +55,7 @@ def test_queue_status_tells_memory_in_whole_megabytes_or_null(fake_server: Serve
     assert all(value is None for value in memory.values()) or memory["used"] + memory["free"] <= memory["total"] + 1
 
 
-def test_stream_tells_every_stage_in_order(fake_server: Server) -> None:
+def test_stream_reports_every_stage_in_order(fake_server: Server) -> None:
     fake_server.wait_idle()
     events = fake_server.events(BODY)
     stages = [event.get("stage", event["type"]) for event in events]
@@ -100,7 +100,7 @@ def test_stream_is_sent_as_it_happens_and_never_kept(fake_server: Server) -> Non
         assert response.text.count("\n\n") == response.text.count("data: ")
 
 
-def test_a_stream_with_nothing_to_tell_is_kept_open() -> None:
+def test_a_stream_with_nothing_to_report_is_kept_open() -> None:
     async def told() -> list[str]:
         history = History()
         lines = sse(history.follow(0, 0.01), "a" * 32, "ko")

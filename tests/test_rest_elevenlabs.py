@@ -58,7 +58,7 @@ def test_it_is_the_default_where_its_key_is_set(keyed: Server) -> None:
         ("drop", 500, "다시 시도"),
     ],
 )
-def test_a_failure_is_told_with_what_to_do(
+def test_a_failure_is_reported_with_what_to_do(
     keyed: Server, stub: ElevenLabsStub, mode: str, status: int, words: str
 ) -> None:
     stub.mode = mode
@@ -89,5 +89,5 @@ def test_a_voice_is_one_of_the_account(keyed: Server) -> None:
     assert "Custom" in answer.json()["error"] and "voice-anna" in answer.json()["error"]
 
 
-def test_the_key_is_never_told(keyed: Server) -> None:
+def test_the_key_is_never_reported(keyed: Server) -> None:
     assert KEY not in keyed.log

@@ -130,7 +130,7 @@ def packets(content: bytes) -> list[tuple[int, object, object, bool, bytes]]:
 
 
 @pytest.mark.parametrize("text", ["one", "one two three four five six seven"])
-def test_a_download_is_the_same_video_in_one_piece_that_tells_its_length(fake_server: Server, text: str) -> None:
+def test_a_download_is_the_same_video_in_one_piece_that_reports_its_length(fake_server: Server, text: str) -> None:
     done = fake_server.post("/api/v2/lipsync", {"text": text, "avatar": "solo"}).json()
     url, seconds = done["video_url"], done["audio_duration"]
     stream, kept = fake_server.get(url).content, fake_server.get(f"{url}?download=1")

@@ -54,5 +54,5 @@ def test_times_of_every_stage_are_measured(fake_server: Server) -> None:
     assert grown["avatar_frames_per_second_sum"] == pytest.approx(frames / seconds["total"], rel=0.01)
 
 
-def test_the_memory_of_the_process_is_told(fake_server: Server) -> None:
+def test_the_memory_of_the_process_is_reported(fake_server: Server) -> None:
     assert measured(fake_server)["process_resident_memory_bytes"] > 10**7

@@ -61,7 +61,7 @@ def test_results_expire_and_what_a_killed_program_left_is_removed(fake_packs: Pa
         assert kept[0].exists()
 
 
-def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -78,7 +78,7 @@ def test_a_setting_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 1 and "MAX_TEXT='many'" in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_it_says_where_it_can_be_reached(server: Server) -> None:
+def test_it_prints_where_it_can_be_reached(server: Server) -> None:
     assert f"ready: http://127.0.0.1:{server.port}" in server.log
     assert "WARNING" not in server.log.split("ready: ")[0]
 

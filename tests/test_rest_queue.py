@@ -34,7 +34,7 @@ def test_ten_requests_at_once_give_ten_videos_one_after_the_other(fake_server: S
     assert marks == ["render starts", "render ends"] * 10
 
 
-def test_those_who_wait_are_told_their_position(fake_server: Server) -> None:
+def test_waiting_clients_get_their_position(fake_server: Server) -> None:
     fake_server.wait_idle()
     fake_server.events(QUICK)  # so that a time is known
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def test_those_who_wait_are_told_their_position(fake_server: Server) -> None:
     fake_server.wait_idle()
 
 
-def test_those_who_wait_are_told_again_when_it_takes_longer(fake_server: Server) -> None:
+def test_waiting_clients_get_an_update_when_it_takes_longer(fake_server: Server) -> None:
     fake_server.wait_idle()
     fake_server.events(QUICK)  # so that a time is known, and it is too short for what follows
     with fake_server.stream({**SLOW, "text": "slow " + "word " * 100}) as running:
@@ -127,7 +127,7 @@ def test_a_client_that_leaves_stops_its_task(fake_server: Server, text: str) -> 
     assert list(fake_server.results.glob(f"{task_id}*")) == []
 
 
-def test_a_client_that_leaves_the_line_gives_up_its_place(fake_server: Server) -> None:
+def test_a_client_that_leaves_the_queue_gives_up_its_place(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream(SLOW) as running:
         next(running)
@@ -149,7 +149,7 @@ def test_a_synchronous_client_that_leaves_stops_its_task(fake_server: Server) ->
     assert fake_server.half_made() == []
 
 
-def test_a_full_line_says_when_to_come_back(fake_server: Server) -> None:
+def test_a_full_queue_states_when_to_come_back(fake_server: Server) -> None:
     fake_server.wait_idle()
     with ExitStack() as stack:
         running = stack.enter_context(fake_server.stream(SLOW))
@@ -165,7 +165,7 @@ def test_a_full_line_says_when_to_come_back(fake_server: Server) -> None:
     assert fake_server.events(QUICK)[-1]["type"] == "done"
 
 
-def test_a_task_that_crashes_tells_nothing_of_the_inside(fake_server: Server) -> None:
+def test_a_task_that_crashes_reports_nothing_of_the_inside(fake_server: Server) -> None:
     events = fake_server.events({"text": "crash", "avatar": "solo"})
     assert events[-1]["type"] == "error" and events[-1]["status"] == 500
     assert "secret" not in str(events)

@@ -33,7 +33,7 @@ def test_events_are_numbered_in_the_stream_and_in_the_json(fake_server: Server) 
     assert lines[0] == b"id: 1" and all(line.startswith((b"id: ", b"data: ")) for line in lines)
 
 
-def test_a_broken_line_goes_on_where_it_broke(fake_server: Server) -> None:
+def test_a_broken_connection_goes_on_where_it_broke(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream(SLOW, **{"Idempotency-Key": "broken"}) as events:
         seen = [next(events), next(events)]
@@ -49,7 +49,7 @@ def test_a_broken_line_goes_on_where_it_broke(fake_server: Server) -> None:
     assert fake_server.get(rest[-1]["video_url"]).status_code == 200
 
 
-def test_an_event_source_that_has_all_is_told_to_stop_asking(fake_server: Server) -> None:
+def test_an_event_source_that_has_all_is_asked_to_stop(fake_server: Server) -> None:
     done = fake_server.events(QUICK)[-1]
     path = f"/api/v2/tasks/{done['task_id']}/events"
     assert fake_server.get(path, headers={"Last-Event-ID": str(done["id"])}).status_code == 204
@@ -63,7 +63,7 @@ def test_what_is_no_number_of_an_event_is_refused(fake_server: Server, number: s
     assert answer.status_code == 400 and "Last-Event-ID" in answer.json()["error"]
 
 
-def test_two_clients_hear_the_same(fake_server: Server) -> None:
+def test_two_clients_receive_the_same(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream(SLOW) as events:
         task_id = next(events)["task_id"]
@@ -83,7 +83,7 @@ def test_a_listener_keeps_a_task_whose_first_client_has_left(fake_server: Server
         assert other.result()[-1]["type"] == "done"
 
 
-def test_without_a_key_a_dropped_line_stops_the_task_at_once(fake_server: Server) -> None:
+def test_without_a_key_a_dropped_connection_stops_the_task_at_once(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream(ENDLESS) as events:
         task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
@@ -139,7 +139,7 @@ def test_a_key_is_checked(fake_server: Server, key: str) -> None:
     assert answer.status_code == 400 and "Idempotency-Key" in answer.json()["error"]
 
 
-def test_a_task_tells_its_state(fake_server: Server) -> None:
+def test_a_task_reports_its_state(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream(ENDLESS) as running, fake_server.stream(QUICK) as waiting:
         first = next(event for event in running if event["stage"] == "lipsync")
@@ -169,7 +169,7 @@ def test_an_unknown_task_is_not_found(fake_server: Server, task_id: str) -> None
         assert answer.status_code == 404 and answer.json()["success"] is False
 
 
-def test_those_who_wait_are_told_times_by_the_length_of_texts(fake_server: Server) -> None:
+def test_waiting_clients_get_times_by_the_length_of_texts(fake_server: Server) -> None:
     fake_server.wait_idle()
     fake_server.events(QUICK)
     etas = {}

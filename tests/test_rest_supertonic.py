@@ -57,7 +57,7 @@ def installed(folder: Path) -> Iterator[Server]:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("supertonic") is not None, reason="supertonic is installed here")
-def test_where_it_is_absent_asking_for_it_says_how_to_get_it(server: Server) -> None:
+def test_where_it_is_absent_asking_for_it_states_how_to_get_it(server: Server) -> None:
     assert server.get("/api/v2/status").json()["tts_engines"] == ["hibari", "espeak"]
     for language in ("ko", "en"):
         for endpoint in ("/api/v2/lipsync", "/api/v2/lipsync/stream"):

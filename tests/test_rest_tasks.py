@@ -109,7 +109,7 @@ def test_finished_tasks_are_not_remembered_without_end(tmp_path: Path) -> None:
     assert book.find(f"{0:032x}") is None and book.find(f"{1:032x}") is not None
 
 
-def test_a_sweep_takes_what_is_old_and_nobody_elses(tmp_path: Path) -> None:
+def test_a_sweep_takes_what_is_old_and_nothing_else(tmp_path: Path) -> None:
     book = TaskBook(tmp_path, 100)
     running = book.open("f" * 32)
     old = [age(tmp_path / f"{'a' * 32}.mp4", 101), age(tmp_path / f"{'a' * 32}.wav", 101)]
@@ -137,7 +137,7 @@ def test_a_sweep_of_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "x" * 32, "A" * 32, "0" * 31, "0" * 33, "../" + "0" * 29, "0" * 32 + "\n"])
-def test_what_is_no_task_id_is_told_apart(text: str) -> None:
+def test_what_is_no_task_id_is_distinguished(text: str) -> None:
     assert not is_task_id(text) and is_task_id(ID)
 
 
@@ -164,7 +164,7 @@ def test_messages_follow_accept_language(header: str | None, language: str) -> N
     assert language_of(header) == language
 
 
-def test_a_card_tells_its_memory_or_nothing_at_all() -> None:
+def test_a_card_reports_its_memory_or_nothing_at_all() -> None:
     memory = Gpu().memory().to_json()
     assert list(memory) == ["total", "used", "free"]
     known = [value for value in memory.values() if value is not None]

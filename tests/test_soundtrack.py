@@ -161,7 +161,7 @@ def test_channels_that_lie_each_for_itself_are_read_too(
     assert samples.std() == pytest.approx(voice.std(), rel=0.25)
 
 
-def test_both_sides_of_a_conversation_are_heard(voice: np.ndarray, tmp_path: Path) -> None:
+def test_both_sides_of_a_conversation_are_kept(voice: np.ndarray, tmp_path: Path) -> None:
     other = fit(said("Nobody knows what it dreams of, but it smiles.", "f3"), len(voice))
     half = np.arange(len(voice)) < len(voice) // 2
     asks, answers = np.where(half, voice, 0), np.where(half, 0, other)
@@ -232,7 +232,7 @@ def test_bad_frames_are_as_many_frames_of_silence(voice: np.ndarray, kind: str, 
 
 
 @pytest.mark.parametrize("kind", ["wav", "mp3", "mka", "webm", "flac"])
-def test_a_file_cut_short_says_how_much_is_missing(voice: np.ndarray, kind: str, tmp_path: Path) -> None:
+def test_a_file_cut_short_states_how_much_is_missing(voice: np.ndarray, kind: str, tmp_path: Path) -> None:
     whole = write(tmp_path / f"a.{kind}", ([voice], "mono"))
     before, after = load_recording(whole), load_recording(damaged(whole, 0.7, 0.3, cut=True))
     missing = (len(before.samples) - len(after.samples)) / after.rate
@@ -287,7 +287,7 @@ def test_what_holds_no_sound_any_more_is_refused(voice: np.ndarray, kind: str, t
         load_recording(whole)
 
 
-def test_what_is_lost_is_told() -> None:
+def test_what_is_lost_is_reported() -> None:
     done = Done(
         text="",
         video_url="/v",
@@ -402,7 +402,7 @@ def test_bytes_that_are_no_floats_are_refused(voice: np.ndarray, tmp_path: Path)
             load_audio(floats(tmp_path / "a.wav", misread))
 
 
-def test_what_is_no_number_is_silent_and_told(voice: np.ndarray, tmp_path: Path) -> None:
+def test_what_is_no_number_is_silent_and_reported(voice: np.ndarray, tmp_path: Path) -> None:
     holes = voice.copy()
     holes[5000:5100], holes[9000], holes[9500], holes[20000] = np.nan, np.inf, -np.inf, 1e30
     recording = load_recording(floats(tmp_path / "a.wav", holes))

@@ -132,9 +132,7 @@ def test_shipped_packs_open_and_are_kept() -> None:
     assert len(found) == 4 and all(avatar is found[0] for avatar in found)
 
 
-def test_a_pack_that_is_read_for_long_keeps_nobody_from_another(
-    store: AvatarStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pack_that_is_read_for_long_blocks_no_other_pack(store: AvatarStore, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     read: list[str] = []
 

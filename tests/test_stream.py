@@ -35,7 +35,7 @@ def pieces() -> list[Speech]:
     return list(EspeakEngine().stream(TEXT, CUSTOM_VOICE, CancelToken()))
 
 
-def test_a_text_is_said_sentence_by_sentence(pieces: list[Speech]) -> None:
+def test_a_text_is_spoken_sentence_by_sentence(pieces: list[Speech]) -> None:
     assert [piece.text for piece in pieces] == [
         "먼저 자기소개를 부탁드립니다. ",
         "3.5초 안에 하실 수 있나요? ",
@@ -51,7 +51,7 @@ def test_a_text_is_said_sentence_by_sentence(pieces: list[Speech]) -> None:
     assert all(one.end == pytest.approx(two.start) for one, two in pairwise(whole.marks))
 
 
-def test_the_first_sentence_comes_before_the_last_is_said() -> None:
+def test_the_first_sentence_comes_before_the_last_is_spoken() -> None:
     engine, text = EspeakEngine(), "안녕하세요. " * 400
     started = time.perf_counter()
     stream = engine.stream(text, CUSTOM_VOICE, CancelToken())

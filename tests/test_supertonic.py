@@ -96,7 +96,7 @@ def test_incomplete_weights_are_not_available(weights: Path) -> None:
         engine.synthesize("hello", CUSTOM_VOICE, CancelToken())
 
 
-def test_errors_of_the_model_are_told(weights: Path) -> None:
+def test_errors_of_the_model_are_reported(weights: Path) -> None:
     engine = SupertonicEngine(weights, lambda _: StandIn())
     with pytest.raises(SpeechFailed, match="unsupported"):
         engine.synthesize("broken", CUSTOM_VOICE, CancelToken())
@@ -132,7 +132,7 @@ def test_cancel_takes_effect_between_sentences(weights: Path) -> None:
 
 
 @absent
-def test_without_the_package_it_is_not_available_and_says_what_to_install(weights: Path) -> None:
+def test_without_the_package_it_is_not_available_and_states_what_to_install(weights: Path) -> None:
     engine = SupertonicEngine(weights)
     assert not engine.available()
     with pytest.raises(Unavailable, match=r"requirements-voices\.txt"):
@@ -140,7 +140,7 @@ def test_without_the_package_it_is_not_available_and_says_what_to_install(weight
 
 
 @absent
-def test_the_download_command_says_what_to_install(tmp_path: Path) -> None:
+def test_the_download_command_states_what_to_install(tmp_path: Path) -> None:
     environment = {**os.environ, "SUPERTONIC_CACHE_DIR": str(tmp_path / "weights")}
     command = [sys.executable, "-m", "pipeline.tts.supertonic"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

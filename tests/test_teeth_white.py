@@ -81,7 +81,7 @@ def test_teeth_take_the_colour_of_the_lamp(man: Avatar) -> None:
     np.testing.assert_allclose(blue.tint - plain.tint, (40, 0), atol=2)
 
 
-def test_eyes_that_are_shut_tell_nothing(man: Avatar) -> None:
+def test_eyes_that_are_shut_show_nothing(man: Avatar) -> None:
     own = replace(man, landmarks=man.landmarks.copy())
     assert teeth_by_eyes(*filmed(own, shut_eyes)) is None
 

@@ -112,7 +112,7 @@ def test_sentences_go_round_and_every_video_is_whole(fake_packs: Path, tmp_path:
     assert sum(task.waits.seconds for task in tasks.values()) > 0
 
 
-def test_who_is_alone_keeps_the_turn(fake_packs: Path, tmp_path: Path) -> None:
+def test_a_task_that_is_alone_keeps_the_turn(fake_packs: Path, tmp_path: Path) -> None:
     engine = Noting()
     studio = studio_with(engine, fake_packs)
     renders = 0
@@ -180,7 +180,7 @@ def sharing(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield s
 
 
-def test_two_words_do_not_wait_for_somebodys_long_texts(fake_packs: Path, tmp_path: Path) -> None:
+def test_two_words_do_not_wait_for_long_texts(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_SHARING="") as server:
         wait_for(lambda: "warm after" in server.log)
         long = {"text": LONG_TEXT, "avatar": "solo"}
@@ -198,7 +198,7 @@ def test_two_words_do_not_wait_for_somebodys_long_texts(fake_packs: Path, tmp_pa
         assert not server.half_made()
 
 
-def test_seconds_for_which_others_draw_are_nobodys_own(sharing: Server) -> None:
+def test_seconds_for_which_others_draw_are_not_counted(sharing: Server) -> None:
     """Each of three takes 2.5 s of its own, all together more than the 5 s that one may take."""
     body = {"text": "slow a. b c.", "avatar": "solo"}
     with ThreadPoolExecutor(3) as pool:
@@ -208,7 +208,7 @@ def test_seconds_for_which_others_draw_are_nobodys_own(sharing: Server) -> None:
     assert sharing.events({"text": "slow " + "word " * 20, "avatar": "solo"})[-1]["type"] == "error"
 
 
-def test_the_page_says_for_how_long_one_waits() -> None:
+def test_the_page_shows_how_long_you_wait() -> None:
     assert bar.at_event(Queued(2, 12.3), "ko")["message"] == "대기 중... (2번째), 약 12초 뒤 완료"
     assert bar.at_event(Queued(2, 12.3), "en")["message"] == "Waiting... (number 2 in the queue), ready in about 12 s"
     assert bar.at_event(Queued(2), "en")["message"] == "Waiting... (number 2 in the queue)"
@@ -228,7 +228,7 @@ def test_the_page_says_for_how_long_one_waits() -> None:
         ([5, 5, 5], [1, 1], 4, 2, 4),
     ],
 )
-def test_it_is_known_when_somebody_who_waits_is_done(
+def test_the_end_of_a_waiting_task_is_known(
     running_now: list[float], waiting: list[float], places: int, renderers: int, seconds: float
 ) -> None:
     assert done_in(running_now, waiting, places, renderers) == pytest.approx(seconds)

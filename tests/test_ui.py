@@ -90,7 +90,7 @@ def test_there_are_examples_in_korean_and_english(config: dict[str, Any]) -> Non
     assert any(re.search("[가-힣]", text) for text in EXAMPLES) and any(text.isascii() for text in EXAMPLES)
 
 
-def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Server, config: dict[str, Any]) -> None:
+def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Server, config: dict[str, Any]) -> None:
     endpoints = fake_server.get("/gradio_api/info").json()["named_endpoints"]
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
@@ -99,7 +99,7 @@ def test_one_function_is_public_and_shares_the_line_with_rest(fake_server: Serve
     assert len(endpoints["/generate"]["returns"]) == 3
 
 
-def test_clients_are_told_the_types_of_what_they_give_and_get(fake_server: Server) -> None:
+def test_clients_get_the_types_of_what_they_send_and_receive(fake_server: Server) -> None:
     endpoint = fake_server.get("/gradio_api/info").json()["named_endpoints"]["/generate"]
     types = {one["parameter_name"]: one["python_type"]["type"] for one in endpoint["parameters"]}
     assert types["avatar"] == types["tts_voice"] == "str"  # there may be more by the time they ask
@@ -129,7 +129,7 @@ def test_the_bar_moves_forward_only() -> None:
     assert percents == sorted(percents) and percents[-1] == 100
 
 
-def test_the_bar_tells_the_end_in_the_visitors_language() -> None:
+def test_the_bar_reports_the_end_in_the_clients_language() -> None:
     assert at_event(DONE, "ko")["message"] == "완료 (0.3초)"
     failed = at_event(Failed(Unavailable(Message("바쁩니다.", "Busy."))), "en")
     assert failed["state"] == "failed" and failed["message"] == "Busy."
@@ -160,7 +160,7 @@ def test_what_is_chosen_automatically_is_left_out_of_the_request() -> None:
     assert replace(fields, tts_voice="alto").body()["tts_voice"] == "alto"
 
 
-def test_the_javascript_snippet_says_what_another_site_needs() -> None:
+def test_the_javascript_snippet_states_what_another_site_needs() -> None:
     assert "ALLOWED_ORIGINS" in snippets("http://here:1", BODY, "")[1]
 
 

@@ -37,7 +37,9 @@ def filmed(left: float, top: float, right: float, bottom: float) -> Footage:
 
 
 @pytest.mark.parametrize("place", [(-0.4, 0.1, 0.4, 0.6), (-0.2, -0.4, 0.8, 0.5)], ids=["mouth", "half"])
-def test_a_hand_before_the_mouth_is_seen_for_as_long_as_it_is_there(place: tuple[float, float, float, float]) -> None:
+def test_a_hand_before_the_mouth_is_detected_for_as_long_as_it_is_there(
+    place: tuple[float, float, float, float],
+) -> None:
     covered = find_usable(filmed(*place))[0].covered
     assert covered[HIDDEN.start + 1 : HIDDEN.stop - 1].all()
     assert not covered[: HIDDEN.start - 2].any() and not covered[HIDDEN.stop + 2 :].any()

@@ -112,7 +112,7 @@ def test_stretches_that_are_drawn_apart_go_on_where_the_one_before_ended(models:
         assert difference.max() <= 2, number  # batches are cut elsewhere, which rounds otherwise
 
 
-def test_where_no_card_is_lent_the_reason_is_told(space: None, models: Path, man: Avatar, tmp_path: Path) -> None:
+def test_where_no_card_is_lent_the_reason_is_reported(space: None, models: Path, man: Avatar, tmp_path: Path) -> None:
     lender = card_lender()
     assert lender is not None
     engine = ZeroGpuEngine(models, lender)

@@ -5,6 +5,9 @@ line or an opening, a lip, skin. A forest of decision trees classifies its stati
 relative to the cheeks, how lips and line stand out, the direction of edges). It was trained on some forty portraits
 with and without drawn covers (masks, scarves, microphones, hands, cups, text) and with beards, make-up, glasses, shade,
 noise and blur, which cover nothing.
+
+The portraits may not be passed on, so there is no script that trains the forest again: ``covered_mouth.npz`` is all
+that this repository has of it, and ``tests/test_covered_mouth.py`` checks it on other faces.
 """
 
 from __future__ import annotations
