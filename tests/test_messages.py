@@ -140,3 +140,13 @@ def test_an_error_has_its_message_in_both_languages() -> None:
     assert str(error.message) == f"{error.message.ko}\n{error.message.en}"
     copy = error.afresh()
     assert isinstance(copy, PipelineError) and copy.message == error.message and str(copy) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "count", "ko", "en"),
+    [("ONE_FRAME", 1, "1프레임, 0.1초", "1 frame (0.1 s)"), ("FRAMES", 12, "12프레임, 0.1초", "12 frames (0.1 s)")],
+)
+def test_a_message_within_a_message_keeps_to_its_language(sentence: str, count: int, ko: str, en: str) -> None:
+    part = getattr(messages.preparing, sentence)(count=count, seconds=0.1)
+    for whole in (messages.preparing.HIDDEN_PART(part=part), messages.preparing.LOST_PART(part=part)):
+        assert f"부분({ko})은" in whole.ko and whole.en.endswith(f"left out: {en}.")
