@@ -95,7 +95,7 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
     settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
-    assert names == ["text", *settings, "audio", "engine", "language"]
+    assert names == ["text", *settings, "audio", "engine", "language", "tts_speed", "tts_pitch"]
     assert len(endpoints["/generate"]["returns"]) == 3
 
 
@@ -153,6 +153,8 @@ def test_what_is_chosen_automatically_is_left_out_of_the_request() -> None:
         frame_skip=2.0,
         engine="auto",
         language="",
+        tts_speed=1,
+        tts_pitch=0,
     )
     body = fields.body()
     assert not {"tts_voice", "language"} & body.keys()

@@ -29,6 +29,7 @@ from pipeline.speech.recording import load_recording
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech_types import Speech
 from pipeline.text.language import language_of
+from pipeline.tts.finish import finished
 from pipeline.video.captions import CaptionWriter
 from pipeline.video.encoder import Encoder
 from pipeline.video.frame import Frame
@@ -124,7 +125,9 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
     from pipeline.speech.listen import listen
 
     if request.recording is None:
-        yield from studio.tts[request.tts_engine].stream(request.text, request.tts_voice, cancel, request.language)
+        engine, voice, language = studio.tts[request.tts_engine], request.tts_voice, request.language
+        pieces = engine.stream(request.text, voice, cancel, language, request.tts_speed)
+        yield from finished(pieces, engine.loudness(voice, language), request.tts_pitch)
         return
     recording = load_recording(request.recording, studio.settings.max_audio)
     samples, rate = recording.samples, recording.rate

@@ -18,7 +18,7 @@ from pipeline.jobs.studio import Studio
 from pipeline.messages import Message
 from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
 from pipeline.text.markup import said_of
-from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS, TTSEngine
 
 DEFAULT_RESOLUTION = "720p"
 MAX_FRAME_SKIP = 10
@@ -36,6 +36,8 @@ class GenerateRequest:
         engine: What moves the mouth, a key of `Studio.engines`.
         tts_engine: A key of `Studio.tts`; empty if there is a recording.
         tts_voice: One of that engine's voices, or "Custom".
+        tts_speed: How fast, 1 is usual (0.7-1.3).
+        tts_pitch: Semitones above the voice's usual pitch (-4..4).
         tts_note: Why not the engine that would speak by default; None if it does, or if another was asked for.
         recording: A file with the speech itself, in place of a speech engine. `text` is then what it says, or empty
             if that is unknown.
@@ -48,6 +50,8 @@ class GenerateRequest:
     engine: str
     tts_engine: str = ""
     tts_voice: str = CUSTOM_VOICE
+    tts_speed: float = 1.0
+    tts_pitch: float = 0.0
     tts_note: Message | None = None
     recording: Path | None = None
 
@@ -81,6 +85,8 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     language = language_of(text, asked) if text else ""
     voice = (recording is None and _string(body, "tts_voice")) or CUSTOM_VOICE
     engine, note = (None, None) if recording is not None else _engine(body, studio, language, voice)
+    speed = _number(body, "tts_speed", engine.speeds if engine else SPEEDS, 1.0)
+    pitch = _number(body, "tts_pitch", PITCHES, 0.0)
     avatar = _avatar(body, resolution, studio)
     return GenerateRequest(
         text=text,
@@ -90,6 +96,8 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         engine=lipsync,
         tts_engine=engine.name if engine else "",
         tts_voice=voice,
+        tts_speed=speed,
+        tts_pitch=pitch,
         tts_note=note,
         recording=recording,
     )
@@ -145,6 +153,17 @@ def _frame_skip(body: dict[str, Any]) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_FRAME_SKIP:
         raise BadRequest(messages.jobs.FRAME_SKIP_INVALID(limit=MAX_FRAME_SKIP))
     return value
+
+
+def _number(body: dict[str, Any], field: str, within: tuple[float, float], usual: float) -> float:
+    """Return the number of a field; the usual one if it is missing."""
+    value = body.get(field)
+    if value is None:
+        return usual
+    low, high = within
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise BadRequest(messages.jobs.NUMBER_OUT_OF_RANGE(field=field, low=low, high=high))
+    return float(value)
 
 
 def _language(body: dict[str, Any]) -> str | None:

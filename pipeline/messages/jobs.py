@@ -52,6 +52,11 @@ SPEAKS_INSTEAD = Sentence(
     ko="대신 말하는 음성 엔진: {engine}. {why}",
     en="{engine} speaks instead. {why}",
 )
+NUMBER_OUT_OF_RANGE = Sentence(
+    "number_out_of_range",
+    ko="{field}: {low}부터 {high}까지의 숫자여야 합니다.",
+    en="{field}: must be a number from {low} to {high}.",
+)
 NO_SPEECH_ENGINE = Sentence(
     "no_speech_engine",
     ko="사용할 수 있는 음성 엔진이 없습니다. ELEVENLABS_API_KEY를 설정하거나 requirements.txt를 다시 설치하세요.",

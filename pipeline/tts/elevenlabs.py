@@ -62,6 +62,7 @@ class ElevenLabsEngine(TTSEngine):
 
     name = "elevenlabs"
     optional = True
+    speeds = (0.7, 1.2)
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -125,10 +126,14 @@ class ElevenLabsEngine(TTSEngine):
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
         async def speak(client: AsyncElevenLabs, push: Callable[[Speech], object]) -> None:
+            from elevenlabs.types import VoiceSettings
+
             options: dict[str, Any] = {}
             model, code = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(spoken)
             if code and model not in _WITHOUT_LANGUAGE_CODE:
                 options["language_code"] = code
+            if speed != 1:
+                options["voice_settings"] = VoiceSettings(speed=speed)
             answer = _Answer(text, said, added, spoken)
             stream = client.text_to_speech.stream_with_timestamps(
                 voice_id,

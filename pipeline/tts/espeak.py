@@ -25,7 +25,9 @@ from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.text.language import language_of, plain, speakable
 from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
+from pipeline.text.samples import sample_of
 from pipeline.text.word_times import place_words, word_start
+from pipeline.tts.finish import loudness
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 from pipeline.tts.speech_engine import BREAK, CUSTOM_VOICE, TTSEngine
 
@@ -231,6 +233,10 @@ class EspeakEngine(TTSEngine):
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
 
+    def loudness(self, voice: str, language: str) -> float | None:
+        """Return how loud a voice is, measured once on a sentence in each common language."""
+        return _loudness_of(language if voice == CUSTOM_VOICE else voice, self._variant)
+
     def speaks(self, language: str) -> bool:
         """Return whether there is a voice for a language.
 
@@ -337,6 +343,15 @@ class EspeakEngine(TTSEngine):
         if status != _OK:
             raise _failed(f"espeak_Synth: {status}")
         give(heard.rest())
+
+
+@cache
+def _loudness_of(language: str, variant: str) -> float | None:
+    sample = sample_of(language)
+    if sample is None:
+        return None
+    said = EspeakEngine(variant=variant).render(sample, language, CancelToken())
+    return loudness([said.samples.astype(np.float32) / 32768], said.rate)
 
 
 class _Heard:

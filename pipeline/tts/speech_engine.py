@@ -17,6 +17,8 @@ Between sentences, rarely at a comma. Both halves leave the mouth time to close 
 _STOPS = ".!?…。！？,;:、，；："
 _CLOSING = "\"'”’)]」』）》"
 """Characters that may stand between the last letter of a line and its end."""
+SPEEDS, PITCHES = (0.7, 1.3), (-4.0, 4.0)
+"""Slowest and fastest speech, 1 is usual; lowest and highest pitch, in semitones from the usual."""
 CUSTOM_VOICE = "Custom"
 """The voice of a request that names none: the engine chooses (by language, or from its own settings)."""
 
@@ -51,6 +53,9 @@ class TTSEngine(Protocol):
     optional: bool = False
     """Whether it speaks only where somebody set it up: then nobody is told that another engine speaks instead."""
 
+    speeds: tuple[float, float] = SPEEDS
+    """Slowest and fastest speed at which it speaks."""
+
     def available(self) -> bool:
         """Return whether it can speak now: its key is set, its library and voices are there. Cheap."""
         ...
@@ -75,6 +80,10 @@ class TTSEngine(Protocol):
             BadRequest: It has not; the message lists the voices.
         """
         ...
+
+    def loudness(self, voice: str, language: str) -> float | None:
+        """Return how loud a voice is by itself (LUFS); None if that is not known before it speaks."""
+        return None
 
     def speaks(self, language: str) -> bool:
         """Return whether a voice of this engine speaks a language (an espeak-ng voice name)."""

@@ -30,7 +30,7 @@ from pipeline.server.page.words import AUTOMATIC, EXAMPLES, TITLE, shown, visito
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.visitors import Visitors
 from pipeline.text.language import LANGUAGES
-from pipeline.tts.speech_engine import CUSTOM_VOICE
+from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
 UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 WAITING = bar.pressed(messages.server.PAGE_WAITING(), "queued")
@@ -139,10 +139,12 @@ class _Settings:
     frame_skip: gr.Slider
     engine: gr.Dropdown
     language: gr.Dropdown
+    speed: gr.Slider
+    pitch: gr.Slider
 
     def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
         """Return the inputs of the public function, in order."""
-        return [text, *self._before_audio, audio, self.engine, self.language]
+        return [text, *self._before_audio, audio, *self._after_audio]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
         """Return the fields of a JSON request."""
@@ -150,7 +152,11 @@ class _Settings:
 
     def asked_of_all(self) -> list[Any]:
         """Return the fields of every request, with or without a text."""
-        return [*self._before_audio, self.engine, self.language]
+        return [*self._before_audio, *self._after_audio]
+
+    @property
+    def _after_audio(self) -> list[Any]:
+        return [self.engine, self.language, self.speed, self.pitch]
 
     @property
     def _before_audio(self) -> list[Any]:
@@ -385,6 +391,9 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             allow_custom_value=True,
             elem_id="language",
         )
+        with gr.Row():
+            speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), elem_id="tts_speed")
+            pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), elem_id="tts_pitch")
     # their lists are those of the start, or of one engine; a client may ask for more
     of_voice = f"Id of a voice of tts_engine; {CUSTOM_VOICE} leaves it to the engine."
     _describe(voice, {"type": "string", "description": of_voice})
@@ -397,6 +406,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         frame_skip=frame_skip,
         engine=engine,
         language=language,
+        speed=speed,
+        pitch=pitch,
     )
 
 

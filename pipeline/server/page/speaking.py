@@ -46,6 +46,8 @@ class _Fields:
     frame_skip: float
     engine: str | None
     language: str | None
+    tts_speed: float
+    tts_pitch: float
 
     def body(self) -> dict[str, Any]:
         """Return the request in REST's format."""
@@ -60,6 +62,8 @@ class _Fields:
             "frame_skip": int(skip) if float(skip).is_integer() else skip,
             "engine": self.engine,
             **({"language": self.language} if self.language else {}),
+            **({"tts_speed": self.tts_speed} if self.tts_speed != 1 else {}),
+            **({"tts_pitch": self.tts_pitch} if self.tts_pitch else {}),
         }
 
 
@@ -166,6 +170,8 @@ class Speaking:
         frame_skip: float,
         engine: str | None,
         language: str | None,
+        tts_speed: float = 1.0,
+        tts_pitch: float = 0.0,
     ) -> tuple[str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript and Python."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
@@ -178,6 +184,8 @@ class Speaking:
             frame_skip=frame_skip,
             engine=engine,
             language=language,
+            tts_speed=tts_speed,
+            tts_pitch=tts_pitch,
         )
         return snippets(url, fields.body(), self._studio.settings.api_keys)
 
@@ -193,6 +201,8 @@ class Speaking:
         audio: str | None = None,
         engine: str | None = None,
         language: str | None = None,
+        tts_speed: float = 1.0,
+        tts_pitch: float = 0.0,
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
@@ -207,6 +217,8 @@ class Speaking:
             frame_skip=frame_skip,
             engine=engine,
             language=language,
+            tts_speed=tts_speed,
+            tts_pitch=tts_pitch,
         )
         reader = visitors_language(request)
         task_id = ""
@@ -234,8 +246,8 @@ class Speaking:
     async def say(
         self, request: gr.Request, text: str, *settings: Any
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
-        """Make a video of an avatar that speaks a recording, the last but two of `settings`; see ``generate``."""
-        if settings[-3] is None:
+        """Make a video of an avatar that speaks a recording, the sixth of `settings`; see ``generate``."""
+        if settings[5] is None:
             language = visitors_language(request)
             yield None, bar.at(messages.server.RECORDING_REQUIRED().in_language(language), 1.0, "failed"), ""
             return

@@ -41,6 +41,8 @@ WORDS = {
     "resolution": Message("해상도", "Resolution"),
     "tts_engine": Message("음성 엔진", "Speech engine"),
     "voice": Message("음성", "Voice"),
+    "tts_speed": Message("말하는 속도", "Speaking speed"),
+    "tts_pitch": Message("목소리 높이 (반음)", "Pitch (semitones)"),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),

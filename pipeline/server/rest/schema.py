@@ -17,7 +17,7 @@ from pipeline.avatars.store import RESOLUTIONS
 from pipeline.errors import CODES
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
-from pipeline.tts.speech_engine import CUSTOM_VOICE
+from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
 TITLE = "Realtime interview avatar"
 VERSION = "2"
@@ -46,8 +46,12 @@ class LipsyncBody(_Shape):
     engine: str | None = Field(
         None, description="The lipsync engine: mesh, musetalk or auto, the best available; LIPSYNC_ENGINE if left out."
     )
-    tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
+    tts_engine: str | None = Field(
+        None, description="One that GET /api/v2/status lists, or auto, the best for the language."
+    )
     tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
+    tts_speed: float | None = Field(None, ge=SPEEDS[0], le=SPEEDS[1], description="How fast; 1 is the voice's usual.")
+    tts_pitch: float | None = Field(None, ge=PITCHES[0], le=PITCHES[1], description="Semitones above its usual pitch.")
     language: str | None = Field(
         None, description="The language of the text, such as ko, en or fr; detected if left out."
     )
