@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.server.logs import TOLD_OF_A_KIND, Dam
+from pipeline.server.logs import MOST_OF_A_KIND, Dam
 from pipeline.server.upload_folder import KEPT_SECONDS, UploadFolder
 from tests.servers import ROOT, Server, running, wait_for
 
@@ -245,9 +245,9 @@ def test_what_happens_again_and_again_is_reported_a_few_times(monkeypatch: pytes
         records = [logging.LogRecord("x", level, "file.py", line, "no %d", (i,), None) for i in range(count)]
         return [record.getMessage() for record in records if dam.filter(record)]
 
-    assert len(told(logging.WARNING, 1, 500)) == TOLD_OF_A_KIND
+    assert len(told(logging.WARNING, 1, 500)) == MOST_OF_A_KIND
     assert len(told(logging.WARNING, 2, 3)) == 3  # another kind
     assert len(told(logging.INFO, 1, 500)) == 500  # what tells of tasks
     now[0] += 61
     again = told(logging.WARNING, 1, 2)
-    assert re.fullmatch(rf"no 0 \({500 - TOLD_OF_A_KIND} more of these before\)", again[0]) and again[1] == "no 1"
+    assert re.fullmatch(rf"no 0 \({500 - MOST_OF_A_KIND} more of these before\)", again[0]) and again[1] == "no 1"

@@ -89,10 +89,10 @@ async def run(
             with stop.calling(kill_soon):  # which ends its output
                 while line := await process.stdout.readline():
                     stop.check()
-                    told = json.loads(line)
-                    if "error" in told:
-                        raise _KINDS.get(told["code"], RenderFailed)(Message(**told["error"]))
-                    yield told
+                    report = json.loads(line)
+                    if "error" in report:
+                        raise _KINDS.get(report["code"], RenderFailed)(Message(**report["error"]))
+                    yield report
                 status = await process.wait()
                 stop.check()
             if status:
@@ -116,6 +116,6 @@ def _died(module: str, status: int | None, complaints: BinaryIO) -> RenderFailed
     number = uuid.uuid4().hex[:8]
     size = complaints.seek(0, os.SEEK_END)
     complaints.seek(max(0, size - _LAST_WORDS))
-    said = complaints.read().decode("utf-8", "replace")
-    logger.error("failure %s: %s ended with status %s\n%s", number, module, status, said)
+    output = complaints.read().decode("utf-8", "replace")
+    logger.error("failure %s: %s ended with status %s\n%s", number, module, status, output)
     return RenderFailed(messages.core.CHILD_DIED(number=number))

@@ -17,7 +17,7 @@ from pipeline.jobs.tasks import Job, TaskBook
 
 logger = logging.getLogger(__name__)
 
-UNHEARD_SECONDS = 5.0
+UNFOLLOWED_SECONDS = 5.0
 """Seconds that a new job waits for its client to listen."""
 
 
@@ -90,13 +90,13 @@ class Supervisor:
             history.listeners -= 1
             history.departures += 1
             if not history.listeners and not history.ended:
-                self.do(self._stop_unheard(job, job.grace))
+                self.do(self._stop_unfollowed(job, job.grace))
 
     def expect_listener(self, job: Job) -> None:
         """Stop a new job if its client does not listen in time."""
-        self.do(self._stop_unheard(job, max(job.grace, UNHEARD_SECONDS)))
+        self.do(self._stop_unfollowed(job, max(job.grace, UNFOLLOWED_SECONDS)))
 
-    async def _stop_unheard(self, job: Job, seconds: float) -> None:
+    async def _stop_unfollowed(self, job: Job, seconds: float) -> None:
         departures = job.history.departures
         await asyncio.sleep(seconds)
         if job.history.departures == departures and not job.history.listeners and not job.history.ended:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 PERIOD_SECONDS = 60.0
 """Seconds over which records of a kind are counted together."""
-TOLD_OF_A_KIND = 20
+MOST_OF_A_KIND = 20
 """Most warnings or errors of a kind in that time; records about tasks are never dropped."""
 
 
@@ -18,12 +18,12 @@ class _Kind:
     """Records of a kind since a time (seconds, monotonic): how many were logged, and how many were not."""
 
     since: float
-    told: int = 0
+    reported: int = 0
     left_out: int = 0
 
 
 class Dam(logging.Filter):
-    """Passes `TOLD_OF_A_KIND` warnings and errors of a kind in `PERIOD_SECONDS`; the next one counts the dropped ones.
+    """Passes `MOST_OF_A_KIND` warnings and errors of a kind in `PERIOD_SECONDS`; the next one counts the dropped ones.
 
     Records are of a kind if one line of code writes them to the same logger, with the same class of exception.
     """
@@ -48,10 +48,10 @@ class Dam(logging.Filter):
                 kind = self._kinds[name] = _Kind(now)
                 if left_out:
                     record.msg, record.args = f"{record.getMessage()} ({left_out} more of these before)", ()
-            if kind.told >= TOLD_OF_A_KIND:
+            if kind.reported >= MOST_OF_A_KIND:
                 kind.left_out += 1
                 return False
-            kind.told += 1
+            kind.reported += 1
             return True
 
 

@@ -136,7 +136,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
-    told_to_end = threading.Event()
+    ended = threading.Event()
     allow_open_files()
     use_prompt_protocol()
 
@@ -148,7 +148,7 @@ def serve(studio: Studio, generate: Generate) -> None:
             warm.set()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        told_to_end.set()
+        ended.set()
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
@@ -180,7 +180,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     build_dam()
     logger.info("ready: %s", url)
     threading.Thread(target=get_ready, name="warm-up", daemon=True).start()
-    told_to_end.wait()
+    ended.wait()
     logger.info("ending")
     line.close(GOODBYE_SECONDS)
     maker.close(GOODBYE_SECONDS)

@@ -10,8 +10,8 @@ from pipeline.engines.musetalk.zerogpu import CardLender
 
 def lends_cards() -> bool:
     """Return whether this is a Space on ZeroGPU."""
-    told = os.environ.get("SYSTEM") == "spaces" and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-    return told and importlib.util.find_spec("spaces") is not None
+    lends = os.environ.get("SYSTEM") == "spaces" and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+    return lends and importlib.util.find_spec("spaces") is not None
 
 
 def card_lender() -> CardLender | None:

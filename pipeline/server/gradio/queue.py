@@ -53,7 +53,7 @@ from pipeline.server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-LINE = "gpu"
+QUEUE_ID = "gpu"
 """Gradio's ``concurrency_id`` of everything that renders."""
 ENTRY = "rest"
 """Name of the function through which tasks join the queue."""
@@ -117,7 +117,7 @@ class RenderQueue:
     def register(self, demo: gr.Blocks) -> None:
         """Add the function through which tasks join; call this inside the ``with`` block that builds the page."""
         limit = self._places
-        api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=LINE, concurrency_limit=limit)
+        api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=QUEUE_ID, concurrency_limit=limit)
         self._demo = demo
         entry = next(f for f in demo.fns.values() if f.api_name == ENTRY)
         self._joins = Joins(self._queue, entry, self._limit + PAGE_EVENTS)
@@ -144,16 +144,16 @@ class RenderQueue:
 
     def waiting(self) -> int:
         """Return how many tasks wait."""
-        return len(self._line())
+        return len(self._entries())
 
     def busy(self) -> bool:
         """Return whether a task is running."""
-        line = self._queue.event_queue_per_concurrency_id.get(LINE)
+        line = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
         return bool(self._running or (line and line.current_concurrency))
 
     def place(self, task_id: str) -> Queued | None:
         """Return the position and the estimate of a waiting task; None for any other."""
-        line = self._line()
+        line = self._entries()
         if task_id not in line:
             return None
         position = line.index(task_id) + 1
@@ -163,8 +163,8 @@ class RenderQueue:
             return Queued(position)
         return Queued(position, done_in(self._left(), [one or 0.0 for one in seconds], self._places, self._renderers))
 
-    def _line(self) -> list[str]:
-        line = self._queue.event_queue_per_concurrency_id.get(LINE)
+    def _entries(self) -> list[str]:
+        line = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
         return [event._id for event in line.queue] if line else []
 
     def _left(self) -> list[float]:
@@ -380,7 +380,7 @@ class RenderQueue:
 
     def _of(self, address: str) -> int:
         """Return how many waiting tasks came from an address."""
-        asked = [self._asked.get(one) for one in self._line()]
+        asked = [self._asked.get(one) for one in self._entries()]
         return sum(one is not None and one.address == address for one in asked)
 
     def _full_of(self, address: str) -> QueueFull:
@@ -391,11 +391,11 @@ class RenderQueue:
 
     async def leave(self, task_id: str) -> bool:
         """Remove a task from the queue; return False if it is not in it. The others move up."""
-        if task_id not in self._line():
+        if task_id not in self._entries():
             return False
         await self._queue.clean_events(event_id=task_id)
         self._asked.pop(task_id, None)
-        self._queue.broadcast_estimations(LINE)
+        self._queue.broadcast_estimations(QUEUE_ID)
         return True
 
 

@@ -81,12 +81,12 @@ def _head(avatar: str | None) -> str:
     """Return the HTML of the head, in which ``config.root`` is the public address."""
     root = "{{ config.get('root', '') }}"
     title, description = html.escape(TITLE), html.escape(f"{DESCRIPTION.ko} {DESCRIPTION.en}")
-    told = {"title": title, "description": description, "image": root + CARD}
+    properties = {"title": title, "description": description, "image": root + CARD}
     tags = [f"<title>{title}</title>", f'<meta name="description" content="{description}" />']
-    tags += [f'<meta property="og:{name}" content="{text}" />' for name, text in told.items()]
+    tags += [f'<meta property="og:{name}" content="{text}" />' for name, text in properties.items()]
     tags += [f'<meta property="og:url" content="{root}/" />', '<meta property="og:type" content="website" />']
     tags += ['<meta property="og:image:width" content="1200" />', '<meta property="og:image:height" content="630" />']
-    tags += [f'<meta name="twitter:{name}" content="{text}" />' for name, text in told.items()]
+    tags += [f'<meta name="twitter:{name}" content="{text}" />' for name, text in properties.items()]
     tags += ['<meta name="twitter:card" content="summary_large_image" />']
     first = f'<meta name="avatar" content="{html.escape(avatar or "")}" data-root="{root}" />'
     sentences = json.dumps([asdict(sentence()) for sentence in _SENTENCES], ensure_ascii=False)
