@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,10 +22,13 @@ BROWSER_ARGUMENTS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs in a browser."""
+    """Mark what runs in a browser, and put files first that take long, so that no process is left with one alone."""
+    long: Counter[Path] = Counter()
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
+        long[item.path] += any(item.iter_markers("slow")) or any(item.iter_markers("browser"))
+    items.sort(key=lambda item: -long[item.path])
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ def test_an_avatar_whose_client_leaves_is_not_made(server: Server, fake_packs: P
     assert server.get("/api/v2/status").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_leaves_no_clip(fake_packs: Path, tmp_path: Path) -> None:
     command = ["-m", "tests.fakes", str(fake_packs)]
     with running(command, tmp_path) as server:

@@ -249,6 +249,7 @@ def test_markup_is_text_like_any_other() -> None:
     assert words and all(m.end - m.start < 0.4 for m in words)  # and not obeyed
 
 
+@pytest.mark.slow
 def test_five_thousand_letters() -> None:
     speech = say("안녕하세요. " * 714, "ko")
     assert speech.duration > 600

@@ -249,6 +249,7 @@ def test_a_pack_that_is_removed_matters_only_to_the_next_request(studio: Studio,
         parse(body, studio)
 
 
+@pytest.mark.slow
 def test_a_waiting_task_speaks_though_its_pack_is_removed(fake_packs: Path, tmp_path: Path) -> None:
     pack = make_pack(fake_packs, "fleeting", "720p")
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:

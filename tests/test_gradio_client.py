@@ -77,6 +77,7 @@ def test_page_and_rest_share_one_queue(client: Client, fake_server: Server) -> N
     assert ends == [job.outputs()[-1][2], rest["task_id"]]
 
 
+@pytest.mark.slow
 def test_a_video_is_shown_where_ffmpeg_has_no_ffprobe(fake_packs: Path, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PROGRAM = '''
 import importlib, os, pkgutil, signal, sys, tempfile, threading
 from pathlib import Path
+
+import pytest
 from types import ModuleType
 
 LIBRARIES = "gradio", "fastapi", "starlette.applications", "uvicorn", "httpx", "torch", "numba", "cv2", "av"
@@ -64,6 +68,7 @@ assert not replaced, replaced
 '''
 
 
+@pytest.mark.slow
 def test_importing_every_module_changes_nothing(tmp_path: Path) -> None:
     home, temp = tmp_path / "no folder", tmp_path / "temp"
     home.touch()

@@ -70,7 +70,7 @@ def test_one_address_fills_a_share_and_events_without_a_listener_are_dropped(
 
 def test_listening_clients_get_all_events(server: Server, functions: dict[str, dict[str, Any]]) -> None:
     client = pytest.importorskip("gradio_client").Client(server.url, verbose=False)
-    jobs = [client.submit(text="slow " + "word " * 8, avatar="solo", api_name="/generate") for _ in range(3)]
+    jobs = [client.submit(text="brisk " + "word " * 8, avatar="solo", api_name="/generate") for _ in range(3)]
     assert [job.result(60)[1]["state"] for job in jobs] == ["done"] * 3
     client.close()
 

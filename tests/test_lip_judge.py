@@ -16,6 +16,8 @@ from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 from pipeline.speech_types import Speech
 
+pytestmark = pytest.mark.slow
+
 LATE = 0.12
 """Seconds: three frames."""
 

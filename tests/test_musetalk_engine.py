@@ -426,6 +426,7 @@ class Recorded(Network):
         return pictures
 
 
+@pytest.mark.slow
 def test_graphs_draw_what_they_are_given_and_keep_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded on a stream of the network's own device: PyTorch's own stream belongs to the first one that recorded."""
     current, asked = SimpleNamespace(wait_stream=lambda other: None), []
@@ -487,6 +488,7 @@ def test_a_network_is_let_go_before_it_is_made_again() -> None:
     assert len(accept(make, (failing, failing[:1], (BFLOAT,))).notes) == 4 and len(alive) == 2
 
 
+@pytest.mark.slow
 def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:
     slower, slow, swift = (_network_of(name, s) for name, s in (("slower", 0.2), ("slow", 0.1), ("swift", 0)))
     grey = Step("grey", _grey)
@@ -528,6 +530,7 @@ def test_compiled_it_draws_the_same() -> None:
     assert accepted.network.unet._compiled_call_impl is not None and _error(accepted) < 1e-5
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_compiled_it_states_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
         raise RuntimeError("no C++ compiler")

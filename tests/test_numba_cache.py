@@ -26,6 +26,8 @@ LIBRARY = """
 import numba
 import numpy as np
 from pipeline.speech.mel import mel_power
+
+pytestmark = pytest.mark.slow
 sound = np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
 print(mel_power(sound, 16000, 0.01, 40)[50].argmax(), numba.config.CACHE_DIR or None)
 """

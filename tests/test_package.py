@@ -41,6 +41,7 @@ def test_dependencies_are_the_requirements_files() -> None:
     assert own == f"{PROJECT['name']}[gpu]" and others == required("requirements-dev.txt")
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared() -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "pipeline").rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]

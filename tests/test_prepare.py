@@ -197,6 +197,7 @@ def test_hdr_is_shown_in_the_colours_of_a_pack(source: list[Frame], tmp_path: Pa
         assert np.abs(shown.planes.astype(int) - usual).mean() < 5  # read as if it were none: 15 to 30
 
 
+@pytest.mark.slow
 def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_path: Path) -> None:
     def shown() -> Iterator[Frame]:
         for number, frame in enumerate(source + source[::-1]):
@@ -400,6 +401,7 @@ def test_the_command_line_states_what_is_wrong(tmp_path: Path, capsys: pytest.Ca
     assert "읽을 수 없습니다" in said and "cannot be read" in said and "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_real_persons_points_move_as_their_skin_does(tmp_path: Path) -> None:
     [path] = prepare(WEBCAM, PrepareOptions(name="web", resolutions=["720p"], out=tmp_path))
     avatar = load(path)
@@ -453,6 +455,7 @@ def test_a_stream_full_of_errors_does_not_hang(tmp_path: Path) -> None:
 GRID = WEBCAM.with_name("grid_swwp2s.mp4")
 
 
+@pytest.mark.slow
 def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
     [path] = prepare(GRID, PrepareOptions(name="man", resolutions=["360p"], out=tmp_path, report=tmp_path / "report"))
     avatar = load(path)

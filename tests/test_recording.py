@@ -79,7 +79,7 @@ def left_behind(server: Server) -> list[str]:
     return [path.name for path in files if path.suffix not in (".mp4", ".wav", ".vtt", ".json")]
 
 
-@pytest.mark.parametrize("kind", ["wav", *ENCODERS])
+@pytest.mark.parametrize("kind", ["wav", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ENCODERS)])
 def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server, wav: Path, kind: str) -> None:
     recording = wav if kind == "wav" else encoded(wav, kind)
     video, status, task_id = client.predict(
@@ -100,6 +100,7 @@ def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path
     is_video_of(video, wav)
 
 
+@pytest.mark.slow
 def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp_path: Path) -> None:
     data = encoded(wav, "mp3").read_bytes()
     damaged = tmp_path / "damaged.mp3"
@@ -151,6 +152,7 @@ def test_text_beside_a_recording_is_checked_too(client: Client, wav: Path) -> No
     assert "text: " in refusal(client, wav, text="...")
 
 
+@pytest.mark.slow
 def test_a_recording_may_not_be_longer_than_allowed(fake_packs: Path, wav: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_AUDIO="1") as server:
         client = Client(server.url, verbose=False, download_files=False)

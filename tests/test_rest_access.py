@@ -135,6 +135,7 @@ def test_gradio_client_brings_its_key_in_a_header(guarded: Server) -> None:
     client.close()
 
 
+@pytest.mark.slow
 def test_the_page_may_stay_open(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS=KEY, PAGE="open") as server:
         assert server.get("/").status_code == 200 and server.get("/api/avatars").status_code == 401
@@ -242,6 +243,7 @@ def test_what_another_site_sends_blindly_is_refused(guarded: Server) -> None:
         assert answer.status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
 def test_it_listens_where_ipv6_addresses_say(fake_packs: Path, tmp_path: Path, host: str) -> None:
     try:

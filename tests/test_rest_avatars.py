@@ -207,6 +207,7 @@ def test_files_that_show_no_face_leave_nothing(
     assert working(store) == [] and listed(uploading) == before
 
 
+@pytest.mark.slow
 def test_a_picture_is_known_by_its_content(uploading: Server, clip: bytes, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(clip)
     with av.open(str(tmp_path / "clip.mp4")) as source:
@@ -316,6 +317,7 @@ TOO_LARGE = (
 """A server for which no file can be larger than LIMIT bytes: the disk says so as it does where it is full."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "setpriority"), reason="Windows sets no limit to files")
 @pytest.mark.parametrize(("limit", "status"), [(4096, 503), (1 << 20, 200)], ids=["of the upload", "while it is made"])
 def test_a_disk_without_room_is_no_fault_of_the_file(
@@ -331,6 +333,7 @@ def test_a_disk_without_room_is_no_fault_of_the_file(
         assert "crowded" not in str(listed(server)) and not working(store)
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_that_was_deleted_is_made_again(fake_packs: Path, clip: bytes, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -15,6 +15,8 @@ import requests
 
 from tests.servers import ROOT, Server, running, wait_for
 
+pytestmark = pytest.mark.slow
+
 SLOW = {"text": "slow " + "word " * 30, "avatar": "solo"}
 OLD, YOUNG = "a" * 32, "b" * 32
 

@@ -16,6 +16,8 @@ PACKAGE = '''
 """Stands in for the package: a tone for every sentence."""
 import numpy as np
 
+pytestmark = pytest.mark.slow
+
 
 class TTS:
     sample_rate = 16000

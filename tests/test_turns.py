@@ -180,6 +180,7 @@ def sharing(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield s
 
 
+@pytest.mark.slow
 def test_two_words_do_not_wait_for_long_texts(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_SHARING="") as server:
         wait_for(lambda: "warm after" in server.log)
@@ -198,6 +199,7 @@ def test_two_words_do_not_wait_for_long_texts(fake_packs: Path, tmp_path: Path) 
         assert not server.half_made()
 
 
+@pytest.mark.slow
 def test_seconds_for_which_others_draw_are_not_counted(sharing: Server) -> None:
     """Each of three takes 2.5 s of its own, all together more than the 5 s that one may take."""
     body = {"text": "slow a. b c.", "avatar": "solo"}
