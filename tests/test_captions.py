@@ -188,6 +188,17 @@ def test_cues_never_join_two_lines(end: str) -> None:
     assert cues[0].start == 1.0 and all(one.start < two.start and one.end <= two.start for one, two in pairwise(cues))
 
 
+def test_each_line_of_one_mark_has_the_time_of_its_letters() -> None:
+    cues = cues_of([Mark("word", "가나다라마바사\n아\n", 1.0, 2.0)], 9.0)  # 8 of its 10 letters are in the first line
+    assert [(cue.words[0].start, cue.words[0].end) for cue in cues] == [(1.0, pytest.approx(1.8)), (1.8, 2.0)]
+
+
+def test_times_in_webvtt_are_rounded_and_lie_inside_their_cue() -> None:
+    marks = [Mark("word", text, *span) for text, *span in (("a ", 0.0006, 1), ("b ", 1.0016, 2), ("c ", 2, 2))]
+    (cue,) = cues_of(marks, until=2.0)
+    assert cue.to_vtt() == "00:00:00.001 --> 00:00:02.000\na <00:00:01.002>b c\n\n"  # "c" takes no time
+
+
 def test_a_long_clause_is_cut_into_even_parts() -> None:
     texts = ["".join(word.text for word in cue.words) for cue in cues_of(words("seven letters " * 9), 100.0)]
     assert "".join(texts) == "seven letters " * 9
