@@ -21,7 +21,7 @@ from pipeline.jobs.request import parse
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
-from pipeline.text.markup import said_of
+from pipeline.text.markup import spoken_text
 from pipeline.tts.espeak import EspeakEngine
 from tests.cues import text_of
 from tests.fakes import FakeEngine
@@ -109,4 +109,4 @@ def test_any_text_becomes_a_video_with_captions_of_every_word(studio: Studio, te
         captions = captions_of(text, studio, folder)
     finally:
         shutil.rmtree(folder)
-    assert captions is None or only_letters(captions) == only_letters(said_of(text))
+    assert captions is None or only_letters(captions) == only_letters(spoken_text(text))

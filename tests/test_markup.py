@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.text.markup import said_of
+from pipeline.text.markup import spoken_text
 from pipeline.text.reading import read_aloud, reading
 
 
@@ -39,7 +39,7 @@ from pipeline.text.reading import read_aloud, reading
     ],
 )
 def test_marks_are_not_spoken_and_words_stay(written: str, said: str) -> None:
-    assert said_of(written) == said
+    assert spoken_text(written) == said
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_marks_are_not_spoken_and_words_stay(written: str, said: str) -> None:
     ],
 )
 def test_a_text_without_marks_keeps_its_spelling(text: str) -> None:
-    assert said_of(text) == text
+    assert spoken_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ _UNSAID = frozenset("*#~|\\^_`{}→•😀❤🇰🇷①Ａ𝐁⇒★")
 @settings(max_examples=500, deadline=None)
 @given(_TEXTS, st.sampled_from(["ko", "en-us", "fr-fr", "cmn", "ru"]))
 def test_any_text_can_be_read_and_no_symbol_is_left(text: str, language: str) -> None:
-    said_of(text)
+    spoken_text(text)
     pieces = reading(text, language)
     assert "".join(text[piece.start : piece.end] for piece in pieces) == text
     spoken = "".join(piece.spoken for piece in pieces)

@@ -17,7 +17,7 @@ from pipeline.errors import BadRequest, NothingToSay, PipelineError, ResolutionN
 from pipeline.jobs.studio import Studio
 from pipeline.messages import Message
 from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
-from pipeline.text.markup import said_of
+from pipeline.text.markup import spoken_text
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS, TTSEngine
 
 DEFAULT_RESOLUTION = "720p"
@@ -140,7 +140,7 @@ def _text(body: dict[str, Any], limit: int) -> str:
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
         raise BadRequest(messages.jobs.TEXT_BLANK())
-    text = said_of(text)
+    text = spoken_text(text)
     if not speakable(text):
         raise NothingToSay(messages.tts.NOTHING_TO_SAY())
     return text

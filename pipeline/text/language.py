@@ -162,7 +162,7 @@ def language_of(text: str, asked: str | None = None) -> str:
     if script == "HAN":
         return "cmn"
     choices = _SCRIPTS.get(script, script.lower()).split()
-    return _VOICES.get(language := _told_apart(text, choices), language)
+    return _VOICES.get(language := _distinguished(text, choices), language)
 
 
 def in_latin(voice: str) -> bool:
@@ -237,7 +237,7 @@ def _fits(voice: str, script: str) -> bool:
     return script == "LATIN" or voice.split("-")[0] in {language.split("-")[0] for language in languages}
 
 
-def _told_apart(text: str, choices: list[str]) -> str:
+def _distinguished(text: str, choices: list[str]) -> str:
     """Return the language of a text among `choices` (ISO codes); the first if there is no evidence."""
     if len(choices) == 1:
         return choices[0]
@@ -247,15 +247,15 @@ def _told_apart(text: str, choices: list[str]) -> str:
     words = [word for word in _WORD.findall(lowered) if _LATIN.match(word)]
     if not lowered.isupper():
         words = [word for word in words if not word.isupper() or word in "AIOÀÉY"]  # MIT, IKEA: names anywhere
-    telling = [
+    distinctive = [
         word for word in _WORD.findall(_NAMES.sub(" ", lowered)) if word in words and word.lower() not in _BORROWED
     ]
     if len(words) <= FEW:
-        return "es" if set("¿¡") & set(lowered) else _of_few(telling)
-    probable = _probabilities(" ".join(telling), choices)
+        return "es" if set("¿¡") & set(lowered) else _of_few(distinctive)
+    probable = _probabilities(" ".join(distinctive), choices)
     best = max(probable, key=lambda language: probable[language], default="en")
     english = max(probable.get("en", 0.0), 1.5 * len(_ENGLISH.findall(lowered)) / len(words))
-    common = [word for word in telling if word.islower()]  # without names
+    common = [word for word in distinctive if word.islower()]  # without names
     if len(common) > 1:
         english = max(english, _probabilities(" ".join(common), choices).get("en", 0.0))
     sure = probable.get(best, 0.0) >= max(_SURE, _MORE_THAN_ENGLISH * english)

@@ -80,7 +80,7 @@ _MANY_BLANKS = re.compile(r"[ \t\u00a0]+")
 _BEFORE_MARK = re.compile(r"[ \t]+([,.!?;:。、，！？])(?=[\s]|$)")
 
 
-def said_of(text: str) -> str:
+def spoken_text(text: str) -> str:
     """Return the part of a text that is spoken, line by line.
 
     A text without markup stays as it is, except for repeated blanks. Code blocks are left out, unless there is nothing
@@ -116,7 +116,7 @@ def _line(line: str) -> str:
     line = _RANGE.sub(rf"\1{_KEPT_RANGE}", line)
     line = re.sub(r"(?<=\w)[~|]+(?=\w)", " ", line)
     line = _LEFT.sub("", line).replace(_KEPT_RANGE, "~")
-    line = "".join(letter if _is_said(letter) or letter == _PAUSE else " " for letter in line)
+    line = "".join(letter if _is_spoken(letter) or letter == _PAUSE else " " for letter in line)
     line = _DOUBLED_PAUSE.sub(" ", _USELESS_PAUSE.sub("", _MANY_BLANKS.sub(" ", line))).replace(_PAUSE, ", ")
     return _BEFORE_MARK.sub(r"\1", line).strip()
 
@@ -128,7 +128,7 @@ def _in_plain_letters(text: str) -> str:
     return _TAGS_AND_JOINERS.sub("", text)
 
 
-def _is_said(letter: str) -> bool:
+def _is_spoken(letter: str) -> bool:
     """Return whether a letter is spoken, that is, no picture, ornament or letter without meaning."""
     kind = unicodedata.category(letter)
     if kind in ("So", "Sk", "Sm", "Co", "Cn"):

@@ -186,7 +186,7 @@ class ElevenLabsEngine(TTSEngine):
             try:
                 return await work(client)
             except ApiError as error:
-                raise _told_by_service(error.status_code or 0, error.body, settings.elevenlabs_api_key) from None
+                raise _service_error(error.status_code or 0, error.body, settings.elevenlabs_api_key) from None
             except httpx.TimeoutException as error:
                 raise Unavailable(messages.tts.ELEVENLABS_SILENT()) from error
             except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -334,7 +334,7 @@ async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:
     return task.result()
 
 
-def _told_by_service(status: int, body: Any, key: str) -> PipelineError:
+def _service_error(status: int, body: Any, key: str) -> PipelineError:
     """Return our error for an error response of the service.
 
     Args:

@@ -354,7 +354,7 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
         assert isinstance(error, HTTPException)
         if not is_ours(path_of(request.scope)):
             return await http_exception_handler(request, error)
-        body = _told_by_framework(error).to_json(_language(request))
+        body = _framework_error(error).to_json(_language(request))
         return JSONResponse(body, error.status_code, headers=error.headers)
 
     async def on_bug(request: Request, error: Exception) -> Response:
@@ -373,7 +373,7 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
     }
 
 
-def _told_by_framework(error: HTTPException) -> PipelineError:
+def _framework_error(error: HTTPException) -> PipelineError:
     match error.status_code:
         case 404:
             return NotFound(messages.server.NO_SUCH_ADDRESS())
