@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from types import ModuleType
 
-LIBRARIES = "gradio", "fastapi", "starlette.applications", "uvicorn", "httpx", "torch", "numba", "cv2", "av"
-LIBRARIES += "PIL.Image", "numpy", "scipy.ndimage", "soxr", "elevenlabs", "logging", "asyncio", "json", "pickle", "ssl"
+LIBRARIES = "gradio", "fastapi", "starlette.applications", "sse_starlette", "uvicorn", "httpx", "torch", "numba", "cv2"
+LIBRARIES += "av", "PIL.Image", "numpy", "scipy.ndimage", "soxr", "elevenlabs", "logging", "asyncio", "json", "pickle"
+LIBRARIES += ("ssl",)
 for name in LIBRARIES:
     importlib.import_module(name)  # what these do where they are imported is their own affair
 

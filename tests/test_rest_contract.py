@@ -6,15 +6,19 @@ import asyncio
 import json
 import re
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 import requests
+from fastapi import Request
 
 from pipeline.errors import Cancelled
 from pipeline.jobs.events import Failed
-from pipeline.jobs.history import History
-from pipeline.server.rest.event_stream import PING_SECONDS, sse
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import AvatarJob, TaskBook
+from pipeline.server.rest import event_stream
 from tests.fakes import FPS, HEIGHT, WIDTH, seconds_of
 from tests.servers import Server, wait_for
 
@@ -97,22 +101,33 @@ def test_stream_is_sent_as_it_happens_and_never_kept(fake_server: Server) -> Non
         assert response.headers["Content-Type"].startswith("text/event-stream")
         assert response.headers["Cache-Control"] == "no-cache"
         assert response.headers["X-Accel-Buffering"] == "no"
-        assert response.text.count("\n\n") == response.text.count("data: ")
+        assert re.fullmatch(rb"(id: [0-9]+\ndata: \{[^\r\n]*\}\n\n)+", response.content)
 
 
-def test_a_stream_with_nothing_to_report_is_kept_open() -> None:
-    async def told() -> list[str]:
-        history = History()
-        lines = sse(history.follow(0, 0.01), "a" * 32, "ko")
-        ping = await anext(lines)
-        history.tell(Failed(Cancelled()))
-        return [ping] + [line async for line in lines if not line.startswith(":")]
+def test_a_stream_with_nothing_to_report_is_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert event_stream.PING_SECONDS < 30  # the shortest time after which a common proxy gives up
+    monkeypatch.setattr(event_stream, "PING_SECONDS", 0.01)
+    sent: list[bytes] = []
 
-    ping, end = asyncio.run(told())
-    assert ping == ": ping\n\n" and PING_SECONDS < 30  # the shortest time after which a common proxy gives up
-    number, data, *rest = end.split("\n")
-    assert number == "id: 1" and rest == ["", ""]
-    assert json.loads(data.removeprefix("data: "))["message"] == "작업이 취소되었습니다."
+    async def follow() -> None:
+        supervisor, job = Supervisor(TaskBook(tmp_path, 0), lambda job, last: None), AvatarJob("a" * 32)
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("body", b""))
+            if sent[-1] == b": ping\n\n":
+                supervisor.end(job, Failed(Cancelled()))
+
+        scope = {"type": "http", "method": "GET", "headers": []}
+        response = event_stream.event_stream(supervisor, job, 0, Request(scope))
+        await response(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]  # this client never leaves
+        assert not job.history.listeners
+
+    asyncio.run(follow())
+    head, ping, *_, end, over = sent
+    assert (head, ping, over) == (b"", b": ping\n\n", b"")
+    number, data, *rest = end.split(b"\n")
+    assert number == b"id: 1" and rest == [b"", b""]
+    assert json.loads(data.removeprefix(b"data: "))["message"] == "작업이 취소되었습니다."
 
 
 def test_synchronous_answer(fake_server: Server) -> None:

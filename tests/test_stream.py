@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import RenderFailed
+from pipeline.errors import Cancelled, RenderFailed, TookTooLong
 from pipeline.jobs.speak import Speaker, SpeakerOptions
 from pipeline.messages import Message
 from pipeline.speech.articulate import articulate
@@ -191,8 +191,10 @@ def test_what_is_pushed_arrives_and_so_do_errors() -> None:
 
 def test_a_child_token_is_set_with_its_parent_and_alone() -> None:
     parent = CancelToken()
-    one, two = parent.child(), parent.child()
-    one.cancel()
-    assert one.cancelled and not parent.cancelled and not two.cancelled
-    parent.cancel()
-    assert two.cancelled and parent.child().cancelled
+    with parent.child() as one, parent.child() as two, two.child() as below:
+        one.cancel()
+        assert one.cancelled and not parent.cancelled and not two.cancelled
+        parent.cancel(TookTooLong(5))
+        assert two.cancelled and isinstance(below.reason, TookTooLong) and isinstance(one.reason, Cancelled)
+    with parent.child() as late:
+        assert late.cancelled

@@ -142,7 +142,7 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
                 begun.wait(10)
 
     def waiting(number: int) -> bool:
-        return len(turns._line) == number
+        return len(turns._renderers._waiting) == number
 
     threads = [threading.Thread(target=take, args=(name,)) for name in "abc"]
     for number, thread in enumerate(threads):

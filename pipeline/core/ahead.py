@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 from pipeline.core.cancel import CancelToken
+from pipeline.core.notifier import News
 
 T = TypeVar("T")
 
@@ -22,12 +23,56 @@ class _Failed:
 
 
 _END = object()
-LOOK_SECONDS = 0.05
-"""Seconds between two checks of the token while the consumer waits for an item."""
+
+
+class _Channel:
+    """Carries items from a worker to its consumer; unlike ``queue.Queue``, either of them can be told to stop waiting.
+
+    Args:
+        depth: How many items it holds; 0 sets no limit.
+    """
+
+    def __init__(self, depth: int = 0) -> None:
+        self._depth = depth
+        self._items: deque[object] = deque()
+        self._nudged = self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: object) -> bool:
+        """Wait for room, and add an item; return False if the channel is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._depth or len(self._items) < self._depth)
+            if not self._closed:
+                self._items.append(item)
+                self._changed.notify_all()
+            return not self._closed
+
+    def get(self) -> object:
+        """Wait for an item, and return it; or return None after a nudge."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._nudged or self._items)
+            if self._items:
+                self._changed.notify_all()
+                return self._items.popleft()
+            self._nudged = False
+            return None
+
+    def nudge(self) -> None:
+        """Have the consumer not wait, now or the next time."""
+        with self._changed:
+            self._nudged = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Drop all items, now and later."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
 
 
 def ahead(
-    items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False, beats: bool = False
+    items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False, wake: News | None = None
 ) -> Generator[T, None, None]:
     """Yield items that a thread computes ahead of the consumer.
 
@@ -37,52 +82,40 @@ def ahead(
 
     Args:
         items: What to compute.
-        depth: How many items the thread computes ahead.
-        cancel: Checked while the consumer waits, too.
+        depth: How many items the thread computes ahead; 0 sets no limit.
+        cancel: Ends the consumer's waiting, too, when it is set.
         leave: Do not wait for the thread when the consumer stops early; the thread cleans up by itself. For work that
             may hang.
-        beats: Also yield None whenever no item has come for `LOOK_SECONDS`.
+        wake: Also yield None when this reports a change and there is no item.
 
     Raises:
         PipelineError: The reason with which `cancel` was set.
     """
-    waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def put(item: object) -> bool:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    channel = _Channel(depth)
 
     def work() -> None:
         try:
             for item in items:
-                if not put(item):
+                if not channel.put(item):
                     break
             else:
-                put(_END)
+                channel.put(_END)
         except BaseException as error:
-            put(_Failed(error))
+            channel.put(_Failed(error))
         finally:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-            if stop.is_set():
-                _clear(waiting)
 
     worker = threading.Thread(target=copy_context().run, args=(work,), name="ahead", daemon=True)
     worker.start()
     try:
-        yield from _items(lambda: waiting.get(timeout=LOOK_SECONDS), cancel.check, beats)
+        with cancel.calling(channel.nudge), wake.calling(channel.nudge) if wake else contextlib.nullcontext():
+            yield from _items(channel, cancel.check)
     finally:
-        stop.set()
+        channel.close()
         if not leave:
             worker.join()
-        _clear(waiting)
 
 
 def pushed(
@@ -97,49 +130,39 @@ def pushed(
             stops early.
         cancel: The task's token.
     """
-    waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
-    stop = cancel.child()
+    channel = _Channel()
+    with cancel.child() as stop:
 
-    def run() -> None:
+        def run() -> None:
+            try:
+                work(channel.put, stop)
+            except BaseException as error:
+                channel.put(_Failed(error))
+            else:
+                channel.put(_END)
+
+        worker = threading.Thread(target=run, name="pushed", daemon=True)
+        worker.start()
         try:
-            work(waiting.put, stop)
-        except BaseException as error:
-            waiting.put(_Failed(error))
-        else:
-            waiting.put(_END)
-
-    worker = threading.Thread(target=run, name="pushed", daemon=True)
-    worker.start()
-    try:
-        yield from _items(waiting.get)
-    finally:
-        stop.cancel()
-        worker.join()
-        _clear(waiting)
+            yield from _items(channel)
+        finally:
+            stop.cancel()
+            channel.close()
+            worker.join()
 
 
-def _clear(waiting: queue.Queue[object] | queue.SimpleQueue[object]) -> None:
-    """Drop the items that are left in a queue; both sides call this, since either may end last."""
-    with contextlib.suppress(queue.Empty):
-        while True:
-            waiting.get_nowait()
+def _items(channel: _Channel, check: Callable[[], object] = lambda: None) -> Iterator[Any]:
+    """Yield what a worker puts into a channel until its end, and None for each nudge; or raise what the worker raised.
 
-
-def _items(get: Callable[[], object], look: Callable[[], object] = lambda: None, beats: bool = False) -> Iterator[Any]:
-    """Yield what `get` takes from a worker until its end, or raise what the worker raised.
-
-    Whenever there is nothing, `look` is called.
+    `check` is called before each wait and after each nudge.
     """
     while True:
-        try:
-            item = get()
-        except queue.Empty:
-            look()
-            if beats:
-                yield None
-            continue
+        check()
+        item = channel.get()
         if item is _END:
             return
+        if item is None:
+            check()
         if isinstance(item, _Failed):
             try:
                 raise item.error

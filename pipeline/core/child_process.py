@@ -61,7 +61,7 @@ async def run(
     with writing():
         restore_temporary()
         complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed below; errors there are not the disk's
-    with complaints:
+    with complaints, cancel.child() as stop:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", module, *arguments),
@@ -72,7 +72,7 @@ async def run(
             limit=_MAX_LINE,
         )
         assert process.stdout is not None
-        loop, stop = asyncio.get_running_loop(), cancel.child()
+        loop = asyncio.get_running_loop()
         limit = loop.call_later(seconds, stop.cancel, TookTooLong(seconds)) if seconds else None
 
         def kill() -> None:

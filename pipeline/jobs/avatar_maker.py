@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from pipeline.errors import Cancelled, PipelineError
+from pipeline.errors import Cancelled
 from pipeline.jobs.events import Ended, Failed, Made, Queued
-from pipeline.jobs.supervisor import Supervisor, internal_error
+from pipeline.jobs.supervisor import Supervisor, failure
 from pipeline.jobs.tasks import AvatarJob
 from pipeline.jobs.uploads import Order, Uploads
 
@@ -55,11 +55,8 @@ class AvatarMaker:
                         last = step
                     else:
                         self._supervisor.tell(job, step)
-        except PipelineError as error:
-            last = Failed(job.cancel.reason if job.cancel.cancelled else error)
-        except Exception:
-            logger.exception("task %s failed", job.id)
-            last = Failed(internal_error())
+        except Exception as error:
+            last = failure(job, error)
         finally:
             discard()
             self._supervisor.end(job, last)

@@ -159,8 +159,7 @@ def saying(
     """
     from pipeline.jobs.speak import Speaker, SpeakerOptions
 
-    stop = task.cancel.child()
-    with SpeechSpool(task.audio) as spool, ExitStack() as stack:
+    with task.cancel.child() as stop, SpeechSpool(task.audio) as spool, ExitStack() as stack:
         captions = None
         if request.text:
             with best_effort("captions"):
@@ -169,7 +168,7 @@ def saying(
         options = SpeakerOptions(
             fps=request.avatar.fps, frame_skip=request.frame_skip, espeak=studio.espeak, captions=captions
         )
-        speaker = Speaker(speak(stop), spool, options, stop)
+        speaker = Speaker(speak(stop), spool, options, stop, studio.turns.asked)
         try:
             yield speaker
         finally:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from pipeline.core.notifier import News
+from pipeline.core.notifier import News, woken_by
 from pipeline.jobs.events import Ended, Event, same_kind
 
 
@@ -42,7 +42,8 @@ class History:
         """How many have left."""
         self._told: list[Told] = []
         self._number = 0
-        self._news = News()
+        self.news = News()
+        """Reports every event."""
         self._lock = threading.Lock()
 
     @property
@@ -77,12 +78,12 @@ class History:
             if len(before) > 1 and all(same_kind(event, one) for one in before):
                 self._told.pop()
             self._told.append(Told(self._number, time.monotonic() - self.asked, event))
-        self._news.tell()
+        self.news.tell()
         return True
 
-    async def follow(self, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
+    async def follow(self, after: int, heartbeat: float | None = None) -> AsyncGenerator[Told | None]:
         """Yield every event after a number, to the last one; None if no event comes for `heartbeat` seconds."""
-        with self._news.waiting() as news:
+        with woken_by(self.news) as news:
             while True:
                 news.clear()
                 ended = self.ended  # checked first, so that no event before the end is missed

@@ -16,6 +16,7 @@ from pipeline import messages
 from pipeline.core.ahead import ahead
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
+from pipeline.core.notifier import News
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import SpeechFailed
 from pipeline.speech.articulate import articulate
@@ -73,6 +74,7 @@ class Speaker:
         spool: Where the sound goes.
         options: How it becomes movement and captions.
         cancel: The task's token.
+        wake: Reports when `enough` of ``stretches`` is to be checked again.
 
     Attributes:
         done: Whether everything is spoken.
@@ -82,7 +84,12 @@ class Speaker:
     """
 
     def __init__(
-        self, pieces: Generator[Speech, None, None], spool: SpeechSpool, options: SpeakerOptions, cancel: CancelToken
+        self,
+        pieces: Generator[Speech, None, None],
+        spool: SpeechSpool,
+        options: SpeakerOptions,
+        cancel: CancelToken,
+        wake: News | None = None,
     ) -> None:
         self.done = False
         self.seconds = 0.0
@@ -97,7 +104,7 @@ class Speaker:
         self._cancel = cancel
         self._captions = options.captions
         said: Iterator[_Said | None] = self._say()
-        self._said = ahead(said, 0, cancel, leave=True, beats=True)  # a service may hang
+        self._said = ahead(said, 0, cancel, leave=True, wake=wake)  # a service may hang
 
     @property
     def captioned(self) -> bool:
@@ -122,8 +129,8 @@ class Speaker:
         """Yield each stretch when it is spoken, after those that were yielded before.
 
         Args:
-            enough: Checked before the next stretch is taken, and while it is awaited; if it returns True, iteration
-                ends, and a later call continues.
+            enough: Checked before the next stretch is taken, and whenever `wake` reports while it is awaited; if it
+                returns True, iteration ends, and a later call continues.
 
         Raises:
             PipelineError: What the speech engine raises.
@@ -132,7 +139,7 @@ class Speaker:
             said = next(self._said, _OVER)
             if said is _OVER:
                 return
-            if isinstance(said, _Said):  # else there was none for a moment
+            if isinstance(said, _Said):  # else there was none yet
                 speech = replace(said.speech, samples=self._spool.read(said.first, said.last))
                 yield Stretch(speech, said.mouth, self._frame_skip)
 

@@ -70,7 +70,7 @@ class Supervisor:
         self.book.close(job.id)
         self.tell(job, last)
 
-    async def listen(self, job: Job, after: int, heartbeat: float) -> AsyncGenerator[Told | None]:
+    async def listen(self, job: Job, after: int, heartbeat: float | None = None) -> AsyncGenerator[Told | None]:
         """Yield the events of a job until its end.
 
         If the last listener leaves earlier, the job is stopped after its grace.
@@ -78,7 +78,7 @@ class Supervisor:
         Args:
             job: The job.
             after: Number of the event before the first one to yield.
-            heartbeat: Seconds without an event after which None is yielded.
+            heartbeat: Seconds without an event after which None is yielded; None sets no limit.
         """
         history = job.history
         history.listeners += 1
@@ -101,7 +101,7 @@ class Supervisor:
         await asyncio.sleep(seconds)
         if job.history.departures == departures and not job.history.listeners and not job.history.ended:
             logger.info("task %s has no listener", job.id)
-            await self._stop(job)
+            await self.stop(job)
 
     async def cancel(self, task_id: str) -> str:
         """Stop a job; return its former state, "queued" or "running".
@@ -113,10 +113,10 @@ class Supervisor:
         if job is None:
             raise TaskNotFound(messages.jobs.TASK_ENDED(task_id=task_id))
         state = "queued" if self.place(task_id) else "running"
-        await self._stop(job)
+        await self.stop(job)
         return state
 
-    async def _stop(self, job: Job) -> None:
+    async def stop(self, job: Job) -> None:
         """Remove a job from its queue, or stop it while it runs; the others move up."""
         job.cancel.cancel()
         for line in self._lines:
@@ -128,6 +128,14 @@ class Supervisor:
         task = asyncio.get_running_loop().create_task(chore)
         self._chores.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._chores.discard)
+
+
+def failure(job: Job, error: Exception) -> Failed:
+    """Return the last event of a job that an exception has ended; an unexpected one is logged."""
+    if isinstance(error, PipelineError):
+        return Failed(job.cancel.reason if job.cancel.cancelled else error)
+    logger.error("task %s failed", job.id, exc_info=error)
+    return Failed(internal_error())
 
 
 def internal_error() -> PipelineError:

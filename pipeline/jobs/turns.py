@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from pipeline.core.cancel import CancelToken
-
-LOOK_SECONDS = 0.05
-"""Seconds between two checks of the token while a task waits for its turn."""
+from pipeline.core.notifier import News
+from pipeline.core.pool import Pool
 
 
 class Waits:
@@ -44,14 +41,17 @@ class Turns:
     """
 
     def __init__(self, renderers: int) -> None:
-        self._free = renderers
-        self._line: deque[threading.Event] = deque()
-        self._lock = threading.Lock()
+        self._renderers = Pool(range(renderers))
+
+    @property
+    def asked(self) -> News:
+        """Reports that a task has begun to wait for a turn."""
+        return self._renderers.asked
 
     @property
     def wanted(self) -> bool:
         """Whether a task waits for a turn."""
-        return bool(self._line)
+        return self._renderers.wanted
 
     @contextmanager
     def turn(self, waits: Waits, cancel: CancelToken) -> Iterator[None]:
@@ -64,25 +64,7 @@ class Turns:
         Raises:
             PipelineError: The reason with which `cancel` was set.
         """
-        mine = threading.Event()
-        with self._lock:
-            self._line.append(mine)
-            self._call()
-        try:
+        with ExitStack() as stack:
             with waits.waiting():
-                while not mine.wait(LOOK_SECONDS):
-                    cancel.check()
+                stack.enter_context(self._renderers.one(cancel))
             yield
-        finally:
-            with self._lock:
-                if mine.is_set():
-                    self._free += 1
-                else:
-                    self._line.remove(mine)
-                self._call()
-
-    def _call(self) -> None:
-        """Start the turns that are due."""
-        while self._free and self._line:
-            self._free -= 1
-            self._line.popleft().set()

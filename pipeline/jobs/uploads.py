@@ -21,7 +21,7 @@ from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_r
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.disk import writing
-from pipeline.core.notifier import News
+from pipeline.core.notifier import News, woken_by
 from pipeline.errors import AvatarNotFound, Conflict, Forbidden, QueueFull
 from pipeline.face.finder import FaceChoice
 from pipeline.jobs.events import Made, Preparing, Queued
@@ -219,7 +219,7 @@ class Uploads:
         told = 0
         self._line.append(key)
         try:
-            with self._moved.waiting() as news, cancel.calling(self._moved.tell):
+            with woken_by(self._moved, cancel) as news:
                 while True:
                     news.clear()  # before the check, so that no later change is missed
                     cancel.check()

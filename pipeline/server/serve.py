@@ -18,6 +18,7 @@ from gradio import http_server
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
 from pipeline.core.gpu import Gpu
+from pipeline.core.notifier import Flag
 from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.studio import Studio, warm_up
@@ -91,7 +92,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     line = RenderQueue(studio, supervisor, generate, metrics)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
-    visited, warm = threading.Event(), threading.Event()
+    visited, warm = threading.Event(), Flag()
     visitors = Visitors(uploads, settings)
     page = build_page(
         PageServices(

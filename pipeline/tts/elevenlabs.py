@@ -21,6 +21,7 @@ import numpy as np
 from pipeline import messages
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
+from pipeline.core.notifier import woken_by
 from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
 from pipeline.messages import Message
 from pipeline.settings import Settings
@@ -42,8 +43,6 @@ VOICES_TTL = 300.0
 """Seconds for which the list of voices is cached."""
 MAX_VOICES = 1000
 CONNECT_TIMEOUT = 10.0
-POLL = 0.05
-"""Seconds between two checks of the cancel token."""
 SLACK = 0.5
 """Seconds by which the last character may end after the sound; if it is more, sound is missing."""
 
@@ -325,12 +324,13 @@ class _Answer:
 async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:
     """Await `work`; cancel it as soon as the token is set."""
     task = asyncio.ensure_future(work)
-    while not task.done():
-        await asyncio.wait({task}, timeout=POLL)
-        if cancel.cancelled and not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=1)
-            raise Cancelled
+    with woken_by(cancel) as woken:
+        task.add_done_callback(lambda _: woken.set())
+        await woken.wait()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
+        raise Cancelled
     return task.result()
 
 

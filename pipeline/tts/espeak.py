@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes as c
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ import numpy as np
 from pipeline import messages
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
+from pipeline.core.pool import Pool
 from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.text.language import language_of, plain, speakable
@@ -113,12 +113,11 @@ _SynthCallback = c.CFUNCTYPE(c.c_int, c.POINTER(c.c_short), c.c_int, c.POINTER(_
 
 @dataclass(frozen=True)
 class _Library:
-    """The loaded C library, the rate of its sound (Hz), its data, and the lock to hold around every call."""
+    """The loaded C library, which one thread at a time may call, the rate of its sound (Hz), and its data."""
 
-    calls: c.CDLL
+    calls: Pool[c.CDLL]
     rate: int
     data: Path
-    lock: threading.Lock
 
 
 @cache
@@ -140,7 +139,7 @@ def _library() -> _Library:
     rate = calls.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, bytes(data), options)
     if rate <= 0:
         raise _not_installed(f"espeak_Initialize: {rate}")
-    return _Library(calls, rate, data, threading.Lock())
+    return _Library(Pool([calls]), rate, data)
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,8 @@ def _catalogue() -> dict[str, _Entry]:
     """
     library = _library()
     found: dict[str, _Entry] = {}
-    with library.lock:
-        listed = library.calls.espeak_ListVoices(None)
+    with library.calls.one(CancelToken()) as calls:
+        listed = calls.espeak_ListVoices(None)
         index = 0
         while listed[index]:
             voice = listed[index].contents
@@ -325,11 +324,8 @@ class EspeakEngine(TTSEngine):
         if language not in catalogue:
             raise unknown_voice(self.name, language, catalogue)
         name = catalogue[language].file + (f"+{self._variant}" if self._variant else "")
-        while not library.lock.acquire(timeout=0.05):
+        with library.calls.one(cancel) as calls:
             cancel.check()
-        try:
-            cancel.check()
-            calls = library.calls
             if calls.espeak_SetVoiceByName(name.encode()) != _OK:
                 raise _failed(f"espeak_SetVoiceByName({name!r})")
             calls.espeak_SetParameter(_PARAMETER_RATE, rate or self._rate, 0)
@@ -337,8 +333,6 @@ class EspeakEngine(TTSEngine):
             calls.espeak_SetSynthCallback(callback)
             size = c.c_size_t(len(data) + 1)
             status = calls.espeak_Synth(data, size, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
-        finally:
-            library.lock.release()
         cancel.check()
         if status != _OK:
             raise _failed(f"espeak_Synth: {status}")

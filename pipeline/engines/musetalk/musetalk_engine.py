@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pynvml
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
+from pipeline.core.pool import Pool
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk.weights import check_weights, stamp
 from pipeline.errors import PipelineError, Unavailable
@@ -46,7 +46,7 @@ class MuseTalkEngine:
         self._compiles = compiles
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
-        self._idle: queue.Queue[Worker] = queue.Queue()
+        self._idle: Pool[Worker] = Pool()
         self._broken: tuple[object, PipelineError] | None = None
 
     @property
@@ -94,7 +94,7 @@ class MuseTalkEngine:
             Unavailable: Libraries or weights are missing, or the card's memory is full.
         """
         self.load()
-        with self._worker(cancel) as worker, _memory_reported():
+        with self._idle.one(cancel) as worker, _memory_reported():
             yield from worker.render(avatar, stretches, cancel, first)
 
     def load(self) -> None:
@@ -123,23 +123,9 @@ class MuseTalkEngine:
                     self._broken = stamp(self._models), error.afresh()
                     raise
             for worker in workers:
-                self._idle.put(worker)
+                self._idle.add(worker)
             self._workers = workers
             logger.info("musetalk: ready on %s", ", ".join(map(str, found)) or "the CPU")
-
-    @contextmanager
-    def _worker(self, cancel: CancelToken) -> Iterator[Worker]:
-        """Give a worker for exclusive use while the block lasts."""
-        while True:
-            try:
-                worker = self._idle.get(timeout=0.1)
-                break
-            except queue.Empty:
-                cancel.check()
-        try:
-            yield worker
-        finally:
-            self._idle.put(worker)
 
 
 def cards() -> int:

@@ -18,6 +18,7 @@ from gradio import queueing
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline import messages
+from pipeline.core.notifier import News
 from pipeline.messages import Message
 from pipeline.server.reply_language import language_of
 
@@ -42,12 +43,15 @@ class Joins:
     def __init__(self, queue: Any, entry: Any, limit: int) -> None:
         self.push = queue.push
         """Joins without being counted."""
+        self.left = News()
+        """Reports that clients may have stopped their events, or disconnected: these are not ``alive`` then."""
+        self._clean = queue.clean_events
         self._queue = queue
         self._entry = entry
         self._limit = limit
         self._listening: Counter[str] = Counter()
         self._chores: set[asyncio.Task[None]] = set()
-        queue.push = self._push
+        queue.push, queue.clean_events = self._push, self._clean_events
         queueing.traceback = _Logged  # type: ignore[attr-defined, assignment]  # it writes to stderr without limit
         # Gradio computes statistics of all events for each new one; they are not used here
         queue.ANALYTICS_MAX_EVENTS, queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
@@ -64,6 +68,13 @@ class Joins:
         if accepted:
             self._do(self._drop_unheard(body.session_hash))
         return accepted, result, state
+
+    async def _clean_events(self, **which: Any) -> None:
+        """Replace Gradio's own ``clean_events``, the only function that ends running events from outside."""
+        try:
+            await self._clean(**which)
+        finally:
+            self.left.tell()
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return the application, recording who listens."""

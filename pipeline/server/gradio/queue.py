@@ -38,14 +38,14 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
-from pipeline.core.cancel import CancelToken
-from pipeline.errors import PipelineError, QueueFull, TookTooLong
+from pipeline.core.notifier import until
+from pipeline.errors import QueueFull, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
 from pipeline.jobs.events import Done, Event, Failed, Queued
 from pipeline.jobs.history import Told
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
-from pipeline.jobs.supervisor import Supervisor, internal_error
+from pipeline.jobs.supervisor import Supervisor, failure, internal_error
 from pipeline.jobs.tasks import Task
 from pipeline.jobs.turns import Waits
 from pipeline.server.gradio.joins import Joins, address_of, share_of
@@ -57,18 +57,20 @@ QUEUE_ID = "gpu"
 """Gradio's ``concurrency_id`` of everything that renders."""
 ENTRY = "rest"
 """Name of the function through which tasks join the queue."""
-LOOK_SECONDS = 0.1
-"""Seconds between two checks whether the client of a running task is still connected."""
 STUBBORN_SECONDS = 0.5
 """Seconds after which the client of a cancelled task no longer waits for a step that has not noticed."""
 PAGE_EVENTS = 40
 """Open events of pages and gradio_client that are allowed besides those of waiting tasks."""
 IDLE_SECONDS = 0.01
 """Seconds between two checks of Gradio's queue for work. Its own millisecond keeps a tenth of a core busy when idle."""
+NEVER_SECONDS = 3600.0
+"""Seconds between two checks of Gradio for progress, which nothing reports through it here."""
 LAST_WORD_SECONDS = 5.0
 """Seconds in which Gradio may close a task that has emitted its last event."""
 USHER_SECONDS = 1.0
-"""Seconds between two checks whether waiting tasks have a better estimate."""
+"""Seconds between two checks whether waiting tasks have a better estimate: running ones may take longer than theirs."""
+ETA_SECONDS = 1.0
+"""Seconds after which the page shows that an estimate has run down."""
 ETA_CHANGE = 1.0
 """Seconds by which the estimate must change to be emitted again."""
 GUESSED_SECONDS = 5.0
@@ -123,6 +125,7 @@ class RenderQueue:
         self._joins = Joins(self._queue, entry, self._limit + PAGE_EVENTS)
         self._queue.max_size = None  # ``join`` has its own limit and message
         self._queue.sleep_when_free = IDLE_SECONDS
+        self._queue.progress_update_sleep_when_free = NEVER_SECONDS
 
     @property
     def joins(self) -> Joins:
@@ -209,13 +212,13 @@ class RenderQueue:
         """Run a task on its own thread, to its end; cancelling this stops it."""
         run = copy_context().run  # with the context of the request, which ZeroGPU needs
         threading.Thread(target=run, args=(self._work, task, asked), name=f"task-{task.id[:8]}", daemon=True).start()
-        beats = 0
+        history = task.history
         try:
-            async for told in task.history.follow(0, LOOK_SECONDS):
-                if told is None and task.cancel.cancelled:
-                    beats += 1
-                    if beats * LOOK_SECONDS >= STUBBORN_SECONDS:  # the step may take long; the client need not wait
-                        self._supervisor.tell(task, Failed(task.cancel.reason))
+            await until(lambda: history.ended or task.cancel.cancelled, history.news, task.cancel)
+            async with asyncio.timeout(STUBBORN_SECONDS):
+                await until(lambda: history.ended, history.news)
+        except TimeoutError:  # the step may take long; the client need not wait
+            self._supervisor.tell(task, Failed(task.cancel.reason))
         finally:
             task.cancel.cancel()  # no effect on a finished task
 
@@ -230,11 +233,8 @@ class RenderQueue:
                 threading.Thread(target=_stop_late, args=(task, limit, over), name="limit", daemon=True).start()
             try:
                 last = self._render(task, asked)
-            except PipelineError as error:
-                last = Failed(task.cancel.reason if task.cancel.cancelled else error)
-            except Exception:
-                logger.exception("task %s failed", task.id)
-                last = Failed(internal_error())
+            except Exception as error:
+                last = failure(task, error)
             finally:
                 over.set()
                 self._running.pop(task.id, None)
@@ -278,18 +278,19 @@ class RenderQueue:
             QueueFull: Too many tasks wait.
         """
         task = await self.join(asked, 0.0, request)
-        caller = self._caller()
         event: Event | None = None
-        shown = 0.0
-        async with aclosing(self._supervisor.listen(task, 0, LOOK_SECONDS)) as events:
+
+        def stop() -> None:
+            self._supervisor.do(self._supervisor.stop(task))
+
+        listening = self._supervisor.listen(task, 0, ETA_SECONDS)
+        async with self.stopped_with_caller(stop), aclosing(listening) as events:
             async for told in events:
-                if caller is not None and not caller.alive:
-                    return
                 if told is not None:
-                    event, shown = told.event, time.monotonic()
+                    event = told.event
                     yield task, event
-                elif isinstance(event, Queued) and event.eta is not None and time.monotonic() - shown >= 1:
-                    event, shown = replace(event, eta=max(0.0, event.eta - 1)), shown + 1
+                elif isinstance(event, Queued) and event.eta is not None:
+                    event = replace(event, eta=max(0.0, event.eta - ETA_SECONDS))
                     yield task, event
 
     def _caller(self) -> Any:
@@ -297,17 +298,16 @@ class RenderQueue:
         return self._queue.event_ids_to_events.get(LocalContext.event_id.get(None))
 
     @asynccontextmanager
-    async def stopped_with_caller(self, cancel: CancelToken) -> AsyncIterator[None]:
-        """Set a token, while the block lasts, as soon as the client of the current call stops it or disconnects.
+    async def stopped_with_caller(self, stop: Callable[[], object]) -> AsyncIterator[None]:
+        """Call `stop` once the client of the current call stops it or disconnects, if that is while the block lasts.
 
         Gradio itself notifies a generator only when it yields next.
         """
         caller = self._caller()
 
         async def watch() -> None:
-            while caller is None or caller.alive:
-                await asyncio.sleep(LOOK_SECONDS)
-            cancel.cancel()
+            await until(lambda: caller is not None and not caller.alive, self.joins.left)
+            stop()
 
         watching = asyncio.create_task(watch())
         try:
@@ -352,26 +352,34 @@ class RenderQueue:
 
     async def _usher(self, task: Task, session: str) -> None:
         """Emit changes of a task's position, and drop Gradio's data of it at the end."""
-        queue = self._queue
+        queue, history, loop = self._queue, task.history, asyncio.get_running_loop()
         pending = queue.pending_messages_per_session[session]
-        while not task.history.ended:
-            message: object = None
-            with contextlib.suppress(TimeoutError):
-                message = await asyncio.wait_for(pending.get(), USHER_SECONDS)
-            if isinstance(message, ProcessCompletedMessage):  # no effect if the task has emitted its last event
-                self._end(task, Failed(task.cancel.reason if task.cancel.cancelled else internal_error()))
-                break
-            if message is None or isinstance(message, EstimationMessage):
-                place, told = self.place(task.id), task.history.last
-                if place is not None and told is not None and _is_news(place, told, task.history.asked):
-                    self._supervisor.tell(task, place)
-        else:
-            event = queue.event_ids_to_events.get(task.id)
-            with contextlib.suppress(TimeoutError):  # Gradio sends a last message, and logs an error if it cannot
-                while event is not None and event.alive:
-                    last = await asyncio.wait_for(pending.get(), LAST_WORD_SECONDS)
-                    if isinstance(last, ProcessCompletedMessage):
-                        break
+
+        def wake() -> None:  # from any thread
+            if history.ended:
+                loop.call_soon_threadsafe(pending.put_nowait, None)
+
+        with history.news.calling(wake):
+            while not history.ended:
+                message: object = None
+                waits = self.place(task.id) is not None  # an estimate changes with time alone
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(USHER_SECONDS if waits else None):
+                        message = await pending.get()
+                if isinstance(message, ProcessCompletedMessage):  # no effect if the task has emitted its last event
+                    self._end(task, Failed(task.cancel.reason if task.cancel.cancelled else internal_error()))
+                    break
+                if message is None or isinstance(message, EstimationMessage):
+                    place, told = self.place(task.id), history.last
+                    if place is not None and told is not None and _is_news(place, told, history.asked):
+                        self._supervisor.tell(task, place)
+            else:
+                event = queue.event_ids_to_events.get(task.id)
+                with contextlib.suppress(TimeoutError):  # Gradio sends a last message, and logs an error if it cannot
+                    async with asyncio.timeout(LAST_WORD_SECONDS):
+                        while event is not None and event.alive:
+                            if isinstance(await pending.get(), ProcessCompletedMessage):
+                                break
         self.joins.forget(session)
 
     def _full(self) -> QueueFull:

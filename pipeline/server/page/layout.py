@@ -14,6 +14,7 @@ from gradio.data_classes import FileData
 
 from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS
+from pipeline.core.notifier import Flag
 from pipeline.engines.select import AUTO
 from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
@@ -200,7 +201,7 @@ class PageServices:
     visitors: Visitors
     inspector: Inspector
     visited: threading.Event
-    warm: threading.Event
+    warm: Flag
 
 
 def build_page(services: PageServices) -> gr.Blocks:

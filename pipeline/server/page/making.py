@@ -26,9 +26,6 @@ from pipeline.server.page import bar
 from pipeline.server.page.words import TEST_SENTENCE, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
-HEARTBEAT_SECONDS = 3600.0
-"""The page needs no heartbeat."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Making:
@@ -141,7 +138,7 @@ class Maker:
             return gr.skip(), gr.skip(), gr.skip()
         try:
             cancel = CancelToken()
-            async with self._line.stopped_with_caller(cancel):
+            async with self._line.stopped_with_caller(cancel.cancel):
                 found = await self._uploads.faces(Path(path), Order(name=""), cancel)
         except Cancelled:
             return gr.skip(), gr.skip(), gr.skip()
@@ -171,8 +168,8 @@ class Maker:
             order = Order(name=name, face=int(face) if face else "center", owner=owner)
             await asyncio.to_thread(self._uploads.check, order)
             job = self._maker.start(Path(path), order, 0.0, lambda: None)  # Gradio's own file, which it removes
-            listening = self._supervisor.listen(job, 0, HEARTBEAT_SECONDS)
-            async with self._line.stopped_with_caller(job.cancel), aclosing(listening) as events:
+            listening = self._supervisor.listen(job, 0)
+            async with self._line.stopped_with_caller(job.cancel.cancel), aclosing(listening) as events:
                 async for one in events:
                     if one is None:
                         continue

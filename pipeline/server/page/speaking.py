@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline import messages
+from pipeline.core.notifier import Flag, until
 from pipeline.engines.select import AUTO, problem_of
 from pipeline.errors import PipelineError
 from pipeline.jobs.events import Done, Failed, to_json
@@ -29,9 +30,6 @@ from pipeline.text.language import LANGUAGES
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
-
-LOOK_SECONDS = 0.1
-"""Seconds between two checks whether everything is loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +69,7 @@ class Speaking:
     """Handlers that make avatars speak."""
 
     def __init__(
-        self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: threading.Event
+        self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: Flag
     ) -> None:
         """Create the handlers.
 
@@ -133,14 +131,13 @@ class Speaking:
     def on_start(self, request: gr.Request) -> Any:
         """Show early visitors that models are being loaded."""
         self._visited.set()
-        if self._warm.is_set():
+        if self._warm.is_set:
             return gr.skip()
         return bar.at(messages.server.PAGE_WARMING().in_language(visitors_language(request)), 0, "warming")
 
     async def until_warm(self) -> None:
         """Return once everything is loaded."""
-        while not self._warm.is_set():
-            await asyncio.sleep(LOOK_SECONDS)
+        await until(lambda: self._warm.is_set, self._warm)
 
     def on_avatar(self, request: gr.Request, avatar: str | None, chosen: str | None) -> Any:
         """Offer the resolutions of an avatar, largest first; the chosen one stays if the avatar has it."""

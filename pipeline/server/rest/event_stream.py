@@ -1,52 +1,49 @@
-"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) of a job, by sse-starlette."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from fastapi import Request
-from starlette.responses import Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from pipeline.jobs.events import to_json
 from pipeline.jobs.history import Told
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
 from pipeline.messages import Language
-from pipeline.server.connections import Stream
 from pipeline.server.reply_language import language_of
 
-PING_SECONDS = 15.0
-"""Seconds without an event after which a stream sends a comment, so that proxies keep it open."""
-PING = ": ping\n\n"
-"""A comment, which keeps an idle connection open."""
+PING_SECONDS = 15
+"""Seconds between two comments that a stream sends beside its events, so that proxies keep it open."""
+LINE_END = "\n"
 _BREAKING = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Characters that some clients take for line ends (JSON itself escapes those below U+0020), or that are no text."""
+"""Characters that some clients take for line ends, or that are no text; neither JSON nor sse-starlette escapes them."""
 
 
-def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request) -> Response:
+def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request) -> EventSourceResponse:
     """Respond with the events of a job after a number."""
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     language = language_of(request.headers.get("accept-language"))
-    text = sse(supervisor.listen(job, after, PING_SECONDS), job.id, language, request.scope.get("root_path", ""))
-    return Stream(text, media_type="text/event-stream", headers=headers)
+    told = supervisor.listen(job, after)
+    return EventSourceResponse(
+        numbered(told, job.id, language, request.scope.get("root_path", "")),
+        headers={"Cache-Control": "no-cache"},
+        ping=PING_SECONDS,
+        ping_message_factory=lambda: ServerSentEvent(comment="ping", sep=LINE_END),
+        sep=LINE_END,
+    )
 
 
-async def sse(
+async def numbered(
     events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
-) -> AsyncIterator[str]:
-    """Yield the text of an event stream: each event with its number, a comment for None."""
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield each event with its number, as JSON that is one line for every client."""
     async with aclosing(events):
         async for told in events:
-            if told is None:
-                yield PING
-            else:
-                yield event_text({**to_json(told.event, task_id, language, root), "id": told.number}, told.number)
-
-
-def event_text(event: Mapping[str, object], number: int) -> str:
-    """Return an event as it is sent; its data are one line for every client."""
-    data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
-    return f"id: {number}\ndata: {data}\n\n"
+            assert told is not None, "no heartbeat was asked for"
+            event = {**to_json(told.event, task_id, language, root), "id": told.number}
+            data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
+            yield ServerSentEvent(data, id=str(told.number), sep=LINE_END)

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, Response
 
 from pipeline import messages
 from pipeline.core.growing_file import part_of
+from pipeline.core.notifier import until, woken_by
 from pipeline.errors import ResultNotFound
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.server.connections import Stream, while_there
@@ -151,15 +152,12 @@ def _open(path: Path) -> BinaryIO | None:
 
 async def _finished(task: Task, book: TaskBook) -> None:
     """Return as soon as the video of a task exists, or the task has ended."""
-    with task.grown.waiting() as news:
-        while not task.video.exists() and book.get(task.id) is not None:
-            await news.wait()
-            news.clear()
+    await until(lambda: task.video.exists() or book.get(task.id) is None, task.grown)
 
 
 async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
     """Open the growing file of `path` as soon as it exists; return None if it does not grow any more."""
-    with task.grown.waiting() as news:
+    with woken_by(task.grown) as news:
         while (growing := _open(part_of(path))) is None and not path.exists() and book.get(task.id) is not None:
             await news.wait()
             news.clear()
@@ -172,7 +170,7 @@ async def _follow(growing: BinaryIO, path: Path, task: Task) -> AsyncIterator[by
     Raises:
         BrokenOff: Its task failed.
     """
-    with growing, task.grown.waiting() as news:
+    with growing, woken_by(task.grown) as news:
         while True:
             news.clear()
             done = not part_of(path).exists()  # checked before reading: what follows is the rest

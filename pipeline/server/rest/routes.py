@@ -52,7 +52,7 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema
 from pipeline.server.rest.avatars import AvatarApi
-from pipeline.server.rest.event_stream import PING_SECONDS, event_stream
+from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
@@ -185,7 +185,7 @@ class Api:
 
     async def _end_of(self, task: Job) -> Ended:
         """Listen to a task until its end."""
-        async with aclosing(self.supervisor.listen(task, 0, PING_SECONDS)) as events:
+        async with aclosing(self.supervisor.listen(task, 0)) as events:
             async for told in events:
                 if told is not None and isinstance(told.event, Ended):
                     return told.event
