@@ -49,7 +49,9 @@ def test_the_entry_of_tasks_is_the_servers_own(server: Server, functions: dict[s
         server.post("/gradio_api/call/rest", {"data": []}),
     ]
     assert [answer.status_code for answer in answers] == [400, 400]
-    assert "POST /api/v2/lipsync" in answers[0].json()["detail"]
+    sentence = "이 주소는 서버 내부용입니다. POST /api/v2/lipsync를 쓰세요."
+    expected = {"success": False, "error": sentence, "code": "field_invalid", "detail": sentence}
+    assert [answer.json() for answer in answers] == [expected] * 2
     assert server.get("/api/queue_status").json()["queue_size"] == 0
     assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
 
@@ -63,6 +65,10 @@ def test_one_address_fills_a_share_and_events_without_a_listener_are_dropped(
         answers = list(pool.map(lambda number: join(server, generate["id"], data, f"s{number}"), range(120)))
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses[200] + statuses[503] == 120 and share_of(ROOM) <= statuses[200] < 120
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    sentence = "요청이 너무 많이 열려 있습니다. 앞선 요청이 끝난 뒤에 다시 시도하세요."
+    assert refused.json() == {"success": False, "error": sentence, "code": "queue_full", "detail": sentence}
+    assert int(refused.headers["Retry-After"]) >= 1
     assert server.get("/api/queue_status").json()["queue_size"] <= QUEUE_LIMIT
     wait_for(lambda: server.get("/api/queue_status").json()["queue_size"] == 0)
     server.wait_idle()

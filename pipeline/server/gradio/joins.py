@@ -19,13 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline import messages
 from pipeline.core.notifier import News
-from pipeline.messages import Message
-from pipeline.server.reply_language import language_of
+from pipeline.errors import BadRequest, QueueFull
 
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 20.0
 """Seconds in which a client must listen after it has joined or disconnected."""
+RETRY_SECONDS = 5
+"""Seconds after which to try again if too many events are open."""
 _DATA, _CALL = "/gradio_api/queue/data", "/gradio_api/call/"
 
 
@@ -59,11 +60,11 @@ class Joins:
     async def _push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, str]:
         """Replace Gradio's own ``push``, which its routes call."""
         if body.fn_index == self._entry._id:
-            return False, _told(messages.server.ENDPOINT_INTERNAL(), request), "error"
+            raise BadRequest(messages.server.ENDPOINT_INTERNAL())
         events = [event for event in self._queue.event_ids_to_events.values() if event.fn is not self._entry]
         from_here = sum(address_of(event.request) == address_of(request) for event in events)
         if len(events) >= self._limit or from_here >= share_of(self._limit):
-            return False, _told(messages.server.TOO_MANY_REQUESTS(), request), "queue_full"
+            raise QueueFull(messages.server.TOO_MANY_REQUESTS(), RETRY_SECONDS)
         accepted, result, state = await self.push(body=body, request=request, username=username)
         if accepted:
             self._do(self._drop_unheard(body.session_hash))
@@ -152,7 +153,3 @@ def address_of(request: Any) -> str:
 def share_of(limit: int) -> int:
     """Return how many of `limit` one address may have."""
     return max(1, limit // 2)
-
-
-def _told(message: Message, request: Any) -> str:
-    return message.in_language(language_of(request.headers.get("accept-language")))

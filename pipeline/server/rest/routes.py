@@ -348,7 +348,10 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
         assert isinstance(error, PipelineError)
         if error.status >= 500:
             logger.warning("%s %s: %s", request.method, request.url.path, error)
-        return _error(error, _language(request))
+        language = _language(request)
+        if is_ours(path_of(request.scope)):
+            return _error(error, language)
+        return _error(error, language, detail=error.message.in_language(language))  # which Gradio's clients show
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -384,13 +387,13 @@ def _framework_error(error: HTTPException) -> PipelineError:
             return kind(messages.server.HTTP_ERROR(detail=error.detail))
 
 
-def _error(error: PipelineError, language: Language) -> JSONResponse:
+def _error(error: PipelineError, language: Language, **more: str) -> JSONResponse:
     headers = {}
     if isinstance(error, QueueFull):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, NotAllowed):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.to_json(language), error.status, headers=headers)
+    return JSONResponse({**error.to_json(language), **more}, error.status, headers=headers)
 
 
 def _root(request: Request) -> str:
