@@ -111,7 +111,7 @@ class FakeTTS(TTSEngine):
 class FakeEngine:
     """Draws plain pictures, one shade of grey per frame. "slow" in the text takes 0.1 s for each, "brisk" a fiftieth.
 
-    "torn" breaks off.
+    "frozen" draws one, and no more until the task is cancelled; "torn" breaks off.
     """
 
     name = "fake"
@@ -138,6 +138,8 @@ class FakeEngine:
                     cancel.wait(0.1)
                 if "brisk" in text:
                     cancel.wait(0.02)
+                if "frozen" in text and number:
+                    cancel.wait(600)
                 cancel.check()
                 if "torn" in text and number == 10:
                     raise ZeroDivisionError("secret detail")

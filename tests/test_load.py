@@ -23,18 +23,17 @@ WORDS = (1, 3, 8)
 def test_under_load_every_answer_is_right_or_a_clean_refusal(fake_packs: Path, tmp_path: Path) -> None:
     chances = random.Random(20261123)
     plans = [
-        (chances.choice(WORDS), chances.choice(("wait", "wait", "wait", "wait", "cancel", "cut")))
+        (chances.choice(WORDS), chances.choice(("wait", "wait", "wait", "wait", "cancel", "cut")), chances.randrange(5))
         for _ in range(REQUESTS)
     ]
-    delays = [chances.uniform(0, 2) for _ in plans]
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_QUEUE="45") as server:
         assert server.post("/api/v2/lipsync", {"text": "one", "avatar": "solo"}).status_code == 200
         wait_for(lambda: "warm after" in server.log)
         before, warm = _held(server), len(server.log)
         with ThreadPoolExecutor(CLIENTS) as pool:
-            told = list(pool.map(partial(_client, server), plans, delays))
+            told = list(pool.map(partial(_client, server), plans))
         server.wait_idle()
-        for (_, ending), (outcome, _) in zip(plans, told, strict=True):
+        for (_, ending, _), (outcome, _) in zip(plans, told, strict=True):
             assert outcome == "done" or (ending, outcome) in {("cancel", "cancelled"), ("cut", "cut")}
         assert {outcome for outcome, _ in told} == {"done", "cancelled", "cut"}
         assert sum(refusals for _, refusals in told)
@@ -49,30 +48,33 @@ def test_under_load_every_answer_is_right_or_a_clean_refusal(fake_packs: Path, t
         assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
 
 
-def _client(server: Server, plan: tuple[int, str], delay: float) -> tuple[str, int]:
+def _client(server: Server, plan: tuple[int, str, int]) -> tuple[str, int]:
     """Ask until it is let in; return how that ended, and how often it was refused before."""
     refusals = 0
-    while (outcome := _request(server, *plan, delay)) == "refused":
+    while (outcome := _request(server, *plan)).isdigit():
         refusals += 1
-        time.sleep(0.5)
+        time.sleep(int(outcome))  # as it is asked to
     return outcome, refusals
 
 
-def _request(server: Server, words: int, ending: str, delay: float) -> str:
+def _request(server: Server, words: int, ending: str, after: int) -> str:
+    """Ask for WORDS, and leave or cancel AFTER so many events; return how it ended, or the seconds after which to ask.
+
+    A request that ends before is waited for.
+    """
     body = {"text": "word " * words, "avatar": "solo"}
     url = server.url + "/api/v2/lipsync/stream"
     with requests.post(url, json=body, stream=True, timeout=120) as response:
         if response.status_code == 503:
             assert int(response.headers["Retry-After"]) >= 1 and response.json()["success"] is False
-            return "refused"
+            return str(response.headers["Retry-After"])
         assert response.status_code == 200, response.text
         last = {}
-        until = time.monotonic() + delay
-        for event in events_of(response):
+        for number, event in enumerate(events_of(response)):
             last = event
-            if ending == "cut" and time.monotonic() >= until:
+            if ending == "cut" and number >= after:
                 return "cut"
-            if ending == "cancel" and time.monotonic() >= until:
+            if ending == "cancel" and number >= after:
                 ending = "cancelled"
                 server.post(f"/api/cancel/{event['task_id']}")
     if last["type"] == "error":

@@ -110,7 +110,7 @@ def test_a_stream_with_nothing_to_report_is_kept_open(tmp_path: Path, monkeypatc
     sent: list[bytes] = []
 
     async def follow() -> None:
-        supervisor, job = Supervisor(TaskBook(tmp_path, 0), lambda job, last: None), AvatarJob("a" * 32)
+        supervisor, job = Supervisor(TaskBook(tmp_path, 0), lambda job, last: None), AvatarJob(id="a" * 32)
 
         async def send(message: Any) -> None:
             sent.append(message.get("body", b""))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
-import requests
 
 from tests.fakes import seconds_of
 from tests.servers import QUEUE_LIMIT, Server, wait_for
@@ -142,8 +143,11 @@ def test_a_client_that_leaves_the_queue_gives_up_its_place(fake_server: Server) 
 def test_a_synchronous_client_that_leaves_stops_its_task(fake_server: Server) -> None:
     fake_server.wait_idle()
     before = len(fake_server.log)
-    with pytest.raises(requests.ReadTimeout):
-        requests.post(fake_server.url + "/api/v2/lipsync", json=SLOW, timeout=1.5)
+    body = json.dumps(SLOW).encode()
+    with socket.create_connection(("127.0.0.1", fake_server.port), 30) as connection:
+        head = f"POST /api/v2/lipsync HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        wait_for(lambda: "render starts" in fake_server.log[before:])
     wait_for(lambda: "ends: Failed" in fake_server.log[before:])
     fake_server.wait_idle()
     assert fake_server.half_made() == []

@@ -56,7 +56,7 @@ class CancelToken:
 
     def check(self) -> None:
         """Raise the reason if the token is set; called between frames and chunks."""
-        if self.cancelled:
+        if self._flag.is_set:
             raise self.reason.afresh()
 
     def wait(self, seconds: float) -> bool:
