@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from pipeline.jobs.events import Queued
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import AvatarJob, TaskBook
 from tests.servers import Server, events_of, wait_for
 
 QUICK = {"text": "one two", "avatar": "solo"}
@@ -93,12 +98,42 @@ def test_without_a_key_a_dropped_connection_stops_the_task_at_once(fake_server: 
 def test_with_a_key_a_task_goes_on_for_a_while(short_grace: Server) -> None:
     with short_grace.stream(ENDLESS, **{"Idempotency-Key": "gone"}) as events:
         task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
-    left = short_grace.get(f"/api/v2/tasks/{task_id}").json()
-    wait_for(lambda: short_grace.get(f"/api/v2/tasks/{task_id}").json().get("progress", 0) > left["progress"])
     wait_for(lambda: short_grace.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
     assert f"task {task_id} has no listener" in short_grace.log
     short_grace.wait_idle()
     assert list(short_grace.results.glob(f"{task_id}*")) == []
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_task_is_stopped_after_its_grace_unless_somebody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    async def check() -> None:
+        slept: list[float] = []
+        asleep, over = asyncio.Event(), asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            asleep.set()
+            await over.wait()
+
+        monkeypatch.setattr("pipeline.jobs.supervisor.asyncio.sleep", sleep)
+        supervisor, job = Supervisor(TaskBook(tmp_path, 0), lambda *_: None), AvatarJob(id="a" * 32, grace=7.0)
+        supervisor.tell(job, Queued(1))
+        first, second = supervisor.listen(job, 0), supervisor.listen(job, 0)
+        await anext(first)
+        await first.aclose()
+        await asleep.wait()
+        assert slept == [7.0] and not job.cancel.cancelled
+        if comes_back:
+            await anext(second)
+        over.set()
+        await asyncio.gather(*supervisor._chores)
+        assert job.cancel.cancelled is not comes_back
+        await second.aclose()
+        await asyncio.gather(*supervisor._chores)
+
+    asyncio.run(check())
 
 
 def test_a_request_sent_twice_is_one_task(fake_server: Server) -> None:
