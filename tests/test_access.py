@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.server.access import guarded, path_of
+from pipeline.server.access import KEY_COOKIE, KEY_COOKIE_SECONDS, guarded, key_of, path_of
 from pipeline.settings import Settings
 
 SITE, STRANGER = "https://example.com", "https://stranger.example"
@@ -92,9 +94,10 @@ def test_who_may_have_something_done(host: str, headers: dict[str, str], allowed
 
 
 def test_two_origins_are_a_stranger() -> None:
-    origins = [("Origin", "http://127.0.0.1:5000"), ("Origin", STRANGER)]
-    for headers in (origins, origins[::-1]):
-        assert client().post("/", headers=headers).status_code == 403
+    for number in range(8):  # of which one is a set's first, as chance will have it
+        origins = [("Origin", "http://127.0.0.1:5000"), ("Origin", f"https://stranger{number}.example")]
+        for headers in (origins, origins[::-1]):
+            assert client().post("/", headers=headers).status_code == 403
 
 
 def test_https_takes_no_page_of_http_for_its_own() -> None:
@@ -213,3 +216,16 @@ def test_a_prefix_is_there_once_whether_it_was_stripped_or_not(root: str, path: 
 def test_what_cannot_be_meant_ends_the_start(variable: str, value: str) -> None:
     with pytest.raises(ValueError, match=variable):
         Settings.from_environment({variable: value})
+
+
+def test_the_pages_cookie_ends_with_its_time_and_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(key: str) -> bool:
+        return key_of(Headers({"cookie": f"{KEY_COOKIE}={made}"}), [key]) == key
+
+    now, later = time.time(), 0
+    monkeypatch.setattr(time, "time", lambda: now + later)
+    with client(api_keys="secret") as door:
+        made = door.post("/key", data={"key": "secret"}, follow_redirects=False).cookies[KEY_COOKIE]
+    for seconds, valid in ((0, True), (KEY_COOKIE_SECONDS - 60, True), (KEY_COOKIE_SECONDS + 60, False)):
+        later = seconds
+        assert taken("secret") is valid and not taken("another")

@@ -129,6 +129,20 @@ def test_a_face_that_leaves_the_picture_is_drawn_as_far_as_it_is_seen(avatar: Av
     assert (frame.planes != before).any() == (shift != (3000, 3000))
 
 
+def test_sharp_edges_move_by_half_a_pixel_as_cubic_convolution_says() -> None:
+    """OpenCV's is the reference, up to the mesh's edge; what swings beyond white or black stays white or black."""
+    sharp = np.random.default_rng(3).choice(np.array([0, 255], np.uint8), (96, 96))
+    frame = Frame(np.full((144, 96), 128, np.uint8))
+    frame.y[:] = sharp
+    corners = np.array([(20, 20), (61, 20), (61, 61), (20, 61)], np.float32)
+    warp(frame, corners, corners - np.float32(0.5), np.array([(0, 1, 2), (0, 2, 3)], np.int32))
+    places = np.arange(96, dtype=np.float32) + 0.5
+    expected = cv2.remap(sharp, *np.meshgrid(places, places), cv2.INTER_CUBIC)
+    inside = np.s_[20:61, 20:61]
+    np.testing.assert_allclose(frame.y[inside].astype(int), expected[inside], atol=1)
+    np.testing.assert_array_equal(frame.y[:19], sharp[:19])
+
+
 def test_a_mesh_that_shifts_shifts_the_picture(avatar: Avatar) -> None:
     """Whole pixels are carried as they are, luma and chroma, without cracks between the triangles."""
     frame = base(avatar, 1)[0]

@@ -443,3 +443,17 @@ def test_of_a_cut_pack_of_the_original_system_one_shot_loops(order: str, tmp_pat
     back = [cv2.cvtColor(one.planes, cv2.COLOR_YUV2BGR_I420) for one in ClipReader(avatar.video).once()]
     errors = [np.abs(ours.astype(int) - one).mean() for ours, one in zip(back, shown, strict=True)]
     assert max(errors) < 2.5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
+def test_a_pack_can_be_read_by_other_users(avatar: Avatar, tmp_path: Path) -> None:
+    save(avatar, tmp_path / "a.pkl")  # written through a temporary file, which only its owner can read
+    assert (tmp_path / "a.pkl").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("protocol", range(3, 5))
+def test_truth_values_are_0_and_1(protocol: int) -> None:
+    data = pickle.dumps({"usable": np.ones(8, bool)}, protocol=protocol)
+    assert b"\x01" * 8 in data
+    with pytest.raises(Refused, match="truth values other than 0 and 1"):
+        restricted_loads(data.replace(b"\x01" * 8, b"\x01\x02" * 4))

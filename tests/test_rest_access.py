@@ -287,3 +287,11 @@ def test_the_log_reports_each_stage_with_its_task_and_no_secrets(guarded: Server
     requests.post(guarded.url + "/api/v2/lipsync", json={**QUICK, "text": "dropped Zebra"}, headers=headers, timeout=60)
     for secret in ("Zebra", KEY, OTHER, "secret-order"):
         assert secret not in guarded.log
+
+
+def test_a_key_that_another_client_uses_too_is_another_task(guarded: Server) -> None:
+    def task_of(key: str) -> str:
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-1"}
+        return str(guarded.post("/api/v2/lipsync", QUICK, headers=headers).json()["task_id"])
+
+    assert task_of(KEY) == task_of(KEY) != task_of(OTHER)

@@ -18,7 +18,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import Cancelled
-from pipeline.jobs.eta import done_in
+from pipeline.jobs.eta import Pace, done_in, work_of
 from pipeline.jobs.events import Done, Queued
 from pipeline.jobs.generate import generate
 from pipeline.jobs.request import parse
@@ -267,3 +267,12 @@ def test_long_speech_is_divided_in_its_pauses(marks: list[Mark], seconds: float,
     assert all(end - begin <= LONGEST * 25 for begin, end in found) and LONG < LONGEST
     if len(parts) < 4:
         assert [end / 25 for _, end in found] == pytest.approx(parts, abs=0.05)
+
+
+def test_the_time_of_a_text_goes_with_its_sounds_and_pixels() -> None:
+    assert work_of("가나다", 100) == work_of("abcdefghi", 100) == work_of("abcdefghi", 50) * 2
+    pace = Pace()
+    assert pace.seconds(10.0) is None
+    for work, seconds in ((10.0, 2.0), (30.0, 4.0), (None, 9.0)):
+        pace.note(work, seconds)
+    assert pace.seconds(20.0) == pytest.approx(3.0) and pace.seconds(None) == pytest.approx(5.0)

@@ -139,3 +139,13 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(RenderFailed, match="free disk space"):
         write(path, 100, Fraction(25), chirps(4.0))
     assert not path.exists()
+
+
+def test_sound_of_another_rate_is_not_taken_for_that_of_the_first(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="sound at 44100 Hz after sound at"),
+        Mp4Writer(tmp_path / "a.mp4", WIDTH, HEIGHT, Fraction(25), ColorTags()) as writer,
+    ):
+        writer.add_sound(chirps(0.2), RATE)
+        writer.add_sound(chirps(0.2), 44_100)
+    assert list(tmp_path.iterdir()) == []
