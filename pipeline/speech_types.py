@@ -123,8 +123,12 @@ class Voice:
         id: Its name in requests.
         name: Its name for people.
         language: Its language; "" is any.
+        gender: "female", "male", or "" where nobody says.
+        sample: Address of a sample that a service has; "" where this program can speak one.
     """
 
     id: str
     name: str
     language: str = ""
+    gender: str = ""
+    sample: str = ""

@@ -49,6 +49,8 @@ SHAPES = (
     ("GET", "/assets/audio/{task_id}.wav"),
     ("GET", "/assets/idle/{avatar}.mp4"),
     ("GET", "/assets/idle/{avatar}.jpg"),
+    ("GET", "/api/voices"),
+    ("GET", "/assets/voices/{engine}/{voice}.wav"),
 )
 
 

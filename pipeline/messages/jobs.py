@@ -52,6 +52,11 @@ SPEAKS_INSTEAD = Sentence(
     ko="대신 말하는 음성 엔진: {engine}. {why}",
     en="{engine} speaks instead. {why}",
 )
+NO_SUCH_VOICE = Sentence(
+    "no_such_voice",
+    ko="들어 볼 수 있는 음성이 아닙니다: {voice}. 음성 목록: GET /api/voices",
+    en="There is no sample of the voice {voice}. GET /api/voices lists the voices.",
+)
 NUMBER_OUT_OF_RANGE = Sentence(
     "number_out_of_range",
     ko="{field}: {low}부터 {high}까지의 숫자여야 합니다.",

@@ -25,6 +25,7 @@ from pipeline.jobs.studio import Studio, warm_up
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
 from pipeline.jobs.uploads import Uploads
+from pipeline.jobs.voices import VoiceSamples
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.gradio.joins import Joins
@@ -133,6 +134,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         making=making,
         inspector=inspector,
         stills=stills,
+        samples=VoiceSamples(studio),
     )
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())

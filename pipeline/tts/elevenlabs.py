@@ -60,7 +60,7 @@ class ElevenLabsEngine(TTSEngine):
     """
 
     name = "elevenlabs"
-    optional = True
+    optional = remote = True
     speeds = (0.7, 1.2)
 
     def __init__(self, settings: Settings) -> None:
@@ -198,11 +198,23 @@ class ElevenLabsEngine(TTSEngine):
         token: str | None = None
         while len(voices) < MAX_VOICES:
             page = await client.voices.search(page_size=100, next_page_token=token, request_options={"max_retries": 0})
-            voices += [Voice(found.voice_id, found.name or found.voice_id) for found in page.voices or []]
+            voices += [_voice(found) for found in page.voices or []]
             token = page.next_page_token
             if not (page.has_more and token):
                 break
         return tuple(voices)
+
+
+def _voice(found: Any) -> Voice:
+    """Return a voice as the service describes it."""
+    labels = found.labels or {}
+    return Voice(
+        id=found.voice_id,
+        name=found.name or found.voice_id,
+        language=str(labels.get("language") or ""),
+        gender=str(labels.get("gender") or "") if labels.get("gender") in ("female", "male") else "",
+        sample=found.preview_url or "",
+    )
 
 
 class _Answer:

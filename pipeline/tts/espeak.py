@@ -41,6 +41,8 @@ DEFAULT_PITCH = 50
 _SPELLS = ("my", "shn")
 """Voices whose dictionaries cannot read the letters of their language; they skip most of them."""
 
+_GENDERS = {1: "male", 2: "female"}
+
 _CLAUSE_END = re.compile(r"[^\w\s]\s+|\s*\n\s*")
 
 # speak_lib.h
@@ -168,7 +170,9 @@ def _catalogue() -> dict[str, _Entry]:
             language = c.string_at(voice.languages + 1).decode("ascii", "replace")
             name, file = voice.name.decode("utf-8", "replace"), voice.identifier.decode("utf-8", "replace")
             if language not in _SPELLS and _has_dictionary(library.data, file, language):
-                found.setdefault(language, _Entry(Voice(language, name, language), file))
+                found.setdefault(
+                    language, _Entry(Voice(language, name, language, _GENDERS.get(voice.gender, "")), file)
+                )
             index += 1
     return found
 

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 RATE = 24000
 LANGUAGE = "en-us"
-VOICES = (Voice("heart", "Heart", "en-us"),)
+VOICES = (Voice("heart", "Heart", "en-us", "female"),)
 """The voice whose weights are in the package."""
 LONGEST_CLAUSE = 280
 """Characters that are spoken in one go: up to twenty seconds, in a fraction of one."""

@@ -53,6 +53,8 @@ class TTSEngine(Protocol):
     optional: bool = False
     """Whether it speaks only where somebody set it up: then nobody is told that another engine speaks instead."""
 
+    remote: bool = False
+    """Whether a service speaks, which costs."""
     speeds: tuple[float, float] = SPEEDS
     """Slowest and fastest speed at which it speaks."""
 

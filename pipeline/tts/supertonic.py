@@ -118,7 +118,7 @@ class SupertonicEngine(TTSEngine):
             Unavailable: The package or its weights are missing.
         """
         self._check()
-        return [Voice(file.stem, file.stem) for file in sorted((self._weights / "voice_styles").glob("*.json"))]
+        return [_voice(file.stem) for file in sorted((self._weights / "voice_styles").glob("*.json"))]
 
     def check_voice(self, voice: str) -> None:
         """Check that there is a voice.
@@ -193,6 +193,10 @@ class SupertonicEngine(TTSEngine):
 
 _INSTALL = "pip install -r requirements-voices.txt"
 _COMMAND = "python -m pipeline.tts.supertonic"
+
+
+def _voice(name: str) -> Voice:
+    return Voice(name, name, gender={"F": "female", "M": "male"}.get(name[:1], ""))
 
 
 def has_weights(weights: Path) -> bool:

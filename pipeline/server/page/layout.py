@@ -83,6 +83,7 @@ PLAYER, PLAYER_CSS, *PLAYER_JS = (
 STAGE = "(...shown) => window.page.shown(...shown)"
 KEEP_STAGE, KEEP_FIELDS = "(stage) => window.page.stage(stage)", "(...fields) => window.page.fields(...fields)"
 RESTORE = "(...now) => window.page.restore(...now)"
+LISTEN = "url => { window.sample?.pause(); if (url) (window.sample = new Audio(url)).play(); }"
 COUNT = "(text, count) => ({...count, length: [...(text ?? '')].length})"
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
@@ -142,6 +143,8 @@ class _Settings:
     language: gr.Dropdown
     speed: gr.Slider
     pitch: gr.Slider
+    listen: gr.Button
+    sample: gr.Textbox
 
     def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
         """Return the inputs of the public function, in order."""
@@ -271,6 +274,10 @@ def build_page(services: PageServices) -> gr.Blocks:
         picker.input(None, picker, settings.avatar, **follow)
         settings.avatar.change(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
         settings.tts_engine.change(speaking.on_tts_engine, voices, settings.voice, **UNQUEUED)
+        listens = settings.listen.click(
+            speaking.on_listen, [text, *voices, settings.language], settings.sample, **UNQUEUED
+        )
+        listens.then(None, settings.sample, None, js=LISTEN, api_visibility="private")
         api.select(speaking.on_api, settings.asked(text), codes, **UNQUEUED)
         for button, example in zip(examples, EXAMPLES, strict=True):
             button.click(None, None, text, js=f"() => {json.dumps(example)}", api_visibility="private")
@@ -374,6 +381,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 min_width=140,
                 elem_id="voice",
             )
+            listen = gr.Button(shown("listen"), min_width=110, scale=0, elem_id="listen")
             frame_skip = gr.Slider(
                 1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
             )
@@ -409,6 +417,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         language=language,
         speed=speed,
         pitch=pitch,
+        listen=listen,
+        sample=gr.Textbox(visible=False, label="sample"),
     )
 
 

@@ -18,15 +18,17 @@ from pipeline.core.notifier import Flag, until
 from pipeline.engines.select import AUTO, problem_of
 from pipeline.errors import PipelineError
 from pipeline.jobs.events import Done, Failed, to_json
-from pipeline.jobs.request import parse
+from pipeline.jobs.request import default_engine, parse
 from pipeline.jobs.studio import Studio
+from pipeline.jobs.voices import sample_url, voices_of
 from pipeline.messages import Language
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
 from pipeline.server.page.snippets import snippets
-from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, visitors_language
+from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, GENDERS, visitors_language
 from pipeline.server.visitors import Visitors
-from pipeline.text.language import LANGUAGES
+from pipeline.speech_types import Voice
+from pipeline.text.language import LANGUAGES, language_of, voice_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,12 @@ class _Fields:
             **({"tts_speed": self.tts_speed} if self.tts_speed != 1 else {}),
             **({"tts_pitch": self.tts_pitch} if self.tts_pitch else {}),
         }
+
+
+def _shown(voice: Voice, language: Language) -> str:
+    """Return the name of a voice for people."""
+    gender = GENDERS.get(voice.gender)
+    return f"{voice.name} · {gender.in_language(language)}" if gender else voice.name
 
 
 class Speaking:
@@ -147,14 +155,35 @@ class Speaking:
         return gr.update(choices=found, value=chosen if chosen in found else found[0]) if found else gr.skip()
 
     def on_tts_engine(self, request: gr.Request, engine: str | None, chosen: str | None) -> Any:
-        """Offer the voices of an engine; the chosen one stays if the engine has it."""
-        voices = [(AUTOMATIC.in_language(visitors_language(request)), CUSTOM_VOICE)]
-        if engine in self._studio.tts:
-            try:
-                voices += [(voice.name, voice.id) for voice in self._studio.tts[engine].voices()]
-            except PipelineError as error:  # the service cannot be reached; its default voice stays
-                logger.warning("no voices of %s: %s", engine, error)
+        """Offer the voices of an engine; without one, of all but eSpeak NG, whose voices are its languages.
+
+        The chosen one stays if it is among them.
+        """
+        language = visitors_language(request)
+        found = voices_of(self._studio, engine) if engine in self._studio.tts else voices_of(self._studio)
+        voices = [(AUTOMATIC.in_language(language), CUSTOM_VOICE)]
+        voices += [
+            (_shown(voice, language), voice.id)
+            for speaks, voice in found
+            if engine == speaks.name or speaks is not self._studio.espeak
+        ]
         return gr.update(choices=voices, value=chosen if chosen in {one for _, one in voices} else CUSTOM_VOICE)
+
+    def on_listen(
+        self, request: gr.Request, text: str, engine: str | None, voice: str | None, language: str | None
+    ) -> str:
+        """Return the address of a sample of the chosen voice, or of the one that would speak a text; "" without one."""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        spoken = language_of(text, voice_of(language) if language else None)
+        named = engine if engine in self._studio.tts else None
+        if named is None and voice in (None, CUSTOM_VOICE):
+            named = default_engine(self._studio, spoken)[0].name
+        found = list(voices_of(self._studio, named))
+        fits = [one for one in found if one[1].id == voice]
+        fits += [one for one in found if one[1].language.split("-")[0] == spoken.split("-")[0]]
+        for speaks, one in (*fits, *found[:1]):
+            return one.sample or request.request.scope.get("root_path", "") + sample_url(speaks.name, one.id)
+        return ""
 
     def on_api(  # noqa: PLR0913 - Gradio passes each field by its position
         self,

@@ -41,6 +41,7 @@ WORDS = {
     "resolution": Message("해상도", "Resolution"),
     "tts_engine": Message("음성 엔진", "Speech engine"),
     "voice": Message("음성", "Voice"),
+    "listen": Message("들어 보기", "Listen"),
     "tts_speed": Message("말하는 속도", "Speaking speed"),
     "tts_pitch": Message("목소리 높이 (반음)", "Pitch (semitones)"),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
@@ -93,6 +94,7 @@ I18N = gr.I18n(
     ko={_OURS + key: message.ko for key, message in WORDS.items()},
     en={_OURS + key: message.en for key, message in WORDS.items()},
 )
+GENDERS = {"female": Message("여자", "woman"), "male": Message("남자", "man")}
 AUTOMATIC = Message("자동", "Automatic")
 ENGINES = {
     AUTO: AUTOMATIC,

@@ -44,6 +44,7 @@ from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job, Task, TaskBook, is_task_id
 from pipeline.jobs.uploads import Uploads
+from pipeline.jobs.voices import VoiceSamples, sample_url, voices_of
 from pipeline.messages import Language
 from pipeline.server.access import is_ours, key_of, path_of
 from pipeline.server.connections import while_there
@@ -88,6 +89,7 @@ class Api:
     making: AvatarApi
     inspector: Inspector
     stills: Stills
+    samples: VoiceSamples
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of all endpoints.
@@ -113,6 +115,7 @@ class Api:
         rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
         rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
+        rest.add_api_route("/api/voices", self.voices, response_model=schema.Voices)
         rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
         rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/metrics", self.measured, **schema.METRICS)
@@ -122,6 +125,7 @@ class Api:
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
+            ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
             ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
             (CARD, self.card, {"include_in_schema": False}),
         ):
@@ -160,6 +164,28 @@ class Api:
                 {"id": pack.id, "name": pack.id, "path": pack.path, "uploaded": pack.name in ours} for pack in packs
             ]
         }
+
+    def voices(self, request: Request) -> dict[str, Any]:
+        """List the voices that can speak now, those of preferred engines first."""
+        root = _root(request)
+        return {
+            "voices": [
+                {
+                    "engine": engine.name,
+                    "id": voice.id,
+                    "name": voice.name,
+                    "language": voice.language or None,
+                    "gender": voice.gender or None,
+                    "sample": voice.sample or (None if engine.remote else root + sample_url(engine.name, voice.id)),
+                }
+                for engine, voice in voices_of(self.studio)
+            ]
+        }
+
+    def voice_sample(self, engine: str, voice: str) -> Response:
+        """Send a sentence that a voice of a local engine says, as WAV."""
+        sound = self.samples.of(engine, voice)
+        return Response(sound, media_type="audio/wav", headers={"cache-control": "max-age=3600"})
 
     def queue_status(self) -> dict[str, Any]:
         """Tell how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""

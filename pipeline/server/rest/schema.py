@@ -100,6 +100,23 @@ class Avatars(_Shape):
     avatars: list[AvatarFile]
 
 
+class VoiceOf(_Shape):
+    """One voice."""
+
+    engine: str = Field(description="What to send as tts_engine.")
+    id: str = Field(description="What to send as tts_voice.")
+    name: str = Field(description="Its name for people.")
+    language: str | None = Field(description="Its language; null if it speaks several.")
+    gender: Literal["female", "male"] | None
+    sample: str | None = Field(description="Where a sentence of it can be heard.")
+
+
+class Voices(_Shape):
+    """Every voice that can speak now."""
+
+    voices: list[VoiceOf]
+
+
 _KINDS = f"A video ({', '.join(VIDEOS)}...) or picture ({', '.join(PICTURES)}), up to MAX_UPLOAD MiB."
 
 
@@ -427,6 +444,13 @@ VIDEO: dict[str, Any] = {
 IDLE: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 404)},
+}
+VOICE_SAMPLE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: _content("audio/wav", "The sentence.", binary=True),
+        **problems(404, 503),
+    },
 }
 FIRST_PICTURE: dict[str, Any] = {
     "response_class": Response,
