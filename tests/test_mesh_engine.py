@@ -137,7 +137,8 @@ def test_sharp_edges_move_by_half_a_pixel_as_cubic_convolution_says() -> None:
     corners = np.array([(20, 20), (61, 20), (61, 61), (20, 61)], np.float32)
     warp(frame, corners, corners - np.float32(0.5), np.array([(0, 1, 2), (0, 2, 3)], np.int32))
     places = np.arange(96, dtype=np.float32) + 0.5
-    expected = cv2.remap(sharp, *np.meshgrid(places, places), cv2.INTER_CUBIC)
+    across, down = np.meshgrid(places, places)
+    expected = cv2.remap(sharp, across, down, cv2.INTER_CUBIC)
     inside = np.s_[20:61, 20:61]
     np.testing.assert_allclose(frame.y[inside].astype(int), expected[inside], atol=1)
     np.testing.assert_array_equal(frame.y[:19], sharp[:19])
