@@ -62,7 +62,7 @@ def test_a_text_without_marks_keeps_its_spelling(text: str) -> None:
     ("language", "written", "said"),
     [
         ("en-us", "Hello **world** 👍", "Hello world "),
-        ("en-us", "3~5 apples, C# a_b", "3 to 5 apples, C# a b"),
+        ("en-us", "3~5 apples, C# a_b", "3 to 5 apples, C sharp a b"),
         ("en-us", "The word 金 means こんにちは", "The word Jin means konnichiha"),
         ("cmn", "你好👍**世界**", "你好 世界"),
         ("ko", "좋아요👍 `값`", "좋아요 값"),
