@@ -15,16 +15,20 @@
     │   ├── AvatarNotFound       404  avatar_not_found        there is no such avatar
     │   ├── ResolutionNotFound   404  resolution_not_found    the avatar has no such resolution
     │   ├── TaskNotFound         404  task_not_found          there is no such task, or it has ended
-    │   └── ResultNotFound       404  result_not_found        there is no such file, or it has expired
+    │   ├── ResultNotFound       404  result_not_found        there is no such file, or it has expired
+    │   └── SessionNotFound      404  session_not_found       there is no such session, or it has ended by itself
     ├── WrongMethod              405  method_not_allowed      the address does not support this HTTP method
     ├── TooSlow                  408  body_too_slow           the body of a request does not arrive in time
     ├── Conflict                 409  avatar_name_taken       an avatar of that name exists
-    │   └── KeyReused            409  idempotency_key_reused  an Idempotency-Key was used for another request
+    │   ├── KeyReused            409  idempotency_key_reused  an Idempotency-Key was used for another request
+    │   └── SessionClosed        409  session_closed          the session was deleted
     ├── Unavailable              503  engine_unavailable      a speech or lipsync engine cannot work now
     │   ├── Unwritable           503  disk_unavailable        the disk is full, or cannot be written to
     │   └── QueueFull            503  queue_full              too many tasks wait already
+    │       └── SessionsFull     503  sessions_full           there is no room for another session
     ├── SpeechFailed             500  speech_failed           the result of the speech engine cannot be used
     ├── RenderFailed             500  render_failed           the video could not be made
+    ├── SessionFailed            500  session_failed          the process of a session ended
     ├── TookTooLong              500  time_limit_exceeded     a task took longer than allowed
     └── Cancelled                503  cancelled               the task was cancelled
 
@@ -163,6 +167,15 @@ class KeyReused(Conflict):
     code = "idempotency_key_reused"
 
 
+class SessionClosed(Conflict):
+    """The session was deleted."""
+
+    code = "session_closed"
+
+    def __init__(self) -> None:
+        super().__init__(messages.live.SESSION_CLOSED())
+
+
 class NotFound(PipelineError):
     """There is no such address; or, in subclasses, no such avatar, resolution, task or file."""
 
@@ -192,6 +205,15 @@ class ResultNotFound(NotFound):
     """There is no such file of a task, or it has expired."""
 
     code = "result_not_found"
+
+
+class SessionNotFound(NotFound):
+    """There is no such session, or it has ended by itself."""
+
+    code = "session_not_found"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(messages.live.SESSION_NOT_FOUND(session_id=session_id))
 
 
 class WrongMethod(PipelineError):
@@ -232,6 +254,15 @@ class QueueFull(Unavailable):
         self.retry_after = retry_after
 
 
+class SessionsFull(QueueFull):
+    """There is no room for another session."""
+
+    code = "sessions_full"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(messages.live.SESSIONS_FULL(), retry_after)
+
+
 class SpeechFailed(PipelineError):
     """The result of the speech engine cannot be used, or broke off."""
 
@@ -243,6 +274,16 @@ class RenderFailed(PipelineError):
     """The video could not be made: the disk is full, the encoder failed, the pack's video is broken."""
 
     code = "render_failed"
+
+
+class SessionFailed(PipelineError):
+    """The process of a session ended."""
+
+    code = "session_failed"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(messages.live.SESSION_FAILED())
 
 
 class TookTooLong(PipelineError):

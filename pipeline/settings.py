@@ -41,6 +41,10 @@ class Settings:
     """Tasks that take turns at rendering, sentence by sentence; 1 makes one video after the other."""
     max_seconds: float = 1200.0
     """Seconds that one task may take, without those in which others have their turns; 0 sets no limit."""
+    live_max_sessions: int = 0
+    """Live sessions at a time; 0 is as many as this machine has room for."""
+    live_max_seconds: float = 3600.0
+    """Seconds after which a live session ends; 0 sets no limit."""
     resume_seconds: float = 30.0
     """Seconds for which a task with an Idempotency-Key continues after its client disconnects."""
     api_keys: str = field(default="", repr=False)
@@ -82,6 +86,11 @@ class Settings:
     def uploads(self) -> Path:
         """Folder of the visitors' uploads; emptied when the server starts."""
         return self.results / "uploads"
+
+    @property
+    def live_cache(self) -> Path:
+        """Folder of the decoded clips of live sessions; emptied when the server starts."""
+        return self.results / "live"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

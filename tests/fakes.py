@@ -201,6 +201,20 @@ def make_pack(root: Path, name: str, resolution: str) -> Path:
     return path
 
 
+def make_fake_studio(settings: Settings) -> Studio:
+    """Return a studio of stand-ins."""
+    tts, espeak = FakeTTS(), EspeakEngine()
+    all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]
+    engines: dict[str, LipsyncEngine] = {engine.name: engine for engine in all_engines if engine.name in ENGINES}
+    return Studio(
+        settings=settings,
+        avatars=AvatarStore(settings.precomputed),
+        tts={tts.name: tts},
+        espeak=espeak,
+        engines=engines,
+    )
+
+
 def main() -> None:
     """Serve with the stand-ins, on the packs in the folder that the command line names."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -209,19 +223,7 @@ def main() -> None:
     if LISTEN:
         joins.LISTEN_SECONDS = float(LISTEN)
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
-    tts, espeak = FakeTTS(), EspeakEngine()
-    all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]
-    engines: dict[str, LipsyncEngine] = {engine.name: engine for engine in all_engines if engine.name in ENGINES}
-    serve(
-        Studio(
-            settings=settings,
-            avatars=AvatarStore(settings.precomputed),
-            tts={tts.name: tts},
-            espeak=espeak,
-            engines=engines,
-        ),
-        generate,
-    )
+    serve(make_fake_studio(settings), generate, "tests.fake_worker")
 
 
 if __name__ == "__main__":

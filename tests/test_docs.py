@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_every_setting_is_described_with_its_default(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", LANGUAGES)
 def test_every_route_is_described(fake_server: Server, folder: str) -> None:
-    text = (ROOT / folder / "api.md").read_text("utf-8")
+    text = "".join((ROOT / folder / page).read_text("utf-8") for page in ("api.md", "live.md"))
     told = set(re.findall(r"`(GET|POST|DELETE) (/[^`]*)`", text))
     described = fake_server.get("/api/openapi.json").json()["paths"]
     routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
@@ -153,6 +154,11 @@ def run(command: str, server: Server, folder: Path, task_id: str) -> None:
     failing = 'curl() { command curl -sS --fail-with-body -m 200 "$@"; }\n'
     script = failing + command.replace(ADDRESS, server.url)
     environ = {**os.environ, "TASK": task_id}
+    if "$SESSION" in command:
+        opened = server.post("/api/v2/sessions", {"avatar": "talk_long", "resolution": "360p"}).json()
+        environ["SESSION"] = opened["session_id"]
+    if "$SESSION" in command and "DELETE" not in command:  # which also ends what is without an end
+        threading.Timer(1, server.delete, [f"/api/v2/sessions/{opened['session_id']}"]).start()
     done = subprocess.run(["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert '"type": "error"' not in done.stdout and '"success": false' not in done.stdout, done.stdout
@@ -160,7 +166,7 @@ def run(command: str, server: Server, folder: Path, task_id: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("name", ["docs/api.md", "README.md"])
+@pytest.mark.parametrize("name", ["docs/api.md", "docs/live.md", "README.md"])
 def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples" / "talk_short.mp4", tmp_path / "my_clip.mp4")
     finished = server.post("/api/v2/lipsync", BODY).json()["task_id"]
@@ -175,7 +181,7 @@ def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> Non
         else:
             run(command, server, tmp_path, finished)
         ran += 1
-    assert ran >= (15 if name == "docs/api.md" else 2)
+    assert ran >= {"docs/api.md": 15, "docs/live.md": 8, "README.md": 2}[name]
     server.delete("/api/avatars/me")
 
 
@@ -184,7 +190,8 @@ def test_every_python_snippet_works(server: Server, tmp_path: Path) -> None:
     speech = server.get(server.post("/api/v2/lipsync", BODY).json()["audio_url"]).content
     for name in ("speech.wav", "speech.ogg"):  # what it holds counts
         (tmp_path / name).write_bytes(speech)
-    for snippet in [*blocks(ROOT / "docs" / "api.md", "python"), *blocks(ROOT / "README.md", "python")]:
+    pages = "docs/api.md", "docs/live.md", "README.md"
+    for snippet in (snippet for page in pages for snippet in blocks(ROOT / page, "python")):
         code = snippet.replace(ADDRESS, server.url)
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
@@ -192,10 +199,11 @@ def test_every_python_snippet_works(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_every_javascript_snippet_works(server: Server, tmp_path: Path) -> None:
-    for number, snippet in enumerate(blocks(ROOT / "docs" / "api.md", "javascript")):
+    snippets = [snippet for page in ("api.md", "live.md") for snippet in blocks(ROOT / "docs" / page, "javascript")]
+    for number, snippet in enumerate(snippets):
         file = tmp_path / f"{number}.mjs"
         file.write_text(snippet.replace(ADDRESS, server.url))
-        done = subprocess.run(["node", file], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(["node", "--experimental-websocket", file], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and "done" in done.stdout, done.stderr
 
 

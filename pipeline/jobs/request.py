@@ -79,15 +79,14 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     wordless = recording is not None and body.get("text") in (None, "")
     text = "" if wordless else _text(body, studio.settings.max_text)
     frame_skip = _frame_skip(body)
-    resolution = _choice(body, "resolution", RESOLUTIONS)
     lipsync = _lipsync(body, studio)
-    asked = _language(body)
+    asked = language_asked(body)
     language = language_of(text, asked) if text else ""
-    voice = (recording is None and _string(body, "tts_voice")) or CUSTOM_VOICE
-    engine, note = (None, None) if recording is not None else _engine(body, studio, language, voice)
-    speed = _number(body, "tts_speed", engine.speeds if engine else SPEEDS, 1.0)
-    pitch = _number(body, "tts_pitch", PITCHES, 0.0)
-    avatar = _avatar(body, resolution, studio)
+    voice = (recording is None and string_of(body, "tts_voice")) or CUSTOM_VOICE
+    engine, note = (None, None) if recording is not None else engine_of(body, studio, language, voice)
+    speed = number_of(body, "tts_speed", engine.speeds if engine else SPEEDS, 1.0)
+    pitch = number_of(body, "tts_pitch", PITCHES, 0.0)
+    _, avatar = avatar_of(body, studio)
     return GenerateRequest(
         text=text,
         language=language,
@@ -155,8 +154,12 @@ def _frame_skip(body: dict[str, Any]) -> int:
     return value
 
 
-def _number(body: dict[str, Any], field: str, within: tuple[float, float], usual: float) -> float:
-    """Return the number of a field; the usual one if it is missing."""
+def number_of(body: dict[str, Any], field: str, within: tuple[float, float], usual: float) -> float:
+    """Return the number of a field; the usual one if it is missing.
+
+    Raises:
+        BadRequest: It is something else, or out of range.
+    """
     value = body.get(field)
     if value is None:
         return usual
@@ -166,9 +169,13 @@ def _number(body: dict[str, Any], field: str, within: tuple[float, float], usual
     return float(value)
 
 
-def _language(body: dict[str, Any]) -> str | None:
-    """Return the espeak-ng voice of the requested language; None if there is none."""
-    value = _string(body, "language")
+def language_asked(body: dict[str, Any]) -> str | None:
+    """Return the espeak-ng voice of the requested language; None if there is none.
+
+    Raises:
+        BadRequest: There is no such language.
+    """
+    value = string_of(body, "language")
     voice = voice_of(value) if value else None
     if value and voice is None:
         listed = ", ".join(LANGUAGES)
@@ -183,21 +190,29 @@ def _lipsync(body: dict[str, Any], studio: Studio) -> str:
     return engine.name
 
 
-def _engine(body: dict[str, Any], studio: Studio, language: str, voice: str) -> tuple[TTSEngine, Message | None]:
-    """Return the engine that speaks a text with a voice, and why it is not the usual one."""
+def engine_of(body: dict[str, Any], studio: Studio, language: str, voice: str) -> tuple[TTSEngine, Message | None]:
+    """Return the engine that speaks a text with a voice, and why it is not the usual one.
+
+    Without a language, since the text is not known yet, none is checked.
+
+    Raises:
+        BadRequest: There is no such engine, or it has no such voice or language.
+        Unavailable: It cannot speak now.
+    """
     name = _choice(body, "tts_engine", (*studio.tts, AUTO))
     if name in (None, AUTO):
         engine, note = default_engine(studio, language)
         if voice != CUSTOM_VOICE:
             return _that_has(voice, engine, studio), None
-        engine.check_language(language)
+        if language:
+            engine.check_language(language)
         return engine, note
     engine = studio.tts[name]
     engine.check()
-    if voice == CUSTOM_VOICE:
-        engine.check_language(language)
-    else:
+    if voice != CUSTOM_VOICE:
         engine.check_voice(voice)
+    elif language:
+        engine.check_language(language)
     return engine, None
 
 
@@ -220,23 +235,26 @@ def _that_has(voice: str, usual: TTSEngine, studio: Studio) -> TTSEngine:
         raise
 
 
-def _avatar(body: dict[str, Any], resolution: str | None, studio: Studio) -> Avatar:
-    """Return the requested avatar.
+def avatar_of(body: dict[str, Any], studio: Studio) -> tuple[Path, Avatar]:
+    """Return the requested avatar, and its pack.
 
     Raises:
         BadRequest, NotFound, BadPack: As ``parse`` raises them.
     """
-    path, name = _string(body, "avatar_path"), _string(body, "avatar")
+    resolution = _choice(body, "resolution", RESOLUTIONS)
+    path, name = string_of(body, "avatar_path"), string_of(body, "avatar")
     if path is None and name is None:
         raise BadRequest(messages.jobs.AVATAR_REQUIRED())
     if path is None:
         assert name is not None
-        return studio.avatars.load(studio.avatars.find(name, resolution or DEFAULT_RESOLUTION))
-    avatar = studio.avatars.load(studio.avatars.resolve(path))
+        pack = studio.avatars.find(name, resolution or DEFAULT_RESOLUTION)
+        return pack, studio.avatars.load(pack)
+    pack = studio.avatars.resolve(path)
+    avatar = studio.avatars.load(pack)
     found = avatar.resolution
     if resolution is not None and found in RESOLUTIONS and found != resolution:
         raise ResolutionNotFound(messages.jobs.RESOLUTION_DIFFERS(found=found))
-    return avatar
+    return pack, avatar
 
 
 def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str | None:
@@ -248,8 +266,12 @@ def _choice(body: dict[str, Any], field: str, choices: tuple[str, ...]) -> str |
     return value
 
 
-def _string(body: dict[str, Any], field: str) -> str | None:
-    """Return the string of a field; None if it is missing."""
+def string_of(body: dict[str, Any], field: str) -> str | None:
+    """Return the string of a field; None if it is missing.
+
+    Raises:
+        BadRequest: It is something else, or blank.
+    """
     value = body.get(field)
     if value is None:
         return None

@@ -150,7 +150,7 @@ class Speaker:
     def _say(self) -> Iterator[_Said]:
         started = time.perf_counter()
         with closing(self._pieces) as pieces:
-            for piece in framed(self._counted(_usable(pieces)), self._fps):
+            for piece in framed(self._counted(usable(pieces)), self._fps):
                 first = self._spool.append(piece.samples, piece.rate)
                 frames = round(len(piece.samples) * self._fps / piece.rate)
                 renderings = Renderings(self._espeak)
@@ -222,7 +222,7 @@ def pauses_between(marks: Sequence[Mark], frames: int, fps: float) -> Iterator[t
     yield begin, frames
 
 
-def _usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
+def usable(pieces: Iterable[Speech]) -> Iterator[Speech]:
     """Yield the pieces.
 
     Raises:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -26,6 +27,7 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
 from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voices import VoiceSamples
+from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.gradio.joins import Joins
@@ -40,6 +42,7 @@ from pipeline.server.rest.files import BrokenOffFilter
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.routes import Api, exception_handlers
+from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.settings import Settings
@@ -68,12 +71,13 @@ class CannotServe(PipelineError):
     status = 503
 
 
-def serve(studio: Studio, generate: Generate) -> None:
+def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     """Run the server until SIGINT or SIGTERM; running tasks are then stopped, and their unfinished files removed.
 
     Args:
         studio: Avatars, voices and engines.
         generate: ``pipeline.jobs.generate.generate``, or a replacement.
+        worker: The module that a process of live sessions runs.
 
     Raises:
         CannotServe: The server cannot listen on its address.
@@ -88,6 +92,7 @@ def serve(studio: Studio, generate: Generate) -> None:
     folder.open()
     uploads = Uploads(studio.avatars, settings.max_seconds)
     uploads.clean()
+    shutil.rmtree(settings.live_cache, ignore_errors=True)
     metrics, gpu = Metrics(), Gpu()
     supervisor = Supervisor(book, metrics.ended)
     line = RenderQueue(studio, supervisor, generate, metrics)
@@ -122,6 +127,8 @@ def serve(studio: Studio, generate: Generate) -> None:
         clips=folder.clips,
     )
     stills, shipped = Stills(studio.avatars), visitors.shipped()
+    workers = Workers(settings, worker)
+    sessions = SessionApi(studio, workers, visitors)
     api = Api(
         studio=studio,
         queue=line,
@@ -135,6 +142,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         inspector=inspector,
         stills=stills,
         samples=VoiceSamples(studio),
+        sessions=sessions,
     )
     dress(min((pack.name for pack in shipped.list()), default=None))
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
@@ -177,7 +185,7 @@ def serve(studio: Studio, generate: Generate) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, folder, line.joins, settings),
+            "lifespan": _lifespan(book, folder, line.joins, workers, settings),
         },
     )
     build_dam()
@@ -224,7 +232,7 @@ def check_address(settings: Settings) -> None:
         raise CannotServe(messages.server.CANNOT_LISTEN(where=where, reason=error)) from error
 
 
-def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, settings: Settings) -> object:
+def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, workers: Workers, settings: Settings) -> object:
     """Return a FastAPI lifespan that adds access rules and time limits, and removes expired files."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
@@ -245,5 +253,6 @@ def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, settings: Sett
             yield
         finally:
             sweeper.cancel()
+            await workers.close()
 
     return lifespan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 
 from fastapi import Request
@@ -28,8 +28,13 @@ def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request)
     """Respond with the events of a job after a number."""
     language = language_of(request.headers.get("accept-language"))
     told = supervisor.listen(job, after)
+    return sse_response(numbered(told, job.id, language, request.scope.get("root_path", "")))
+
+
+def sse_response(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    """Respond with events as they come."""
     return EventSourceResponse(
-        numbered(told, job.id, language, request.scope.get("root_path", "")),
+        events,
         headers={"Cache-Control": "no-cache"},
         ping=PING_SECONDS,
         ping_message_factory=lambda: ServerSentEvent(comment="ping", sep=LINE_END),
@@ -45,5 +50,10 @@ async def numbered(
         async for told in events:
             assert told is not None, "no heartbeat was asked for"
             event = {**to_json(told.event, task_id, language, root), "id": told.number}
-            data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
-            yield ServerSentEvent(data, id=str(told.number), sep=LINE_END)
+            yield sse_event(event, told.number)
+
+
+def sse_event(event: Mapping[str, object], number: int) -> ServerSentEvent:
+    """Return an event as it is sent; its data are one line for every client."""
+    data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
+    return ServerSentEvent(data, id=str(number), sep=LINE_END)

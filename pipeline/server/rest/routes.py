@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -53,10 +52,12 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema
 from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
+from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 
@@ -65,8 +66,6 @@ logger = logging.getLogger(__name__)
 CARD = "/assets/card.jpg"
 """Address of the picture for shared links."""
 
-MAX_BODY = 1 << 20
-"""Bytes of a request's body."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
@@ -90,6 +89,7 @@ class Api:
     inspector: Inspector
     stills: Stills
     samples: VoiceSamples
+    sessions: SessionApi
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of all endpoints.
@@ -131,10 +131,11 @@ class Api:
         ):
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        described = cache(lambda: schema.described([*rest.routes, *results.routes]))
+        sessions = self.sessions.routes()
+        described = cache(lambda: schema.described([*rest.routes, *results.routes, *sessions]))
         for path in ("/api/openapi.json", "/openapi.json"):  # at the latter, FastAPI would describe all routes
             rest.add_api_route(path, described, include_in_schema=False)
-        return [*rest.routes, *results.routes]
+        return [*rest.routes, *results.routes, *sessions]
 
     def status(self, request: Request) -> dict[str, Any]:
         """Tell whether videos can be made, with which avatars, voices and engines."""
@@ -322,7 +323,7 @@ class Api:
 
     async def _join(self, request: Request) -> Job:
         """Check a request and queue it; an error becomes a plain JSON response."""
-        body = await _json_body(request)
+        body = await json_body(request)
         key = request.headers.get("idempotency-key")
 
         async def join() -> Job:
@@ -348,23 +349,6 @@ def _reply(done: dict[str, Any]) -> dict[str, Any]:
     """Return the response of the synchronous call, from the last event."""
     copied = ("task_id", "text", "video_path", "video_url", "audio_url", "captions_url", "audio_duration")
     return {"success": True, **{key: done[key] for key in copied}, "elapsed": done["elapsed"]["total"]}
-
-
-async def _json_body(request: Request) -> Any:
-    """Return the decoded body of a request.
-
-    Raises:
-        BadRequest: The body is too large, or no JSON.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise BadBody(messages.server.BODY_TOO_LARGE(limit=MAX_BODY >> 10))
-    try:
-        return json.loads(bytes(body))
-    except (ValueError, RecursionError):
-        raise BadBody(messages.server.BODY_NOT_JSON()) from None
 
 
 def exception_handlers() -> dict[Any, ExceptionHandler]:

@@ -301,6 +301,128 @@ class Stopped(_Shape):
     state: Literal["queued", "running"]
 
 
+class SessionBody(_Shape):
+    """Who is to be there, and how it speaks; ``avatar`` or ``avatar_path`` is required."""
+
+    avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
+    avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
+    resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
+    tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
+    tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
+    tts_speed: float | None = Field(None, ge=SPEEDS[0], le=SPEEDS[1], description="How fast it speaks; 1 is usual.")
+    tts_pitch: float | None = Field(None, ge=PITCHES[0], le=PITCHES[1], description="Semitones above its usual pitch.")
+    language: str | None = Field(
+        None, description="The language of the texts; detected sentence by sentence if left out."
+    )
+
+
+class SessionState(_Shape):
+    """How a session is."""
+
+    success: Literal[True]
+    session_id: TaskId
+    state: Literal["loading", "open", "closed"]
+    stream: Seconds = Field(description="Seconds of the stream so far.")
+    expires: str | None = Field(description="When it ends at the latest (ISO 8601, UTC).")
+
+
+class OpenedSession(SessionState):
+    """A session that was opened, and where it is."""
+
+    video_url: Url = Field(description="The stream, an mp4 without an end.")
+    socket_url: Url = Field(description="The WebSocket; with ?video=1 it sends the stream as well.")
+    events_url: Url = Field(description="Its events, as server-sent events.")
+    token: str = Field(description="Allows its owner to use the session without a key: ?token=...")
+
+
+class SayBody(_Shape):
+    """What to say."""
+
+    text: str = Field(min_length=1, description="A text, or a piece of one; up to MAX_TEXT characters.")
+    more: bool = Field(False, description="Whether more of the text follows.")
+
+
+class InterruptBody(_Shape):
+    """When the listener stopped listening."""
+
+    at: Seconds | None = Field(None, description="Time of the stream that was reached; the rest counts as not said.")
+
+
+class _SessionEvent(_Shape):
+    id: Annotated[int, Field(ge=1)]
+
+
+class TurnStartedEvent(_SessionEvent):
+    """The avatar begins to speak, at the time ``stream``."""
+
+    type: Literal["turn_started"]
+    turn: int
+    stream: Seconds
+
+
+class WordEvent(_SessionEvent):
+    """A word is spoken from ``stream`` to ``end``."""
+
+    type: Literal["word"]
+    turn: int
+    text: str
+    stream: Seconds
+    end: Seconds
+
+
+class TurnEndedEvent(_SessionEvent):
+    """The avatar has said all of a turn."""
+
+    type: Literal["turn_ended"]
+    turn: int
+    stream: Seconds
+    said: str
+
+
+class InterruptedEvent(_SessionEvent):
+    """The avatar was stopped; it is silent from ``stream`` on."""
+
+    type: Literal["interrupted"]
+    turn: int | None = Field(description="null if it was silent anyway.")
+    stream: Seconds
+    said: str = Field(description="The part of the turn's text that was said.")
+
+
+class ListeningEvent(_SessionEvent):
+    """The avatar shows that it listens."""
+
+    type: Literal["listening"]
+    stream: Seconds
+
+
+class ProblemEvent(_SessionEvent):
+    """Something went wrong; the session goes on."""
+
+    type: Literal["error"]
+    success: Literal[False]
+    error: str
+    code: Code
+
+
+class ClosedEvent(_SessionEvent):
+    """The session has ended."""
+
+    type: Literal["closed"]
+    reason: Literal["deleted", "time_limit", "no_viewer", "failed", "server_ends"]
+
+
+SessionEvents = (
+    TurnStartedEvent | WordEvent | TurnEndedEvent | InterruptedEvent | ListeningEvent | ProblemEvent | ClosedEvent
+)
+"""What the data of a server-sent event of a session holds; the socket sends the same."""
+
+
+class InterruptedSession(SessionState):
+    """How a session is after it was interrupted."""
+
+    interrupted: InterruptedEvent | None = Field(description="What was said; null if the session ended meanwhile.")
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of errors with some statuses, all of one shape."""
     why = {
@@ -309,7 +431,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "A web site asks that is not allowed to; or what came with the program is to be deleted.",
         404: "There is no such thing.",
         408: "The body of the request comes too slowly.",
-        409: "The Idempotency-Key came before with another body, or the name is taken.",
+        409: "The Idempotency-Key came before with another body, the name is taken, or the session was deleted.",
         500: "Something inside went wrong.",
         503: "An engine cannot work now, the queue is full (then with Retry-After), or the task was cancelled.",
     }
@@ -325,7 +447,8 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for model in (LipsyncBody, AvatarForm, FacesForm, *get_args(TaskEvent | AvatarEvent)):
+    bodies = LipsyncBody, AvatarForm, FacesForm, SessionBody, SayBody, InterruptBody
+    for model in (*bodies, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
         schemas[model.__name__] = model.model_json_schema()
     return description
 
@@ -463,4 +586,42 @@ CAPTIONS: dict[str, Any] = {
 AUDIO: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("audio/wav", "The speech.", binary=True), **_FILE_ANSWERS, **problems(404)},
+}
+
+
+def _json(shape: type[_Shape], required: bool = True) -> dict[str, Any]:
+    """Describe a request with a JSON object."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
+    language = _header("Accept-Language", "en gives messages in English.")
+    return {"parameters": [language], "requestBody": {"required": required, "content": content}}
+
+
+OPEN_SESSION: dict[str, Any] = {
+    "response_model": OpenedSession,
+    "responses": problems(400, 401, 403, 404, 408, 503),
+    "openapi_extra": _json(SessionBody),
+}
+SESSION: dict[str, Any] = {"response_model": SessionState, "responses": problems(401, 403, 404, 409)}
+SAY: dict[str, Any] = {
+    "response_model": SessionState,
+    "responses": problems(400, 401, 403, 404, 408, 409),
+    "openapi_extra": _json(SayBody),
+}
+INTERRUPT: dict[str, Any] = {
+    "response_model": InterruptedSession,
+    "responses": problems(400, 401, 403, 404, 408, 409),
+    "openapi_extra": _json(InterruptBody, required=False),
+}
+SESSION_EVENTS: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {
+        200: _sse(SessionEvents, "a ClosedEvent", id=_NUMBER),
+        204: {"description": "No events are left."},
+        **problems(400, 401, 403, 404, 409),
+    },
+    "openapi_extra": {"parameters": [_header("Last-Event-ID", "The number of the last event that arrived.")]},
+}
+SESSION_VIDEO: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {200: _content("video/mp4", "The stream.", binary=True), **problems(404, 409)},
 }

@@ -1,0 +1,142 @@
+"""Events of a session, with types; Python, the socket and server-sent events all read the same ones.
+
+Times are seconds of the session's stream: an event is true when the player gets there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pipeline.errors import PipelineError
+from pipeline.messages import Language, Message
+
+
+@dataclass(frozen=True)
+class TurnStarted:
+    """The avatar begins to speak.
+
+    Attributes:
+        turn: Number of the turn, from 1.
+        stream: When its sound begins.
+    """
+
+    type: ClassVar[str] = "turn_started"
+    turn: int
+    stream: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word is spoken.
+
+    Attributes:
+        turn: Number of the turn.
+        text: The word as it is written, with the blanks and punctuation after it.
+        stream: When it begins.
+        end: When it ends.
+    """
+
+    type: ClassVar[str] = "word"
+    turn: int
+    text: str
+    stream: float
+    end: float
+
+
+@dataclass(frozen=True)
+class TurnEnded:
+    """The avatar has said everything of a turn.
+
+    Attributes:
+        turn: Number of the turn.
+        stream: When its sound ends.
+        said: Its text.
+    """
+
+    type: ClassVar[str] = "turn_ended"
+    turn: int
+    stream: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The avatar was stopped; what it had not said is dropped.
+
+    Attributes:
+        turn: Number of the turn; None if the avatar was silent.
+        stream: When its sound ends. What a player has of the stream after this time is silent.
+        said: The part of the turn's text that was said.
+    """
+
+    type: ClassVar[str] = "interrupted"
+    turn: int | None
+    stream: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Listening:
+    """The avatar shows that it listens, from a time on."""
+
+    type: ClassVar[str] = "listening"
+    stream: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something went wrong; the session goes on.
+
+    Attributes:
+        code: The kind of error, as everywhere else.
+        ko, en: One sentence for people.
+    """
+
+    type: ClassVar[str] = "error"
+    code: str
+    ko: str
+    en: str
+
+    @classmethod
+    def of(cls, error: PipelineError) -> Problem:
+        """Return the event for an error."""
+        return cls(error.code, error.message.ko, error.message.en)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The session has ended; the last event.
+
+    Attributes:
+        reason: "deleted", "time_limit", "no_viewer", "failed" or "server_ends".
+    """
+
+    type: ClassVar[str] = "closed"
+    reason: str
+
+
+SessionEvent = TurnStarted | Word | TurnEnded | Interrupted | Listening | Problem | Closed
+KINDS: dict[str, type[SessionEvent]] = {
+    kind.type: kind for kind in (TurnStarted, Word, TurnEnded, Interrupted, Listening, Problem, Closed)
+}
+
+
+def to_json(event: SessionEvent, language: Language) -> dict[str, Any]:
+    """Return an event as clients get it, with messages in a language."""
+    if isinstance(event, Problem):
+        message = Message(event.ko, event.en).in_language(language)
+        return {"type": event.type, "success": False, "error": message, "code": event.code}
+    fields = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(event).items()}
+    return {"type": event.type, **fields}
+
+
+def packed(event: SessionEvent) -> dict[str, Any]:
+    """Return an event as JSON that `unpacked` reads, for another process."""
+    return {"type": event.type, **asdict(event)}
+
+
+def unpacked(content: dict[str, Any]) -> SessionEvent:
+    """Return the event that `packed` wrote."""
+    fields = dict(content)
+    return KINDS[fields.pop("type")](**fields)

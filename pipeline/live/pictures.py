@@ -1,0 +1,173 @@
+"""The pictures of an avatar for all sessions of a process: encoded once where it idles, drawn where it speaks."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+
+from pipeline import messages
+from pipeline.avatars.avatar import Avatar
+from pipeline.core.cancel import CancelToken
+from pipeline.core.growing_file import part_of
+from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
+from pipeline.errors import BadRequest, RenderFailed
+from pipeline.live.fragments import Gop, length_prefixed, video_timescale
+from pipeline.speech.articulate import UNITS
+from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech_types import Speech
+from pipeline.video.encoder import X264
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader
+from pipeline.video.writer import AUDIO_RATE, MUXER_OPTIONS
+
+GOP_SECONDS = Fraction(1, 5)
+"""Length of a group of pictures: how finely a session changes between idling and speaking."""
+MAX_DECODED = 3 << 30
+"""Bytes of the decoded pictures of a clip on the disk: a minute and a half of 720p."""
+_ONE_THREAD = replace(X264, threads=1)
+"""The encoder of videos; sessions share the cores among themselves."""
+
+
+def gop_starts(frames: int, fps: Fraction) -> list[int]:
+    """Return the numbers of the frames with which the groups of a clip begin.
+
+    The clip loops without a jump: what is left at its end belongs to the last group.
+    """
+    size = max(2, round(fps * GOP_SECONDS))
+    return [size * number for number in range(max(1, frames // size))]
+
+
+class DecodedClip(ClipReader):
+    """A clip whose decoded pictures lie in a file, so that a session can begin at any of them.
+
+    All processes map the same file: its pages are in memory once, and the system drops them if it needs the memory.
+
+    Args:
+        video: The mp4.
+        path: The file; made if it is missing.
+
+    Raises:
+        BadRequest: The clip is too long.
+        RenderFailed: It is broken, or the disk is full.
+    """
+
+    def __init__(self, video: bytes, path: Path) -> None:
+        super().__init__(video)
+        shape = self.count, self.height * 3 // 2, self.width
+        if np.prod(shape, dtype=np.int64) > MAX_DECODED:
+            seconds = MAX_DECODED / (shape[1] * shape[2] * float(self.fps))
+            raise BadRequest(messages.live.CLIP_TOO_LONG_FOR_SESSION(seconds=seconds))
+        if not path.is_file():
+            self._decode(path, shape)
+        self._pictures = np.memmap(path, np.uint8, "r", shape=shape)
+
+    def frames(self, start: int = 0) -> Generator[Frame, None, None]:
+        """Yield the frames of the clip in an endless loop, each a copy that may be changed."""
+        number = start
+        while True:
+            yield Frame(np.array(self._pictures[number % self.count]))
+            number += 1
+
+    def _decode(self, path: Path, shape: tuple[int, int, int]) -> None:
+        part = part_of(path.with_name(f"{path.name}.{threading.get_native_id()}"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                for frame in self.once():
+                    file.write(frame.planes.tobytes())
+            part.replace(path)
+        except OSError as error:
+            raise RenderFailed(messages.live.CLIP_NOT_DECODED(reason=error.strerror or "I/O error")) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Mouths:
+    """The mouths of consecutive frames, and the sound that they are of.
+
+    Attributes:
+        weights: (frames, units) in 0..1.
+        samples: (n,) float32 mono, the sound of these frames.
+        rate: Samples per second.
+    """
+
+    weights: np.ndarray
+    samples: np.ndarray
+    rate: int
+
+
+class Pictures:
+    """The groups of pictures of one avatar in one resolution.
+
+    Sessions share its encoder, since every group begins with a key frame and refers to nothing before it. Use it from
+    one thread.
+
+    Args:
+        avatar: The person.
+        engine: Moves the mouth.
+        decoded: File for the decoded clip.
+
+    Attributes:
+        header: The beginning of every stream of this avatar (boxes ftyp and moov).
+        starts: Numbers of the frames with which the groups begin.
+        lengths: Frames of each group.
+    """
+
+    def __init__(self, avatar: Avatar, engine: LipsyncEngine, decoded: Path) -> None:
+        self.avatar = replace(avatar)
+        self.avatar.__dict__["clip"] = DecodedClip(avatar.video, decoded)  # where engines take their frames from
+        frames = self.avatar.clip.count
+        self.starts = gop_starts(frames, avatar.fps)
+        self.lengths = [end - start for start, end in pairwise([*self.starts, frames])]
+        self._engine = engine
+        self._idle: dict[int, Gop] = {}
+        self._pts = 0
+        options = {**MUXER_OPTIONS, "video_track_timescale": str(video_timescale(avatar.fps))}
+        file = io.BytesIO()
+        container: Any = av.open(file, "w", format="mp4", options=options)
+        gop = 2 * max(self.lengths)  # every group's first picture is marked, so none may begin by itself
+        self._stream = _ONE_THREAD.add_stream(
+            container, avatar.width, avatar.height, avatar.fps, gop, self.avatar.clip.colors
+        )
+        container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+        container.start_encoding()
+        self.header = file.getvalue()
+        self._container = container
+
+    def idle(self, number: int) -> Gop:
+        """Return a group with the mouth at rest."""
+        if number not in self._idle:
+            rest = np.zeros((self.lengths[number], len(UNITS)), np.float32)
+            self._idle[number] = self.speaking(number, Mouths(rest, np.zeros(0, np.float32), AUDIO_RATE))
+        return self._idle[number]
+
+    def speaking(self, number: int, mouths: Mouths) -> Gop:
+        """Draw and encode a group.
+
+        Args:
+            number: Which one.
+            mouths: As many frames as it has.
+        """
+        track = MouthTrack(float(self.avatar.fps), mouths.weights, UNITS)
+        stretch = Stretch(Speech(samples=mouths.samples, rate=mouths.rate, text="", language=""), track)
+        frames = self._engine.render(self.avatar, [stretch], CancelToken(), self.starts[number])
+        units = [self._encode(frame, first=index == 0) for index, frame in enumerate(frames)]
+        return Gop(b"".join(units), tuple(map(len, units)))
+
+    def _encode(self, frame: Frame, first: bool) -> bytes:
+        picture = av.VideoFrame.from_numpy_buffer(frame.planes, format="yuv420p")
+        picture.pts, picture.time_base = self._pts, 1 / self.avatar.fps
+        self._pts += 1
+        if first:
+            picture.pict_type = av.video.frame.PictureType.I
+        return b"".join(length_prefixed(bytes(packet)) for packet in cast("Any", self._stream).encode(picture))

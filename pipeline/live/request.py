@@ -1,0 +1,87 @@
+"""Checks what a client asks of a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline import messages
+from pipeline.engines.mesh.mesh_engine import MeshEngine
+from pipeline.engines.select import AUTO
+from pipeline.errors import BadRequest
+from pipeline.jobs.request import avatar_of, engine_of, language_asked, number_of, string_of
+from pipeline.jobs.studio import Studio
+from pipeline.live.workers import SessionRequest
+from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
+
+
+def parse_session(body: object, studio: Studio) -> SessionRequest:
+    """Check the decoded JSON of a request for a session; may read a pack and call a speech service.
+
+    Raises:
+        BadRequest: A field is invalid; the message names it and lists the choices.
+        BadPack: The avatar's pack is broken.
+        NotFound: There is no such avatar; the message lists the available ones.
+        Unavailable: An engine cannot work now.
+    """
+    if not isinstance(body, dict):
+        raise BadRequest(messages.live.SESSION_NOT_OBJECT())
+    fields = body
+    language = language_asked(fields)
+    voice = string_of(fields, "tts_voice") or CUSTOM_VOICE
+    engine, _ = engine_of(fields, studio, language or "", voice)
+    chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
+    pack, avatar = avatar_of(fields, studio)
+    mesh = studio.engines.get(MeshEngine.name) or next(iter(studio.engines.values()))
+    return SessionRequest(
+        pack=pack,
+        avatar=avatar,
+        engine=mesh.name,
+        tts_engine=engine.name if chosen else "",
+        tts_voice=voice,
+        tts_speed=number_of(fields, "tts_speed", engine.speeds if chosen else SPEEDS, 1.0),
+        tts_pitch=number_of(fields, "tts_pitch", PITCHES, 0.0),
+        language=language,
+        record=flag_of(fields, "record"),
+    )
+
+
+def text_of(fields: dict[str, Any], limit: int) -> str:
+    """Return the piece of text of a request to speak.
+
+    Raises:
+        BadRequest: There is none, or it is too long.
+    """
+    value = fields.get("text")
+    if not isinstance(value, str) or not value:
+        raise BadRequest(messages.live.PIECE_MISSING())
+    if len(value) > limit:
+        raise BadRequest(messages.jobs.TEXT_TOO_LONG(limit=limit, length=len(value)))
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise BadRequest(messages.jobs.TEXT_NOT_UNICODE())
+    return value
+
+
+def flag_of(fields: dict[str, Any], field: str) -> bool:
+    """Return the value of a field that is true or false; false if it is missing.
+
+    Raises:
+        BadRequest: It is something else.
+    """
+    value = fields.get(field)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise BadRequest(messages.live.FLAG_INVALID(field=field))
+
+
+def moment_of(fields: dict[str, Any], field: str) -> float | None:
+    """Return the time in a field, in seconds of the stream; None if it is missing.
+
+    Raises:
+        BadRequest: It is no time.
+    """
+    value = fields.get(field)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise BadRequest(messages.live.MOMENT_INVALID(field=field))
+    return float(value)

@@ -1,0 +1,275 @@
+"""A live session: the one seam on which HTTP, the socket and everything else stands."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline import messages
+from pipeline.errors import BadRequest, PipelineError
+from pipeline.live.events import Closed, Interrupted, Listening, Problem, SessionEvent, TurnEnded, TurnStarted, Word
+from pipeline.live.fragments import Fragment, FragmentWriter
+from pipeline.live.pictures import Mouths, Pictures
+from pipeline.live.sound_packets import PACKET, SoundPackets
+from pipeline.live.turn import SpokenTurn, Turn, Voice
+from pipeline.live.voice_input import VoiceTurn, pcm
+from pipeline.speech.articulate import UNITS
+from pipeline.video.writer import AUDIO_RATE
+
+FADE_SECONDS = 0.02
+"""Length of the fade of a sound that is cut off."""
+EASE_SECONDS = 0.16
+"""Time in which a mouth that is cut off comes to rest: at no frame faster than in ordinary speech."""
+
+
+@dataclass
+class _Line:
+    """A turn that waits or is spoken, and what was said of it."""
+
+    turn: Turn
+    started: bool = False
+    said: str = ""
+    words: tuple[tuple[float, str], ...] = ()
+    """When each word of `said` began."""
+
+
+class Session:
+    """Somebody on video who is there: idles, listens, says what it is given, and can be interrupted.
+
+    Any thread may give it something to do. One thread calls `advance`, which returns the stream piece by piece; see
+    ``pipeline.live.clock``.
+
+    Args:
+        pictures: The avatar, shared with other sessions.
+        voice: Who speaks its texts.
+        emit: Called with each event, from the thread on which it happens.
+        max_text: Most characters that may wait to be spoken.
+
+    Attributes:
+        header: The beginning of the stream; every player needs it before the first fragment.
+    """
+
+    def __init__(
+        self, pictures: Pictures, voice: Voice, emit: Callable[[SessionEvent], object], max_text: int = 5000
+    ) -> None:
+        self.header = pictures.header
+        self._pictures = pictures
+        self._voice = voice
+        self._emit = emit
+        self._max_text = max_text
+        self._fps = pictures.avatar.fps
+        self._fragments = FragmentWriter(self._fps, AUDIO_RATE, PACKET)
+        self._sound = SoundPackets()
+        self._lock = threading.RLock()
+        self._lines: deque[_Line] = deque()
+        self._open: SpokenTurn | VoiceTurn | None = None
+        self._turns = 0
+        self._cuts: list[tuple[_Line | None, float | None]] = []
+        self._ease = np.zeros((0, len(UNITS)), np.float32)
+        self._last = np.zeros(len(UNITS), np.float32)
+        self._frame = 0
+        self._gop = 0
+        self._closed = False
+
+    @property
+    def time(self) -> float:
+        """Seconds of stream so far: where the next fragment begins."""
+        return float(self._frame / self._fps)
+
+    @property
+    def speaking(self) -> bool:
+        """Whether something is said, or waits to be."""
+        return bool(self._lines)
+
+    @property
+    def sound_ahead(self) -> float:
+        """Seconds of pushed sound that were not spoken yet."""
+        return sum(line.turn.ahead for line in list(self._lines) if isinstance(line.turn, VoiceTurn))
+
+    # --- what may be done with it
+
+    def say(self, text: str) -> None:
+        """Speak a text, or the next piece of it: each sentence as soon as it is complete.
+
+        `flush` ends the turn. Sound that is pushed ends it as well.
+
+        Raises:
+            BadRequest: Too much text waits already.
+        """
+        with self._lock:
+            waiting = sum(line.turn.pending for line in self._lines if isinstance(line.turn, SpokenTurn))
+            if waiting + len(text) > self._max_text:
+                raise BadRequest(messages.live.TOO_MUCH_TEXT(limit=self._max_text))
+            turn = self._open
+            if not isinstance(turn, SpokenTurn):
+                self.flush()
+                turn = SpokenTurn(self._next_number(), self._voice, self._fps, self._report)
+                self._begin(turn)
+            turn.add(text)
+
+    def push_audio(self, data: bytes, rate: int) -> None:
+        """Speak sound as it arrives; the mouth follows it.
+
+        `flush` ends the turn, and so does a second without sound.
+
+        Args:
+            data: 16-bit little-endian mono PCM.
+            rate: Samples per second.
+
+        Raises:
+            BadRequest: It is not such sound.
+        """
+        samples = pcm(data, rate)
+        with self._lock:
+            turn = self._open
+            if not isinstance(turn, VoiceTurn) or turn.rate != rate or turn.over:
+                self.flush()
+                turn = VoiceTurn(self._next_number(), self._fps, rate)
+                self._begin(turn)
+            turn.add(samples)
+
+    def flush(self) -> None:
+        """End the turn: what was given is spoken to its end, and what is given later is another turn."""
+        with self._lock:
+            if self._open is not None:
+                self._open.finish()
+                self._open = None
+
+    def interrupt(self, at: float | None = None) -> None:
+        """Stop speaking: the sound fades, the mouth comes to rest, and what was not said is dropped.
+
+        The event `Interrupted` follows with the next fragment.
+
+        Args:
+            at: Time of the stream that the listener has reached, if the rest is not shown to it; what was said then
+                ends there.
+        """
+        with self._lock:
+            lines, self._open = list(self._lines), None
+            self._lines.clear()
+            self._cuts.append((lines[0] if lines else None, at))
+        for line in lines:
+            line.turn.stop()
+
+    def listen(self) -> None:
+        """Show that the avatar listens; with the one clip that avatars have, it looks as when it idles."""
+        self._emit(Listening(self.time))
+
+    def idle(self) -> None:
+        """Show that the avatar does nothing in particular."""
+
+    def close(self, reason: str = "deleted") -> None:
+        """End the session."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            lines, self._open = list(self._lines), None
+            self._lines.clear()
+        for line in lines:
+            line.turn.stop()
+        self._emit(Closed(reason))
+
+    # --- the stream
+
+    def advance(self) -> Fragment:
+        """Return the next fragment of the stream, about 0.2 s, and emit the events that happen in it."""
+        frames = self._pictures.lengths[self._gop]
+        first, last = (round(number * AUDIO_RATE / self._fps) for number in (self._frame, self._frame + frames))
+        weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(last - first, np.float32)
+        with self._lock:
+            cuts, self._cuts = self._cuts, []
+        for line, at in cuts:
+            fade = self._cut(line, at)
+            sound[: len(fade)] += fade
+        line = self._current(frames)
+        if line is not None and line.turn.ready(frames):
+            if not line.started:
+                line.started = True
+                self._emit(TurnStarted(line.turn.number, self.time))
+            taken = line.turn.take(frames, last - first)
+            weights, sound = taken.weights, sound + taken.sound
+            for word in taken.words:
+                begin, end = (max(0.0, self.time + seconds) for seconds in (word.start, word.end))
+                line.said += word.text
+                line.words = (*line.words, (begin, word.text))
+                self._emit(Word(line.turn.number, word.text, begin, end))
+        elif self._last.any() and not len(self._ease):
+            self._ease = self._easing()
+        weights = self._eased(weights)
+        drawn = bool(weights.any())
+        mouths = Mouths(weights, sound, AUDIO_RATE)
+        gop = self._pictures.speaking(self._gop, mouths) if drawn else self._pictures.idle(self._gop)
+        packet = self._sound.count
+        packets = self._sound.add(sound if sound.any() else len(sound))
+        fragment = self._fragments.fragment(self._frame, gop, packet, packets)
+        if drawn:
+            fragment = replace(fragment, drawn=frames)
+        self._last = weights[-1]
+        self._frame += frames
+        self._gop = (self._gop + 1) % len(self._pictures.lengths)
+        if line is not None and line.turn.over:
+            self._end(line)
+        return fragment
+
+    def _current(self, frames: int) -> _Line | None:
+        """Return the turn that is spoken now; turns that ended without a sound are passed over."""
+        while self._lines:
+            line = self._lines[0]
+            if not line.turn.over:
+                return line
+            self._end(line)
+        return None
+
+    def _end(self, line: _Line) -> None:
+        with self._lock:
+            if not self._lines or self._lines[0] is not line:
+                return  # interrupted meanwhile
+            self._lines.popleft()
+            if self._open is line.turn:
+                self._open = None
+        if not line.started:
+            self._emit(TurnStarted(line.turn.number, self.time))
+        self._emit(TurnEnded(line.turn.number, self.time, line.said))
+
+    def _cut(self, line: _Line | None, at: float | None) -> np.ndarray:
+        """Return the fade of a turn that is interrupted, and let the mouth come to rest."""
+        if line is None or not line.started:
+            self._emit(Interrupted(None, self.time, ""))
+            return np.zeros(0, np.float32)
+        fade = line.turn.fading(round(FADE_SECONDS * AUDIO_RATE))
+        self._ease = self._easing()
+        said = "".join(text for begin, text in line.words if begin < (self.time if at is None else at))
+        self._emit(Interrupted(line.turn.number, self.time + FADE_SECONDS, said))
+        return fade * np.linspace(1, 0, len(fade), dtype=np.float32)
+
+    def _easing(self) -> np.ndarray:
+        """Return the weights of a mouth on its way from the last frame to rest, (frames, units)."""
+        count = max(1, round(EASE_SECONDS * self._fps))
+        share = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, count + 1) / (count + 1))
+        return np.asarray(share[:, None] * self._last, np.float32)
+
+    def _eased(self, weights: np.ndarray) -> np.ndarray:
+        """Return weights of the next frames, none nearer to rest than a mouth that still comes to rest."""
+        count = min(len(self._ease), len(weights))
+        if count:
+            weights = weights.copy()
+            weights[:count] = np.maximum(weights[:count], self._ease[:count])
+            weights[weights < 0.004] = 0
+            self._ease = self._ease[count:]
+        return weights
+
+    def _begin(self, turn: SpokenTurn | VoiceTurn) -> None:
+        self._open = turn
+        self._lines.append(_Line(turn))
+
+    def _next_number(self) -> int:
+        self._turns += 1
+        return self._turns
+
+    def _report(self, error: PipelineError) -> None:
+        self._emit(Problem.of(error))

@@ -1,0 +1,302 @@
+"""What an avatar says at a stretch: pieces of text become sentences, sound and mouth movement, ahead of the clock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from pipeline.core.best_effort import best_effort
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import NothingToSay, PipelineError
+from pipeline.jobs.speak import usable
+from pipeline.jobs.supervisor import internal_error
+from pipeline.live.sentences import Sentences
+from pipeline.speech.articulate import UNITS, articulate
+from pipeline.speech.framed import framed
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.renderings import Renderings
+from pipeline.speech.spoken_words import words_of
+from pipeline.speech_types import Mark
+from pipeline.text.language import language_of, speakable
+from pipeline.text.markup import spoken_text
+from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.finish import finished
+from pipeline.tts.speech_engine import TTSEngine
+from pipeline.video.writer import AUDIO_RATE
+
+logger = logging.getLogger(__name__)
+
+AHEAD_SECONDS = 20.0
+"""Seconds of speech that are made ahead of the clock."""
+SETTLES_SECONDS = 0.3
+"""Seconds without another piece after which a text that ends like a sentence is spoken."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The next part of a turn, as long as was asked for.
+
+    Attributes:
+        weights: (frames, units) in 0..1; all 0 where there is no speech.
+        sound: (samples,) float32 at 48 kHz.
+        words: Those that begin in it, in seconds from its beginning.
+    """
+
+    weights: np.ndarray
+    sound: np.ndarray
+    words: tuple[Mark, ...] = ()
+
+
+class Turn(Protocol):
+    """What is to be said, in the order of the session's clock; used by the session's thread."""
+
+    number: int
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was taken, and nothing more will come."""
+        ...
+
+    def ready(self, frames: int) -> bool:
+        """Return whether there is something to say in the next frames."""
+        ...
+
+    def take(self, frames: int, samples: int) -> Taken:
+        """Return the next part."""
+        ...
+
+    def fading(self, samples: int) -> np.ndarray:
+        """Return the sound that would have come next, for a fade: (n,) with n up to `samples`."""
+        ...
+
+    def stop(self) -> None:
+        """Make no more speech."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """Who speaks.
+
+    Attributes:
+        choose: Returns the speech engine for a language; may raise Unavailable.
+        name: One of its voices, or "Custom".
+        language: Language of the texts, as eSpeak NG calls it; None detects it sentence by sentence.
+        espeak: Provides the phonemes.
+        speed, pitch: As in ``GenerateRequest``.
+    """
+
+    choose: Callable[[str], TTSEngine]
+    name: str
+    language: str | None
+    espeak: EspeakEngine
+    speed: float = 1.0
+    pitch: float = 0.0
+
+
+@dataclass
+class Passage:
+    """A stretch of speech that is ready to be said: whole frames, with rest at both ends.
+
+    Attributes:
+        text: Its text.
+        weights: (frames, units).
+        sound: (n,) float32 at 48 kHz.
+        words: Its words in seconds from its beginning; None until they are known.
+    """
+
+    text: str
+    weights: np.ndarray
+    sound: np.ndarray
+    words: tuple[Mark, ...] | None = None
+    frame: int = 0
+    """Frames that were taken."""
+    sample: int = 0
+    word: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it was taken completely."""
+        return self.frame >= len(self.weights)
+
+
+@dataclass
+class SpokenTurn:
+    """A turn of text; a thread speaks it while the pieces arrive.
+
+    Args:
+        number: Number of the turn.
+        voice: Who speaks.
+        fps: Frames per second of the session.
+        report: Called with an error, from the thread. The turn then ends.
+    """
+
+    number: int
+    voice: Voice
+    fps: Fraction
+    report: Callable[[PipelineError], object]
+    pending: int = 0
+    """Characters that were not spoken yet."""
+    _cancel: CancelToken = field(default_factory=CancelToken)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _pieces: deque[str] = field(default_factory=deque)
+    _finished: bool = False
+    _spoken: bool = False
+    _engine: TTSEngine | None = None
+    _passages: deque[Passage] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._work, name=f"turn {self.number}", daemon=True).start()
+
+    def add(self, text: str) -> None:
+        """Append a piece of text."""
+        with self._changed:
+            self._pieces.append(text)
+            self.pending += len(text)
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Speak what is left; no more text will come."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Make no more speech."""
+        self._cancel.cancel()
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was said."""
+        return self._spoken and not self._passages
+
+    def ready(self, frames: int) -> bool:
+        """Return whether something was spoken that was not taken yet."""
+        return bool(self._passages)
+
+    def take(self, frames: int, samples: int) -> Taken:
+        """Return the next part of the speech."""
+        weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(samples, np.float32)
+        words: list[Mark] = []
+        at = heard = 0
+        while at < frames and self._passages:
+            passage = self._passages[0]
+            count = min(frames - at, len(passage.weights) - passage.frame)
+            ends = passage.frame + count == len(passage.weights)
+            amount = len(passage.sound) if ends else round((at + count) * samples / frames) - heard
+            part = passage.sound[passage.sample : passage.sample + amount][: samples - heard]
+            weights[at : at + count] = passage.weights[passage.frame : passage.frame + count]
+            sound[heard : heard + len(part)] = part
+            words += self._words(passage, (at - passage.frame) / float(self.fps), passage.frame + count)
+            passage.frame += count
+            passage.sample += len(part)
+            at += count
+            heard = round(at * samples / frames)
+            if passage.done:
+                with self._changed:
+                    self._passages.popleft()
+                    self._changed.notify_all()
+        return Taken(weights, sound, tuple(words))
+
+    def fading(self, samples: int) -> np.ndarray:
+        """Return the sound that would have come next."""
+        if not self._passages:
+            return np.zeros(0, np.float32)
+        passage = self._passages[0]
+        return passage.sound[passage.sample : passage.sample + samples]
+
+    def _words(self, passage: Passage, begin: float, until: int) -> Iterator[Mark]:
+        """Yield the words of a passage that begin before a frame and were not returned yet."""
+        if passage.words is None and until >= len(passage.weights):  # too late, or never known
+            passage.words = (Mark("word", passage.text, 0.0, len(passage.weights) / float(self.fps)),)
+        for word in (passage.words or ())[passage.word :]:
+            if word.start * self.fps >= until and until < len(passage.weights):
+                return
+            passage.word += 1
+            yield word.later(begin)
+
+    def _work(self) -> None:
+        try:
+            blank = ""
+            for sentence in self._sentences():
+                with self._changed:
+                    self.pending = max(0, self.pending - len(sentence))
+                said = spoken_text(sentence).strip()
+                if speakable(said):
+                    self._speak(said, blank)
+                    blank = " " if sentence[-1:].isspace() else ""
+        except PipelineError as error:
+            if not self._cancel.cancelled:
+                self.report(error)
+        except Exception:
+            logger.exception("turn %d", self.number)
+            self.report(internal_error())
+        finally:
+            self._spoken = True
+
+    def _sentences(self) -> Iterator[str]:
+        """Yield the sentences as soon as they are complete."""
+        text = Sentences()
+        while True:
+            with self._changed:
+                while not (self._pieces or self._finished or self._cancel.cancelled):
+                    if not self._changed.wait(SETTLES_SECONDS if text.may_be_complete else None):
+                        break
+                piece = "".join(self._pieces)
+                self._pieces.clear()
+                finished = self._finished
+            self._cancel.check()
+            yield from text.add(piece)
+            if finished or (not piece and text.may_be_complete):
+                yield text.rest()
+            if finished:
+                return
+
+    def _speak(self, text: str, blank: str) -> None:
+        """Speak a sentence into passages; `blank` is what lies between it and the one before."""
+        voice, cancel = self.voice, self._cancel
+        language = language_of(text, voice.language)
+        if self._engine is None or not self._engine.speaks(language):  # else one voice for the whole turn
+            self._engine = voice.choose(language)
+        try:
+            pieces = self._engine.stream(text, voice.name, cancel, language, voice.speed)
+            level = self._engine.loudness(voice.name, language)
+            for piece in framed(usable(finished(pieces, level, voice.pitch)), self.fps):
+                frames = round(len(piece.samples) * self.fps / piece.rate)
+                if not frames:
+                    continue
+                renderings = Renderings(voice.espeak)
+                phonemes = phonemes_of(piece, renderings, cancel)
+                mouth = articulate(phonemes, piece, frames, float(self.fps))
+                sound = piece.samples.astype(np.float32)
+                if piece.rate != AUDIO_RATE:
+                    sound = soxr.resample(sound, piece.rate, AUDIO_RATE, quality="HQ")
+                passage = Passage(blank + piece.text, mouth.weights, sound)
+                self._add(passage)
+                with best_effort("words"):
+                    words = words_of(piece, phonemes, renderings, cancel)
+                    passage.words = (replace(words[0], text=blank + words[0].text), *words[1:]) if words else None
+                blank = ""
+        except NothingToSay:
+            return
+
+    def _add(self, passage: Passage) -> None:
+        """Append a passage, as soon as no more than `AHEAD_SECONDS` are ahead."""
+        with self._changed:
+            while self._ahead() > AHEAD_SECONDS and not self._cancel.cancelled:
+                self._changed.wait()
+            self._cancel.check()
+            self._passages.append(passage)
+
+    def _ahead(self) -> float:
+        return sum(len(passage.weights) - passage.frame for passage in self._passages) / float(self.fps)

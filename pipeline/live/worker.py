@@ -1,0 +1,199 @@
+"""A process that runs sessions; the server starts it: ``python -m pipeline.live.worker``.
+
+It reads messages from its standard input, writes others to its standard output, and ends with its input.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipeline.errors import PipelineError
+from pipeline.jobs.request import default_engine
+from pipeline.jobs.studio import Studio, make_studio
+from pipeline.jobs.supervisor import internal_error
+from pipeline.live.clock import Clock
+from pipeline.live.events import Closed, Problem, SessionEvent, packed
+from pipeline.live.fragments import Fragment
+from pipeline.live.messages import NOBODY, Kind, Packed, of_fragment, of_json, read, sound_in
+from pipeline.live.pictures import Pictures
+from pipeline.live.session import Session
+from pipeline.live.turn import Voice
+from pipeline.settings import Settings
+from pipeline.tts.speech_engine import TTSEngine
+
+logger = logging.getLogger(__name__)
+
+KEPT = 3
+"""Avatars whose pictures stay in memory without a session."""
+LOAD_SECONDS = 1.0
+"""Seconds between two reports of the load."""
+
+
+class Worker:
+    """The sessions of this process.
+
+    Args:
+        studio: Avatars, voices and engines.
+        out: Where messages to the server go.
+    """
+
+    def __init__(self, studio: Studio, out: BinaryIO) -> None:
+        self.clock = Clock()
+        self._studio = studio
+        self._out = out
+        self._writing = threading.Lock()
+        self._opening = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+        self._early: dict[str, list[Packed]] = {}
+        """What sessions are to do that are still loading."""
+        self._pictures: OrderedDict[tuple[Path, int], Pictures] = OrderedDict()
+        self._loading = threading.Lock()
+
+    def handle(self, message: Packed) -> None:
+        """Do what a message asks for."""
+        with self._opening:
+            if message.session in self._early and message.kind is not Kind.OPEN:
+                self._early[message.session].append(message)
+                return
+            session = self._sessions.get(message.session)
+        match message.kind:
+            case Kind.OPEN:
+                self._early[message.session] = []
+                threading.Thread(target=self._open, args=(message.session, message.json()), daemon=True).start()
+            case Kind.SOUND if session is not None:
+                self._try(message.session, lambda: session.push_audio(*sound_in(message)))
+            case Kind.DO if session is not None:
+                asked = message.json()
+                self._try(message.session, lambda: self._do(message.session, session, **asked))
+
+    def report_load(self) -> None:
+        """Send the load of this process once a second, for ever."""
+        while True:
+            time.sleep(LOAD_SECONDS)
+            load, self.clock.load.busy = asdict(self.clock.load), 0.0
+            self._send(of_json(Kind.LOAD, NOBODY, load))
+
+    def _do(self, key: str, session: Session, do: str, **arguments: Any) -> None:
+        if do == "close":
+            self.clock.remove(key)
+            self._sessions.pop(key, None)
+        getattr(session, {"say": "say", "flush": "flush", "interrupt": "interrupt", "listen": "listen",
+                          "idle": "idle", "close": "close"}[do])(**arguments)  # fmt: skip
+
+    def _try(self, key: str, do: Any) -> None:
+        """Do something; an error becomes an event of the session, which goes on."""
+        try:
+            do()
+        except PipelineError as error:
+            self._emit(key, Problem.of(error))
+        except Exception:
+            logger.exception("session %s", key)
+            self._emit(key, Problem.of(internal_error()))
+
+    def _open(self, key: str, asked: dict[str, Any]) -> None:
+        """Load what a session needs, and start its stream."""
+        try:
+            pictures = self._pictures_of(Path(asked["pack"]), Path(asked["decoded"]), asked["engine"])
+            voice = Voice(
+                choose=partial(self._engine, asked["tts_engine"]),
+                name=asked["tts_voice"],
+                language=asked["language"],
+                espeak=self._studio.espeak,
+                speed=asked["speed"],
+                pitch=asked["pitch"],
+            )
+            session = Session(pictures, voice, lambda event: self._emit(key, event), asked["max_text"])
+        except PipelineError as error:
+            self._fail(key, error)
+            return
+        except Exception:
+            logger.exception("session %s", key)
+            self._fail(key, internal_error())
+            return
+        self._send(Packed(Kind.HEADER, key, session.header))
+
+        def deliver(fragment: Fragment) -> None:
+            self._send(of_fragment(key, fragment.data, fragment.start, fragment.duration, session.sound_ahead))
+
+        self.clock.add(key, session, deliver, lambda: self._fail(key, internal_error()))
+        with self._opening:
+            self._sessions[key] = session
+            early = self._early.pop(key)
+        for message in early:
+            self.handle(message)
+
+    def _engine(self, name: str, language: str) -> TTSEngine:
+        """Return the speech engine of a session: the named one, or the best that speaks a language."""
+        return self._studio.tts[name] if name else default_engine(self._studio, language)[0]
+
+    def _fail(self, key: str, error: PipelineError) -> None:
+        with self._opening:
+            self._early.pop(key, None)
+            self._sessions.pop(key, None)
+        self._emit(key, Problem.of(error))
+        self._emit(key, Closed("failed"))
+
+    def _pictures_of(self, pack: Path, decoded: Path, engine: str) -> Pictures:
+        with self._loading:
+            key = pack, pack.stat().st_mtime_ns
+            if key not in self._pictures:
+                avatar = self._studio.avatars.load(pack)
+                self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded)
+                while len(self._pictures) > KEPT:
+                    self._pictures.popitem(last=False)
+            self._pictures.move_to_end(key)
+            return self._pictures[key]
+
+    def _emit(self, key: str, event: SessionEvent) -> None:
+        self._send(of_json(Kind.EVENT, key, packed(event)))
+
+    def _send(self, message: Packed) -> None:
+        data = message.to_bytes()
+        with self._writing:
+            self._out.write(data)
+            self._out.flush()
+
+
+def settings_to_json(settings: Settings) -> dict[str, Any]:
+    """Return settings for a worker."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+
+
+def settings_from_json(content: dict[str, Any]) -> Settings:
+    """Return the settings that `settings_to_json` was given."""
+    paths = {f.name: Path(content[f.name]) for f in fields(Settings) if isinstance(f.default, Path)}
+    return replace(Settings(), **{**content, **paths})
+
+
+def main(make: Callable[[Settings], Studio] = make_studio) -> None:
+    """Run sessions until the input ends.
+
+    Args:
+        make: Creates the studio of the settings.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what libraries print must not come between the messages
+    first = read(sys.stdin.buffer)
+    if first is None:
+        return
+    worker = Worker(make(settings_from_json(first.json())), out)
+    threading.Thread(target=worker.clock.run, name="clock", daemon=True).start()
+    threading.Thread(target=worker.report_load, name="load", daemon=True).start()
+    while (message := read(sys.stdin.buffer)) is not None:
+        worker.handle(message)
+    os._exit(0)  # threads may hang in a speech service
+
+
+if __name__ == "__main__":
+    main()

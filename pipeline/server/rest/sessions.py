@@ -1,0 +1,333 @@
+"""Live sessions over HTTP: opened and told what to do by REST or a socket, watched as one endless mp4."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sse_starlette import ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from pipeline import messages
+from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
+from pipeline.jobs.studio import Studio
+from pipeline.live.events import Problem, to_json
+from pipeline.live.request import flag_of, moment_of, parse_session, text_of
+from pipeline.live.voice_input import AHEAD_SECONDS, RATES
+from pipeline.live.workers import RemoteSession, Workers
+from pipeline.messages import Language
+from pipeline.server.access import key_of
+from pipeline.server.connections import Stream
+from pipeline.server.reply_language import language_of
+from pipeline.server.rest import schema
+from pipeline.server.rest.bodies import MAX_BODY, json_body
+from pipeline.server.rest.event_stream import sse_event, sse_response
+from pipeline.server.visitors import Visitors
+from pipeline.settings import listed
+
+ADDRESS = "/api/v2/sessions"
+DEFAULT_RATE = 16_000
+"""Samples per second of sound of which no rate was told."""
+_EVENT_NUMBER = re.compile("[0-9]{1,9}")
+_COMMANDS = ("say", "flush", "interrupt", "listen", "idle", "audio", "close")
+
+
+@dataclass(frozen=True)
+class SessionApi:
+    """The endpoints of live sessions."""
+
+    studio: Studio
+    workers: Workers
+    visitors: Visitors
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes. Opening a session needs a key; using it needs a key or the session's own token.
+
+        The video needs neither, like other results: its address cannot be guessed.
+        """
+        rest = APIRouter()
+        one = ADDRESS + "/{session_id}"
+        rest.add_api_route(ADDRESS, self.open, methods=["POST"], status_code=201, **schema.OPEN_SESSION)
+        rest.add_api_route(one, self.state, **schema.SESSION)
+        rest.add_api_route(one, self.delete, methods=["DELETE"], **schema.SESSION)
+        rest.add_api_route(one + "/say", self.say, methods=["POST"], **schema.SAY)
+        rest.add_api_route(one + "/flush", self.flush, methods=["POST"], **schema.SESSION)
+        rest.add_api_route(one + "/interrupt", self.interrupt, methods=["POST"], **schema.INTERRUPT)
+        rest.add_api_route(one + "/events", self.events, **schema.SESSION_EVENTS)
+        rest.add_api_route(one + "/video.mp4", self.video, **schema.SESSION_VIDEO)
+        rest.add_api_websocket_route(one + "/socket", self.socket)
+        return list(rest.routes)
+
+    async def open(self, request: Request) -> Response:
+        """Open a session. Its stream begins as soon as the avatar is loaded."""
+        if self._keys and key_of(request.headers, self._keys) is None:
+            raise NotAllowed
+        body = await json_body(request)
+        studio = replace(self.studio, avatars=self.visitors.for_rest(request))
+        session = await self.workers.open(await run_in_threadpool(parse_session, body, studio))
+        return JSONResponse(self._told(session, request, addresses=True), 201)
+
+    async def state(self, session_id: str, request: Request) -> dict[str, Any]:
+        """Tell how a session is."""
+        return self._told(self._allowed(session_id, request), request)
+
+    async def delete(self, session_id: str, request: Request) -> dict[str, Any]:
+        """End a session."""
+        session = self._allowed(session_id, request)
+        self.workers.delete(session)
+        return self._told(session, request)
+
+    async def say(self, session_id: str, request: Request) -> dict[str, Any]:
+        """Speak a text; with ``more`` only a piece of one, whose sentences are spoken as they become complete."""
+        session = self._allowed(session_id, request)
+        fields = await _object(request)
+        _say(session, fields, self.studio.settings.max_text)
+        return self._told(session, request)
+
+    async def flush(self, session_id: str, request: Request) -> dict[str, Any]:
+        """End a text of pieces."""
+        session = self._allowed(session_id, request)
+        session.flush()
+        return self._told(session, request)
+
+    async def interrupt(self, session_id: str, request: Request) -> dict[str, Any]:
+        """Stop speaking, and return what was said."""
+        session = self._allowed(session_id, request)
+        fields = await _object(request) if request.headers.get("content-length", "0") != "0" else {}
+        told = await session.interrupt(moment_of(fields, "at"))
+        event = told and {**to_json(told.event, _language(request)), "id": told.number}
+        return {**self._told(session, request), "interrupted": event}
+
+    async def events(self, session_id: str, request: Request) -> Response:
+        """Tell what happens in a session: after the event that Last-Event-ID numbers, or from its start."""
+        session = self._allowed(session_id, request, ended=True)
+        after = request.headers.get("last-event-id", "") or "0"
+        if not _EVENT_NUMBER.fullmatch(after):
+            raise BadRequest(messages.server.LAST_EVENT_ID_INVALID())
+        if session.closed is not None and int(after) >= session.last_number:
+            return Response(status_code=204)  # stops an EventSource from reconnecting
+        language = _language(request)
+
+        async def numbered() -> AsyncIterator[ServerSentEvent]:
+            with session.present():
+                async with aclosing(session.follow(int(after))) as events:
+                    async for told in events:
+                        yield sse_event({**to_json(told.event, language), "id": told.number}, told.number)
+
+        return sse_response(numbered())
+
+    async def video(self, session_id: str) -> Response:
+        """Send the stream of a session from now on, without an end: a fragmented mp4."""
+        session = self.workers.find(session_id)
+        headers = {"Cache-Control": "no-store", "Accept-Ranges": "none", "X-Accel-Buffering": "no"}
+        return Stream(session.video(), media_type="video/mp4", headers=headers)
+
+    async def socket(self, websocket: WebSocket) -> None:
+        """Exchange messages with a client: commands and sound in; events, and with ``?video=1`` the stream, out."""
+        try:
+            session = self._allowed(websocket.path_params["session_id"], websocket)
+        except PipelineError as error:
+            await websocket.close(1008, error.message.en[:120])
+            return
+        await websocket.accept()
+        await _Socket(websocket, session, self.studio.settings.max_text, self.workers.delete).run()
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return listed(self.studio.settings.api_keys)
+
+    def _allowed(self, session_id: str, connection: HTTPConnection, ended: bool = False) -> RemoteSession:
+        """Return a session that the sender of a request may use.
+
+        Args:
+            session_id: Its id.
+            connection: The request.
+            ended: Whether it may have ended.
+
+        Raises:
+            NotAllowed: The request has neither a key nor the session's token.
+            SessionNotFound, SessionClosed: There is no such session.
+        """
+        session = self.workers.ended(session_id) if ended else None
+        if self._keys and key_of(connection.headers, self._keys) is None:
+            token = connection.query_params.get("token", "")
+            known = session or self.workers.known(session_id)
+            if known is None or not hmac.compare_digest(token.encode(), known.token.encode()):
+                raise NotAllowed
+        return session or self.workers.find(session_id)
+
+    def _told(self, session: RemoteSession, request: Request, addresses: bool = False) -> dict[str, Any]:
+        """Return what a client gets to know of a session.
+
+        Args:
+            session: The session.
+            request: The request.
+            addresses: With the addresses, which hold the token.
+        """
+        told: dict[str, Any] = {"success": True, "session_id": session.id, "state": session.state}
+        told |= {"stream": round(session.time, 3), "expires": _moment(session.expires)}
+        if addresses:
+            base = f"{request.scope.get('root_path', '')}{ADDRESS}/{session.id}"
+            token = f"?token={session.token}" if self._keys else ""
+            told |= {"video_url": f"{base}/video.mp4", "socket_url": f"{base}/socket{token}"}
+            told |= {"events_url": f"{base}/events{token}", "token": session.token}
+        return told
+
+
+class _Socket:
+    """One client's socket."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        session: RemoteSession,
+        max_text: int,
+        delete: Callable[[RemoteSession], object],
+    ) -> None:
+        self._websocket = websocket
+        self._session = session
+        self._max_text = max_text
+        self._delete = delete
+        self._rate = DEFAULT_RATE
+        self._language = _language(websocket)
+        self._told_of_speed = False
+
+    async def run(self) -> None:
+        """Serve the client until it leaves or the session ends."""
+        jobs = [self._take(), self._tell()]
+        if self._websocket.query_params.get("video", "0") not in ("", "0"):
+            jobs.append(self._show())
+        with self._session.present():
+            tasks = [asyncio.ensure_future(job) for job in jobs]
+            try:
+                await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        if self._websocket.application_state is WebSocketState.CONNECTED:
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the client has left
+                await self._websocket.close(1000)
+
+    async def _take(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._handle(message.get("text"), message.get("bytes"))
+            except PipelineError as error:
+                if self._session.closed is not None:
+                    return
+                await self._send(to_json(Problem.of(error), self._language))
+
+    async def _handle(self, text: str | None, data: bytes | None) -> None:
+        size = len(text.encode("utf-8", "surrogatepass")) if text is not None else len(data or b"")
+        if size > MAX_BODY:
+            raise BadBody(messages.live.MESSAGE_TOO_LARGE(size=size, limit=MAX_BODY))
+        if text is None:
+            await self._push(data or b"")
+            return
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict):
+            raise BadBody(messages.live.MESSAGE_NOT_JSON())
+        kind = fields.get("type")
+        match kind:
+            case "say":
+                _say(self._session, fields, self._max_text)
+            case "flush":
+                self._session.flush()
+            case "interrupt":
+                self._session.interrupt_soon(moment_of(fields, "at"))
+            case "listen":
+                self._session.listen()
+            case "idle":
+                self._session.idle()
+            case "audio":
+                self._rate = _rate(fields)
+            case "close":
+                self._delete(self._session)
+            case _:
+                raise BadBody(messages.live.MESSAGE_UNKNOWN(value=repr(kind)[:60], choices=", ".join(_COMMANDS)))
+
+    async def _push(self, data: bytes) -> None:
+        """Pass on sound; a client that is far ahead is told once, and then waited for."""
+        seconds = len(data) / 2 / self._rate
+        if self._session.sound_ahead + seconds > AHEAD_SECONDS >= seconds:
+            if not self._told_of_speed:
+                self._told_of_speed = True
+                slow = BadRequest(messages.live.SOUND_AHEAD(limit=AHEAD_SECONDS))
+                await self._send(to_json(Problem.of(slow), self._language))
+        else:
+            self._told_of_speed = False
+        await self._session.push_audio(data, self._rate)
+
+    async def _tell(self) -> None:
+        async with aclosing(self._session.follow(self._after())) as events:
+            async for told in events:
+                await self._send({**to_json(told.event, self._language), "id": told.number})
+
+    def _after(self) -> int:
+        """Return the number of the last event that the client has; only later ones are new to a new client."""
+        given = self._websocket.query_params.get("after", "")
+        return int(given) if _EVENT_NUMBER.fullmatch(given) else self._session.last_number
+
+    async def _show(self) -> None:
+        async with aclosing(self._session.video()) as stream:
+            async for data in stream:
+                await self._websocket.send_bytes(data)
+
+    async def _send(self, content: dict[str, Any]) -> None:
+        await self._websocket.send_text(json.dumps(content, ensure_ascii=False))
+
+
+def _say(session: RemoteSession, fields: dict[str, Any], max_text: int) -> None:
+    text, more = text_of(fields, max_text), flag_of(fields, "more")
+    session.say(text)
+    if not more:
+        session.flush()
+
+
+def _rate(fields: dict[str, Any]) -> int:
+    """Return the rate that a client tells.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    rate = fields.get("rate", DEFAULT_RATE)
+    lowest, highest = RATES
+    if isinstance(rate, bool) or not isinstance(rate, int) or not lowest <= rate <= highest:
+        raise BadRequest(messages.live.RATE_INVALID(rate=repr(rate)[:60], lowest=lowest, highest=highest))
+    return rate
+
+
+def _language(connection: HTTPConnection) -> Language:
+    return language_of(connection.headers.get("accept-language"))
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        raise BadBody(messages.live.MESSAGE_NOT_JSON())
+    return body
+
+
+def _moment(seconds: float) -> str | None:
+    """Return a time as clients get it (ISO 8601, UTC); None if it never comes."""
+    return None if seconds == float("inf") else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

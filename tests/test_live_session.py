@@ -1,0 +1,482 @@
+"""A live session without a server: turns, interruptions, pushed sound, and the stream that comes of them."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soxr
+
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import BadRequest
+from pipeline.live.clock import Clock
+from pipeline.live.events import (
+    Closed,
+    Interrupted,
+    Listening,
+    Problem,
+    SessionEvent,
+    TurnEnded,
+    TurnStarted,
+    Word,
+    packed,
+    unpacked,
+)
+from pipeline.live.fragments import Fragment, length_prefixed
+from pipeline.live.pictures import Mouths, Pictures
+from pipeline.live.sentences import Sentences
+from pipeline.live.session import Session
+from pipeline.live.sound_packets import PACKET, SoundPackets
+from pipeline.live.turn import Voice
+from pipeline.live.voice_input import VoiceTurn, pcm
+from pipeline.speech.articulate import articulate
+from pipeline.speech.listen import listen
+from pipeline.speech_types import Speech
+from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.writer import AUDIO_RATE
+from tests.fakes import CLIP_FRAMES, FPS, FakeEngine, FakeTTS
+from tests.servers import wait_for
+
+
+class Watched(Pictures):
+    """Pictures that note which mouths they draw."""
+
+    def __init__(self, root: Path, packs: Path) -> None:
+        store = AvatarStore(packs)
+        super().__init__(store.load(store.find("solo", "720p")), FakeEngine(), root / "clip.yuv")
+        self.drawn: list[np.ndarray] = []
+
+    def speaking(self, number: int, mouths: Mouths) -> object:  # type: ignore[override]
+        self.drawn.append(mouths.weights)
+        return super().speaking(number, mouths)
+
+
+class Stage:
+    """A session, and all that came of it."""
+
+    def __init__(self, pictures: Watched) -> None:
+        self.pictures = pictures
+        self.events: list[SessionEvent] = []
+        self.voice = Voice(choose=lambda language: FakeTTS(), name="Custom", language="en-us", espeak=EspeakEngine())
+        self.session = Session(pictures, self.voice, self.events.append, max_text=500)
+        self.stream = io.BytesIO(self.session.header)
+        self.stream.seek(0, io.SEEK_END)
+        pictures.idle(0)
+        pictures.drawn.clear()
+
+    def run(self, seconds: float) -> None:
+        until = self.session.time + seconds
+        while self.session.time < until - 1e-9:
+            self.stream.write(self.session.advance().data)
+
+    def run_until(self, done: Callable[[], bool]) -> None:
+        for _ in range(400):
+            if done():
+                return
+            self.run(0.2)
+            time.sleep(0.002)
+        raise AssertionError("this did not happen")
+
+    def of(self, kind: type) -> list[SessionEvent]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def spoken(self) -> bool:
+        """Whether all that was given is ready to be said."""
+        return all(line.turn._spoken for line in self.session._lines)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def pictures(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    return Watched(tmp_path_factory.mktemp("live"), fake_packs)
+
+
+@pytest.fixture
+def stage(pictures: Watched) -> Iterator[Stage]:
+    stage = Stage(pictures)
+    yield stage
+    stage.session.close()
+
+
+def decoded(stream: io.BytesIO) -> tuple[list[float], np.ndarray]:
+    """Return the times of the pictures and the sound of a stream."""
+    stream.seek(0)
+    with av.open(stream, "r") as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    stream.seek(0)
+    with av.open(stream, "r") as container:
+        sound = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    return times, np.concatenate(sound)
+
+
+def test_the_stream_goes_on_through_speech_interruption_and_rest(stage: Stage) -> None:
+    stage.run(0.6)
+    stage.session.say("one two three four five six. ")
+    stage.session.flush()
+    wait_for(stage.spoken)
+    stage.run(1.2)
+    stage.session.interrupt()
+    stage.run(1.0)
+    stage.session.say("seven eight.")
+    stage.session.flush()
+    wait_for(stage.spoken)
+    stage.run(2.2)
+    times, sound = decoded(stage.stream)
+    assert times == pytest.approx(np.arange(round(stage.session.time * FPS)) / FPS)
+    assert abs(len(sound) / AUDIO_RATE - stage.session.time) < 0.07  # the encoder's own delay
+    loud = np.abs(sound) > 0.05
+    assert not loud[: round(0.65 * AUDIO_RATE)].any() and loud[round(0.8 * AUDIO_RATE) : round(1.7 * AUDIO_RATE)].any()
+    cut = stage.of(Interrupted)[0]
+    assert isinstance(cut, Interrupted) and cut.stream == pytest.approx(1.82)
+    assert not loud[round((cut.stream + 0.05) * AUDIO_RATE) : round(2.75 * AUDIO_RATE)].any()
+    assert [type(event) for event in stage.events if not isinstance(event, Word)] == [
+        TurnStarted,
+        Interrupted,
+        TurnStarted,
+        TurnEnded,
+    ]
+
+
+def test_sound_and_picture_stay_together_whatever_the_frame_rate(stage: Stage) -> None:
+    stage.run(30)
+    times, sound = decoded(stage.stream)
+    assert times[-1] == pytest.approx(30 - 1 / FPS) and 0 <= 30 - len(sound) / AUDIO_RATE < 0.07
+
+
+@pytest.mark.parametrize("words", [1, 4, 9])
+def test_interrupting_tells_what_was_said_and_drops_the_rest(stage: Stage, words: int) -> None:
+    text = "a b c d e f g h i j k l."
+    stage.session.say(text)
+    stage.session.flush()
+    wait_for(stage.spoken)
+    stage.run_until(lambda: len(stage.of(Word)) >= words)
+    told = "".join(event.text for event in stage.events if isinstance(event, Word))
+    stage.session.interrupt()
+    stage.run(2)
+    (cut,) = stage.of(Interrupted)
+    assert isinstance(cut, Interrupted) and cut.said == told and text.startswith(told.strip())
+    assert len(told.split()) == words and not stage.of(TurnEnded) and not stage.session.speaking
+
+
+def test_what_a_listener_did_not_reach_was_not_said(stage: Stage) -> None:
+    stage.session.say("a b c d e f.")
+    stage.session.flush()
+    wait_for(stage.spoken)
+    stage.run_until(lambda: len(stage.of(Word)) >= 4)
+    second = stage.of(Word)[1]
+    assert isinstance(second, Word)
+    stage.session.interrupt(at=second.stream + 0.1)
+    stage.run(0.2)
+    (cut,) = stage.of(Interrupted)
+    assert isinstance(cut, Interrupted) and cut.said == "a b "
+
+
+def test_an_interrupted_mouth_comes_to_rest_without_a_jump(stage: Stage) -> None:
+    stage.session.say("a b c d e f g h.")
+    stage.session.flush()
+    wait_for(stage.spoken)
+    stage.run(1.4)
+    stage.session.interrupt()
+    stage.run(1.0)
+    rows = np.concatenate(stage.pictures.drawn)
+    steps = np.abs(np.diff(rows, axis=0)).max(axis=1)
+    uncut = Stage(stage.pictures)
+    uncut.session.say("a b c d e f g h.")
+    uncut.session.flush()
+    wait_for(uncut.spoken)
+    uncut.run_until(lambda: bool(uncut.of(TurnEnded)))
+    ordinary = np.abs(np.diff(np.concatenate(uncut.pictures.drawn), axis=0)).max()
+    assert rows[-1].max() == 0 and rows.max() > 0.2
+    assert steps.max() <= ordinary + 1e-6
+    resting = next(number for number in range(len(rows)) if not rows[number:].any())
+    assert 33 <= resting <= 40  # four frames after the 35th, in which it was cut
+
+
+def test_interrupting_silence_is_told_as_such(stage: Stage) -> None:
+    stage.session.interrupt()
+    stage.run(0.4)
+    assert stage.events == [Interrupted(None, 0.0, "")]
+
+
+def test_a_new_turn_begins_after_an_interruption(stage: Stage) -> None:
+    for text in ("a b c d e f.", "g h."):
+        stage.session.say(text)
+        stage.session.flush()
+    wait_for(stage.spoken)
+    stage.run(1)
+    stage.session.interrupt()
+    stage.session.say("new words.")
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    ended = stage.of(TurnEnded)[0]
+    assert isinstance(ended, TurnEnded) and ended.said.split() == ["new", "words."] and ended.turn == 3
+
+
+def test_pieces_are_spoken_as_soon_as_a_sentence_is_complete(stage: Stage) -> None:
+    for piece in ("one ", "two. ", "thr"):
+        stage.session.say(piece)
+    stage.run_until(lambda: len(stage.of(Word)) == 2)
+    stage.run(1)
+    assert [event.text.strip() for event in stage.events if isinstance(event, Word)] == ["one", "two."]
+    stage.session.say("ee four")
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    ended = stage.of(TurnEnded)[0]
+    assert isinstance(ended, TurnEnded) and ended.said.split() == ["one", "two.", "three", "four"]
+    assert len(stage.of(TurnStarted)) == 1
+
+
+def test_words_come_in_order_within_their_turn(stage: Stage) -> None:
+    stage.session.say("one two. three four. five.")
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    words = [event for event in stage.events if isinstance(event, Word)]
+    assert all(one.stream < other.stream for one, other in pairwise(words)) and len(words) == 5
+    started, ended = stage.of(TurnStarted)[0], stage.of(TurnEnded)[0]
+    assert isinstance(started, TurnStarted) and isinstance(ended, TurnEnded)
+    assert started.stream <= words[0].stream < words[-1].end <= ended.stream + 1e-6
+    assert "".join(word.text for word in words) == ended.said
+
+
+@pytest.mark.parametrize("text", ["busy", "dropped", "crash", "one. busy now. two."])
+def test_a_voice_that_fails_ends_its_turn_and_no_more(stage: Stage, text: str) -> None:
+    stage.session.say(text)
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    (problem,) = stage.of(Problem)
+    assert isinstance(problem, Problem) and problem.ko and problem.en and "secret" not in problem.en
+    stage.session.say("all is well.")
+    stage.session.flush()
+    stage.run_until(lambda: len(stage.of(TurnEnded)) == 2)
+    last = stage.of(TurnEnded)[1]
+    assert isinstance(last, TurnEnded) and last.said.split() == ["all", "is", "well."]
+
+
+@pytest.mark.parametrize("text", ["...", "  ", "🙂", "\n\n"])
+def test_a_text_without_a_sound_is_a_turn_without_one(stage: Stage, text: str) -> None:
+    stage.session.say(text)
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    assert not stage.of(Problem) and not stage.pictures.drawn
+
+
+def test_too_much_text_is_refused_and_what_waits_is_kept(stage: Stage) -> None:
+    stage.session.say("one " * 100)
+    with pytest.raises(BadRequest):
+        stage.session.say("two " * 100)
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnStarted)))
+
+
+def test_a_session_that_is_closed_tells_so_once(stage: Stage) -> None:
+    stage.session.say("one two three")
+    stage.session.close("time_limit")
+    stage.session.close()
+    stage.run(0.4)
+    assert stage.events == [Closed("time_limit")]
+
+
+# --- pushed sound
+
+
+def sound(seconds: float, rate: int, pitch: float = 200) -> bytes:
+    """Return a tone that swells four times a second, about as speech does."""
+    times = np.arange(round(seconds * rate)) / rate
+    wave = 0.4 * np.sin(2 * np.pi * pitch * times) * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * times))
+    return (wave * 32767).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 24000, 44100, 48000])
+def test_pushed_sound_comes_out_as_it_went_in(stage: Stage, rate: int) -> None:
+    stage.session.push_audio(sound(1.5, rate), rate)
+    stage.session.flush()
+    stage.run(2.4)
+    _, heard = decoded(stage.stream)
+    loud = np.flatnonzero(np.abs(heard) > 0.02) / AUDIO_RATE
+    assert loud[0] < 0.05 and 1.4 < loud[-1] < 1.55
+    given = np.frombuffer(sound(1.5, rate), "<i2") / 32768
+    power, expected = np.sqrt(np.mean(heard[:60000] ** 2)), np.sqrt(np.mean(given[: round(1.25 * rate)] ** 2))
+    assert power == pytest.approx(expected, rel=0.1)
+    assert [type(event) for event in stage.events] == [TurnStarted, TurnEnded]
+
+
+def test_sound_that_arrives_in_real_time_is_drawn_a_quarter_of_a_second_later() -> None:
+    now = 100.0
+    turn = VoiceTurn(1, fps=Fraction(FPS), rate=16000, now=lambda: now)
+    piece = np.zeros(320, np.float32)  # 20 ms
+    while not turn.ready(5):
+        now += 0.02
+        turn.add(piece)
+    assert now - 100 <= 0.28  # the 0.2 s of the group itself, what the mouth is ahead of the sound, and a piece
+
+
+def test_pushed_sound_that_stops_ends_the_turn(stage: Stage) -> None:
+    stage.session.push_audio(sound(0.3, 16000), 16000)
+    stage.run_until(lambda: bool(stage.of(TurnStarted)))
+    until = time.monotonic() + 5
+    while not stage.of(TurnEnded) and time.monotonic() < until:
+        stage.run(0.2)
+        time.sleep(0.05)
+    assert stage.of(TurnEnded)
+
+
+def test_pushed_sound_can_be_interrupted(stage: Stage) -> None:
+    stage.session.push_audio(sound(4, 16000), 16000)
+    stage.run(1)
+    stage.session.interrupt()
+    stage.run(1)
+    (cut,) = stage.of(Interrupted)
+    assert isinstance(cut, Interrupted) and cut.turn == 1
+    _, heard = decoded(stage.stream)
+    assert not (np.abs(heard[round((cut.stream + 0.05) * AUDIO_RATE) :]) > 0.02).any()
+
+
+@pytest.mark.parametrize("text", ["아버지가 방에 들어가십니다. 오늘은 날씨가 좋습니다.", "My father is in the room."])
+def test_sound_in_real_time_moves_the_mouth_as_sound_that_is_all_there(text: str) -> None:
+    spoken = EspeakEngine().synthesize(text, "Custom", CancelToken())
+    sound = soxr.resample(spoken.samples, spoken.rate, 16000)
+    tracks = []
+    for step in (320, len(sound)):
+        turn = VoiceTurn(1, Fraction(FPS), 16000, now=lambda: 0.0)
+        rows, given = [], 0
+        while not turn.over:
+            if given < len(sound):
+                turn.add(sound[given : given + step])
+                given += step
+            else:
+                turn.finish()
+            while turn.ready(5):
+                rows.append(turn.take(5, 9600).weights)
+        tracks.append(np.concatenate(rows))
+    live, known = (track[: min(map(len, tracks)), 0] for track in tracks)
+    assert live.max() > 0.25 and np.corrcoef(live, known)[0, 1] > 0.85
+    video = articulate(
+        listen(sound, 16000), Speech(samples=sound, rate=16000, text="", language=""), len(tracks[1]), FPS
+    ).weights
+    ordinary = np.abs(np.diff(video, axis=0)).max()
+    for track in tracks:
+        assert np.abs(np.diff(track, axis=0, prepend=0)).max() < 1.1 * ordinary
+
+
+@pytest.mark.parametrize(
+    ("data", "rate"), [(b"\0", 16000), (b"\0" * 5, 48000), (b"\0\0", 0), (b"\0\0", 7999), (b"\0\0", 96001)]
+)
+def test_what_is_no_such_sound_is_refused(stage: Stage, data: bytes, rate: int) -> None:
+    with pytest.raises(BadRequest):
+        stage.session.push_audio(data, rate)
+    stage.run(0.4)
+    assert not stage.events
+
+
+def test_pcm_is_little_endian() -> None:
+    assert pcm(b"\x00\x40\x00\x80", 16000).tolist() == [0.5, -1.0]
+
+
+# --- sentences
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["Hello", " there. How", " are you? Fine"], ["Hello there. ", "How are you? "]),
+        (["안녕하세요. ", "반갑습니다! 오늘은"], ["안녕하세요. ", "반갑습니다! "]),
+        (["It costs 3", ".", "50 dollars. Next"], ["It costs 3.50 dollars. "]),
+        (["See example.", "com for more. Yes"], ["See example.com for more. "]),
+        (["Dr. Kim and Mr. Lee met J. Park. They"], ["Dr. Kim and Mr. Lee met J. Park. "]),
+        (["1. First\n2. Second\n"], ["1. First\n", "2. Second\n"]),
+        (['He said "Stop!" Then'], ['He said "Stop!" ']),
+        (["今日は。明日は！"], ["今日は。", "明日は！"]),
+        (["Wait... what? Yes"], ["Wait... ", "what? "]),
+        (["no end"], []),
+    ],
+)
+def test_sentences(pieces: list[str], expected: list[str]) -> None:
+    for split in (pieces, list("".join(pieces))):
+        text = Sentences()
+        found = [sentence for piece in split for sentence in text.add(piece)]
+        assert [one.strip() for one in found if one.strip()] == [one.strip() for one in expected]
+        assert "".join(found) + text.rest() == "".join(pieces)
+
+
+def test_a_text_without_an_end_is_not_waited_for_for_ever() -> None:
+    text = Sentences()
+    found = text.add("word " * 100)
+    assert found and all(len(one) <= 240 and one.endswith(" ") for one in found)
+
+
+# --- the pieces of the stream
+
+
+def test_silence_has_the_bytes_that_the_encoder_would_give_it() -> None:
+    quick = SoundPackets()
+    packets = quick.add(30 * PACKET)
+    assert len(set(packets)) == 1 and quick.count == len(packets)
+    with_sound = SoundPackets()
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 4 * PACKET).astype(np.float32)
+    given = with_sound.add(10 * PACKET) + with_sound.add(noise) + with_sound.add(30 * PACKET)
+    assert given[:8] == packets[:8] and given[-8:] == packets[:8] and len(set(given)) > 4
+
+
+def test_length_prefixed() -> None:
+    stream = b"\0\0\0\1\x09\xf0\0\0\1\x65abc\0\0\0\1\x41\0\0\3\1"
+    assert length_prefixed(stream) == b"\0\0\0\2\x09\xf0\0\0\0\4\x65abc\0\0\0\5\x41\0\0\3\1"
+
+
+def test_the_last_group_takes_what_is_left_so_that_the_clip_loops_without_a_jump(pictures: Watched) -> None:
+    assert sum(pictures.lengths) == CLIP_FRAMES and pictures.starts[0] == 0
+    assert all(length >= 5 for length in pictures.lengths)
+
+
+def test_events_survive_their_way_to_another_process() -> None:
+    for event in (Word(1, "가 ", 1.5, 2.0), Interrupted(None, 1.0, ""), Problem("x", "가", "a"), Listening(2.0)):
+        assert unpacked(packed(event)) == event
+
+
+# --- the clock
+
+
+def test_the_clock_keeps_every_stream_in_time(pictures: Watched) -> None:
+    clock = Clock()
+    got: dict[str, list[tuple[float, float]]] = {name: [] for name in "abc"}
+    begun = time.monotonic()
+    for name, seen in got.items():
+        session = Session(pictures, Stage(pictures).voice, lambda event: None)
+
+        def deliver(fragment: Fragment, seen: list[tuple[float, float]] = seen) -> None:
+            seen.append((fragment.start, time.monotonic() - begun))
+
+        clock.add(name, session, deliver, lambda: None)
+    thread = threading.Thread(target=clock.run)
+    thread.start()
+    wait_for(lambda: all(len(seen) >= 6 for seen in got.values()))
+    clock.remove("a")
+    clock.stop()
+    thread.join()
+    for seen in got.values():
+        starts = [start for start, _ in seen]
+        assert starts == pytest.approx(np.arange(len(starts)) * 0.2)
+        assert all(at >= start - 0.31 for start, at in seen), "none is ahead of its time"
+
+
+def test_a_session_that_raises_is_removed_and_the_others_go_on(pictures: Watched) -> None:
+    clock = Clock()
+    bad = Session(pictures, Stage(pictures).voice, lambda event: None)
+    bad.advance = lambda: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+    good = Session(pictures, Stage(pictures).voice, lambda event: None)
+    failed = threading.Event()
+    seen: list[Fragment] = []
+    clock.add("bad", bad, lambda fragment: None, failed.set)
+    clock.add("good", good, seen.append, lambda: None)
+    thread = threading.Thread(target=clock.run)
+    thread.start()
+    wait_for(lambda: failed.is_set() and len(seen) >= 3)
+    clock.stop()
+    thread.join()

@@ -1,0 +1,385 @@
+"""Live sessions over HTTP and the WebSocket: what clients do, and what they do wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import requests
+from pydantic import TypeAdapter
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from pipeline.server.rest.schema import OpenedSession, SessionEvents
+from tests.fakes import FPS
+from tests.servers import Server, events_of, running, wait_for
+
+SESSIONS = "/api/v2/sessions"
+NOBODY = "0" * 32
+
+
+class Opened:
+    """A session of a server."""
+
+    def __init__(self, server: Server, **body: object) -> None:
+        self.server = server
+        reply = server.post(SESSIONS, {"avatar": "solo", **body})
+        assert reply.status_code == 201, reply.text
+        self.told = reply.json()
+        self.path = f"{SESSIONS}/{self.told['session_id']}"
+
+    def post(self, what: str, body: Any = None) -> requests.Response:
+        return self.server.post(f"{self.path}/{what}", body)
+
+    def say(self, text: str, **more: object) -> None:
+        assert self.post("say", {"text": text, **more}).json()["success"] is True
+
+    def close(self) -> None:
+        self.server.delete(self.path)
+
+    @contextmanager
+    def events(self, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
+        url = self.server.url + self.path + "/events"
+        with requests.get(url, stream=True, timeout=60, headers=headers) as response:
+            assert response.status_code == 200
+            yield events_of(response)
+
+    @contextmanager
+    def socket(self, query: str = "") -> Iterator[ClientConnection]:
+        with connect(self.server.url.replace("http", "ws") + self.path + "/socket" + query, max_size=None) as socket:
+            yield socket
+
+    def record(self) -> tuple[io.BytesIO, threading.Thread]:
+        """Read the stream until the session's end, in the background."""
+        stream = io.BytesIO()
+
+        def read() -> None:
+            with requests.get(self.server.url + self.told["video_url"], stream=True, timeout=60) as response:
+                for chunk in response.iter_content(None):
+                    stream.write(chunk)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        wait_for(stream.tell)
+        return stream, thread
+
+
+@pytest.fixture
+def session(fake_server: Server) -> Iterator[Opened]:
+    opened = Opened(fake_server)
+    yield opened
+    opened.close()
+
+
+def until(events: Iterator[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next(event for event in events if event["type"] == kind)
+
+
+def messages(socket: ClientConnection) -> Iterator[dict[str, Any]]:
+    while True:
+        message = socket.recv(30)
+        if isinstance(message, str):
+            yield json.loads(message)
+
+
+def test_a_session_from_its_opening_to_its_end(fake_server: Server) -> None:
+    session = Opened(fake_server)
+    TypeAdapter(OpenedSession).validate_python(session.told, strict=True)
+    stream, reading = session.record()
+    with session.events() as events:
+        time.sleep(0.5)
+        session.say("one two three four five six.")
+        until(events, "turn_started")
+        words = [next(events) for _ in range(2)]
+        stopped = session.post("interrupt").json()["interrupted"]
+        assert stopped["said"].startswith("one two") and stopped["type"] == "interrupted"
+        assert "".join(word["text"] for word in words) == "one two "
+        until(events, "interrupted")
+        session.say("seven ", more=True)
+        session.say("eight.", more=True)
+        assert session.post("flush").json()["state"] == "open"
+        assert until(events, "turn_ended")["said"].split() == ["seven", "eight."]
+        assert fake_server.delete(session.path).json()["state"] == "closed"
+        assert until(events, "closed")["reason"] == "deleted"
+        assert not list(events)
+    reading.join(10)
+    assert not reading.is_alive()
+    stream.seek(0)
+    with av.open(stream, "r") as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert np.diff(times) == pytest.approx(1 / FPS), "no picture is missing, none comes twice"
+    stream.seek(0)
+    with av.open(stream, "r") as container:
+        sound = list(container.decode(audio=0))
+    begin, end = float(sound[0].time or 0), float(sound[-1].time or 0) + sound[-1].samples / 48000
+    assert abs(begin - times[0]) < 0.07 and abs(end - times[-1] - 1 / FPS) < 0.07
+    loud = np.concatenate([frame.to_ndarray()[0] for frame in sound])
+    silent_from = round((stopped["stream"] + 0.05 - begin) * 48000)
+    assert np.abs(loud[:silent_from]).max() > 0.1 and np.abs(loud[silent_from : silent_from + 4800]).max() < 0.02
+
+
+def test_events_continue_after_the_last_one_that_arrived(session: Opened) -> None:
+    session.say("one two.")
+    with session.events() as events:
+        seen = [next(events) for _ in range(2)]
+    with session.events(**{"Last-Event-ID": str(seen[-1]["id"])}) as events:
+        more = [next(events) for _ in range(2)]
+    assert [event["id"] for event in seen + more] == [1, 2, 3, 4]
+    assert [event["type"] for event in seen + more] == ["turn_started", "word", "word", "turn_ended"]
+    for event in seen + more:
+        TypeAdapter(SessionEvents).validate_python(event, strict=True)
+    session.close()
+    with session.events(**{"Last-Event-ID": "4"}) as events:
+        assert [event["type"] for event in events] == ["closed"]
+    reply = session.server.get(session.path + "/events", headers={"Last-Event-ID": "5"})
+    assert reply.status_code == 204
+
+
+def test_the_socket_carries_commands_events_and_the_stream(session: Opened) -> None:
+    with session.socket("?video=1") as socket:
+        socket.send(json.dumps({"type": "say", "text": "one two."}))
+        told: list[dict[str, Any]] = []
+        stream = b""
+        while not told or told[-1]["type"] != "turn_ended":
+            message = socket.recv(30)
+            if isinstance(message, str):
+                told.append(json.loads(message))
+            else:
+                stream += message
+        assert [event["type"] for event in told] == ["turn_started", "word", "word", "turn_ended"]
+        socket.send(json.dumps({"type": "interrupt"}))
+        assert until(messages(socket), "interrupted")["turn"] is None
+        socket.send(json.dumps({"type": "listen"}))
+        assert until(messages(socket), "listening")["stream"] > 0
+        with av.open(io.BytesIO(stream), "r") as container:
+            assert len(list(container.decode(video=0))) >= 10
+        socket.send(json.dumps({"type": "close"}))
+        assert until(messages(socket), "closed")["reason"] == "deleted"
+        with pytest.raises(ConnectionClosed):
+            socket.recv(10)
+
+
+def test_sound_over_the_socket_is_spoken(session: Opened) -> None:
+    tone = (8000 * np.sin(np.arange(24000) * 0.05)).astype("<i2").tobytes()
+    with session.socket() as socket:
+        socket.send(json.dumps({"type": "audio", "rate": 24000}))
+        for start in range(0, len(tone), 4800):
+            socket.send(tone[start : start + 4800])
+        socket.send(json.dumps({"type": "flush"}))
+        told = messages(socket)
+        begin, end = until(told, "turn_started")["stream"], until(told, "turn_ended")["stream"]
+        assert 0.95 < end - begin < 1.25
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "word"),
+    [
+        ("no json", "body_invalid", "JSON"),
+        ("[1, 2]", "body_invalid", "JSON"),
+        ("{" * 5000, "body_invalid", "JSON"),
+        ('{"type": "dance"}', "body_invalid", "say, flush"),
+        ('{"type": ["say"]}', "body_invalid", "say, flush"),
+        ("{}", "body_invalid", "say, flush"),
+        ('{"type": "say"}', "field_invalid", "text"),
+        ('{"type": "say", "text": 5}', "field_invalid", "text"),
+        ('{"type": "say", "text": ""}', "field_invalid", "text"),
+        ('{"type": "say", "text": "\\ud800"}', "field_invalid", "Unicode"),
+        ('{"type": "say", "text": "a", "more": "yes"}', "field_invalid", "more"),
+        (json.dumps({"type": "say", "text": "a" * 5001}), "field_invalid", "5,000"),
+        ('{"type": "interrupt", "at": "now"}', "field_invalid", "at"),
+        ('{"type": "interrupt", "at": -1}', "field_invalid", "at"),
+        ('{"type": "interrupt", "at": NaN}', "field_invalid", "at"),
+        ('{"type": "audio", "rate": 1}', "field_invalid", "8000"),
+        ('{"type": "audio", "rate": "fast"}', "field_invalid", "8000"),
+        ('{"type": "audio", "rate": 44100.5}', "field_invalid", "8000"),
+        (b"\0", "field_invalid", "16-bit"),
+        (b"\0" * 4801, "field_invalid", "16-bit"),
+        (b"\0" * (1 << 20) + b"\0\0", "body_invalid", "1,048,576"),
+        ("a" * (1 << 20) + "b", "body_invalid", "1,048,576"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_wrong_message_is_told_and_the_session_lives_on(
+    long_session: Opened, message: str | bytes, code: str, word: str
+) -> None:
+    with connect(
+        long_session.server.url.replace("http", "ws") + long_session.path + "/socket",
+        additional_headers={"Accept-Language": "en"},
+    ) as socket:
+        socket.send(message)
+        error = next(messages(socket))
+        assert error["type"] == "error" and error["code"] == code and word in error["error"], error
+        socket.send('{"type": "listen"}')
+        assert until(messages(socket), "listening")
+
+
+@pytest.fixture(scope="module")
+def long_session(fake_server: Server) -> Iterator[Opened]:
+    opened = Opened(fake_server)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "code"),
+    [
+        ("say", {"text": ""}, "field_invalid"),
+        ("say", {"text": None}, "field_invalid"),
+        ("say", {"text": "a" * 5001}, "field_invalid"),
+        ("say", {"text": "a", "more": 1}, "field_invalid"),
+        ("say", [], "body_invalid"),
+        ("interrupt", {"at": "soon"}, "field_invalid"),
+        ("interrupt", [], "body_invalid"),
+    ],
+)
+def test_a_wrong_request_is_refused(long_session: Opened, what: str, body: object, code: str) -> None:
+    reply = long_session.post(what, body)
+    assert reply.status_code == 400 and reply.json()["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 400, "field_invalid"),
+        ([], 400, "field_invalid"),
+        ({"avatar": "nobody"}, 404, "avatar_not_found"),
+        ({"avatar": "duet", "resolution": "480p"}, 404, "resolution_not_found"),
+        ({"avatar": "solo", "resolution": "8k"}, 400, "field_invalid"),
+        ({"avatar": "solo", "tts_engine": "none"}, 400, "field_invalid"),
+        ({"avatar": "solo", "tts_voice": "tenor"}, 400, "field_invalid"),
+        ({"avatar": "solo", "language": "klingon"}, 400, "field_invalid"),
+        ({"avatar": "solo", "record": "yes"}, 400, "field_invalid"),
+    ],
+)
+def test_a_session_that_cannot_be_opened(fake_server: Server, body: object, status: int, code: str) -> None:
+    reply = fake_server.post(SESSIONS, body)
+    assert reply.status_code == status and reply.json()["code"] == code
+
+
+@pytest.mark.parametrize("session_id", [NOBODY, "x", "%2e%2e", "a" * 200])
+def test_an_unknown_session(fake_server: Server, session_id: str) -> None:
+    path = f"{SESSIONS}/{session_id}"
+    replies = [fake_server.get(path), fake_server.delete(path), fake_server.get(path + "/video.mp4")]
+    replies += [fake_server.post(f"{path}/{what}", {"text": "a"}) for what in ("say", "flush", "interrupt")]
+    replies += [fake_server.get(path + "/events")]
+    for reply in replies:
+        assert reply.status_code == 404 and reply.json()["code"] == "session_not_found"
+    with pytest.raises(InvalidStatus), connect(fake_server.url.replace("http", "ws") + path + "/socket"):
+        pass
+
+
+def test_a_deleted_session_is_told_as_such(fake_server: Server) -> None:
+    session = Opened(fake_server)
+    session.close()
+    for what in ("say", "flush", "interrupt"):
+        reply = session.post(what, {"text": "a"})
+        assert reply.status_code == 409 and reply.json()["code"] == "session_closed"
+
+
+def test_a_sender_that_is_too_fast_is_told_and_slowed(session: Opened) -> None:
+    second = (1000 * np.sin(np.arange(8000) * 0.1)).astype("<i2").tobytes()
+    with session.socket() as socket:
+        socket.send(json.dumps({"type": "audio", "rate": 8000}))
+        for _ in range(33):
+            socket.send(second)
+        error = until(messages(socket), "error")
+        assert "30" in error["error"]
+        socket.send(json.dumps({"type": "interrupt"}))  # waits behind the sound
+        socket.send(json.dumps({"type": "listen"}))
+        assert until(messages(socket), "interrupted")["turn"] == 1
+
+
+def test_a_slow_viewer_goes_on_with_the_newest(session: Opened) -> None:
+    with requests.get(session.server.url + session.told["video_url"], stream=True, timeout=60) as response:
+        first = next(response.iter_content(None))
+        assert b"ftyp" in first
+    assert session.server.get(session.path).json()["state"] == "open"
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_only_its_own_sessions_with_it(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
+        sessions = [Opened(server), Opened(server)]
+        wait_for(lambda: all(server.get(one.path).json()["state"] == "open" for one in sessions), 90)
+        processes = workers_of(server.process.pid)
+        assert len(processes) == min(2, len(os.sched_getaffinity(0)))
+        with sessions[0].events() as first, sessions[1].events() as second:
+            os.kill(processes[0], signal.SIGKILL)
+            wait_for(lambda: any(server.get(one.path).status_code == 404 for one in sessions))
+            gone = [server.get(one.path).status_code == 404 for one in sessions]
+            assert gone.count(True) == 3 - len(processes)
+            for session, events, dead in zip(sessions, (first, second), gone, strict=True):
+                if dead:
+                    problem, closed = next(events), next(events)
+                    assert problem["code"] == "session_failed" and closed["reason"] == "failed"
+                    assert session.post("say", {"text": "one."}).status_code == 404
+                else:
+                    session.say("one.")
+                    assert until(events, "turn_ended")["said"] == "one. "
+        again = Opened(server)
+        again.say("one.")
+        with again.events() as events:
+            assert until(events, "turn_ended")
+
+
+def workers_of(parent: int) -> list[int]:
+    """Return the ids of the processes of sessions of a server."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            command = (entry / "cmdline").read_bytes()
+            if f"PPid:\t{parent}\n" in (entry / "status").read_text() and b"worker" in command:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.slow
+def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
+    key = {"Authorization": "Bearer secret"}
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS="secret", LIVE_MAX_SESSIONS="1") as server:
+        assert server.post(SESSIONS, {"avatar": "solo"}).status_code == 401
+        told = server.post(SESSIONS, {"avatar": "solo"}, headers=key).json()
+        path = f"{SESSIONS}/{told['session_id']}"
+        full = server.post(SESSIONS, {"avatar": "solo"}, headers=key)
+        assert (
+            full.status_code == 503 and full.json()["code"] == "sessions_full" and int(full.headers["Retry-After"]) > 0
+        )
+        for query, headers, status in (("", {}, 401), ("?token=wrong", {}, 401), ("?token=é", {}, 401), ("", key, 200)):
+            assert server.get(path + query, headers=headers).status_code == status
+        assert server.get(f"{path}?token={told['token']}").status_code == 200
+        assert server.post(f"{path}/say?token={told['token']}", {"text": "one."}).status_code == 200
+        assert server.post(f"{path}/say", {"text": "one."}).status_code == 401
+        ws = server.url.replace("http", "ws")
+        with pytest.raises(InvalidStatus), connect(ws + path + "/socket"):
+            pass
+        with connect(ws + told["socket_url"]) as socket:
+            socket.send('{"type": "listen"}')
+            assert until(messages(socket), "listening")
+        with pytest.raises(InvalidStatus), connect(ws + told["socket_url"], origin=Origin("https://evil.example")):
+            pass
+        with requests.get(server.url + told["video_url"], stream=True, timeout=20) as video:
+            assert video.status_code == 200 and next(video.iter_content(None))
+        assert server.stop() == 0
+        assert not workers_of(server.process.pid)
+
+
+@pytest.mark.slow
+def test_sessions_end_by_their_time_and_leave_nothing(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, LIVE_MAX_SECONDS="1.5") as server:
+        session = Opened(server)
+        with session.events() as events:
+            assert until(events, "closed")["reason"] == "time_limit"
+        assert session.post("say", {"text": "a"}).status_code == 404
+        assert server.stop() == 0
