@@ -105,13 +105,15 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
 def default_engine(studio: Studio, language: str) -> tuple[TTSEngine, Message | None]:
     """Return the engine of a request that names none: the first that speaks the language, in order of preference.
 
+    Without a language, since the text is not known yet, any will do.
+
     Also returns why it is not one before it, if that should have worked.
 
     Raises:
         Unavailable: There is none.
     """
     note: Message | None = None
-    speaking = [engine for engine in studio.tts.values() if engine.speaks(language)]
+    speaking = [engine for engine in studio.tts.values() if not language or engine.speaks(language)]
     for engine in speaking or studio.tts.values():
         if engine.optional and not engine.available():
             continue
