@@ -234,6 +234,18 @@ def test_pieces_are_spoken_as_soon_as_a_sentence_is_complete(stage: Stage) -> No
     assert len(stage.of(TurnStarted)) == 1
 
 
+def test_texts_with_different_tags_are_turns_of_their_own(stage: Stage) -> None:
+    stage.session.say("one ", tag="first")
+    stage.session.say("two.", tag="first")
+    stage.session.say("three.", tag="second")
+    stage.session.say("four.")
+    stage.session.flush()
+    stage.run_until(lambda: len(stage.of(TurnEnded)) == 3)
+    ended = [(one.tag, one.said.split()) for one in stage.events if isinstance(one, TurnEnded)]
+    assert ended == [("first", ["one", "two."]), ("second", ["three."]), (None, ["four."])]
+    assert [one.tag for one in stage.events if isinstance(one, TurnStarted)] == ["first", "second", None]
+
+
 def test_words_come_in_order_within_their_turn(stage: Stage) -> None:
     stage.session.say("one two. three four. five.")
     stage.session.flush()

@@ -19,11 +19,13 @@ class TurnStarted:
     Attributes:
         turn: Number of the turn, from 1.
         stream: When its sound begins.
+        tag: What `say` called it.
     """
 
     type: ClassVar[str] = "turn_started"
     turn: int
     stream: float
+    tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class TurnEnded:
         turn: Number of the turn.
         stream: When its sound ends.
         said: Its text.
+        tag: What `say` called it.
     """
 
     type: ClassVar[str] = "turn_ended"
     turn: int
     stream: float
     said: str
+    tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,14 @@ class Interrupted:
         turn: Number of the turn; None if the avatar was silent.
         stream: When its sound ends. What a player has of the stream after this time is silent.
         said: The part of the turn's text that was said.
+        tag: What `say` called the turn.
     """
 
     type: ClassVar[str] = "interrupted"
     turn: int | None
     stream: float
     said: str
+    tag: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from pipeline.jobs.studio import Studio
 from pipeline.live.workers import SessionRequest
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
+LONGEST_TAG = 100
+"""Characters of a client's name for a turn."""
+
 
 def parse_session(body: object, studio: Studio) -> SessionRequest:
     """Check the decoded JSON of a request for a session; may read a pack and call a speech service.
@@ -59,6 +62,18 @@ def text_of(fields: dict[str, Any], limit: int) -> str:
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise BadRequest(messages.jobs.TEXT_NOT_UNICODE())
     return value
+
+
+def tag_of(fields: dict[str, Any]) -> str | None:
+    """Return the client's name for a turn; None if it has none.
+
+    Raises:
+        BadRequest: It is no short text.
+    """
+    value = fields.get("tag")
+    if value is None or (isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_TAG):
+        return value
+    raise BadRequest(messages.live.TAG_INVALID(limit=LONGEST_TAG))
 
 
 def flag_of(fields: dict[str, Any], field: str) -> bool:

@@ -31,6 +31,7 @@ class _Line:
     """A turn that waits or is spoken, and what was said of it."""
 
     turn: Turn
+    tag: str | None = None
     started: bool = False
     said: str = ""
     words: tuple[tuple[float, str], ...] = ()
@@ -92,10 +93,14 @@ class Session:
 
     # --- what may be done with it
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, tag: str | None = None) -> None:
         """Speak a text, or the next piece of it: each sentence as soon as it is complete.
 
-        `flush` ends the turn. Sound that is pushed ends it as well.
+        `flush` ends the turn. Sound that is pushed ends it as well, and so does text with another tag.
+
+        Args:
+            text: The text.
+            tag: Any name for the turn; its events have it.
 
         Raises:
             BadRequest: Too much text waits already.
@@ -105,10 +110,10 @@ class Session:
             if waiting + len(text) > self._max_text:
                 raise BadRequest(messages.live.TOO_MUCH_TEXT(limit=self._max_text))
             turn = self._open
-            if not isinstance(turn, SpokenTurn):
+            if not isinstance(turn, SpokenTurn) or self._lines[-1].tag != tag:
                 self.flush()
                 turn = SpokenTurn(self._next_number(), self._voice, self._fps, self._report)
-                self._begin(turn)
+                self._begin(turn, tag)
             turn.add(text)
 
     def push_audio(self, data: bytes, rate: int) -> None:
@@ -190,7 +195,7 @@ class Session:
         if line is not None and line.turn.ready(frames):
             if not line.started:
                 line.started = True
-                self._emit(TurnStarted(line.turn.number, self.time))
+                self._emit(TurnStarted(line.turn.number, self.time, line.tag))
             taken = line.turn.take(frames, last - first)
             weights, sound = taken.weights, sound + taken.sound
             for word in taken.words:
@@ -233,8 +238,8 @@ class Session:
             if self._open is line.turn:
                 self._open = None
         if not line.started:
-            self._emit(TurnStarted(line.turn.number, self.time))
-        self._emit(TurnEnded(line.turn.number, self.time, line.said))
+            self._emit(TurnStarted(line.turn.number, self.time, line.tag))
+        self._emit(TurnEnded(line.turn.number, self.time, line.said, line.tag))
 
     def _cut(self, line: _Line | None, at: float | None) -> np.ndarray:
         """Return the fade of a turn that is interrupted, and let the mouth come to rest."""
@@ -244,7 +249,7 @@ class Session:
         fade = line.turn.fading(round(FADE_SECONDS * AUDIO_RATE))
         self._ease = self._easing()
         said = "".join(text for begin, text in line.words if begin < (self.time if at is None else at))
-        self._emit(Interrupted(line.turn.number, self.time + FADE_SECONDS, said))
+        self._emit(Interrupted(line.turn.number, self.time + FADE_SECONDS, said, line.tag))
         return fade * np.linspace(1, 0, len(fade), dtype=np.float32)
 
     def _easing(self) -> np.ndarray:
@@ -263,9 +268,9 @@ class Session:
             self._ease = self._ease[count:]
         return weights
 
-    def _begin(self, turn: SpokenTurn | VoiceTurn) -> None:
+    def _begin(self, turn: SpokenTurn | VoiceTurn, tag: str | None = None) -> None:
         self._open = turn
-        self._lines.append(_Line(turn))
+        self._lines.append(_Line(turn, tag))
 
     def _next_number(self) -> int:
         self._turns += 1

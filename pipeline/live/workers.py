@@ -19,7 +19,7 @@ from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.notifier import News, woken_by
 from pipeline.errors import BadRequest, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
-from pipeline.live.clock import Load
+from pipeline.live.clock import LEAD_SECONDS, Load
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unpacked
 from pipeline.live.messages import NOBODY, Kind, Packed, fragment_in, of_json, of_sound, receive
 from pipeline.live.voice_input import AHEAD_SECONDS, pcm
@@ -124,6 +124,8 @@ class RemoteSession:
         """Seconds of stream so far."""
         self.on_fragment: Callable[[bytes], object] | None = None
         self.on_event: Callable[[SessionEvent], object] | None = None
+        self._fragment_at = 0.0
+        self._clock = 0.0
         self._send = send
         self._header = b""
         self._latest: deque[tuple[bytes, float]] = deque(maxlen=BEGUN_FRAGMENTS)
@@ -136,9 +138,9 @@ class RemoteSession:
 
     # --- what may be done with it; see ``Session``
 
-    def say(self, text: str) -> None:
-        """Speak a text, or the next piece of it; `flush` ends the turn."""
-        self._do("say", text=text)
+    def say(self, text: str, tag: str | None = None) -> None:
+        """Speak a text, or the next piece of it; `flush` ends the turn. See ``Session.say``."""
+        self._do("say", text=text, tag=tag)
 
     def flush(self) -> None:
         """End the turn."""
@@ -197,6 +199,19 @@ class RemoteSession:
         finally:
             self._present -= 1
             self._unseen_since = time.monotonic()
+
+    @property
+    def clock(self) -> float:
+        """The moment of the stream that a viewer without any delay sees now, in seconds."""
+        ahead = LEAD_SECONDS + (self._latest[-1][1] if self._latest else 0.0)
+        now = self.time - ahead + time.monotonic() - self._fragment_at
+        self._clock = max(self._clock, min(now, self.time))
+        return self._clock
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody gets the stream."""
+        return bool(self._viewers)
 
     @property
     def unseen_seconds(self) -> float:
@@ -274,6 +289,7 @@ class RemoteSession:
             case Kind.FRAGMENT:
                 data, start, duration, ahead = fragment_in(message)
                 self.time = start + duration
+                self._fragment_at = time.monotonic()
                 waits = self.sound_ahead
                 self.sound_ahead = ahead
                 self._latest.append((data, duration))

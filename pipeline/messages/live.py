@@ -48,6 +48,11 @@ PIECE_MISSING = Sentence(
     ko='text: 말할 글이 필요합니다: {{"text": "안녕하세요."}}',
     en='text: write what to say: {{"text": "Hello."}}',
 )
+TAG_INVALID = Sentence(
+    "tag_invalid",
+    ko="tag: {limit}자 이하의 한 줄 글이어야 합니다.",
+    en="tag: must be a text of one line, up to {limit} characters.",
+)
 TOO_MUCH_TEXT = Sentence(
     "too_much_text",
     ko="text: 말하기를 기다리는 글이 {limit:,}자를 넘습니다. 말한 뒤에 이어서 보내세요.",

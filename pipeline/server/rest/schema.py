@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.errors import CODES
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
+from pipeline.live.request import LONGEST_TAG
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
@@ -340,6 +341,7 @@ class SayBody(_Shape):
 
     text: str = Field(min_length=1, description="A text, or a piece of one; up to MAX_TEXT characters.")
     more: bool = Field(False, description="Whether more of the text follows.")
+    tag: str | None = Field(None, max_length=LONGEST_TAG, description="Any name for the turn; its events have it.")
 
 
 class InterruptBody(_Shape):
@@ -352,12 +354,16 @@ class _SessionEvent(_Shape):
     id: Annotated[int, Field(ge=1)]
 
 
+_TAG: Any = Field(description="What the client called the turn.")
+
+
 class TurnStartedEvent(_SessionEvent):
     """The avatar begins to speak, at the time ``stream``."""
 
     type: Literal["turn_started"]
     turn: int
     stream: Seconds
+    tag: str | None = _TAG
 
 
 class WordEvent(_SessionEvent):
@@ -377,6 +383,7 @@ class TurnEndedEvent(_SessionEvent):
     turn: int
     stream: Seconds
     said: str
+    tag: str | None = _TAG
 
 
 class InterruptedEvent(_SessionEvent):
@@ -386,6 +393,7 @@ class InterruptedEvent(_SessionEvent):
     turn: int | None = Field(description="null if it was silent anyway.")
     stream: Seconds
     said: str = Field(description="The part of the turn's text that was said.")
+    tag: str | None = _TAG
 
 
 class ListeningEvent(_SessionEvent):

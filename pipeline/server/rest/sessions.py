@@ -25,7 +25,7 @@ from pipeline import messages
 from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
 from pipeline.jobs.studio import Studio
 from pipeline.live.events import Problem, to_json
-from pipeline.live.request import flag_of, moment_of, parse_session, text_of
+from pipeline.live.request import flag_of, moment_of, parse_session, tag_of, text_of
 from pipeline.live.voice_input import AHEAD_SECONDS, RATES
 from pipeline.live.workers import RemoteSession, Workers
 from pipeline.messages import Language
@@ -298,8 +298,8 @@ class _Socket:
 
 
 def _say(session: RemoteSession, fields: dict[str, Any], max_text: int) -> None:
-    text, more = text_of(fields, max_text), flag_of(fields, "more")
-    session.say(text)
+    text, more, tag = text_of(fields, max_text), flag_of(fields, "more"), tag_of(fields)
+    session.say(text, tag)
     if not more:
         session.flush()
 
