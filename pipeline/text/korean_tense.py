@@ -66,6 +66,7 @@ def standard(text: str) -> str:
     """Return the text as it sounds, letter for letter: "학교의 값" -> "학꾜에 갑". Only Hangul changes."""
     spelled = _KNOWN.sub(lambda match: _KNOWN_SOUNDS[match[0]], text)
     spelled = _PARTICLE_UI.sub(lambda match: match[0] if match[0] in _OWN_UI else match[1] + "에", spelled)
+    spelled = _AFTER_L.sub(lambda match: match[0] if Syllable.of(match[1]).coda != "ㄹ" else match[1] + "료", spelled)
     tense = _tense_onsets(spelled)
     said = []
     for i, letter in enumerate(pronounce(spelled)):
@@ -109,3 +110,5 @@ def _tensed(marked: str) -> str:
 _KNOWN_SOUNDS = {word.replace("'", ""): _tensed(word) for word in _LISTED} | _SAID
 _KNOWN = re.compile("|".join(sorted(map(re.escape, _KNOWN_SOUNDS), key=len, reverse=True)))
 _PARTICLE_UI = re.compile("([가-힣]+)의(?![가-힣])")
+_AFTER_L = re.compile("([가-힣])요(?![가-힣])")
+"""The ending 요, which is 료 after ㄹ: 정말요."""
