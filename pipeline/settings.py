@@ -68,6 +68,8 @@ class Settings:
     """The host name, if the program runs as a Hugging Face Space."""
     lipsync_engine: str = "auto"
     """Default engine of a request: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
+    tts_engine: str = "auto"
+    """Speech engine of a request that names none: one by its name, or auto (the best for the text's language)."""
     video_encoder: str = "auto"
     """Encoder of the videos: x264, nvenc (in an NVIDIA card), or auto (nvenc if the card also renders)."""
     musetalk_compile: int = 0

@@ -105,22 +105,27 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
 def default_engine(studio: Studio, language: str) -> tuple[TTSEngine, Message | None]:
     """Return the engine of a request that names none: the first that speaks the language, in order of preference.
 
-    Without a language, since the text is not known yet, any will do.
-
-    Also returns why it is not one before it, if that should have worked.
+    The engine of the setting TTS_ENGINE comes first. One that is too slow for this machine is left out. Without a
+    language, since the text is not known yet, any will do. Also returns why it is not one before it, if that should
+    have worked.
 
     Raises:
         Unavailable: There is none.
     """
     note: Message | None = None
-    speaking = [engine for engine in studio.tts.values() if not language or engine.speaks(language)]
-    for engine in speaking or studio.tts.values():
+    chosen = studio.settings.tts_engine
+    engines = sorted(studio.tts.values(), key=lambda engine: engine.name != chosen)
+    for engine in [engine for engine in engines if not language or engine.speaks(language)] or engines:
         if engine.optional and not engine.available():
             continue
         try:
             engine.check()
         except Unavailable as error:
             note = note or error.message
+            continue
+        slowness = engine.slowness()
+        if slowness and engine.name != chosen:
+            note = note or slowness
             continue
         return engine, note and messages.jobs.SPEAKS_INSTEAD(engine=engine.name, why=note)
     raise Unavailable(messages.jobs.NO_SPEECH_ENGINE())

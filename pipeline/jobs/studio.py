@@ -16,7 +16,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.zerogpu import CardLender
-from pipeline.engines.select import lipsync_engines, preferred
+from pipeline.engines.select import AUTO, lipsync_engines, preferred
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.jobs.turns import Turns
 from pipeline.settings import BUNDLED, Settings
@@ -24,6 +24,7 @@ from pipeline.text.language import language_of
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.hibari import HibariEngine
+from pipeline.tts.kokoro import KokoroEngine
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.encoder import Encoder, check_setting, encoder_for
@@ -72,12 +73,14 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
         lender: Lends cards (ZeroGPU).
 
     Raises:
-        ValueError: There is no such lipsync engine or encoder.
+        ValueError: There is no such speech engine, lipsync engine or encoder.
     """
     check_setting(settings.video_encoder)
     espeak = EspeakEngine()
-    voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), HibariEngine(), espeak]
+    voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), HibariEngine(), KokoroEngine(), espeak]
     tts = {engine.name: engine for engine in voices}
+    if settings.tts_engine not in (*tts, AUTO):
+        raise ValueError(f"TTS_ENGINE={settings.tts_engine!r}: expected {', '.join(tts)} or {AUTO}")
     return Studio(
         settings=settings,
         avatars=AvatarStore(settings.precomputed, BUNDLED, _adopt),
@@ -101,7 +104,7 @@ def warm_up(studio: Studio) -> None:
         for voice in studio.tts.values():
             if not voice.optional:
                 with suppress(Unavailable):  # the request that needs it is told
-                    voice.check()
+                    voice.warm_up()
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
         language_of("the first text in Latin letters loads what tells languages apart")

@@ -141,6 +141,13 @@ VOICE_FILES_DAMAGED = Sentence(
     ko="파일이 손상되었거나 다른 버전임",
     en="its files are damaged, or of another version",
 )
+VOICE_TOO_SLOW = Sentence(
+    "voice_too_slow",
+    ko="{engine} 음성은 이 컴퓨터에서 끊기지 않고 말하기에 너무 느립니다 (1초에 {pace:.1f}초 분량). tts_engine으로 "
+    "고르면 그대로 말합니다.",
+    en="The voice {engine} is too slow to speak without gaps on this machine ({pace:.1f} s of speech in a second). "
+    "Name it in tts_engine to hear it all the same.",
+)
 
 # Supertonic
 SUPERTONIC_MISSING = Sentence(

@@ -178,7 +178,7 @@ def _load(assets: Path | None) -> _Opened:
     from hibari.g2p.oov import OOV
 
     assets = assets or Path(g2p.ASSETS)
-    network = Network(assets / "hibari.onnx", ("ids", "speed"), (*_PARTS, _DURATIONS))
+    network = Network([assets / "hibari.onnx"], ("ids", "speed"), (*_PARTS, _DURATIONS))
     numbers = json.loads((assets / "vocab.json").read_text("utf-8"))
     unknown_words = OOV(str(assets / "oov.onnx"))
     return _Opened(network, numbers, g2p.G2P(oov=unknown_words), normalize, dsp, threading.Lock())

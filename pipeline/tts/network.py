@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,38 +29,48 @@ class Network:
     """A network on one thread of the CPU: for networks as small as a voice, a second thread costs more than it gives.
 
     Args:
-        file: The ONNX file.
+        files: The ONNX file, or the parts that it was cut into, in order.
         inputs: The inputs that it must have.
         outputs: What ``run`` returns. These may also be results of inner nodes, which the file does not list as
             outputs, such as the durations of a voice's symbols.
+        sha256: What the whole file must have; "" is anything.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: A file cannot be read.
         OtherNetwork: It is damaged, or another network.
         ImportError: onnxruntime is missing.
     """
 
-    def __init__(self, file: Path, inputs: Iterable[str], outputs: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[Path], inputs: Iterable[str], outputs: Sequence[str], sha256: str = "") -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        content = file.read_bytes()
+        name = files[0].name
+        parts = [file.read_bytes() for file in files]
+        if sha256 and _sha256(parts) != sha256:
+            raise OtherNetwork(name)
+        parts += map(_as_output, outputs)
         try:
-            self._session = onnxruntime.InferenceSession(
-                content + b"".join(map(_as_output, outputs)), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(b"".join(parts), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of its own classes, which differ between its versions
-            raise OtherNetwork(file.name) from error
+            raise OtherNetwork(name) from error
         if not {*inputs} <= {one.name for one in self._session.get_inputs()}:
-            raise OtherNetwork(file.name)
+            raise OtherNetwork(name)
         self._outputs = list(outputs)
 
     def run(self, **inputs: np.ndarray) -> list[Any]:
         """Return the outputs, arrays in the order in which they were named."""
         results: list[Any] = self._session.run(self._outputs, inputs)
         return results
+
+
+def _sha256(parts: Iterable[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()
 
 
 def _as_output(name: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from pipeline.core.cancel import CancelToken
+from pipeline.messages import Message
 from pipeline.speech_types import Speech, Voice, joined
 from pipeline.tts.refusals import not_available, unspoken_language
 
@@ -70,6 +71,14 @@ class TTSEngine(Protocol):
         """
         if not self.available():
             raise not_available(self.name)
+
+    def warm_up(self) -> None:
+        """Load what the first request would wait for; raises what ``check`` does."""
+        self.check()
+
+    def slowness(self) -> Message | None:
+        """Return why its speech would falter on this machine, as far as it was measured; None if it keeps up."""
+        return None
 
     def voices(self) -> list[Voice]:
         """Return the voices that a request may name besides ``Custom``; may call a remote service."""

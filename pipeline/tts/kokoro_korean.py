@@ -1,0 +1,67 @@
+"""Writes Korean in the symbols of Kokoro, a voice that was never taught Korean.
+
+The symbols are IPA, as the makers of Kokoro used it for Japanese, English and Chinese. Each Korean sound gets the
+symbols with which a recogniser of Korean understood the voice best (docs/voices.md has the figures).
+"""
+
+from __future__ import annotations
+
+from pipeline.text.korean_sounds import Syllable, is_syllable
+from pipeline.text.korean_tense import standard
+
+_VOWELS = {
+    "ㅏ": "a", "ㅐ": "ɛ", "ㅑ": "ja", "ㅒ": "jɛ", "ㅓ": "ʌ", "ㅔ": "e", "ㅕ": "jʌ", "ㅖ": "je", "ㅗ": "o",
+    "ㅘ": "wa", "ㅙ": "wɛ", "ㅚ": "we", "ㅛ": "jo", "ㅜ": "u", "ㅝ": "wʌ", "ㅞ": "we", "ㅟ": "wi", "ㅠ": "ju",
+    "ㅡ": "ɯ", "ㅢ": "ɯi", "ㅣ": "i",
+}  # fmt: skip
+_ONSETS = {
+    "ㄱ": "k", "ㄲ": "k", "ㄴ": "n", "ㄷ": "t", "ㄸ": "t", "ㄹ": "l", "ㅁ": "m", "ㅂ": "p", "ㅃ": "p", "ㅅ": "s",
+    "ㅆ": "s", "ㅇ": "", "ㅈ": "ʨ", "ㅉ": "ʨ", "ㅊ": "ʨʰ", "ㅋ": "kʰ", "ㅌ": "tʰ", "ㅍ": "pʰ", "ㅎ": "h",
+}  # fmt: skip
+_VOICED = {"ㄱ": "ɡ", "ㄷ": "d", "ㅂ": "b", "ㅈ": "ʥ", "ㄹ": "ɾ"}
+"""Consonants between two voiced sounds of a word; ㄹ only between vowels."""
+_TENSE = "ㄲㄸㅃㅆㅉ"
+_CODAS = {"": "", "ㄱ": "k", "ㄴ": "n", "ㄷ": "t", "ㄹ": "l", "ㅁ": "m", "ㅂ": "p", "ㅇ": "ŋ"}
+_VOICED_CODAS = ("", "ㄴ", "ㄹ", "ㅁ", "ㅇ")
+_SOFT = "ㅣㅑㅕㅛㅠㅖㅒㅟ"
+"""Vowels before which ㅅ is [ɕ]."""
+_PUNCTUATION = {one: one for one in ",.?!;:…—"} | {
+    "。": ".", "．": ".", "，": ",", "、": ",", "·": ",", "？": "?", "！": "!", "；": ";", "：": ":", "–": "—",
+    "―": "—",
+}  # fmt: skip
+
+
+def korean_symbols(spoken: str) -> list[tuple[str, int]]:
+    """Return the symbols of a text, each with the offset of the letter that it comes from.
+
+    Args:
+        spoken: Korean as it is read aloud: Hangul, blanks and punctuation. Anything else is a blank.
+    """
+    symbols: list[tuple[str, int]] = []
+    before: Syllable | None = None
+    for offset, letter in enumerate(standard(spoken)):
+        if is_syllable(letter):
+            syllable = Syllable.of(letter)
+            symbols += [(symbol, offset) for symbol in _said(syllable, before)]
+            before = syllable
+            continue
+        before = None
+        mark = _PUNCTUATION.get(letter)
+        if mark and symbols and symbols[-1][0] != " ":
+            if symbols[-1][0] not in _PUNCTUATION:
+                symbols.append((mark, offset))
+        elif not mark and symbols and symbols[-1][0] != " ":
+            symbols.append((" ", offset))
+    return symbols
+
+
+def _said(syllable: Syllable, before: Syllable | None) -> str:
+    """Return the symbols of a syllable as it sounds, after another one of the same word."""
+    onset, vowel, coda = syllable.onset, syllable.vowel, syllable.coda
+    said = _ONSETS[onset]
+    if before and onset in _VOICED and (not before.coda or (onset != "ㄹ" and before.coda in _VOICED_CODAS)):
+        said = _VOICED[onset]
+    elif onset in "ㅅㅆ" and vowel in _SOFT:
+        said = "ɕ"
+    held = "ʔ" if onset in _TENSE else ""  # as Japanese holds a doubled consonant
+    return held + said + _VOWELS[vowel] + _CODAS[coda]

