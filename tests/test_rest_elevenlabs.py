@@ -23,8 +23,13 @@ def stub() -> Iterator[ElevenLabsStub]:
 def keyed(stub: ElevenLabsStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The program with a key, on a service that fails as it is told to."""
     folder: Path = tmp_path_factory.mktemp("elevenlabs")
-    environ = {"ELEVENLABS_API_KEY": KEY, "ELEVENLABS_BASE_URL": stub.url, "ELEVENLABS_TIMEOUT": "2"}
-    with running(["app.py"], folder, **environ) as server:
+    environ = {
+        "TTS_ENGINE": "auto",
+        "ELEVENLABS_API_KEY": KEY,
+        "ELEVENLABS_BASE_URL": stub.url,
+        "ELEVENLABS_TIMEOUT": "2",
+    }
+    with running(["app.py"], folder, TTS_ENGINE="auto", **environ) as server:
         yield server
 
 
@@ -34,7 +39,7 @@ def well(stub: ElevenLabsStub) -> None:
 
 
 def test_it_is_the_default_where_its_key_is_set(keyed: Server) -> None:
-    assert keyed.get("/api/v2/status").json()["tts_engines"] == ["elevenlabs", "hibari", "espeak"]
+    assert keyed.get("/api/v2/status").json()["tts_engines"] == ["elevenlabs", "hibari", "kokoro", "espeak"]
     named = keyed.events({**BODY, "tts_engine": "elevenlabs"})[-1]
     default = keyed.events(BODY)[-1]
     assert named["type"] == default["type"] == "done"

@@ -53,14 +53,18 @@ def installed(folder: Path) -> Iterator[Server]:
     """The program where the package can be imported; its weights are not there yet."""
     (folder / "packages" / "supertonic").mkdir(parents=True)
     (folder / "packages" / "supertonic" / "__init__.py").write_text(PACKAGE)
-    environ = {"PYTHONPATH": str(folder / "packages"), "SUPERTONIC_CACHE_DIR": str(folder / "weights")}
-    with running(["app.py"], folder, **environ) as server:
+    environ = {
+        "TTS_ENGINE": "auto",
+        "PYTHONPATH": str(folder / "packages"),
+        "SUPERTONIC_CACHE_DIR": str(folder / "weights"),
+    }
+    with running(["app.py"], folder, TTS_ENGINE="auto", **environ) as server:
         yield server
 
 
 @pytest.mark.skipif(importlib.util.find_spec("supertonic") is not None, reason="supertonic is installed here")
 def test_where_it_is_absent_asking_for_it_states_how_to_get_it(server: Server) -> None:
-    assert server.get("/api/v2/status").json()["tts_engines"] == ["hibari", "espeak"]
+    assert server.get("/api/v2/status").json()["tts_engines"] == ["hibari", "kokoro", "espeak"]
     for language in ("ko", "en"):
         for endpoint in ("/api/v2/lipsync", "/api/v2/lipsync/stream"):
             answer = server.post(endpoint, {**BODY, "tts_engine": "supertonic"}, headers={"Accept-Language": language})
@@ -70,14 +74,14 @@ def test_where_it_is_absent_asking_for_it_states_how_to_get_it(server: Server) -
 
 
 def test_it_becomes_the_default_as_soon_as_its_weights_are_there(installed: Server, folder: Path) -> None:
-    assert installed.get("/api/v2/status").json()["tts_engines"] == ["hibari", "espeak"]
+    assert installed.get("/api/v2/status").json()["tts_engines"] == ["hibari", "kokoro", "espeak"]
     assert installed.post("/api/v2/lipsync", {**BODY, "tts_engine": "supertonic"}).status_code == 503
     for name in WEIGHTS:
         path = folder / "weights" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     assert has_weights(folder / "weights")
-    assert installed.get("/api/v2/status").json()["tts_engines"] == ["supertonic", "hibari", "espeak"]
+    assert installed.get("/api/v2/status").json()["tts_engines"] == ["supertonic", "hibari", "kokoro", "espeak"]
     done = installed.events(BODY)[-1]
     assert done["type"] == "done"
     assert done["audio_duration"] == pytest.approx(1.28)  # the stand-in's tone and the silence around it

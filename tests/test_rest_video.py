@@ -69,7 +69,7 @@ def test_the_program_lists_what_ships_with_it(server: Server) -> None:
     assert status["status"] == "ok" and status["models_loaded"] is True
     shipped = {f"{name}_{resolution}" for name in ("talk_long", "talk_short") for resolution in SIZES}
     assert shipped <= set(status["available_avatars"])
-    assert status["tts_engines"] == ["hibari", "espeak"]  # ElevenLabs is listed where its key is set
+    assert status["tts_engines"] == ["hibari", "kokoro", "espeak"]  # ElevenLabs is listed where its key is set
 
 
 def test_elevenlabs_by_name_without_a_key_names_the_variable(server: Server) -> None:

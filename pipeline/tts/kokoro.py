@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ LONGEST_CLAUSE = 80
 """Characters that are spoken in one go; the task can be cancelled between two of them."""
 MOST_SYMBOLS = 400
 """Symbols that are spoken in one go; the network takes 510."""
+STYLE_OF_LONGER = 40
+"""A voice has a style for each number of symbols; that of a somewhat longer text is clearer."""
 LEAD, TAIL = 0.06, 0.24
 """Seconds of silence before and after a sentence."""
 _SOFT_TAIL = 0.06
@@ -214,13 +216,14 @@ def _say(opened: _Opened, text: str, style: np.ndarray, speed: float, cancel: Ca
     """
     pieces = reading(text, LANGUAGE)
     aloud = "".join(piece.spoken for piece in pieces)
-    rendered = [_render(opened, part, style, speed, cancel) for part in _parts(korean_symbols(aloud))]
-    spoken = joined(rendered) if rendered else Speech(np.zeros(0, np.float32), RATE, "", LANGUAGE)
+    rendered = [_render(opened, part, style, speed, cancel) for part in in_parts(korean_symbols(aloud))]
+    nothing = Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=LANGUAGE)
+    spoken = joined(rendered) if rendered else nothing
     heard = [(source_offset(int(mark.text), pieces), mark.start) for mark in spoken.words]
-    return Speech(spoken.samples, RATE, text, LANGUAGE, spoken.marks, place_words(text, heard, spoken.marks))
+    return replace(spoken, text=text, words=place_words(text, heard, spoken.marks))
 
 
-def _parts(symbols: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
+def in_parts(symbols: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
     """Divide the symbols of a clause among parts of at most `MOST_SYMBOLS`, at blanks if there are any."""
     parts = []
     while symbols:
@@ -240,8 +243,11 @@ def _render(
     cancel.check()
     known = [(symbol, offset) for symbol, offset in symbols if symbol in opened.numbers]
     tokens = np.array([[0, *(opened.numbers[symbol] for symbol, _ in known), 0]], np.int64)
+    row = min(len(known) + STYLE_OF_LONGER, len(style)) - 1
     sound, durations = opened.network.run(
-        tokens=tokens, style=style[len(known) - 1][None], speed=np.array([speed], np.float32)
+        tokens=tokens,
+        style=style[row][None],
+        speed=np.array([speed], np.float32),
     )
     samples = np.clip(np.asarray(sound, np.float32).ravel(), -1, 1)
     padded = ["", *(symbol for symbol, _ in known), ""]
@@ -251,4 +257,5 @@ def _render(
         time = begins[index + 1]
         if before in ("", " ") and time is not None:
             words.append(Mark("word", str(offset), time, time))
-    return with_pauses(Speech(samples, RATE, " ", LANGUAGE, marks, tuple(words)), LEAD / speed, TAIL / speed)
+    speech = Speech(samples=samples, rate=RATE, text=" ", language=LANGUAGE, marks=marks, words=tuple(words))
+    return with_pauses(speech, LEAD / speed, TAIL / speed)
