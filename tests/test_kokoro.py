@@ -22,7 +22,7 @@ TEXT = "안녕하세요, 여러분. 값이 15% 올랐어요!"
 ENGINE = KokoroEngine()
 
 
-STUB = SimpleNamespace(styles={"jf_nezumi": np.zeros((510, 256)), "jm_kumo": np.zeros((510, 256))})
+STUB = SimpleNamespace(styles={"nezumi": np.zeros((510, 256)), "kumo": np.zeros((510, 256))})
 
 
 def silent(text: str, seconds: float) -> Speech:

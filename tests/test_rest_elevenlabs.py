@@ -29,7 +29,7 @@ def keyed(stub: ElevenLabsStub, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "ELEVENLABS_BASE_URL": stub.url,
         "ELEVENLABS_TIMEOUT": "2",
     }
-    with running(["app.py"], folder, TTS_ENGINE="auto", **environ) as server:
+    with running(["app.py"], folder, **environ) as server:
         yield server
 
 

@@ -58,7 +58,7 @@ def installed(folder: Path) -> Iterator[Server]:
         "PYTHONPATH": str(folder / "packages"),
         "SUPERTONIC_CACHE_DIR": str(folder / "weights"),
     }
-    with running(["app.py"], folder, TTS_ENGINE="auto", **environ) as server:
+    with running(["app.py"], folder, **environ) as server:
         yield server
 
 

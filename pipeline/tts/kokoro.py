@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +41,8 @@ LANGUAGE = "ko"
 VOICES = (Voice("nezumi", "Nezumi", "ko"), Voice("kumo", "Kumo", "ko"))
 DEFAULT_VOICE = "kumo"
 """The voice "Custom": the bundled avatar is a man."""
-_STYLES = {"nezumi": "jf_nezumi", "kumo": "jm_kumo"}
+_STYLES = {"nezumi": {"jf_nezumi": 1.0}, "kumo": {"jm_kumo": 0.7, "jf_nezumi": 0.3}}
+"""The styles that each voice is mixed of: with a little of the woman the man is still a man, and clearer."""
 LONGEST_CLAUSE = 80
 """Characters that are spoken in one go; the task can be cancelled between two of them."""
 MOST_SYMBOLS = 400
@@ -155,7 +156,7 @@ class KokoroEngine(TTSEngine):
         if voice == CUSTOM_VOICE and not self.speaks(language):
             raise unspoken_language(self.name, language)
         opened = self._open()
-        style = opened.styles[_STYLES[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]]
+        style = opened.styles[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
         sounded = False
         for clause in clauses(plain(text), LONGEST_CLAUSE):
             cancel.check()
@@ -189,11 +190,19 @@ def _load(packages: Path | None) -> _Opened:
     data = (folders[_VOICES_PACKAGE] or Path()) / "data"
     numbers = json.loads((data / "vocab.json").read_text("utf-8"))["vocab"]
     with (data / "voices_ja.npz").open("rb") as file, np.load(file) as found:
-        styles = {name: np.float32(found[name]).reshape(510, 256) for name in _STYLES.values()}
+        styles = {voice: _mixed(found, shares) for voice, shares in _STYLES.items()}
     expected = (data / "model.sha256").read_text("utf-8").strip()
     parts = [folder / "part.bin" for name, folder in folders.items() if folder and name in _WEIGHTS_PACKAGES]
     network = Network(parts, ("tokens", "style", "speed"), ("audio", _DURATIONS), expected)
     return _Opened(network, numbers, styles)
+
+
+def _mixed(styles: Mapping[str, np.ndarray], shares: dict[str, float]) -> np.ndarray:
+    """Return a mixed style, (510, 256)."""
+    mixed = np.zeros((510, 256), np.float32)
+    for name, share in shares.items():
+        mixed += share * styles[name].reshape(510, 256)
+    return mixed
 
 
 def _folder(package: str, packages: Path | None) -> Path | None:
