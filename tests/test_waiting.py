@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.ahead import ahead, pushed
 from pipeline.core.cancel import CancelToken
-from pipeline.core.notifier import Flag, News, until
+from pipeline.core.notifier import Flag, Notifier, until
 from pipeline.core.pool import Pool
 from pipeline.errors import Cancelled, TookTooLong
 from pipeline.jobs.turns import Turns, Waits
@@ -40,7 +40,7 @@ def for_an_item(token: CancelToken) -> None:
         yield 1
 
     try:
-        list(ahead(never(), 1, token, leave=True, wake=NEWS))
+        list(ahead(never(), 1, token, leave=True, wake=NOTIFIER))
     finally:
         given_up.set()
 
@@ -54,13 +54,13 @@ def for_what_is_pushed(token: CancelToken) -> None:
 
 
 def on_a_loop(token: CancelToken) -> None:
-    asyncio.run(until(lambda: token.cancelled, token, NEWS))
+    asyncio.run(until(lambda: token.cancelled, token, NOTIFIER))
     token.check()
 
 
 POOL: Pool[int] = Pool()
 TURNS = Turns(0)
-NEWS = News()
+NOTIFIER = Notifier()
 
 
 @pytest.mark.parametrize("wait", [for_a_thing, for_a_turn, for_an_item, for_what_is_pushed, on_a_loop])
@@ -72,11 +72,11 @@ def test_who_waits_is_stopped_at_any_moment_and_leaves_nothing(wait: Callable[[C
             with pytest.raises(TookTooLong, match=f" {number} s "):
                 wait(token)
     assert [token for token in tokens if callbacks_of(token)] == []
-    assert callbacks_of(POOL.asked) == callbacks_of(TURNS.asked) == callbacks_of(NEWS) == 0
+    assert callbacks_of(POOL.asked) == callbacks_of(TURNS.asked) == callbacks_of(NOTIFIER) == 0
     assert not POOL.wanted and not TURNS.wanted
 
 
-def callbacks_of(source: CancelToken | Flag | News) -> int:
+def callbacks_of(source: CancelToken | Flag | Notifier) -> int:
     """Return how many functions are registered."""
     return len((source._flag if isinstance(source, CancelToken) else source)._calls)
 
@@ -109,16 +109,16 @@ def test_whoever_registers_is_called_once_however_late() -> None:
 
 
 def test_news_from_many_threads_wake_every_coroutine() -> None:
-    news, numbers = News(), [0] * 8
+    notifier, numbers = Notifier(), [0] * 8
 
     def count(which: int) -> None:
         for _ in range(TIMES):
             numbers[which] += 1
-            news.tell()
+            notifier.notify()
 
     async def follow(which: int) -> None:
         for number in range(1, TIMES + 1, 7):
-            await until(lambda number=number: numbers[which] >= number, news)  # type: ignore[misc]  # bound by default
+            await until(lambda number=number: numbers[which] >= number, notifier)  # type: ignore[misc]  # bound by default
 
     async def all_of_them() -> None:
         with ThreadPoolExecutor(len(numbers)) as threads:
@@ -128,7 +128,7 @@ def test_news_from_many_threads_wake_every_coroutine() -> None:
                 await asyncio.gather(*map(follow, range(len(numbers))))
 
     asyncio.run(all_of_them())
-    assert callbacks_of(news) == 0
+    assert callbacks_of(notifier) == 0
 
 
 def test_a_stage_whose_thread_waits_for_room_is_closed() -> None:
@@ -152,7 +152,7 @@ def test_a_stage_whose_thread_waits_for_room_is_closed() -> None:
 
 
 def test_news_end_the_waiting_for_an_item_without_one() -> None:
-    news, go_on = News(), threading.Event()
+    notifier, go_on = Notifier(), threading.Event()
 
     def two() -> Iterator[int]:
         yield 1
@@ -160,13 +160,13 @@ def test_news_end_the_waiting_for_an_item_without_one() -> None:
         yield 2
 
     got: list[Any] = []
-    stream = ahead(two(), 0, CancelToken(), wake=news)
+    stream = ahead(two(), 0, CancelToken(), wake=notifier)
     got.append(next(stream))
-    news.tell()
+    notifier.notify()
     got.append(next(stream))
     go_on.set()
     got += stream
-    assert got == [1, None, 2] and callbacks_of(news) == 0
+    assert got == [1, None, 2] and callbacks_of(notifier) == 0
 
 
 def test_what_is_lent_comes_back_whatever_happens() -> None:

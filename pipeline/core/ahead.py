@@ -10,7 +10,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from pipeline.core.cancel import CancelToken
-from pipeline.core.notifier import News
+from pipeline.core.notifier import Notifier
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class _Channel:
 
 
 def ahead(
-    items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False, wake: News | None = None
+    items: Iterator[T], depth: int, cancel: CancelToken, *, leave: bool = False, wake: Notifier | None = None
 ) -> Generator[T, None, None]:
     """Yield items that a thread computes ahead of the consumer.
 

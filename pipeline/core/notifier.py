@@ -1,7 +1,7 @@
 """Wakes threads and coroutines, so that nothing that waits has to look again and again.
 
-What can be waited for has a method ``calling``, which registers a function while a block lasts: ``News`` call it at
-every change, a ``Flag`` and a ``CancelToken`` when they are set. They call it in the thread of the change, so the
+What can be waited for has a method ``calling``, which registers a function while a block lasts: a ``Notifier`` calls
+it at every change, a ``Flag`` and a ``CancelToken`` when they are set. They call it in the thread of the change, so the
 function does one short thing that is safe in every thread, and that wakes its waiter:
 
 - A thread waits for a ``threading.Event``, which the function sets, or for an item of a queue, into which it puts one.
@@ -28,14 +28,14 @@ class Source(Protocol):
         """Call `call`, from any thread, while the block lasts."""
 
 
-class News:
+class Notifier:
     """Changes that others wait for; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._calls: list[Callable[[], object]] = []
         self._lock = threading.RLock()  # the garbage collector may end a generator, and its block, inside of it
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Report a change, after it was made."""
         with self._lock:
             calls = list(self._calls)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from pipeline.core.cancel import CancelToken
-from pipeline.core.notifier import News
+from pipeline.core.notifier import Notifier
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Pool(Generic[T]):
     """
 
     def __init__(self, things: Iterable[T] = ()) -> None:
-        self.asked = News()
+        self.asked = Notifier()
         self._free = deque(things)
         self._waiting: deque[_Waiter[T]] = deque()
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Pool(Generic[T]):
             self._lend()
         try:
             if not mine.lent:
-                self.asked.tell()
+                self.asked.notify()
                 with cancel.calling(mine.woken.set):
                     mine.woken.wait()
                 if not mine.lent:

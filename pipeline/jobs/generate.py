@@ -164,7 +164,7 @@ def saying(
         if request.text:
             with best_effort("captions"):
                 captions = stack.enter_context(CaptionWriter(task.captions))
-        task.grown.tell()
+        task.grown.notify()
         options = SpeakerOptions(
             fps=request.avatar.fps, frame_skip=request.frame_skip, espeak=studio.espeak, captions=captions
         )
@@ -202,13 +202,13 @@ def render_video(
 
     colors = avatar.clip.colors
     with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, colors, encoder) as writer:
-        task.grown.tell()
+        task.grown.notify()
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()
                 writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
                 if writer.write_frame(frame):
-                    task.grown.tell()
+                    task.grown.notify()
                 if time.perf_counter() - told >= PROGRESS_SECONDS:
                     told = time.perf_counter()
                     yield count

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from pipeline.core.notifier import News, woken_by
+from pipeline.core.notifier import Notifier, woken_by
 from pipeline.jobs.events import Ended, Event, same_kind
 
 
@@ -42,7 +42,7 @@ class History:
         """How many have left."""
         self._told: list[Told] = []
         self._number = 0
-        self.news = News()
+        self.changes = Notifier()
         """Reports every event."""
         self._lock = threading.Lock()
 
@@ -78,14 +78,14 @@ class History:
             if len(before) > 1 and all(same_kind(event, one) for one in before):
                 self._told.pop()
             self._told.append(Told(self._number, time.monotonic() - self.asked, event))
-        self.news.tell()
+        self.changes.notify()
         return True
 
     async def follow(self, after: int, heartbeat: float | None = None) -> AsyncGenerator[Told | None]:
         """Yield every event after a number, to the last one; None if no event comes for `heartbeat` seconds."""
-        with woken_by(self.news) as news:
+        with woken_by(self.changes) as woken:
             while True:
-                news.clear()
+                woken.clear()
                 ended = self.ended  # checked first, so that no event before the end is missed
                 for told in self.told:
                     if told.number > after:
@@ -95,6 +95,6 @@ class History:
                     return
                 try:
                     async with asyncio.timeout(heartbeat):  # wait_for may lose a cancellation
-                        await news.wait()
+                        await woken.wait()
                 except TimeoutError:
                     yield None

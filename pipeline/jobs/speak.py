@@ -16,7 +16,7 @@ from pipeline import messages
 from pipeline.core.ahead import ahead
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
-from pipeline.core.notifier import News
+from pipeline.core.notifier import Notifier
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import SpeechFailed
 from pipeline.speech.articulate import articulate
@@ -89,7 +89,7 @@ class Speaker:
         spool: SpeechSpool,
         options: SpeakerOptions,
         cancel: CancelToken,
-        wake: News | None = None,
+        wake: Notifier | None = None,
     ) -> None:
         self.done = False
         self.seconds = 0.0

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
-from pipeline.core.notifier import News
+from pipeline.core.notifier import Notifier
 from pipeline.jobs.history import History
 from pipeline.jobs.turns import Waits
 from pipeline.settings import ROOT
@@ -75,7 +75,7 @@ class Task(Job):
     video: Path
     audio: Path
     captions: Path
-    grown: News = field(default_factory=News)
+    grown: Notifier = field(default_factory=Notifier)
     waits: Waits = field(default_factory=Waits)
 
     @property
@@ -180,7 +180,7 @@ class TaskBook:
             while len(self._ended) > KEPT_TASKS:
                 self._ended.popitem(last=False)
         if isinstance(task, Task):
-            task.grown.tell()
+            task.grown.notify()
 
     def cancel_all(self) -> None:
         """Set the tokens of all tasks, at the end of the program."""

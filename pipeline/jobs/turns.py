@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from pipeline.core.cancel import CancelToken
-from pipeline.core.notifier import News
+from pipeline.core.notifier import Notifier
 from pipeline.core.pool import Pool
 
 
@@ -44,7 +44,7 @@ class Turns:
         self._renderers = Pool(range(renderers))
 
     @property
-    def asked(self) -> News:
+    def asked(self) -> Notifier:
         """Reports that a task has begun to wait for a turn."""
         return self._renderers.asked
 

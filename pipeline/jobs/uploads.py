@@ -21,7 +21,7 @@ from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_r
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.disk import writing
-from pipeline.core.notifier import News, woken_by
+from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import AvatarNotFound, Conflict, Forbidden, QueueFull
 from pipeline.face.finder import FaceChoice
 from pipeline.jobs.events import Made, Preparing, Queued
@@ -81,7 +81,7 @@ class Uploads:
         self._seconds = seconds
         self._folder = store.root / FOLDER
         self._line: list[str] = []
-        self._moved = News()
+        self._moved = Notifier()
 
     def clean(self) -> None:
         """Remove the remains of a program that was killed."""
@@ -219,9 +219,9 @@ class Uploads:
         told = 0
         self._line.append(key)
         try:
-            with woken_by(self._moved, cancel) as news:
+            with woken_by(self._moved, cancel) as woken:
                 while True:
-                    news.clear()  # before the check, so that no later change is missed
+                    woken.clear()  # before the check, so that no later change is missed
                     cancel.check()
                     position = self._line.index(key)
                     if not position:
@@ -229,11 +229,11 @@ class Uploads:
                     if position != told:
                         told = position
                         yield Queued(position)
-                    await news.wait()
+                    await woken.wait()
             yield None
         finally:
             self._line.remove(key)
-            self._moved.tell()
+            self._moved.notify()
 
     @contextlib.contextmanager
     def _workplace(self) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
-from pipeline.core.notifier import News, woken_by
+from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import BadRequest, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
 from pipeline.live.clock import LEAD_SECONDS, Load
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unpacked
@@ -93,14 +93,14 @@ class _Viewer:
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[bytes, float]] = deque()
-        self.news = asyncio.Event()
+        self.arrived = asyncio.Event()
 
     def add(self, data: bytes, duration: float) -> None:
         self.waiting.append((data, duration))
         if sum(seconds for _, seconds in self.waiting) > VIEWER_SECONDS:  # every fragment begins with a key frame
             while len(self.waiting) > 1:
                 self.waiting.popleft()
-        self.news.set()
+        self.arrived.set()
 
 
 class RemoteSession:
@@ -134,7 +134,7 @@ class RemoteSession:
         self._unseen_since = time.monotonic()
         self._told: deque[Told] = deque(maxlen=KEPT_EVENTS)
         self._number = 0
-        self._news = News()
+        self._changes = Notifier()
 
     # --- what may be done with it; see ``Session``
 
@@ -180,10 +180,10 @@ class RemoteSession:
         seconds = len(pcm(data, rate)) / rate
         if seconds > AHEAD_SECONDS:
             raise BadRequest(messages.live.SOUND_TOO_LONG(limit=AHEAD_SECONDS, seconds=seconds))
-        with woken_by(self._news) as news:
+        with woken_by(self._changes) as woken:
             while self.sound_ahead + seconds > AHEAD_SECONDS and self.closed is None:
-                news.clear()
-                await news.wait()
+                woken.clear()
+                await woken.wait()
         self._check()
         self.sound_ahead += seconds
         self._send(of_sound(self.id, data, rate))
@@ -220,10 +220,10 @@ class RemoteSession:
 
     async def video(self) -> AsyncGenerator[bytes]:
         """Yield the stream from now on: the header, then fragments. A viewer who is slow misses fragments."""
-        with self.present(), woken_by(self._news) as news:
+        with self.present(), woken_by(self._changes) as woken:
             while not self._header and self.closed is None:
-                news.clear()
-                await news.wait()
+                woken.clear()
+                await woken.wait()
             if not self._header:
                 return
             yield self._header
@@ -233,19 +233,19 @@ class RemoteSession:
             self._viewers.add(viewer)
             try:
                 while viewer.waiting or self.closed is None:
-                    viewer.news.clear()
+                    viewer.arrived.clear()
                     while viewer.waiting:
                         yield viewer.waiting.popleft()[0]
                     if self.closed is None:
-                        await viewer.news.wait()
+                        await viewer.arrived.wait()
             finally:
                 self._viewers.discard(viewer)
 
     async def follow(self, after: int = 0) -> AsyncGenerator[Told]:
         """Yield the events after a number, to the last."""
-        with woken_by(self._news) as news:
+        with woken_by(self._changes) as woken:
             while True:
-                news.clear()
+                woken.clear()
                 closed = self.closed is not None
                 for told in list(self._told):
                     if told.number > after:
@@ -253,7 +253,7 @@ class RemoteSession:
                         yield told
                 if closed:
                     return
-                await news.wait()
+                await woken.wait()
 
     @property
     def state(self) -> str:
@@ -276,8 +276,8 @@ class RemoteSession:
         if isinstance(event, Closed):
             self.closed = event
             for viewer in self._viewers:
-                viewer.news.set()
-        self._news.tell()
+                viewer.arrived.set()
+        self._changes.notify()
 
     def take(self, message: Packed) -> None:
         """Take what the worker sends."""
@@ -285,7 +285,7 @@ class RemoteSession:
             case Kind.HEADER:
                 self._header = message.content
                 self._deliver(message.content)
-                self._news.tell()
+                self._changes.notify()
             case Kind.FRAGMENT:
                 data, start, duration, ahead = fragment_in(message)
                 self.time = start + duration
@@ -297,7 +297,7 @@ class RemoteSession:
                 for viewer in self._viewers:
                     viewer.add(data, duration)
                 if waits:
-                    self._news.tell()
+                    self._changes.notify()
             case Kind.EVENT:
                 self.emit(unpacked(message.json()))
 

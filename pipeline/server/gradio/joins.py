@@ -18,7 +18,7 @@ from gradio import queueing
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline import messages
-from pipeline.core.notifier import News
+from pipeline.core.notifier import Notifier
 from pipeline.errors import BadRequest, QueueFull
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Joins:
     def __init__(self, queue: Any, entry: Any, limit: int) -> None:
         self.push = queue.push
         """Joins without being counted."""
-        self.left = News()
+        self.left = Notifier()
         """Reports that clients may have stopped their events, or disconnected: these are not ``alive`` then."""
         self._clean = queue.clean_events
         self._queue = queue
@@ -75,7 +75,7 @@ class Joins:
         try:
             await self._clean(**which)
         finally:
-            self.left.tell()
+            self.left.notify()
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return the application, recording who listens."""

@@ -214,9 +214,9 @@ class RenderQueue:
         threading.Thread(target=run, args=(self._work, task, asked), name=f"task-{task.id[:8]}", daemon=True).start()
         history = task.history
         try:
-            await until(lambda: history.ended or task.cancel.cancelled, history.news, task.cancel)
+            await until(lambda: history.ended or task.cancel.cancelled, history.changes, task.cancel)
             async with asyncio.timeout(STUBBORN_SECONDS):
-                await until(lambda: history.ended, history.news)
+                await until(lambda: history.ended, history.changes)
         except TimeoutError:  # the step may take long; the client need not wait
             self._supervisor.tell(task, Failed(task.cancel.reason))
         finally:
@@ -359,7 +359,7 @@ class RenderQueue:
             if history.ended:
                 loop.call_soon_threadsafe(pending.put_nowait, None)
 
-        with history.news.calling(wake):
+        with history.changes.calling(wake):
             while not history.ended:
                 message: object = None
                 waits = self.place(task.id) is not None  # an estimate changes with time alone
@@ -371,7 +371,7 @@ class RenderQueue:
                     break
                 if message is None or isinstance(message, EstimationMessage):
                     place, told = self.place(task.id), history.last
-                    if place is not None and told is not None and _is_news(place, told, history.asked):
+                    if place is not None and told is not None and _adds_information(place, told, history.asked):
                         self._supervisor.tell(task, place)
             else:
                 event = queue.event_ids_to_events.get(task.id)
@@ -425,7 +425,7 @@ def _is_here(address: str) -> bool:
         return True  # a socket without an address
 
 
-def _is_news(place: Queued, told: Told, asked: float) -> bool:
+def _adds_information(place: Queued, told: Told, asked: float) -> bool:
     """Return whether a position adds information to the last event."""
     before = told.event
     if (

@@ -157,10 +157,10 @@ async def _finished(task: Task, book: TaskBook) -> None:
 
 async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
     """Open the growing file of `path` as soon as it exists; return None if it does not grow any more."""
-    with woken_by(task.grown) as news:
+    with woken_by(task.grown) as woken:
         while (growing := _open(part_of(path))) is None and not path.exists() and book.get(task.id) is not None:
-            await news.wait()
-            news.clear()
+            await woken.wait()
+            woken.clear()
     return growing
 
 
@@ -170,14 +170,14 @@ async def _follow(growing: BinaryIO, path: Path, task: Task) -> AsyncIterator[by
     Raises:
         BrokenOff: Its task failed.
     """
-    with growing, woken_by(task.grown) as news:
+    with growing, woken_by(task.grown) as woken:
         while True:
-            news.clear()
+            woken.clear()
             done = not part_of(path).exists()  # checked before reading: what follows is the rest
             while chunk := growing.read(CHUNK):
                 yield chunk
             if done:
                 break
-            await news.wait()
+            await woken.wait()
     if not path.exists():
         raise BrokenOff(path.name)
