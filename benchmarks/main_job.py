@@ -42,8 +42,9 @@ def main() -> None:
     options.add_argument("--text", default=TEXT)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--frame-skip", type=int, default=1)
+    options.add_argument("--tts-engine", default="espeak")
     given = options.parse_args()
-    body = {"text": given.text, "avatar": given.avatar, "resolution": given.resolution, "tts_engine": "espeak"}
+    body = {"text": given.text, "avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.tts_engine}
     body["frame_skip"] = given.frame_skip
     with tempfile.TemporaryDirectory() as folder:
         studio = make_studio(replace(Settings(), results=Path(folder)))
@@ -70,6 +71,7 @@ def _round(studio: Studio, body: dict[str, object], folder: Path) -> dict[str, f
     times = {
         "seconds of speech": done.audio_duration,
         "total: text to finished mp4": done.total,
+        "first bytes of the video": done.first_byte,
         "speech": done.tts,
         "lipsync: speech in memory to finished mp4": done.lipsync,
     }

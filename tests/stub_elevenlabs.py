@@ -77,6 +77,26 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+SUBSCRIPTION = {
+    "tier": "free",
+    "character_count": 9_950,
+    "character_limit": 10_000,
+    "can_extend_character_limit": False,
+    "allowed_to_extend_character_limit": False,
+    "voice_slots_used": 1,
+    "professional_voice_slots_used": 0,
+    "voice_limit": 3,
+    "voice_add_edit_counter": 0,
+    "professional_voice_limit": 0,
+    "can_extend_voice_limit": False,
+    "can_use_instant_voice_cloning": False,
+    "can_use_professional_voice_cloning": False,
+    "status": "free",
+    "has_open_invoices": False,
+}
+"""The plan, which has 50 characters left."""
+
+
 class ElevenLabsStub:
     """The server; ``mode`` says how the next speech requests end, ``requests`` holds what was asked."""
 
@@ -164,6 +184,12 @@ def _handler(stub: ElevenLabsStub) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             if self._refused({}):
+                return
+            if self.path.startswith("/v1/user/subscription"):
+                if stub.mode == "quota":
+                    self._json(200, SUBSCRIPTION)
+                else:
+                    self._json(500, {"detail": "hidden"})
                 return
             voices = [{"voice_id": voice, "name": name} for voice, name in VOICES.items()]
             self._json(200, {"voices": voices, "has_more": False, "total_count": len(voices)})

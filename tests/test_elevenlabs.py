@@ -152,7 +152,8 @@ def test_every_error_of_the_service_states_what_to_do(
     assert raised.value.status in (500, 503)
     assert KEY not in raised.value.message.en + raised.value.message.ko + caplog.text
     assert raised.value.message.ko != raised.value.message.en
-    assert len(stub.requests) == 1, "a paid call must not be repeated silently"
+    paid = [request for request in stub.requests if "/text-to-speech/" in request.path]
+    assert len(paid) == 1, "a paid call must not be repeated silently"
 
 
 def test_without_a_key_the_variable_is_named(stub: ElevenLabsStub) -> None:
@@ -212,3 +213,28 @@ def test_text_that_json_cannot_carry_is_spoken_without_it(stub: ElevenLabsStub) 
 def test_sdk_is_not_loaded_before_it_is_needed() -> None:
     code = "import sys, pipeline.tts.elevenlabs; sys.exit('elevenlabs' in sys.modules or 'httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_text_beyond_the_credit_is_told_what_is_left(stub: ElevenLabsStub) -> None:
+    stub.mode = "quota"
+    with pytest.raises(Unavailable, match="50 of 10,000 characters are left") as refused:
+        engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken())
+    assert "50 / 10,000" in refused.value.message.ko
+
+
+@pytest.mark.parametrize(("model", "most"), [("eleven_v3", 5_000), ("eleven_multilingual_v2", 10_000)])
+def test_a_text_beyond_the_limit_of_a_model_is_refused_before_it_is_sent(
+    stub: ElevenLabsStub, model: str, most: int
+) -> None:
+    sent = len(stub.requests)
+    with pytest.raises(BadRequest, match=f"{model}.*{most:,}"):
+        engine(stub, elevenlabs_model=model).synthesize("a" * (most + 1), CUSTOM_VOICE, CancelToken())
+    assert len(stub.requests) == sent
+
+
+@pytest.mark.parametrize("model", ["eleven_v3", "eleven_flash_v2_5"])
+def test_new_models_are_told_the_language_and_the_speed(stub: ElevenLabsStub, model: str) -> None:
+    engine(stub, elevenlabs_model=model).synthesize(TEXT, CUSTOM_VOICE, CancelToken(), "ko", 0.8)
+    body = stub.requests[-1].body
+    assert body["model_id"] == model and body["language_code"] == "ko"
+    assert body["voice_settings"]["speed"] == 0.8

@@ -46,6 +46,18 @@ ELEVENLABS_QUOTA = Sentence(
     ko="ElevenLabs 사용량이나 요금제가 부족합니다. 요금제를 확인하거나 다른 tts_engine을 고르세요.",
     en="The ElevenLabs quota or plan does not allow this. Check the plan or choose another tts_engine.",
 )
+ELEVENLABS_CREDIT = Sentence(
+    "elevenlabs_credit",
+    ko="남은 글자 수: {left} / {limit}",
+    en="{left} of {limit} characters are left",
+)
+ELEVENLABS_QUOTA_LEFT = Sentence("elevenlabs_quota_left", ko="{why} (지금 {credit})", en="{why} ({credit})")
+ELEVENLABS_TOO_LONG = Sentence(
+    "elevenlabs_too_long",
+    ko="text: ElevenLabs의 {model} 모델은 한 번에 {most}자까지 말합니다 (현재 {count}자). 나누어 요청하세요.",
+    en="text: the model {model} of ElevenLabs speaks up to {most} characters at a time (the text has {count}). "
+    "Split it up.",
+)
 ELEVENLABS_VOICE_UNKNOWN = Sentence(
     "elevenlabs_voice_unknown",
     ko="ElevenLabs에 그 음성이 없습니다. tts_voice 또는 ELEVENLABS_VOICE_ID를 확인하세요.",

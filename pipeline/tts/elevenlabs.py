@@ -14,6 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline import messages
 from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.core.notifier import woken_by
-from pipeline.errors import Cancelled, PipelineError, SpeechFailed, Unavailable
+from pipeline.errors import BadRequest, Cancelled, PipelineError, SpeechFailed, Unavailable
 from pipeline.messages import Message
 from pipeline.settings import Settings
 from pipeline.speech_types import Mark, Speech, Voice
@@ -49,6 +50,16 @@ SLACK = 0.5
 _LANGUAGE_CODES = {"ko": "ko", "ja": "ja", "cmn": "zh"}
 """Languages that their script identifies; for the others the service's own detection is better than ours."""
 _WITHOUT_LANGUAGE_CODE = ("eleven_multilingual_v2", "eleven_multilingual_v1", "eleven_monolingual_v1")
+
+MOST_CHARACTERS = {
+    "eleven_v3": 5_000,
+    "eleven_multilingual_v2": 10_000,
+    "eleven_turbo_v2": 30_000,
+    "eleven_flash_v2": 30_000,
+    "eleven_turbo_v2_5": 40_000,
+    "eleven_flash_v2_5": 40_000,
+}
+"""Characters that a model speaks in one request, as the service documents."""
 
 T = TypeVar("T")
 
@@ -121,6 +132,10 @@ class ElevenLabsEngine(TTSEngine):
         if not speakable(text):
             raise nothing_to_say()
         said, added = with_stops(plain(text))
+        model = self._settings.elevenlabs_model
+        most = MOST_CHARACTERS.get(model)
+        if most is not None and len(said) > most:
+            raise BadRequest(messages.tts.ELEVENLABS_TOO_LONG(model=model, most=f"{most:,}", count=f"{len(said):,}"))
         spoken = language or language_of(text)
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
@@ -185,6 +200,8 @@ class ElevenLabsEngine(TTSEngine):
             try:
                 return await work(client)
             except ApiError as error:
+                if _no_credit(error):
+                    raise Unavailable(await _credit(client)) from None
                 raise _service_error(error.status_code or 0, error.body, settings.elevenlabs_api_key) from None
             except httpx.TimeoutException as error:
                 raise Unavailable(messages.tts.ELEVENLABS_SILENT()) from error
@@ -344,6 +361,22 @@ async def _watched(work: Awaitable[T], cancel: CancelToken) -> T:
         await asyncio.wait({task}, timeout=1)
         raise Cancelled
     return task.result()
+
+
+def _no_credit(error: Any) -> bool:
+    """Return whether the service refuses because the plan's characters are used up."""
+    detail = error.body.get("detail") if isinstance(error.body, dict) else None
+    return isinstance(detail, dict) and "quota" in str(detail.get("status") or detail.get("code") or "")
+
+
+async def _credit(client: AsyncElevenLabs) -> Message:
+    """Return the sentence for a text beyond the credit, with what is left of it if the service says."""
+    with suppress(Exception):  # the refusal is told, whatever becomes of this
+        plan = await client.user.subscription.get(request_options={"max_retries": 0})
+        left, limit = max(plan.character_limit - plan.character_count, 0), plan.character_limit
+        credit = messages.tts.ELEVENLABS_CREDIT(left=f"{left:,}", limit=f"{limit:,}")
+        return messages.tts.ELEVENLABS_QUOTA_LEFT(why=messages.tts.ELEVENLABS_QUOTA(), credit=credit)
+    return messages.tts.ELEVENLABS_QUOTA()
 
 
 def _service_error(status: int, body: Any, key: str) -> PipelineError:

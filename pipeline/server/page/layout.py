@@ -87,6 +87,7 @@ LISTEN = "url => { window.sample?.pause(); if (url) (window.sample = new Audio(u
 COUNT = "(text, count) => ({...count, length: [...(text ?? '')].length})"
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+#listen { align-self: end; }
 #title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
 .dark { --color-accent: var(--primary-400); }
 :root:not(.dark) .cm-line span { color: inherit !important; } /* Gradio's colours for code are made for the dark */
@@ -382,9 +383,12 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 elem_id="voice",
             )
             listen = gr.Button(shown("listen"), min_width=110, scale=0, elem_id="listen")
-            frame_skip = gr.Slider(
-                1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
-            )
+        with gr.Row():
+            speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), elem_id="tts_speed")
+            pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), elem_id="tts_pitch")
+        frame_skip = gr.Slider(
+            1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
+        )
         engine = gr.Dropdown(
             [lipsync_engine],
             value=lipsync_engine,
@@ -400,9 +404,6 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             allow_custom_value=True,
             elem_id="language",
         )
-        with gr.Row():
-            speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), elem_id="tts_speed")
-            pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), elem_id="tts_pitch")
     # their lists are those of the start, or of one engine; a client may ask for more
     of_voice = f"Id of a voice of tts_engine; {CUSTOM_VOICE} leaves it to the engine."
     _describe(voice, {"type": "string", "description": of_voice})
