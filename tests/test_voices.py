@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.voices import _distance, _units
 from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import NotFound, Unavailable
@@ -90,3 +91,17 @@ def test_rest_lists_voices_and_plays_their_samples(server: Server) -> None:
     assert sample.status_code == 200 and sample.headers["content-type"] == "audio/wav" and sample.content[:4] == b"RIFF"
     unknown = server.get("/assets/voices/hibari/nobody.wav", headers={"Accept-Language": "en"})
     assert unknown.status_code == 404 and "GET /api/voices" in unknown.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "language", "wrong"),
+    [
+        ("Hello, you there!", "hello you there", "en", 0),
+        ("one two three", "one three", "en", 1),
+        ("one two", "one two two three", "en", 2),
+        ("안녕 하세요.", "안녕하시요", "ko", 1),
+        ("네", "", "ko", 1),
+    ],
+)
+def test_the_benchmark_counts_words_and_korean_letters(said: str, heard: str, language: str, wrong: int) -> None:
+    assert _distance(_units(said, language), _units(heard, language)) == wrong
