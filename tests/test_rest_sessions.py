@@ -386,3 +386,34 @@ def test_sessions_end_by_their_time_and_leave_nothing(fake_packs: Path, tmp_path
             assert until(events, "closed")["reason"] == "time_limit"
         assert session.post("say", {"text": "a"}).status_code == 404
         assert server.stop() == 0
+
+
+def test_a_recording_is_the_result_of_a_task(fake_server: Server) -> None:
+    session = Opened(fake_server, record=True)
+    task_id = session.told["task_id"]
+    with session.events() as events:
+        session.say("one two three.")
+        until(events, "turn_ended")
+        assert fake_server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "running"
+        session.close()
+    done = wait_for(
+        lambda: (told := fake_server.get(f"/api/v2/tasks/{task_id}").json())["state"] == "done" and told, seconds=60
+    )
+    assert done["text"] == "one two three." and 1.2 < done["audio_duration"] < 20
+    captions = fake_server.get(done["captions_url"]).text
+    assert captions.startswith("WEBVTT") and "two" in captions
+    video = fake_server.get(done["video_url"]).content
+    with av.open(io.BytesIO(video), "r") as container:
+        frames = list(container.decode(video=0))
+    assert frames[0].time == 0 and len(frames) / FPS == pytest.approx(done["audio_duration"], abs=0.1)
+    assert fake_server.get(done["audio_url"]).content[:4] == b"RIFF"
+    assert not fake_server.half_made()
+
+
+def test_cancelling_a_recording_ends_its_session_and_leaves_nothing(fake_server: Server) -> None:
+    session = Opened(fake_server, record=True)
+    task_id = session.told["task_id"]
+    assert fake_server.post(f"/api/cancel/{task_id}").json()["success"] is True
+    wait_for(lambda: fake_server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
+    assert session.post("say", {"text": "a"}).status_code == 409
+    assert not fake_server.half_made() and not list(fake_server.results.glob(f"{task_id}.*"))

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.live.fragments import Fragment
 from pipeline.live.session import Session
@@ -46,7 +46,9 @@ class _Entry:
     deliver: Callable[[Fragment], object]
     fail: Callable[[], object]
     started: float
-    due: float = field(default=0.0)
+    due: float
+    hurried: bool = False
+    """Whether it is wanted before it is due."""
 
 
 class Clock:
@@ -81,6 +83,14 @@ class Clock:
             self._entries[key] = _Entry(session, deliver, fail, started=now, due=now - LEAD_SECONDS)
             self._changed.notify()
 
+    def hurry(self, key: str) -> None:
+        """Advance a session next, ahead of its time: somebody waits for it to stop speaking."""
+        with self._changed:
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.due, entry.hurried = self._now(), True
+                self._changed.notify()
+
     def remove(self, key: str) -> None:
         """Stop a session's stream; does nothing if there is none."""
         with self._changed:
@@ -108,6 +118,7 @@ class Clock:
 
     def _advance(self, key: str, entry: _Entry) -> None:
         before = time.thread_time()
+        entry.hurried = False
         try:
             fragment = entry.session.advance()
         except Exception:
@@ -123,7 +134,8 @@ class Clock:
             self.load.worst = max(self.load.worst, late)
         if late > LOST_SECONDS:
             entry.started += late
-        entry.due = entry.started + entry.session.time - LEAD_SECONDS
+        if not entry.hurried:
+            entry.due = entry.started + entry.session.time - LEAD_SECONDS
         entry.deliver(fragment)
 
     def _measure(self, fragment: Fragment, cost: float) -> None:

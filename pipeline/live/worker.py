@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.core.best_effort import best_effort
+from pipeline.core.cancel import CancelToken
 from pipeline.errors import PipelineError
 from pipeline.jobs.request import default_engine
 from pipeline.jobs.studio import Studio, make_studio
@@ -29,7 +31,10 @@ from pipeline.live.pictures import Pictures
 from pipeline.live.session import Session
 from pipeline.live.turn import Voice
 from pipeline.settings import Settings
-from pipeline.tts.speech_engine import TTSEngine
+from pipeline.speech.articulate import articulate
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.text.language import language_of
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +81,14 @@ class Worker:
                 asked = message.json()
                 self._try(message.session, lambda: self._do(message.session, session, **asked))
 
+    def warm_up(self) -> None:
+        """Load what the first sentence would otherwise wait for."""
+        with best_effort("warm-up"):
+            cancel = CancelToken()
+            speech = self._studio.espeak.synthesize("아", CUSTOM_VOICE, cancel)
+            articulate(phonemes_of(speech, self._studio.espeak), speech, 5, 25.0)
+            language_of("the first text in Latin letters loads what tells languages apart")
+
     def report_load(self) -> None:
         """Send the load of this process once a second, for ever."""
         while True:
@@ -84,11 +97,22 @@ class Worker:
             self._send(of_json(Kind.LOAD, NOBODY, load))
 
     def _do(self, key: str, session: Session, do: str, **arguments: Any) -> None:
-        if do == "close":
-            self.clock.remove(key)
-            self._sessions.pop(key, None)
-        getattr(session, {"say": "say", "flush": "flush", "interrupt": "interrupt", "listen": "listen",
-                          "idle": "idle", "close": "close"}[do])(**arguments)  # fmt: skip
+        match do:
+            case "say":
+                session.say(**arguments)
+            case "flush":
+                session.flush()
+            case "interrupt":
+                session.interrupt(**arguments)
+                self.clock.hurry(key)
+            case "listen":
+                session.listen()
+            case "idle":
+                session.idle()
+            case "close":
+                self.clock.remove(key)
+                self._sessions.pop(key, None)
+                session.close(**arguments)
 
     def _try(self, key: str, do: Any) -> None:
         """Do something; an error becomes an event of the session, which goes on."""
@@ -189,6 +213,7 @@ def main(make: Callable[[Settings], Studio] = make_studio) -> None:
         return
     worker = Worker(make(settings_from_json(first.json())), out)
     threading.Thread(target=worker.clock.run, name="clock", daemon=True).start()
+    threading.Thread(target=worker.warm_up, name="warm-up", daemon=True).start()
     threading.Thread(target=worker.report_load, name="load", daemon=True).start()
     while (message := read(sys.stdin.buffer)) is not None:
         worker.handle(message)

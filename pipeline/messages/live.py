@@ -102,3 +102,6 @@ MESSAGE_TOO_LARGE = Sentence(
     ko="메시지가 너무 큽니다 ({size:,}바이트). {limit:,}바이트까지 보낼 수 있습니다.",
     en="The message is too large ({size:,} bytes). It may have {limit:,} bytes.",
 )
+
+# recordings
+RECORDING = Sentence("recording", ko="녹화", en="recording")

@@ -27,6 +27,7 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
 from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voices import VoiceSamples
+from pipeline.live.recording import Recorder
 from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
@@ -128,7 +129,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     )
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     workers = Workers(settings, worker)
-    sessions = SessionApi(studio, workers, visitors)
+    recorder = Recorder(supervisor)
+    sessions = SessionApi(studio, workers, recorder, visitors)
     api = Api(
         studio=studio,
         queue=line,
@@ -185,7 +187,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, folder, line.joins, workers, settings),
+            "lifespan": _lifespan(book, folder, line.joins, workers, recorder, settings),
         },
     )
     build_dam()
@@ -232,7 +234,9 @@ def check_address(settings: Settings) -> None:
         raise CannotServe(messages.server.CANNOT_LISTEN(where=where, reason=error)) from error
 
 
-def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, workers: Workers, settings: Settings) -> object:
+def _lifespan(
+    book: TaskBook, folder: UploadFolder, joins: Joins, workers: Workers, recorder: Recorder, settings: Settings
+) -> object:
     """Return a FastAPI lifespan that adds access rules and time limits, and removes expired files."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
@@ -254,5 +258,6 @@ def _lifespan(book: TaskBook, folder: UploadFolder, joins: Joins, workers: Worke
         finally:
             sweeper.cancel()
             await workers.close()
+            await recorder.close()
 
     return lifespan

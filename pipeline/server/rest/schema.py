@@ -315,6 +315,7 @@ class SessionBody(_Shape):
     language: str | None = Field(
         None, description="The language of the texts; detected sentence by sentence if left out."
     )
+    record: bool = Field(False, description="Whether to keep the session as a video with captions.")
 
 
 class SessionState(_Shape):

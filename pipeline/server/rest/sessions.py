@@ -25,6 +25,7 @@ from pipeline import messages
 from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
 from pipeline.jobs.studio import Studio
 from pipeline.live.events import Problem, to_json
+from pipeline.live.recording import Recorder
 from pipeline.live.request import flag_of, moment_of, parse_session, tag_of, text_of
 from pipeline.live.voice_input import AHEAD_SECONDS, RATES
 from pipeline.live.workers import RemoteSession, Workers
@@ -51,6 +52,7 @@ class SessionApi:
 
     studio: Studio
     workers: Workers
+    recorder: Recorder
     visitors: Visitors
 
     def routes(self) -> list[BaseRoute]:
@@ -77,7 +79,14 @@ class SessionApi:
             raise NotAllowed
         body = await json_body(request)
         studio = replace(self.studio, avatars=self.visitors.for_rest(request))
-        session = await self.workers.open(await run_in_threadpool(parse_session, body, studio))
+        asked = await run_in_threadpool(parse_session, body, studio)
+        session = await self.workers.open(asked)
+        if asked.record:
+            try:
+                self.recorder.record(session, self.workers.delete)
+            except PipelineError:
+                self.workers.delete(session, "failed")
+                raise
         return JSONResponse(self._told(session, request, addresses=True), 201)
 
     async def state(self, session_id: str, request: Request) -> dict[str, Any]:
@@ -179,6 +188,7 @@ class SessionApi:
         """
         told: dict[str, Any] = {"success": True, "session_id": session.id, "state": session.state}
         told |= {"stream": round(session.time, 3), "expires": _moment(session.expires)}
+        told["task_id"] = session.id if session.request.record else None
         if addresses:
             base = f"{request.scope.get('root_path', '')}{ADDRESS}/{session.id}"
             token = f"?token={session.token}" if self._keys else ""
