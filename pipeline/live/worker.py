@@ -13,12 +13,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.core.best_effort import best_effort
-from pipeline.core.cancel import CancelToken
 from pipeline.errors import PipelineError
 from pipeline.jobs.request import default_engine
 from pipeline.jobs.studio import Studio, make_studio
@@ -29,11 +28,8 @@ from pipeline.live.fragments import Fragment
 from pipeline.live.messages import NOBODY, Kind, Packed, of_fragment, of_json, read, sound_in
 from pipeline.live.pictures import Pictures
 from pipeline.live.session import Session
-from pipeline.live.turn import Voice
+from pipeline.live.turn import SpokenTurn, Voice
 from pipeline.settings import Settings
-from pipeline.speech.articulate import articulate
-from pipeline.speech.phonemes import phonemes_of
-from pipeline.text.language import language_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 
 logger = logging.getLogger(__name__)
@@ -83,11 +79,11 @@ class Worker:
 
     def warm_up(self) -> None:
         """Load what the first sentence would otherwise wait for."""
-        with best_effort("warm-up"):
-            cancel = CancelToken()
-            speech = self._studio.espeak.synthesize("아", CUSTOM_VOICE, cancel)
-            articulate(phonemes_of(speech, self._studio.espeak), speech, 5, 25.0)
-            language_of("the first text in Latin letters loads what tells languages apart")
+        espeak = self._studio.espeak
+        voice = Voice(choose=lambda language: espeak, name=CUSTOM_VOICE, language=None, espeak=espeak)
+        turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("warm-up: %s", error))
+        turn.add("안녕하세요. The first text in Latin letters loads what tells languages apart.")
+        turn.finish()
 
     def report_load(self) -> None:
         """Send the load of this process once a second, for ever."""
@@ -213,7 +209,7 @@ def main(make: Callable[[Settings], Studio] = make_studio) -> None:
         return
     worker = Worker(make(settings_from_json(first.json())), out)
     threading.Thread(target=worker.clock.run, name="clock", daemon=True).start()
-    threading.Thread(target=worker.warm_up, name="warm-up", daemon=True).start()
+    worker.warm_up()
     threading.Thread(target=worker.report_load, name="load", daemon=True).start()
     while (message := read(sys.stdin.buffer)) is not None:
         worker.handle(message)
