@@ -116,7 +116,7 @@ class _Recording:
             self._drop()
             self._session.emit(Problem.of(error))
         else:
-            self.task.grown.tell()
+            self.task.grown.notify()
 
     def note(self, event: SessionEvent) -> None:
         """Keep what is said."""
