@@ -22,6 +22,7 @@ from pipeline.speech_types import Mark, Speech, joined
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.finish import LOUDNESS, finished, loudness
 from pipeline.tts.hibari import HibariEngine
+from pipeline.tts.kokoro import KokoroEngine
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 from tests.fakes import FakeEngine
 
@@ -153,3 +154,12 @@ def test_short_words_of_a_known_voice_are_not_blown_up() -> None:
     )
     levels = [loudness([one.samples], one.rate) or 0.0 for one in (word, text)]
     assert levels[0] < levels[1] + 3
+
+
+@pytest.mark.parametrize("voice", [CUSTOM_VOICE, "nezumi"])
+def test_korean_voices_are_as_loud(voice: str) -> None:
+    engine, text = KokoroEngine(), "네, 알겠습니다. 다음 질문을 드리겠습니다."
+    pieces = engine.stream(text, voice, CancelToken(), "ko")
+    speech = joined(finished(pieces, engine.loudness(voice, "ko"), 0.0))
+    assert loudness([speech.samples], speech.rate) == pytest.approx(LOUDNESS, abs=1.2)
+    assert true_peak(speech.samples) < 10 ** (-0.8 / 20)

@@ -27,6 +27,7 @@ from pipeline.text.clauses import clauses
 from pipeline.text.language import language_of, plain, speakable
 from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
+from pipeline.text.samples import SAMPLES
 from pipeline.text.word_times import place_words
 from pipeline.tts.kokoro_korean import korean_symbols
 from pipeline.tts.network import Network, cannot_speak
@@ -38,7 +39,9 @@ logger = logging.getLogger(__name__)
 
 RATE = 24000
 LANGUAGE = "ko"
-VOICES = (Voice("nezumi", "Nezumi", "ko"), Voice("kumo", "Kumo", "ko"))
+VOICES = (Voice("nezumi", "Nezumi", "ko", "female"), Voice("kumo", "Kumo", "ko", "male"))
+_LOUDNESS = {"nezumi": -20.6, "kumo": -20.2}
+"""LUFS of the voices as they come, over interview sentences, which differ by less than 1 LU."""
 DEFAULT_VOICE = "kumo"
 """The voice "Custom": the bundled avatar is a man."""
 _STYLES = {"nezumi": {"jf_nezumi": 1.0}, "kumo": {"jm_kumo": 0.7, "jf_nezumi": 0.3}}
@@ -55,7 +58,7 @@ _SOFT_TAIL = 0.06
 """Seconds of silence after a clause within a sentence, besides LEAD."""
 ENOUGH = 1.5
 """Seconds of speech per second of one thread from which the voice keeps up, beside the pictures."""
-_WARM_UP = "안녕하세요, 반갑습니다."
+_WARM_UP = SAMPLES[LANGUAGE].rsplit(". ", 1)[0]
 _MEASURED = 3
 """So many clauses tell how fast the voice is; the fastest counts, since other work only slows it down."""
 _DURATIONS = "/encoder/Clip_output_0"
@@ -133,6 +136,10 @@ class KokoroEngine(TTSEngine):
         choices = [CUSTOM_VOICE, *_STYLES]
         if voice not in choices:
             raise unknown_voice(self.name, voice, choices)
+
+    def loudness(self, voice: str, language: str) -> float | None:
+        """Return how loud a voice is as it comes (LUFS)."""
+        return _LOUDNESS[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
 
     def speaks(self, language: str) -> bool:
         """Return whether a language is Korean."""
