@@ -82,7 +82,7 @@ class Worker:
         espeak = self._studio.espeak
         voice = Voice(choose=lambda language: espeak, name=CUSTOM_VOICE, language=None, espeak=espeak)
         turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("warm-up: %s", error))
-        turn.add("안녕하세요. The first text in Latin letters loads what tells languages apart.")
+        turn.add("네. The first text in Latin letters loads what tells languages apart.")
         turn.finish()
 
     def report_load(self) -> None:
