@@ -14,7 +14,8 @@ import pytest
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, Unavailable
 from pipeline.speech_types import Mark, Speech, joined
-from pipeline.tts.kokoro import MOST_SYMBOLS, PACKAGES, RATE, KokoroEngine, in_parts
+from pipeline.tts.english_words import EnglishWords
+from pipeline.tts.kokoro import MOST_SYMBOLS, PACKAGES, RATE, KokoroEngine, in_parts, sooner
 from pipeline.tts.kokoro_korean import korean_symbols
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
@@ -83,6 +84,17 @@ def test_each_symbol_knows_its_letter() -> None:
     assert spoken == set("값이없어요정말로")
 
 
+def test_latin_words_are_english_within_korean() -> None:
+    symbols = korean_symbols("어, Python café 좋아", EnglishWords().symbols)
+    said = "".join(symbol for symbol, _ in symbols)
+    assert said.startswith("ʌ, ") and said.endswith(" ʨoa") and "pˈI" in said and "kæf" in said.replace("ˈ", "")
+    assert all("어, Python café 좋아"[offset] in "어, Pc좋아 " for _, offset in symbols)
+
+
+def test_latin_words_are_guessed_without_the_dictionary() -> None:
+    assert "".join(symbol for symbol, _ in korean_symbols("banana 좋아")) == "panana ʨoa"
+
+
 def test_sound_marks_and_words_cover_the_text() -> None:
     pieces = say(TEXT)
     assert "".join(piece.text for piece in pieces) == TEXT
@@ -140,6 +152,24 @@ def test_a_text_is_cut_where_the_network_needs_it_best_at_blanks() -> None:
     assert in_parts(korean_symbols("...")) == []
 
 
+@pytest.mark.parametrize(
+    ("clause", "parts"),
+    [
+        ("안녕하세요, 면접에 오신 것을 환영합니다.", ["안녕하세요, ", "면접에 오신 것을 환영합니다."]),
+        ("천천히 생각하고 답변하셔도 괜찮습니다.", ["천천히 생각하고 답변하셔도 괜찮습니다."]),
+        (
+            "지원하신 직무에서 가장 중요하다고 생각하는 역량은 무엇인가요?",
+            ["지원하신 직무에서 ", "가장 중요하다고 생각하는 역량은 무엇인가요?"],
+        ),
+        ("네.", ["네."]),
+        ("가" * 80, ["가" * 80]),
+        ("아, ", ["아, "]),
+    ],
+)
+def test_the_first_clause_is_short(clause: str, parts: list[str]) -> None:
+    assert sooner([clause, "다음 문장."]) == [*parts, "다음 문장."]
+
+
 def test_cancelling_stops_between_clauses() -> None:
     cancel = CancelToken()
     pieces = ENGINE.stream("하나. 둘. 셋.", "nezumi", cancel, "ko")
@@ -159,13 +189,13 @@ def test_other_languages_and_voices_are_refused() -> None:
 def test_a_slow_machine_is_told_once_it_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
     engine = KokoroEngine()
-    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 1.4))
+    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 1.1))
     monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
     monkeypatch.setattr("pipeline.tts.kokoro.time.thread_time", lambda: float(next(clock)))
     assert engine.slowness() is None
     engine.warm_up()
     slowness = engine.slowness()
-    assert slowness is not None and "(1.4 s of speech in a second)" in slowness.en and "1.4초" in slowness.ko
+    assert slowness is not None and "(1.1 s of speech in a second)" in slowness.en and "1.1초" in slowness.ko
 
 
 def test_a_fast_machine_keeps_its_voice_though_it_was_busy_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.samples import SAMPLES
 from pipeline.text.word_times import place_words
+from pipeline.tts.english_words import EnglishWords
 from pipeline.tts.kokoro_korean import korean_symbols
 from pipeline.tts.network import Network, cannot_speak
 from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
@@ -48,17 +50,18 @@ _STYLES = {"nezumi": {"jf_nezumi": 1.0}, "kumo": {"jm_kumo": 0.7, "jf_nezumi": 0
 """The styles that each voice is mixed of: with a little of the woman the man is still a man, and clearer."""
 LONGEST_CLAUSE = 80
 """Characters that are spoken in one go; the task can be cancelled between two of them."""
+FIRST_CLAUSE = 12
+"""Characters of the first clause, about two seconds, unless it ends at a comma."""
+_COMMA, _BLANK = re.compile(r"[,;:—，、；：]\s+"), re.compile(r"\s+")
 MOST_SYMBOLS = 400
 """Symbols that are spoken in one go; the network takes 510."""
 STYLE_OF_LONGER = 40
 """A voice has a style for each number of symbols; that of a somewhat longer text is clearer."""
-LEAD, TAIL = 0.06, 0.24
-"""Seconds of silence before and after a sentence."""
-_SOFT_TAIL = 0.06
-"""Seconds of silence after a clause within a sentence, besides LEAD."""
-ENOUGH = 1.5
+LEAD, TAIL, COMMA, NO_STOP = 0.06, 0.24, 0.12, 0.0
+"""Seconds of silence before a clause, and after a sentence, a comma, and a clause that goes on."""
+ENOUGH = 1.2
 """Seconds of speech per second of one thread from which the voice keeps up, beside the pictures."""
-_WARM_UP = SAMPLES[LANGUAGE].rsplit(". ", 1)[0]
+_WARM_UP = SAMPLES[LANGUAGE].rsplit(". ", 1)[-1]
 _MEASURED = 3
 """So many clauses tell how fast the voice is; the fastest counts, since other work only slows it down."""
 _DURATIONS = "/encoder/Clip_output_0"
@@ -71,11 +74,12 @@ PACKAGES = (_VOICES_PACKAGE, *_WEIGHTS_PACKAGES)
 
 @dataclass(frozen=True)
 class _Opened:
-    """What speaks: the network, the numbers of its symbols, and the styles of the voices, (510, 256) each."""
+    """What speaks: the network, the numbers of its symbols, the styles of the voices (510, 256), and a dictionary."""
 
     network: Network
     numbers: dict[str, int]
     styles: dict[str, np.ndarray]
+    english: EnglishWords
 
 
 class KokoroEngine(TTSEngine):
@@ -165,7 +169,7 @@ class KokoroEngine(TTSEngine):
         opened = self._open()
         style = opened.styles[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
         sounded = False
-        for clause in clauses(plain(text), LONGEST_CLAUSE):
+        for clause in sooner(clauses(plain(text), LONGEST_CLAUSE)):
             cancel.check()
             started = time.thread_time()
             speech = _say(opened, clause, style, speed, cancel)
@@ -189,6 +193,24 @@ class KokoroEngine(TTSEngine):
             return self._opened
 
 
+def sooner(clauses: list[str]) -> list[str]:
+    """Return clauses of which the first is short, so that its sound is there soon; joined they stay the same.
+
+    It ends at a comma, or between two words of a sentence that is long; what follows is at most thrice as long, so that
+    it is spoken before the first has been heard.
+    """
+    first, *others = clauses
+    parts = []
+    for most in (FIRST_CLAUSE, 3 * FIRST_CLAUSE):
+        comma = _COMMA.search(first, FIRST_CLAUSE // 4, most + FIRST_CLAUSE)
+        blanks = [found.end() for found in _BLANK.finditer(first, most // 2, most)]
+        at = comma.end() if comma else blanks[-1] if blanks and len(first) > 2 * most else 0
+        if at and speakable(first[:at]) and speakable(first[at:]):
+            parts.append(first[:at])
+            first = first[at:]
+    return [*parts, first, *others]
+
+
 def _load(packages: Path | None) -> _Opened:
     folders = {name: _folder(name, packages) for name in PACKAGES}
     missing = [name for name, folder in folders.items() if folder is None]
@@ -201,7 +223,7 @@ def _load(packages: Path | None) -> _Opened:
     expected = (data / "model.sha256").read_text("utf-8").strip()
     parts = [folder / "part.bin" for name, folder in folders.items() if folder and name in _WEIGHTS_PACKAGES]
     network = Network(parts, ("tokens", "style", "speed"), ("audio", _DURATIONS), expected)
-    return _Opened(network, numbers, styles)
+    return _Opened(network, numbers, styles, EnglishWords())
 
 
 def _mixed(styles: Mapping[str, np.ndarray], shares: dict[str, float]) -> np.ndarray:
@@ -232,7 +254,9 @@ def _say(opened: _Opened, text: str, style: np.ndarray, speed: float, cancel: Ca
     """
     pieces = reading(text, LANGUAGE)
     aloud = "".join(piece.spoken for piece in pieces)
-    rendered = [_render(opened, part, style, speed, cancel) for part in in_parts(korean_symbols(aloud))]
+    rendered = [
+        _render(opened, part, style, speed, cancel) for part in in_parts(korean_symbols(aloud, opened.english.symbols))
+    ]
     nothing = Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=LANGUAGE)
     spoken = joined(rendered) if rendered else nothing
     heard = [(source_offset(int(mark.text), pieces), mark.start) for mark in spoken.words]
@@ -274,4 +298,6 @@ def _render(
         if before in ("", " ") and time is not None:
             words.append(Mark("word", str(offset), time, time))
     speech = Speech(samples=samples, rate=RATE, text=" ", language=LANGUAGE, marks=marks, words=tuple(words))
-    return with_pauses(speech, LEAD / speed, TAIL / speed)
+    last = next((symbol for symbol, _ in reversed(known) if symbol != " "), "")
+    tail = COMMA if last in ",;:—" else NO_STOP if last.isalpha() else TAIL
+    return with_pauses(speech, LEAD / speed, tail / speed)

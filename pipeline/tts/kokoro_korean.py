@@ -6,6 +6,12 @@ symbols with which a recogniser of Korean understood the voice best (docs/voices
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
+from anyascii import anyascii
+
+from pipeline.text.foreign import in_hangul
 from pipeline.text.korean_sounds import Syllable, is_syllable
 from pipeline.text.korean_tense import standard
 
@@ -31,15 +37,36 @@ _PUNCTUATION = {one: one for one in ",.?!;:…—"} | {
 }  # fmt: skip
 
 
-def korean_symbols(spoken: str) -> list[tuple[str, int]]:
+_LATIN = re.compile("[A-Za-zÀ-ɏ]+(?:['’][A-Za-zÀ-ɏ]+)*")
+
+
+def korean_symbols(spoken: str, english: Callable[[str], str] = lambda words: "") -> list[tuple[str, int]]:
     """Return the symbols of a text, each with the offset of the letter that it comes from.
 
     Args:
-        spoken: Korean as it is read aloud: Hangul, blanks and punctuation. Anything else is a blank.
+        spoken: Korean as it is read aloud: Hangul, Latin words, blanks and punctuation. Anything else is a blank.
+        english: Returns the symbols of Latin words; for those without any it is guessed how Koreans say them.
     """
     symbols: list[tuple[str, int]] = []
+    start = 0
+    for latin in _LATIN.finditer(spoken):
+        _add(symbols, spoken[start : latin.start()], start)
+        word = anyascii(latin[0])
+        known = english(word)
+        if known:
+            symbols += [(symbol, latin.start()) for symbol in known]
+        else:
+            _add(symbols, in_hangul(word), latin.start(), fixed=True)
+        start = latin.end()
+    _add(symbols, spoken[start:], start)
+    return symbols
+
+
+def _add(symbols: list[tuple[str, int]], spoken: str, start: int, fixed: bool = False) -> None:
+    """Append the symbols of Korean that begins at an offset; `fixed`: all of it comes from the letter there."""
     before: Syllable | None = None
-    for offset, letter in enumerate(standard(spoken)):
+    for index, letter in enumerate(standard(spoken)):
+        offset = start if fixed else start + index
         if is_syllable(letter):
             syllable = Syllable.of(letter)
             symbols += [(symbol, offset) for symbol in _said(syllable, before)]
@@ -52,7 +79,6 @@ def korean_symbols(spoken: str) -> list[tuple[str, int]]:
                 symbols.append((mark, offset))
         elif not mark and symbols and symbols[-1][0] != " ":
             symbols.append((" ", offset))
-    return symbols
 
 
 def _said(syllable: Syllable, before: Syllable | None) -> str:
