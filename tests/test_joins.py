@@ -40,7 +40,9 @@ def join(server: Server, function: int, data: list[object], session: str) -> req
 
 def said(text: str, count: int) -> list[object]:
     """Return what the page sends to have TEXT said, in COUNT fields."""
-    return [text, "solo", "720p", "fake", "Custom", 1, None, "auto", *[""] * (count - 8)]
+    fields = [text, "solo", "720p", "fake", "Custom", 1, None, "auto", "", 1, 0]
+    assert len(fields) == count
+    return fields
 
 
 def test_the_entry_of_tasks_is_the_servers_own(server: Server, functions: dict[str, dict[str, Any]]) -> None:
