@@ -168,7 +168,7 @@ def test_a_task_that_ends_early_leaves_nothing_open(
             ending(request, task, studio, chances)
         except (PipelineError, ZeroDivisionError) as error:
             if isinstance(error, PipelineError):
-                task.history.tell(Failed(error))
+                task.history.add(Failed(error))
         book.close(task.id)  # which remembers it, with its history, as the server does
 
     end(0)  # loads what stays

@@ -119,7 +119,7 @@ def test_a_task_is_stopped_after_its_grace_unless_somebody_listens(
 
         monkeypatch.setattr("pipeline.jobs.supervisor.asyncio.sleep", sleep)
         supervisor, job = Supervisor(TaskBook(tmp_path, 0), lambda *_: None), AvatarJob(id="a" * 32, grace=7.0)
-        supervisor.tell(job, Queued(1))
+        supervisor.emit(job, Queued(1))
         first, second = supervisor.listen(job, 0), supervisor.listen(job, 0)
         await anext(first)
         await first.aclose()

@@ -54,7 +54,7 @@ class AvatarMaker:
                     if isinstance(step, Made):
                         last = step
                     else:
-                        self._supervisor.tell(job, step)
+                        self._supervisor.emit(job, step)
         except Exception as error:
             last = failure(job, error)
         finally:

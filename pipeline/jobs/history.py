@@ -13,8 +13,8 @@ from pipeline.jobs.events import Ended, Event, same_kind
 
 
 @dataclass(frozen=True)
-class Told:
-    """An event of a task.
+class Entry:
+    """An event in the history of a task.
 
     Attributes:
         number: From 1 on, increasing.
@@ -40,23 +40,23 @@ class History:
         """How many clients follow it now."""
         self.departures = 0
         """How many have left."""
-        self._told: list[Told] = []
+        self._entries: list[Entry] = []
         self._number = 0
         self.changes = Notifier()
         """Reports every event."""
         self._lock = threading.Lock()
 
     @property
-    def told(self) -> list[Told]:
-        """All events that are kept, in order."""
+    def entries(self) -> list[Entry]:
+        """The entries that are kept, in order."""
         with self._lock:
-            return list(self._told)
+            return list(self._entries)
 
     @property
-    def last(self) -> Told | None:
-        """The latest event."""
+    def last(self) -> Entry | None:
+        """The latest entry."""
         with self._lock:
-            return self._told[-1] if self._told else None
+            return self._entries[-1] if self._entries else None
 
     @property
     def ended(self) -> bool:
@@ -64,33 +64,33 @@ class History:
         last = self.last
         return last is not None and isinstance(last.event, Ended)
 
-    def tell(self, event: Event) -> bool:
-        """Add an event and wake all listeners.
+    def add(self, event: Event) -> bool:
+        """Add an event, and wake the listeners.
 
         Returns:
             Whether it was added: nothing is added after the end.
         """
         with self._lock:
-            if self._told and isinstance(self._told[-1].event, Ended):
+            if self._entries and isinstance(self._entries[-1].event, Ended):
                 return False
             self._number += 1
-            before = [told.event for told in self._told[-2:]]
+            before = [entry.event for entry in self._entries[-2:]]
             if len(before) > 1 and all(same_kind(event, one) for one in before):
-                self._told.pop()
-            self._told.append(Told(self._number, time.monotonic() - self.asked, event))
+                self._entries.pop()
+            self._entries.append(Entry(self._number, time.monotonic() - self.asked, event))
         self.changes.notify()
         return True
 
-    async def follow(self, after: int, heartbeat: float | None = None) -> AsyncGenerator[Told | None]:
+    async def follow(self, after: int, heartbeat: float | None = None) -> AsyncGenerator[Entry | None]:
         """Yield every event after a number, to the last one; None if no event comes for `heartbeat` seconds."""
         with woken_by(self.changes) as woken:
             while True:
                 woken.clear()
                 ended = self.ended  # checked first, so that no event before the end is missed
-                for told in self.told:
-                    if told.number > after:
-                        after = told.number
-                        yield told
+                for entry in self.entries:
+                    if entry.number > after:
+                        after = entry.number
+                        yield entry
                 if ended:
                     return
                 try:

@@ -12,7 +12,7 @@ from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.errors import PipelineError, TaskNotFound
 from pipeline.jobs.events import Done, Ended, Event, Failed, Made, Queued, TtsDone
-from pipeline.jobs.history import Told
+from pipeline.jobs.history import Entry
 from pipeline.jobs.tasks import Job, TaskBook
 
 logger = logging.getLogger(__name__)
@@ -53,10 +53,10 @@ class Supervisor:
         """Return the position of a waiting job; None for any other."""
         return next(filter(None, (line.place(task_id) for line in self._lines)), None)
 
-    def tell(self, job: Job, event: Event) -> None:
+    def emit(self, job: Job, event: Event) -> None:
         """Add an event to a job's history, and to the log unless it repeats the last kind."""
         before = job.history.last
-        if not job.history.tell(event):
+        if not job.history.add(event):
             return
         if before is None or type(before.event) is not type(event):
             logger.info("task %s %s", job.id, _logged(event))
@@ -68,9 +68,9 @@ class Supervisor:
         """Close a job and emit its last event; no effect on a job that has ended."""
         # closed before the last event: a client that receives it finds nothing left to cancel
         self.book.close(job.id)
-        self.tell(job, last)
+        self.emit(job, last)
 
-    async def listen(self, job: Job, after: int, heartbeat: float | None = None) -> AsyncGenerator[Told | None]:
+    async def listen(self, job: Job, after: int, heartbeat: float | None = None) -> AsyncGenerator[Entry | None]:
         """Yield the events of a job until its end.
 
         If the last listener leaves earlier, the job is stopped after its grace.
@@ -84,8 +84,8 @@ class Supervisor:
         history.listeners += 1
         try:
             async with aclosing(history.follow(after, heartbeat)) as events:
-                async for told in events:
-                    yield told
+                async for entry in events:
+                    yield entry
         finally:
             history.listeners -= 1
             history.departures += 1

@@ -42,7 +42,7 @@ from pipeline.core.notifier import until
 from pipeline.errors import QueueFull, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
 from pipeline.jobs.events import Done, Event, Failed, Queued
-from pipeline.jobs.history import Told
+from pipeline.jobs.history import Entry
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor, failure, internal_error
@@ -147,7 +147,7 @@ class RenderQueue:
 
     def waiting(self) -> int:
         """Return how many tasks wait."""
-        return len(self._entries())
+        return len(self._waiting_ids())
 
     def busy(self) -> bool:
         """Return whether a task is running."""
@@ -156,7 +156,7 @@ class RenderQueue:
 
     def place(self, task_id: str) -> Queued | None:
         """Return the position and the estimate of a waiting task; None for any other."""
-        line = self._entries()
+        line = self._waiting_ids()
         if task_id not in line:
             return None
         position = line.index(task_id) + 1
@@ -166,7 +166,7 @@ class RenderQueue:
             return Queued(position)
         return Queued(position, done_in(self._left(), [one or 0.0 for one in seconds], self._places, self._renderers))
 
-    def _entries(self) -> list[str]:
+    def _waiting_ids(self) -> list[str]:
         line = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
         return [event._id for event in line.queue] if line else []
 
@@ -218,7 +218,7 @@ class RenderQueue:
             async with asyncio.timeout(STUBBORN_SECONDS):
                 await until(lambda: history.ended, history.changes)
         except TimeoutError:  # the step may take long; the client need not wait
-            self._supervisor.tell(task, Failed(task.cancel.reason))
+            self._supervisor.emit(task, Failed(task.cancel.reason))
         finally:
             task.cancel.cancel()  # no effect on a finished task
 
@@ -250,7 +250,7 @@ class RenderQueue:
             if isinstance(event, Done):
                 done = event
             else:
-                self._supervisor.tell(task, event)
+                self._supervisor.emit(task, event)
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
         self._pace.note(asked.work, time.monotonic() - started - task.waits.seconds)
@@ -285,9 +285,9 @@ class RenderQueue:
 
         listening = self._supervisor.listen(task, 0, ETA_SECONDS)
         async with self.stopped_with_caller(stop), aclosing(listening) as events:
-            async for told in events:
-                if told is not None:
-                    event = told.event
+            async for entry in events:
+                if entry is not None:
+                    event = entry.event
                     yield task, event
                 elif isinstance(event, Queued) and event.eta is not None:
                     event = replace(event, eta=max(0.0, event.eta - ETA_SECONDS))
@@ -345,7 +345,7 @@ class RenderQueue:
         task = self._book.open(result, grace)
         work = None if asked.recording else work_of(asked.text, asked.avatar.width * asked.avatar.height)
         self._asked[task.id] = _Asked(asked, work, address)
-        self._supervisor.tell(task, self.place(task.id) or Queued(1))
+        self._supervisor.emit(task, self.place(task.id) or Queued(1))
         self._supervisor.do(self._usher(task, session))
         self._supervisor.expect_listener(task)
         return task
@@ -370,9 +370,9 @@ class RenderQueue:
                     self._end(task, Failed(task.cancel.reason if task.cancel.cancelled else internal_error()))
                     break
                 if message is None or isinstance(message, EstimationMessage):
-                    place, told = self.place(task.id), history.last
-                    if place is not None and told is not None and _adds_information(place, told, history.asked):
-                        self._supervisor.tell(task, place)
+                    place, last = self.place(task.id), history.last
+                    if place is not None and last is not None and _adds_information(place, last, history.asked):
+                        self._supervisor.emit(task, place)
             else:
                 event = queue.event_ids_to_events.get(task.id)
                 with contextlib.suppress(TimeoutError):  # Gradio sends a last message, and logs an error if it cannot
@@ -388,7 +388,7 @@ class RenderQueue:
 
     def _of(self, address: str) -> int:
         """Return how many waiting tasks came from an address."""
-        asked = [self._asked.get(one) for one in self._entries()]
+        asked = [self._asked.get(one) for one in self._waiting_ids()]
         return sum(one is not None and one.address == address for one in asked)
 
     def _full_of(self, address: str) -> QueueFull:
@@ -399,7 +399,7 @@ class RenderQueue:
 
     async def leave(self, task_id: str) -> bool:
         """Remove a task from the queue; return False if it is not in it. The others move up."""
-        if task_id not in self._entries():
+        if task_id not in self._waiting_ids():
             return False
         await self._queue.clean_events(event_id=task_id)
         self._asked.pop(task_id, None)
@@ -425,9 +425,9 @@ def _is_here(address: str) -> bool:
         return True  # a socket without an address
 
 
-def _adds_information(place: Queued, told: Told, asked: float) -> bool:
+def _adds_information(place: Queued, last: Entry, asked: float) -> bool:
     """Return whether a position adds information to the last event."""
-    before = told.event
+    before = last.event
     if (
         not isinstance(before, Queued)
         or before.position != place.position
@@ -436,5 +436,5 @@ def _adds_information(place: Queued, told: Told, asked: float) -> bool:
         return True
     if place.eta is None or before.eta is None:
         return False
-    expected = before.eta - (time.monotonic() - asked - told.at)
+    expected = before.eta - (time.monotonic() - asked - last.at)
     return abs(place.eta - expected) > ETA_CHANGE

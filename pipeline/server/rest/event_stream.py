@@ -11,7 +11,7 @@ from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from pipeline.jobs.events import to_json
-from pipeline.jobs.history import Told
+from pipeline.jobs.history import Entry
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
 from pipeline.messages import Language
@@ -27,8 +27,8 @@ _BREAKING = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def event_stream(supervisor: Supervisor, job: Job, after: int, request: Request) -> EventSourceResponse:
     """Respond with the events of a job after a number."""
     language = language_of(request.headers.get("accept-language"))
-    told = supervisor.listen(job, after)
-    return sse_response(numbered(told, job.id, language, request.scope.get("root_path", "")))
+    entries = supervisor.listen(job, after)
+    return sse_response(numbered(entries, job.id, language, request.scope.get("root_path", "")))
 
 
 def sse_response(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
@@ -43,14 +43,14 @@ def sse_response(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
 
 
 async def numbered(
-    events: AsyncGenerator[Told | None], task_id: str, language: Language, root: str = ""
+    entries: AsyncGenerator[Entry | None], task_id: str, language: Language, root: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield each event with its number, as JSON that is one line for every client."""
-    async with aclosing(events):
-        async for told in events:
-            assert told is not None, "no heartbeat was asked for"
-            event = {**to_json(told.event, task_id, language, root), "id": told.number}
-            yield sse_event(event, told.number)
+    async with aclosing(entries):
+        async for entry in entries:
+            assert entry is not None, "no heartbeat was asked for"
+            event = {**to_json(entry.event, task_id, language, root), "id": entry.number}
+            yield sse_event(event, entry.number)
 
 
 def sse_event(event: Mapping[str, object], number: int) -> ServerSentEvent:

@@ -37,7 +37,7 @@ from pipeline.errors import (
     WrongMethod,
 )
 from pipeline.jobs.events import Ended, Failed, to_json
-from pipeline.jobs.history import Told
+from pipeline.jobs.history import Entry
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
@@ -212,23 +212,23 @@ class Api:
 
     async def _end_of(self, task: Job) -> Ended:
         """Listen to a task until its end."""
-        async with aclosing(self.supervisor.listen(task, 0)) as events:
-            async for told in events:
-                if told is not None and isinstance(told.event, Ended):
-                    return told.event
+        async with aclosing(self.supervisor.listen(task, 0)) as entries:
+            async for entry in entries:
+                if entry is not None and isinstance(entry.event, Ended):
+                    return entry.event
         raise RuntimeError("a task's history ended without a result")
 
     def task(self, task_id: str, request: Request) -> dict[str, Any]:
-        """Tell how far a task is, or how it ended."""
+        """Return how far a task is, or how it ended."""
         task = self._known(task_id)
         language, root = _language(request), _root(request)
-        told = task.history.told
+        entries = task.history.entries
         place = self.supervisor.place(task.id)
-        last = to_json(told[-1].event, task.id, language, root) if told else {}
+        last = to_json(entries[-1].event, task.id, language, root) if entries else {}
         stages: dict[str, float] = {}
-        for one in told:
-            event = to_json(one.event, task.id, language)
-            stages.setdefault(event.get("stage", event["type"]), round(one.at, 3))
+        for entry in entries:
+            event = to_json(entry.event, task.id, language)
+            stages.setdefault(event.get("stage", event["type"]), round(entry.at, 3))
         return {
             "success": True,
             "video_url": root + task.video_url if isinstance(task, Task) else None,
@@ -237,7 +237,7 @@ class Api:
             **{key: value for key, value in last.items() if key not in ("type", "stage", "success")},
             "task_id": task.id,
             "kind": task.kind,
-            "state": "queued" if place else _state(told),
+            "state": "queued" if place else _state(entries),
             "position": place and place.position,
             "eta": place and place.eta and round(place.eta, 3),
             "stages": [{"stage": stage, "at": at} for stage, at in stages.items()],
@@ -245,7 +245,7 @@ class Api:
         }
 
     def events(self, task_id: str, request: Request) -> Response:
-        """Go on telling what becomes of a task: after the event that Last-Event-ID numbers, or from its start."""
+        """Send the events of a task: those after the one that Last-Event-ID names, or all."""
         task = self._known(task_id)
         after = request.headers.get("last-event-id", "") or "0"
         if not _EVENT_NUMBER.fullmatch(after):
@@ -337,9 +337,9 @@ class Api:
         return await self.repeats.join(request.headers.get("authorization", ""), key, body, join)
 
 
-def _state(told: list[Told]) -> str:
+def _state(entries: list[Entry]) -> str:
     """Return the state of a task that does not wait."""
-    last = told[-1].event if told else None
+    last = entries[-1].event if entries else None
     if isinstance(last, Failed):
         return "cancelled" if isinstance(last.error, Cancelled) else "failed"
     return "done" if isinstance(last, Ended) else "running"
@@ -376,7 +376,7 @@ def exception_handlers() -> dict[Any, ExceptionHandler]:
         return _error(PipelineError(messages.server.INTERNAL_SERVER_ERROR()), _language(request))
 
     async def on_client_gone(request: Request, error: Exception) -> Response:
-        return _error(Cancelled(), _language(request))  # nobody reads it
+        return _error(Cancelled(), _language(request))  # the client is gone
 
     return {
         PipelineError: on_pipeline_error,
