@@ -1,4 +1,4 @@
-"""One line for everybody: order, positions, cancelling, clients that leave, and a line that is full."""
+"""One queue for all clients: order, positions, cancelling, clients that leave, and a queue that is full."""
 
 from __future__ import annotations
 

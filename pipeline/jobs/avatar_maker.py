@@ -14,7 +14,7 @@ from pipeline.errors import Cancelled
 from pipeline.jobs.events import Ended, Failed, Made, Queued
 from pipeline.jobs.supervisor import Supervisor, failure
 from pipeline.jobs.tasks import AvatarJob
-from pipeline.jobs.uploads import Order, Uploads
+from pipeline.jobs.uploads import AvatarRequest, Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -30,26 +30,26 @@ class AvatarMaker:
         self._idle.set()
         supervisor.add(self)
 
-    def start(self, clip: Path, order: Order, grace: float, discard: Callable[[], None]) -> AvatarJob:
+    def start(self, clip: Path, asked: AvatarRequest, grace: float, discard: Callable[[], None]) -> AvatarJob:
         """Start a job on the running loop.
 
         Args:
             clip: The clip or photo.
-            order: What to make of it; ``Uploads.check`` has accepted it.
+            asked: What to make of it; ``Uploads.check`` has accepted it.
             grace: Seconds for which the job goes on without a listener.
             discard: Called at the end, when `clip` is not needed any more.
         """
         job = AvatarJob(id=uuid.uuid4().hex, grace=grace)
         self._supervisor.book.note(job)
         self._idle.clear()
-        self._running[job.id] = asyncio.get_running_loop().create_task(self._run(job, clip, order, discard))
+        self._running[job.id] = asyncio.get_running_loop().create_task(self._run(job, clip, asked, discard))
         self._supervisor.expect_listener(job)
         return job
 
-    async def _run(self, job: AvatarJob, clip: Path, order: Order, discard: Callable[[], None]) -> None:
+    async def _run(self, job: AvatarJob, clip: Path, asked: AvatarRequest, discard: Callable[[], None]) -> None:
         last: Ended = Failed(Cancelled())  # if the loop itself ends
         try:
-            async with aclosing(self._uploads.make(clip, order, job.cancel, job.id)) as steps:
+            async with aclosing(self._uploads.make(clip, asked, job.cancel, job.id)) as steps:
                 async for step in steps:
                     if isinstance(step, Made):
                         last = step

@@ -34,12 +34,12 @@ def done_in(running: Sequence[float], waiting: Sequence[float], places: int, ren
         places: Tasks that run at a time.
         renderers: Renderers that the running tasks share evenly.
     """
-    left, line, now = list(running), deque(waiting), 0.0
+    left, queue, now = list(running), deque(waiting), 0.0
     last: int | None = None
     while True:
-        while line and len(left) < places:
-            left.append(line.popleft())
-            last = None if line else len(left) - 1
+        while queue and len(left) < places:
+            left.append(queue.popleft())
+            last = None if queue else len(left) - 1
         rate = min(1.0, renderers / len(left))
         step = min(left)
         now += step / rate

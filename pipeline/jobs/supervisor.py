@@ -21,7 +21,7 @@ UNFOLLOWED_SECONDS = 5.0
 """Seconds that a new job waits for its client to listen."""
 
 
-class Line(Protocol):
+class JobQueue(Protocol):
     """A queue of jobs of one kind."""
 
     def place(self, task_id: str) -> Queued | None:
@@ -42,16 +42,16 @@ class Supervisor:
     def __init__(self, book: TaskBook, on_end: Callable[[Job, Ended], None]) -> None:
         self.book = book
         self._on_end = on_end
-        self._lines: list[Line] = []
+        self._queues: list[JobQueue] = []
         self._chores: set[asyncio.Task[None]] = set()
 
-    def add(self, line: Line) -> None:
+    def add(self, queue: JobQueue) -> None:
         """Add a queue whose jobs can be cancelled."""
-        self._lines.append(line)
+        self._queues.append(queue)
 
     def place(self, task_id: str) -> Queued | None:
         """Return the position of a waiting job; None for any other."""
-        return next(filter(None, (line.place(task_id) for line in self._lines)), None)
+        return next(filter(None, (queue.place(task_id) for queue in self._queues)), None)
 
     def emit(self, job: Job, event: Event) -> None:
         """Add an event to a job's history, and to the log unless it repeats the last kind."""
@@ -119,8 +119,8 @@ class Supervisor:
     async def stop(self, job: Job) -> None:
         """Remove a job from its queue, or stop it while it runs; the others move up."""
         job.cancel.cancel()
-        for line in self._lines:
-            if await line.leave(job.id):
+        for queue in self._queues:
+            if await queue.leave(job.id):
                 self.end(job, Failed(job.cancel.reason))
 
     def do(self, chore: Coroutine[Any, Any, None]) -> None:

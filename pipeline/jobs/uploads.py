@@ -36,7 +36,7 @@ RETRY_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class AvatarRequest:
     """What to make of a clip; see ``prepare``.
 
     Attributes:
@@ -80,7 +80,7 @@ class Uploads:
         self._store = store
         self._seconds = seconds
         self._folder = store.root / FOLDER
-        self._line: list[str] = []
+        self._queue: list[str] = []
         self._moved = Notifier()
 
     def clean(self) -> None:
@@ -96,7 +96,7 @@ class Uploads:
         """Return the store with bundled avatars, and those uploaded ones whose owner passes a test.
 
         Args:
-            may_see: Called with an owner, as in ``Order``; "" if the owner was not recorded.
+            may_see: Called with an owner, as in ``AvatarRequest``; "" if the owner was not recorded.
         """
 
         def shown(name: str) -> bool:
@@ -108,24 +108,24 @@ class Uploads:
     def _owner(self, name: str) -> str | None:
         """Return the owner of an avatar; None if it was not uploaded."""
         try:
-            told = json.loads((self._folder / f"{name}.json").read_text("utf-8"))
+            report = json.loads((self._folder / f"{name}.json").read_text("utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):  # unknown
             return ""
-        return str(told.get("owner", "")) if isinstance(told, dict) else ""
+        return str(report.get("owner", "")) if isinstance(report, dict) else ""
 
-    def check(self, order: Order) -> None:
-        """Check that an order can be carried out, before the clip is read.
+    def check(self, asked: AvatarRequest) -> None:
+        """Check that an avatar can be made, before the clip is read.
 
         Raises:
             BadRequest: The name or a resolution is not possible.
             Conflict: An avatar of that name exists.
             QueueFull: Too many avatars wait.
         """
-        check_name(order.name)
-        check_resolutions(order.resolutions)
-        self._check_free(order.name)
+        check_name(asked.name)
+        check_resolutions(asked.resolutions)
+        self._check_free(asked.name)
         self._check_room()
 
     def _check_free(self, name: str) -> None:
@@ -134,17 +134,17 @@ class Uploads:
             raise Conflict(messages.jobs.NAME_TAKEN(name=name))
 
     def _check_room(self) -> None:
-        if len(self._line) > MAX_WAITING:
+        if len(self._queue) > MAX_WAITING:
             raise QueueFull(messages.jobs.TOO_MANY_AVATARS_WAIT(), RETRY_SECONDS)
 
-    async def make(self, clip: Path, order: Order, cancel: CancelToken, key: str) -> AsyncGenerator[Step]:
+    async def make(self, clip: Path, asked: AvatarRequest, cancel: CancelToken, key: str) -> AsyncGenerator[Step]:
         """Make an avatar and yield each step; the last is Made.
 
         It leaves nothing behind if it fails or is closed early.
 
         Args:
             clip: The clip or photo.
-            order: What to make of it.
+            asked: What to make of it.
             cancel: The job's token.
             key: Its name in the queue.
 
@@ -153,7 +153,7 @@ class Uploads:
             Unavailable: The disk cannot be written to.
             PipelineError: The reason with which `cancel` was set.
         """
-        self.check(order)
+        self.check(asked)
         async with aclosing(self._turn(key, cancel)) as positions:
             async for waiting in positions:
                 if waiting is not None:
@@ -161,28 +161,28 @@ class Uploads:
                     continue
                 with self._workplace() as folder:
                     packs, report = folder / "packs", folder / "report"
-                    command = [str(clip), f"--name={order.name}", f"--out={packs}", f"--report={report}"]
-                    command += [f"--resolution={one}" for one in order.resolutions]
-                    async with aclosing(self._run([*command, *_part(order)], cancel)) as lines:
-                        async for line in lines:
-                            if "stage" in line:
-                                name, _, resolution = line["stage"].partition(" ")
+                    command = [str(clip), f"--name={asked.name}", f"--out={packs}", f"--report={report}"]
+                    command += [f"--resolution={one}" for one in asked.resolutions]
+                    async with aclosing(self._run([*command, *_part(asked)], cancel)) as steps:
+                        async for step in steps:
+                            if "stage" in step:
+                                name, _, resolution = step["stage"].partition(" ")
                                 if name != "done":
-                                    yield Preparing(name, line["progress"], resolution)
-                    yield self._keep(order, packs, json.loads((report / "report.json").read_text("utf-8")))
+                                    yield Preparing(name, step["progress"], resolution)
+                    yield self._keep(asked, packs, json.loads((report / "report.json").read_text("utf-8")))
 
-    async def faces(self, clip: Path, order: Order, cancel: CancelToken) -> Faces:
-        """Return the faces of the ordered part of a clip. Raises as ``make`` does."""
+    async def faces(self, clip: Path, asked: AvatarRequest, cancel: CancelToken) -> Faces:
+        """Return the faces of the requested part of a clip. Raises as ``make`` does."""
         self._check_room()
         async with aclosing(self._turn(uuid.uuid4().hex, cancel)) as positions:
             async for waiting in positions:
                 if waiting is None:
                     with self._workplace() as folder:
                         picture = folder / "faces.jpg"
-                        command = [str(clip), f"--preview={picture}", *_part(order)]
-                        async with aclosing(self._run(command, cancel)) as lines:
-                            told = [line async for line in lines]
-                        boxes = (tuple(box[key] for key in ("x", "y", "width", "height")) for box in told[-1]["faces"])
+                        command = [str(clip), f"--preview={picture}", *_part(asked)]
+                        async with aclosing(self._run(command, cancel)) as results:
+                            faces = [result async for result in results][-1]["faces"]
+                        boxes = (tuple(box[key] for key in ("x", "y", "width", "height")) for box in faces)
                         return Faces(tuple(boxes), picture.read_bytes())
         raise RuntimeError("a turn never came")
 
@@ -211,28 +211,28 @@ class Uploads:
 
     def position(self, key: str) -> int:
         """Return how many are ahead of a job; 0 if it does not wait."""
-        line = list(self._line)
-        return line.index(key) if key in line else 0
+        queue = list(self._queue)
+        return queue.index(key) if key in queue else 0
 
     async def _turn(self, key: str, cancel: CancelToken) -> AsyncGenerator[Queued | None]:
         """Yield the position in the queue as it changes, then None, during which it is the caller's turn."""
-        told = 0
-        self._line.append(key)
+        emitted = 0
+        self._queue.append(key)
         try:
             with woken_by(self._moved, cancel) as woken:
                 while True:
                     woken.clear()  # before the check, so that no later change is missed
                     cancel.check()
-                    position = self._line.index(key)
+                    position = self._queue.index(key)
                     if not position:
                         break
-                    if position != told:
-                        told = position
+                    if position != emitted:
+                        emitted = position
                         yield Queued(position)
                     await woken.wait()
             yield None
         finally:
-            self._line.remove(key)
+            self._queue.remove(key)
             self._moved.notify()
 
     @contextlib.contextmanager
@@ -246,13 +246,13 @@ class Uploads:
     def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
         return run("pipeline.preparing.prepare", ["--json", *arguments], cancel, self._seconds)
 
-    def _keep(self, order: Order, packs: Path, report: dict[str, Any]) -> Made:
+    def _keep(self, asked: AvatarRequest, packs: Path, report: dict[str, Any]) -> Made:
         """Move the finished packs into the store."""
-        self._check_free(order.name)  # another request may have been faster
-        note = self._folder / f"{order.name}.json"
+        self._check_free(asked.name)  # another request may have been faster
+        note = self._folder / f"{asked.name}.json"
         homes = [self._store.root / pack.relative_to(packs) for pack in packs.glob("*/*")]
         try:
-            kept = json.dumps({"owner": order.owner, **report}, ensure_ascii=False, indent=2)
+            kept = json.dumps({"owner": asked.owner, **report}, ensure_ascii=False, indent=2)
             note.write_text(f"{kept}\n", "utf-8")
             for home in homes:
                 home.parent.mkdir(exist_ok=True)
@@ -261,11 +261,11 @@ class Uploads:
             for path in (note, *homes):
                 path.unlink(missing_ok=True)
             raise
-        ids = [pack.id for pack in self._store.list() if pack.name == order.name]
-        return Made(order.name, tuple(ids), report)
+        ids = [pack.id for pack in self._store.list() if pack.name == asked.name]
+        return Made(asked.name, tuple(ids), report)
 
 
-def _part(order: Order) -> list[str]:
+def _part(asked: AvatarRequest) -> list[str]:
     """Return the arguments that choose a face and a part of the clip, and its background."""
-    given = {"face": order.face, "start": order.start, "end": order.end, "background": bytes(order.background).hex()}
+    given = {"face": asked.face, "start": asked.start, "end": asked.end, "background": bytes(asked.background).hex()}
     return [f"--{name}={value}" for name, value in given.items() if value is not None]

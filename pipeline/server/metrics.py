@@ -33,7 +33,7 @@ class Metrics:
         self._running = self._gauge("avatar_tasks_running", "Tasks that are being worked on", "kind")
         self._stages = Histogram(
             "avatar_stage_seconds",
-            "Time in the line (queued), to say everything (tts), until the first bytes of the video could be fetched "
+            "Time in the queue (queued), to say everything (tts), until the first bytes of the video could be fetched "
             "(first_byte), from the end of speech to the finished video (lipsync), and from the start to it (total)",
             ["stage"],
             buckets=SECONDS,

@@ -96,7 +96,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     shutil.rmtree(settings.live_cache, ignore_errors=True)
     metrics, gpu = Metrics(), Gpu()
     supervisor = Supervisor(book, metrics.ended)
-    line = RenderQueue(studio, supervisor, generate, metrics)
+    queue = RenderQueue(studio, supervisor, generate, metrics)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
     visited, warm = threading.Event(), Flag()
@@ -104,7 +104,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     page = build_page(
         PageServices(
             studio=studio,
-            queue=line,
+            queue=queue,
             uploads=uploads,
             avatar_maker=maker,
             supervisor=supervisor,
@@ -114,7 +114,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
             warm=warm,
         )
     )
-    metrics.watch(Task.kind, line.waiting, lambda: float(line.busy()))
+    metrics.watch(Task.kind, queue.waiting, lambda: float(queue.busy()))
     metrics.watch(AvatarJob.kind, maker.waiting, maker.running)
     metrics.watch_gpu(gpu)
     repeats = Repeats(book)
@@ -133,7 +133,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     sessions = SessionApi(studio, workers, recorder, visitors)
     api = Api(
         studio=studio,
-        queue=line,
+        queue=queue,
         supervisor=supervisor,
         gpu=gpu,
         metrics=metrics,
@@ -187,7 +187,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, folder, line.joins, workers, recorder, settings),
+            "lifespan": _lifespan(book, folder, queue.joins, workers, recorder, settings),
         },
     )
     build_dam()
@@ -195,7 +195,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     threading.Thread(target=get_ready, name="warm-up", daemon=True).start()
     ended.wait()
     logger.info("ending")
-    line.close(GOODBYE_SECONDS)
+    queue.close(GOODBYE_SECONDS)
     maker.close(GOODBYE_SECONDS)
     page.close(verbose=False)
 

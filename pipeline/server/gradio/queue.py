@@ -151,24 +151,24 @@ class RenderQueue:
 
     def busy(self) -> bool:
         """Return whether a task is running."""
-        line = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
-        return bool(self._running or (line and line.current_concurrency))
+        queue = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
+        return bool(self._running or (queue and queue.current_concurrency))
 
     def place(self, task_id: str) -> Queued | None:
         """Return the position and the estimate of a waiting task; None for any other."""
-        line = self._waiting_ids()
-        if task_id not in line:
+        waiting = self._waiting_ids()
+        if task_id not in waiting:
             return None
-        position = line.index(task_id) + 1
-        asked = [self._asked.get(one) for one in line[:position]]
+        position = waiting.index(task_id) + 1
+        asked = [self._asked.get(one) for one in waiting[:position]]
         seconds = [self._pace.seconds(one.work if one else None) for one in asked]
         if any(one is None for one in seconds):
             return Queued(position)
         return Queued(position, done_in(self._left(), [one or 0.0 for one in seconds], self._places, self._renderers))
 
     def _waiting_ids(self) -> list[str]:
-        line = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
-        return [event._id for event in line.queue] if line else []
+        queue = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
+        return [event._id for event in queue.queue] if queue else []
 
     def _left(self) -> list[float]:
         """Return how many seconds of work are left of each running task, as far as it is known."""
@@ -262,7 +262,7 @@ class RenderQueue:
         self._asked.pop(task.id, None)
         self._supervisor.end(task, last)
 
-    # --- joining the line, from the page and from REST
+    # --- joining the queue, from the page and from REST
 
     async def watch(self, asked: GenerateRequest, request: Request) -> AsyncGenerator[tuple[Task, Event]]:
         """Queue a request and yield its events, for a generator that Gradio runs.

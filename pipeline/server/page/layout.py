@@ -210,9 +210,9 @@ class PageServices:
 
 def build_page(services: PageServices) -> gr.Blocks:
     """Build the page, including REST's function in the queue."""
-    studio, line, visitors = services.studio, services.queue, services.visitors
-    speaking = Speaking(studio, line, visitors, services.visited, services.warm)
-    maker = making.Maker(services.uploads, services.avatar_maker, services.supervisor, visitors, line)
+    studio, queue, visitors = services.studio, services.queue, services.visitors
+    speaking = Speaking(studio, queue, visitors, services.visited, services.warm)
+    maker = making.Maker(services.uploads, services.avatar_maker, services.supervisor, visitors, queue)
     portraits = Portraits(studio.avatars, visitors)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
@@ -285,7 +285,7 @@ def build_page(services: PageServices) -> gr.Blocks:
 
         # --- speaking; the bar is set in the browser itself, so that a press is answered at once and in the right order
         outputs = [result.video, result.status, result.task_id]
-        queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the line itself
+        queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the queue itself
         for button in (go, say):
             button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
         warming = page.load(speaking.on_start, None, result.status, **UNQUEUED)
@@ -347,7 +347,7 @@ def build_page(services: PageServices) -> gr.Blocks:
 
         result.details.expand(inspect, result.task_id, result.picture, queue=False, api_visibility="private")
         result.task_id.change(lambda: (gr.update(open=False), None), None, [result.details, result.picture], **UNQUEUED)
-        line.register(page)
+        queue.register(page)
     return page
 
 

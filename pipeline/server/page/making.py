@@ -20,7 +20,7 @@ from pipeline.errors import BadRequest, Cancelled, NoConsent, PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.events import Failed, Made, Preparing, describe, said
 from pipeline.jobs.supervisor import Supervisor
-from pipeline.jobs.uploads import Order, Uploads
+from pipeline.jobs.uploads import AvatarRequest, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
 from pipeline.server.page.words import TEST_SENTENCE, shown, visitors_language
@@ -112,14 +112,14 @@ class Maker:
     """Handlers that make avatars of visitors' clips."""
 
     def __init__(
-        self, uploads: Uploads, maker: AvatarMaker, supervisor: Supervisor, visitors: Visitors, line: RenderQueue
+        self, uploads: Uploads, maker: AvatarMaker, supervisor: Supervisor, visitors: Visitors, queue: RenderQueue
     ) -> None:
-        """Create the handlers; `line` knows which clients are still connected."""
+        """Create the handlers; `queue` knows which clients are still connected."""
         self._uploads = uploads
         self._maker = maker
         self._supervisor = supervisor
         self._visitors = visitors
-        self._line = line
+        self._queue = queue
 
     def on_load(self, request: gr.Request, sentence: str | None) -> tuple[Any, Any]:
         """Fill the fields that depend on the visitor: the uploaded avatars, and the test sentence."""
@@ -138,8 +138,8 @@ class Maker:
             return gr.skip(), gr.skip(), gr.skip()
         try:
             cancel = CancelToken()
-            async with self._line.stopped_with_caller(cancel.cancel):
-                found = await self._uploads.faces(Path(path), Order(name=""), cancel)
+            async with self._queue.stopped_with_caller(cancel.cancel):
+                found = await self._uploads.faces(Path(path), AvatarRequest(name=""), cancel)
         except Cancelled:
             return gr.skip(), gr.skip(), gr.skip()
         except PipelineError as error:
@@ -165,11 +165,11 @@ class Maker:
                 raise NoConsent(messages.server.CONSENT_NOT_TICKED())
             assert request.request is not None, "Gradio gives it to whatever it runs"
             owner = self._visitors.owner_on_page(request.request)
-            order = Order(name=name, face=int(face) if face else "center", owner=owner)
-            await asyncio.to_thread(self._uploads.check, order)
-            job = self._maker.start(Path(path), order, 0.0, lambda: None)  # Gradio's own file, which it removes
+            asked = AvatarRequest(name=name, face=int(face) if face else "center", owner=owner)
+            await asyncio.to_thread(self._uploads.check, asked)
+            job = self._maker.start(Path(path), asked, 0.0, lambda: None)  # Gradio's own file, which it removes
             listening = self._supervisor.listen(job, 0)
-            async with self._line.stopped_with_caller(job.cancel.cancel), aclosing(listening) as events:
+            async with self._queue.stopped_with_caller(job.cancel.cancel), aclosing(listening) as events:
                 async for one in events:
                     if one is None:
                         continue

@@ -77,19 +77,19 @@ class Speaking:
     """Handlers that make avatars speak."""
 
     def __init__(
-        self, studio: Studio, line: RenderQueue, visitors: Visitors, visited: threading.Event, warm: Flag
+        self, studio: Studio, queue: RenderQueue, visitors: Visitors, visited: threading.Event, warm: Flag
     ) -> None:
         """Create the handlers.
 
         Args:
             studio: Avatars, voices and engines.
-            line: The queue.
+            queue: Where requests wait.
             visitors: Selects the avatars that a visitor can see.
             visited: Set when the first visitor arrives.
             warm: Set once everything is loaded; until then all is slower.
         """
         self._studio = studio
-        self._line = line
+        self._queue = queue
         self._visitors = visitors
         self._visited = visited
         self._warm = warm
@@ -253,7 +253,7 @@ class Speaking:
         studio = replace(self._studio, avatars=self._visitors.for_page(request.request))
         try:
             asked = await asyncio.to_thread(parse, fields.body(), studio, Path(audio) if audio else None)
-            async with aclosing(self._line.watch(asked, request.request)) as events:
+            async with aclosing(self._queue.watch(asked, request.request)) as events:
                 async for task, event in events:
                     if isinstance(event, Failed):
                         raise event.error.afresh()

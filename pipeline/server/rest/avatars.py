@@ -28,7 +28,7 @@ from pipeline.face.finder import FaceChoice
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
-from pipeline.jobs.uploads import Order, Uploads
+from pipeline.jobs.uploads import AvatarRequest, Uploads
 from pipeline.preparing.photo import BACKGROUND, Color, color_of
 from pipeline.server.connections import while_there
 from pipeline.server.rest.event_stream import event_stream
@@ -98,8 +98,8 @@ class Sent:
         except ValueError:
             raise BadRequest(messages.server.BACKGROUND_INVALID()) from None
 
-    def order(self) -> Order:
-        """Return the order.
+    def asked(self) -> AvatarRequest:
+        """Return what to make of the clip.
 
         Raises:
             BadRequest: A field is invalid.
@@ -107,7 +107,7 @@ class Sent:
         name = unicodedata.normalize("NFC", self.text("name") or "")
         listed = re.split("[, ]+", self.text("resolutions") or "all")
         resolutions = RESOLUTIONS if "all" in listed else tuple(dict.fromkeys(listed))
-        return Order(
+        return AvatarRequest(
             name=name,
             face=self.face(),
             start=self.seconds("start"),
@@ -164,17 +164,17 @@ class AvatarApi:
         sent = await self._form(request)
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
             raise NoConsent(messages.server.CONSENT_MISSING())
-        order = replace(sent.order(), owner=self.visitors.owner(request))
+        asked = replace(sent.asked(), owner=self.visitors.owner(request))
 
         async def start() -> Job:
-            await run_in_threadpool(self.uploads.check, order)
+            await run_in_threadpool(self.uploads.check, asked)
             folder = await run_in_threadpool(temporary_folder, self.clips)
             try:
                 clip = await run_in_threadpool(sent.save, Path(folder.name))
             except BaseException:
                 folder.cleanup()
                 raise
-            return self.maker.start(clip, order, 0.0 if key is None else self.settings.resume_seconds, folder.cleanup)
+            return self.maker.start(clip, asked, 0.0 if key is None else self.settings.resume_seconds, folder.cleanup)
 
         try:
             if key is None:
@@ -189,11 +189,13 @@ class AvatarApi:
     async def faces(self, request: Request) -> dict[str, Any]:
         """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
         sent = await self._form(request)
-        order = Order(name="", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background())
+        asked = AvatarRequest(
+            name="", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background()
+        )
         with await run_in_threadpool(temporary_folder, self.clips) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))
             await sent.form.close()
-            found = await while_there(request, self.uploads.faces(clip, order, CancelToken()))
+            found = await while_there(request, self.uploads.faces(clip, asked, CancelToken()))
         boxes = [dict(zip(("x", "y", "width", "height"), map(round, box), strict=True)) for box in found.boxes]
         return {
             "success": True,
