@@ -25,7 +25,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load
 from pipeline.errors import BadClip, BadRequest
 from pipeline.face.finder import FaceChoice, FaceFinder, box_of
-from pipeline.jobs.events import said
+from pipeline.jobs.events import report_sentences
 from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.open_clip import open_clip, pictures
 from pipeline.preparing.options import PrepareOptions
@@ -277,7 +277,7 @@ def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: lis
     assert abs(report["face_width"] - FACE / 2) < 0.03 * FACE / 2 and report["frames"] == 13
     [told] = report["left_out"]
     assert "7 frames (0.3 s)" in told["message"] and "7프레임, 0.3초" in told["message_ko"]
-    assert told["message"] in [message.en for message in said(report)]
+    assert told["message"] in [message.en for message in report_sentences(report)]
 
 
 def test_the_command_line_takes_files_of_any_name(

@@ -26,7 +26,7 @@ _END = object()
 
 
 class _Channel:
-    """Carries items from a worker to its consumer; unlike ``queue.Queue``, either of them can be told to stop waiting.
+    """Carries items from a worker to its consumer; unlike ``queue.Queue``, either of them can be made to stop waiting.
 
     Args:
         depth: How many items it holds; 0 sets no limit.

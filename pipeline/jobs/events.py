@@ -209,7 +209,7 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
         case Preparing(stage, progress):
             body = _status(stage, message, progress=progress)
         case Made(name, ids, report):
-            words = [one.in_language(language) for one in said(report)]
+            words = [one.in_language(language) for one in report_sentences(report)]
             body = {"type": "done", "message": message, "avatar": name, "ids": list(ids), "report": words}
         case Failed(error):
             body = {"type": "error", "message": message, "status": error.status, "retryable": error.retryable}
@@ -244,11 +244,11 @@ def _seconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def said(report: dict[str, Any]) -> list[Message]:
+def report_sentences(report: dict[str, Any]) -> list[Message]:
     """Return a report in sentences: the clip, its teeth, and its problems."""
     seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
     return [
         messages.jobs.USABLE_SHARE(seconds=seconds, usable=usable, width=width),
         Message(report["teeth_ko"], report["teeth"]),
-        *(Message(told["message_ko"], told["message"]) for told in (*report["problems"], *report.get("left_out", ()))),
+        *(Message(one["message_ko"], one["message"]) for one in (*report["problems"], *report.get("left_out", ()))),
     ]

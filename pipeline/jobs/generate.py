@@ -69,14 +69,14 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     engine = studio.engines[request.engine]
     encoder = studio.encoder(engine, avatar.width, avatar.height)
     with saying(speak, request, task, studio) as speaker:
-        told = False
+        speech_done = False
         first_byte = 0.0
         for frames in render_video(avatar, speaker, task, engine, encoder, studio.turns):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
-            if not told:
-                told = True
+            if not speech_done:
+                speech_done = True
                 captions_url = task.captions_url if speaker.captioned else None
                 yield TtsDone(
                     audio_url=task.audio_url,
@@ -136,10 +136,10 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
         language = request.language or language_of(request.text)
         yield Speech(samples=samples, rate=rate, text=request.text, language=language, lost=recording.lost)
         return
-    heard = listen(samples, rate, cancel)
-    if not any(mark.text for mark in heard):
+    marks = listen(samples, rate, cancel)
+    if not any(mark.text for mark in marks):
         raise BadRequest(messages.jobs.NO_SPEECH_IN_RECORDING())
-    yield Speech(samples=samples, rate=rate, text="", language="", marks=heard, lost=recording.lost)
+    yield Speech(samples=samples, rate=rate, text="", language="", marks=marks, lost=recording.lost)
 
 
 @contextmanager
@@ -191,13 +191,13 @@ def render_video(
     """
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
     frames = ahead(in_turns(avatar, speaker, task, engine, turns), depth, task.cancel)
-    count = heard = 0
-    told = -PROGRESS_SECONDS
+    count = written = 0
+    reported = -PROGRESS_SECONDS
 
     def sound_until(seconds: float) -> np.ndarray:
-        nonlocal heard
-        samples = speaker.sound(heard, round(seconds * speaker.rate))
-        heard += len(samples)
+        nonlocal written
+        samples = speaker.sound(written, round(seconds * speaker.rate))
+        written += len(samples)
         return samples
 
     colors = avatar.clip.colors
@@ -209,8 +209,8 @@ def render_video(
                 writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
                 if writer.write_frame(frame):
                     task.grown.notify()
-                if time.perf_counter() - told >= PROGRESS_SECONDS:
-                    told = time.perf_counter()
+                if time.perf_counter() - reported >= PROGRESS_SECONDS:
+                    reported = time.perf_counter()
                     yield count
         finally:
             frames.close()  # the engine must stop before the next task starts

@@ -31,7 +31,7 @@ class GenerateRequest:
     Attributes:
         text: What to say, line by line, without what is only visible (Markdown, emoji).
         language: The language of `text`, as eSpeak NG calls it; empty without a text.
-        avatar: Who says it. It stays as it is here, whatever becomes of its pack.
+        avatar: The person who speaks. It stays as it is here, whatever becomes of its pack.
         frame_skip: The mouth is solved every n-th frame, 1-10.
         engine: What moves the mouth, a key of `Studio.engines`.
         tts_engine: A key of `Studio.tts`; empty if there is a recording.

@@ -40,7 +40,7 @@ _OVER = object()
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Spoken:
     """A stretch whose sound is on disk: speech without its samples, which are `first` to `last` of the spool."""
 
     speech: Speech
@@ -103,8 +103,8 @@ class Speaker:
         self._espeak = options.espeak
         self._cancel = cancel
         self._captions = options.captions
-        said: Iterator[_Said | None] = self._say()
-        self._said = ahead(said, 0, cancel, leave=True, wake=wake)  # a service may hang
+        spoken: Iterator[_Spoken | None] = self._speak()
+        self._spoken = ahead(spoken, 0, cancel, leave=True, wake=wake)  # a service may hang
 
     @property
     def captioned(self) -> bool:
@@ -136,18 +136,18 @@ class Speaker:
             PipelineError: What the speech engine raises.
         """
         while not enough():
-            said = next(self._said, _OVER)
-            if said is _OVER:
+            spoken = next(self._spoken, _OVER)
+            if spoken is _OVER:
                 return
-            if isinstance(said, _Said):  # else there was none yet
-                speech = replace(said.speech, samples=self._spool.read(said.first, said.last))
-                yield Stretch(speech, said.mouth, self._frame_skip)
+            if isinstance(spoken, _Spoken):  # else there was none yet
+                speech = replace(spoken.speech, samples=self._spool.read(spoken.first, spoken.last))
+                yield Stretch(speech, spoken.mouth, self._frame_skip)
 
     def close(self) -> None:
         """Stop speaking. Set the token before; a working engine notices it by itself."""
-        self._said.close()
+        self._spoken.close()
 
-    def _say(self) -> Iterator[_Said]:
+    def _speak(self) -> Iterator[_Spoken]:
         started = time.perf_counter()
         with closing(self._pieces) as pieces:
             for piece in framed(self._counted(usable(pieces)), self._fps):
@@ -161,7 +161,7 @@ class Speaker:
                 for begin, end in pauses_between(phonemes, frames, float(self._fps)):
                     part = replace(mouth, weights=mouth.weights[begin:end])
                     samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
-                    yield _Said(silent, part, *samples)
+                    yield _Spoken(silent, part, *samples)
                 self._caption(
                     piece, phonemes, renderings, first / piece.rate
                 )  # after the pictures, which are needed sooner

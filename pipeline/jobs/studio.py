@@ -103,7 +103,7 @@ def warm_up(studio: Studio) -> None:
         avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
         for voice in studio.tts.values():
             if not voice.optional and studio.settings.tts_engine in (voice.name, AUTO):
-                with suppress(Unavailable):  # the request that needs it is told
+                with suppress(Unavailable):  # the request that needs it fails with the reason
                     voice.warm_up()
         speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
         mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))

@@ -83,8 +83,8 @@ class VoiceSamples:
     def _speak(self, name: str, voice: str, language: str) -> bytes:
         engine = self._studio.tts[name]
         language = language or "en-us"
-        said = engine.stream(sample_of(language) or COUNTED, voice, CancelToken(), language)
-        speech = joined(finished(said, engine.loudness(voice, language), 0.0))
+        pieces = engine.stream(sample_of(language) or COUNTED, voice, CancelToken(), language)
+        speech = joined(finished(pieces, engine.loudness(voice, language), 0.0))
         file = io.BytesIO()
         with wave.open(file, "wb") as out:
             out.setnchannels(1)

@@ -1,6 +1,6 @@
-"""Limits who may join Gradio's queue from outside, and how long it keeps their messages.
+"""Limits how many clients may join Gradio's queue from outside, and how long it keeps their messages.
 
-Gradio lets everybody join without limit, and keeps messages that are never fetched. Like
+Gradio lets clients join without limit, and keeps messages that are never fetched. Like
 ``pipeline.server.gradio.queue`` this module touches its internals.
 """
 
@@ -67,7 +67,7 @@ class Joins:
             raise QueueFull(messages.server.TOO_MANY_REQUESTS(), RETRY_SECONDS)
         accepted, result, state = await self.push(body=body, request=request, username=username)
         if accepted:
-            self._do(self._drop_unheard(body.session_hash))
+            self._do(self._drop_unfetched(body.session_hash))
         return accepted, result, state
 
     async def _clean_events(self, **which: Any) -> None:
@@ -78,9 +78,9 @@ class Joins:
             self.left.notify()
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """Return the application, recording who listens."""
+        """Return the application, recording which sessions are listened to."""
 
-        async def listened(scope: Scope, receive: Receive, send: Send) -> None:
+        async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
             session = self._session(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
             if session is None:
                 await app(scope, receive, send)
@@ -92,9 +92,9 @@ class Joins:
                 self._listening[session] -= 1
                 if not self._listening[session]:
                     del self._listening[session]
-                    self._do(self._drop_unheard(session))
+                    self._do(self._drop_unfetched(session))
 
-        return listened
+        return recorded
 
     def _session(self, scope: Scope) -> str | None:
         """Return the session whose messages a request fetches; None for any other request."""
@@ -107,7 +107,7 @@ class Joins:
             return str(event.session_hash) if event is not None else event_id
         return None
 
-    async def _drop_unheard(self, session: str) -> None:
+    async def _drop_unfetched(self, session: str) -> None:
         """Drop Gradio's data of a session: at once if all messages were fetched, else if no client listens in time."""
         queue = self._queue
         if queue.pending_event_ids_session.get(session):

@@ -129,7 +129,7 @@ class RenderQueue:
 
     @property
     def joins(self) -> Joins:
-        """Limits for others who join Gradio's queue."""
+        """Limits for other clients that join Gradio's queue."""
         assert self._joins is not None, "register() comes first"
         return self._joins
 

@@ -18,7 +18,7 @@ from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NoConsent, PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
-from pipeline.jobs.events import Failed, Made, Preparing, describe, said
+from pipeline.jobs.events import Failed, Made, Preparing, describe, report_sentences
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import AvatarRequest, Uploads
 from pipeline.server.gradio.queue import RenderQueue
@@ -178,12 +178,13 @@ class Maker:
                         raise step.error.afresh()
                     share = step.progress if isinstance(step, Preparing) else float(isinstance(step, Made))
                     state = "done" if isinstance(step, Made) else "running"
-                    told = bar.at(describe(step).in_language(language), share, state)
+                    status = bar.at(describe(step).in_language(language), share, state)
                     report = gr.update(visible=False)
                     if isinstance(step, Made):
-                        words = "\n".join(f"- {one.in_language(language)}" for one in said(step.report))
+                        sentences = report_sentences(step.report)
+                        words = "\n".join(f"- {one.in_language(language)}" for one in sentences)
                         report = gr.update(value=words, visible=True)
-                    yield gr.update(value=told, visible=True), report, name if isinstance(step, Made) else gr.skip()
+                    yield gr.update(value=status, visible=True), report, name if isinstance(step, Made) else gr.skip()
         except PipelineError as error:
             message = error.message.in_language(language)
             yield gr.update(value=bar.at(message, 1.0, "failed"), visible=True), gr.skip(), gr.skip()

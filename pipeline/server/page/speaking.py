@@ -259,10 +259,10 @@ class Speaking:
                         raise event.error.afresh()
                     task_id = task.id
                     video = str(task.video) if isinstance(event, Done) else None
-                    told = to_json(event, task_id, reader, root)
+                    body = to_json(event, task_id, reader, root)
                     if isinstance(event, Done):  # Gradio's stream would break at line ends of Unicode's own
-                        told["text"] = "\n".join(event.text.splitlines())
-                    yield video, {**told, **bar.at_event(event, reader)}, task_id
+                        body["text"] = "\n".join(event.text.splitlines())
+                    yield video, {**body, **bar.at_event(event, reader)}, task_id
         except PipelineError as error:
             failed = Failed(error)
             yield None, {**to_json(failed, task_id, reader), **bar.at_event(failed, reader)}, task_id

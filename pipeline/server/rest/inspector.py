@@ -41,8 +41,10 @@ class Inspector:
             if not task.inspection.is_file():
                 arguments = [str(task.video.resolve()), f"--out={task.inspection.resolve()}", "--json"]
                 try:
-                    async with aclosing(run("pipeline.tools.inspect", arguments, CancelToken(), self._seconds)) as told:
-                        async for _ in told:
+                    async with aclosing(
+                        run("pipeline.tools.inspect", arguments, CancelToken(), self._seconds)
+                    ) as lines:
+                        async for _ in lines:
                             pass
                 finally:
                     part_of(task.inspection).unlink(missing_ok=True)
