@@ -123,7 +123,7 @@ class Voice:
         id: Its name in requests.
         name: Its name for people.
         language: Its language; "" is any.
-        gender: "female", "male", or "" where nobody says.
+        gender: "female", "male", or "" if unknown.
         sample: Address of a sample that a service has; "" where this program can speak one.
     """
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pipeline.text.piece import Piece
 
 _LONGEST = 24
-"""Letters of a word that is spoken in one go; nobody can say a longer one."""
+"""Letters of a word that is spoken in one go; longer ones are spelled."""
 _MOST_DIGITS = 15
-"""Digits of a number that has a name; longer ones are told digit by digit."""
+"""Digits of a number that has a name; longer ones are read digit by digit."""
 _BIG = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion"}
 _MONEY = {"$": "dollars", "€": "euros", "£": "pounds", "₩": "won", "￦": "won", "¥": "yen"}
 _TOOLS = {"C++": "C plus plus", "c++": "c plus plus", "C#": "C sharp", "F#": "F sharp", ".NET": "dot net"}
@@ -34,11 +34,11 @@ def _dotted(text: str) -> str:
 
 
 def _address(found: re.Match[str]) -> str:
-    """Read an address as people tell it to each other: "www dot example dot com slash jobs"."""
+    """Return an address as it is read aloud: "www dot example dot com slash jobs"."""
     address = re.sub(r"^\w+://", "", found[0]).rstrip("/")
     named = {".": " dot ", "/": " slash ", "@": " at ", "-": " dash ", "_": " underscore ", ":": " colon "}
-    said = "".join(named.get(letter, letter if letter.isalnum() else " ") for letter in address)
-    return re.sub(r"\bwww\b", "W W W", re.sub(r" {2,}", " ", said), flags=re.IGNORECASE)
+    spoken = "".join(named.get(letter, letter if letter.isalnum() else " ") for letter in address)
+    return re.sub(r"\bwww\b", "W W W", re.sub(r" {2,}", " ", spoken), flags=re.IGNORECASE)
 
 
 def _height(found: re.Match[str]) -> str:
@@ -84,10 +84,10 @@ def reading(text: str) -> list[Piece]:
     """Return a line of English as pieces, in order and without gaps, each with what is spoken for it."""
     pieces: list[Piece] = []
     end = 0
-    for start, stop, said in _found(text):
+    for start, stop, spoken in _found(text):
         if start > end:
             pieces.append(Piece(end, start, text[end:start]))
-        pieces.append(Piece(start, stop, said))
+        pieces.append(Piece(start, stop, spoken))
         end = stop
     if end < len(text) or not text:
         pieces.append(Piece(end, len(text), text[end:]))

@@ -74,24 +74,24 @@ _MIDDLE = {
 
 def in_hangul(romanized: str) -> str:
     """Return how Korean pronounces a romanized word (a-z), sound by sound: "privet" -> "프리베트"."""
-    said: list[str] = []
+    hangul: list[str] = []
     for match in _SOUND.finditer(romanized.lower()):
         if alone := match["alone"]:
-            said.append(_without_vowel(alone, said, match.end() == len(romanized)))
+            hangul.append(_without_vowel(alone, hangul, match.end() == len(romanized)))
             continue
         onset, vowel = match["onset"] or "", _VOWELS[match["vowel"]]
         vowel = _SOFT.get(onset, {}).get(vowel, vowel)
-        if onset == "l" and said and is_hangul(said[-1][-1:]) and (ord(said[-1][-1]) - 0xAC00) % 28 == 0:
-            said[-1] = said[-1][:-1] + chr(ord(said[-1][-1]) + _CODAS["l"])
-        said.append(chr(0xAC00 + _ALL_ONSETS.index(_ONSETS[onset]) * 588 + _ALL_VOWELS.index(vowel) * 28))
-    return "".join(said)
+        if onset == "l" and hangul and is_hangul(hangul[-1][-1:]) and (ord(hangul[-1][-1]) - 0xAC00) % 28 == 0:
+            hangul[-1] = hangul[-1][:-1] + chr(ord(hangul[-1][-1]) + _CODAS["l"])
+        hangul.append(chr(0xAC00 + _ALL_ONSETS.index(_ONSETS[onset]) * 588 + _ALL_VOWELS.index(vowel) * 28))
+    return "".join(hangul)
 
 
-def _without_vowel(sound: str, said: list[str], last: bool) -> str:
-    """Return how a consonant without a vowel is pronounced; if it can, it ends the last syllable of `said`."""
-    open_before = bool(said) and is_hangul(said[-1][-1:]) and (ord(said[-1][-1]) - 0xAC00) % 28 == 0
+def _without_vowel(sound: str, hangul: list[str], last: bool) -> str:
+    """Return how a consonant without a vowel is pronounced; if it can, it ends the last syllable of `hangul`."""
+    open_before = bool(hangul) and is_hangul(hangul[-1][-1:]) and (ord(hangul[-1][-1]) - 0xAC00) % 28 == 0
     if open_before and sound in _CODAS and (sound in ("n", "m", "ng", "l") or (last and sound in "kpt")):
-        said[-1] = said[-1][:-1] + chr(ord(said[-1][-1]) + _CODAS[sound])
+        hangul[-1] = hangul[-1][:-1] + chr(ord(hangul[-1][-1]) + _CODAS[sound])
         return ""
     return {"n": "느", "m": "므", "ng": "응", "l": "르"}.get(sound) or _FINAL.get(sound, _MIDDLE.get(sound, ""))
 
@@ -113,28 +113,33 @@ def kana_sound(text: str) -> str:
     if text in _GREETINGS:
         return _GREETINGS[text]
     hiragana = "".join(chr(ord(letter) - 0x60) if "ァ" <= letter <= "ヶ" else letter for letter in text)
-    said = ""
+    hangul = ""
     for written, letter in zip(text, hiragana, strict=True):
-        if written == "う" and said and is_hangul(said[-1]) and (ord(said[-1]) - 0xAC00) % 588 in (224, 336, 364, 476):
+        if (
+            written == "う"
+            and hangul
+            and is_hangul(hangul[-1])
+            and (ord(hangul[-1]) - 0xAC00) % 588 in (224, 336, 364, 476)
+        ):
             continue  # a long o or u
-        if letter in _KANA and not (letter in _SMALL and said and is_hangul(said[-1])):
+        if letter in _KANA and not (letter in _SMALL and hangul and is_hangul(hangul[-1])):
             sound = _KANA[letter]
             onset = onset_of(sound)
-            if not said and onset in "ㅋㅌ":
+            if not hangul and onset in "ㅋㅌ":
                 sound = chr(ord(sound) - (_ALL_ONSETS.index(onset) - _ALL_ONSETS.index(_PLAIN_AT_START[onset])) * 588)
-            elif not said and sound == "치":
+            elif not hangul and sound == "치":
                 sound = "지"
-            said += sound
-        elif (letter in _SMALL_Y or letter in _SMALL) and said and is_hangul(said[-1]):
+            hangul += sound
+        elif (letter in _SMALL_Y or letter in _SMALL) and hangul and is_hangul(hangul[-1]):
             vowel = _SMALL_Y.get(letter) or _SMALL[letter]
-            said = said[:-1] + _with_vowel(said[-1], vowel)
+            hangul = hangul[:-1] + _with_vowel(hangul[-1], vowel)
         elif letter in _SMALL_Y:
-            said += {"ゃ": "야", "ゅ": "유", "ょ": "요"}[letter]
-        elif letter in "んっ" and said and is_hangul(said[-1]) and (ord(said[-1]) - 0xAC00) % 28 == 0:
-            said = said[:-1] + chr(ord(said[-1]) + (4 if letter == "ん" else 19))
+            hangul += {"ゃ": "야", "ゅ": "유", "ょ": "요"}[letter]
+        elif letter in "んっ" and hangul and is_hangul(hangul[-1]) and (ord(hangul[-1]) - 0xAC00) % 28 == 0:
+            hangul = hangul[:-1] + chr(ord(hangul[-1]) + (4 if letter == "ん" else 19))
         elif letter == "ん":
-            said += "은"
-    return said
+            hangul += "은"
+    return hangul
 
 
 _CONSONANT = "[bcdfgjklmnpqrstvxz]"

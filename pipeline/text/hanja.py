@@ -63,7 +63,7 @@ def hanja_sound(text: str, before: str = "", after: str = "") -> str:
         after: The text after them.
     """
     table = _table()
-    said = ""
+    hangul = ""
     position = 0
     while position < len(text):
         at_start = position == 0 and not is_hangul(before[-1:])
@@ -77,24 +77,24 @@ def hanja_sound(text: str, before: str = "", after: str = "") -> str:
             word = ""
         letter = text[position]
         if word:
-            said += _WORDS[word]
+            hangul += _WORDS[word]
             position += len(word)
             continue
         if at_start and letter in _SURNAMES and _is_name(text, after):
-            said += _SURNAMES[letter]
+            hangul += _SURNAMES[letter]
         elif position == 0 and before[-1:].isdigit() and letter in _COUNTED:
-            said += _COUNTED[letter]
+            hangul += _COUNTED[letter]
         elif letter == "々":
-            said += said[-1:]
+            hangul += hangul[-1:]
         elif letter == "不" and onset_of(table.get(text[position + 1 : position + 2], " ")) in "ㄷㅈ":
-            said += "부"
+            hangul += "부"
         else:
             sound = table.get(unicodedata.normalize("NFKC", letter), "")
             begins = position % 2 == 0 and 0 < position < len(text) - 1  # long words consist of words of two characters
-            last = said[-1:] or (before[-1:] if is_hangul(before[-1:]) else "")
-            said += _initial(sound, "" if begins else last)
+            last = hangul[-1:] or (before[-1:] if is_hangul(before[-1:]) else "")
+            hangul += _initial(sound, "" if begins else last)
         position += 1
-    return said
+    return hangul
 
 
 def _is_name(text: str, after: str) -> bool:

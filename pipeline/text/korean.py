@@ -91,9 +91,9 @@ def _range(match: re.Match[str]) -> str:
 def _time(match: re.Match[str]) -> str:
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
     half = _HALVES.get((match["half"] or "").strip()[:1].upper())
-    said = (f"{half} " if half else "") + (native(hour) if 0 < hour < 13 else sino(str(hour))) + " 시"
-    said += f" {sino(str(minute))} 분" if minute or second else ""
-    return said + (f" {sino(str(second))} 초" if second else "")
+    words = (f"{half} " if half else "") + (native(hour) if 0 < hour < 13 else sino(str(hour))) + " 시"
+    words += f" {sino(str(minute))} 분" if minute or second else ""
+    return words + (f" {sino(str(second))} 초" if second else "")
 
 
 def _hour(match: re.Match[str]) -> str:
@@ -420,7 +420,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (r"(?<![A-Za-z])(?<![a-z][ '])[A-Z](?![A-Za-z]|[ '][a-z])", _letters),
         (f"[{_UNCOMPOSED}]+", _composed),
         (rf"(?<=[가-힣])\([{_HANJA}·,\s]+\)", lambda m: ""),
-        (rf"[{_HANJA}]+\((?P<said>[가-힣]+)\)", lambda m: m["said"]),
+        (rf"[{_HANJA}]+\((?P<hangul>[가-힣]+)\)", lambda m: m["hangul"]),
         (f"[{_HANJA}]+", _hanja),
         (_FOREIGN, lambda m: foreign_sound(m[0])),
         (r"[ㅋㅎ]{2,}", lambda m: m[0].replace("ㅋ", "크").replace("ㅎ", "흐")),

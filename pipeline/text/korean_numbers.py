@@ -28,12 +28,12 @@ def sino(number: str) -> str:
     """
     whole, _, fraction = number.replace(",", "").partition(".")
     if len(whole) > MAX_DIGITS or (len(whole) > 1 and whole[0] == "0" and not fraction):
-        said = spelled(whole)
+        words = spelled(whole)
     else:
-        said = _amount(int(whole or "0"))
+        words = _amount(int(whole or "0"))
     if fraction:
-        said += " 점 " + "".join(_DIGITS[int(digit)] for digit in fraction)
-    return said
+        words += " 점 " + "".join(_DIGITS[int(digit)] for digit in fraction)
+    return words
 
 
 def spelled(digits: str) -> str:
@@ -56,16 +56,16 @@ def _amount(number: int) -> str:
         number, group = divmod(number, 10_000)
         if group:
             # "one" is dropped before ten thousand, but not before a hundred million
-            said = "" if group == 1 and myriad == "만" and not number else _thousands(group)
-            groups.append(said + myriad)
+            words = "" if group == 1 and myriad == "만" and not number else _thousands(group)
+            groups.append(words + myriad)
         if not number:
             break
     return " ".join(reversed(groups))
 
 
 def _thousands(number: int) -> str:
-    said = ""
+    words = ""
     for digit, unit in zip(f"{number:04d}", _TENS, strict=True):
         if digit != "0":
-            said += ("" if digit == "1" and unit else _DIGITS[int(digit)]) + unit
-    return said
+            words += ("" if digit == "1" and unit else _DIGITS[int(digit)]) + unit
+    return words

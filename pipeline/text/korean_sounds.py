@@ -20,9 +20,9 @@ _CLUSTERS = {
     "ㄼ": ("ㄹ", "ㅂ"), "ㄽ": ("ㄹ", "ㅅ"), "ㄾ": ("ㄹ", "ㅌ"), "ㄿ": ("ㄹ", "ㅍ"),
     "ㅀ": ("ㄹ", "ㅎ"), "ㅄ": ("ㅂ", "ㅅ"),
 }  # fmt: skip
-_HEARD = {
-    coda: heard
-    for heard, codas in {
+_SPOKEN_CODAS = {
+    coda: final
+    for final, codas in {
         "ㄱ": "ㄲㅋㄳㄺ",
         "ㄷ": "ㅅㅆㅈㅊㅌㅎ",
         "ㅂ": "ㅍㅄㄿ",
@@ -67,7 +67,7 @@ def pronounce(text: str) -> str:
             first, second = _join(Syllable.of(letters[i]), Syllable.of(two))
             letters[i], letters[i + 1] = str(first), str(second)
         elif is_syllable(one) and (last := Syllable.of(letters[i])).coda == "ㄼ":  # espeak-ng pronounces a [p]
-            letters[i] = str(replace(last, coda=heard(last)))
+            letters[i] = str(replace(last, coda=spoken_coda(last)))
     return "".join(letters)
 
 
@@ -76,10 +76,10 @@ def is_syllable(letter: str) -> bool:
     return _FIRST <= ord(letter) <= _LAST
 
 
-def heard(syllable: Syllable) -> str:
+def spoken_coda(syllable: Syllable) -> str:
     """Return the final as pronounced without a following vowel; of all syllables in ㄼ only 밟 keeps its ㅂ."""
     treads = (syllable.onset, syllable.vowel, syllable.coda) == ("ㅂ", "ㅏ", "ㄼ")
-    return "ㅂ" if treads else _HEARD.get(syllable.coda, syllable.coda)
+    return "ㅂ" if treads else _SPOKEN_CODAS.get(syllable.coda, syllable.coda)
 
 
 def _join(first: Syllable, second: Syllable) -> tuple[Syllable, Syllable]:
@@ -100,14 +100,14 @@ def _join(first: Syllable, second: Syllable) -> tuple[Syllable, Syllable]:
         return replace(first, coda=stays), replace(second, onset="ㅆ")
     if second.onset == "ㅎ":
         return _before_h(first, second, stays, moves)
-    return _meet(replace(first, coda=heard(first)), second)
+    return _meet(replace(first, coda=spoken_coda(first)), second)
 
 
 def _before_h(first: Syllable, second: Syllable, stays: str, moves: str) -> tuple[Syllable, Syllable]:
     """Aspirate a stop before ㅎ: 입학 -> 이팍, 못하다 -> 모타다, 앉히다 -> 안치다, 닫히다 -> 다치다."""
-    stop = moves if moves in _BREATHED else _HEARD.get(moves, moves)
+    stop = moves if moves in _BREATHED else _SPOKEN_CODAS.get(moves, moves)
     if stop not in _BREATHED:
-        return replace(first, coda=heard(first)), second
+        return replace(first, coda=spoken_coda(first)), second
     breathed = "ㅊ" if stop == "ㄷ" and moves in _PALATAL and second.vowel in _Y_VOWELS else _BREATHED[stop]
     return replace(first, coda=stays), replace(second, onset=breathed)
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-from pipeline.text.korean_sounds import Syllable, heard, is_syllable, pronounce
+from pipeline.text.korean_sounds import Syllable, is_syllable, pronounce, spoken_coda
 
 
 def _names(listed: str) -> list[str]:
@@ -68,15 +68,15 @@ def standard(text: str) -> str:
     spelled = _PARTICLE_UI.sub(lambda match: match[0] if match[0] in _OWN_UI else match[1] + "에", spelled)
     spelled = _AFTER_L.sub(lambda match: match[0] if Syllable.of(match[1]).coda != "ㄹ" else match[1] + "료", spelled)
     tense = _tense_onsets(spelled)
-    said = []
+    letters = []
     for i, letter in enumerate(pronounce(spelled)):
         if is_syllable(letter):
             one = Syllable.of(letter)
             onset = _TENSE.get(one.onset, one.onset) if i in tense else one.onset
             inside = i > 0 and is_syllable(spelled[i - 1])
-            letter = str(Syllable(onset, _vowel(onset, one.vowel, inside), heard(one)))
-        said.append(letter)
-    return "".join(said)
+            letter = str(Syllable(onset, _vowel(onset, one.vowel, inside), spoken_coda(one)))
+        letters.append(letter)
+    return "".join(letters)
 
 
 def _vowel(onset: str, vowel: str, inside: bool) -> str:

@@ -92,9 +92,9 @@ def spoken_text(text: str) -> str:
     text = _TAG.sub("", _BREAK.sub("\n", _COMMENT.sub(" ", text)))
     text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     lines = ((line, _line(line)) for line in _in_plain_letters(text).split("\n"))
-    said = "\n".join(said for line, said in lines if said or not line.strip()).strip()
-    said = re.sub(r"\n{3,}", "\n\n", said)
-    return said if any(map(str.isalnum, said)) else re.sub(r"[^\w\s]|_", " ", text).strip()
+    spoken = "\n".join(rest for line, rest in lines if rest or not line.strip()).strip()
+    spoken = re.sub(r"\n{3,}", "\n\n", spoken)
+    return spoken if any(map(str.isalnum, spoken)) else re.sub(r"[^\w\s]|_", " ", text).strip()
 
 
 def _line(line: str) -> str:

@@ -76,8 +76,8 @@ def as_it_may_sound(spoken: str, language: str) -> tuple[str, ...]:
 def _audible(piece: Piece, written: str, language: str) -> list[Piece]:
     """Split a piece where something is not spoken as it is written."""
     if piece.spoken != written:
-        return [replace(piece, spoken="".join(said for _, _, said in _sounds(piece.spoken, language)))]
-    return [Piece(piece.start + start, piece.start + end, said) for start, end, said in _sounds(written, language)]
+        return [replace(piece, spoken="".join(spoken for _, _, spoken in _sounds(piece.spoken, language)))]
+    return [Piece(piece.start + start, piece.start + end, spoken) for start, end, spoken in _sounds(written, language)]
 
 
 def _sounds(text: str, language: str) -> Iterator[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""A sentence in each of the common languages, with which a voice can be heard and measured."""
+"""A sentence in each of the common languages, with which you can try and measure a voice."""
 
 from __future__ import annotations
 

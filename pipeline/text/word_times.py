@@ -14,7 +14,7 @@ _OPENING = "\"'¿¡"
 """Characters that belong to the word after them, besides those that Unicode calls opening."""
 
 
-def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterable[Mark]) -> tuple[Mark, ...]:
+def place_words(text: str, events: Iterable[tuple[int, float]], phonemes: Iterable[Mark]) -> tuple[Mark, ...]:
     """Return the words of a text as marks.
 
     An event inside a written word (the digits of a number) is ignored; a word without an event shares the mark of the
@@ -23,12 +23,12 @@ def place_words(text: str, heard: Iterable[tuple[int, float]], phonemes: Iterabl
 
     Args:
         text: The written text.
-        heard: (offset in the text, time in seconds) of each event at which a voice begins something.
+        events: (offset in the text, time in seconds) of each event at which a voice begins something.
         phonemes: Phoneme marks in order.
     """
     sounds = [mark for mark in phonemes if mark.text and text.strip()]
     begins: list[tuple[int, float]] = [(0, sounds[0].start)] if sounds else []
-    for offset, time in heard:
+    for offset, time in events:
         start = word_start(text, offset)
         if start is not None and begins and time >= begins[-1][1] and speakable(text[begins[-1][0] : start]):
             begins.append((start, time))

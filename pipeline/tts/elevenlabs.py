@@ -320,8 +320,8 @@ class _Answer:
         if self._timed and self._marks:
             # the SDK skips lines that it cannot parse; then characters or sound are missing
             expected = sum(map(speakable, self._said))
-            told = sum(speakable(mark.text) for mark in self._marks)
-            if told < 0.9 * expected or self._marks[-1].end > self._received / 2 / RATE + SLACK:
+            timed = sum(speakable(mark.text) for mark in self._marks)
+            if timed < 0.9 * expected or self._marks[-1].end > self._received / 2 / RATE + SLACK:
                 raise _unusable(messages.tts.ELEVENLABS_REPLY_PARTLY_READABLE())
         else:
             logger.info("ElevenLabs gave no complete character times; the sound will be aligned instead")
@@ -389,9 +389,9 @@ def _service_error(status: int, body: Any, key: str) -> PipelineError:
     """
     detail = body.get("detail", body) if isinstance(body, dict) else body
     code = str(detail.get("status") or detail.get("code") or "") if isinstance(detail, dict) else ""
-    said = str(detail.get("message") or detail) if isinstance(detail, dict) else str(detail or "")
-    said = " ".join(said.replace(key, "***").split())[:200]
-    logger.warning("ElevenLabs answered %d %s: %s", status, code, said)
+    reason = str(detail.get("message") or detail) if isinstance(detail, dict) else str(detail or "")
+    reason = " ".join(reason.replace(key, "***").split())[:200]
+    logger.warning("ElevenLabs answered %d %s: %s", status, code, reason)
     if "quota" in code or status == 402:
         return Unavailable(messages.tts.ELEVENLABS_QUOTA())
     if status in (401, 403):
@@ -402,7 +402,7 @@ def _service_error(status: int, body: Any, key: str) -> PipelineError:
         return Unavailable(messages.tts.ELEVENLABS_BUSY())
     if status >= 500:
         return Unavailable(messages.tts.ELEVENLABS_ERROR(status=status))
-    return SpeechFailed(messages.tts.ELEVENLABS_REJECTED(status=status, reason=said))
+    return SpeechFailed(messages.tts.ELEVENLABS_REJECTED(status=status, reason=reason))
 
 
 def _refused_key() -> Unavailable:

@@ -274,18 +274,20 @@ class EspeakEngine(TTSEngine):
         def speak(push: Callable[[Rendering], object], stop: CancelToken) -> None:
             self._speak(aloud, language, stop, round(self._rate * speed), push)
 
-        for said in pushed(speak, cancel):
-            sounded = sounded or any(mark.text for mark in said.phonemes)
-            start, end = (_whole_words(text, source_offset(offset, pieces)) for offset in (said.start, said.end))
-            samples = said.samples.astype(np.float32) / 32768
-            heard = [(source_offset(offset, pieces) - start, time) for offset, time in said.words]
-            words = place_words(text[start:end], heard, said.phonemes)
+        for rendering in pushed(speak, cancel):
+            sounded = sounded or any(mark.text for mark in rendering.phonemes)
+            start, end = (
+                _whole_words(text, source_offset(offset, pieces)) for offset in (rendering.start, rendering.end)
+            )
+            samples = rendering.samples.astype(np.float32) / 32768
+            begins = [(source_offset(offset, pieces) - start, time) for offset, time in rendering.words]
+            words = place_words(text[start:end], begins, rendering.phonemes)
             yield Speech(
                 samples=samples,
-                rate=said.rate,
+                rate=rendering.rate,
                 text=text[start:end],
                 language=language,
-                marks=said.phonemes,
+                marks=rendering.phonemes,
                 words=words,
             )
         if not sounded:
@@ -321,8 +323,8 @@ class EspeakEngine(TTSEngine):
     ) -> None:
         """Speak a text; emit each sentence through `give` when the next one begins, or everything at the end."""
         library = _library()
-        heard = _Heard(text, library.rate, cancel, give if in_sentences else None)
-        callback = _SynthCallback(heard.listen)
+        collector = _Collector(text, library.rate, cancel, give if in_sentences else None)
+        callback = _SynthCallback(collector.listen)
         data = plain(text).encode()
         catalogue = _catalogue()
         if language not in catalogue:
@@ -340,7 +342,7 @@ class EspeakEngine(TTSEngine):
         cancel.check()
         if status != _OK:
             raise _failed(f"espeak_Synth: {status}")
-        give(heard.rest())
+        give(collector.rest())
 
 
 @cache
@@ -348,11 +350,11 @@ def _loudness_of(language: str, variant: str) -> float | None:
     sample = sample_of(language)
     if sample is None:
         return None
-    said = EspeakEngine(variant=variant).render(sample, language, CancelToken())
-    return loudness([said.samples.astype(np.float32) / 32768], said.rate)
+    rendering = EspeakEngine(variant=variant).render(sample, language, CancelToken())
+    return loudness([rendering.samples.astype(np.float32) / 32768], rendering.rate)
 
 
-class _Heard:
+class _Collector:
     """Collects the callbacks of the C library for a text, and emits complete sentences.
 
     Args:
@@ -368,7 +370,7 @@ class _Heard:
         self._cancel = cancel
         self._give = give
         self._chunks: list[np.ndarray] = []
-        self._heard = 0  # samples
+        self._received = 0  # samples
         self._phonemes: list[tuple[str, int]] = []
         self._words: list[tuple[int | None, int]] = []  # offset in the text or None, index of the phoneme that follows
         self._pause: tuple[int, int] | None = None  # sample and index of the phoneme that began the current pause
@@ -380,7 +382,7 @@ class _Heard:
         if samples and count > 0:
             # as_array would create a ctypes type for every length and keep it for ever
             self._chunks.append(np.frombuffer(c.string_at(samples, 2 * count), np.int16))
-            self._heard += count
+            self._received += count
         index = 0
         while (event := events[index]).type != _EVENT_LIST_TERMINATED:
             if event.type == _EVENT_PHONEME:
@@ -392,13 +394,13 @@ class _Heard:
             elif event.type == _EVENT_END:
                 self._words.append((None, len(self._phonemes)))
             index += 1
-        while self._give is not None and self._cuts and self._cuts[0][0] <= self._heard:
+        while self._give is not None and self._cuts and self._cuts[0][0] <= self._received:
             self._give(self._take(*self._cuts.pop(0)))
         return int(self._cancel.cancelled)
 
     def rest(self) -> Rendering:
         """Return everything that was not emitted yet."""
-        return self._take(self._heard, len(self._phonemes))
+        return self._take(self._received, len(self._phonemes))
 
     def _look_for_break(self, name: str, sample: int) -> None:
         """Plan a cut in the middle of a long pause, once the phoneme after it is known."""

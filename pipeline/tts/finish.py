@@ -35,7 +35,7 @@ def finished(pieces: Iterator[Speech], level: float | None, pitch: float) -> Gen
 
     Args:
         pieces: What an engine says; closed with this generator.
-        level: How loud its voice is (LUFS); None measures the first piece that can be heard.
+        level: How loud its voice is (LUFS); None measures the first piece that is not silent.
         pitch: Semitones.
     """
     gain = None if level is None else _gain(level)

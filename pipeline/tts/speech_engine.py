@@ -52,7 +52,7 @@ class TTSEngine(Protocol):
     name: str
 
     optional: bool = False
-    """Whether it speaks only where somebody set it up: then nobody is told that another engine speaks instead."""
+    """Whether it speaks only where you set it up; without it another engine speaks, and no note says so."""
 
     remote: bool = False
     """Whether a service speaks, which costs."""

@@ -179,8 +179,8 @@ class SupertonicEngine(TTSEngine):
                 self._synthesizer = load(self._weights)
             except Exception as error:
                 logger.warning("supertonic cannot be opened: %s", error)
-                said = str(error).replace(str(self._weights), "...")
-                raise Unavailable(messages.tts.SUPERTONIC_NOT_LOADED(reason=said, command=_COMMAND)) from error
+                reason = str(error).replace(str(self._weights), "...")
+                raise Unavailable(messages.tts.SUPERTONIC_NOT_LOADED(reason=reason, command=_COMMAND)) from error
         return self._synthesizer
 
     def _installed(self) -> bool:

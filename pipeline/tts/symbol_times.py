@@ -3,7 +3,7 @@
 The voices of the Kokoro family (Kokoro-82M and what was distilled from it) write a text in the symbols of one
 vocabulary: IPA, a few letters of their own for diphthongs, marks of stress and length, blanks and punctuation. Each
 symbol has a duration. What it lacks is where silence begins: the last sound of a clause and the punctuation after it
-share a pause, and a blank between two words of one breath is no pause at all. The sound itself tells.
+share a pause, and a blank between two words of one breath is no pause at all. Only the sound shows it.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def _sounds(symbols: Sequence[str], edges: np.ndarray) -> tuple[list[_Sound], li
             owners.append(len(sounds) - 1)
         else:
             owners.append(len(sounds))
-            said = _IPA.get(symbol, symbol)
-            sounds.append(_Sound(said, index, begin if start is None else start, end, punctuation))
+            text = _IPA.get(symbol, symbol)
+            sounds.append(_Sound(text, index, begin if start is None else start, end, punctuation))
             start, punctuation = None, False
     return sounds, [None if owner is None or owner >= len(sounds) else owner for owner in owners]
 
@@ -172,5 +172,5 @@ def _quiet(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _with_closure(sound: _Sound, start: float, since: float) -> float:
-    """Return when the mouth begins a sound that is first heard at `start`, after a silence since `since`."""
+    """Return when the mouth begins a sound that becomes audible at `start`, after a silence since `since`."""
     return max(start - CLOSURE, (since + start) / 2) if sound.text[0] in _PLOSIVES else start
