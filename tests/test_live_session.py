@@ -91,7 +91,7 @@ class Stage:
 
     def spoken(self) -> bool:
         """Whether all that was given is ready to be said."""
-        return all(line.turn._spoken for line in self.session._lines)  # type: ignore[attr-defined]
+        return all(one.turn._spoken for one in self.session._queue)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")

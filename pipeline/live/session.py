@@ -27,7 +27,7 @@ EASE_SECONDS = 0.16
 
 
 @dataclass
-class _Line:
+class _TurnProgress:
     """A turn that waits or is spoken, and what was said of it."""
 
     turn: Turn
@@ -66,10 +66,10 @@ class Session:
         self._fragments = FragmentWriter(self._fps, AUDIO_RATE, PACKET)
         self._sound = SoundPackets()
         self._lock = threading.RLock()
-        self._lines: deque[_Line] = deque()
+        self._queue: deque[_TurnProgress] = deque()
         self._open: SpokenTurn | VoiceTurn | None = None
         self._turns = 0
-        self._cuts: list[tuple[_Line | None, float | None]] = []
+        self._cuts: list[tuple[_TurnProgress | None, float | None]] = []
         self._ease = np.zeros((0, len(UNITS)), np.float32)
         self._last = np.zeros(len(UNITS), np.float32)
         self._frame = 0
@@ -84,12 +84,12 @@ class Session:
     @property
     def speaking(self) -> bool:
         """Whether something is said, or waits to be."""
-        return bool(self._lines)
+        return bool(self._queue)
 
     @property
     def sound_ahead(self) -> float:
         """Seconds of pushed sound that were not spoken yet."""
-        return sum(line.turn.ahead for line in list(self._lines) if isinstance(line.turn, VoiceTurn))
+        return sum(progress.turn.ahead for progress in list(self._queue) if isinstance(progress.turn, VoiceTurn))
 
     # --- what may be done with it
 
@@ -106,11 +106,11 @@ class Session:
             BadRequest: Too much text waits already.
         """
         with self._lock:
-            waiting = sum(line.turn.pending for line in self._lines if isinstance(line.turn, SpokenTurn))
+            waiting = sum(progress.turn.pending for progress in self._queue if isinstance(progress.turn, SpokenTurn))
             if waiting + len(text) > self._max_text:
                 raise BadRequest(messages.live.TOO_MUCH_TEXT(limit=self._max_text))
             turn = self._open
-            if not isinstance(turn, SpokenTurn) or self._lines[-1].tag != tag:
+            if not isinstance(turn, SpokenTurn) or self._queue[-1].tag != tag:
                 self.flush()
                 turn = SpokenTurn(self._next_number(), self._voice, self._fps, self._report)
                 self._begin(turn, tag)
@@ -154,11 +154,11 @@ class Session:
                 ends there.
         """
         with self._lock:
-            lines, self._open = list(self._lines), None
-            self._lines.clear()
-            self._cuts.append((lines[0] if lines else None, at))
-        for line in lines:
-            line.turn.stop()
+            stopped, self._open = list(self._queue), None
+            self._queue.clear()
+            self._cuts.append((stopped[0] if stopped else None, at))
+        for progress in stopped:
+            progress.turn.stop()
 
     def listen(self) -> None:
         """Show that the avatar listens; with the one clip that avatars have, it looks as when it idles."""
@@ -173,10 +173,10 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-            lines, self._open = list(self._lines), None
-            self._lines.clear()
-        for line in lines:
-            line.turn.stop()
+            stopped, self._open = list(self._queue), None
+            self._queue.clear()
+        for progress in stopped:
+            progress.turn.stop()
         self._emit(Closed(reason))
 
     # --- the stream
@@ -188,21 +188,21 @@ class Session:
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(last - first, np.float32)
         with self._lock:
             cuts, self._cuts = self._cuts, []
-        for line, at in cuts:
-            fade = self._cut(line, at)
+        for progress, at in cuts:
+            fade = self._cut(progress, at)
             sound[: len(fade)] += fade
-        line = self._current(frames)
-        if line is not None and line.turn.ready(frames):
-            if not line.started:
-                line.started = True
-                self._emit(TurnStarted(line.turn.number, self.time, line.tag))
-            taken = line.turn.take(frames, last - first)
+        progress = self._current(frames)
+        if progress is not None and progress.turn.ready(frames):
+            if not progress.started:
+                progress.started = True
+                self._emit(TurnStarted(progress.turn.number, self.time, progress.tag))
+            taken = progress.turn.take(frames, last - first)
             weights, sound = taken.weights, sound + taken.sound
             for word in taken.words:
                 begin, end = (max(0.0, self.time + seconds) for seconds in (word.start, word.end))
-                line.said += word.text
-                line.words = (*line.words, (begin, word.text))
-                self._emit(Word(line.turn.number, word.text, begin, end))
+                progress.said += word.text
+                progress.words = (*progress.words, (begin, word.text))
+                self._emit(Word(progress.turn.number, word.text, begin, end))
         elif self._last.any() and not len(self._ease):
             self._ease = self._easing()
         weights = self._eased(weights)
@@ -217,39 +217,39 @@ class Session:
         self._last = weights[-1]
         self._frame += frames
         self._gop = (self._gop + 1) % len(self._pictures.lengths)
-        if line is not None and line.turn.over:
-            self._end(line)
+        if progress is not None and progress.turn.over:
+            self._end(progress)
         return fragment
 
-    def _current(self, frames: int) -> _Line | None:
+    def _current(self, frames: int) -> _TurnProgress | None:
         """Return the turn that is spoken now; turns that ended without a sound are passed over."""
-        while self._lines:
-            line = self._lines[0]
-            if not line.turn.over:
-                return line
-            self._end(line)
+        while self._queue:
+            progress = self._queue[0]
+            if not progress.turn.over:
+                return progress
+            self._end(progress)
         return None
 
-    def _end(self, line: _Line) -> None:
+    def _end(self, progress: _TurnProgress) -> None:
         with self._lock:
-            if not self._lines or self._lines[0] is not line:
+            if not self._queue or self._queue[0] is not progress:
                 return  # interrupted meanwhile
-            self._lines.popleft()
-            if self._open is line.turn:
+            self._queue.popleft()
+            if self._open is progress.turn:
                 self._open = None
-        if not line.started:
-            self._emit(TurnStarted(line.turn.number, self.time, line.tag))
-        self._emit(TurnEnded(line.turn.number, self.time, line.said, line.tag))
+        if not progress.started:
+            self._emit(TurnStarted(progress.turn.number, self.time, progress.tag))
+        self._emit(TurnEnded(progress.turn.number, self.time, progress.said, progress.tag))
 
-    def _cut(self, line: _Line | None, at: float | None) -> np.ndarray:
+    def _cut(self, progress: _TurnProgress | None, at: float | None) -> np.ndarray:
         """Return the fade of a turn that is interrupted, and let the mouth come to rest."""
-        if line is None or not line.started:
+        if progress is None or not progress.started:
             self._emit(Interrupted(None, self.time, ""))
             return np.zeros(0, np.float32)
-        fade = line.turn.fading(round(FADE_SECONDS * AUDIO_RATE))
+        fade = progress.turn.fading(round(FADE_SECONDS * AUDIO_RATE))
         self._ease = self._easing()
-        said = "".join(text for begin, text in line.words if begin < (self.time if at is None else at))
-        self._emit(Interrupted(line.turn.number, self.time + FADE_SECONDS, said, line.tag))
+        said = "".join(text for begin, text in progress.words if begin < (self.time if at is None else at))
+        self._emit(Interrupted(progress.turn.number, self.time + FADE_SECONDS, said, progress.tag))
         return fade * np.linspace(1, 0, len(fade), dtype=np.float32)
 
     def _easing(self) -> np.ndarray:
@@ -270,7 +270,7 @@ class Session:
 
     def _begin(self, turn: SpokenTurn | VoiceTurn, tag: str | None = None) -> None:
         self._open = turn
-        self._lines.append(_Line(turn, tag))
+        self._queue.append(_TurnProgress(turn, tag))
 
     def _next_number(self) -> int:
         self._turns += 1

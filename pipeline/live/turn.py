@@ -188,20 +188,20 @@ class SpokenTurn:
         """Return the next part of the speech."""
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(samples, np.float32)
         words: list[Mark] = []
-        at = heard = 0
+        at = taken = 0
         while at < frames and self._passages:
             passage = self._passages[0]
             count = min(frames - at, len(passage.weights) - passage.frame)
             ends = passage.frame + count == len(passage.weights)
-            amount = len(passage.sound) if ends else round((at + count) * samples / frames) - heard
-            part = passage.sound[passage.sample : passage.sample + amount][: samples - heard]
+            amount = len(passage.sound) if ends else round((at + count) * samples / frames) - taken
+            part = passage.sound[passage.sample : passage.sample + amount][: samples - taken]
             weights[at : at + count] = passage.weights[passage.frame : passage.frame + count]
-            sound[heard : heard + len(part)] = part
+            sound[taken : taken + len(part)] = part
             words += self._words(passage, (at - passage.frame) / float(self.fps), passage.frame + count)
             passage.frame += count
             passage.sample += len(part)
             at += count
-            heard = round(at * samples / frames)
+            taken = round(at * samples / frames)
             if passage.done:
                 with self._changed:
                     self._passages.popleft()
@@ -231,9 +231,9 @@ class SpokenTurn:
             for sentence in self._sentences():
                 with self._changed:
                     self.pending = max(0, self.pending - len(sentence))
-                said = spoken_text(sentence).strip()
-                if speakable(said):
-                    self._speak(said, blank)
+                spoken = spoken_text(sentence).strip()
+                if speakable(spoken):
+                    self._speak(spoken, blank)
                     blank = " " if sentence[-1:].isspace() else ""
         except PipelineError as error:
             if not self._cancel.cancelled:

@@ -29,7 +29,7 @@ from pipeline.settings import ROOT, Settings
 logger = logging.getLogger(__name__)
 
 VIEWER_SECONDS = 3.0
-"""Seconds of stream that wait for a viewer; one who is slower misses what is older."""
+"""Seconds of stream that wait for a viewer; a slower one misses what is older."""
 BEGUN_FRAGMENTS = 2
 """Newest fragments with which a viewer begins."""
 UNSEEN_SECONDS = 30.0
@@ -41,7 +41,7 @@ KEPT_CLOSED = 1000
 REMEMBERED_SECONDS = 600.0
 """Seconds for which a session that was deleted is remembered as such."""
 SPEAKING_SHARE = 0.5
-"""Share of their time that sessions are expected to speak: somebody who interviews speaks a third of it."""
+"""Share of their time that sessions are expected to speak: an interviewer speaks a third of it."""
 FULL = 0.85
 """Share of a core that sessions may take."""
 FIRST_GUESS = 0.006
@@ -81,7 +81,7 @@ class SessionRequest:
 
 
 @dataclass(frozen=True)
-class Told:
+class NumberedEvent:
     """An event of a session and its number, from 1 on."""
 
     number: int
@@ -132,7 +132,7 @@ class RemoteSession:
         self._viewers: set[_Viewer] = set()
         self._present = 0
         self._unseen_since = time.monotonic()
-        self._told: deque[Told] = deque(maxlen=KEPT_EVENTS)
+        self._events: deque[NumberedEvent] = deque(maxlen=KEPT_EVENTS)
         self._number = 0
         self._changes = Notifier()
 
@@ -158,7 +158,7 @@ class RemoteSession:
         """Stop speaking; the event `Interrupted` reports what was said. See ``Session.interrupt``."""
         self._do("interrupt", at=at)
 
-    async def interrupt(self, at: float | None = None) -> Told | None:
+    async def interrupt(self, at: float | None = None) -> NumberedEvent | None:
         """Stop speaking, and return the event `Interrupted` with what was said; None if the session ends instead.
 
         Args:
@@ -166,9 +166,9 @@ class RemoteSession:
         """
         after = self._number
         self.interrupt_soon(at)
-        async for told in self.follow(after):
-            if isinstance(told.event, Interrupted):
-                return told
+        async for entry in self.follow(after):
+            if isinstance(entry.event, Interrupted):
+                return entry
         return None
 
     async def push_audio(self, data: bytes, rate: int) -> None:
@@ -210,7 +210,7 @@ class RemoteSession:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody gets the stream."""
+        """Whether a client gets the stream."""
         return bool(self._viewers)
 
     @property
@@ -219,7 +219,7 @@ class RemoteSession:
         return 0.0 if self._present else time.monotonic() - self._unseen_since
 
     async def video(self) -> AsyncGenerator[bytes]:
-        """Yield the stream from now on: the header, then fragments. A viewer who is slow misses fragments."""
+        """Yield the stream from now on: the header, then fragments. A slow viewer misses fragments."""
         with self.present(), woken_by(self._changes) as woken:
             while not self._header and self.closed is None:
                 woken.clear()
@@ -241,16 +241,16 @@ class RemoteSession:
             finally:
                 self._viewers.discard(viewer)
 
-    async def follow(self, after: int = 0) -> AsyncGenerator[Told]:
+    async def follow(self, after: int = 0) -> AsyncGenerator[NumberedEvent]:
         """Yield the events after a number, to the last."""
         with woken_by(self._changes) as woken:
             while True:
                 woken.clear()
                 closed = self.closed is not None
-                for told in list(self._told):
-                    if told.number > after:
-                        after = told.number
-                        yield told
+                for entry in list(self._events):
+                    if entry.number > after:
+                        after = entry.number
+                        yield entry
                 if closed:
                     return
                 await woken.wait()
@@ -270,7 +270,7 @@ class RemoteSession:
         if self.closed is not None:
             return
         self._number += 1
-        self._told.append(Told(self._number, event))
+        self._events.append(NumberedEvent(self._number, event))
         if self.on_event is not None:
             self.on_event(event)
         if isinstance(event, Closed):
@@ -501,7 +501,7 @@ class Workers:
             self._forget(session)
 
     async def _watch(self) -> None:
-        """End sessions whose time is over or that nobody watches, and processes without a session."""
+        """End sessions whose time is over or that have no viewer, and processes without a session."""
         while self._processes:
             await asyncio.sleep(1)
             for session in list(self._open.values()):

@@ -1,4 +1,4 @@
-"""Live sessions over HTTP: opened and told what to do by REST or a socket, watched as one endless mp4."""
+"""Live sessions over HTTP: opened and controlled by REST or a socket, watched as one endless mp4."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from pipeline.settings import listed
 
 ADDRESS = "/api/v2/sessions"
 DEFAULT_RATE = 16_000
-"""Samples per second of sound of which no rate was told."""
+"""Samples per second of sound whose rate the client does not send."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
 _COMMANDS = ("say", "flush", "interrupt", "listen", "idle", "audio", "close")
 
@@ -90,7 +90,7 @@ class SessionApi:
         return JSONResponse(self._told(session, request, addresses=True), 201)
 
     async def state(self, session_id: str, request: Request) -> dict[str, Any]:
-        """Tell how a session is."""
+        """Return the state of a session."""
         return self._told(self._allowed(session_id, request), request)
 
     async def delete(self, session_id: str, request: Request) -> dict[str, Any]:
@@ -116,12 +116,12 @@ class SessionApi:
         """Stop speaking, and return what was said."""
         session = self._allowed(session_id, request)
         fields = await _object(request) if request.headers.get("content-length", "0") != "0" else {}
-        told = await session.interrupt(moment_of(fields, "at"))
-        event = told and {**to_json(told.event, _language(request)), "id": told.number}
+        entry = await session.interrupt(moment_of(fields, "at"))
+        event = entry and {**to_json(entry.event, _language(request)), "id": entry.number}
         return {**self._told(session, request), "interrupted": event}
 
     async def events(self, session_id: str, request: Request) -> Response:
-        """Tell what happens in a session: after the event that Last-Event-ID numbers, or from its start."""
+        """Send the events of a session: those after the one that Last-Event-ID names, or all."""
         session = self._allowed(session_id, request, ended=True)
         after = request.headers.get("last-event-id", "") or "0"
         if not _EVENT_NUMBER.fullmatch(after):
@@ -133,8 +133,8 @@ class SessionApi:
         async def numbered() -> AsyncIterator[ServerSentEvent]:
             with session.present():
                 async with aclosing(session.follow(int(after))) as events:
-                    async for told in events:
-                        yield sse_event({**to_json(told.event, language), "id": told.number}, told.number)
+                    async for entry in events:
+                        yield sse_event({**to_json(entry.event, language), "id": entry.number}, entry.number)
 
         return sse_response(numbered())
 
@@ -277,7 +277,7 @@ class _Socket:
                 raise BadBody(messages.live.MESSAGE_UNKNOWN(value=repr(kind)[:60], choices=", ".join(_COMMANDS)))
 
     async def _push(self, data: bytes) -> None:
-        """Pass on sound; a client that is far ahead is told once, and then waited for."""
+        """Pass on sound; a client that is far ahead gets one event, and is then slowed down."""
         seconds = len(data) / 2 / self._rate
         if self._session.sound_ahead + seconds > AHEAD_SECONDS >= seconds:
             if not self._told_of_speed:
@@ -290,8 +290,8 @@ class _Socket:
 
     async def _tell(self) -> None:
         async with aclosing(self._session.follow(self._after())) as events:
-            async for told in events:
-                await self._send({**to_json(told.event, self._language), "id": told.number})
+            async for entry in events:
+                await self._send({**to_json(entry.event, self._language), "id": entry.number})
 
     def _after(self) -> int:
         """Return the number of the last event that the client has; only later ones are new to a new client."""
@@ -315,7 +315,7 @@ def _say(session: RemoteSession, fields: dict[str, Any], max_text: int) -> None:
 
 
 def _rate(fields: dict[str, Any]) -> int:
-    """Return the rate that a client tells.
+    """Return the rate that a client sends.
 
     Raises:
         BadRequest: It is none.
