@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import soxr
 
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
+from pipeline.core.priority import give_way
 from pipeline.errors import BadRequest
 from pipeline.live.clock import Clock
 from pipeline.live.events import (
@@ -492,3 +495,24 @@ def test_a_session_that_raises_is_removed_and_the_others_go_on(pictures: Watched
     wait_for(lambda: failed.is_set() and len(seen) >= 3)
     clock.stop()
     thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+def test_giving_way_holds_for_a_thread_and_those_it_starts() -> None:
+    found = {}
+
+    def note(name: str) -> None:
+        found[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> None:
+        give_way()
+        note("task")
+        helper = threading.Thread(target=note, args=("helper",))
+        helper.start()
+        helper.join()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    note("server")
+    assert found["task"] == found["helper"] == 5 + found["server"]

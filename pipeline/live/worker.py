@@ -29,8 +29,10 @@ from pipeline.live.messages import NOBODY, Kind, Packed, of_fragment, of_json, r
 from pipeline.live.pictures import Pictures
 from pipeline.live.session import Session
 from pipeline.live.turn import SpokenTurn, Voice
+from pipeline.live.voice_input import VoiceTurn
 from pipeline.settings import Settings
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.video.writer import AUDIO_RATE
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Worker:
         turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("warm-up: %s", error))
         turn.add("네. The first text in Latin letters loads what tells languages apart.")
         turn.finish()
+        VoiceTurn(0, Fraction(25), AUDIO_RATE).take(5, 5 * AUDIO_RATE // 25)
 
     def report_load(self) -> None:
         """Send the load of this process once a second, for ever."""

@@ -334,11 +334,11 @@ class _Process:
         if not self.process.stdin.is_closing():
             self.process.stdin.write(message.to_bytes())
 
-    def room_for(self, fps: float) -> float:
-        """Return the share of a core that is left once another session has come."""
+    def load_with(self, fps: float) -> float:
+        """Return the share of a core that sessions are expected to take once another one has come."""
         frame = self.load.frame_seconds or FIRST_GUESS
         rates = [float(session.request.avatar.fps) for session in self.sessions.values()]
-        return FULL - frame * SPEAKING_SHARE * (sum(rates) + fps)
+        return frame * SPEAKING_SHARE * (sum(rates) + fps)
 
 
 class Workers:
@@ -348,12 +348,14 @@ class Workers:
         settings: Uses `live_max_sessions`, `live_max_seconds` and what the voices need.
         module: What a process runs.
         cores: Most processes.
+        full: Share of a core that sessions may take.
     """
 
-    def __init__(self, settings: Settings, module: str = WORKER, cores: int | None = None) -> None:
+    def __init__(self, settings: Settings, module: str = WORKER, cores: int | None = None, full: float = FULL) -> None:
         self._settings = settings
         self._module = module
         self._cores = cores or _cores()
+        self._full = full
         self._processes: list[_Process] = []
         self._open: dict[str, RemoteSession] = {}
         self._closed: OrderedDict[str, tuple[float, RemoteSession]] = OrderedDict()
@@ -365,6 +367,11 @@ class Workers:
     def count(self) -> int:
         """Open sessions."""
         return len(self._open)
+
+    @property
+    def loads(self) -> dict[int, Load]:
+        """What each process has measured, by its id in the system."""
+        return {one.process.pid: one.load for one in self._processes}
 
     async def open(self, request: SessionRequest) -> RemoteSession:
         """Open a session; its stream begins as soon as its avatar is loaded.
@@ -448,13 +455,13 @@ class Workers:
             SessionsFull: There is no room.
         """
         most = self._settings.live_max_sessions
-        best = max(self._processes, key=lambda one: one.room_for(fps), default=None)
+        best = min(self._processes, key=lambda one: one.load_with(fps), default=None)
         if most and self.count >= most:
             raise SessionsFull(RETRY_SECONDS)
         # another core is better than a full one, and a process that runs is better than one that must be started
         if len(self._processes) < self._cores and (best is None or best.sessions):
             return await self._start()
-        if best is None or best.room_for(fps) < 0:
+        if best is None or best.load_with(fps) > self._full:
             raise SessionsFull(RETRY_SECONDS)
         return best
 

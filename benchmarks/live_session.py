@@ -1,0 +1,300 @@
+"""How many live sessions a machine carries, what each costs, and how soon one answers.
+
+    python -m benchmarks.live_session [--resolution 720p] [--speaking 4 8 10 12] [--third 16 24 32] [--seconds 20]
+    python -m benchmarks.live_session --browser [--turns 30]
+
+Sessions run in worker processes as in the server, each with a viewer that reads its whole stream. "All" speak without
+a pause, "a third" speak 30 % of the time, each at its own. A fragment is late if it comes after its time; what is sent
+ahead of the clock hides 0.3 s of that from viewers. CPU is that of the worker processes; "relay" is that of the process
+that reads and forwards their streams. The plain encode of the same pictures by x264, one thread with the same
+options, is measured in the same run.
+
+With --browser, Chromium plays `examples/live.html` from a server that is started for it; per turn: from the text to
+the picture in which speech begins, and from the interruption to the last audible sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import http.server
+import io
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from benchmarks.machine import describe_machine, load
+from pipeline.jobs.studio import make_studio
+from pipeline.live.clock import Load
+from pipeline.live.events import TurnEnded, TurnStarted
+from pipeline.live.request import parse_session
+from pipeline.live.workers import RemoteSession, SessionRequest, Workers
+from pipeline.settings import ROOT, Settings
+from pipeline.video.encoder import X264
+
+SENTENCES = (
+    "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다. 어떤 프로젝트를 맡으셨나요? " * 3
+)
+SETTLE_SECONDS = 4.0
+"""Seconds after which everything is loaded, idle pictures are encoded and what is late counts."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Row:
+    """What was measured with a number of sessions."""
+
+    sessions: int
+    fragments: int
+    late: int
+    worst: float
+    workers: float
+    relay: float
+    memory: float
+
+
+def main() -> None:
+    """Run the benchmark and print its tables."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--avatar", default="talk_long")
+    options.add_argument("--resolution", default="720p")
+    options.add_argument("--engine", default="espeak", help="speech engine")
+    options.add_argument("--speaking", type=int, nargs="*", default=[4, 8, 10, 12], help="sessions that all speak")
+    options.add_argument("--third", type=int, nargs="*", default=[16, 24, 32], help="sessions that speak 30 %%")
+    options.add_argument("--silent", type=int, nargs="*", default=[1, 20], help="sessions that only listen")
+    options.add_argument("--seconds", type=float, default=20.0)
+    options.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="worker processes")
+    options.add_argument("--browser", action="store_true")
+    options.add_argument("--turns", type=int, default=30)
+    given = options.parse_args()
+    print(f"machine: {describe_machine()}; load {load():.1f} before the run\n")
+    if given.browser:
+        _browser(given)
+        return
+    plain = _plain_encode(given)
+    print(f"x264 alone, one thread: {plain:.3f} s of CPU per second of {given.resolution}\n")
+    print("| sessions | speak | fragments | late | worst s | workers' cores | per session / x264 | relay | MiB |")
+    print("|---" * 9 + "|")
+    for share, counts in (("never", given.silent), ("all", given.speaking), ("a third", given.third)):
+        rows = [asyncio.run(_carry(given, count, share)) for count in counts]
+        for row in rows:
+            each = row.workers / row.sessions
+            print(
+                f"| {row.sessions} | {share} | {row.fragments} | {row.late} | {row.worst:.2f} | {row.workers:.2f} "
+                f"| {each:.4f} ({each / plain:.2f}) | {row.relay:.2f} | {row.memory:.0f} |",
+                flush=True,
+            )
+        if share == "never" and len(rows) > 1:
+            first, last = rows[0], rows[-1]
+            more = last.sessions - first.sessions
+            print(f"\nmemory of a further session: {(last.memory - first.memory) / more:.1f} MiB\n", flush=True)
+
+
+def _plain_encode(given: argparse.Namespace) -> float:
+    """Return the CPU seconds of x264 for a second of the clip."""
+    request = _request(given, Settings())
+    avatar = request.avatar
+    frames = [frame.planes for _, frame in zip(range(150), avatar.clip.once(), strict=False)]
+    with av.open(io.BytesIO(), "w", format="mp4") as container:
+        one = replace(X264, threads=1)
+        stream = one.add_stream(container, avatar.width, avatar.height, avatar.fps, 5, avatar.clip.colors)
+        started = time.process_time()
+        for number, planes in enumerate(frames):
+            picture = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+            picture.pts, picture.time_base = number, 1 / avatar.fps
+            container.mux(stream.encode(picture))
+        return (time.process_time() - started) / float(len(frames) / avatar.fps)
+
+
+def _request(given: argparse.Namespace, settings: Settings) -> SessionRequest:
+    body = {"avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.engine}
+    return parse_session(body, make_studio(settings))
+
+
+async def _carry(given: argparse.Namespace, count: int, share: str) -> Row:
+    """Run a number of sessions for some seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = replace(Settings(), results=Path(folder))
+        workers = Workers(settings, cores=given.cores, full=float("inf"))
+        request = _request(given, settings)
+        sessions = [await workers.open(request) for _ in range(count)]
+        chores = [asyncio.ensure_future(_watch(session)) for session in sessions]
+        try:
+            while any(session.state == "loading" for session in sessions):
+                await asyncio.sleep(0.1)
+            if share != "never":
+                chores += [asyncio.ensure_future(_talk(s, share, i / count)) for i, s in enumerate(sessions)]
+            await asyncio.sleep(SETTLE_SECONDS + float(request.avatar.clip.count / request.avatar.fps))
+            before, cpu, own, started = dict(workers.loads), _cpu(workers), time.process_time(), time.monotonic()
+            before = {pid: replace(one) for pid, one in before.items()}
+            await asyncio.sleep(given.seconds)
+            seconds = time.monotonic() - started
+            after = workers.loads
+            return Row(
+                sessions=count,
+                fragments=sum(one.fragments - before[pid].fragments for pid, one in after.items()),
+                late=sum(one.late - before[pid].late for pid, one in after.items()),
+                worst=_worst(before, after),
+                workers=(_cpu(workers) - cpu) / seconds,
+                relay=(time.process_time() - own) / seconds,
+                memory=sum(_memory(pid) for pid in after),
+            )
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+            await workers.close()
+
+
+def _worst(before: dict[int, Load], after: dict[int, Load]) -> float:
+    """Return by how much the latest fragment of the run was late; 0 if none was later than before it."""
+    return max((one.worst for pid, one in after.items() if one.worst > before[pid].worst), default=0.0)
+
+
+async def _watch(session: RemoteSession) -> None:
+    async with aclosing(session.video()) as stream:
+        async for _ in stream:
+            pass
+
+
+async def _talk(session: RemoteSession, share: str, begin: float) -> None:
+    """Let a session speak all the time, or a third of it."""
+    await asyncio.sleep(begin * 10)
+    async with aclosing(session.follow()) as events:
+        said = 0.0
+        session.say(SENTENCES)
+        session.flush()
+        async for told in events:
+            match told.event:
+                case TurnStarted(stream=stream):
+                    said = stream
+                    if share == "all":  # the next one is ready when this one ends
+                        session.say(SENTENCES)
+                        session.flush()
+                case TurnEnded(stream=stream) if share != "all":
+                    await asyncio.sleep((stream - said) * 7 / 3)
+                    session.say(SENTENCES)
+                    session.flush()
+
+
+def _cpu(workers: Workers) -> float:
+    """Return the CPU seconds of all worker processes so far."""
+    total = 0.0
+    for pid in workers.loads:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / TICKS
+    return total
+
+
+def _memory(pid: int) -> float:
+    """Return the memory of a process in MiB, its share of what others map as well."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+# --- in a browser
+
+ASK = """async () => {
+    const video = document.getElementById('video'), asked = performance.now();
+    document.getElementById('say').click();
+    let event;
+    while (!(event = window.events.find((one) => one.type === 'turn_started')))
+        await new Promise((go) => setTimeout(go, 5));
+    while (video.currentTime < event.stream) await new Promise(requestAnimationFrame);
+    return (performance.now() - asked) / 1000;
+}"""
+STOP = """async () => {
+    const video = document.getElementById('video'), asked = performance.now();
+    document.getElementById('stop').click();
+    let event;
+    while (!(event = window.events.find((one) => one.type === 'interrupted')))
+        await new Promise((go) => setTimeout(go, 5));
+    while (video.currentTime < event.stream) await new Promise(requestAnimationFrame);
+    return (performance.now() - asked) / 1000;
+}"""
+
+
+def _browser(given: argparse.Namespace) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with _site() as site, _server(site) as server, sync_playwright() as playwright:
+        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page()
+        query = f"avatar={given.avatar}&resolution={given.resolution}&tts_engine={given.engine}&server={server}"
+        page.goto(f"{site}/live.html?{query}")
+        page.wait_for_function("window.session && document.getElementById('video').currentTime > 3", timeout=60_000)
+        answers, stops = [], []
+        for _ in range(given.turns):
+            page.evaluate("window.events.length = 0")
+            answers.append(float(page.evaluate(ASK)))
+            time.sleep(1.2)
+            stops.append(float(page.evaluate(STOP)))
+            time.sleep(1.0)
+        quality: Any = page.evaluate(
+            "(() => { const q = document.getElementById('video').getVideoPlaybackQuality();"
+            " return [q.totalVideoFrames, q.droppedVideoFrames, window.waits]; })()"
+        )
+        browser.close()
+    print("| turns | text to lips: median s | worst s | stop: median s | worst s | frames | dropped | waits |")
+    print("|---" * 8 + "|")
+    found = [statistics.median(answers), max(answers), statistics.median(stops), max(stops)]
+    print(f"| {given.turns} | {' | '.join(f'{value:.2f}' for value in found)} | {' | '.join(map(str, quality))} |")
+
+
+@contextmanager
+def _site() -> Iterator[str]:
+    """Serve the examples while the block lasts."""
+    handler = functools.partial(_Quiet, directory=str(ROOT / "examples"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _server(site: str) -> Iterator[str]:
+    """Run the program while the block lasts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {"GRADIO_SERVER_PORT": str(port), "RESULTS": folder, "ALLOWED_ORIGINS": site}
+        log = Path(folder, "log")
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **environ}, stdout=out, stderr=out
+            )
+        try:
+            while "warm after" not in log.read_text("utf-8", "replace"):
+                if process.poll() is not None:
+                    raise RuntimeError(log.read_text("utf-8", "replace"))
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+if __name__ == "__main__":
+    main()
