@@ -143,7 +143,7 @@ def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: A
     page.goto(fake_server.url)
     write(page, "brisk one. two three four. five six")
     page.wait_for_function(MOVED)
-    shown = "() => document.querySelector('#video .said').innerText"
+    shown = "() => document.querySelector('#video .cue').innerText"
     page.wait_for_function(f"() => ({shown})() === 'two three four.'")
     assert page.evaluate(f"{VIDEO}.textTracks[0].mode") == "hidden"  # or the browser would draw them on the face
     page.click("#video .captions")

@@ -56,13 +56,13 @@ def test_captions_and_controls_lie_under_the_picture(browser: Any, fake_server: 
     fake_server.wait_idle()
     page = opened(browser, fake_server, "ko", width)
     write(page, "brisk one two three four five six seven eight nine ten. " + "word " * 5)
-    page.wait_for_function("() => document.querySelector('#video .said').innerText.length > 10")
+    page.wait_for_function("() => document.querySelector('#video .cue').innerText.length > 10")
     assert page.evaluate(f"[{VIDEO}.controls, {VIDEO}.textTracks[0].mode]") == [False, "hidden"]
     page.wait_for_selector("#video .transport")
     screen = page.locator("#video .screen").bounding_box()
     whole, captions = (page.locator(f"#video .{part}").bounding_box() for part in ("whole", "captions"))
     assert whole["x"] + whole["width"] <= captions["x"] or whole["y"] + whole["height"] <= captions["y"]
-    for part in ("said", "transport", "captions"):
+    for part in ("cue", "transport", "captions"):
         box = page.locator(f"#video .{part}").bounding_box()
         assert box["y"] >= screen["y"] + screen["height"], part
         assert box["x"] >= 0 and box["x"] + box["width"] <= width, part
@@ -155,7 +155,7 @@ def test_a_message_is_shown_once_and_states_what_to_do(page: Any) -> None:
     page.wait_for_timeout(500)  # what might still come
     assert page.evaluate(VISIBLE_TEXTS, "Write letters or numbers") == 1
     page.get_by_role("tab", name="Audio").click()
-    assert page.inner_text("#said_count").strip().endswith("0 / 5,000")
+    assert page.inner_text("#transcript_count").strip().endswith("0 / 5,000")
     assert page.get_by_text("Error", exact=True).count() == 0
     page.click("#say")
     page.get_by_text("Upload or record a voice first.").wait_for()

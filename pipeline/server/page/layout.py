@@ -103,7 +103,7 @@ label:has(input:focus-visible) { outline: 3px solid var(--color-accent) !importa
 }
 footer .divider { display: none; } /* parts the one link that is there from none */
 .cm-gutterElement { color: var(--body-text-color-subdued) !important; }
-#count, #said_count { margin-top: -0.6rem; }
+#count, #transcript_count { margin-top: -0.6rem; }
 #examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
 """
 
@@ -236,8 +236,8 @@ def build_page(services: PageServices) -> gr.Blocks:
                             buttons=[],
                             elem_id="audio",
                         )
-                        words = gr.Textbox(label=shown("said"), lines=3, elem_id="said")
-                        counts.append((words, bar.make_count("said_count", 0, studio.settings.max_text)))
+                        words = gr.Textbox(label=shown("transcript"), lines=3, elem_id="transcript")
+                        counts.append((words, bar.make_count("transcript_count", 0, studio.settings.max_text)))
                         say = gr.Button(shown("generate"), variant="primary", elem_id="say")
                     with gr.Tab(shown("avatars"), id="avatars"):
                         studio_tab = making.lay_out()

@@ -1,11 +1,11 @@
-// What the page does around Gradio's components: keeps what was written, tells when the server is away, takes keys.
+// What the page does around Gradio's components: keeps what was written, reports when the server is away, takes keys.
 //
 // Runs in the document's head, before anything of Gradio is there.
 
 (() => {
     const korean = navigator.language.startsWith('ko');
-    const said = (ko, en) => (korean ? ko : en);
-    document.documentElement.lang = said('ko', 'en');
+    const local = (ko, en) => (korean ? ko : en);
+    document.documentElement.lang = local('ko', 'en');
 
     // --- what survives the page being loaded anew, in this tab
     const NAME = 'talking-avatar';
@@ -33,7 +33,7 @@
     const pictureOf = (avatar) => `${root}/assets/idle/${encodeURIComponent(avatar)}.jpg`;
 
     window.page = {
-        // What the player shows: the stage of the page's task, and the chosen avatar while nobody speaks, in no more
+        // What the player shows: the stage of the page's task, and the chosen avatar while it does not speak, in no more
         // than the chosen resolution.
         shown(stage, avatar, resolution, gallery) {
             if (!avatar) return stage;
@@ -71,14 +71,14 @@
     const PATIENCE = 5000; // milliseconds that it may take to answer
     const RECENT = 15000; // milliseconds for which the connection is remembered to have been lost
     const sentences = JSON.parse(document.getElementById('sentences').textContent);
-    const [AWAY, BACK, ANEW, DROPPED] = sentences.map(({ ko, en }) => said(ko, en));
+    const [AWAY, BACK, ANEW, DROPPED] = sentences.map(({ ko, en }) => local(ko, en));
     const note = document.createElement('div');
     note.id = 'connection';
     note.setAttribute('role', 'status');
     let away = false;
     let forgetting = 0;
 
-    function tell(text, milliseconds = 0) {
+    function notify(text, milliseconds = 0) {
         clearTimeout(forgetting);
         note.textContent = text;
         if (milliseconds) forgetting = setTimeout(() => (note.textContent = ''), milliseconds);
@@ -89,8 +89,8 @@
         if (now === away) return;
         away = now;
         document.documentElement.classList.toggle('away', away);
-        if (away) tell(AWAY);
-        else tell(BACK, 8000);
+        if (away) notify(AWAY);
+        else notify(BACK, 8000);
     }
 
     async function look() {
@@ -113,8 +113,8 @@
     addEventListener('online', look);
     document.addEventListener('DOMContentLoaded', () => {
         document.body.prepend(note);
-        if (before.running) tell(`${ANEW} ${DROPPED}`, 20000);
-        else if (Date.now() - before.lost < RECENT) tell(ANEW, 20000);
+        if (before.running) notify(`${ANEW} ${DROPPED}`, 20000);
+        else if (Date.now() - before.lost < RECENT) notify(ANEW, 20000);
         keep({ running: false, lost: 0 });
         setTimeout(watch, LOOK);
     });
@@ -122,14 +122,14 @@
     addEventListener('click', (event) => {
         if (!away || !event.target.closest('#generate, #say, #make')) return;
         event.stopImmediatePropagation();
-        tell(AWAY);
+        notify(AWAY);
         note.animate({ opacity: [0.3, 1] }, 400);
     }, true);
 
     // --- keys
     addEventListener('keydown', (event) => {
         if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-        const button = { text: '#generate', said: '#say' }[event.target.closest?.('#text, #said')?.id];
+        const button = { text: '#generate', transcript: '#say' }[event.target.closest?.('#text, #transcript')?.id];
         if (!button) return;
         event.preventDefault();
         event.stopImmediatePropagation();
@@ -138,7 +138,7 @@
 
     // --- files
     // Browsers call every webm, mp4 and 3gp a video, also where it holds sound alone; Gradio then refuses a recording.
-    // Some have no name for a kind at all. Whether there is sound in it, the server hears.
+    // Some have no name for a kind at all. The server finds out whether it has sound.
     const mayBeSound = (file) => /^$|^video\/|^application\/(?!pdf|zip|json|msword)/.test(file.type);
     function asSound(files) {
         const transfer = new DataTransfer();

@@ -15,7 +15,7 @@ const KEPT_BEHIND = 10; // seconds that stay where the browser's memory for the 
 
 const player = element.querySelector('.player');
 const video = element.querySelector('.answer');
-const said = element.querySelector('.said');
+const cue = element.querySelector('.cue');
 const play = element.querySelector('.play');
 const replay = element.querySelector('.replay');
 const captions = element.querySelector('.captions');
@@ -101,7 +101,7 @@ function finish(stage) {
     }
 }
 
-// Go on with the finished file, at the same place. Done where the video stands still, so that nobody sees or hears it.
+// Go on with the finished file, at the same place. Done where the video stands still, so that the switch is not noticed.
 function takeFile() {
     if (!file || video.getAttribute('src') === file) return;
     const at = video.currentTime;
@@ -130,7 +130,7 @@ function letGo() {
     video.removeAttribute('poster');
     video.load(); // only this frees what is buffered
     screen.classList.remove('filled');
-    said.innerText = '';
+    cue.innerText = '';
     transport.hide();
     captions.hidden = download.hidden = replay.hidden = play.hidden = true;
 }
@@ -157,7 +157,7 @@ function takeCaptions(stage) {
 function showCaptions() {
     captions.setAttribute('aria-pressed', captioned);
     const cues = [...(video.textTracks[0]?.activeCues ?? [])];
-    said.innerText = captioned ? cues.map((cue) => cue.getCueAsHTML().textContent).join('\n') : '';
+    cue.innerText = captioned ? cues.map((one) => one.getCueAsHTML().textContent).join('\n') : '';
 }
 
 // Feeds the video from an address at which it grows.

@@ -35,7 +35,7 @@ WORDS = {
         "아바타가 이 목소리로 말합니다. 말한 그대로를 아래에 쓰면 입이 더 정확해집니다.",
         "The avatar speaks with this voice. Write below what it says, and the lips follow more exactly.",
     ),
-    "said": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
+    "transcript": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
     "choose": Message("아바타 고르기", "Choose an avatar"),
     "settings": Message("설정", "Settings"),
     "resolution": Message("해상도", "Resolution"),
