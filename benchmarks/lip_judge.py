@@ -184,7 +184,7 @@ def _sound(phoneme: str) -> str:
 
 
 def _found_in(sound: np.ndarray, speech: Speech) -> tuple[float, float]:
-    """Return when SPEECH begins in what is HEARD (s), and how well both agree there (correlation)."""
+    """Return when SPEECH begins in HEARD (s), and how well both agree there (correlation)."""
     hop = speech.rate // 1000
 
     def envelope(samples: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ espeak-ng, whose phoneme times are exact, and by another of its voices whose tim
 they must be found by alignment.
 
 The column ``clip_alone`` is what ``silence_motion`` is compared with: the same measure, in the same moments, of the
-avatar's clip as it lies in the pack, in which nobody says anything.
+avatar's clip as it lies in the pack, which is silent.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MEASURES = {
 CONTROL = "clip_alone"
 """The measure of a clip in which nothing was drawn."""
 HIDDEN_VOICE = "f3"
-"""The espeak-ng variant (another speaker) whose phoneme times the program is not told."""
+"""The espeak-ng variant (another speaker) whose phoneme times the program does not get."""
 PAUSE = 2.0
 """Seconds."""
 SHOWN = "aiuoepmsn"

@@ -6,7 +6,7 @@ One run, one table. The first row is the loop as it was published: float32, batc
 host, resized and blended there. Each further row adds one step to the rows above it; then comes what the server takes
 of them. "network" is UNet and decoder alone, with latents and features ready; "finished mp4" is the whole lipsync
 stage, speech in memory to a file on disk, as the server does it. Random weights draw noise: only times, memory and
-errors mean anything. The last columns tell how far the last step is from float32, or what could not be used, and which
+errors mean anything. The last columns show how far the last step is from float32, or what could not be used, and which
 encoder was: not every card has NVENC. torch.compile takes minutes the first time.
 """
 

@@ -83,12 +83,12 @@ def reason_of(response: requests.Response) -> str:
 
 def main() -> None:
     """Read the command line and make the video."""
-    parser = argparse.ArgumentParser(description="Make a video of somebody who says a text.")
+    parser = argparse.ArgumentParser(description="Make a video of a person who says a text.")
     parser.add_argument("text", nargs="?", default="안녕하세요, 면접에 오신 것을 환영합니다.")
     parser.add_argument("--server", default="http://localhost:5000")
     parser.add_argument("--avatar", default="talk_long")
     parser.add_argument("--resolution", default="720p")
-    parser.add_argument("--engine", choices=["auto", "mesh", "musetalk"], help="who moves the mouth")
+    parser.add_argument("--engine", choices=["auto", "mesh", "musetalk"], help="the engine that moves the mouth")
     parser.add_argument("--client", choices=["requests", "gradio"], default="requests")
     given = parser.parse_args()
     make = with_gradio_client if given.client == "gradio" else with_requests

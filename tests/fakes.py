@@ -52,7 +52,7 @@ COLD_UNTIL = os.environ.get("FAKE_COLD_UNTIL", "")
 PATIENCE = os.environ.get("FAKE_PATIENCE", "")
 """Seconds that the server gives heads and bodies of requests, where it is not the usual."""
 LISTEN = os.environ.get("FAKE_LISTEN", "")
-"""Seconds that those who join Gradio's queue may take to listen, where it is not the usual."""
+"""Seconds that clients of Gradio's queue may take to listen, where it is not the usual."""
 RATE = 16_000
 
 

@@ -42,7 +42,7 @@ def encode_audio(container: OutputContainer, stream: AudioStream, frames: Iterab
 
 
 def time_of(moment: Frame | Packet) -> Fraction:
-    """When MOMENT is shown or heard."""
+    """When MOMENT is shown or sounds."""
     assert moment.pts is not None and moment.time_base is not None
     return moment.pts * moment.time_base
 

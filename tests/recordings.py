@@ -23,7 +23,7 @@ def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:
 
 
 def record(path: Path, text: str) -> float:
-    """Have somebody say TEXT into the file PATH; return how many seconds that takes."""
+    """Have a voice say TEXT into the file PATH; return how many seconds that takes."""
     speech = EspeakEngine().synthesize(text, CUSTOM_VOICE, CancelToken())
     write_wav(path, speech.samples, speech.rate)
     return len(speech.samples) / speech.rate

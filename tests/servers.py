@@ -136,7 +136,7 @@ class Server:
             yield events_of(response)
 
     def events(self, body: Any, **headers: str) -> list[dict[str, Any]]:
-        """Ask for a video and return all that was told of it."""
+        """Request a video and return all its events."""
         with self.stream(body, **headers) as events:
             return list(events)
 

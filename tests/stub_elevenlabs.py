@@ -73,7 +73,7 @@ class Request:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that left is nobody's fault
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client may leave
             super().handle_error(request, client_address)
 
 

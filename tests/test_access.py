@@ -1,4 +1,4 @@
-"""The door of the server: names, web sites and proxies, in front of an application that tells what it was asked."""
+"""The door of the server: names, web sites and proxies, in front of an application that returns what it was asked."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def espeak() -> EspeakEngine:
 
 
 def heard(said: Rendering, text: str, language: str, noise: float = 0.0) -> Speech:
-    """Return SAID as a recording whose times nobody knows."""
+    """Return SAID as a recording without times."""
     samples = said.samples.astype(np.float32) / 32768
     samples += noise * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
     return Speech(samples=samples, rate=said.rate, text=text, language=language)

@@ -254,7 +254,7 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     assert page.locator("#video .answer").evaluate("video => video.duration") == pytest.approx(
         seconds + LEAD_IN + LEAD_OUT, abs=0.1
     )
-    assert page.locator("#video .captions").is_hidden()  # nobody knows the words
+    assert page.locator("#video .captions").is_hidden()  # the words are unknown
     assert page.faults == []
 
 

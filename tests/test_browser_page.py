@@ -225,7 +225,7 @@ def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None
     assert image(picture.content).shape == (630, 1200, 3)
 
 
-# --- one state, and nobody held up
+# --- one state, and nothing waits
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ TOLD = """
 proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
 proxy_set_header X-Forwarded-Prefix /avatar; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 """
-"""What a proxy tells a server that is not told where it is; its Host is the one behind."""
+"""What a proxy sends to a server that does not know its path; its Host is the one behind."""
 BODY = {"text": "one two", "avatar": "solo"}
 
 
@@ -81,7 +81,7 @@ def told(fake_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def untold(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Behind a proxy that hands on the name alone, so that the server has to be told the path."""
+    """Behind a proxy that hands on the name alone, so that the path must be set."""
     folder = tmp_path_factory.mktemp("untold")
     with (
         running(["-m", "tests.fakes", str(fake_packs)], folder, GRADIO_ROOT_PATH="/avatar") as server,

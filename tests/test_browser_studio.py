@@ -25,7 +25,7 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, sele
     .filter((one) => one.offsetParent && !one.labels?.length && !one.ariaLabel && !one.title && !one.placeholder)
     .filter((one) => !one.innerText.trim() && !one.hasAttribute('aria-labelledby'))
     .map((one) => one.outerHTML.slice(0, 120))"""
-"""What can be reached with the keyboard and tells nobody what it is."""
+"""What can be reached with the keyboard and has no name."""
 NAMES = ("speak", "audio", "avatars", "api")
 
 

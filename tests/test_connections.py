@@ -167,7 +167,7 @@ def connections(server: Server) -> int:
 
 
 OWN_SOCKETS = 3
-"""Those of a server that nobody is connected to: one that listens, two by which its loop wakes itself."""
+"""Those of a server without connections: one that listens, two by which its loop wakes itself."""
 
 
 def test_a_picture_without_a_client_is_not_drawn(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""A mouth that is covered is told from one that is to be seen, whatever covers it and whatever the face is like."""
+"""A covered mouth is distinguished from a visible one, whatever covers it and whatever the face is like."""
 
 from __future__ import annotations
 

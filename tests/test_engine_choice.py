@@ -1,4 +1,4 @@
-"""Who moves the mouth is chosen for each request: by REST, from Python, and on the page where there is a choice."""
+"""The engine is chosen for each request: by REST, from Python, and on the page where there is a choice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def drawn_by(path: Path) -> str:
-    """Who drew the video at PATH."""
+    """The engine that drew the video at PATH."""
     with av.open(str(path)) as container:
         last = [picture.to_ndarray(format="gray") for picture in container.decode(video=0)][-1]
     return "bright" if abs(float(last.mean()) - WHITE) < 30 else "fake"

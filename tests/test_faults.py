@@ -1,4 +1,4 @@
-"""What breaks around a task: it ends with a clear error, leaves nothing behind, and keeps nobody else from an end."""
+"""What breaks around a task: it ends with a clear error, leaves nothing behind, and the other tasks go on."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def test_damaged_weights_are_reported_and_the_next_engine_speaks(
     with pytest.raises(Unavailable, match=r"requirements\.txt") as refused:
         parse({**body, "tts_engine": "hibari"}, studio)
     assert str(assets) not in str(refused.value) and refused.value.status == 503
-    assert parse({**body, "text": "안녕."}, studio).tts_note is None  # nobody expected it to speak Korean
+    assert parse({**body, "text": "안녕."}, studio).tts_note is None  # it is not expected to speak Korean
 
 
 def test_without_onnxruntime_the_next_engine_speaks(fake_packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Gradio's queue, joined from outside: bounded for everybody, and what nobody listens to is dropped."""
+"""Gradio's queue, joined from outside: bounded for all clients; what has no listener is dropped."""
 
 from __future__ import annotations
 

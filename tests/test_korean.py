@@ -215,7 +215,7 @@ def test_there_are_many_everyday_readings() -> None:
 @pytest.mark.parametrize(("written", "spoken"), _READINGS)
 def test_everyday_korean_is_read_as_people_read_it(written: str, spoken: str) -> None:
     said = in_any(written, "ko")
-    assert "".join(said.split()) == "".join(spoken.split()), said  # where words are spaced is not heard
+    assert "".join(said.split()) == "".join(spoken.split()), said  # spaces between words make no sound
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Somebody who talks in their clip is shown with the mouth closed, as in the same clip in which they are silent."""
+"""A person who talks in the clip is shown with the mouth closed, as in the same clip in which they are silent."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_face_that_does_not_move_is_found_out(filmed: _Filmed, tmp_path: Path)
 
 
 def test_speech_that_comes_late_makes_the_lips_early(filmed: _Filmed) -> None:
-    """The sounds are looked for where the sound has them; here the times that are told are wrong."""
+    """The sounds are looked for where the sound has them; here the given times are wrong."""
     shifted = tuple(replace(mark, start=mark.start + LATE, end=mark.end + LATE) for mark in filmed.speech.marks)
     right, wrong = (check(filmed.video, replace(filmed.speech, marks=m)) for m in (filmed.speech.marks, shifted))
     assert wrong["lag_ms"] - right["lag_ms"] == pytest.approx(-1000 * LATE, abs=20)

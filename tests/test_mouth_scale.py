@@ -1,4 +1,4 @@
-"""How wide a mouth looks: everybody's opens as wide, whatever their lips are like."""
+"""How wide a mouth looks: all open as wide, whatever the lips are like."""
 
 from __future__ import annotations
 

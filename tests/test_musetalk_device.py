@@ -1,4 +1,4 @@
-"""While the device draws, nobody waits for it: tried with a device that has no numbers, only shapes, to wait for."""
+"""While the device draws, no thread waits for it: tried with a device that has no numbers, only shapes, to wait for."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_batch_is_given_to_the_device_without_waiting_for_it() -> None:
     assert transfers.count == 5  # what is heard, latents, masks, places, and all planes at once
     assert all((frame.planes == before).all() for frame in frames)
     with pytest.raises(TypeError, match="meta"):
-        finish()  # only here somebody waits
+        finish()  # only here a thread waits
 
 
 def test_sound_is_encoded_on_the_device_and_stays_there() -> None:

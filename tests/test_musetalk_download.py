@@ -21,7 +21,7 @@ CONTENT = bytes(range(256)) * 4096
 class _Hub(ThreadingHTTPServer):
     """Answers as the hub does for one file. breaks_at: bytes after which it hangs up; sends: what it sends.
 
-    goes_on: whether it sends only the rest to who asks for it.
+    goes_on: whether it sends only the rest on request.
     """
 
     def __init__(self) -> None:

@@ -492,6 +492,6 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
         assert cut["seconds"] == [seconds] and cut["frames"] == 50 - count
         assert image((report / "cut.jpg").read_bytes()).shape == (180, 640, 3)
         frames = [frame.y.astype(float) for frame in ClipReader(load(path).video).once()]
-        assert max(np.abs(one - frames[0]).mean() for one in frames) < 5  # nobody else is in it
+        assert max(np.abs(one - frames[0]).mean() for one in frames) < 5  # no other person is in it
     with pytest.raises(BadClip, match="no face number 3: 2 found"):
         prepare(clip, PrepareOptions(name="x", resolutions=["360p"], face=3, out=tmp_path))

@@ -1,4 +1,4 @@
-"""Work done in a process of its own: what it tells, and what is told of it where it dies."""
+"""Work done in a process of its own: what it reports, and what is reported if it dies."""
 
 from __future__ import annotations
 

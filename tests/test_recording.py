@@ -192,6 +192,6 @@ def test_a_path_outside_the_upload_folder_is_never_opened(fake_server: Server, w
 
 
 def told(server: Server, entry: str, call: dict[str, Any]) -> str:
-    """Call an entry of Gradio's as its JavaScript client does; return all that is told of it."""
+    """Call an entry of Gradio's as its JavaScript client does; return all that it sends."""
     answer = requests.post(f"{server.url}/gradio_api/call/{entry}", json=call, timeout=30)
     return server.get(f"/gradio_api/call/{entry}/{answer.json()['event_id']}").text

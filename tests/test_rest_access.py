@@ -1,4 +1,4 @@
-"""Who may use REST: keys, web sites, and what is told to nobody."""
+"""Access to REST: keys, web sites, and what stays secret."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_with_any_of_the_keys_everything_works(guarded: Server, key: str) -> Non
     for method, path in GUARDED:
         answer = requests.request(method, guarded.url + path, json=QUICK, headers=headers, timeout=60)
         assert answer.status_code in (200, 404), path
-    assert guarded.get(reply["video_url"]).status_code == 200  # nobody can guess its name
+    assert guarded.get(reply["video_url"]).status_code == 200  # its name cannot be guessed
 
 
 def test_the_page_asks_for_a_key_once(guarded: Server) -> None:

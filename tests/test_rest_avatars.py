@@ -47,7 +47,7 @@ def send(server: Server, content: bytes, file_name: str = "me.mp4", key: str | N
 
 
 def made(server: Server, content: bytes, file_name: str = "me.mp4", **fields: str) -> list[dict[str, Any]]:
-    """Ask for an avatar; return all that was told."""
+    """Request an avatar; return all its events."""
     with send(server, content, file_name, **fields) as answer:
         assert answer.status_code == 200, answer.text
         events = list(events_of(answer))

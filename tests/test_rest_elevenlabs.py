@@ -1,4 +1,4 @@
-"""ElevenLabs behind the REST API: what its client hears of each failure, and that the line goes on."""
+"""ElevenLabs behind the REST API: what its client gets for each failure, and that the queue goes on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stub() -> Iterator[ElevenLabsStub]:
 
 @pytest.fixture(scope="module")
 def keyed(stub: ElevenLabsStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The program with a key, on a service that fails as it is told to."""
+    """The program with a key, on a service that fails on request."""
     folder: Path = tmp_path_factory.mktemp("elevenlabs")
     environ = {
         "TTS_ENGINE": "auto",

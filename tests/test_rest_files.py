@@ -134,7 +134,7 @@ def test_a_download_is_the_same_video_in_one_piece_that_reports_its_length(fake_
     done = fake_server.post("/api/v2/lipsync", {"text": text, "avatar": "solo"}).json()
     url, seconds = done["video_url"], done["audio_duration"]
     stream, kept = fake_server.get(url).content, fake_server.get(f"{url}?download=1")
-    assert lengths(stream)[0] == 0  # nobody knew it when these bytes were sent
+    assert lengths(stream)[0] == 0  # it was unknown when these bytes were sent
     assert lengths(kept.content) == pytest.approx([seconds] * 3, abs=0.05) and seconds > 0.4
     kinds = [kept.content.find(kind) for kind in (b"ftyp", b"moov", b"mdat")]
     assert kinds == sorted(kinds) and b"moof" not in kept.content and min(kinds) == 4

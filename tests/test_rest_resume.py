@@ -21,7 +21,7 @@ ENDLESS = {"text": "slow " + "word " * 100, "avatar": "solo"}
 
 
 def resumed(server: Server, task_id: str, after: int | None = None) -> list[dict[str, Any]]:
-    """Return what is told of a task from event AFTER on."""
+    """Return the events of a task after number AFTER."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     with server.get(f"/api/v2/tasks/{task_id}/events", headers=headers, stream=True) as response:
         assert response.status_code == 200 and response.headers["Content-Type"].startswith("text/event-stream")

@@ -1,4 +1,4 @@
-"""Supertonic behind the REST API: what is told where it is absent, and that it speaks where it is installed."""
+"""Supertonic behind the REST API: the error where it is absent, and that it speaks where it is installed."""
 
 from __future__ import annotations
 

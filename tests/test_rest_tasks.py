@@ -52,7 +52,7 @@ def test_a_job_is_cancelled_only_while_it_is_open(kind: str, tmp_path: Path) -> 
     assert asyncio.run(supervisor.cancel(ID)) == "running" and job.cancel.cancelled
     supervisor.end(job, Failed(job.cancel.reason))
     supervisor.end(job, Failed(job.cancel.reason))
-    assert ends == [(kind, "Failed")]  # told once
+    assert ends == [(kind, "Failed")]  # reported once
     assert book.get(ID) is None and book.find(ID) is job
     with pytest.raises(TaskNotFound):
         asyncio.run(supervisor.cancel(ID))

@@ -1,4 +1,4 @@
-"""Whose avatars are whose: by key, by cookie, and for everybody."""
+"""Whose avatars are whose: by key, by cookie, and for all visitors."""
 
 from __future__ import annotations
 

@@ -418,7 +418,7 @@ def test_what_is_no_number_is_silent_and_reported(voice: np.ndarray, tmp_path: P
 
 def test_files_without_a_sound_that_can_be_decoded_are_refused(voice: np.ndarray, tmp_path: Path) -> None:
     unknown = bytearray(write_wav(tmp_path / "unknown.wav", voice, RATE).read_bytes())
-    unknown[20:22] = b"\x34\x12"  # a codec that nobody knows
+    unknown[20:22] = b"\x34\x12"  # an unknown codec
     (tmp_path / "unknown.wav").write_bytes(unknown)
     foreign = write(tmp_path / "foreign.mka", ([voice], "mono")).read_bytes().replace(b"A_AAC", b"A_XYZ")
     (tmp_path / "foreign.mka").write_bytes(foreign)

@@ -1,4 +1,4 @@
-"""As a Hugging Face Space starts it: told so by its environment, at the Space's own address and port."""
+"""As a Hugging Face Space starts it: by its environment, at the Space's own address and port."""
 
 from __future__ import annotations
 

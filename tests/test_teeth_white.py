@@ -1,4 +1,4 @@
-"""What the white of the eyes tells about teeth that a clip does not show."""
+"""What the white of the eyes shows about teeth that a clip does not show."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tasks that share what draws: each has it for a sentence, nothing is drawn twice or out of order, nobody starves."""
+"""Tasks that share what draws: each has it for a sentence, nothing is drawn twice or out of order, no task starves."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_sentences_go_round_and_every_video_is_whole(fake_packs: Path, tmp_path:
         assert len(firsts) == text.count(".") and all(one < other for one, other in pairwise(firsts))
         seen = np.array(shades(tasks[name].video))
         assert np.abs(seen - (16 + np.arange(len(seen)) % 200)).max() <= 2  # every frame once, in order
-    if renderers == 1:  # once all three speak, nobody is passed over
+    if renderers == 1:  # once all three speak, none is passed over
         names = "".join(name for name, _ in engine.drawn)
         together = names[names.index("C") : names.rindex("B") + 1]
         assert len(together) > 3 and all(len({*together[i : i + 3]}) == 3 for i in range(len(together) - 2))
@@ -166,7 +166,7 @@ def test_a_cancelled_task_gives_its_turn_on(when: str) -> None:
         with turns.turn(Waits(), CancelToken()):
             cancel.cancel()
             with pytest.raises(Cancelled), turns.turn(Waits(), cancel):
-                pytest.fail("it was nobody's turn")
+                pytest.fail("no task had a turn")
             assert not turns.wanted
     with turns.turn(Waits(), CancelToken()):  # it is free
         pass

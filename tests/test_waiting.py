@@ -1,4 +1,4 @@
-"""Waiting is ended by events: no wake-up is lost, no callback is left behind, and whoever waits can be stopped."""
+"""Waiting is ended by events: no wake-up is lost, no callback is left behind, and every waiter can be stopped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Writes the fragments of an endless mp4 (ISO/IEC 14496-12) from packets that are encoded already.
 
-FFmpeg's muxer ends a fragment only when the next key frame arrives, a whole fragment too late for somebody who waits
+FFmpeg's muxer ends a fragment only when the next key frame arrives, a whole fragment too late for a viewer who waits
 for an answer. It also takes every packet through Python. Here a fragment is a header of 200 bytes and the packets of
 its pictures as they lie in memory.
 """

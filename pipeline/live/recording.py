@@ -119,7 +119,7 @@ class _Recording:
             self.task.grown.notify()
 
     def note(self, event: SessionEvent) -> None:
-        """Keep what is said."""
+        """Keep the speech."""
         if isinstance(event, TurnStarted):
             self._turns.append("")
         if isinstance(event, Word):

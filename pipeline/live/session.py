@@ -28,7 +28,7 @@ EASE_SECONDS = 0.16
 
 @dataclass
 class _TurnProgress:
-    """A turn that waits or is spoken, and what was said of it."""
+    """A turn that waits or is spoken, and the part that was spoken."""
 
     turn: Turn
     tag: str | None = None
@@ -39,14 +39,14 @@ class _TurnProgress:
 
 
 class Session:
-    """Somebody on video who is there: idles, listens, says what it is given, and can be interrupted.
+    """A person on video who is there: idles, listens, speaks what it gets, and can be interrupted.
 
     Any thread may give it something to do. One thread calls `advance`, which returns the stream piece by piece; see
     ``pipeline.live.clock``.
 
     Args:
         pictures: The avatar, shared with other sessions.
-        voice: Who speaks its texts.
+        voice: The voice of its texts.
         emit: Called with each event, from the thread on which it happens.
         max_text: Most characters that may wait to be spoken.
 

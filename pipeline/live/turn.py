@@ -84,7 +84,7 @@ class Turn(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """Who speaks.
+    """The voice that speaks.
 
     Attributes:
         choose: Returns the speech engine for a language; may raise Unavailable.
@@ -134,7 +134,7 @@ class SpokenTurn:
 
     Args:
         number: Number of the turn.
-        voice: Who speaks.
+        voice: The voice that speaks.
         fps: Frames per second of the session.
         report: Called with an error, from the thread. The turn then ends.
     """

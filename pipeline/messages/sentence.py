@@ -14,7 +14,7 @@ Language = Literal["ko", "en"]
 
 @dataclass(frozen=True)
 class Message:
-    """What is told to people, in Korean and English."""
+    """A sentence for people, in Korean and English."""
 
     ko: str
     en: str

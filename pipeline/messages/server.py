@@ -2,7 +2,7 @@
 
 from pipeline.messages.sentence import Sentence
 
-# who may use the server
+# access to the server
 KEY_NEEDED = Sentence(
     "key_needed",
     ko="API 키가 필요합니다. 요청에 Authorization: Bearer <키> 헤더를 넣으세요.",

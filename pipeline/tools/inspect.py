@@ -206,7 +206,7 @@ def _draw_stages(axis: Any, seconds: Mapping[str, float]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.tools.inspect", description="Draw what was said and what the mouth did."
+        prog="python -m pipeline.tools.inspect", description="Draw the speech of a video and the movement of its mouth."
     )
     parser.add_argument("video", metavar="VIDEO_OR_TASK", help="a video with sound, or the id of a finished task")
     parser.add_argument("--out", type=Path, help="the PNG; default: beside the video")

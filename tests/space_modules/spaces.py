@@ -1,7 +1,7 @@
 """A stand-in for Hugging Face's ``spaces`` on ZeroGPU, which is not to be had elsewhere.
 
-As there, what ``GPU`` wraps runs in a process forked for the call; what goes in and comes out is pickled; nobody waits
-for whoever takes it; closed early, it stops at the next thing it yields; and a card is given for a limited time.
+As there, what ``GPU`` wraps runs in a process forked for the call; what goes in and comes out is pickled; it does not
+wait until that is taken; closed early, it stops at the next thing it yields; and a card is given for a limited time.
 """
 
 from __future__ import annotations

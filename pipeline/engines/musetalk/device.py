@@ -25,7 +25,7 @@ def to_host(tensor: torch.Tensor) -> Callable[[], np.ndarray]:
         return tensor.numpy
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     host.copy_(tensor, non_blocking=True)
-    there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # who waits leaves the core to others
+    there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # a thread that waits leaves the core to others
     there.record(torch.cuda.current_stream(tensor.device))
 
     def fetch() -> np.ndarray:

@@ -113,7 +113,7 @@ def make_theme() -> gr.themes.Base:
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
     mono = ["ui-monospace", "Consolas", "monospace"]
     theme = gr.themes.Soft(primary_hue="blue", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
-    return theme.set(  # where Soft's own colours are too pale to be read by everybody (WCAG 2 asks for 4.5:1)
+    return theme.set(  # where Soft's own colours are too pale to read (WCAG 2 asks for 4.5:1)
         color_accent="*primary_600",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
@@ -255,7 +255,7 @@ def build_page(services: PageServices) -> gr.Blocks:
             with gr.Column(scale=6, min_width=320):
                 result = _lay_out_result()
 
-        # --- who speaks
+        # --- the avatar and its voice
         follow: dict[str, Any] = {"js": "gallery => gallery.chosen", "api_visibility": "private"}
         kept: list[Any] = [text, words, studio_tab.sentence, studio_tab.name, *settings.asked_of_all()]
         before = [result.status, *kept]
@@ -435,7 +435,7 @@ def _lay_out_result() -> _Result:
     )
     status = bar.make_bar("status")
     _describe(
-        status, {"type": "object", "additionalProperties": True, "description": "The last event, as REST tells it."}
+        status, {"type": "object", "additionalProperties": True, "description": "The last event, as REST sends it."}
     )
     stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
     # for gradio_client; the page plays the video while it grows

@@ -95,7 +95,7 @@ class Speaking:
         self._warm = warm
 
     def avatars(self) -> list[str]:
-        """Return the names of the avatars that everybody can see."""
+        """Return the names of the avatars that all visitors can see."""
         return sorted({pack.name for pack in self._visitors.shipped().list()})
 
     def tts_engines(self) -> list[str]:

@@ -187,7 +187,7 @@ class AvatarApi:
         return event_stream(self.supervisor, job, 0, request)
 
     async def faces(self, request: Request) -> dict[str, Any]:
-        """Tell which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
+        """Return which faces a clip or photo shows, numbered from the left, with a picture; nothing is made or kept."""
         sent = await self._form(request)
         asked = AvatarRequest(
             name="", start=sent.seconds("start"), end=sent.seconds("end"), background=sent.background()

@@ -138,7 +138,7 @@ class Api:
         return [*rest.routes, *results.routes, *sessions]
 
     def status(self, request: Request) -> dict[str, Any]:
-        """Tell whether videos can be made, with which avatars, voices and engines."""
+        """Return whether videos can be made, with which avatars, voices and engines."""
         avatars = [pack.id for pack in self.visitors.for_rest(request).list()]
         voices = [engine.name for engine in self.studio.tts.values() if engine.available()]
         engine = self.studio.engine
@@ -189,7 +189,7 @@ class Api:
         return Response(sound, media_type="audio/wav", headers={"cache-control": "max-age=3600"})
 
     def queue_status(self) -> dict[str, Any]:
-        """Tell how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
+        """Return how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
         return {
             "queue_size": self.queue.waiting(),
             "is_processing": self.queue.busy(),
@@ -256,7 +256,7 @@ class Api:
         return event_stream(self.supervisor, task, int(after), request)
 
     async def inspection(self, task_id: str, request: Request) -> Response:
-        """Draw what was said in a finished video and what its mouth did: waveform, phonemes, opening, mouths, times."""
+        """Draw the speech of a finished video and how its mouth moves: waveform, phonemes, opening, mouths, times."""
         return file_response(await while_there(request, self.inspector.picture_of(task_id)), "image/png", request)
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
@@ -264,7 +264,7 @@ class Api:
         return {"success": True, "task_id": task_id, "state": await self.supervisor.cancel(task_id)}
 
     def measured(self) -> Response:
-        """Tell what the server measures of itself, in Prometheus' text format."""
+        """Return what the server measures of itself, in Prometheus' text format."""
         return PlainTextResponse(self.metrics.text(), media_type=METRICS_TYPE)
 
     async def video(self, task_id: str, request: Request) -> Response:
@@ -278,7 +278,7 @@ class Api:
         return await growing_response(task.video, "video/mp4", task, self._book, request)
 
     async def captions(self, task_id: str, request: Request) -> Response:
-        """Send the captions of a video, which grow as it does; a recording whose text nobody knows has none."""
+        """Send the captions of a video, which grow as it does; a recording without a text has none."""
         task = self._results_of(task_id)
         return await growing_response(task.captions, "text/vtt", task, self._book, request)
 

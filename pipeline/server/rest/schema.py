@@ -37,7 +37,7 @@ class _Shape(BaseModel):
 
 
 class LipsyncBody(_Shape):
-    """What to say, and who says it; ``avatar`` or ``avatar_path`` is required."""
+    """What to say, and the avatar that says it; ``avatar`` or ``avatar_path`` is required."""
 
     text: str = Field(min_length=1, description="What to say, up to MAX_TEXT characters.")
     avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
@@ -67,7 +67,7 @@ class Problem(_Shape):
 
 
 class Lipsync(_Shape):
-    """Who moves the mouths."""
+    """The engine that moves the mouths."""
 
     engine: str = Field(description="The lipsync engine of requests that name none.")
     engines: list[str] = Field(description="The lipsync engines that are available now.")
@@ -109,7 +109,7 @@ class VoiceOf(_Shape):
     name: str = Field(description="Its name for people.")
     language: str | None = Field(description="Its language; null if it speaks several.")
     gender: Literal["female", "male"] | None
-    sample: str | None = Field(description="Where a sentence of it can be heard.")
+    sample: str | None = Field(description="Where you can listen to a sentence of it.")
 
 
 class Voices(_Shape):
@@ -303,7 +303,7 @@ class Stopped(_Shape):
 
 
 class SessionBody(_Shape):
-    """Who is to be there, and how it speaks; ``avatar`` or ``avatar_path`` is required."""
+    """The avatar of the session, and how it speaks; ``avatar`` or ``avatar_path`` is required."""
 
     avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
     avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
