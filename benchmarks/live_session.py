@@ -75,7 +75,7 @@ def main() -> None:
     options.add_argument("--engine", default="espeak", help="speech engine")
     options.add_argument("--speaking", type=int, nargs="*", default=[4, 8, 10, 12], help="sessions that all speak")
     options.add_argument("--third", type=int, nargs="*", default=[16, 24, 32], help="sessions that speak 30 %%")
-    options.add_argument("--silent", type=int, nargs="*", default=[1, 20], help="sessions that only listen")
+    options.add_argument("--silent", type=int, nargs="*", default=[2, 22], help="sessions that only listen")
     options.add_argument("--seconds", type=float, default=20.0)
     options.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="worker processes")
     options.add_argument("--browser", action="store_true")

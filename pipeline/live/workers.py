@@ -434,9 +434,10 @@ class Workers:
             self.delete(session, "server_ends")
         if self._watching is not None:
             self._watching.cancel()
-        for process in list(self._processes):
+        processes = list(self._processes)
+        for process in processes:
             self._end(process)
-        for process in list(self._processes):
+        for process in processes:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):
                     await process.process.wait()

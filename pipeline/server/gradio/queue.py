@@ -39,6 +39,7 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.core.notifier import until
+from pipeline.core.priority import give_way
 from pipeline.errors import QueueFull, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
 from pipeline.jobs.events import Done, Event, Failed, Queued
@@ -224,6 +225,7 @@ class RenderQueue:
 
     def _work(self, task: Task, asked: _Asked) -> None:
         """Run one task to its end on this thread."""
+        give_way()  # to live sessions, which cannot wait
         last: Done | Failed
         limit = self._studio.settings.max_seconds
         with self._rendering:
