@@ -5,6 +5,7 @@ It reads messages from its standard input, writes others to its standard output,
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -34,10 +35,15 @@ from pipeline.settings import Settings
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
+if sys.platform == "linux":
+    import fcntl
+
 logger = logging.getLogger(__name__)
 
 KEPT = 3
 """Avatars whose pictures stay in memory without a session."""
+PIPE_BYTES = 1 << 20
+"""What a pipe to the server may hold; Linux allows as much without privileges."""
 LOAD_SECONDS = 1.0
 """Seconds between two reports of the load."""
 
@@ -207,6 +213,7 @@ def main(make: Callable[[Settings], Studio] = make_studio) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what libraries print must not come between the messages
+    _widen(out)
     first = read(sys.stdin.buffer)
     if first is None:
         return
@@ -217,6 +224,13 @@ def main(make: Callable[[Settings], Studio] = make_studio) -> None:
     while (message := read(sys.stdin.buffer)) is not None:
         worker.handle(message)
     os._exit(0)  # threads may hang in a speech service
+
+
+def _widen(pipe: BinaryIO) -> None:
+    """Let a pipe hold several fragments: a session must not wait until the server has time to read the last one."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 if __name__ == "__main__":
