@@ -84,7 +84,7 @@ class Clock:
             self._changed.notify()
 
     def hurry(self, key: str) -> None:
-        """Advance a session next, ahead of its time: somebody waits for it to stop speaking."""
+        """Advance a session next, ahead of its time: a client waits for it to stop speaking."""
         with self._changed:
             entry = self._entries.get(key)
             if entry is not None:

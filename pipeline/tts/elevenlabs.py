@@ -131,11 +131,11 @@ class ElevenLabsEngine(TTSEngine):
         """
         if not speakable(text):
             raise nothing_to_say()
-        said, added = with_stops(plain(text))
+        sent, added = with_stops(plain(text))
         model = self._settings.elevenlabs_model
         most = MOST_CHARACTERS.get(model)
-        if most is not None and len(said) > most:
-            raise BadRequest(messages.tts.ELEVENLABS_TOO_LONG(model=model, most=f"{most:,}", count=f"{len(said):,}"))
+        if most is not None and len(sent) > most:
+            raise BadRequest(messages.tts.ELEVENLABS_TOO_LONG(model=model, most=f"{most:,}", count=f"{len(sent):,}"))
         spoken = language or language_of(text)
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
@@ -148,10 +148,10 @@ class ElevenLabsEngine(TTSEngine):
                 options["language_code"] = code
             if speed != 1:
                 options["voice_settings"] = VoiceSettings(speed=speed)
-            answer = _Answer(text, said, added, spoken)
+            answer = _Answer(text, sent, added, spoken)
             stream = client.text_to_speech.stream_with_timestamps(
                 voice_id,
-                text=said,
+                text=sent,
                 model_id=model,
                 output_format="pcm_24000",
                 request_options={"max_retries": 0},
@@ -239,16 +239,16 @@ class _Answer:
 
     Args:
         text: The text of the request.
-        said: What the service speaks: the same text, letter by letter, plus the stops in `added`.
-        added: Offsets in `said` of full stops that are not in `text`.
+        sent: What the service speaks: the same text, letter by letter, plus the stops in `added`.
+        added: Offsets in `sent` of full stops that are not in `text`.
         language: Language of the text.
     """
 
-    def __init__(self, text: str, said: str, added: frozenset[int], language: str) -> None:
+    def __init__(self, text: str, sent: str, added: frozenset[int], language: str) -> None:
         self._text = text
-        self._said = said
+        self._sent = sent
         self._added = added
-        self._place = 0  # offset in `said` of the next character
+        self._place = 0  # offset in `sent` of the next character
         self._language = language
         self._pcm = bytearray()
         self._marks: list[Mark] = []
@@ -319,7 +319,7 @@ class _Answer:
             raise _unusable(messages.tts.ELEVENLABS_REPLY_CUT_OFF())
         if self._timed and self._marks:
             # the SDK skips lines that it cannot parse; then characters or sound are missing
-            expected = sum(map(speakable, self._said))
+            expected = sum(map(speakable, self._sent))
             timed = sum(speakable(mark.text) for mark in self._marks)
             if timed < 0.9 * expected or self._marks[-1].end > self._received / 2 / RATE + SLACK:
                 raise _unusable(messages.tts.ELEVENLABS_REPLY_PARTLY_READABLE())

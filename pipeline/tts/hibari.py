@@ -51,7 +51,7 @@ _DURATIONS = "/Clip_output_0"
 """The result of the node that rounds the durations."""
 _PARTS = ("lh", "theta", "ln", "lr", "phi", "f0")
 _NUMBER = "CD"
-_SAID = {
+_PRONUNCIATIONS = {
     "AWS": "ˌAdˌʌbᵊljˌuˈɛs",
     "GitHub": "ɡˈɪthˌʌb",
     "Hyundai": "hjˈʌndˌA",
@@ -202,20 +202,20 @@ def _say(opened: _Opened, text: str, speed: float, cancel: CancelToken) -> Speec
         joined(rendered) if rendered else Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=LANGUAGE)
     )
     begins = {int(mark.text): mark.start for mark in spoken.words}
-    heard = []
+    events = []
     for offset, number in _places(aloud, [word for word, _ in words]):
         time = begins.get(number)
         if time is not None:
-            heard.append((source_offset(offset, pieces), time))
-    return replace(spoken, text=text, words=place_words(text, heard, spoken.marks))
+            events.append((source_offset(offset, pieces), time))
+    return replace(spoken, text=text, words=place_words(text, events, spoken.marks))
 
 
-def _pronounced(opened: _Opened, said: str) -> list[tuple[str, str]]:
+def _pronounced(opened: _Opened, normalised: str) -> list[tuple[str, str]]:
     """Return the words of a normalised text, each with its symbols, which include the punctuation after it."""
-    tokens = opened.pronounce.tokenize(said)
+    tokens = opened.pronounce.tokenize(normalised)
     for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.text in _SAID:
-            token.phonemes = _SAID[token.text]
+        if token.text in _PRONUNCIATIONS:
+            token.phonemes = _PRONUNCIATIONS[token.text]
         elif token.text == "won" and before is not None and before.tag == _NUMBER:
             token.phonemes = _WON
         elif len(tokens) == 1 and token.text in ("a", "A"):
@@ -249,12 +249,12 @@ def _render(opened: _Opened, words: list[tuple[int, str]], speed: float, cancel:
     """Speak words; the words of the speech are their numbers, each at the time at which it begins."""
     cancel.check()
     symbols, owners = [""], [-1]
-    for number, said in words:
+    for number, part in words:
         if len(symbols) > 1:
             symbols.append(" ")
             owners.append(-1)
-        symbols += said
-        owners += [number] * len(said)
+        symbols += part
+        owners += [number] * len(part)
     symbols.append("")
     owners.append(-1)
     ids = np.array([[opened.numbers.get(symbol, 0) for symbol in symbols]], np.int64)
@@ -274,14 +274,15 @@ def _render(opened: _Opened, words: list[tuple[int, str]], speed: float, cancel:
     )
 
 
-def _places(written: str, said: list[str]) -> list[tuple[int, int]]:
-    """Return (offset in the written text, number of the said word) of the words that are found in both.
+def _places(written: str, spoken: list[str]) -> list[tuple[int, int]]:
+    """Return (offset in the written text, number of the spoken word) of the words that are found in both.
 
-    What is said for several words, or for one of them in several words, begins with its first.
+    What is spoken for several words, or for one of them in several words, begins with its first.
     """
     words = [(found.start(), found[0]) for found in re.finditer(r"\S+", written)]
     places = []
-    match = SequenceMatcher(None, [word.lower() for _, word in words], [word.lower() for word in said], autojunk=False)
+    before, after = [word.lower() for _, word in words], [word.lower() for word in spoken]
+    match = SequenceMatcher(None, before, after, autojunk=False)
     for kind, first, last, since, until in match.get_opcodes():
         if kind in ("equal", "replace"):
             share = (until - since) / (last - first)

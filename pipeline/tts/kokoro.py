@@ -197,7 +197,7 @@ def sooner(clauses: list[str]) -> list[str]:
     """Return clauses of which the first is short, so that its sound is there soon; joined they stay the same.
 
     It ends at a comma, or between two words of a sentence that is long; what follows is at most thrice as long, so that
-    it is spoken before the first has been heard.
+    it is ready before the first has ended.
     """
     first, *others = clauses
     parts = []
@@ -259,8 +259,8 @@ def _say(opened: _Opened, text: str, style: np.ndarray, speed: float, cancel: Ca
     ]
     nothing = Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=LANGUAGE)
     spoken = joined(rendered) if rendered else nothing
-    heard = [(source_offset(int(mark.text), pieces), mark.start) for mark in spoken.words]
-    return replace(spoken, text=text, words=place_words(text, heard, spoken.marks))
+    events = [(source_offset(int(mark.text), pieces), mark.start) for mark in spoken.words]
+    return replace(spoken, text=text, words=place_words(text, events, spoken.marks))
 
 
 def in_parts(symbols: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:

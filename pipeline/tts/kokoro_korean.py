@@ -69,7 +69,7 @@ def _add(symbols: list[tuple[str, int]], spoken: str, start: int, fixed: bool = 
         offset = start if fixed else start + index
         if is_syllable(letter):
             syllable = Syllable.of(letter)
-            symbols += [(symbol, offset) for symbol in _said(syllable, before)]
+            symbols += [(symbol, offset) for symbol in _symbols_of(syllable, before)]
             before = syllable
             continue
         before = None
@@ -81,13 +81,13 @@ def _add(symbols: list[tuple[str, int]], spoken: str, start: int, fixed: bool = 
             symbols.append((" ", offset))
 
 
-def _said(syllable: Syllable, before: Syllable | None) -> str:
+def _symbols_of(syllable: Syllable, before: Syllable | None) -> str:
     """Return the symbols of a syllable as it sounds, after another one of the same word."""
     onset, vowel, coda = syllable.onset, syllable.vowel, syllable.coda
-    said = _ONSETS[onset]
+    consonant = _ONSETS[onset]
     if before and onset in _VOICED and (not before.coda or (onset != "ㄹ" and before.coda in _VOICED_CODAS)):
-        said = _VOICED[onset]
+        consonant = _VOICED[onset]
     elif onset in "ㅅㅆ" and vowel in _SOFT:
-        said = "ɕ"
+        consonant = "ɕ"
     held = "ʔ" if onset in _TENSE else ""  # as Japanese holds a doubled consonant
-    return held + said + _VOWELS[vowel] + _CODAS[coda]
+    return held + consonant + _VOWELS[vowel] + _CODAS[coda]
