@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 _HEAD = struct.Struct(">IB32s")
 _TIMES = struct.Struct(">ddd")
-NOBODY = "0" * 32
+NO_SESSION = "0" * 32
 """In place of a session's id, where a message is about the whole process."""
 
 

@@ -26,7 +26,7 @@ from pipeline.jobs.supervisor import internal_error
 from pipeline.live.clock import Clock
 from pipeline.live.events import Closed, Problem, SessionEvent, packed
 from pipeline.live.fragments import Fragment
-from pipeline.live.messages import NOBODY, Kind, Packed, of_fragment, of_json, read, sound_in
+from pipeline.live.messages import NO_SESSION, Kind, Packed, of_fragment, of_json, read, sound_in
 from pipeline.live.pictures import Pictures
 from pipeline.live.session import Session
 from pipeline.live.turn import SpokenTurn, Voice
@@ -99,7 +99,7 @@ class Worker:
         while True:
             time.sleep(LOAD_SECONDS)
             load, self.clock.load.busy = asdict(self.clock.load), 0.0
-            self._send(of_json(Kind.LOAD, NOBODY, load))
+            self._send(of_json(Kind.LOAD, NO_SESSION, load))
 
     def _do(self, key: str, session: Session, do: str, **arguments: Any) -> None:
         match do:

@@ -21,7 +21,7 @@ from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import BadRequest, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
 from pipeline.live.clock import LEAD_SECONDS, Load
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unpacked
-from pipeline.live.messages import NOBODY, Kind, Packed, fragment_in, of_json, of_sound, receive
+from pipeline.live.messages import NO_SESSION, Kind, Packed, fragment_in, of_json, of_sound, receive
 from pipeline.live.voice_input import AHEAD_SECONDS, pcm
 from pipeline.live.worker import settings_to_json
 from pipeline.settings import ROOT, Settings
@@ -480,7 +480,7 @@ class Workers:
             )
         )
         self._processes.append(process)
-        process.send(of_json(Kind.SETTINGS, NOBODY, settings_to_json(self._settings)))
+        process.send(of_json(Kind.SETTINGS, NO_SESSION, settings_to_json(self._settings)))
         self._do(self._relay(process))
         if self._watching is None or self._watching.done():
             self._watching = asyncio.get_running_loop().create_task(self._watch())

@@ -24,7 +24,7 @@ from pipeline.settings import Settings, listed
 
 COOKIE = "avatar_visitor"
 COOKIE_SECONDS = 365 * 24 * 3600
-NOBODY = ""
+NO_OWNER = ""
 """Owner of avatars that were made over REST without a key and a cookie, or before owners were stored."""
 _NUMBER = re.compile("[0-9a-f]{32}")
 _SCOPE = "avatar.visitor"
@@ -72,12 +72,12 @@ class Visitors:
         self._open = not self._keys and settings.rest_avatars == "all"
 
     def owner(self, request: Request) -> str:
-        """Return the owner of an avatar that a request makes; `NOBODY` without key and cookie."""
+        """Return the owner of an avatar that a request makes; `NO_OWNER` without key and cookie."""
         key = key_of(request.headers, self._keys)
         if key is not None:
             return _of_key(key)
         number = request.scope.get(_SCOPE, "")
-        return of_number(number) if number else NOBODY
+        return of_number(number) if number else NO_OWNER
 
     def owner_on_page(self, request: Request) -> str:
         """Return the same for the page, on which an avatar must have an owner.
@@ -86,19 +86,19 @@ class Visitors:
             BadRequest: There is neither key nor cookie.
         """
         owner = self.owner(request)
-        if owner == NOBODY:
+        if owner == NO_OWNER:
             raise BadRequest(messages.server.COOKIES_REFUSED())
         return owner
 
     def on_page(self, request: Request) -> AvatarStore:
         """Return the store as the page shows it: the visitor's own avatars, and the bundled ones."""
         own = self.owner(request)
-        return self._uploads.seen_by(lambda owner: owner == own != NOBODY)
+        return self._uploads.seen_by(lambda owner: owner == own != NO_OWNER)
 
     def for_page(self, request: Request) -> AvatarStore:
         """Return the store whose avatars a request of the page or of gradio_client may use by name."""
         own = self.owner(request)
-        return self._uploads.seen_by(lambda owner: self._open if owner == NOBODY else owner == own)
+        return self._uploads.seen_by(lambda owner: self._open if owner == NO_OWNER else owner == own)
 
     def for_rest(self, request: Request) -> AvatarStore:
         """Return the store as REST shows it to a request whose key has been checked."""
@@ -106,7 +106,7 @@ class Visitors:
             return self._uploads.seen_by(lambda owner: True)
         own = self.owner(request)
         with_key = key_of(request.headers, self._keys) is not None
-        return self._uploads.seen_by(lambda owner: with_key if owner == NOBODY else owner == own)
+        return self._uploads.seen_by(lambda owner: with_key if owner == NO_OWNER else owner == own)
 
     def shipped(self) -> AvatarStore:
         """Return the store without uploaded avatars."""
