@@ -13,7 +13,7 @@ import requests
 from pipeline.jobs.events import Queued
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, TaskBook
-from tests.servers import Server, events_of, wait_for
+from tests.servers import Server, events_of, running, wait_for
 
 QUICK = {"text": "one two", "avatar": "solo"}
 SLOW = {"text": "slow " + "word " * 5, "avatar": "solo"}
@@ -95,13 +95,14 @@ def test_without_a_key_a_dropped_connection_stops_the_task_at_once(fake_server: 
     assert resumed(fake_server, task_id)[-1]["cancelled"] is True
 
 
-def test_with_a_key_a_task_goes_on_for_a_while(short_grace: Server) -> None:
-    with short_grace.stream(ENDLESS, **{"Idempotency-Key": "gone"}) as events:
-        task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
-    wait_for(lambda: short_grace.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
-    assert f"task {task_id} has no listener" in short_grace.log
-    short_grace.wait_idle()
-    assert list(short_grace.results.glob(f"{task_id}*")) == []
+def test_with_a_key_a_task_goes_on_for_a_while(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESUME_SECONDS="0.5") as server:
+        with server.stream(ENDLESS, **{"Idempotency-Key": "gone"}) as events:
+            task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
+        wait_for(lambda: server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
+        assert f"task {task_id} has no listener" in server.log
+        server.wait_idle()
+        assert list(server.results.glob(f"{task_id}*")) == []
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
