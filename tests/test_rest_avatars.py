@@ -263,8 +263,8 @@ def test_the_faces_of_a_photo_are_numbered(uploading: Server, store: Path, clip:
 @pytest.mark.slow
 def test_waiting_clients_get_their_place(uploading: Server, store: Path, clip: bytes) -> None:
     with send(uploading, clip, name="first") as first, send(uploading, clip, name="second") as second:
-        making = next(events_of(first))["task_id"]
-        events = events_of(second)
+        made, events = events_of(first), events_of(second)  # a stream that is dropped closes its connection
+        making = next(made)["task_id"]
         waiting = next(events)
         assert (waiting["stage"], waiting["position"]) == ("queued", 1)
         states = [uploading.get(f"/api/v2/tasks/{one}").json() for one in (making, waiting["task_id"])]
