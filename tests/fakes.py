@@ -29,6 +29,7 @@ from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
 from pipeline.jobs.generate import generate
 from pipeline.jobs.studio import Studio
+from pipeline.live import workers
 from pipeline.messages import Message
 from pipeline.server import connections
 from pipeline.server.gradio import joins
@@ -51,6 +52,8 @@ COLD_UNTIL = os.environ.get("FAKE_COLD_UNTIL", "")
 """The warm-up lasts until this file is there."""
 PATIENCE = os.environ.get("FAKE_PATIENCE", "")
 """Seconds that the server gives heads and bodies of requests, where it is not the usual."""
+UNSEEN = os.environ.get("FAKE_UNSEEN", "")
+"""Seconds that a live session goes on without a viewer, where it is not the usual."""
 LISTEN = os.environ.get("FAKE_LISTEN", "")
 """Seconds that clients of Gradio's queue may take to listen, where it is not the usual."""
 RATE = 16_000
@@ -220,6 +223,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if PATIENCE:
         connections.HEADER_SECONDS = connections.BODY_SECONDS = float(PATIENCE)
+    if UNSEEN:
+        workers.UNSEEN_SECONDS = float(UNSEEN)
     if LISTEN:
         joins.LISTEN_SECONDS = float(LISTEN)
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import sys
@@ -35,12 +36,14 @@ from pipeline.live.events import (
     unpacked,
 )
 from pipeline.live.fragments import Fragment, length_prefixed
+from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_sound, read, sound_in
 from pipeline.live.pictures import Mouths, Pictures
 from pipeline.live.sentences import Sentences
 from pipeline.live.session import Session
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import Voice
 from pipeline.live.voice_input import VoiceTurn, pcm
+from pipeline.live.workers import RemoteSession, SessionRequest
 from pipeline.speech.articulate import articulate
 from pipeline.speech.listen import listen
 from pipeline.speech_types import Speech
@@ -516,3 +519,61 @@ def test_giving_way_holds_for_a_thread_and_those_it_starts() -> None:
     thread.join()
     note("server")
     assert found["task"] == found["helper"] == 5 + found["server"]
+
+
+# --- the server's side
+
+
+def test_a_slow_viewer_misses_fragments_and_goes_on_with_the_newest() -> None:
+    sent: list[Packed] = []
+
+    async def watch() -> list[bytes]:
+        session = RemoteSession(SessionRequest.__new__(SessionRequest), 60, sent.append)
+        session.take(Packed(Kind.HEADER, session.id, b"header"))
+        stream = session.video()
+        seen = [await anext(stream)]
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        for number in range(40):  # eight seconds, of which it reads nothing
+            session.take(of_fragment(session.id, b"%d" % number, number * 0.2, 0.2, 0.0))
+        session.emit(Closed("deleted"))
+        seen.append(await first)
+        seen += [data async for data in stream]
+        return seen
+
+    seen = asyncio.run(watch())
+    numbers = [int(data) for data in seen[1:]]
+    assert seen[0] == b"header" and numbers[-1] == 39 and numbers == sorted(numbers)
+    assert len(numbers) <= 16, "what waits for a viewer is bounded"
+
+
+def test_sound_is_accepted_up_to_thirty_seconds_ahead() -> None:
+    sent: list[Packed] = []
+
+    async def push() -> tuple[int, int]:
+        session = RemoteSession(SessionRequest.__new__(SessionRequest), 60, sent.append)
+        second = b"\0\0" * 16000
+        chore = asyncio.ensure_future(_push(session, second, 40))
+        await asyncio.sleep(0.05)
+        before = len(sent)
+        session.take(of_fragment(session.id, b"", 0, 0.2, 25.0))  # five seconds of it were spoken
+        await asyncio.sleep(0.05)
+        after = len(sent)
+        chore.cancel()
+        return before, after
+
+    assert asyncio.run(push()) == (30, 35)
+
+
+async def _push(session: RemoteSession, data: bytes, times: int) -> None:
+    for _ in range(times):
+        await session.push_audio(data, 16000)
+
+
+def test_messages_between_processes_survive_their_way() -> None:
+    packed_ = [of_fragment("a" * 32, b"data", 1.5, 0.2, 3.0), of_sound("b" * 32, b"\0\1", 24000)]
+    stream = io.BytesIO(b"".join(message.to_bytes() for message in packed_))
+    one, other = read(stream), read(stream)
+    assert one is not None and fragment_in(one) == (b"data", 1.5, 0.2, 3.0) and one.session == "a" * 32
+    assert other is not None and sound_in(other) == (b"\0\1", 24000)
+    assert read(stream) is None

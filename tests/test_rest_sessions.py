@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from benchmarks.lip_judge import landmarks, lip_curves
 from pipeline.server.rest.schema import OpenedSession, SessionEvents
 from tests.fakes import FPS
 from tests.servers import Server, events_of, running, wait_for
@@ -379,13 +380,54 @@ def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sessions_end_by_their_time_and_leave_nothing(fake_packs: Path, tmp_path: Path) -> None:
-    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, LIVE_MAX_SECONDS="1.5") as server:
-        session = Opened(server)
-        with session.events() as events:
+def test_sessions_end_by_their_time_or_without_a_viewer_and_leave_nothing(fake_packs: Path, tmp_path: Path) -> None:
+    limits = {"LIVE_MAX_SECONDS": "12", "FAKE_UNSEEN": "1.5"}
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, **limits) as server:
+        seen, unseen = Opened(server), Opened(server)
+        with seen.events() as events:
+            wait_for(lambda: server.get(unseen.path).status_code == 404)
+            assert server.get(seen.path).status_code == 200
             assert until(events, "closed")["reason"] == "time_limit"
-        assert session.post("say", {"text": "a"}).status_code == 404
+        assert seen.post("say", {"text": "a"}).status_code == 404
+        again = Opened(server)
+        for _ in range(2):  # a connection that broke is resumed
+            with again.socket("?video=1") as socket:
+                assert isinstance(socket.recv(30), bytes)
+        again.close()
+        told = server.get("/metrics").text
+        assert "avatar_sessions 0.0" in told
         assert server.stop() == 0
+        assert not workers_of(server.process.pid)
+
+
+@pytest.mark.slow
+def test_a_real_avatar_is_interrupted_in_the_middle_of_a_word_without_a_jump(server: Server) -> None:
+    """Read from the pixels of the stream, as a viewer gets it."""
+    session = Opened(server, avatar="talk_long", resolution="360p", tts_engine="espeak")
+    stream, reading = session.record()
+    with session.events() as events:
+        session.say("안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다.")
+        started = until(events, "turn_started")["stream"]
+        until(events, "turn_ended")
+        session.say("아버지가 방에 들어가십니다. 아름다운 나라에 가 봅시다.")
+        until(events, "turn_started")
+        for _ in range(4):
+            until(events, "word")
+        cut = session.post("interrupt").json()["interrupted"]["stream"]
+        time.sleep(1.2)
+    session.close()
+    reading.join(10)
+    path = server.results.parent / "interrupted.mp4"
+    path.write_bytes(stream.getvalue())
+    fps, points = landmarks(path)
+    with av.open(str(path)) as container:
+        begin = float(next(container.decode(video=0)).time or 0)
+    opening, _ = lip_curves(points)
+    steps = np.abs(np.diff(opening))
+    first, stop = (round((at - begin) * fps) for at in (started, cut))
+    speaking, after = steps[first : stop - 2], steps[stop - 2 : stop + 15]
+    assert opening[first:stop].max() > 2 * opening[stop + 6 :].max(), "the mouth was open, and is at rest then"
+    assert after.max() <= speaking.max()
 
 
 def test_a_recording_is_the_result_of_a_task(fake_server: Server) -> None:

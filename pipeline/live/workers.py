@@ -369,6 +369,11 @@ class Workers:
         return len(self._open)
 
     @property
+    def late(self) -> int:
+        """Fragments that came after their time, of all processes that run."""
+        return sum(one.load.late for one in self._processes)
+
+    @property
     def loads(self) -> dict[int, Load]:
         """What each process has measured, by its id in the system."""
         return {one.process.pid: one.load for one in self._processes}

@@ -51,6 +51,12 @@ class Metrics:
         self._waiting.labels(kind).set_function(waiting)
         self._running.labels(kind).set_function(running)
 
+    def watch_sessions(self, sessions: Callable[[], float], late: Callable[[], float]) -> None:
+        """Register functions that return the number of live sessions, and of fragments that came late."""
+        self._gauge("avatar_sessions", "Live sessions that are open").set_function(sessions)
+        counted = self._gauge("avatar_session_fragments_late", "Fragments that came late, of the processes that run")
+        counted.set_function(late)
+
     def watch_gpu(self, gpu: Gpu) -> None:
         """Register the memory of a graphics card."""
         if gpu.memory().total is not None:

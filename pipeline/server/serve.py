@@ -130,6 +130,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
+    metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
     sessions = SessionApi(studio, workers, recorder, visitors)
     api = Api(
         studio=studio,
