@@ -50,6 +50,12 @@ RETRY_SECONDS = 10
 """When to try again if there is no room for a session."""
 WORKER = "pipeline.live.worker"
 """The module that a process runs."""
+LATE_SHARE = 0.1
+"""Share of the fragments of a second from which a process counts as behind."""
+BEHIND_FACTOR = 3
+"""How much more a frame then counts than it costs."""
+HANGS_SECONDS = 60.0
+"""Seconds without a report after which a process is ended."""
 IDLE_SECONDS = 60.0
 """Seconds after which a process without a session ends."""
 
@@ -275,6 +281,7 @@ class RemoteSession:
             self.on_event(event)
         if isinstance(event, Closed):
             self.closed = event
+            self._latest.clear()
             for viewer in self._viewers:
                 viewer.arrived.set()
         self._changes.notify()
@@ -328,6 +335,16 @@ class _Process:
     sessions: dict[str, RemoteSession] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     empty_since: float = field(default_factory=time.monotonic)
+    reported: float = field(default_factory=time.monotonic)
+    """When it reported its load last."""
+    behind: bool = False
+    """Whether it was late in the last second: other programs take the time that it needs."""
+
+    def note(self, load: Load) -> None:
+        """Take a report of its load."""
+        fragments, late = load.fragments - self.load.fragments, load.late - self.load.late
+        self.behind = late > LATE_SHARE * fragments
+        self.load, self.reported = load, time.monotonic()
 
     def send(self, message: Packed) -> None:
         assert self.process.stdin is not None
@@ -336,7 +353,7 @@ class _Process:
 
     def load_with(self, fps: float) -> float:
         """Return the share of a core that sessions are expected to take once another one has come."""
-        frame = self.load.frame_seconds or FIRST_GUESS
+        frame = (self.load.frame_seconds or FIRST_GUESS) * (BEHIND_FACTOR if self.behind else 1)
         rates = [float(session.request.avatar.fps) for session in self.sessions.values()]
         return frame * SPEAKING_SHARE * (sum(rates) + fps)
 
@@ -496,7 +513,7 @@ class Workers:
         assert process.process.stdout is not None
         while (message := await receive(process.process.stdout)) is not None:
             if message.kind is Kind.LOAD:
-                process.load = Load(**message.json())
+                process.note(Load(**message.json()))
                 continue
             session = process.sessions.get(message.session)
             if session is not None:
@@ -528,6 +545,10 @@ class Workers:
                     process.empty_since = now
                 elif now - process.empty_since > IDLE_SECONDS:
                     self._end(process)
+                if now - process.reported > HANGS_SECONDS:
+                    logger.error("a process of sessions hangs")
+                    with contextlib.suppress(ProcessLookupError):
+                        process.process.kill()  # its sessions are told as soon as its output ends
             while self._closed and now - next(iter(self._closed.values()))[0] > REMEMBERED_SECONDS:
                 self._closed.popitem(last=False)
 
