@@ -129,7 +129,8 @@ class RemoteSession:
         self.time = 0.0
         """Seconds of stream so far."""
         self.on_fragment: Callable[[bytes], object] | None = None
-        self.on_event: Callable[[SessionEvent], object] | None = None
+        self.listeners: list[Callable[[SessionEvent], object]] = []
+        """Called with each event before anybody else gets it."""
         self._fragment_at = 0.0
         self._clock = 0.0
         self._send = send
@@ -277,8 +278,8 @@ class RemoteSession:
             return
         self._number += 1
         self._events.append(NumberedEvent(self._number, event))
-        if self.on_event is not None:
-            self.on_event(event)
+        for listener in self.listeners:
+            listener(event)
         if isinstance(event, Closed):
             self.closed = event
             self._latest.clear()
