@@ -175,7 +175,7 @@ ENGINES = os.environ.get("FAKE_ENGINES", FakeEngine.name).split(",")
 """Those that there are."""
 
 
-def make_pack(root: Path, name: str, resolution: str) -> Path:
+def make_pack(root: Path, name: str, resolution: str, gender: str = "") -> Path:
     """Save a tiny pack in the store at ROOT and return its path."""
     clip = BytesIO()
     with av.open(clip, "w", format="mp4") as container:
@@ -198,6 +198,7 @@ def make_pack(root: Path, name: str, resolution: str) -> Path:
         landmarks=points,
         rest=points,
         usable=usable,
+        gender=gender,
     )
     path = root / resolution / f"{name}_{resolution}_precomputed.pkl"
     save(avatar, path)

@@ -191,21 +191,54 @@ def test_a_slow_machine_is_told_once_it_was_measured(monkeypatch: pytest.MonkeyP
     engine = KokoroEngine()
     monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 1.1))
     monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
-    monkeypatch.setattr("pipeline.tts.kokoro.time.thread_time", lambda: float(next(clock)))
-    assert engine.slowness() is None
+    monkeypatch.setattr("pipeline.tts.kokoro.time.perf_counter", lambda: float(next(clock)))
+    unknown = engine.slowness()
+    assert unknown is not None and "not measured" in unknown.en and "아직" in unknown.ko
     engine.warm_up()
+    engine.warm_up()
+    assert next(clock) == 6  # three clauses, once
     slowness = engine.slowness()
     assert slowness is not None and "(1.1 s of speech in a second)" in slowness.en and "1.1초" in slowness.ko
 
 
 def test_a_fast_machine_keeps_its_voice_though_it_was_busy_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter((0.0, 9.0, 9.0, 10.0, 10.0, 15.0))
+    clock = iter((0.0, 9.0, 9.0, 10.0))
     engine = KokoroEngine()
     monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 2.0))
     monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
-    monkeypatch.setattr("pipeline.tts.kokoro.time.thread_time", lambda: next(clock))
+    monkeypatch.setattr("pipeline.tts.kokoro.time.perf_counter", lambda: next(clock))
     engine.warm_up()
-    assert engine.slowness() is None
+    assert engine.slowness() is None and engine.pace == 2.0
+
+
+def test_english_is_spoken_with_its_words_in_time() -> None:
+    text = "Dr. Kim paid $20 in 2019, didn't he?"
+    spoken = joined(say(text, "kumo", "en-us"))
+    assert spoken.language == "en-us" and spoken.text == text
+    assert [word.text.strip() for word in spoken.words] == text.split()
+    starts = [word.start for word in spoken.words]
+    assert starts == sorted(starts) and starts[0] < 0.3 and 2.5 < starts[-1] < spoken.duration < 6
+    assert {"p", "k", "m"} <= {mark.text[0] for mark in spoken.marks if mark.text}
+
+
+def test_english_without_its_dictionary_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ENGINE.speaks("en-us") and ENGINE.speaks("en-gb") and not ENGINE.speaks("ja")
+    usual = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "hibari" else usual(name))
+    assert ENGINE.speaks("ko") and not ENGINE.speaks("en-us")
+    with pytest.raises(BadRequest, match="kokoro"):
+        say("Hello.", CUSTOM_VOICE, "en-us")
+
+
+def test_a_damaged_dictionary_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged(EnglishWords):
+        def load(self) -> None:
+            raise OSError(5, "Input/output error", "/somewhere/oov.onnx")
+
+    broken = SimpleNamespace(**{**vars(STUB), "english": Damaged()})
+    monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: broken)
+    with pytest.raises(Unavailable, match=r"oov\.onnx"):
+        KokoroEngine().synthesize("Hello.", CUSTOM_VOICE, CancelToken(), "en-us")
 
 
 @pytest.fixture

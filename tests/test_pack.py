@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from pipeline.avatars.avatar import Avatar, Inpainting
-from pipeline.avatars.pack import load, save
+from pipeline.avatars.pack import gender_of, load, save
 from pipeline.avatars.unpickle import Refused, restricted_loads
 from pipeline.errors import BadPack, NotFound
 from pipeline.preparing.encode_clip import encode
@@ -335,6 +335,9 @@ def test_object_arrays_are_refused(content: dict[str, object], tmp_path: Path) -
         {"usable": np.ones(FRAMES, np.uint8)},
         {"usable": None},
         {"name": 5},
+        {"gender": "man"},
+        {"gender": None},
+        {"gender": b"male"},
     ],
     ids=lambda change: "-".join(f"{k}={v!r:.12}" for k, v in change.items()),
 )
@@ -343,6 +346,44 @@ def test_contents_that_do_not_agree_are_refused(
 ) -> None:
     with pytest.raises(BadPack):
         load(_write(tmp_path / "x.pkl", content | change))
+
+
+@pytest.mark.parametrize("gender", ["", "female", "male"])
+def test_the_gender_is_read_without_the_pictures(avatar: Avatar, tmp_path: Path, gender: str) -> None:
+    path = tmp_path / "a.pkl"
+    save(dataclasses.replace(avatar, gender=gender, name="가" * 64), path)
+    assert load(path).gender == gender_of(path) == gender
+    path.write_bytes(path.read_bytes()[:1000])
+    assert gender_of(path) == gender
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_packs_from_before_genders_have_none(content: dict[str, object], tmp_path: Path, protocol: int) -> None:
+    del content["gender"]
+    path = _write(tmp_path / "old.pkl", pickle.dumps(content, protocol=protocol))
+    assert load(path).gender == gender_of(path) == ""
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"\x80\x04",
+        b"PK\x03\x04",
+        pickle.dumps({"format": "avatar-pack", "gender": "other"}),
+        pickle.dumps({"format": "avatar-pack", "gender": ["male"]}),
+        pickle.dumps({"format": "else", "gender": "male"}),
+        pickle.dumps(["format", "avatar-pack", "gender", "male"]),
+        pickle.dumps({"format": "avatar-pack", "x": print, "gender": "male"}),
+        b"(" * 1024,
+        b"\x80\x04]\x94" + b"((e" * 300,
+    ],
+)
+def test_what_is_no_pack_has_no_gender(head: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.pkl"
+    path.write_bytes(head)
+    assert gender_of(path) == ""
+    assert gender_of(tmp_path / "missing.pkl") == ""
 
 
 def test_other_pickles_and_files_are_refused(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, store: Path, clip: bytes) -> None:
     before = listed(uploading)
-    events = made(uploading, clip, name="민수", resolutions="480p,360p")
+    events = made(uploading, clip, name="민수", resolutions="480p,360p", gender="male")
     stages = list(dict.fromkeys(event.get("stage", event["type"]) for event in events))
     assert stages == ["reading", "faces", "measuring", "mouth", "writing", "done"]
     progress = [event["progress"] for event in events[:-1]]
@@ -88,6 +88,9 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
     assert filmed.startswith("The mouth can be moved in 100 % of 1.2 s") and "teeth" in teeth
     assert listed(uploading) == {**before, "민수_480p": True, "민수_360p": True} and not any(before.values())
     assert working(store) == []
+
+    genders = {one["id"]: one["gender"] for one in uploading.get("/api/avatars").json()["avatars"]}
+    assert genders["민수_480p"] == genders["민수_360p"] == "male" and genders["solo_480p"] is None
 
     again = send(uploading, clip, name="민수")
     assert again.status_code == 409 and "Choose another" in again.json()["error"]
@@ -127,6 +130,7 @@ def test_what_came_with_the_program_is_not_deleted(uploading: Server) -> None:
         ({"end": "inf"}, 400, "end"),
         ({"resolutions": "360p,1080p"}, 400, "1080p"),
         ({"background": "grey"}, 400, "background"),
+        ({"gender": "man"}, 400, "female, male"),
     ],
 )
 def test_wrong_fields_are_refused(

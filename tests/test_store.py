@@ -120,6 +120,22 @@ def test_a_link_inside_the_folder_is_fine(store: AvatarStore) -> None:
     assert store.resolve("precomputed/720p/alias.pkl").is_file()
 
 
+def test_shipped_avatars_have_genders() -> None:
+    store = AvatarStore(ROOT / "precomputed")
+    genders = {(pack.name, store.gender(pack)) for pack in store.list()}
+    assert {("talk_long", "male"), ("talk_short", "male"), ("woman", "female")} <= genders
+
+
+def test_a_gender_is_read_again_when_the_pack_changed(tmp_path: Path) -> None:
+    store = AvatarStore(tmp_path)
+    for gender in ("female", "male", ""):
+        path = make_pack(tmp_path, "x", "360p", gender)
+        (info,) = store.list()
+        assert store.gender(info) == gender
+    path.unlink()
+    assert store.gender(info) == ""
+
+
 def test_shipped_packs_open_and_are_kept() -> None:
     store = AvatarStore(ROOT / "precomputed")
     found: list[object] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ from benchmarks.voices import _distance, _units
 from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import NotFound, Unavailable
-from pipeline.jobs.studio import Studio
+from pipeline.jobs.request import default_engine, parse
+from pipeline.jobs.studio import Studio, warm_up
 from pipeline.jobs.voices import VoiceSamples, sample_url, voices_of
 from pipeline.settings import Settings
 from pipeline.speech_types import Voice
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.finish import LOUDNESS, loudness
 from pipeline.tts.hibari import HibariEngine
-from tests.fakes import FakeEngine, FakeTTS
+from pipeline.tts.speech_engine import TTSEngine
+from tests.fakes import FakeEngine, FakeTTS, make_pack
 from tests.servers import Server
 
 
@@ -105,3 +108,81 @@ def test_rest_lists_voices_and_plays_their_samples(server: Server) -> None:
 )
 def test_the_benchmark_counts_words_and_korean_letters(said: str, heard: str, language: str, wrong: int) -> None:
     assert _distance(_units(said, language), _units(heard, language)) == wrong
+
+
+class Person(FakeTTS):
+    """Speaks some languages with some voices; `pace` and `least_pace` as measured."""
+
+    def __init__(self, name: str, languages: str, *genders: str, pace: float | None = None, least: float = 0.0) -> None:
+        self.name = name
+        self._languages = languages.split()
+        self._genders = genders
+        self.pace = pace
+        self.least_pace = least
+
+    def voices(self) -> list[Voice]:
+        return [Voice(f"{self.name}_{gender}", gender, gender=gender) for gender in self._genders]
+
+    def speaks(self, language: str) -> bool:
+        return not self._languages or language in self._languages
+
+
+def choose(studio: Studio, language: str, gender: str, pace: float | None, named: str = "auto") -> tuple[str, str, str]:
+    """Return engine, voice and note where `kokoro` has a measured pace."""
+    kokoro = Person("kokoro", "ko en-us", "female", "male", pace=pace, least=1.5)
+    engines: list[FakeTTS] = [Person("hibari", "en-us", "female"), kokoro, Person("espeak", "")]
+    tts: dict[str, TTSEngine] = {engine.name: engine for engine in engines}
+    asked = replace(studio, tts=tts, settings=replace(studio.settings, tts_engine=named))
+    engine, note = default_engine(asked, language, gender)
+    return engine.name, engine.voice_for(gender), "" if note is None else note.en
+
+
+@pytest.mark.parametrize(
+    ("language", "gender", "pace", "named", "chosen", "note"),
+    [
+        ("ko", "female", 2.0, "auto", "kokoro kokoro_female", ""),
+        ("ko", "male", 2.0, "auto", "kokoro kokoro_male", ""),
+        ("ko", "", 2.0, "auto", "kokoro Custom", ""),
+        ("ko", "male", 1.4, "auto", "espeak Custom", "too slow"),
+        ("ko", "male", None, "auto", "espeak Custom", "not measured"),
+        ("ko", "male", None, "kokoro", "kokoro kokoro_male", ""),
+        ("en-us", "female", 2.0, "auto", "hibari hibari_female", ""),
+        ("en-us", "", 2.0, "auto", "hibari Custom", ""),
+        ("en-us", "male", 2.0, "auto", "kokoro kokoro_male", ""),
+        ("en-us", "male", 1.4, "auto", "hibari Custom", ""),  # and no complaint
+        ("en-us", "male", None, "auto", "hibari Custom", ""),
+        ("en-us", "male", 2.0, "hibari", "hibari Custom", ""),
+        ("fr", "male", 2.0, "auto", "espeak Custom", ""),
+    ],
+)
+def test_the_voice_suits_the_person_where_it_keeps_up(  # noqa: PLR0913 - the rows of a table
+    studio: Studio, language: str, gender: str, pace: float | None, named: str, chosen: str, note: str
+) -> None:
+    engine, voice, said = choose(studio, language, gender, pace, named)
+    assert f"{engine} {voice}" == chosen
+    assert note in said if note else not said
+
+
+def test_a_request_gets_the_voice_of_its_avatar(studio: Studio, tmp_path: Path) -> None:
+    make_pack(tmp_path, "her", "480p", gender="female")
+    two = Person("two", "", "female", "male")
+    asked = replace(studio, avatars=AvatarStore(tmp_path), tts={"two": two})
+    body = {"text": "Hello.", "avatar": "her", "resolution": "480p", "engine": "fake"}
+    assert parse(body, asked).tts_voice == "two_female"
+    assert parse({**body, "tts_engine": "two"}, asked).tts_voice == "two_female"
+    assert parse({**body, "tts_voice": "alto"}, asked).tts_voice == "alto"
+
+
+def test_the_server_measures_voices_though_no_avatar_can_be_loaded(studio: Studio, tmp_path: Path) -> None:
+    class Measured(Person):
+        def warm_up(self) -> None:
+            self.pace = 1.6
+
+    voice = Measured("kokoro", "ko", least=1.5)
+    broken = tmp_path / "480p" / "x_480p_precomputed.pkl"
+    broken.parent.mkdir()
+    broken.write_bytes(b"nothing")
+    for store in (AvatarStore(tmp_path), AvatarStore(tmp_path / "none")):
+        voice.pace = None
+        warm_up(replace(studio, avatars=store, tts={"kokoro": voice}))
+        assert voice.pace == 1.6 and voice.slowness() is None

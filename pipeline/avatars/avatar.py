@@ -14,6 +14,7 @@ LATENTS = (8, 32, 32)
 """Shape of a frame's latents for MuseTalk."""
 MASK_SIDE = 128
 """Side of a frame's mask in pixels, whatever the size of its box."""
+GENDERS = ("female", "male")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Avatar:
             ``pipeline.preparing.mouth_scale``).
         softness: How much softer the face is than a crisp picture (sigma, units of the face basis; see
             ``pipeline.preparing.blur``).
+        gender: "female" or "male", whose voice the avatar gets if none is chosen; "" if that is unknown.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Avatar:
     inpainting: Inpainting | None = None
     opening: float = 1.0
     softness: float = 0.0
+    gender: str = ""
 
     @property
     def id(self) -> str:

@@ -19,8 +19,8 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from pipeline import messages
-from pipeline.avatars.avatar import LATENTS, MASK_SIDE, Avatar, Inpainting, Teeth
-from pipeline.avatars.unpickle import Refused, restricted_loads
+from pipeline.avatars.avatar import GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, Teeth
+from pipeline.avatars.unpickle import Refused, restricted_head, restricted_loads
 from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
 from pipeline.messages import Message
 from pipeline.video.reader import ClipReader
@@ -42,6 +42,8 @@ OPENING = (0.5, 2.0)
 """Range of the factor of a mouth's opening."""
 SOFTEST = 0.1
 """Highest softness of a face, in units of the face basis."""
+_HEAD = 1024
+"""Bytes of a pack that hold the entries before the video."""
 
 
 def save(avatar: Avatar, path: Path) -> None:
@@ -56,6 +58,7 @@ def save(avatar: Avatar, path: Path) -> None:
         "version": VERSION,
         "name": avatar.name,
         "resolution": avatar.resolution,
+        "gender": avatar.gender,  # before the video, where ``gender_of`` finds it
         "width": avatar.width,
         "height": avatar.height,
         "fps": (avatar.fps.numerator, avatar.fps.denominator),
@@ -123,6 +126,17 @@ def load(path: Path, adopt: Adopt | None = None) -> Avatar:
         raise _bad(path, messages.avatars.PACK_WRONG(reason=error)) from error
 
 
+def gender_of(path: Path) -> str:
+    """Return the gender of a pack's person, from its first bytes; "" if it is unknown, or the file is no pack."""
+    try:
+        with path.open("rb") as file:
+            head = restricted_head(file.read(_HEAD))
+    except OSError:
+        return ""
+    gender = head.get("gender")
+    return str(gender) if head.get("format") == FORMAT and gender in GENDERS else ""
+
+
 def _is_original(content: object) -> TypeGuard[dict[str, Any]]:
     if not isinstance(content, dict) or "format" in content:
         return False
@@ -159,6 +173,9 @@ def _avatar(content: object) -> Avatar:
     softness = _value(content, "softness", float) if "softness" in content else 0.0
     if not 0 <= softness <= SOFTEST:
         raise _Wrong(f"softness: {softness}")
+    gender = _value(content, "gender", str) if "gender" in content else ""
+    if gender not in ("", *GENDERS):
+        raise _Wrong(f"gender: {gender:.20}")
     return Avatar(
         name=name,
         resolution=resolution,
@@ -173,6 +190,7 @@ def _avatar(content: object) -> Avatar:
         inpainting=inpainting,
         opening=opening,
         softness=softness,
+        gender=gender,
     )
 
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.pack import Adopt, load
+from pipeline.avatars.pack import Adopt, gender_of, load
 from pipeline.core.letters import BLANK_LETTERS
 from pipeline.errors import AvatarNotFound, BadRequest, ResolutionNotFound
 
@@ -95,6 +95,7 @@ class AvatarStore:
         self._folders = (root,) if bundled is None else (root, bundled)
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[tuple[int, int], Avatar]] = OrderedDict()
+        self._genders: dict[Path, tuple[tuple[int, int], str]] = {}
         self._loading: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
         """A lock for each pack that is being read."""
         self._shown: Callable[[str], bool] = lambda name: True
@@ -187,6 +188,21 @@ class AvatarStore:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             return avatar
+
+    def gender(self, pack: PackInfo) -> str:
+        """Return "female" or "male" as a listed pack has it; "" if that is unknown."""
+        path = self._locate(PurePosixPath(pack.resolution, f"{pack.id}{SUFFIX}"))
+        if path is None:
+            return ""
+        try:
+            status = path.stat()
+        except OSError:
+            return ""
+        stamp = status.st_mtime_ns, status.st_size
+        known = self._genders.get(path)
+        if known is None or known[0] != stamp:
+            known = self._genders[path] = stamp, gender_of(path)
+        return known[1]
 
     def _locate(self, path: PurePosixPath) -> Path | None:
         """Return the pack in the first of the folders that has it."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import pickletools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +38,12 @@ class Refused(Exception):
     """The pickle is truncated, or contains something other than plain values; the message says what."""
 
 
+_NONSENSE = (
+    AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError, OverflowError, RecursionError,
+)  # fmt: skip
+"""Errors that a malicious pickle can cause."""
+
+
 class Placeholder:
     """Takes the place of a tensor, which is not read."""
 
@@ -57,13 +64,22 @@ def restricted_loads(data: bytes) -> object:
         value = _Machine(data).run()
     except Refused:
         raise
-    except (
-        AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip  # errors that a malicious pickle can cause
+    except _NONSENSE as error:
         raise Refused(f"not a whole pickle: {type(error).__name__}: {error}"[:200]) from error
     if not isinstance(value, dict):
         raise Refused(f"a {type(value).__name__}, not a dict")
     return _Finisher().finished(value)
+
+
+def restricted_head(data: bytes) -> dict[str, str | int | float]:
+    """Return the simple entries at the beginning of a pickled dict, of which only the beginning is given.
+
+    No code is run, and nothing that is cut off or is no text or number is returned.
+    """
+    machine = _Machine(data)
+    with suppress(Refused, *_NONSENSE):
+        machine.run()
+    return {key: value for key, value in machine.first_entries() if isinstance(value, str | int | float)}
 
 
 class _Dtype:
@@ -191,6 +207,11 @@ class _Machine:
                 raise Refused(f"memo slot {argument} at byte {position}")
             self._step(opcode.name, argument, position or 0)
         return self._pop()
+
+    def first_entries(self) -> list[tuple[str, object]]:
+        """Return the entries of the outermost dict as far as they are known before they are put into it."""
+        entries = self._stack[self._marks[0] :] if self._marks else []
+        return [pair for pair in zip(entries[::2], entries[1::2], strict=False) if type(pair[0]) is str]
 
     def _step(self, name: str, argument: Any, position: int) -> None:
         match name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +84,14 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     asked = language_asked(body)
     language = language_of(text, asked) if text else ""
     voice = (recording is None and string_of(body, "tts_voice")) or CUSTOM_VOICE
-    engine, note = (None, None) if recording is not None else engine_of(body, studio, language, voice)
+    _, avatar = avatar_of(body, studio)
+    engine: TTSEngine | None = None
+    note: Message | None = None
+    if recording is None:
+        engine, note = engine_of(body, studio, language, voice, avatar.gender)
+        voice = engine.voice_for(avatar.gender) if voice == CUSTOM_VOICE else voice
     speed = number_of(body, "tts_speed", engine.speeds if engine else SPEEDS, 1.0)
     pitch = number_of(body, "tts_pitch", PITCHES, 0.0)
-    _, avatar = avatar_of(body, studio)
     return GenerateRequest(
         text=text,
         language=language,
@@ -102,16 +107,36 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     )
 
 
-def default_engine(studio: Studio, language: str) -> tuple[TTSEngine, Message | None]:
+def default_engine(studio: Studio, language: str, gender: str = "") -> tuple[TTSEngine, Message | None]:
     """Return the engine of a request that names none: the first that speaks the language, in order of preference.
 
-    The engine of the setting TTS_ENGINE comes first. One that is too slow for this machine is left out. Without a
-    language, since the text is not known yet, any will do. Also returns why it is not one before it, if that should
-    have worked.
+    The engine of the setting TTS_ENGINE comes first. One that is too slow for this machine, or was not measured yet, is
+    left out. Where the first has only voices of the other gender, a later one that has a fitting voice speaks, unless
+    the setting names the first. Without a language, since the text is not known yet, any will do. Also returns why it
+    is not one before it, if that should have worked.
+
+    Args:
+        studio: The engines.
+        language: Of the text, as eSpeak NG calls it; "" if it is not known yet.
+        gender: Of the avatar, "female" or "male"; "" if unknown.
 
     Raises:
         Unavailable: There is none.
     """
+    able = _able_engines(studio, language)
+    usual, note = next(able, (None, None))
+    if usual is None:
+        raise Unavailable(messages.jobs.NO_SPEECH_ENGINE())
+    ours = not usual.remote and usual.name != studio.settings.tts_engine
+    if language and gender and ours and usual.voice_for(gender) == CUSTOM_VOICE:
+        fitting = next((engine for engine, _ in able if engine.voice_for(gender) != CUSTOM_VOICE), None)
+        if fitting is not None:
+            return fitting, None
+    return usual, note and messages.jobs.SPEAKS_INSTEAD(engine=usual.name, why=note)
+
+
+def _able_engines(studio: Studio, language: str) -> Iterator[tuple[TTSEngine, Message | None]]:
+    """Yield the engines that may speak a language here without being named, each with why one before it may not."""
     note: Message | None = None
     chosen = studio.settings.tts_engine
     engines = sorted(studio.tts.values(), key=lambda engine: engine.name != chosen)
@@ -127,8 +152,7 @@ def default_engine(studio: Studio, language: str) -> tuple[TTSEngine, Message | 
         if slowness and engine.name != chosen:
             note = note or slowness
             continue
-        return engine, note and messages.jobs.SPEAKS_INSTEAD(engine=engine.name, why=note)
-    raise Unavailable(messages.jobs.NO_SPEECH_ENGINE())
+        yield engine, note
 
 
 def _text(body: dict[str, Any], limit: int) -> str:
@@ -197,10 +221,12 @@ def _lipsync(body: dict[str, Any], studio: Studio) -> str:
     return engine.name
 
 
-def engine_of(body: dict[str, Any], studio: Studio, language: str, voice: str) -> tuple[TTSEngine, Message | None]:
+def engine_of(
+    body: dict[str, Any], studio: Studio, language: str, voice: str, gender: str = ""
+) -> tuple[TTSEngine, Message | None]:
     """Return the engine that speaks a text with a voice, and why it is not the usual one.
 
-    Without a language, since the text is not known yet, none is checked.
+    Without a language, since the text is not known yet, none is checked. The gender is the avatar's, "" if unknown.
 
     Raises:
         BadRequest: There is no such engine, or it has no such voice or language.
@@ -208,7 +234,7 @@ def engine_of(body: dict[str, Any], studio: Studio, language: str, voice: str) -
     """
     name = _choice(body, "tts_engine", (*studio.tts, AUTO))
     if name in (None, AUTO):
-        engine, note = default_engine(studio, language)
+        engine, note = default_engine(studio, language, gender)
         if voice != CUSTOM_VOICE:
             return _that_has(voice, engine, studio), None
         if language:

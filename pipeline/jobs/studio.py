@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pipeline.avatars.avatar import Avatar
@@ -17,7 +17,7 @@ from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.zerogpu import CardLender
 from pipeline.engines.select import AUTO, lipsync_engines, preferred
-from pipeline.errors import PipelineError, Unavailable
+from pipeline.errors import PipelineError
 from pipeline.jobs.turns import Turns
 from pipeline.settings import BUNDLED, Settings
 from pipeline.text.language import language_of
@@ -91,32 +91,41 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
 
 
 def warm_up(studio: Studio) -> None:
-    """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voice."""
+    """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voices.
+
+    Voices come last: those that some machines are too slow for are measured, with nothing else of this program running.
+    Until then, requests that name no voice get another one.
+    """
+    started = time.perf_counter()
+    packs = studio.avatars.list()
+    try:
+        if packs:
+            _warm_up_pictures(studio, studio.avatars.find(packs[0].name, packs[0].resolution))
+    except PipelineError as error:  # the request that needs it will report it
+        logger.warning("warm-up: %s", error)
+    for voice in studio.tts.values():
+        if not voice.optional and studio.settings.tts_engine in (voice.name, AUTO):
+            try:
+                voice.warm_up()
+            except PipelineError as error:
+                logger.warning("warm-up of %s: %s", voice.name, error)
+    logger.info("warm after %.1f s", time.perf_counter() - started)
+
+
+def _warm_up_pictures(studio: Studio, pack: Path) -> None:
     from pipeline.speech.articulate import articulate  # scipy loads while the page is shown
     from pipeline.speech.phonemes import phonemes_of
 
-    started = time.perf_counter()
-    packs = studio.avatars.list()
-    if not packs:
-        return
-    try:
-        avatar = studio.avatars.load(studio.avatars.find(packs[0].name, packs[0].resolution))
-        for voice in studio.tts.values():
-            if not voice.optional and studio.settings.tts_engine in (voice.name, AUTO):
-                with suppress(Unavailable):  # the request that needs it fails with the reason
-                    voice.warm_up()
-        speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
-        mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
-        language_of("the first text in Latin letters loads what tells languages apart")
-        if isinstance(studio.engine, MuseTalkEngine) and not studio.engine.draws_on_gpu:
-            studio.engine.load()  # without a card five frames would take a minute
-        else:
-            for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
-                pass
-        studio.encoder(studio.engine, avatar.width, avatar.height)
-    except PipelineError as error:  # the request that needs it will report it
-        logger.warning("warm-up: %s", error)
-    logger.info("warm after %.1f s", time.perf_counter() - started)
+    avatar = studio.avatars.load(pack)
+    speech = studio.espeak.synthesize("아", CUSTOM_VOICE, CancelToken())
+    mouth = articulate(phonemes_of(speech, studio.espeak), speech, 5, float(avatar.fps))
+    language_of("the first text in Latin letters loads what tells languages apart")
+    if isinstance(studio.engine, MuseTalkEngine) and not studio.engine.draws_on_gpu:
+        studio.engine.load()  # without a card five frames would take a minute
+    else:
+        for _ in studio.engine.render(avatar, [Stretch(speech, mouth)], CancelToken()):
+            pass
+    studio.encoder(studio.engine, avatar.width, avatar.height)
 
 
 def _adopt(content: Mapping[str, Any], name: str, resolution: str) -> Avatar:

@@ -42,6 +42,7 @@ class AvatarRequest:
     Attributes:
         name: Name of the avatar.
         face: Which face speaks.
+        gender: Whose voice the avatar gets if none is chosen, "female" or "male"; "" leaves it open.
         start, end: The part to use, in seconds.
         resolutions: One pack for each.
         background: Colour behind transparent parts.
@@ -50,6 +51,7 @@ class AvatarRequest:
 
     name: str
     face: FaceChoice = "center"
+    gender: str = ""
     start: float | None = None
     end: float | None = None
     resolutions: tuple[str, ...] = RESOLUTIONS
@@ -163,6 +165,7 @@ class Uploads:
                     packs, report = folder / "packs", folder / "report"
                     command = [str(clip), f"--name={asked.name}", f"--out={packs}", f"--report={report}"]
                     command += [f"--resolution={one}" for one in asked.resolutions]
+                    command += [f"--gender={asked.gender}"] if asked.gender else []
                     async with aclosing(self._run([*command, *_part(asked)], cancel)) as steps:
                         async for step in steps:
                             if "stage" in step:

@@ -31,9 +31,9 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     fields = body
     language = language_asked(fields)
     voice = string_of(fields, "tts_voice") or CUSTOM_VOICE
-    engine, _ = engine_of(fields, studio, language or "", voice)
-    chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
     pack, avatar = avatar_of(fields, studio)
+    engine, _ = engine_of(fields, studio, language or "", voice, avatar.gender)
+    chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
     mesh = studio.engines.get(MeshEngine.name) or next(iter(studio.engines.values()))
     return SessionRequest(
         pack=pack,
@@ -45,6 +45,7 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         tts_pitch=number_of(fields, "tts_pitch", PITCHES, 0.0),
         language=language,
         record=flag_of(fields, "record"),
+        paces={one.name: one.pace for one in studio.tts.values() if one.pace is not None},
     )
 
 

@@ -29,7 +29,7 @@ from pipeline.text.language import language_of, speakable
 from pipeline.text.markup import spoken_text
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.finish import finished
-from pipeline.tts.speech_engine import TTSEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,8 @@ class Voice:
 
     Attributes:
         choose: Returns the speech engine for a language; may raise Unavailable.
-        name: One of its voices, or "Custom".
+        name: One of its voices, or "Custom": the one that fits the gender.
+        gender: The avatar's, "female" or "male"; "" if unknown.
         language: Language of the texts, as eSpeak NG calls it; None detects it sentence by sentence.
         espeak: Provides the phonemes.
         speed, pitch: As in ``GenerateRequest``.
@@ -98,6 +99,7 @@ class Voice:
     name: str
     language: str | None
     espeak: EspeakEngine
+    gender: str = ""
     speed: float = 1.0
     pitch: float = 0.0
 
@@ -269,8 +271,9 @@ class SpokenTurn:
         if self._engine is None or not self._engine.speaks(language):  # else one voice for the whole turn
             self._engine = voice.choose(language)
         try:
-            pieces = self._engine.stream(text, voice.name, cancel, language, voice.speed)
-            level = self._engine.loudness(voice.name, language)
+            name = self._engine.voice_for(voice.gender) if voice.name == CUSTOM_VOICE else voice.name
+            pieces = self._engine.stream(text, name, cancel, language, voice.speed)
+            level = self._engine.loudness(name, language)
             for piece in framed(usable(finished(pieces, level, voice.pitch)), self.fps):
                 frames = round(len(piece.samples) * self.fps / piece.rate)
                 if not frames:

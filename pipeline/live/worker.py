@@ -134,12 +134,15 @@ class Worker:
     def _open(self, key: str, asked: dict[str, Any]) -> None:
         """Load what a session needs, and start its stream."""
         try:
+            for name, pace in asked["paces"].items():  # the server has measured them
+                self._studio.tts[name].pace = pace
             pictures = self._pictures_of(Path(asked["pack"]), Path(asked["decoded"]), asked["engine"])
             voice = Voice(
-                choose=partial(self._engine, asked["tts_engine"]),
+                choose=partial(self._engine, asked["tts_engine"], pictures.avatar.gender),
                 name=asked["tts_voice"],
                 language=asked["language"],
                 espeak=self._studio.espeak,
+                gender=pictures.avatar.gender,
                 speed=asked["speed"],
                 pitch=asked["pitch"],
             )
@@ -163,9 +166,9 @@ class Worker:
         for message in early:
             self.handle(message)
 
-    def _engine(self, name: str, language: str) -> TTSEngine:
-        """Return the speech engine of a session: the named one, or the best that speaks a language."""
-        return self._studio.tts[name] if name else default_engine(self._studio, language)[0]
+    def _engine(self, name: str, gender: str, language: str) -> TTSEngine:
+        """Return the speech engine of a session: the named one, or the best for a gender that speaks a language."""
+        return self._studio.tts[name] if name else default_engine(self._studio, language, gender)[0]
 
     def _fail(self, key: str, error: PipelineError) -> None:
         with self._opening:

@@ -2,7 +2,6 @@
 
 from pipeline.messages import (
     avatars,
-    conversation,
     core,
     engines,
     face,
@@ -22,7 +21,6 @@ __all__ = [
     "Message",
     "Sentence",
     "avatars",
-    "conversation",
     "core",
     "engines",
     "face",

@@ -132,6 +132,11 @@ FACE_INVALID = Sentence(
     ko="face: center, largest, 또는 왼쪽부터 센 번호를 보내 주세요.",
     en="face: send center, largest, or a number counted from the left.",
 )
+GENDER_INVALID = Sentence(
+    "gender_invalid",
+    ko="gender: {choices} 가운데 하나를 보내거나 비워 두세요.",
+    en="gender: send one of {choices}, or leave it out.",
+)
 BACKGROUND_INVALID = Sentence(
     "background_invalid",
     ko="background: ffffff와 같은 RRGGBB 색을 보내 주세요.",

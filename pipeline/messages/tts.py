@@ -153,6 +153,11 @@ VOICE_FILES_DAMAGED = Sentence(
     ko="파일이 손상되었거나 다른 버전임",
     en="its files are damaged, or of another version",
 )
+VOICE_NOT_MEASURED = Sentence(
+    "voice_not_measured",
+    ko="{engine} 음성이 이 컴퓨터에서 충분히 빠른지 아직 재지 못했습니다. tts_engine으로 고르면 지금도 말합니다.",
+    en="The voice {engine} is not measured on this machine yet: it may be too slow. Name it in tts_engine to hear it.",
+)
 VOICE_TOO_SLOW = Sentence(
     "voice_too_slow",
     ko="{engine} 음성은 이 컴퓨터에서 끊기지 않고 말하기에 너무 느립니다 (1초에 {pace:.1f}초 분량). tts_engine으로 "

@@ -34,6 +34,7 @@ class PrepareOptions(ReadOptions):
         name: Name of the avatar.
         resolutions: One pack for each, "360p", "480p" or "720p".
         face: Which face speaks.
+        gender: "female" or "male", whose voice the avatar gets if none is chosen; "" leaves it open.
         out: Folder of the packs; ``Settings.precomputed`` by default.
         report: Folder for a report on the clip (see ``write_report``); None writes none.
         musetalk: Folder of that engine's weights, to prepare the packs for it, too; None prepares them for the mesh
@@ -43,6 +44,7 @@ class PrepareOptions(ReadOptions):
     name: str
     resolutions: Sequence[str] = RESOLUTIONS
     face: FaceChoice = "center"
+    gender: str = ""
     out: Path | None = None
     report: Path | None = None
     musetalk: Path | None = None

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.avatar import GENDERS, Avatar
 from pipeline.avatars.pack import save
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.core.arguments import with_files
@@ -97,6 +97,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
             kept = None
         filmed = reordered(as_filmed(footage, person), order)
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
+        whole = replace(whole, gender=options.gender)
         avatars = []
         for number, resolution in enumerate(options.resolutions):
             written = number / len(options.resolutions)
@@ -294,6 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default="", help="name of the avatar")
     parser.add_argument("--resolution", action="append", choices=[*RESOLUTIONS, "all"], help="repeatable; default: all")
     parser.add_argument("--face", default="center", help="center (default), largest, or a number from the left")
+    parser.add_argument("--gender", choices=GENDERS, default="", help="whose voice it gets if none is chosen")
     parser.add_argument("--start", type=float, help="seconds")
     parser.add_argument("--end", type=float, help="seconds")
     parser.add_argument(
@@ -320,6 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name=given.name,
             resolutions=list(wanted),
             face=face,
+            gender=given.gender,
             start=given.start,
             end=given.end,
             out=given.out,

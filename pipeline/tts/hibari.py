@@ -10,11 +10,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from pipeline.text.language import language_of, plain, speakable
 from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.word_times import place_words
+from pipeline.tts.english_words import EnglishWords, places
 from pipeline.tts.network import Network, cannot_speak
 from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
@@ -50,34 +49,16 @@ LEAD, TAIL = 0.06, 0.24
 _DURATIONS = "/Clip_output_0"
 """The result of the node that rounds the durations."""
 _PARTS = ("lh", "theta", "ln", "lr", "phi", "f0")
-_NUMBER = "CD"
-_PRONUNCIATIONS = {
-    "AWS": "ˌAdˌʌbᵊljˌuˈɛs",
-    "GitHub": "ɡˈɪthˌʌb",
-    "Hyundai": "hjˈʌndˌA",
-    "JSON": "ʤˈAsᵊn",
-    "Kubernetes": "kˌubəɹnˈɛTiz",
-    "PostgreSQL": "pˈOstɡɹɛs kjˌuˈɛl",
-    "shh": "ʃː",
-}
-"""Words that the package pronounces wrongly."""
-_WON = "wˈɑn"
-"""The money, which the package takes for the past of "win"."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """What speaks: the network, the numbers of its symbols, and the package's modules.
-
-    `lock` is held while the package pronounces words: it keeps state.
-    """
+    """What speaks: the network, the numbers of its symbols, the dictionary, and the package's synthesis."""
 
     network: Network
     numbers: dict[str, int]
-    pronounce: Any
-    normalize: Any
+    english: EnglishWords
     dsp: Any
-    lock: threading.Lock
 
 
 class HibariEngine(TTSEngine):
@@ -174,14 +155,13 @@ class HibariEngine(TTSEngine):
 
 def _load(assets: Path | None) -> _Opened:
     from hibari import dsp, g2p
-    from hibari.g2p.normalize import normalize
-    from hibari.g2p.oov import OOV
 
     assets = assets or Path(g2p.ASSETS)
     network = Network([assets / "hibari.onnx"], ("ids", "speed"), (*_PARTS, _DURATIONS))
     numbers = json.loads((assets / "vocab.json").read_text("utf-8"))
-    unknown_words = OOV(str(assets / "oov.onnx"))
-    return _Opened(network, numbers, g2p.G2P(oov=unknown_words), normalize, dsp, threading.Lock())
+    english = EnglishWords(assets)
+    english.load()
+    return _Opened(network, numbers, english, dsp)
 
 
 def _say(opened: _Opened, text: str, speed: float, cancel: CancelToken) -> Speech:
@@ -195,39 +175,21 @@ def _say(opened: _Opened, text: str, speed: float, cancel: CancelToken) -> Speec
     """
     pieces = reading(text, LANGUAGE)
     aloud = "".join(piece.spoken for piece in pieces)
-    with opened.lock:
-        words = _pronounced(opened, opened.normalize(aloud))
+    words = [
+        (word, "".join(symbol for symbol in symbols if symbol in opened.numbers))
+        for word, symbols in opened.english.said(aloud)
+    ]
     rendered = [_render(opened, part, speed, cancel) for part in _parts(words)]
     spoken = (
         joined(rendered) if rendered else Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=LANGUAGE)
     )
     begins = {int(mark.text): mark.start for mark in spoken.words}
     events = []
-    for offset, number in _places(aloud, [word for word, _ in words]):
+    for offset, number in places(aloud, [word for word, _ in words]):
         time = begins.get(number)
         if time is not None:
             events.append((source_offset(offset, pieces), time))
     return replace(spoken, text=text, words=place_words(text, events, spoken.marks))
-
-
-def _pronounced(opened: _Opened, normalised: str) -> list[tuple[str, str]]:
-    """Return the words of a normalised text, each with its symbols, which include the punctuation after it."""
-    tokens = opened.pronounce.tokenize(normalised)
-    for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.text in _PRONUNCIATIONS:
-            token.phonemes = _PRONUNCIATIONS[token.text]
-        elif token.text == "won" and before is not None and before.tag == _NUMBER:
-            token.phonemes = _WON
-        elif len(tokens) == 1 and token.text in ("a", "A"):
-            token.phonemes = "ˈA"  # the letter, not the article
-    words = [("", "")]
-    for token in opened.pronounce.phonemize_tokens(tokens):
-        text, symbols = words[-1]
-        known = "".join(symbol for symbol in token.phonemes or "" if symbol in opened.numbers)
-        words[-1] = (text + token.text, symbols + known)
-        if token.whitespace:
-            words.append(("", ""))
-    return words
 
 
 def _parts(words: list[tuple[str, str]]) -> list[list[tuple[int, str]]]:
@@ -272,19 +234,3 @@ def _render(opened: _Opened, words: list[tuple[int, str]], speed: float, cancel:
         LEAD / speed,
         TAIL / speed,
     )
-
-
-def _places(written: str, spoken: list[str]) -> list[tuple[int, int]]:
-    """Return (offset in the written text, number of the spoken word) of the words that are found in both.
-
-    What is spoken for several words, or for one of them in several words, begins with its first.
-    """
-    words = [(found.start(), found[0]) for found in re.finditer(r"\S+", written)]
-    places = []
-    before, after = [word.lower() for _, word in words], [word.lower() for word in spoken]
-    match = SequenceMatcher(None, before, after, autojunk=False)
-    for kind, first, last, since, until in match.get_opcodes():
-        if kind in ("equal", "replace"):
-            share = (until - since) / (last - first)
-            places += [(words[at][0], since + int((at - first) * share)) for at in range(first, last)]
-    return places

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.messages import Message
 from pipeline.speech_types import Speech, Voice, joined
@@ -56,6 +57,10 @@ class TTSEngine(Protocol):
 
     remote: bool = False
     """Whether a service speaks, which costs."""
+    least_pace: float = 0.0
+    """Seconds of speech per second from which it keeps up; 0 if every machine is fast enough, so that none measures."""
+    pace: float | None = None
+    """Seconds of speech per second on this machine; None before ``warm_up`` has measured it."""
     speeds: tuple[float, float] = SPEEDS
     """Slowest and fastest speed at which it speaks."""
 
@@ -73,16 +78,26 @@ class TTSEngine(Protocol):
             raise not_available(self.name)
 
     def warm_up(self) -> None:
-        """Load what the first request would wait for; raises what ``check`` does."""
+        """Load what the first request would wait for, and measure `pace`; raises what ``check`` does."""
         self.check()
 
     def slowness(self) -> Message | None:
-        """Return why its speech would falter on this machine, as far as it was measured; None if it keeps up."""
-        return None
+        """Return why its speech would falter on this machine, or may since it was not measured; None if it keeps up."""
+        if not self.least_pace:
+            return None
+        if self.pace is None:
+            return messages.tts.VOICE_NOT_MEASURED(engine=self.name)
+        return messages.tts.VOICE_TOO_SLOW(engine=self.name, pace=self.pace) if self.pace < self.least_pace else None
 
     def voices(self) -> list[Voice]:
         """Return the voices that a request may name besides ``Custom``; may call a remote service."""
         ...
+
+    def voice_for(self, gender: str) -> str:
+        """Return the voice for a person ("female", "male", "" if unknown); ``Custom`` where none is known to fit."""
+        if not gender or self.remote:
+            return CUSTOM_VOICE
+        return next((voice.id for voice in self.voices() if voice.gender == gender), CUSTOM_VOICE)
 
     def check_voice(self, voice: str) -> None:
         """Check that this engine has a voice.

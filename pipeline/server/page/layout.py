@@ -264,19 +264,21 @@ def build_page(services: PageServices) -> gr.Blocks:
         shows.then(None, picker, settings.avatar, **follow)
         offered, voices = [settings.avatar, settings.resolution], [settings.tts_engine, settings.voice]
         restored.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
-        restored.then(speaking.on_tts_engine, voices, settings.voice, **UNQUEUED)
+        restored.then(speaking.on_tts_engine, [*voices, settings.avatar], settings.voice, **UNQUEUED)
         chosen = [text, settings.engine, settings.language, settings.tts_engine]
         restored.then(speaking.on_load, chosen[:2], chosen, **UNQUEUED)
-        restored.then(maker.on_load, studio_tab.sentence, [studio_tab.uploaded, studio_tab.sentence], **UNQUEUED)
+        filled = [studio_tab.uploaded, studio_tab.sentence, studio_tab.gender]
+        restored.then(maker.on_load, studio_tab.sentence, filled, **UNQUEUED)
         gr.on([one.change for one in kept], None, kept, None, js=KEEP_FIELDS, api_visibility="private")
         result.status.change(None, result.status, None, js=KEEP_STAGE, api_visibility="private")
         for written, count in counts:
             written.change(None, [written, count], count, js=COUNT, api_visibility="private")
         picker.input(None, picker, settings.avatar, **follow)
         settings.avatar.change(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
-        settings.tts_engine.change(speaking.on_tts_engine, voices, settings.voice, **UNQUEUED)
+        for changed in (settings.avatar, settings.tts_engine):
+            changed.change(speaking.on_tts_engine, [*voices, settings.avatar], settings.voice, **UNQUEUED)
         listens = settings.listen.click(
-            speaking.on_listen, [text, *voices, settings.language], settings.sample, **UNQUEUED
+            speaking.on_listen, [text, *voices, settings.language, settings.avatar], settings.sample, **UNQUEUED
         )
         listens.then(None, settings.sample, None, js=LISTEN, api_visibility="private")
         api.select(speaking.on_api, settings.asked(text), codes, **UNQUEUED)
@@ -311,7 +313,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         ]
         made = studio_tab.make.click(
             maker.make,
-            [*sources, studio_tab.face, studio_tab.name, studio_tab.consent],
+            [*sources, studio_tab.face, studio_tab.name, studio_tab.gender, studio_tab.consent],
             [studio_tab.status, studio_tab.report, settings.avatar],
             **private,
         )

@@ -23,7 +23,7 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import AvatarRequest, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
-from pipeline.server.page.words import TEST_SENTENCE, shown, visitors_language
+from pipeline.server.page.words import GENDERS, TEST_SENTENCE, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
 
@@ -36,6 +36,7 @@ class Making:
     faces: gr.Image
     face: gr.Radio
     name: gr.Textbox
+    gender: gr.Radio
     consent: gr.Checkbox
     make: gr.Button
     status: gr.HTML
@@ -75,6 +76,12 @@ def lay_out() -> Making:
     )
     face = gr.Radio([], label=shown("face"), info=shown("face_help"), visible=False, elem_id="face")
     name = gr.Textbox(label=shown("name"), info=shown("name_help"), max_length=64, elem_id="name")
+    gender = gr.Radio(
+        [(GENDERS[one].en, one) for one in GENDERS],
+        label=shown("gender"),
+        info=shown("gender_help"),
+        elem_id="gender",
+    )
     sentence = gr.Textbox(label=shown("try"), elem_id="sentence")
     consent = gr.Checkbox(label=shown("consent"), elem_id="consent")
     make = gr.Button(shown("make"), variant="primary", elem_id="make")
@@ -94,6 +101,7 @@ def lay_out() -> Making:
         faces=faces,
         face=face,
         name=name,
+        gender=gender,
         consent=consent,
         make=make,
         status=status,
@@ -121,9 +129,11 @@ class Maker:
         self._visitors = visitors
         self._queue = queue
 
-    def on_load(self, request: gr.Request, sentence: str | None) -> tuple[Any, Any]:
-        """Fill the fields that depend on the visitor: the uploaded avatars, and the test sentence."""
-        return self.uploaded(request), sentence or TEST_SENTENCE.in_language(visitors_language(request))
+    def on_load(self, request: gr.Request, sentence: str | None) -> tuple[Any, Any, Any]:
+        """Fill the fields that depend on the visitor: the uploaded avatars, the test sentence, the kinds of voices."""
+        language = visitors_language(request)
+        genders = [(name.in_language(language), gender) for gender, name in GENDERS.items()]
+        return self.uploaded(request), sentence or TEST_SENTENCE.in_language(language), gr.update(choices=genders)
 
     def uploaded(self, request: gr.Request, chosen: str | None = None) -> Any:
         """Offer the avatars that the visitor may delete: their own."""
@@ -151,8 +161,15 @@ class Maker:
         face = gr.update(choices=numbers, value=None, visible=len(numbers) > 1)
         return None, gr.update(value=picture, visible=True), face
 
-    async def make(
-        self, request: gr.Request, file: str | None, film: str | None, face: str | None, name: str, consent: bool
+    async def make(  # noqa: PLR0913 - Gradio passes each field by its position
+        self,
+        request: gr.Request,
+        file: str | None,
+        film: str | None,
+        face: str | None,
+        name: str,
+        gender: str | None,
+        consent: bool,
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
         """Make an avatar of a file or a webcam clip; yield bar, report and avatar for each step."""
         language = visitors_language(request)
@@ -165,7 +182,7 @@ class Maker:
                 raise NoConsent(messages.server.CONSENT_NOT_TICKED())
             assert request.request is not None, "Gradio gives it to whatever it runs"
             owner = self._visitors.owner_on_page(request.request)
-            asked = AvatarRequest(name=name, face=int(face) if face else "center", owner=owner)
+            asked = AvatarRequest(name=name, face=int(face) if face else "center", gender=gender or "", owner=owner)
             await asyncio.to_thread(self._uploads.check, asked)
             job = self._maker.start(Path(path), asked, 0.0, lambda: None)  # Gradio's own file, which it removes
             listening = self._supervisor.listen(job, 0)

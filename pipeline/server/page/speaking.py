@@ -154,30 +154,45 @@ class Speaking:
         found = [pack.resolution for pack in seen.list() if pack.name == avatar]
         return gr.update(choices=found, value=chosen if chosen in found else found[0]) if found else gr.skip()
 
-    def on_tts_engine(self, request: gr.Request, engine: str | None, chosen: str | None) -> Any:
-        """Offer the voices of an engine; without one, of all but eSpeak NG, whose voices are its languages.
+    def on_tts_engine(
+        self, request: gr.Request, engine: str | None, chosen: str | None, avatar: str | None = None
+    ) -> Any:
+        """Offer the voices of an engine, first those that fit the avatar's gender.
 
-        The chosen one stays if it is among them.
+        Without an engine, those of all but eSpeak NG, whose voices are its languages. The chosen one stays if it is
+        among them.
         """
-        language = visitors_language(request)
+        language, gender = visitors_language(request), self._gender(request, avatar)
         found = voices_of(self._studio, engine) if engine in self._studio.tts else voices_of(self._studio)
         voices = [(AUTOMATIC.in_language(language), CUSTOM_VOICE)]
-        voices += [
-            (_shown(voice, language), voice.id)
-            for speaks, voice in found
-            if engine == speaks.name or speaks is not self._studio.espeak
-        ]
+        offered = [voice for speaks, voice in found if engine == speaks.name or speaks is not self._studio.espeak]
+        offered.sort(key=lambda voice: bool(gender) and voice.gender != gender)
+        voices += [(_shown(voice, language), voice.id) for voice in offered]
         return gr.update(choices=voices, value=chosen if chosen in {one for _, one in voices} else CUSTOM_VOICE)
 
+    def _gender(self, request: gr.Request, avatar: str | None) -> str:
+        """Return the gender of an avatar that the visitor can see; "" if it is unknown."""
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        seen = self._visitors.for_page(request.request)
+        return next((seen.gender(pack) for pack in seen.list() if pack.name == avatar), "")
+
     def on_listen(
-        self, request: gr.Request, text: str, engine: str | None, voice: str | None, language: str | None
+        self,
+        request: gr.Request,
+        text: str,
+        engine: str | None,
+        voice: str | None,
+        language: str | None,
+        avatar: str | None = None,
     ) -> str:
         """Return the address of a sample of the chosen voice, or of the one that would speak a text; "" without one."""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         spoken = language_of(text, voice_of(language) if language else None)
         named = engine if engine in self._studio.tts else None
-        if named is None and voice in (None, CUSTOM_VOICE):
-            named = default_engine(self._studio, spoken)[0].name
+        if voice in (None, CUSTOM_VOICE):
+            gender = self._gender(request, avatar)
+            chosen = self._studio.tts[named] if named else default_engine(self._studio, spoken, gender)[0]
+            named, voice = chosen.name, chosen.voice_for(gender)
         found = list(voices_of(self._studio, named))
         fits = [one for one in found if one[1].id == voice]
         fits += [one for one in found if one[1].language.split("-")[0] == spoken.split("-")[0]]

@@ -70,6 +70,8 @@ WORDS = {
     ),
     "name": Message("아바타 이름", "Name of the avatar"),
     "name_help": Message("글자, 숫자, -, _", "Letters, digits, - and _"),
+    "gender": Message("목소리", "Voice"),
+    "gender_help": Message("음성을 고르지 않으면 이 목소리로 말합니다.", "How it sounds if no voice is chosen."),
     "consent": Message(
         "이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했습니다.",
         "The person shown agreed to be made to speak as an avatar.",

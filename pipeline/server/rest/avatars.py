@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import Message as Received
 
 from pipeline import messages
+from pipeline.avatars.avatar import GENDERS
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, temporary_folder, writing
@@ -86,6 +87,17 @@ class Sent:
             raise BadRequest(messages.server.FACE_INVALID())
         return int(text)
 
+    def gender(self) -> str:
+        """Return the gender of the person; "" if it is left open.
+
+        Raises:
+            BadRequest: The field is something else.
+        """
+        text = self.text("gender") or ""
+        if text not in ("", *GENDERS):
+            raise BadRequest(messages.server.GENDER_INVALID(choices=", ".join(GENDERS)))
+        return text
+
     def background(self) -> Color:
         """Return the colour behind transparent parts.
 
@@ -110,6 +122,7 @@ class Sent:
         return AvatarRequest(
             name=name,
             face=self.face(),
+            gender=self.gender(),
             start=self.seconds("start"),
             end=self.seconds("end"),
             resolutions=resolutions,

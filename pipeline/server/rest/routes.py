@@ -159,10 +159,17 @@ class Api:
 
     def avatars(self, request: Request) -> dict[str, Any]:
         """List every avatar in every resolution."""
-        ours, packs = self.uploads.names(), self.visitors.for_rest(request).list()
+        ours, seen = self.uploads.names(), self.visitors.for_rest(request)
         return {
             "avatars": [
-                {"id": pack.id, "name": pack.id, "path": pack.path, "uploaded": pack.name in ours} for pack in packs
+                {
+                    "id": pack.id,
+                    "name": pack.id,
+                    "path": pack.path,
+                    "gender": seen.gender(pack) or None,
+                    "uploaded": pack.name in ours,
+                }
+                for pack in seen.list()
             ]
         }
 
