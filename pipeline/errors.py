@@ -16,16 +16,21 @@
     │   ├── ResolutionNotFound   404  resolution_not_found    the avatar has no such resolution
     │   ├── TaskNotFound         404  task_not_found          there is no such task, or it has ended
     │   ├── ResultNotFound       404  result_not_found        there is no such file, or it has expired
-    │   └── SessionNotFound      404  session_not_found       there is no such session, or it has ended by itself
+    │   ├── SessionNotFound      404  session_not_found       there is no such session, or it has ended by itself
+    │   └── InterviewNotFound    404  interview_not_found     the session holds no interview, or there is no such answer
     ├── WrongMethod              405  method_not_allowed      the address does not support this HTTP method
     ├── TooSlow                  408  body_too_slow           the body of a request does not arrive in time
     ├── Conflict                 409  avatar_name_taken       an avatar of that name exists
     │   ├── KeyReused            409  idempotency_key_reused  an Idempotency-Key was used for another request
-    │   └── SessionClosed        409  session_closed          the session was deleted
+    │   ├── SessionClosed        409  session_closed          the session was deleted
+    │   └── InterviewRuns        409  interview_runs          a session that holds an interview cannot chat meanwhile
     ├── Unavailable              503  engine_unavailable      a speech or lipsync engine cannot work now
     │   ├── Unwritable           503  disk_unavailable        the disk is full, or cannot be written to
+    │   ├── LanguageModelUnavailable  503  language_model_unavailable  no model is set up, or it does not answer
+    │   ├── TranscriptionUnavailable  503  transcription_unavailable   what the visitor said cannot be transcribed
     │   └── QueueFull            503  queue_full              too many tasks wait already
     │       └── SessionsFull     503  sessions_full           there is no room for another session
+    ├── LanguageModelFailed      500  language_model_failed   the answer of the language model broke off, or is empty
     ├── SpeechFailed             500  speech_failed           the result of the speech engine cannot be used
     ├── RenderFailed             500  render_failed           the video could not be made
     ├── SessionFailed            500  session_failed          the process of a session ended
@@ -176,6 +181,15 @@ class SessionClosed(Conflict):
         super().__init__(messages.live.SESSION_CLOSED())
 
 
+class InterviewRuns(Conflict):
+    """A session that holds an interview cannot chat meanwhile."""
+
+    code = "interview_runs"
+
+    def __init__(self) -> None:
+        super().__init__(messages.conversation.INTERVIEW_RUNS())
+
+
 class NotFound(PipelineError):
     """There is no such address; or, in subclasses, no such avatar, resolution, task or file."""
 
@@ -216,6 +230,12 @@ class SessionNotFound(NotFound):
         super().__init__(messages.live.SESSION_NOT_FOUND(session_id=session_id))
 
 
+class InterviewNotFound(NotFound):
+    """The session holds no interview, or there is no such answer."""
+
+    code = "interview_not_found"
+
+
 class WrongMethod(PipelineError):
     """The address does not support this HTTP method."""
 
@@ -240,6 +260,18 @@ class Unwritable(Unavailable):
     code = "disk_unavailable"
 
 
+class LanguageModelUnavailable(Unavailable):
+    """No language model is set up, or it refuses, or it does not begin to answer."""
+
+    code = "language_model_unavailable"
+
+
+class TranscriptionUnavailable(Unavailable):
+    """What the visitor said cannot be transcribed."""
+
+    code = "transcription_unavailable"
+
+
 class QueueFull(Unavailable):
     """Too many tasks wait already.
 
@@ -261,6 +293,13 @@ class SessionsFull(QueueFull):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(messages.live.SESSIONS_FULL(), retry_after)
+
+
+class LanguageModelFailed(PipelineError):
+    """The answer of the language model broke off, stalled, had no end or is empty."""
+
+    code = "language_model_failed"
+    retryable = True
 
 
 class SpeechFailed(PipelineError):

@@ -83,6 +83,18 @@ class Settings:
     """Another address of the service (a regional one, or a stub in tests); empty is the SDK's default."""
     elevenlabs_timeout: float = 30.0
     """Seconds without a byte after which a call fails."""
+    llm_base_url: str = ""
+    """Address of a language model with OpenAI's chat protocol (http://localhost:11434/v1); empty is OpenAI's own."""
+    llm_api_key: str = field(default="", repr=False)
+    llm_model: str = ""
+    llm_timeout: float = 30.0
+    """Seconds without a word after which an answer fails."""
+    stt_base_url: str = ""
+    """Address of a transcription service with OpenAI's protocol; empty is OpenAI's own."""
+    stt_api_key: str = field(default="", repr=False)
+    stt_model: str = ""
+    stt_timeout: float = 30.0
+    """Seconds after which a transcription fails."""
 
     @property
     def uploads(self) -> Path:

@@ -12,13 +12,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.preparing.prepare import main as prepare_main
 from pipeline.settings import ROOT, Settings
-from tests.servers import Server, running
+from tests.servers import Server, running, wait_for
+from tests.stub_openai import OpenAIStub
+from tests.voices import quiet, speak, spoken
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "README.ko.md", "CONTRIBUTING.md")),
@@ -145,8 +149,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The program itself, on packs that may be added to."""
     packs = tmp_path_factory.mktemp("store") / "precomputed"
     shutil.copytree(ROOT / "precomputed", packs)
-    with running(["app.py"], tmp_path_factory.mktemp("docs"), PRECOMPUTED=str(packs)) as started:
-        yield started
+    with OpenAIStub() as model:
+        environ = {"PRECOMPUTED": str(packs), "LLM_BASE_URL": model.url, "LLM_MODEL": "stub"}
+        with running(["app.py"], tmp_path_factory.mktemp("docs"), **environ) as started:
+            yield started
 
 
 def run(command: str, server: Server, folder: Path, task_id: str) -> None:
@@ -155,13 +161,29 @@ def run(command: str, server: Server, folder: Path, task_id: str) -> None:
     script = failing + command.replace(ADDRESS, server.url)
     environ = {**os.environ, "TASK": task_id}
     if "$SESSION" in command:
-        opened = server.post("/api/v2/sessions", {"avatar": "talk_long", "resolution": "360p"}).json()
+        body: dict[str, Any] = {"avatar": "talk_long", "resolution": "360p"}
+        if "/interview" in command or "/next" in command:
+            body |= {"interview": {"questions": ["one?"], "silence": 0.5}, "record": True}
+        opened = server.post("/api/v2/sessions", body).json()
         environ["SESSION"] = opened["session_id"]
+        if ".wav" in command:
+            answer_once(server, opened)
     if "$SESSION" in command and "DELETE" not in command:  # which also ends what is without an end
         threading.Timer(1, server.delete, [f"/api/v2/sessions/{opened['session_id']}"]).start()
     done = subprocess.run(["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert '"type": "error"' not in done.stdout and '"success": false' not in done.stdout, done.stdout
+
+
+def answer_once(server: Server, session: dict[str, Any]) -> None:
+    """Answer the first question of an interview, and return when the answer was kept."""
+    with connect(f"{server.url.replace('http', 'ws')}{session['socket_url']}?video=1", max_size=None) as socket:
+        events = (json.loads(message) for message in socket if isinstance(message, str))
+        next(event for event in events if event["type"] == "listening")
+        socket.send('{"type": "microphone"}')
+        speak(socket, spoken("저는 개발자입니다."), quiet(0.8))
+        next(event for event in events if event["type"] == "answer")
+    wait_for(lambda: list(server.results.glob(f"{session['session_id']}.answer-1.wav")))
 
 
 @pytest.mark.slow
@@ -181,7 +203,7 @@ def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> Non
         else:
             run(command, server, tmp_path, finished)
         ran += 1
-    assert ran >= {"docs/api.md": 15, "docs/live.md": 8, "README.md": 2}[name]
+    assert ran >= {"docs/api.md": 15, "docs/live.md": 13, "README.md": 2}[name]
     server.delete("/api/avatars/me")
 
 

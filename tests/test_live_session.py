@@ -22,7 +22,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.core.priority import give_way
 from pipeline.errors import BadRequest
-from pipeline.live.clock import Clock
+from pipeline.live.clock import Clock, Load
 from pipeline.live.events import (
     Closed,
     Interrupted,
@@ -43,7 +43,7 @@ from pipeline.live.session import Session
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import Voice
 from pipeline.live.voice_input import VoiceTurn, pcm
-from pipeline.live.workers import RemoteSession, SessionRequest
+from pipeline.live.workers import RemoteSession, SessionRequest, _Process
 from pipeline.speech.articulate import articulate
 from pipeline.speech.listen import listen
 from pipeline.speech_types import Speech
@@ -577,3 +577,14 @@ def test_messages_between_processes_survive_their_way() -> None:
     assert one is not None and fragment_in(one) == (b"data", 1.5, 0.2, 3.0) and one.session == "a" * 32
     assert other is not None and sound_in(other) == (b"\0\1", 24000)
     assert read(stream) is None
+
+
+def test_a_process_that_is_late_has_less_room() -> None:
+    process = _Process.__new__(_Process)
+    process.sessions, process.load, process.behind = {}, Load(), False
+    process.note(Load(frame_seconds=0.004, fragments=100, late=3))
+    assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25)
+    process.note(Load(frame_seconds=0.004, fragments=200, late=30))
+    assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25 * 3)
+    process.note(Load(frame_seconds=0.004, fragments=300, late=30))
+    assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25)

@@ -30,7 +30,14 @@ def required(file: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "-r "))]
 
 
-@pytest.mark.parametrize(("extra", "file"), [("gpu", "requirements-gpu.txt"), ("voices", "requirements-voices.txt")])
+@pytest.mark.parametrize(
+    ("extra", "file"),
+    [
+        ("gpu", "requirements-gpu.txt"),
+        ("voices", "requirements-voices.txt"),
+        ("transcription", "requirements-transcription.txt"),
+    ],
+)
 def test_extras_are_the_requirements_files(extra: str, file: str) -> None:
     assert PROJECT["optional-dependencies"][extra] == required(file)
 
@@ -49,7 +56,7 @@ def test_what_is_imported_is_declared() -> None:
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"pipeline"}
     extras = PROJECT["optional-dependencies"]
-    lines = [*PROJECT["dependencies"], *extras["gpu"], *extras["voices"]]
+    lines = [*PROJECT["dependencies"], *extras["gpu"], *extras["voices"], *extras["transcription"]]
     declared = {plain(re.split(r"[<>=~;\[ ]", line)[0]) for line in lines}
     packages = packages_distributions()
     undeclared = {

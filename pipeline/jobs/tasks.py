@@ -26,7 +26,7 @@ ABANDONED_SECONDS = 60.0
 KEPT_TASKS = 1000
 """Most finished tasks that are remembered, however long results are kept."""
 _ID = "[0-9a-f]{32}"
-_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|vtt|json|png)(?P<part>\.part)?")
+_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|answer-\d+\.wav|vtt|json|png)(?P<part>\.part)?")
 
 
 def is_task_id(text: str) -> bool:

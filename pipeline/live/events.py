@@ -6,7 +6,7 @@ Times are seconds of the session's stream: an event is true when the player gets
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pipeline.errors import PipelineError
 from pipeline.messages import Language, Message
@@ -91,6 +91,91 @@ class Listening:
 
 
 @dataclass(frozen=True)
+class VisitorSpeaking:
+    """The visitor begins to speak.
+
+    Attributes:
+        stream: When it began.
+    """
+
+    type: ClassVar[str] = "visitor_speaking"
+    stream: float
+
+
+@dataclass(frozen=True)
+class VisitorStopped:
+    """The visitor has finished.
+
+    Attributes:
+        stream: When the last word ended.
+    """
+
+    type: ClassVar[str] = "visitor_stopped"
+    stream: float
+
+
+@dataclass(frozen=True)
+class VisitorSaid:
+    """What the visitor said was transcribed.
+
+    Attributes:
+        text: The text.
+        question: Number of the question that it answers, if it is known.
+    """
+
+    type: ClassVar[str] = "visitor_said"
+    text: str
+    question: int | None = None
+
+
+@dataclass(frozen=True)
+class QuestionAsked:
+    """An interview goes on to a question, or asks it again.
+
+    Attributes:
+        number: Its number, from 1.
+        text: The question.
+        reminders: How often it was asked before.
+    """
+
+    type: ClassVar[str] = "question"
+    number: int
+    text: str
+    reminders: int
+
+
+@dataclass(frozen=True)
+class AnswerEnded:
+    """The answer to a question has ended.
+
+    Attributes:
+        number: Number of the question.
+        begin, end: When the visitor spoke; None without an answer.
+        reason: "silence", "next", "time_limit" or "no_answer".
+    """
+
+    type: ClassVar[str] = "answer"
+    number: int
+    begin: float | None
+    end: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class InterviewEnded:
+    """All questions were asked.
+
+    Attributes:
+        questions: How many there are.
+        answered: How many of them were answered.
+    """
+
+    type: ClassVar[str] = "interview_ended"
+    questions: int
+    answered: int
+
+
+@dataclass(frozen=True)
 class Problem:
     """Something went wrong; the session goes on.
 
@@ -122,10 +207,22 @@ class Closed:
     reason: str
 
 
-SessionEvent = TurnStarted | Word | TurnEnded | Interrupted | Listening | Problem | Closed
-KINDS: dict[str, type[SessionEvent]] = {
-    kind.type: kind for kind in (TurnStarted, Word, TurnEnded, Interrupted, Listening, Problem, Closed)
-}
+SessionEvent = (
+    TurnStarted
+    | Word
+    | TurnEnded
+    | Interrupted
+    | Listening
+    | VisitorSpeaking
+    | VisitorStopped
+    | VisitorSaid
+    | QuestionAsked
+    | AnswerEnded
+    | InterviewEnded
+    | Problem
+    | Closed
+)
+KINDS: dict[str, type[SessionEvent]] = {kind.type: kind for kind in get_args(SessionEvent)}
 
 
 def to_json(event: SessionEvent, language: Language) -> dict[str, Any]:

@@ -73,7 +73,8 @@ class Recorder:
                 self._finishing.add(finishing)
                 finishing.add_done_callback(self._finishing.discard)
 
-        session.on_fragment, session.on_event = recording.add, on_event
+        session.on_fragment = recording.add
+        session.listeners.append(on_event)
         return task
 
     async def close(self) -> None:

@@ -50,6 +50,12 @@ RETRY_SECONDS = 10
 """When to try again if there is no room for a session."""
 WORKER = "pipeline.live.worker"
 """The module that a process runs."""
+LATE_SHARE = 0.1
+"""Share of the fragments of a second from which a process counts as behind."""
+BEHIND_FACTOR = 3
+"""How much more a frame then counts than it costs."""
+HANGS_SECONDS = 60.0
+"""Seconds without a report after which a process is ended."""
 IDLE_SECONDS = 60.0
 """Seconds after which a process without a session ends."""
 
@@ -125,7 +131,8 @@ class RemoteSession:
         self.time = 0.0
         """Seconds of stream so far."""
         self.on_fragment: Callable[[bytes], object] | None = None
-        self.on_event: Callable[[SessionEvent], object] | None = None
+        self.listeners: list[Callable[[SessionEvent], object]] = []
+        """Called with each event before anybody else gets it."""
         self._fragment_at = 0.0
         self._clock = 0.0
         self._send = send
@@ -273,10 +280,11 @@ class RemoteSession:
             return
         self._number += 1
         self._events.append(NumberedEvent(self._number, event))
-        if self.on_event is not None:
-            self.on_event(event)
+        for listener in self.listeners:
+            listener(event)
         if isinstance(event, Closed):
             self.closed = event
+            self._latest.clear()
             for viewer in self._viewers:
                 viewer.arrived.set()
         self._changes.notify()
@@ -330,6 +338,16 @@ class _Process:
     sessions: dict[str, RemoteSession] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     empty_since: float = field(default_factory=time.monotonic)
+    reported: float = field(default_factory=time.monotonic)
+    """When it reported its load last."""
+    behind: bool = False
+    """Whether it was late in the last second: other programs take the time that it needs."""
+
+    def note(self, load: Load) -> None:
+        """Take a report of its load."""
+        fragments, late = load.fragments - self.load.fragments, load.late - self.load.late
+        self.behind = late > LATE_SHARE * fragments
+        self.load, self.reported = load, time.monotonic()
 
     def send(self, message: Packed) -> None:
         assert self.process.stdin is not None
@@ -338,7 +356,7 @@ class _Process:
 
     def load_with(self, fps: float) -> float:
         """Return the share of a core that sessions are expected to take once another one has come."""
-        frame = self.load.frame_seconds or FIRST_GUESS
+        frame = (self.load.frame_seconds or FIRST_GUESS) * (BEHIND_FACTOR if self.behind else 1)
         rates = [float(session.request.avatar.fps) for session in self.sessions.values()]
         return frame * SPEAKING_SHARE * (sum(rates) + fps)
 
@@ -499,7 +517,7 @@ class Workers:
         assert process.process.stdout is not None
         while (message := await receive(process.process.stdout)) is not None:
             if message.kind is Kind.LOAD:
-                process.load = Load(**message.json())
+                process.note(Load(**message.json()))
                 continue
             session = process.sessions.get(message.session)
             if session is not None:
@@ -531,6 +549,10 @@ class Workers:
                     process.empty_since = now
                 elif now - process.empty_since > IDLE_SECONDS:
                     self._end(process)
+                if now - process.reported > HANGS_SECONDS:
+                    logger.error("a process of sessions hangs")
+                    with contextlib.suppress(ProcessLookupError):
+                        process.process.kill()  # its sessions are told as soon as its output ends
             while self._closed and now - next(iter(self._closed.values()))[0] > REMEMBERED_SECONDS:
                 self._closed.popitem(last=False)
 

@@ -2,6 +2,7 @@
 
 from pipeline.messages import (
     avatars,
+    conversation,
     core,
     engines,
     face,
@@ -21,6 +22,7 @@ __all__ = [
     "Message",
     "Sentence",
     "avatars",
+    "conversation",
     "core",
     "engines",
     "face",

@@ -39,6 +39,7 @@ from pipeline.server.page.document import Compressed, dress
 from pipeline.server.page.layout import CSS, PageServices, build_page, make_theme
 from pipeline.server.page.words import I18N
 from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.conversations import Conversations
 from pipeline.server.rest.files import BrokenOffFilter
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
@@ -131,7 +132,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
     metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
-    sessions = SessionApi(studio, workers, recorder, visitors)
+    sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers))
     api = Api(
         studio=studio,
         queue=queue,

@@ -14,6 +14,15 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute
 
 from pipeline.avatars.store import RESOLUTIONS
+from pipeline.conversation.request import (
+    LONGEST_ANSWERS,
+    LONGEST_PROMPT,
+    LONGEST_QUESTION,
+    MAX_QUESTIONS,
+    PATIENCES,
+    REMINDERS,
+    SILENCES,
+)
 from pipeline.errors import CODES
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.live.request import LONGEST_TAG
@@ -304,6 +313,35 @@ class Stopped(_Shape):
     state: Literal["queued", "running"]
 
 
+class ConversationBody(_Shape):
+    """How a session converses with its visitor."""
+
+    prompt: str | None = Field(None, max_length=LONGEST_PROMPT, description="The language model's system prompt.")
+    silence: float | None = Field(
+        None, ge=SILENCES[0], le=SILENCES[1], description="Seconds without speech that end what the visitor says."
+    )
+    barge_in: bool | None = Field(None, description="Whether the avatar stops when the visitor speaks; it does.")
+    transcribe: bool | None = Field(None, description="Whether the server transcribes, where it can; it does.")
+
+
+class InterviewBody(_Shape):
+    """An interview to be held."""
+
+    questions: list[Annotated[str, Field(max_length=LONGEST_QUESTION)]] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    greeting: str | None = Field(None, max_length=LONGEST_QUESTION, description="Said before the first question.")
+    farewell: str | None = Field(None, max_length=LONGEST_QUESTION, description="Said after the last answer.")
+    silence: float | None = Field(
+        None, ge=SILENCES[0], le=SILENCES[1], description="Seconds of silence that end an answer; 1.5 if left out."
+    )
+    patience: float | None = Field(
+        None, ge=PATIENCES[0], le=PATIENCES[1], description="Seconds without an answer until the question is repeated."
+    )
+    reminders: int | None = Field(None, ge=REMINDERS[0], le=REMINDERS[1], description="How often it is repeated.")
+    longest: float | None = Field(
+        None, ge=LONGEST_ANSWERS[0], le=LONGEST_ANSWERS[1], description="Seconds after which an answer is ended."
+    )
+
+
 class SessionBody(_Shape):
     """The avatar of the session, and how it speaks; ``avatar`` or ``avatar_path`` is required."""
 
@@ -318,6 +356,8 @@ class SessionBody(_Shape):
         None, description="The language of the texts; detected sentence by sentence if left out."
     )
     record: bool = Field(False, description="Whether to keep the session as a video with captions.")
+    conversation: ConversationBody | None = Field(None, description="How it converses; as usual if left out.")
+    interview: InterviewBody | None = Field(None, description="An interview to be held.")
 
 
 class SessionState(_Shape):
@@ -337,6 +377,38 @@ class OpenedSession(SessionState):
     socket_url: Url = Field(description="The WebSocket; with ?video=1 it sends the stream as well.")
     events_url: Url = Field(description="Its events, as server-sent events.")
     token: str = Field(description="Allows its owner to use the session without a key: ?token=...")
+
+
+class ChatBody(_Shape):
+    """What the visitor says to the language model."""
+
+    text: str = Field(min_length=1, description="Up to MAX_TEXT characters.")
+
+
+class InterviewAnswer(_Shape):
+    """A question, and what came of it; times are seconds of the stream."""
+
+    number: int
+    question: str
+    asked: Seconds | None = Field(description="When it was first asked.")
+    asked_until: Seconds | None = Field(description="When it had been asked, the last time.")
+    reminders: int = Field(description="How often it was asked again.")
+    begin: Seconds | None = Field(description="When the answer began; null without one.")
+    end: Seconds | None
+    reason: Literal["silence", "next", "time_limit", "no_answer"] | None = Field(
+        description="Why the answer ended; null until then."
+    )
+    transcript: str | None = Field(description="What the visitor said; null if it is unknown.")
+    sound_url: Url | None = Field(description="The sound of the answer; null without one.")
+
+
+class InterviewRecord(_Shape):
+    """The questions and answers of an interview."""
+
+    success: Literal[True]
+    session_id: TaskId
+    state: Literal["waiting", "asking", "listening", "done"]
+    answers: list[InterviewAnswer]
 
 
 class SayBody(_Shape):
@@ -406,6 +478,55 @@ class ListeningEvent(_SessionEvent):
     stream: Seconds
 
 
+class VisitorSpeakingEvent(_SessionEvent):
+    """The visitor began to speak, at the time ``stream``."""
+
+    type: Literal["visitor_speaking"]
+    stream: Seconds
+
+
+class VisitorStoppedEvent(_SessionEvent):
+    """The visitor has finished; the last word ended at the time ``stream``."""
+
+    type: Literal["visitor_stopped"]
+    stream: Seconds
+
+
+class VisitorSaidEvent(_SessionEvent):
+    """What the visitor said."""
+
+    type: Literal["visitor_said"]
+    text: str
+    question: int | None = Field(description="Number of the question that it answers, if it is known.")
+
+
+class QuestionEvent(_SessionEvent):
+    """An interview goes on to a question, or asks it again."""
+
+    type: Literal["question"]
+    number: int
+    text: str
+    reminders: int = Field(description="How often it was asked before.")
+
+
+class AnswerEvent(_SessionEvent):
+    """The answer to a question has ended."""
+
+    type: Literal["answer"]
+    number: int
+    begin: Seconds | None
+    end: Seconds | None
+    reason: Literal["silence", "next", "time_limit", "no_answer"]
+
+
+class InterviewEndedEvent(_SessionEvent):
+    """All questions were asked."""
+
+    type: Literal["interview_ended"]
+    questions: int
+    answered: int
+
+
 class ProblemEvent(_SessionEvent):
     """Something went wrong; the session goes on."""
 
@@ -423,7 +544,19 @@ class ClosedEvent(_SessionEvent):
 
 
 SessionEvents = (
-    TurnStartedEvent | WordEvent | TurnEndedEvent | InterruptedEvent | ListeningEvent | ProblemEvent | ClosedEvent
+    TurnStartedEvent
+    | WordEvent
+    | TurnEndedEvent
+    | InterruptedEvent
+    | ListeningEvent
+    | VisitorSpeakingEvent
+    | VisitorStoppedEvent
+    | VisitorSaidEvent
+    | QuestionEvent
+    | AnswerEvent
+    | InterviewEndedEvent
+    | ProblemEvent
+    | ClosedEvent
 )
 """What the data of a server-sent event of a session holds; the socket sends the same."""
 
@@ -458,9 +591,11 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    bodies = LipsyncBody, AvatarForm, FacesForm, SessionBody, SayBody, InterruptBody
-    for model in (*bodies, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
-        schemas[model.__name__] = model.model_json_schema()
+    bodies = LipsyncBody, AvatarForm, FacesForm, SayBody, ChatBody, InterruptBody
+    nested = SessionBody, ConversationBody, InterviewBody
+    for model in (*bodies, *nested, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
+        schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas[model.__name__].pop("$defs", None)  # each has its own place
     return description
 
 
@@ -617,6 +752,21 @@ SAY: dict[str, Any] = {
     "response_model": SessionState,
     "responses": problems(400, 401, 403, 404, 408, 409),
     "openapi_extra": _json(SayBody),
+}
+CHAT: dict[str, Any] = {
+    "response_model": SessionState,
+    "responses": problems(400, 401, 403, 404, 408, 409, 503),
+    "openapi_extra": _json(ChatBody),
+}
+NEXT: dict[str, Any] = {"response_model": SessionState, "responses": problems(401, 403, 404, 409)}
+INTERVIEW: dict[str, Any] = {"response_model": InterviewRecord, "responses": problems(401, 403, 404, 409)}
+ANSWER: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {
+        200: _content("audio/wav", "The sound of an answer.", binary=True),
+        **_FILE_ANSWERS,
+        **problems(401, 403, 404, 409),
+    },
 }
 INTERRUPT: dict[str, Any] = {
     "response_model": InterruptedSession,

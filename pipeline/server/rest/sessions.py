@@ -22,6 +22,8 @@ from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pipeline import messages
+from pipeline.conversation.conversation import Conversation
+from pipeline.conversation.request import question_of
 from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
 from pipeline.jobs.studio import Studio
 from pipeline.live.events import Problem, to_json
@@ -35,6 +37,7 @@ from pipeline.server.connections import Stream
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema
 from pipeline.server.rest.bodies import MAX_BODY, json_body
+from pipeline.server.rest.conversations import Conversations
 from pipeline.server.rest.event_stream import sse_event, sse_response
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
@@ -43,7 +46,9 @@ ADDRESS = "/api/v2/sessions"
 DEFAULT_RATE = 16_000
 """Samples per second of sound whose rate the client does not send."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
-_COMMANDS = ("say", "flush", "interrupt", "listen", "idle", "audio", "close")
+_COMMANDS = (
+    "say", "flush", "interrupt", "listen", "idle", "audio", "microphone", "chat", "visitor_said", "next", "close"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class SessionApi:
     workers: Workers
     recorder: Recorder
     visitors: Visitors
+    conversations: Conversations
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes. Opening a session needs a key; using it needs a key or the session's own token.
@@ -68,6 +74,10 @@ class SessionApi:
         rest.add_api_route(one + "/say", self.say, methods=["POST"], **schema.SAY)
         rest.add_api_route(one + "/flush", self.flush, methods=["POST"], **schema.SESSION)
         rest.add_api_route(one + "/interrupt", self.interrupt, methods=["POST"], **schema.INTERRUPT)
+        rest.add_api_route(one + "/chat", self.chat, methods=["POST"], **schema.CHAT)
+        rest.add_api_route(one + "/next", self.next, methods=["POST"], **schema.NEXT)
+        rest.add_api_route(one + "/interview", self.interview, **schema.INTERVIEW)
+        rest.add_api_route(one + "/interview/{number}.wav", self.answer, **schema.ANSWER)
         rest.add_api_route(one + "/events", self.events, **schema.SESSION_EVENTS)
         rest.add_api_route(one + "/video.mp4", self.video, **schema.SESSION_VIDEO)
         rest.add_api_websocket_route(one + "/socket", self.socket)
@@ -80,7 +90,9 @@ class SessionApi:
         body = await json_body(request)
         studio = replace(self.studio, avatars=self.visitors.for_rest(request))
         asked = await run_in_threadpool(parse_session, body, studio)
+        plan = self.conversations.check(body, asked)
         session = await self.workers.open(asked)
+        self.conversations.open(session, plan)
         if asked.record:
             try:
                 self.recorder.record(session, self.workers.delete)
@@ -120,6 +132,29 @@ class SessionApi:
         event = entry and {**to_json(entry.event, _language(request)), "id": entry.number}
         return {**self._told(session, request), "interrupted": event}
 
+    async def chat(self, session_id: str, request: Request) -> dict[str, Any]:
+        """Let the language model answer a text of the visitor; the avatar speaks while the model writes."""
+        session = self._allowed(session_id, request)
+        fields = await _object(request)
+        self.conversations.of(session).chat(text_of(fields, self.studio.settings.max_text))
+        return self._told(session, request)
+
+    async def next(self, session_id: str, request: Request) -> dict[str, Any]:
+        """Go on to the next question of an interview."""
+        session = self._allowed(session_id, request)
+        self.conversations.of(session).next()
+        return self._told(session, request)
+
+    async def interview(self, session_id: str, request: Request) -> dict[str, Any]:
+        """Return the questions and answers of an interview, with their times; also after the session's end."""
+        session = self._allowed(session_id, request, ended=True)
+        return self.conversations.interview(session, self._address(session, request), self._token(session))
+
+    async def answer(self, session_id: str, number: str, request: Request) -> Response:
+        """Send the sound of an answer."""
+        session = self._allowed(session_id, request, ended=True)
+        return self.conversations.sound(session, number, request)
+
     async def events(self, session_id: str, request: Request) -> Response:
         """Send the events of a session: those after the one that Last-Event-ID names, or all."""
         session = self._allowed(session_id, request, ended=True)
@@ -152,7 +187,8 @@ class SessionApi:
             await websocket.close(1008, error.message.en[:120])
             return
         await websocket.accept()
-        await _Socket(websocket, session, self.studio.settings.max_text, self.workers.delete).run()
+        limit, conversation = self.studio.settings.max_text, self.conversations.of(session)
+        await _Socket(websocket, session, conversation, limit, self.workers.delete).run()
 
     @property
     def _keys(self) -> tuple[str, ...]:
@@ -190,11 +226,17 @@ class SessionApi:
         told |= {"stream": round(session.time, 3), "expires": _moment(session.expires)}
         told["task_id"] = session.id if session.request.record else None
         if addresses:
-            base = f"{request.scope.get('root_path', '')}{ADDRESS}/{session.id}"
-            token = f"?token={session.token}" if self._keys else ""
+            base, token = self._address(session, request), self._token(session)
             told |= {"video_url": f"{base}/video.mp4", "socket_url": f"{base}/socket{token}"}
             told |= {"events_url": f"{base}/events{token}", "token": session.token}
         return told
+
+    def _address(self, session: RemoteSession, request: Request) -> str:
+        return f"{request.scope.get('root_path', '')}{ADDRESS}/{session.id}"
+
+    def _token(self, session: RemoteSession) -> str:
+        """Return what addresses end with, so that they work without a key."""
+        return f"?token={session.token}" if self._keys else ""
 
 
 class _Socket:
@@ -204,14 +246,18 @@ class _Socket:
         self,
         websocket: WebSocket,
         session: RemoteSession,
+        conversation: Conversation,
         max_text: int,
         delete: Callable[[RemoteSession], object],
     ) -> None:
         self._websocket = websocket
         self._session = session
+        self._conversation = conversation
         self._max_text = max_text
         self._delete = delete
         self._rate = DEFAULT_RATE
+        self._from_visitor = False
+        """Whether the sound that comes is the visitor's, not the avatar's."""
         self._language = _language(websocket)
         self._told_of_speed = False
 
@@ -249,7 +295,8 @@ class _Socket:
         if size > MAX_BODY:
             raise BadBody(messages.live.MESSAGE_TOO_LARGE(size=size, limit=MAX_BODY))
         if text is None:
-            await self._push(data or b"")
+            sound = data or b""
+            await (self._conversation.hear(sound, self._rate) if self._from_visitor else self._push(sound))
             return
         try:
             fields = json.loads(text)
@@ -269,8 +316,15 @@ class _Socket:
                 self._session.listen()
             case "idle":
                 self._session.idle()
-            case "audio":
+            case "audio" | "microphone":
                 self._rate = _rate(fields)
+                self._from_visitor = kind == "microphone"
+            case "chat":
+                self._conversation.chat(text_of(fields, self._max_text))
+            case "visitor_said":
+                self._conversation.visitor_said(text_of(fields, self._max_text), question_of(fields))
+            case "next":
+                self._conversation.next()
             case "close":
                 self._delete(self._session)
             case _:
