@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Endpoint:
     def configured(self) -> bool:
         """Whether it can be called: the model is named, and the address is, or the key for OpenAI's."""
         return bool(self.model and (self.base_url or self.key))
+
+    def load(self) -> None:
+        """Load the package that calls it, if there is one: a second that a first answer need not wait for."""
+        if self.configured:
+            importlib.import_module("openai")
 
     def client(self) -> AsyncOpenAI:
         """Return a client; close it with ``async with``.

@@ -61,6 +61,7 @@ def make_transcriber(settings: Settings) -> Transcriber | None:
         "STT", settings.stt_base_url, settings.stt_api_key, settings.stt_model, settings.stt_timeout or 3600.0
     )
     if endpoint.configured:
+        endpoint.load()
         return TranscriptionService(endpoint)
     local = LocalWhisper(settings.models_dir)
     return local if local.available() else None

@@ -27,7 +27,7 @@ _FIRST_WINDOWS = 5
 """Windows of speech, 0.16 s, after which somebody is taken to speak: a cough of 0.1 s has at most four."""
 _TAIL = 0.2
 """Loudness of a window, as a share of the loudest, below which it counts no more: the network goes on for a while."""
-_OVER_BACKGROUND = 1.5
+_OVER_BACKGROUND = 1.25
 """How much louder than what was there before a window must be to count."""
 _BACKGROUND_WINDOWS = 30
 """Windows, about a second, over which the loudness without speech is averaged."""
@@ -64,6 +64,8 @@ class VoiceActivity:
         self._stretch = _Stretch(0.0)
         self._background = 0.0
         """Loudness without speech."""
+        self._quiet = 0
+        """Windows of which it is the mean."""
         self.last = 0.0
         """End of the last speech, in seconds of sound."""
         self._waits_for_pause = False
@@ -102,7 +104,8 @@ class VoiceActivity:
         stretch = self._stretch
         if speech < _SILENCE:
             stretch.gap += 1
-            self._background += (loudness - self._background) / _BACKGROUND_WINDOWS
+            self._quiet = min(self._quiet + 1, _BACKGROUND_WINDOWS)
+            self._background += (loudness - self._background) / self._quiet
             if stretch.gap >= _GAP_WINDOWS:
                 self._stretch = _Stretch(self.seconds)
                 self._waits_for_pause = False

@@ -42,6 +42,7 @@ class Conversations:
             model=settings.llm_model,
             seconds=settings.llm_timeout or FOREVER,
         )
+        endpoint.load()
         self._model = LanguageModel(endpoint, settings.max_text)
         self._transcriber = make_transcriber(settings)
         self._all: dict[str, Conversation] = {}
