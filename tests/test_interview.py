@@ -220,3 +220,14 @@ def test_transcripts_belong_to_the_answer_that_was_given() -> None:
         "second and more newest",
         None,
     ]
+
+
+def test_an_answer_that_the_end_of_the_session_cuts_off_is_kept() -> None:
+    stage = Stage()
+    stage.interview.begin(0.0)
+    stage.ask()
+    stage.interview.visitor_speaks(3.0)
+    stage.interview.close(7.0)
+    first = stage.interview.answers[0]
+    assert (first.begin, first.end, first.reason) == (3.0, 7.0, None) and stage.kept == [1]
+    assert stage.interview.deadline is None and stage.asked == ["one?"]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +18,8 @@ from pipeline.conversation.endpoints import Endpoint
 from pipeline.conversation.history import KEPT_LETTERS, KEPT_SAYINGS, PROMPT, History
 from pipeline.conversation.language_model import LanguageModel
 from pipeline.conversation.transcription import TranscriptionService, make_transcriber
+from pipeline.conversation.whisper import MODEL, LocalWhisper, folder_of
+from pipeline.conversation.whisper import main as download_whisper
 from pipeline.errors import LanguageModelFailed, LanguageModelUnavailable, PipelineError, TranscriptionUnavailable
 from pipeline.settings import Settings
 from tests.stub_openai import KEY, OpenAIStub, seconds_of
@@ -201,3 +208,39 @@ def test_a_transcription_that_fails(stub: OpenAIStub, mode: str, word: str) -> N
 def test_nothing_transcribes_where_nothing_is_set_up() -> None:
     assert make_transcriber(Settings(stt_base_url="", stt_api_key="", stt_model="")) is None
     assert make_transcriber(Settings(stt_base_url="http://localhost:1/v1", stt_model="small")) is not None
+
+
+def test_whisper_on_this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = LocalWhisper(tmp_path)
+    assert not local.available(), "nothing was downloaded"
+    weights = folder_of(tmp_path, MODEL) / "model.bin"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "faster_whisper")
+    assert local.available() and isinstance(make_transcriber(Settings(models_dir=tmp_path)), LocalWhisper)
+    asked: dict[str, Any] = {}
+
+    class WhisperModel:
+        def __init__(self, folder: str, **options: Any) -> None:
+            asked.update(options, folder=folder)
+
+        def transcribe(self, sound: np.ndarray, language: str | None) -> tuple[list[Any], None]:
+            if language == "xx":
+                raise ValueError("no such language")
+            asked.update(seconds=len(sound) / 16_000, loudest=np.abs(sound).max())
+            parts = (" 저는", 0.1), ("개발자입니다. ", 0.2), ("시청해 주셔서 감사합니다.", 0.9)
+            return [SimpleNamespace(text=text, no_speech_prob=silent) for text, silent in parts], None
+
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=WhisperModel))
+    assert asyncio.run(local.transcribe(SOUND, "ko")) == "저는 개발자입니다."
+    assert asked["local_files_only"] is True and asked["seconds"] == 1.5 and 0.2 < asked["loudest"] < 0.3
+    with pytest.raises(TranscriptionUnavailable):
+        asyncio.run(local.transcribe(SOUND, "xx"))
+
+
+def test_the_download_of_whisper_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert download_whisper() == 1
+    assert "pip install -r requirements-transcription.txt" in capsys.readouterr().err

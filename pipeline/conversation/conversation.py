@@ -328,7 +328,7 @@ class Conversation:
 
     def answered(self, answer: Answered) -> None:
         """Keep the sound of an answer."""
-        if self._microphone.speaking:
+        if self._microphone.speaking and not self._closed:
             self._session.emit(VisitorStopped(self._session.clock))
         sound = self._microphone.take()
         if answer.begin is None or not len(sound):
@@ -384,7 +384,7 @@ class Conversation:
         try:
             async with self._transcribing:  # in the order in which it was said
                 text = await transcriber.transcribe(sound, self._plan.language)
-            if text and not self._closed:
+            if text and (self.interview is not None or not self._closed):
                 self.visitor_said(text, question)
         except SessionClosed:
             return
@@ -415,6 +415,8 @@ class Conversation:
         self._stopped.set()
         if self._reply is not None:
             self._reply.cancel()
+        if self.interview is not None:
+            self.interview.close(self._session.clock)
 
 
 def sound_name(session_id: str, number: int) -> str:

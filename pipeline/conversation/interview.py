@@ -211,6 +211,13 @@ class Interview:
         answer = latest if number is None else self.answers[number - 1]
         answer.transcript = f"{answer.transcript} {text}" if answer.transcript else text
 
+    def close(self, now: float) -> None:
+        """Keep what was answered until the session ended."""
+        if self.state is State.LISTENING and self._answer.begin is not None:
+            self._answer.end = max(now, self._answer.begin)
+            self._room.answered(self._answer)
+        self.deadline = None
+
     def tick(self, now: float) -> None:
         """Do what is due."""
         if self.deadline is None or now < self.deadline:
