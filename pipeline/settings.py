@@ -15,8 +15,11 @@ ROOT = Path.cwd() if _INSTALLED else _PACKAGE.parent
 """Folder of avatars, results and weights: the checkout, or the working folder of an installed program."""
 BUNDLED = _PACKAGE / "precomputed" if _INSTALLED else None
 """The avatars of an installed program; in a checkout they lie beside those of the user."""
-SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*"}
-"""Where a Hugging Face Space expects its server, which only the Space's own proxy reaches."""
+SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*", "voice_downloads": "off"}
+"""What differs in a Hugging Face Space: only its own proxy reaches the server, and its disk is not for weights."""
+
+MOST_DICTIONARIES = 3
+"""Pronunciation dictionaries that ElevenLabs takes in a request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,8 @@ class Settings:
     """Default engine of a request: mesh, musetalk, or auto (musetalk on a GPU, else mesh)."""
     tts_engine: str = "auto"
     """Speech engine of a request that names none: one by its name, or auto (the best for the text's language)."""
+    voice_downloads: str = "on"
+    """Whether the page and REST may fetch Supertonic's weights when somebody asks for it: on or off."""
     video_encoder: str = "auto"
     """Encoder of the videos: x264, nvenc (in an NVIDIA card), or auto (nvenc if the card also renders)."""
     musetalk_compile: int = 0
@@ -79,6 +84,15 @@ class Settings:
     elevenlabs_api_key: str = field(default="", repr=False)
     elevenlabs_voice_id: str = ""
     elevenlabs_model: str = "eleven_multilingual_v2"
+    elevenlabs_stability: float = -1.0
+    elevenlabs_similarity: float = -1.0
+    elevenlabs_style: float = -1.0
+    """How steady a voice is, how close to its original, and how much its style is exaggerated (0-1).
+
+    -1 is what the account has set for the voice.
+    """
+    elevenlabs_dictionaries: str = ""
+    """Ids of up to three pronunciation dictionaries of the account, separated by commas: id or id:version."""
     elevenlabs_base_url: str = ""
     """Another address of the service (a regional one, or a stub in tests); empty is the SDK's default."""
     elevenlabs_timeout: float = 30.0
@@ -159,6 +173,14 @@ class Settings:
         """
         if self.page not in ("key", "open"):
             raise ValueError(f"PAGE={self.page!r}: expected key or open")
+        if self.voice_downloads not in ("on", "off"):
+            raise ValueError(f"VOICE_DOWNLOADS={self.voice_downloads!r}: expected on or off")
+        for name in ("stability", "similarity", "style"):
+            value = getattr(self, f"elevenlabs_{name}")
+            if value > 1:
+                raise ValueError(f"ELEVENLABS_{name.upper()}={value:g}: expected 0 to 1")
+        if len(listed(self.elevenlabs_dictionaries)) > MOST_DICTIONARIES:
+            raise ValueError(f"ELEVENLABS_DICTIONARIES: expected {MOST_DICTIONARIES} at most, separated by commas")
         if self.rest_avatars not in ("all", "own"):
             raise ValueError(f"REST_AVATARS={self.rest_avatars!r}: expected all or own")
         for origin in listed(self.allowed_origins):

@@ -102,7 +102,7 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS_OF_OURS}
         # one video after the other, but where a test is about sharing
         # and the engine that speaks at once, where a test is not about another
-        ours = {"MAX_SHARING": "1", "ELEVENLABS_API_KEY": "", "TTS_ENGINE": "espeak"}
+        ours = {"VOICE_DOWNLOADS": "off", "MAX_SHARING": "1", "ELEVENLABS_API_KEY": "", "TTS_ENGINE": "espeak"}
         ours |= {"GRADIO_SERVER_PORT": str(self.port), "RESULTS": str(results)}
         all_of_it = {**inherited, **ours, **environ}
         self.process: subprocess.Popen[bytes] | Forked

@@ -29,7 +29,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 LANGUAGES = ("docs", "docs/ko")
-OTHERS_SETTINGS = {"SYSTEM", "NUMBA_CACHE_DIR", "HF_ENDPOINT", "OMP_NUM_THREADS"}
+OTHERS_SETTINGS = {"SYSTEM", "NUMBA_CACHE_DIR", "HF_ENDPOINT", "HF_HUB_OFFLINE", "OMP_NUM_THREADS"}
 BODY = {"text": "안녕하세요.", "avatar": "talk_long", "resolution": "360p"}
 CODE = {".py", ".typed", ".md", ".txt", ".js", ".css", ".html", ".sh"}
 ADDRESS = "http://localhost:5000"

@@ -238,3 +238,27 @@ def test_new_models_are_told_the_language_and_the_speed(stub: ElevenLabsStub, mo
     body = stub.requests[-1].body
     assert body["model_id"] == model and body["language_code"] == "ko"
     assert body["voice_settings"]["speed"] == 0.8
+
+
+def test_voice_settings_and_dictionaries_are_sent_only_if_they_are_set(stub: ElevenLabsStub) -> None:
+    engine(stub).synthesize(TEXT, CUSTOM_VOICE, CancelToken(), "ko")
+    assert not {"voice_settings", "pronunciation_dictionary_locators"} & stub.requests[-1].body.keys()
+    named = engine(stub, elevenlabs_stability=0.0, elevenlabs_style=0.3, elevenlabs_dictionaries="abc:v2, def")
+    named.synthesize(TEXT, CUSTOM_VOICE, CancelToken(), "ko", 0.9)
+    body = stub.requests[-1].body
+    sent = {name: value for name, value in body["voice_settings"].items() if value is not None}
+    assert sent == {"stability": 0.0, "style": 0.3, "speed": 0.9}
+    first, second = body["pronunciation_dictionary_locators"]
+    assert first == {"pronunciation_dictionary_id": "abc", "version_id": "v2"}
+    assert second["pronunciation_dictionary_id"] == "def" and second.get("version_id") is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ELEVENLABS_STABILITY", "1.5"), ("ELEVENLABS_STYLE", "-0.1"), ("ELEVENLABS_SIMILARITY", "much")],
+)
+def test_voice_settings_beyond_the_range_are_named(variable: str, value: str) -> None:
+    with pytest.raises(ValueError, match=variable):
+        Settings.from_environment({variable: value})
+    with pytest.raises(ValueError, match="ELEVENLABS_DICTIONARIES"):
+        Settings.from_environment({"ELEVENLABS_DICTIONARIES": "a,b,c,d"})

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.musetalk.download import FILES, WeightFile, download, fault
+from pipeline.core.hub import WeightFile, download, fault
+from pipeline.engines.musetalk.download import FILES
 from pipeline.errors import Unavailable
 
 CONTENT = bytes(range(256)) * 4096

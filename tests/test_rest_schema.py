@@ -62,6 +62,8 @@ SHAPES = (
     ("GET", "/assets/idle/{avatar}.mp4"),
     ("GET", "/assets/idle/{avatar}.jpg"),
     ("GET", "/api/voices"),
+    ("GET", "/api/voices/supertonic"),
+    ("DELETE", "/api/voices/supertonic"),  # POST is refused in tests; see test_voice_download
     ("GET", "/assets/voices/{engine}/{voice}.wav"),
 )
 

@@ -33,3 +33,16 @@ TOOK_TOO_LONG = Sentence(
     "the server.",
 )
 CANCELLED = Sentence("cancelled", ko="작업이 취소되었습니다.", en="The task was cancelled.")
+
+DOWNLOAD_FAILED = Sentence(
+    "download_failed",
+    ko="{file}: {hub}에서 받을 수 없습니다 ({reason}). 인터넷 연결과 디스크 여유 공간을 확인하고 다시 실행하세요. "
+    "멈춘 곳에서 이어 받습니다.",
+    en="{file}: it cannot be fetched from {hub} ({reason}). Check the connection and the free disk space, and run "
+    "this again: it goes on where it stopped.",
+)
+DOWNLOAD_INVALID = Sentence(
+    "download_invalid",
+    ko="{file}: 받은 파일이 올바르지 않아 지웠습니다 ({reason}). 다시 실행하세요.",
+    en="{file}: the downloaded file is not valid and was removed ({reason}). Run this again.",
+)

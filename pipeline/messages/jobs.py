@@ -150,3 +150,15 @@ NOT_UPLOADED = Sentence(
     ko="'{name:.60}'은(는) 올려서 만든 아바타가 아니므로 지울 수 없습니다.",
     en="'{name:.60}' was not made from an upload, so it cannot be deleted.",
 )
+
+# voices that are fetched
+DOWNLOAD_FORBIDDEN = Sentence(
+    "download_forbidden",
+    ko="이 서버는 음성을 내려받지 않습니다 (VOICE_DOWNLOADS=off, 또는 HF_HUB_OFFLINE).",
+    en="This server fetches no voices (VOICE_DOWNLOADS=off, or HF_HUB_OFFLINE).",
+)
+SUPERTONIC_NOT_INSTALLED = Sentence(
+    "supertonic_not_installed",
+    ko="supertonic이 설치되어 있지 않습니다. 서버에서 실행하세요: pip install -r requirements-voices.txt",
+    en="supertonic is not installed. Run on the server: pip install -r requirements-voices.txt",
+)

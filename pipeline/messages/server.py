@@ -132,6 +132,17 @@ FACE_INVALID = Sentence(
     ko="face: center, largest, 또는 왼쪽부터 센 번호를 보내 주세요.",
     en="face: send center, largest, or a number counted from the left.",
 )
+VOICES_FETCHED = Sentence(
+    "voices_fetched",
+    ko="Supertonic 음성을 받는 중: {total:.0f} MB 가운데 {done:.0f} MB",
+    en="Fetching Supertonic's voices: {done:.0f} of {total:.0f} MB",
+)
+VOICES_READY = Sentence("voices_ready", ko="Supertonic 음성이 준비되었습니다.", en="Supertonic's voices are ready.")
+VOICES_LEFT = Sentence(
+    "voices_left",
+    ko="받다가 멈췄습니다. 다시 누르면 이어 받습니다.",
+    en="Stopped. Press again to go on where it stopped.",
+)
 GENDER_INVALID = Sentence(
     "gender_invalid",
     ko="gender: {choices} 가운데 하나를 보내거나 비워 두세요.",

@@ -26,6 +26,7 @@ from pipeline.jobs.studio import Studio, warm_up
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
 from pipeline.jobs.uploads import Uploads
+from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.jobs.voices import VoiceSamples
 from pipeline.live.recording import Recorder
 from pipeline.live.workers import WORKER, Workers
@@ -101,6 +102,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
     visited, warm = threading.Event(), Flag()
+    voice_download = VoiceDownload(settings)
     visitors = Visitors(uploads, settings)
     page = build_page(
         PageServices(
@@ -113,6 +115,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
             inspector=inspector,
             visited=visited,
             warm=warm,
+            voice_download=voice_download,
         )
     )
     metrics.watch(Task.kind, queue.waiting, lambda: float(queue.busy()))
@@ -146,6 +149,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         inspector=inspector,
         stills=stills,
         samples=VoiceSamples(studio),
+        voice_download=voice_download,
         sessions=sessions,
     )
     dress(min((pack.name for pack in shipped.list()), default=None))

@@ -25,7 +25,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.core.notifier import woken_by
 from pipeline.errors import BadRequest, Cancelled, PipelineError, SpeechFailed, Unavailable
 from pipeline.messages import Message
-from pipeline.settings import Settings
+from pipeline.settings import Settings, listed
 from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.text.language import language_of, plain, speakable
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
@@ -140,14 +140,10 @@ class ElevenLabsEngine(TTSEngine):
         voice_id = (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
         async def speak(client: AsyncElevenLabs, push: Callable[[Speech], object]) -> None:
-            from elevenlabs.types import VoiceSettings
-
-            options: dict[str, Any] = {}
+            options: dict[str, Any] = self._options(speed)
             model, code = self._settings.elevenlabs_model, _LANGUAGE_CODES.get(spoken)
             if code and model not in _WITHOUT_LANGUAGE_CODE:
                 options["language_code"] = code
-            if speed != 1:
-                options["voice_settings"] = VoiceSettings(speed=speed)
             answer = _Answer(text, sent, added, spoken)
             stream = client.text_to_speech.stream_with_timestamps(
                 voice_id,
@@ -167,6 +163,29 @@ class ElevenLabsEngine(TTSEngine):
             self._call(lambda client: speak(client, push), stop)
 
         yield from pushed(call, cancel)
+
+    def _options(self, speed: float) -> dict[str, Any]:
+        """Return the voice settings and pronunciation dictionaries of a request, as far as any are set."""
+        from elevenlabs.types import PronunciationDictionaryVersionLocator, VoiceSettings
+
+        settings, options = self._settings, dict[str, Any]()
+        given = {
+            "stability": settings.elevenlabs_stability,
+            "similarity_boost": settings.elevenlabs_similarity,
+            "style": settings.elevenlabs_style,
+        }
+        voice: dict[str, Any] = {name: value for name, value in given.items() if value >= 0} | (
+            {"speed": speed} if speed != 1 else {}
+        )
+        if voice:
+            options["voice_settings"] = VoiceSettings(**voice)
+        dictionaries = [one.partition(":") for one in listed(settings.elevenlabs_dictionaries)]
+        if dictionaries:
+            options["pronunciation_dictionary_locators"] = [
+                PronunciationDictionaryVersionLocator(pronunciation_dictionary_id=id, version_id=version or None)
+                for id, _, version in dictionaries
+            ]
+        return options
 
     def _call(self, work: Callable[[AsyncElevenLabs], Awaitable[T]], cancel: CancelToken) -> T:
         """Call `work` with a client of the service, and turn the service's errors into ours."""

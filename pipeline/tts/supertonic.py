@@ -25,6 +25,7 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.core.cancel import CancelToken
+from pipeline.core.hub import WeightFile, download, files_of, hub_address
 from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech_types import Speech, Voice
 from pipeline.text.language import language_of, plain, speakable
@@ -245,12 +246,17 @@ def _without_pictures(text: str) -> str:
     return "".join(" " if unicodedata.category(letter) in ("So", "Sk", "Co", "Cn", "Cf") else letter for letter in text)
 
 
-def download(weights: Path) -> None:
-    """Download the weights into a folder, with a progress bar; files that are there already are kept."""
-    from huggingface_hub import snapshot_download
+def weight_files(hub: str) -> list[WeightFile]:
+    """Return the files of the weights, as a hub lists them for the version that the package was tested with.
+
+    Raises:
+        Unavailable: The hub cannot be reached.
+    """
     from supertonic.config import get_model_repo, get_model_revision
 
-    snapshot_download(get_model_repo(MODEL), revision=get_model_revision(MODEL), local_dir=str(weights))
+    parts = ("onnx/", "voice_styles/", "LICENSE")
+    files = files_of(get_model_repo(MODEL), get_model_revision(MODEL), hub)
+    return [file for file in files if file.name.startswith(parts)]
 
 
 def main() -> int:
@@ -262,7 +268,7 @@ def main() -> int:
     if not has_weights(weights):
         print(f"Fetching the weights of {MODEL} (OpenRAIL-M) into {weights} ...")
         try:
-            download(weights)
+            download(weights, weight_files(hub_address()), hub_address())
         except Exception as error:
             logger.debug("download failed", exc_info=True)
             print(f"The download failed: {error}\nCheck the internet connection and run it again.", file=sys.stderr)

@@ -7,48 +7,15 @@ SHA-256 must be those below, which were published with it.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPException
-from pathlib import Path
-from urllib.request import Request, urlopen
 
-from pipeline import messages
-from pipeline.errors import PipelineError, Unavailable
+from pipeline.core.hub import WeightFile, download, hub_address
+from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 _MUSETALK = {"repository": "TMElyralab/MuseTalk", "revision": "3ef28bc5cff08c90ad8178a25f1b570cd800170f"}
 _VAE = {"repository": "stabilityai/sd-vae-ft-mse", "revision": "31f26fdeee1355a5c34592e401dd41e45d25a493"}
 _WHISPER = {"repository": "openai/whisper-tiny", "revision": "169d4a4341b33bc18d8881c4b69c2e104e1cc0af"}
-HUB = "https://huggingface.co"
-_CHUNK = 1 << 20
-_PATIENCE = 30.0
-"""Seconds without a byte after which the download fails."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightFile:
-    """A file of the hub.
-
-    Attributes:
-        folder: Where it belongs.
-        repository, revision: Where it comes from.
-        name: Its name.
-        size: Bytes.
-        sha256: Its checksum.
-    """
-
-    folder: str
-    repository: str
-    revision: str
-    name: str
-    size: int
-    sha256: str
-
 
 FILES = (
     WeightFile(
@@ -82,83 +49,11 @@ FILES = (
 )  # fmt: skip
 
 
-def download(models: Path, files: Sequence[WeightFile] = FILES, hub: str = HUB) -> None:
-    """Download the files that are missing, with a progress bar.
-
-    A file is written at its name + ".part" and resumed where it stopped.
-
-    Args:
-        models: Folder of the weights.
-        files: What to download.
-        hub: Address of the hub.
-
-    Raises:
-        Unavailable: A file cannot be downloaded, or differs from what was published.
-    """
-    for file in files:
-        path = models / file.folder / file.name
-        if fault(path, file) is None:
-            continue
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(file, part, hub)
-            found = fault(part, file)
-            if found is None:
-                part.replace(path)
-        except (OSError, HTTPException) as error:
-            raise Unavailable(messages.engines.DOWNLOAD_FAILED(file=file.name, hub=hub, reason=error)) from error
-        if found is not None:
-            part.unlink(missing_ok=True)
-            raise Unavailable(messages.engines.DOWNLOAD_INVALID(file=file.name, reason=found))
-
-
-def fault(path: Path, file: WeightFile) -> str | None:
-    """Return what is wrong with a downloaded file; None if it is correct."""
-    if not path.is_file():
-        return "missing"
-    size = path.stat().st_size
-    if size != file.size:
-        return f"{size:,} of {file.size:,} bytes"
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while chunk := content.read(_CHUNK):
-            digest.update(chunk)
-    return None if digest.hexdigest() == file.sha256 else f"SHA-256 {digest.hexdigest()}"
-
-
-def _fetch(file: WeightFile, part: Path, hub: str) -> None:
-    """Append to `part` what is missing of a file.
-
-    Raises:
-        OSError, HTTPException: The download fails.
-    """
-    from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
-
-    have = part.stat().st_size if part.is_file() else 0
-    if have >= file.size:
-        return
-    request = Request(f"{hub}/{file.repository}/resolve/{file.revision}/{file.name}")
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    with urlopen(request, timeout=_PATIENCE) as answer:
-        goes_on = answer.status == HTTPStatus.PARTIAL_CONTENT
-        with (
-            part.open("ab" if goes_on else "wb") as content,
-            tqdm(total=file.size, initial=have if goes_on else 0, unit="B", unit_scale=True, desc=file.name) as bar,
-        ):
-            while content.tell() < file.size and (chunk := answer.read(min(_CHUNK, file.size - content.tell()))):
-                content.write(chunk)
-                bar.update(len(chunk))
-            if content.tell() < file.size:
-                raise ConnectionError(f"{content.tell():,} of {file.size:,} bytes came")
-
-
 def main() -> int:
     """Download everything; return the exit status."""
     models = Settings.from_environment().models_dir
     try:
-        download(models, hub=os.environ.get("HF_ENDPOINT", HUB).rstrip("/"))
+        download(models, FILES, hub_address())
     except PipelineError as error:
         print(error.message, file=sys.stderr)
         return 1

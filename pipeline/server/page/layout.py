@@ -22,9 +22,10 @@ from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import Uploads
+from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
-from pipeline.server.page import bar, making
+from pipeline.server.page import bar, fetching, making
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
 from pipeline.server.page.words import AUTOMATIC, EXAMPLES, TITLE, shown, visitors_language
@@ -195,6 +196,7 @@ class PageServices:
         inspector: Draws pictures of finished videos.
         visited: Set when a visitor opens the page.
         warm: Until it is set, the page shows that models are loading.
+        voice_download: Fetches voices when a visitor asks for it.
     """
 
     studio: Studio
@@ -206,6 +208,7 @@ class PageServices:
     inspector: Inspector
     visited: threading.Event
     warm: Flag
+    voice_download: VoiceDownload
 
 
 def build_page(services: PageServices) -> gr.Blocks:
@@ -252,6 +255,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                 gr.Markdown(shown("choose"))
                 picker = make_picker()
                 settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
+                offer = fetching.lay_out()
             with gr.Column(scale=6, min_width=320):
                 result = _lay_out_result()
 
@@ -281,6 +285,14 @@ def build_page(services: PageServices) -> gr.Blocks:
             speaking.on_listen, [text, *voices, settings.language, settings.avatar], settings.sample, **UNQUEUED
         )
         listens.then(None, settings.sample, None, js=LISTEN, api_visibility="private")
+        fetcher = fetching.Fetcher(services.voice_download)
+        bars_of_voices = [offer.box, offer.status, offer.fetch, offer.leave]
+        page.load(fetcher.on_load, None, bars_of_voices, **UNQUEUED)
+        private_stream: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "queue": True}
+        fetched = offer.fetch.click(fetcher.fetch, None, bars_of_voices, api_visibility="private", **private_stream)
+        offer.leave.click(fetcher.leave, None, None, **UNQUEUED)
+        fetched = fetched.then(speaking.on_load, chosen[:2], chosen, **UNQUEUED)
+        fetched.then(speaking.on_tts_engine, [*voices, settings.avatar], settings.voice, **UNQUEUED)
         api.select(speaking.on_api, settings.asked(text), codes, **UNQUEUED)
         for button, example in zip(examples, EXAMPLES, strict=True):
             button.click(None, None, text, js=f"() => {json.dumps(example)}", api_visibility="private")

@@ -10,6 +10,7 @@ import gradio as gr
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.select import AUTO
+from pipeline.jobs.voice_download import LICENCE, LICENCE_URL
 from pipeline.messages import Language, Message
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.server.reply_language import language_of
@@ -42,6 +43,14 @@ WORDS = {
     "tts_engine": Message("음성 엔진", "Speech engine"),
     "voice": Message("음성", "Voice"),
     "listen": Message("들어 보기", "Listen"),
+    "fetch_voices": Message("Supertonic 음성 받기 (400MB)", "Fetch Supertonic's voices (400 MB)"),
+    "leave_voices": Message("받기 멈추기", "Stop fetching"),
+    "fetch_help": Message(
+        f"사람처럼 말하는 31개 언어의 음성입니다. 코드는 MIT, 가중치는 [{LICENCE}]({LICENCE_URL}) 라이선스이며, "
+        "버튼을 누르면 받습니다.",
+        "Natural voices for 31 languages. The code is under the MIT licence, the weights under "
+        f"[{LICENCE}]({LICENCE_URL}); they are fetched when you press the button.",
+    ),
     "tts_speed": Message("말하는 속도", "Speaking speed"),
     "tts_pitch": Message("목소리 높이 (반음)", "Pitch (semitones)"),
     "frame_skip": Message("프레임 스킵", "Frame skip"),

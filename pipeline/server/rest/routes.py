@@ -43,6 +43,7 @@ from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job, Task, TaskBook, is_task_id
 from pipeline.jobs.uploads import Uploads
+from pipeline.jobs.voice_download import LICENCE, LICENCE_URL, Progress, VoiceDownload
 from pipeline.jobs.voices import VoiceSamples, sample_url, voices_of
 from pipeline.messages import Language
 from pipeline.server.access import is_ours, key_of, path_of
@@ -89,6 +90,7 @@ class Api:
     inspector: Inspector
     stills: Stills
     samples: VoiceSamples
+    voice_download: VoiceDownload
     sessions: SessionApi
 
     def routes(self) -> list[BaseRoute]:
@@ -116,6 +118,10 @@ class Api:
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
         rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
         rest.add_api_route("/api/voices", self.voices, response_model=schema.Voices)
+        fetching = "/api/voices/supertonic"
+        rest.add_api_route(fetching, self.fetched_voices, response_model=schema.VoiceDownloadState)
+        rest.add_api_route(fetching, self.fetch_voices, methods=["POST"], **schema.VOICE_DOWNLOAD)
+        rest.add_api_route(fetching, self.leave_voices, methods=["DELETE"], response_model=schema.VoiceDownloadState)
         rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
         rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/metrics", self.measured, **schema.METRICS)
@@ -189,6 +195,18 @@ class Api:
                 for engine, voice in voices_of(self.studio)
             ]
         }
+
+    def fetched_voices(self, request: Request) -> dict[str, Any]:
+        """Tell whether Supertonic's weights are there or can be fetched, and how far that is."""
+        return _download_state(self.voice_download.progress(), request)
+
+    def fetch_voices(self, request: Request) -> dict[str, Any]:
+        """Begin to fetch Supertonic's weights, 400 MB under a licence of their own; it goes on in the background."""
+        return _download_state(self.voice_download.start(), request)
+
+    def leave_voices(self, request: Request) -> dict[str, Any]:
+        """Stop fetching them; what came is kept."""
+        return _download_state(self.voice_download.cancel(), request)
 
     def voice_sample(self, engine: str, voice: str) -> Response:
         """Send a sentence that a voice of a local engine says, as WAV."""
@@ -421,3 +439,14 @@ def _root(request: Request) -> str:
 
 def _language(request: Request) -> Language:
     return language_of(request.headers.get("accept-language"))
+
+
+def _download_state(progress: Progress, request: Request) -> dict[str, Any]:
+    return {
+        "state": progress.state,
+        "bytes_done": progress.done,
+        "bytes_total": progress.total,
+        "message": progress.message and progress.message.in_language(_language(request)),
+        "licence": LICENCE,
+        "licence_url": LICENCE_URL,
+    }

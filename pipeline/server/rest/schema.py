@@ -128,6 +128,17 @@ class Voices(_Shape):
     voices: list[VoiceOf]
 
 
+class VoiceDownloadState(_Shape):
+    """Where the download of Supertonic's weights stands."""
+
+    state: Literal["unavailable", "absent", "running", "ready", "failed"]
+    bytes_done: int = Field(ge=0)
+    bytes_total: int = Field(ge=0, description="0 before it is known.")
+    message: str | None = Field(description="Why it is unavailable, or has failed.")
+    licence: str = Field(description="The licence of the weights.")
+    licence_url: str
+
+
 _KINDS = f"A video ({', '.join(VIDEOS)}...) or picture ({', '.join(PICTURES)}), up to MAX_UPLOAD MiB."
 
 
@@ -676,6 +687,7 @@ INSPECTION: dict[str, Any] = {
         **problems(400, 404, 500),
     },
 }
+VOICE_DOWNLOAD: dict[str, Any] = {"response_model": VoiceDownloadState, "responses": problems(503)}
 CANCEL: dict[str, Any] = {"response_model": Stopped, "responses": problems(404)}
 MAKE_AVATAR: dict[str, Any] = {
     "response_class": StreamingResponse,
