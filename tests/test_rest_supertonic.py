@@ -11,12 +11,12 @@ import pytest
 from pipeline.tts.supertonic import has_weights
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.slow
+
 BODY = {"text": "Hello there.", "avatar": "talk_short", "resolution": "360p"}
 PACKAGE = '''
 """Stands in for the package: a tone for every sentence."""
 import numpy as np
-
-pytestmark = pytest.mark.slow
 
 
 class TTS:
