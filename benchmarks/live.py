@@ -120,7 +120,7 @@ def _watch(given: argparse.Namespace, times: int) -> dict[str, list[float]]:
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=given.browser, args=list(ARGUMENTS))
         page = browser.new_page(locale="ko-KR")
-        page.goto(URL)
+        page.goto(f"{URL}/#speak")
         page.wait_for_selector("#video .answer", state="attached")
         page.fill("#text textarea", given.text)
         page.evaluate(WATCH)

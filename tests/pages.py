@@ -6,7 +6,9 @@ from typing import Any
 
 from tests.servers import Server
 
-TABS = {"ko": ("말하기", "녹음", "아바타", "API"), "en": ("Speak", "Audio", "Avatars", "API")}
+TABS = {"ko": ("라이브", "말하기", "녹음", "아바타", "API"), "en": ("Live", "Speak", "Audio", "Avatars", "API")}
+SPEAK = "/#speak"
+"""Address of the tab that makes videos of texts."""
 VIDEO = "document.querySelector('#video .answer')"
 MOVED = f"() => {VIDEO}.currentTime > 0.3"
 FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
@@ -18,13 +20,14 @@ def write(page: Any, text: str) -> None:
     page.click("#generate")
 
 
-def opened(
+def opened(  # noqa: PLR0913 - each is one way in which visitors differ
     browser: Any,
     server: Server,
     language: str,
     width: int = 1280,
     light: str = "light",
     motion: str = "no-preference",
+    at: str = SPEAK,
 ) -> Any:
     context = browser.new_context(
         locale={"ko": "ko-KR", "en": "en-US"}[language],
@@ -36,6 +39,6 @@ def opened(
     page.set_default_timeout(120_000)
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.goto(server.url)
+    page.goto(server.url + at)
     page.wait_for_selector("#portraits img")
     return page

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from tests.fakes import seconds_of
-from tests.pages import EMPTY, FINISHED, MOVED, VIDEO, write
+from tests.pages import EMPTY, FINISHED, MOVED, SPEAK, VIDEO, write
 from tests.recordings import record
 from tests.servers import QUEUE_LIMIT, Server, wait_for
 
@@ -33,7 +33,7 @@ def page(browser: Any) -> Iterator[Any]:
 
 
 def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) -> None:
-    page.goto(server.url)
+    page.goto(server.url + SPEAK)
     write(page, SENTENCE)
     page.wait_for_function(MOVED)  # by itself
     page.wait_for_function(FINISHED)
@@ -47,7 +47,7 @@ def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) ->
 
 
 def test_the_page_asks_only_its_own_server(server: Server, page: Any) -> None:
-    page.goto(server.url)
+    page.goto(server.url + SPEAK)
     page.wait_for_selector("#generate")
     page.wait_for_load_state("networkidle")
     assert [url for url in page.asked if not url.startswith((server.url, "data:", "blob:"))] == []
@@ -55,7 +55,7 @@ def test_the_page_asks_only_its_own_server(server: Server, page: Any) -> None:
 
 def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     before = len(fake_server.log)
     write(page, "slow " + "word " * 30)
     page.wait_for_function("() => parseFloat(document.querySelector('#status .bar').style.width) > 10")
@@ -72,7 +72,7 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
 
 def test_pressing_again_at_once_after_stop_gives_the_next_video(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     write(page, "slow " + "word " * 30)
     page.wait_for_function(MOVED)
     page.click("#stop")
@@ -83,7 +83,7 @@ def test_pressing_again_at_once_after_stop_gives_the_next_video(fake_server: Ser
 
 def test_a_task_is_stopped_that_has_hardly_begun(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     before = len(fake_server.log)
     write(page, "slow " + "word " * 30)
     page.click("#stop")
@@ -95,7 +95,7 @@ def test_a_task_is_stopped_that_has_hardly_begun(fake_server: Server, page: Any)
 
 def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(
         f"""() => {{
@@ -128,7 +128,7 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
 
 def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(f"() => {{ window.dry = 0; {VIDEO}.addEventListener('waiting', () => dry++); }}")
     write(page, "slow " + "word " * 9)
@@ -140,7 +140,7 @@ def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, pa
 
 def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     write(page, "brisk one. two three four. five six")
     page.wait_for_function(MOVED)
     shown = "() => document.querySelector('#video .cue').innerText"
@@ -159,7 +159,7 @@ def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: A
 
 def test_a_second_press_shows_the_second_video(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     write(page, "brisk " + "word " * 30)
     page.wait_for_function(MOVED)
     first = page.evaluate(f"{VIDEO}.querySelector('track').src")
@@ -174,7 +174,7 @@ def test_a_second_press_shows_the_second_video(fake_server: Server, page: Any) -
 
 def test_a_video_that_breaks_off_lets_the_player_go(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     write(page, "slow torn " + "word " * 9)
     page.wait_for_function("() => document.querySelector('#status .stage').classList.contains('failed')")
     page.wait_for_function(EMPTY)
@@ -192,7 +192,7 @@ def test_browsers_that_cannot_or_may_not_play_by_themselves(fake_server: Server,
             "HTMLMediaElement.prototype.play = function () {"
             "  return may ? play.call(this) : Promise.reject(new DOMException('', 'NotAllowedError')); };"
         )
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     write(page, "brisk " + "word " * 9)
     if missing == "play":
         page.click("#video .play")
@@ -205,7 +205,7 @@ def test_browsers_that_cannot_or_may_not_play_by_themselves(fake_server: Server,
 def test_the_page_reports_the_place_in_the_queue_and_when_it_is_full(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
     body = {"text": "slow " + "word " * 30, "avatar": "solo"}
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     page.wait_for_selector("#generate")
     with ExitStack() as clients:
         for _ in range(2):
@@ -215,7 +215,7 @@ def test_the_page_reports_the_place_in_the_queue_and_when_it_is_full(fake_server
         for _ in range(QUEUE_LIMIT - 2):
             clients.enter_context(fake_server.stream(body))
         with page.context.new_page() as other:
-            other.goto(fake_server.url)
+            other.goto(fake_server.url + SPEAK)
             other.click("#generate")
             other.get_by_text("대기열이 가득 찼습니다").first.wait_for()
         page.click("#stop")
@@ -224,14 +224,14 @@ def test_the_page_reports_the_place_in_the_queue_and_when_it_is_full(fake_server
 
 def test_an_error_states_what_to_do(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     write(page, "...")
     page.get_by_text("글자나 숫자를 입력하세요").first.wait_for()
 
 
 def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     before = len(fake_server.log)
     write(page, "slow " + "word " * 30)
     wait_for(lambda: "render starts" in fake_server.log[before:])
@@ -245,7 +245,7 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     recording = tmp_path / "speech.wav"
     seconds = record(recording, "만나서 반갑습니다.")
     fake_server.wait_idle()
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     page.get_by_role("tab", name="녹음").click()
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
@@ -259,7 +259,7 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
 
 
 def test_an_avatar_offers_the_resolutions_that_it_has(fake_server: Server, page: Any) -> None:
-    page.goto(fake_server.url)
+    page.goto(fake_server.url + SPEAK)
     page.click("#settings > button")
     for avatar, resolutions in (("solo", ["720p", "480p"]), ("duet", ["720p"])):
         with page.expect_response(lambda response: "/run/predict" in response.url):

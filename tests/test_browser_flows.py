@@ -89,7 +89,7 @@ def test_an_error_states_what_to_do_and_leaves_the_page_usable(visitor: Visitor)
 def test_a_recording_is_uploaded_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
     page, recording = visitor.page, tmp_path / "speech.wav"
     record(recording, "반갑습니다.")
-    visitor.goes_to(1)
+    visitor.goes_to(2)
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
     page.click("#say")
@@ -106,7 +106,7 @@ def test_the_request_to_copy_is_the_one_that_the_page_would_send(visitor: Visito
     page.click("#settings > button")
     page.click("#resolution input")
     page.get_by_role("option", name="480p").click()
-    visitor.goes_to(3)
+    visitor.goes_to(4)
     page.wait_for_function("() => document.querySelector('#curl').innerText.includes('480p')")
     shell = page.locator("#curl .cm-content").inner_text()
     body = json.loads(shell[shell.index("{") : shell.rindex("}") + 1])
@@ -124,7 +124,7 @@ def test_an_avatar_of_one_of_two_faces_is_made_tried_out_and_deleted(
     page, photo = visitor.page, tmp_path / "two.jpg"
     people = [cv2.VideoCapture(str(ROOT / "examples" / f"{name}.mp4")).read()[1] for name in ("talk_long", "woman")]
     cv2.imwrite(str(photo), np.hstack([person[:, 320:960] for person in people]))
-    visitor.goes_to(2)
+    visitor.goes_to(3)
     page.set_input_files("#clip input[type=file]", photo)
     page.wait_for_selector("#faces img")
     page.locator("#face label").nth(1).click()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.media import image
-from tests.pages import MOVED, opened, write
+from tests.pages import MOVED, SPEAK, opened, write
 from tests.servers import Server
 
 IDLE = "document.querySelector('#video .idle')"
@@ -111,7 +111,7 @@ def test_a_slow_connection_gets_a_picture_at_once_and_a_small_clip(server: Serve
     network.send("Network.emulateNetworkConditions", slow)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.removeprefix(server.url)))
-    page.goto(server.url, wait_until="commit")
+    page.goto(server.url + SPEAK, wait_until="commit")
     first = "document.querySelector('#first-look')"
     page.wait_for_function(f"() => {first}?.naturalWidth > 0")
     assert page.locator("#generate").count() == 0  # nothing of Gradio is there yet

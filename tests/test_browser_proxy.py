@@ -13,7 +13,7 @@ import pytest
 import requests
 from gradio_client import Client
 
-from tests.pages import FINISHED, MOVED, write
+from tests.pages import FINISHED, MOVED, SPEAK, write
 from tests.servers import Server, events_of, free_port, running, wait_for
 
 NGINX = next(filter(None, (shutil.which("nginx"), shutil.which("nginx", path="/usr/sbin"))), None)
@@ -139,7 +139,7 @@ def test_the_page_works_under_its_path(browser: Any, seen: str) -> None:
     page.on("response", lambda answer: asked.append((answer.url, answer.status)))
     page.on("pageerror", lambda error: faults.append(str(error)))
     with page.expect_response(f"{seen}/assets/idle/*.mp4") as idle:
-        page.goto(f"{seen}/")
+        page.goto(f"{seen}{SPEAK}")
     assert idle.value.status == 200
     page.wait_for_selector("#video .alive")
     write(page, "one two three")

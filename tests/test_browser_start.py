@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages import FINISHED, opened, write
+from tests.pages import FINISHED, SPEAK, opened, write
 from tests.servers import running
 
 STATUS = "document.querySelector('#status .message').innerText"
@@ -25,7 +25,7 @@ def test_the_page_is_there_before_everything_is_loaded(
         page.wait_for_function(f"() => {STATUS}.startsWith('{warming}')")
         assert "warm after" not in server.log
         with page.context.new_page() as early:
-            early.goto(server.url)
+            early.goto(server.url + SPEAK)
             write(early, "two words")
             early.wait_for_function(FINISHED)
             assert "warm after" not in server.log

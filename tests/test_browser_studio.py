@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.server.visitors import of_number
 from tests.fakes import make_pack
-from tests.pages import FINISHED, MOVED, TABS, opened
+from tests.pages import FINISHED, MOVED, SPEAK, TABS, opened
 from tests.servers import ROOT, Server, running
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
@@ -26,7 +26,9 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, sele
     .filter((one) => !one.innerText.trim() && !one.hasAttribute('aria-labelledby'))
     .map((one) => one.outerHTML.slice(0, 120))"""
 """What can be reached with the keyboard and has no name."""
-NAMES = ("speak", "audio", "avatars", "api")
+NAMES = ("live", "speak", "audio", "avatars", "api")
+LAST = ("live .main", "generate", "say", "make", "python")
+"""What each tab is there for."""
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +56,12 @@ def test_every_tab_fits_and_speaks_one_language(
 ) -> None:
     page = opened(browser, studio, language, width, light)
     foreign = re.compile("[가-힣]" if language == "en" else r"\b(Generate|Settings|Avatar|Recording|Ready|Delete)\b")
-    for tab, name in zip(TABS[language], NAMES, strict=True):
+    for tab, name, last in zip(TABS[language], NAMES, LAST, strict=True):
         page.get_by_role("tab", name=tab).click()
-        page.locator(f"#{dict(zip(NAMES, ('generate', 'say', 'make', 'python'), strict=True))[name]}").wait_for()
+        page.locator(f"#{last}").wait_for()
         page.wait_for_timeout(500)  # what fades in
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        player = page.locator("#video").bounding_box()
+        player = page.locator("#live .stage" if name == "live" else "#video").bounding_box()
         assert player["y"] < 200 if width > 1000 else player["x"] < 50, "beside the form, on a phone below it"
         assert not foreign.search(page.inner_text("body")), name
         keep(page, f"{name}_{language}_{width}")
@@ -125,7 +127,7 @@ def test_an_avatar_that_is_deleted_elsewhere_gives_way_to_the_default(
         context.add_cookies([{"name": "avatar_visitor", "value": number, "url": server.url}])
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.goto(server.url)
+        page.goto(server.url + SPEAK)
         page.wait_for_selector("#portraits label[title=duet] input:checked", state="attached")
         with page.expect_response("**/assets/idle/mine_360p.mp4") as idle:
             page.click("#portraits label[title=mine]")

@@ -40,7 +40,7 @@ from pipeline.server.page.document import Compressed, dress
 from pipeline.server.page.layout import CSS, PageServices, build_page, make_theme
 from pipeline.server.page.words import I18N
 from pipeline.server.rest.avatars import AvatarApi
-from pipeline.server.rest.conversations import Conversations
+from pipeline.server.rest.conversations import Conversations, llm_of
 from pipeline.server.rest.files import BrokenOffFilter
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
@@ -113,6 +113,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
             supervisor=supervisor,
             visitors=visitors,
             inspector=inspector,
+            chat=llm_of(settings).configured,
             visited=visited,
             warm=warm,
             voice_download=voice_download,

@@ -10,21 +10,30 @@ const screen = element.querySelector('.screen');
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 const FADE = 300; // milliseconds in which one picture gives way to another one
 
-const ENOUGH = { '720p': 4, '480p': 2 }; // Mbit/s: a slower line gets a smaller clip
-
 class Idle {
     #clip = element.querySelector('.idle');
     #cover = element.querySelector('.cover'); // holds what was seen until now while something else begins under it
     #picture = null; // address of its first picture
     #address = null; // of its clip
+    #avatar = null; // what is to be shown
     #seen = true; // whether it is what can be seen, and not an answer
+
+    // What cannot be seen, since another tab is shown, loads and plays nothing.
+    constructor() {
+        new ResizeObserver(() => {
+            if (!screen.offsetParent) return this.#clip.pause();
+            this.load(this.#avatar);
+            this.#play();
+        }).observe(screen);
+    }
 
     // Show AVATAR: the address of its first picture, and those of its clip by resolution, the largest first (or none
     // as long as they are not known).
     async load(avatar) {
-        if (!avatar?.picture) return;
+        this.#avatar = avatar;
+        if (!avatar?.picture || !screen.offsetParent) return;
         if (avatar.picture !== this.#picture) this.#begin(avatar.picture);
-        const address = avatar.clips && this.#fitting(avatar.clips);
+        const address = avatar.clips && avatar.clips[window.page.fitting(Object.keys(avatar.clips))];
         if (!address || address === this.#address) return;
         this.#address = address;
         const response = await fetch(address).catch(() => null);
@@ -57,13 +66,6 @@ class Idle {
         else this.#clip.removeAttribute('poster');
         screen.classList.toggle('alive', there || Boolean(this.#clip.src));
         this.#yield();
-    }
-
-    // The address of the largest of CLIPS that the line carries in good time.
-    #fitting(clips) {
-        const speed = lineSpeed();
-        const sizes = Object.keys(clips);
-        return clips[sizes.find((size) => speed >= (ENOUGH[size] ?? 0)) ?? sizes.at(-1)];
     }
 
     #free() {
@@ -136,17 +138,6 @@ class Idle {
         await this.#cover.animate({ opacity: [1, 0] }, FADE).finished;
         this.#cover.hidden = true;
     }
-}
-
-// Mbit/s of the visitor's line: as quickly as the largest parts of the page itself came, if they did not come out of
-// the browser's memory, or else what the browser thinks of it, which where it knows nothing is 1.4.
-function lineSpeed() {
-    const { downlink = Infinity, effectiveType = '4g', saveData = false } = navigator.connection ?? {};
-    if (saveData) return 0;
-    if (effectiveType !== '4g') return downlink;
-    const parts = performance.getEntriesByType('resource').filter((part) => part.transferSize > 30_000);
-    const speeds = parts.map((part) => (8 * part.transferSize) / (part.responseEnd - part.responseStart) / 1000);
-    return speeds.length ? Math.max(...speeds) : downlink; // the quickest of them: it may share the line with others
 }
 
 const idle = new Idle();

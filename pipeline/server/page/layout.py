@@ -25,7 +25,7 @@ from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
-from pipeline.server.page import bar, fetching, making
+from pipeline.server.page import bar, fetching, live, making
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
 from pipeline.server.page.words import AUTOMATIC, EXAMPLES, TITLE, shown, visitors_language
@@ -82,6 +82,7 @@ PLAYER, PLAYER_CSS, *PLAYER_JS = (
 )
 # functions of page.js
 STAGE = "(...shown) => window.page.shown(...shown)"
+LIVE = "(...chosen) => window.page.live(...chosen)"
 KEEP_STAGE, KEEP_FIELDS = "(stage) => window.page.stage(stage)", "(...fields) => window.page.fields(...fields)"
 RESTORE = "(...now) => window.page.restore(...now)"
 LISTEN = "url => { window.sample?.pause(); if (url) (window.sample = new Audio(url)).play(); }"
@@ -105,6 +106,9 @@ label:has(input:focus-visible) { outline: 3px solid var(--color-accent) !importa
 footer .divider { display: none; } /* parts the one link that is there from none */
 .cm-gutterElement { color: var(--body-text-color-subdued) !important; }
 #count, #transcript_count { margin-top: -0.6rem; }
+.row:has(#live_tab-button[aria-selected=true]) > #result { display: none; } /* Live has a stage of its own */
+#live_tab { padding-left: 0; padding-right: 0; }
+@media (max-width: 480px) { .tab-container [role=tab], .tab-container.visually-hidden > * { padding: 0 0.65rem; } }
 #examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
 """
 
@@ -152,6 +156,10 @@ class _Settings:
         """Return the inputs of the public function, in order."""
         return [text, *self._before_audio, audio, *self._after_audio]
 
+    def of_session(self) -> list[Any]:
+        """Return the fields of a live session."""
+        return [self.avatar, self.resolution, self.tts_engine, self.voice, self.language, self.speed, self.pitch]
+
     def asked(self, text: gr.Textbox) -> list[Any]:
         """Return the fields of a JSON request."""
         return [text, *self.asked_of_all()]
@@ -194,6 +202,7 @@ class PageServices:
         supervisor: Follows, cancels and ends jobs.
         visitors: Selects the avatars that a visitor can see.
         inspector: Draws pictures of finished videos.
+        chat: Whether a language model answers in live sessions.
         visited: Set when a visitor opens the page.
         warm: Until it is set, the page shows that models are loading.
         voice_download: Fetches voices when a visitor asks for it.
@@ -206,6 +215,7 @@ class PageServices:
     supervisor: Supervisor
     visitors: Visitors
     inspector: Inspector
+    chat: bool
     visited: threading.Event
     warm: Flag
     voice_download: VoiceDownload
@@ -221,15 +231,17 @@ def build_page(services: PageServices) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
         gr.Markdown(shown("title"), elem_id="title")
         with gr.Row():
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=5, min_width=320, elem_id="form"):
                 with gr.Tabs():
-                    with gr.Tab(shown("speak"), id="speak"):
+                    with gr.Tab(shown("live"), id="live", elem_id="live_tab"):
+                        stage = live.make_stage(services.chat)
+                    with gr.Tab(shown("speak"), id="speak", elem_id="speak_tab"):
                         text = gr.Textbox(label=shown("text"), lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
                         counts = [(text, bar.make_count("count", len(EXAMPLES[0]), studio.settings.max_text))]
                         go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
                         with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
                             examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
-                    with gr.Tab(shown("audio"), id="audio"):
+                    with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab"):
                         gr.Markdown(shown("recording_help"))
                         audio = gr.Audio(
                             label=shown("recording"),
@@ -242,9 +254,9 @@ def build_page(services: PageServices) -> gr.Blocks:
                         words = gr.Textbox(label=shown("transcript"), lines=3, elem_id="transcript")
                         counts.append((words, bar.make_count("transcript_count", 0, studio.settings.max_text)))
                         say = gr.Button(shown("generate"), variant="primary", elem_id="say")
-                    with gr.Tab(shown("avatars"), id="avatars"):
+                    with gr.Tab(shown("avatars"), id="avatars", elem_id="avatars_tab"):
                         studio_tab = making.lay_out()
-                    with gr.Tab(shown("api"), id="api") as api:
+                    with gr.Tab(shown("api"), id="api", elem_id="api_tab") as api:
                         gr.Markdown(shown("api_help"))
                         plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
                         codes = [
@@ -256,7 +268,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                 picker = make_picker()
                 settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
                 offer = fetching.lay_out()
-            with gr.Column(scale=6, min_width=320):
+            with gr.Column(scale=6, min_width=320, elem_id="result"):
                 result = _lay_out_result()
 
         # --- the avatar and its voice
@@ -312,6 +324,9 @@ def build_page(services: PageServices) -> gr.Blocks:
         for changed in shown_now:
             changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
         page.load(None, shown_now, result.player, js=STAGE, api_visibility="private")
+        of_session: list[Any] = [stage, picker, *settings.of_session()]
+        for changed in (picker, *settings.of_session()):
+            changed.change(None, of_session, stage, js=LIVE, api_visibility="private")
         fields = settings.inputs(text, audio)
         speaks = go.click(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, api_name="generate", **queued)
         private = {"api_visibility": "private", **queued}

@@ -32,7 +32,42 @@
     const root = new URL(dataset.root || '/', location).pathname.replace(/[/]$/, ''); // under which visitors see the server
     const pictureOf = (avatar) => `${root}/assets/idle/${encodeURIComponent(avatar)}.jpg`;
 
+    // Mbit/s of the visitor's line: as quickly as the largest parts of the page itself came, if they did not come out of
+    // the browser's memory, or else what the browser thinks of it, which where it knows nothing is 1.4.
+    function lineSpeed() {
+        const { downlink = Infinity, effectiveType = '4g', saveData = false } = navigator.connection ?? {};
+        if (saveData) return 0;
+        if (effectiveType !== '4g') return downlink;
+        const parts = performance.getEntriesByType('resource').filter((part) => part.transferSize > 30_000);
+        const speeds = parts.map((part) => (8 * part.transferSize) / (part.responseEnd - part.responseStart) / 1000);
+        return speeds.length ? Math.max(...speeds) : downlink; // the quickest of them: it may share the line with others
+    }
+
+    const ENOUGH = { '720p': 4, '480p': 2 }; // Mbit/s: a slower line gets a smaller picture
+
     window.page = {
+        root,
+        // Of some resolutions, the largest first, the largest that the visitor's line carries in good time.
+        fitting(sizes) {
+            const speed = lineSpeed();
+            return sizes.find((size) => speed >= (ENOUGH[size] ?? 0)) ?? sizes.at(-1);
+        },
+        // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
+        live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch) {
+            const sizes = gallery?.avatars?.find((one) => one.name === avatar)?.resolutions;
+            if (!sizes) return shown;
+            const small = sizes.filter((size) => parseInt(size) <= parseInt(resolution));
+            const wanted = {
+                avatar,
+                resolution: window.page.fitting(small.length ? small : sizes),
+                tts_engine: engine,
+                tts_voice: voice,
+                ...(language && { language }),
+                tts_speed: speed,
+                tts_pitch: pitch,
+            };
+            return { ...shown, wanted, poster: pictureOf(avatar) };
+        },
         // What the player shows: the stage of the page's task, and the chosen avatar while it does not speak, in no more
         // than the chosen resolution.
         shown(stage, avatar, resolution, gallery) {
@@ -47,7 +82,8 @@
         // The stage and the fields, as they were before, or else as they are NOW.
         restore(...now) {
             restored = true;
-            if (before.tab) setTimeout(() => tabs()[before.tab]?.click());
+            const tab = named() ?? (before.tab && tabs()[before.tab]);
+            if (tab) setTimeout(() => tab.click());
             const fields = before.fields?.length === now.length - 1 ? before.fields : now.slice(1);
             return [before.stage ? { ...before.stage, kept: true } : now[0], ...fields];
         },
@@ -61,6 +97,8 @@
         },
     };
     const tabs = () => document.querySelectorAll('[role=tab]');
+    const named = () => document.getElementById(`${location.hash.slice(1)}_tab-button`); // of an address such as /#speak
+    addEventListener('hashchange', () => named()?.click());
     addEventListener('click', (event) => {
         const tab = [...tabs()].indexOf(event.target.closest('[role=tab]'));
         if (tab >= 0) keep({ tab });
@@ -174,7 +212,8 @@
         const look = new Image();
         Object.assign(look, { id: 'first-look', alt: '', src: pictureOf(avatar), fetchPriority: 'high' });
         const place = new MutationObserver(() => {
-            const screen = document.querySelector('#video .screen');
+            const screens = [...document.querySelectorAll('#live .stage, #video .screen')];
+            const screen = screens.find((one) => one.offsetParent); // of the tab that is shown
             if (screen?.matches('.alive, .filled')) {
                 look.remove();
                 place.disconnect();

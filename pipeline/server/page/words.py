@@ -23,6 +23,8 @@ DESCRIPTION = Message(
 )
 WORDS = {
     "title": Message("# 실시간 립싱크 아바타", "# Real-time talking avatar"),
+    "live": Message("라이브", "Live"),
+    "live_stage": Message("라이브 아바타", "Live avatar"),
     "speak": Message("말하기", "Speak"),
     "audio": Message("녹음", "Audio"),
     "avatars": Message("아바타", "Avatars"),
@@ -99,6 +101,99 @@ WORDS = {
         "For JavaScript on another web site, name that site in `ALLOWED_ORIGINS` on the server.",
     ),
 }
+LIVE = {
+    "avatar": Message("아바타", "Avatar"),
+    "you": Message("나", "You"),
+    "text": Message("아바타가 할 말", "What the avatar says"),
+    "placeholder": Message("할 말을 쓰세요", "Write what to say"),
+    "first": Message("안녕하세요, 면접에 오신 것을 환영합니다.", "Hello, and welcome to the interview."),
+    "say": Message("말하기", "Say it"),
+    "stop": Message("멈추기", "Stop"),
+    "start": Message("시작", "Start"),
+    "keys": Message(
+        "Enter: 말하기 · Shift+Enter: 줄 바꿈 · Esc: 멈추기", "Enter: say it · Shift+Enter: new line · Esc: stop"
+    ),
+    "sound_on": Message("소리 켜기", "Sound on"),
+    "sound_off": Message("소리 끄기", "Sound off"),
+    "conversation": Message("대화", "Conversation"),
+    "hint": Message(
+        "글을 보내면 아바타가 바로 말합니다. 말하는 중에 새 글을 보내면 하던 말을 멈춥니다.",
+        "Send a text, and the avatar says it at once. A new text interrupts what it is saying.",
+    ),
+    "latency": Message("{}초", "{} s"),
+    "placeholder_chat": Message("아바타에게 말을 걸어 보세요", "Talk to the avatar"),
+    "placeholder_answer": Message("말로 답하거나 여기에 쓰세요", "Answer by voice, or write here"),
+    "hint_chat": Message(
+        "글을 보내거나 마이크를 켜고 말해 보세요. 아바타가 대답합니다.",
+        "Send a text, or turn on the microphone and speak. The avatar replies.",
+    ),
+    "send": Message("보내기", "Send"),
+    "mic_on": Message("마이크 켜기", "Turn on the microphone"),
+    "mic_off": Message("마이크 끄기", "Turn off the microphone"),
+    "mic_refused": Message(
+        "마이크를 쓸 수 없습니다. 브라우저의 주소창에서 마이크를 허용해 주세요.",
+        "The microphone may not be used. Allow it in the address bar of your browser.",
+    ),
+    "mic_missing": Message("마이크를 찾을 수 없습니다.", "No microphone was found."),
+    "mic_insecure": Message(
+        "브라우저는 https 주소나 localhost에서만 마이크를 허용합니다.",
+        "Browsers allow a microphone only at https addresses and on localhost.",
+    ),
+    "state_hearing": Message("듣는 중", "Listening"),
+    "interview": Message("면접", "Interview"),
+    "interview_help": Message(
+        "아바타가 질문을 하나씩 하고, 대답이 끝나면 다음으로 넘어갑니다. 영상으로 녹화됩니다.",
+        "The avatar asks one question after the other, and goes on when you have answered. It is recorded.",
+    ),
+    "questions": Message(
+        "먼저 간단한 자기소개를 부탁드립니다.\n"
+        "지금까지 맡은 일 가운데 가장 어려웠던 문제는 무엇이었나요?\n"
+        "마지막으로 하고 싶은 말씀이 있으신가요?",
+        "Please tell me a little about yourself.\n"
+        "What was the most difficult problem you have solved?\n"
+        "Is there anything else you would like to say?",
+    ),
+    "question": Message("질문", "Question"),
+    "up": Message("위로", "Move up"),
+    "down": Message("아래로", "Move down"),
+    "remove": Message("빼기", "Remove"),
+    "add": Message("질문 추가", "Add a question"),
+    "begin": Message("면접 시작", "Begin the interview"),
+    "greeting": Message("안녕하세요, 면접에 오신 것을 환영합니다.", "Hello, and welcome to the interview."),
+    "farewell": Message("면접을 마치겠습니다. 수고하셨습니다.", "That is all. Thank you for your time."),
+    "interview_begins": Message("면접을 시작합니다", "The interview begins"),
+    "interview_over": Message("면접이 끝났습니다", "The interview is over"),
+    "next": Message("다음 질문", "Next question"),
+    "quit": Message("끝내기", "End"),
+    "answers": Message("대답", "Answers"),
+    "lasted": Message("{}초", "{} s"),
+    "unanswered": Message("대답 없음", "no answer"),
+    "get_video": Message("영상 내려받기", "Download the video"),
+    "get_data": Message("기록 내려받기 (JSON)", "Download the record (JSON)"),
+    "state_closed": Message("쉬는 중", "Resting"),
+    "state_opening": Message("연결하는 중", "Connecting"),
+    "state_ready": Message("준비됨", "Ready"),
+    "state_waiting": Message("잠시만요", "One moment"),
+    "state_speaking": Message("말하는 중", "Speaking"),
+    "state_away": Message("다시 연결하는 중", "Reconnecting"),
+    "asleep": Message("한동안 조용해서 쉬고 있습니다.", "It was quiet for a while, so the avatar is resting."),
+    "time_limit": Message(
+        "정해진 시간이 지나 세션이 끝났습니다. 시작을 누르면 다시 이어집니다.",
+        "The time for this session is over. Press Start to go on.",
+    ),
+    "broken": Message(
+        "서버에서 세션이 끊겨 새로 열었습니다. 하던 말은 다시 보내 주세요.",
+        "The session broke off on the server and was opened anew. Send again what was not said.",
+    ),
+    "away": Message(
+        "서버와 연결이 끊겼습니다. 다시 연결하고 있습니다.", "The connection to the server was lost. Reconnecting..."
+    ),
+    "gone": Message(
+        "서버에 연결할 수 없습니다. 연결되면 다시 시작합니다.",
+        "The server cannot be reached. The avatar comes back when the server does.",
+    ),
+}
+"""What the tab Live shows; its script chooses the language."""
 _OURS = "page_"
 """Prefix of every key, since Gradio has its own texts under "audio" and the like."""
 I18N = gr.I18n(

@@ -24,6 +24,17 @@ FOREVER = 1e9
 """Seconds that stand for no limit."""
 
 
+def llm_of(settings: Settings) -> Endpoint:
+    """Return the language model of the settings, which may not be configured."""
+    return Endpoint(
+        prefix="LLM",
+        base_url=settings.llm_base_url,
+        key=settings.llm_api_key,
+        model=settings.llm_model,
+        seconds=settings.llm_timeout or FOREVER,
+    )
+
+
 class Conversations:
     """The conversations of all sessions; use it from the event loop.
 
@@ -35,13 +46,7 @@ class Conversations:
     def __init__(self, settings: Settings, workers: Workers) -> None:
         self._settings = settings
         self._workers = workers
-        endpoint = Endpoint(
-            prefix="LLM",
-            base_url=settings.llm_base_url,
-            key=settings.llm_api_key,
-            model=settings.llm_model,
-            seconds=settings.llm_timeout or FOREVER,
-        )
+        endpoint = llm_of(settings)
         endpoint.load()
         self._model = LanguageModel(endpoint, settings.max_text)
         self._transcriber = make_transcriber(settings)

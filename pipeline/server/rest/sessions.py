@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pipeline import messages
+from pipeline.avatars.store import AvatarStore
 from pipeline.conversation.conversation import Conversation
 from pipeline.conversation.request import question_of
 from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
@@ -43,6 +44,8 @@ from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 
 ADDRESS = "/api/v2/sessions"
+PAGE_ADDRESS = "/page/sessions"
+"""Where the page opens sessions: with the page's own access and avatars, which need no key where it is public."""
 DEFAULT_RATE = 16_000
 """Samples per second of sound whose rate the client does not send."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
@@ -81,14 +84,22 @@ class SessionApi:
         rest.add_api_route(one + "/events", self.events, **schema.SESSION_EVENTS)
         rest.add_api_route(one + "/video.mp4", self.video, **schema.SESSION_VIDEO)
         rest.add_api_websocket_route(one + "/socket", self.socket)
+        rest.add_api_route(PAGE_ADDRESS, self.open_on_page, methods=["POST"], status_code=201, include_in_schema=False)
         return list(rest.routes)
 
     async def open(self, request: Request) -> Response:
         """Open a session. Its stream begins as soon as the avatar is loaded."""
         if self._keys and key_of(request.headers, self._keys) is None:
             raise NotAllowed
+        return await self._opened(request, self.visitors.for_rest(request))
+
+    async def open_on_page(self, request: Request) -> Response:
+        """Open a session for a visitor of the page."""
+        return await self._opened(request, self.visitors.for_page(request))
+
+    async def _opened(self, request: Request, avatars: AvatarStore) -> Response:
         body = await json_body(request)
-        studio = replace(self.studio, avatars=self.visitors.for_rest(request))
+        studio = replace(self.studio, avatars=avatars)
         asked = await run_in_threadpool(parse_session, body, studio)
         plan = self.conversations.check(body, asked)
         session = await self.workers.open(asked)

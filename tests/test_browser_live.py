@@ -1,0 +1,247 @@
+"""A real browser on the tab Live: somebody is there, says what is written, stops, and goes when the visitor does."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pages import opened
+from tests.servers import Server, running, wait_for
+from tests.test_browser_axe import findings
+
+LIVE = "/"
+VIDEO = "document.querySelector('#live video')"
+CAPTION = "document.querySelector('#live .caption')"
+CONNECTIONS = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...address) {
+            super(...address);
+            window.sockets.push(this);
+        }
+    };
+"""
+"""Lets a test look at the page's connections, and break them."""
+
+
+@pytest.fixture
+def page(browser: Any, fake_server: Server) -> Iterator[Any]:
+    page = opened(browser, fake_server, "en", at=LIVE)
+    is_there(page)
+    yield page
+    assert page.faults == []
+    page.context.close()
+
+
+def is_there(page: Any) -> None:
+    """Wait until the avatar is alive and silent."""
+    state(page, "ready")
+    page.wait_for_function(f"() => {VIDEO}.currentTime > 0")
+
+
+def state(page: Any, name: str) -> None:
+    page.wait_for_selector(f"#live .live[data-state={name}]")
+
+
+def say(page: Any, text: str, key: str = "Enter") -> None:
+    page.fill("#live textarea", text)
+    page.press("#live textarea", key)
+
+
+def said(page: Any) -> list[str]:
+    """Return what the conversation shows, and who said it."""
+    texts: list[str] = page.locator("#live .entry").all_text_contents()
+    return texts
+
+
+def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
+    assert page.evaluate(f"{VIDEO}.paused") is False
+    before = page.evaluate(f"{VIDEO}.currentTime")
+    say(page, "brisk one two, three four. five six seven eight")
+    state(page, "speaking")
+    page.wait_for_function(f"() => {CAPTION}.querySelectorAll('.lit').length === 2")
+    page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('brisk one two, three four.')")
+    page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('five six')")  # a line for each sentence
+    state(page, "ready")
+    assert said(page) == ["Avatar: brisk one two, three four. five six seven eight"]
+    assert page.input_value("#live textarea") == ""
+    assert re.fullmatch(r"\d+\.\d\d s", page.inner_text("#live .latency"))
+    assert page.evaluate(f"{VIDEO}.currentTime") > before + 1
+    assert page.evaluate(f"{VIDEO}.muted") is False  # a key is a press
+
+
+def test_shift_and_enter_begin_a_line_and_say_nothing(page: Any) -> None:
+    page.fill("#live textarea", "one")
+    page.press("#live textarea", "Shift+Enter")
+    assert page.input_value("#live textarea") == "one\n"
+    page.press("#live textarea", "Enter")
+    state(page, "speaking")
+    state(page, "ready")
+    assert said(page) == ["Avatar: one"]
+
+
+@pytest.mark.parametrize("how", ["button", "key"])
+def test_it_stops_in_the_middle(page: Any, how: str) -> None:
+    say(page, "brisk " + "word " * 60)
+    state(page, "speaking")
+    page.wait_for_function(f"() => {CAPTION}.querySelectorAll('.lit').length > 2")
+    assert page.inner_text("#live .main") == "Stop"
+    if how == "button":
+        page.click("#live .main")
+    else:
+        page.press("#live textarea", "Escape")
+    state(page, "ready")
+    page.wait_for_selector("#live .entry.cut")
+    (only,) = said(page)
+    assert "brisk word" in only and only.count("word") < 55
+    assert page.inner_text("#live .main") == "Say it"
+
+
+def test_another_text_interrupts_the_first(page: Any) -> None:
+    say(page, "brisk " + "word " * 60)
+    state(page, "speaking")
+    page.wait_for_function(f"() => {CAPTION}.querySelectorAll('.lit').length > 2")
+    say(page, "something else")
+    page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('something else')")
+    state(page, "ready")
+    first, second = said(page)
+    assert first.count("word") < 55 and second == "Avatar: something else"
+
+
+def test_the_session_ends_when_the_visitor_leaves(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "ko", at=LIVE)
+    is_there(page)
+    before = len(fake_server.log)
+    page.get_by_role("tab", name="말하기").click()
+    wait_for(lambda: "ends (deleted)" in fake_server.log[before:])
+    page.get_by_role("tab", name="라이브").click()
+    is_there(page)  # again
+    before = len(fake_server.log)
+    page.goto("about:blank")
+    wait_for(lambda: "ends (deleted)" in fake_server.log[before:])
+    page.context.close()
+
+
+def test_two_visitors_have_a_session_each_and_a_third_is_told_why_not(
+    browser: Any, fake_packs: Path, tmp_path: Path
+) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, LIVE_MAX_SESSIONS="2") as server:
+        one, other = (opened(browser, server, "en", at=LIVE) for _ in range(2))
+        is_there(one)
+        is_there(other)
+        say(one, "only for the first")
+        state(one, "speaking")
+        state(one, "ready")
+        assert said(one) == ["Avatar: only for the first"] and said(other) == []
+        third = opened(browser, server, "ko", at=LIVE)
+        third.get_by_text("지금은 세션을 더 열 수 없습니다").wait_for()
+        say(third, "나중에 할 말")
+        third.wait_for_timeout(500)
+        assert third.input_value("#live textarea") == "나중에 할 말"  # nothing is lost
+        other.close()
+        is_there(third)  # by itself, as soon as there is room
+        assert third.inner_text("#live .note") == ""
+        for page in (one, third):
+            assert page.faults == []
+            page.context.close()
+
+
+def test_a_lost_connection_is_taken_up_again(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", at=LIVE)
+    page.add_init_script(CONNECTIONS)
+    page.reload()
+    is_there(page)
+    ours = "sockets.filter((one) => one.url.includes('/sessions/'))"
+    page.evaluate(f"{ours}.at(-1).close()")
+    page.wait_for_function(f"() => {ours}.length > 1 && {ours}.at(-1).readyState === 1")
+    first, second = page.evaluate(f"{ours}.slice(-2).map((one) => one.url.split(/[/?]/)[6])")
+    assert first == second
+    say(page, "still here")
+    state(page, "speaking")
+    state(page, "ready")
+    assert said(page) == ["Avatar: still here"] and page.faults == []
+    page.context.close()
+
+
+def test_a_session_that_breaks_off_is_opened_anew(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
+        page = opened(browser, server, "ko", at=LIVE)
+        is_there(page)
+        shown = ["ps", "-eo", "pid=,ppid=,args="]
+        lines = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.splitlines()
+        for pid, parent, arguments in (line.split(None, 2) for line in lines):
+            if parent == str(server.process.pid) and "tests.fake_worker" in arguments:
+                os.kill(int(pid), signal.SIGKILL)
+        wait_for(lambda: server.log.count(" opens: ") == 2)
+        is_there(page)
+        say(page, "다시 왔습니다")
+        state(page, "speaking")
+        assert page.faults == []
+        page.context.close()
+
+
+def test_a_public_page_needs_no_key_where_rest_does(browser: Any, fake_packs: Path, tmp_path: Path) -> None:
+    command = ["-m", "tests.fakes", str(fake_packs)]
+    with running(command, tmp_path, API_KEYS="secret", PAGE="open", GRADIO_ROOT_PATH="/deep/er") as server:
+        assert server.post("/deep/er/api/v2/sessions", {"avatar": "solo"}).status_code == 401
+        page = opened(browser, server, "en", at="/deep/er/")
+        is_there(page)
+        say(page, "one two")
+        state(page, "speaking")
+        state(page, "ready")
+        page.get_by_role("tab", name="Speak").click()
+        wait_for(lambda: "ends (deleted)" in server.log)
+        assert page.faults == []
+        page.context.close()
+
+
+def test_a_locked_page_opens_no_session_without_its_key(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS="secret") as server:
+        refused = server.post("/page/sessions", {"avatar": "solo"})
+        assert refused.status_code == 401 and refused.json()["code"] == "key_required"
+        strange = server.post("/page/sessions", {"avatar": "solo"}, headers={"Origin": "https://evil.example"})
+        assert strange.status_code == 403
+
+
+def test_a_browser_without_mediasource_plays_it_too(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", at=LIVE)
+    page.add_init_script("delete window.MediaSource; delete window.ManagedMediaSource;")
+    page.reload()
+    is_there(page)
+    assert page.evaluate(f"{VIDEO}.currentSrc").endswith("/video.mp4")
+    say(page, "brisk one two")
+    page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('brisk one')")
+    state(page, "ready")
+    assert page.faults == []
+    page.context.close()
+
+
+def test_with_less_motion_it_begins_when_asked(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", at=LIVE, motion="reduce")
+    page.wait_for_selector("#live .start")
+    state(page, "closed")
+    page.get_by_role("button", name="Start").click()
+    is_there(page)
+    page.context.close()
+
+
+@pytest.mark.parametrize(("language", "light"), [("ko", "light"), ("en", "dark")])
+def test_everybody_can_use_it(browser: Any, fake_server: Server, language: str, light: str) -> None:
+    page = opened(browser, fake_server, language, 390, light, at=LIVE)
+    is_there(page)
+    assert findings(page) == []
+    say(page, "brisk " + "word " * 30)
+    page.wait_for_function(f"() => {CAPTION}.querySelectorAll('.lit').length > 4")
+    assert findings(page) == []  # while it speaks
+    page.click("#live .main")
+    page.wait_for_selector("#live .entry.cut")
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.context.close()
