@@ -218,7 +218,7 @@ class Conversation:
                 self._changed(change)
             if self.interview is None and self._microphone.spoken_seconds > LONGEST_SPEECH:
                 self._changed(VoiceChange(False, self._session.clock))
-        self._arm()
+        self._tick()  # a timer would be put off by each message
 
     async def _in_time(self, seconds: float) -> None:
         """Wait until there can be some more seconds of sound."""

@@ -669,18 +669,24 @@ const questions = (() => {
     }
 })();
 
-// Draw the list of questions; `focus` is the number of the one to be written next.
-function list(focus = null) {
+function keepQuestions() {
     try {
         sessionStorage.setItem(STORED, JSON.stringify(questions));
     } catch {
         // forbidden, or full
     }
+}
+
+// Draw the list of questions; `focus` is the number of the one to be written next.
+function list(focus = null) {
+    keepQuestions();
     const item = (question, number) => {
         const [row, field] = [document.createElement('li'), document.createElement('textarea')];
         Object.assign(field, { rows: 2, value: question, maxLength: 500, ariaLabel: `${words.question} ${number + 1}` });
-        field.addEventListener('input', () => (questions[number] = field.value));
-        field.addEventListener('change', () => list());
+        field.addEventListener('input', () => {
+            questions[number] = field.value;
+            keepQuestions();
+        });
         const button = (name, sign, act, disabled) => {
             const one = document.createElement('button');
             Object.assign(one, { type: 'button', textContent: sign, disabled, title: words[name] });
