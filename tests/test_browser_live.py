@@ -301,7 +301,7 @@ def test_an_interview_of_three_questions_is_held_by_voice(speaking_browser: Any,
     assert len(answers) == 3 and all(re.search(r"\([1-9] s\)$", one) for one in answers)
     video = page.get_by_role("link", name="Download the video").get_attribute("href")
     wait_for(lambda: fake_server.get(video).status_code == 200)
-    with av.open(io.BytesIO(fake_server.get(video).content)) as film:
+    with av.open(io.BytesIO(fake_server.get(video).content), "r") as film:
         assert film.duration is not None and film.duration / av.time_base > 8
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the record").click()
