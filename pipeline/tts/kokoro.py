@@ -57,8 +57,8 @@ STYLE_OF_LONGER = 40
 """A voice has a style for each number of symbols; that of a somewhat longer text is clearer."""
 LEAD, TAIL, COMMA, NO_STOP = 0.06, 0.24, 0.12, 0.0
 """Seconds of silence before a clause, and after a sentence, a comma, and a clause that goes on."""
-ENOUGH = 1.5
-"""Seconds of speech per second from which the voice keeps up, beside the pictures."""
+ENOUGH = 1.25
+"""Seconds of speech per second from which the voice keeps up; the pictures are drawn on another core meanwhile."""
 _WARM_UP = SAMPLES[LANGUAGE].rsplit(". ", 1)[-1]
 _MEASURED = 3
 """So many clauses are spoken to measure how fast the voice is, unless one of them is fast enough."""
