@@ -15,8 +15,9 @@ from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import NotFound, Unavailable
 from pipeline.jobs.request import default_engine, parse
-from pipeline.jobs.studio import Studio, warm_up
+from pipeline.jobs.studio import Studio, make_studio, warm_up
 from pipeline.jobs.voices import VoiceSamples, sample_url, voices_of
+from pipeline.live.request import parse_session
 from pipeline.settings import Settings
 from pipeline.speech_types import Voice
 from pipeline.tts.espeak import EspeakEngine
@@ -186,3 +187,12 @@ def test_the_server_measures_voices_though_no_avatar_can_be_loaded(studio: Studi
         voice.pace = None
         warm_up(replace(studio, avatars=store, tts={"kokoro": voice}))
         assert voice.pace == 1.6 and voice.slowness() is None
+
+
+def test_a_live_session_may_choose_any_voice_before_its_language_is_known() -> None:
+    studio = make_studio(Settings())
+    ready = [name for name, engine in studio.tts.items() if engine.available()]
+    assert "espeak" in ready
+    for name in ("auto", *ready):
+        asked = parse_session({"avatar": "talk_short", "resolution": "360p", "tts_engine": name}, studio)
+        assert asked.tts_engine == ("" if name == "auto" else name)

@@ -16,9 +16,6 @@ from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 LONGEST_TAG = 100
 """Characters of a client's name for a turn."""
 
-ANY_LANGUAGE = "en"
-"""A language that some engine always speaks, where the texts to come tell their own."""
-
 
 def parse_session(body: object, studio: Studio) -> SessionRequest:
     """Check the decoded JSON of a request for a session; may read a pack and call a speech service.
@@ -35,7 +32,7 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     language = language_asked(fields)
     voice = string_of(fields, "tts_voice") or CUSTOM_VOICE
     pack, avatar = avatar_of(fields, studio)
-    engine, _ = engine_of(fields, studio, language or ANY_LANGUAGE, voice, avatar.gender)
+    engine, _ = engine_of(fields, studio, language or "", voice, avatar.gender)
     chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
     mesh = studio.engines.get(MeshEngine.name) or next(iter(studio.engines.values()))
     return SessionRequest(
