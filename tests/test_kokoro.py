@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,11 +16,13 @@ import pytest
 
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, Unavailable
+from pipeline.speech.framed import framed
 from pipeline.speech_types import Mark, Speech, joined
 from pipeline.tts.english_words import EnglishWords
-from pipeline.tts.kokoro import MOST_SYMBOLS, PACKAGES, RATE, KokoroEngine, in_parts, sooner
+from pipeline.tts.kokoro import BREATH, LEAD, MOST_SYMBOLS, PACKAGES, RATE, TAIL, KokoroEngine, in_parts, sooner
 from pipeline.tts.kokoro_korean import korean_symbols
-from pipeline.tts.speech_engine import CUSTOM_VOICE
+from pipeline.tts.speech_engine import CUSTOM_VOICE, SPEEDS
+from pipeline.tts.symbol_times import with_pauses
 
 TEXT = "안녕하세요, 여러분. 값이 15% 올랐어요!"
 ENGINE = KokoroEngine()
@@ -31,6 +36,21 @@ def silent(text: str, seconds: float) -> Speech:
     return Speech(
         samples=np.zeros(round(seconds * RATE), np.float32), rate=RATE, text=text, language="ko", marks=(mark,)
     )
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("pause", [TAIL, BREATH])
+def test_a_clause_is_shown_before_the_next_one_is_spoken(pause: float, speed: float) -> None:
+    asked: list[int] = []
+
+    def clauses() -> Iterator[Speech]:
+        for number in range(3):
+            asked.append(number)
+            loud = replace(silent("a", 1.0), samples=np.full(RATE, 0.5, np.float32))
+            yield with_pauses(loud, LEAD / speed, pause / speed)
+
+    for shown, _ in zip(range(3), framed(clauses(), Fraction(25)), strict=False):
+        assert len(asked) == shown + 1
 
 
 def folder(package: str) -> Path:
@@ -156,7 +176,7 @@ def test_a_text_is_cut_where_the_network_needs_it_best_at_blanks() -> None:
     ("clause", "parts"),
     [
         ("안녕하세요, 면접에 오신 것을 환영합니다.", ["안녕하세요, ", "면접에 오신 것을 환영합니다."]),
-        ("천천히 생각하고 답변하셔도 괜찮습니다.", ["천천히 생각하고 답변하셔도 괜찮습니다."]),
+        ("천천히 생각하고 답변하셔도 괜찮습니다.", ["천천히 생각하고 ", "답변하셔도 괜찮습니다."]),
         (
             "지원하신 직무에서 가장 중요하다고 생각하는 역량은 무엇인가요?",
             ["지원하신 직무에서 ", "가장 중요하다고 생각하는 역량은 무엇인가요?"],

@@ -55,8 +55,10 @@ MOST_SYMBOLS = 400
 """Symbols that are spoken in one go; the network takes 510."""
 STYLE_OF_LONGER = 40
 """A voice has a style for each number of symbols; that of a somewhat longer text is clearer."""
-LEAD, TAIL, COMMA, NO_STOP = 0.06, 0.24, 0.12, 0.0
-"""Seconds of silence before a clause, and after a sentence, a comma, and a clause that goes on."""
+LEAD, TAIL, BREATH = 0.06, 0.26, 0.22
+"""Seconds of silence before a clause, after a sentence, and after a clause that goes on.
+
+At every speed they are long enough to close the mouth, so that a clause is shown before the next one is spoken."""
 ENOUGH = 1.25
 """Seconds of speech per second from which the voice keeps up; the pictures are drawn on another core meanwhile."""
 _WARM_UP = SAMPLES[LANGUAGE].rsplit(". ", 1)[-1]
@@ -202,14 +204,14 @@ def sooner(clauses: list[str]) -> list[str]:
     """Return clauses of which the first is short, so that its sound is there soon; joined they stay the same.
 
     It ends at a comma, or between two words of a sentence that is long; what follows is at most thrice as long, so that
-    it is ready before the first has ended.
+    the wait for it is short.
     """
     first, *others = clauses
     parts = []
     for most in (FIRST_CLAUSE, 3 * FIRST_CLAUSE):
         comma = _COMMA.search(first, FIRST_CLAUSE // 4, most + FIRST_CLAUSE)
         blanks = [found.end() for found in _BLANK.finditer(first, most // 2, most)]
-        at = comma.end() if comma else blanks[-1] if blanks and len(first) > 2 * most else 0
+        at = comma.end() if comma else blanks[-1] if blanks and 2 * len(first) > 3 * most else 0
         if at and speakable(first[:at]) and speakable(first[at:]):
             parts.append(first[:at])
             first = first[at:]
@@ -328,5 +330,5 @@ def _render(
             words.append(Mark("word", str(offset), time, time))
     speech = Speech(samples=samples, rate=RATE, text=" ", language=LANGUAGE, marks=marks, words=tuple(words))
     last = next((symbol for symbol, _ in reversed(known) if symbol != " "), "")
-    tail = COMMA if last in ",;:—" else NO_STOP if last.isalpha() else TAIL
+    tail = BREATH if last in ",;:—" or last.isalpha() else TAIL
     return with_pauses(speech, LEAD / speed, tail / speed)
