@@ -124,6 +124,8 @@ def voice_breaks(request: GenerateRequest, task: Task, studio: Studio, chances: 
     espeak, last = studio.tts["espeak"], chances.randrange(3)
 
     class Breaking:
+        loudness = espeak.loudness
+
         def stream(
             self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
         ) -> Iterator[Speech]:

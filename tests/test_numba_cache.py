@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 VARIABLE = "NUMBA_CACHE_DIR"
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = """
@@ -27,7 +29,6 @@ import numba
 import numpy as np
 from pipeline.speech.mel import mel_power
 
-pytestmark = pytest.mark.slow
 sound = np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
 print(mel_power(sound, 16000, 0.01, 40)[50].argmax(), numba.config.CACHE_DIR or None)
 """

@@ -23,7 +23,7 @@ from pipeline.speech_types import Voice
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.finish import LOUDNESS, loudness
 from pipeline.tts.hibari import HibariEngine
-from pipeline.tts.speech_engine import TTSEngine
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from tests.fakes import FakeEngine, FakeTTS, make_pack
 from tests.servers import Server
 
@@ -196,3 +196,8 @@ def test_a_live_session_may_choose_any_voice_before_its_language_is_known() -> N
     for name in ("auto", *ready):
         asked = parse_session({"avatar": "talk_short", "resolution": "360p", "tts_engine": name}, studio)
         assert asked.tts_engine == ("" if name == "auto" else name)
+
+
+@pytest.mark.parametrize("gender", ["", "female", "male"])
+def test_an_avatar_never_speaks_with_the_voice_of_another_language(gender: str) -> None:
+    assert EspeakEngine().voice_for(gender) == CUSTOM_VOICE

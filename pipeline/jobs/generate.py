@@ -122,12 +122,13 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
         BadRequest: The recording contains no speech.
         PipelineError: What the engine raises.
     """
+    from pipeline.jobs.speak import usable
     from pipeline.speech.listen import listen
 
     if request.recording is None:
         engine, voice, language = studio.tts[request.tts_engine], request.tts_voice, request.language
         pieces = engine.stream(request.text, voice, cancel, language, request.tts_speed)
-        yield from finished(pieces, engine.loudness(voice, language), request.tts_pitch)
+        yield from finished(usable(pieces), engine.loudness(voice, language), request.tts_pitch)
         return
     recording = load_recording(request.recording, studio.settings.max_audio)
     samples, rate = recording.samples, recording.rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -90,26 +91,34 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
     )
 
 
-def warm_up(studio: Studio) -> None:
+def warm_up(studio: Studio, ended: threading.Event | None = None) -> None:
     """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voices.
 
     Voices come last: those that some machines are too slow for are measured, with nothing else of this program running.
     Until then, requests that name no voice get another one.
+
+    Args:
+        studio: What is made ready.
+        ended: Set when the program ends: nothing more is begun.
     """
     started = time.perf_counter()
     packs = studio.avatars.list()
     try:
-        if packs:
+        if packs and not _is_set(ended):
             _warm_up_pictures(studio, studio.avatars.find(packs[0].name, packs[0].resolution))
     except PipelineError as error:  # the request that needs it will report it
         logger.warning("warm-up: %s", error)
     for voice in studio.tts.values():
-        if not voice.optional and studio.settings.tts_engine in (voice.name, AUTO):
+        if not _is_set(ended) and not voice.optional and studio.settings.tts_engine in (voice.name, AUTO):
             try:
                 voice.warm_up()
             except PipelineError as error:
                 logger.warning("warm-up of %s: %s", voice.name, error)
     logger.info("warm after %.1f s", time.perf_counter() - started)
+
+
+def _is_set(event: threading.Event | None) -> bool:
+    return event is not None and event.is_set()
 
 
 def _warm_up_pictures(studio: Studio, pack: Path) -> None:

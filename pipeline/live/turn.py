@@ -274,7 +274,7 @@ class SpokenTurn:
             name = self._engine.voice_for(voice.gender) if voice.name == CUSTOM_VOICE else voice.name
             pieces = self._engine.stream(text, name, cancel, language, voice.speed)
             level = self._engine.loudness(name, language)
-            for piece in framed(usable(finished(pieces, level, voice.pitch)), self.fps):
+            for piece in framed(finished(usable(pieces), level, voice.pitch), self.fps):
                 frames = round(len(piece.samples) * self.fps / piece.rate)
                 if not frames:
                     continue

@@ -163,7 +163,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     def get_ready() -> None:
         visited.wait(VISIT_SECONDS)
         try:
-            warm_up(studio)
+            warm_up(studio, ended)
         finally:
             warm.set()
 
@@ -199,9 +199,12 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     )
     build_dam()
     logger.info("ready: %s", url)
-    threading.Thread(target=get_ready, name="warm-up", daemon=True).start()
+    warming = threading.Thread(target=get_ready, name="warm-up", daemon=True)
+    warming.start()
     ended.wait()
     logger.info("ending")
+    visited.set()
+    warming.join(GOODBYE_SECONDS)  # a program that ends within a network's own code is aborted
     queue.close(GOODBYE_SECONDS)
     maker.close(GOODBYE_SECONDS)
     page.close(verbose=False)

@@ -226,6 +226,10 @@ class EspeakEngine(TTSEngine):
         """
         return [entry.voice for entry in _catalogue().values()]
 
+    def voice_for(self, gender: str) -> str:
+        """Return ``Custom``: the voices are languages, and one that fits a person may be of another than the text."""
+        return CUSTOM_VOICE
+
     def check_voice(self, voice: str) -> None:
         """Check that eSpeak NG has a voice.
 
