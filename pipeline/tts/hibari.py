@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import Unavailable
 from pipeline.speech_types import Mark, Speech, Voice, joined
 from pipeline.text.clauses import clauses
 from pipeline.text.language import language_of, plain, speakable
@@ -27,7 +25,7 @@ from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.word_times import place_words
 from pipeline.tts.english_words import EnglishWords, places
-from pipeline.tts.network import Network, cannot_speak
+from pipeline.tts.network import Network, OpenedOnce
 from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.tts.symbol_times import phoneme_marks, with_pauses
@@ -72,12 +70,11 @@ class HibariEngine(TTSEngine):
 
     def __init__(self, assets: Path | None = None) -> None:
         self._assets = assets
-        self._lock = threading.Lock()
-        self._opened: _Opened | Unavailable | None = None
+        self._opened = OpenedOnce(self.name, lambda: _load(assets))
 
     def available(self) -> bool:
         """Return whether the package is there, and was not found to be damaged; nothing is loaded."""
-        return not isinstance(self._opened, Unavailable) and all(
+        return not self._opened.failed and all(
             importlib.util.find_spec(name) is not None for name in ("hibari", "onnxruntime")
         )
 
@@ -87,7 +84,7 @@ class HibariEngine(TTSEngine):
         Raises:
             Unavailable: The package or its weights are missing, damaged or of another version.
         """
-        self._open()
+        self._opened.get()
 
     def voices(self) -> list[Voice]:
         """Return the voices whose weights are in the package."""
@@ -130,7 +127,7 @@ class HibariEngine(TTSEngine):
         language = language or language_of(text)
         if voice == CUSTOM_VOICE and not self.speaks(language):
             raise unspoken_language(self.name, language)
-        opened = self._open()
+        opened = self._opened.get()
         sounded = False
         for clause in clauses(plain(text), LONGEST_CLAUSE):
             cancel.check()
@@ -139,18 +136,6 @@ class HibariEngine(TTSEngine):
             yield speech
         if not sounded:
             raise nothing_to_say()
-
-    def _open(self) -> _Opened:
-        with self._lock:
-            if self._opened is None:
-                try:
-                    self._opened = _load(self._assets)
-                except Exception as error:  # whatever a damaged package raises
-                    logger.warning("hibari cannot be loaded: %s", error)
-                    self._opened = cannot_speak(self.name, error)
-            if isinstance(self._opened, Unavailable):
-                raise self._opened.afresh()
-            return self._opened
 
 
 def _load(assets: Path | None) -> _Opened:

@@ -11,7 +11,6 @@ import importlib.util
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import Unavailable
 from pipeline.speech_types import Mark, Speech, Voice, joined
 from pipeline.text.clauses import clauses
 from pipeline.text.language import language_of, plain, speakable
@@ -30,7 +28,7 @@ from pipeline.text.samples import SAMPLES
 from pipeline.text.word_times import place_words
 from pipeline.tts.english_words import EnglishWords, places
 from pipeline.tts.kokoro_korean import korean_symbols
-from pipeline.tts.network import Network, cannot_speak
+from pipeline.tts.network import Network, OpenedOnce, cannot_speak
 from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.tts.symbol_times import phoneme_marks, with_pauses
@@ -94,13 +92,12 @@ class KokoroEngine(TTSEngine):
 
     def __init__(self, packages: Path | None = None) -> None:
         self._packages = packages
-        self._lock = threading.Lock()
-        self._opened: _Opened | Unavailable | None = None
+        self._opened = OpenedOnce(self.name, lambda: _load(packages))
 
     def available(self) -> bool:
         """Return whether the packages are there, and were not found to be damaged; nothing is loaded."""
         return (
-            not isinstance(self._opened, Unavailable)
+            not self._opened.failed
             and importlib.util.find_spec("onnxruntime") is not None
             and all(_folder(name, self._packages) for name in PACKAGES)
         )
@@ -111,7 +108,7 @@ class KokoroEngine(TTSEngine):
         Raises:
             Unavailable: A package or its weights are missing, damaged or of another version.
         """
-        self._open()
+        self._opened.get()
 
     def warm_up(self) -> None:
         """Load the voices and measure how fast they speak here, once; raises what ``check`` does.
@@ -167,7 +164,7 @@ class KokoroEngine(TTSEngine):
         language = language or language_of(text)
         if voice == CUSTOM_VOICE and not self.speaks(language):
             raise unspoken_language(self.name, language)
-        opened = self._open()
+        opened = self._opened.get()
         if _is_english(language):
             self._load_english(opened)
         style = opened.styles[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
@@ -186,18 +183,6 @@ class KokoroEngine(TTSEngine):
         except Exception as error:  # whatever a damaged package raises
             logger.warning("kokoro has no English words: %s", error)
             raise cannot_speak(self.name, error) from error
-
-    def _open(self) -> _Opened:
-        with self._lock:
-            if self._opened is None:
-                try:
-                    self._opened = _load(self._packages)
-                except Exception as error:  # whatever a damaged package raises
-                    logger.warning("kokoro cannot be loaded: %s", error)
-                    self._opened = cannot_speak(self.name, error)
-            if isinstance(self._opened, Unavailable):
-                raise self._opened.afresh()
-            return self._opened
 
 
 def sooner(clauses: list[str]) -> list[str]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from pipeline import messages
 from pipeline.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class OtherNetwork(Exception):
@@ -83,6 +88,43 @@ def _as_output(name: str) -> bytes:
     for number in (1, 12, 7):
         field = bytes([number << 3 | 2, len(field)]) + field
     return field
+
+
+class OpenedOnce(Generic[T]):
+    """What an engine speaks with, opened at its first use; safe to use from any thread.
+
+    Args:
+        engine: Name of the engine, for messages.
+        load: Opens it.
+    """
+
+    def __init__(self, engine: str, load: Callable[[], T]) -> None:
+        self._engine = engine
+        self._load = load
+        self._lock = threading.Lock()
+        self._opened: T | Unavailable | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was tried, and cannot be opened."""
+        return isinstance(self._opened, Unavailable)
+
+    def get(self) -> T:
+        """Return it.
+
+        Raises:
+            Unavailable: It cannot be opened, and is not tried again.
+        """
+        with self._lock:
+            if self._opened is None:
+                try:
+                    self._opened = self._load()
+                except Exception as error:  # whatever a damaged package raises
+                    logger.warning("%s cannot be loaded: %s", self._engine, error)
+                    self._opened = cannot_speak(self._engine, error)
+            if isinstance(self._opened, Unavailable):
+                raise self._opened.afresh()
+            return self._opened
 
 
 def cannot_speak(engine: str, error: Exception) -> Unavailable:
