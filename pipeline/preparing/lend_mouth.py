@@ -44,7 +44,9 @@ _BLACK = np.array([16, 128, 128], np.float32)
 """Y, U, V."""
 
 
-def lend_mouth(footage: Footage, person: Person, store: BinaryIO) -> tuple[Footage, Person]:
+def lend_mouth(
+    footage: Footage, person: Person, store: BinaryIO, lenders: np.ndarray | None = None
+) -> tuple[Footage, Person]:
     """Return footage and its person with the mouth closed in all usable frames; the given ones stay as they are.
 
     Around unusable frames, which stay the same, the mouth opens and closes within a few frames.
@@ -53,6 +55,7 @@ def lend_mouth(footage: Footage, person: Person, store: BinaryIO) -> tuple[Foota
         footage: Frames in which the person talks.
         person: The person.
         store: An empty file for what changes, some per cent of the frames. The result needs it, and the frames given.
+        lenders: (frames,) bool, which frames may lend their mouth; all by default.
     """
     gain = fade(person.findings.usable)
     talking = as_filmed(footage, person)
@@ -63,8 +66,8 @@ def lend_mouth(footage: Footage, person: Person, store: BinaryIO) -> tuple[Foota
         mover.move(frame, number, still)
         return frame
 
-    lender = _lender(footage, person, gain == gain.max())
-    mouth = _Mouth(replace(talking, landmarks=person.rest), moved(lender), lender)
+    lender = _lender(footage, person, gain == gain.max() if lenders is None else lenders & (gain > 0))
+    mouth = LentMouth(replace(talking, landmarks=person.rest), moved(lender), lender)
     closed = (
         (number, mouth.lend(moved(number), number, float(gain[number]))) for number in np.flatnonzero(gain).tolist()
     )
@@ -100,14 +103,14 @@ def _detail(frame: Frame, points: np.ndarray) -> float:
     return float(cv2.Laplacian(mouth, cv2.CV_32F).std()) + 1e-6 if mouth.size else 1e-6
 
 
-class _Mouth:
-    """The closed mouth of one frame, which is lent to the others."""
+class LentMouth:
+    """The mouth of one frame, which is lent to the others."""
 
     def __init__(self, avatar: Avatar, frame: Frame, lender: int) -> None:
         """Prepare the mouth.
 
         Args:
-            avatar: The person with a closed mouth throughout.
+            avatar: The person, with the mouths to which this one is moved.
             frame: The frame that lends its mouth.
             lender: Its number.
         """
