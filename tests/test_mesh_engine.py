@@ -144,6 +144,18 @@ def test_sharp_edges_move_by_half_a_pixel_as_cubic_convolution_says() -> None:
     np.testing.assert_array_equal(frame.y[:19], sharp[:19])
 
 
+@pytest.mark.parametrize("off", [-0.001, 0.001])
+def test_a_shift_by_nearly_whole_pixels_carries_them_as_they_are(off: float) -> None:
+    """Positions are rounded to the nearest phase, a 256th of a pixel, in luma and chroma."""
+    sharp = np.random.default_rng(4).choice(np.array([0, 255], np.uint8), (144, 96))
+    frame, before = Frame(sharp.copy()), Frame(sharp)
+    corners = np.array([(20, 20), (61, 20), (61, 61), (20, 61)], np.float32)
+    warp(frame, corners, corners + np.float32(4 + off), np.array([(0, 1, 2), (0, 2, 3)], np.int32))
+    np.testing.assert_array_equal(frame.y[26:64, 26:64], before.y[22:60, 22:60])
+    for moved, still in zip(frame.uv, before.uv, strict=True):
+        np.testing.assert_array_equal(moved[14:31, 14:31], still[12:29, 12:29])
+
+
 def test_a_mesh_that_shifts_shifts_the_picture(avatar: Avatar) -> None:
     """Whole pixels are carried as they are, luma and chroma, without cracks between the triangles."""
     frame = base(avatar, 1)[0]

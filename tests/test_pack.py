@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import struct
 import tracemalloc
 from fractions import Fraction
 from itertools import islice
@@ -135,6 +136,17 @@ def test_a_save_that_fails_leaves_the_old_pack(avatar: Avatar, tmp_path: Path, m
         save(dataclasses.replace(avatar, name="bob"), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.pkl"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(WIDTH - 1, HEIGHT), (WIDTH, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1)])
+def test_a_picture_of_odd_size_is_refused(content: dict[str, Any], width: int, height: int, tmp_path: Path) -> None:
+    """The decoder crops pictures to the size in the mp4's header; half a pixel of colour has no place in planes."""
+    video = bytearray(content["video"])
+    struct.pack_into(">HH", video, video.index(b"avc1", video.index(b"stsd")) + 28, width, height)
+    assert (ClipReader(bytes(video)).width, ClipReader(bytes(video)).height) == (width, height)
+    path = _write(tmp_path / "odd.pkl", {**content, "video": bytes(video), "width": width, "height": height})
+    with pytest.raises(BadPack, match=f"odd size {width}x{height}"):
+        load(path)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 200, 0.5, -1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import wave
 from collections.abc import Callable, Generator, Iterator
@@ -82,6 +83,18 @@ def test_stretches_begin_with_frames_and_lose_no_sound(pieces: list[Speech]) -> 
     assert np.array_equal(said[head : head + len(spoken)], spoken)
     assert not said[:head].any() and not said[head + len(spoken) :].any()
     assert len(said) - head - len(spoken) >= LEAD_OUT * pieces[0].rate - 1
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(FPS, 22_050), (Fraction(24), 22_050), (Fraction(25), 24_000)], ids=str)
+def test_a_hundred_stretches_later_sound_and_pictures_still_agree(fps: Fraction, rate: int) -> None:
+    """Frames need not be whole numbers of samples; what is rounded off must not add up."""
+    piece = Speech(samples=np.zeros(rate // 3, np.float32), rate=rate, text="a", language="en-us")
+    samples = frames = 0
+    for stretch in framed([piece] * 100, fps):
+        frames += round(len(stretch.samples) * fps / rate)
+        samples += len(stretch.samples)
+        assert samples == round(frames * rate / fps)
+    assert frames == math.floor((LEAD_IN + 100 * (rate // 3) / rate + LEAD_OUT + float(1 / fps)) * fps)
 
 
 def test_a_mouth_that_speaks_in_stretches_moves_as_in_one_piece(pieces: list[Speech]) -> None:
