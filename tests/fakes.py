@@ -105,9 +105,14 @@ class FakeTTS(TTSEngine):
         samples = 0.3 * np.sin(2 * np.pi * (150 + 10 * len(words)) * times)
         marks = (Mark("phoneme", "a", 0.0, seconds),)
         ends = [(number + 1) * SECONDS_PER_WORD for number in range(len(words))]
-        said = [Mark("word", f"{word} ", end - SECONDS_PER_WORD, end) for word, end in zip(words, ends, strict=True)]
+        spoken = [Mark("word", f"{word} ", end - SECONDS_PER_WORD, end) for word, end in zip(words, ends, strict=True)]
         return Speech(
-            samples=samples.astype(np.float32), rate=RATE, text=text, language="en-us", marks=marks, words=tuple(said)
+            samples=samples.astype(np.float32),
+            rate=RATE,
+            text=text,
+            language="en-us",
+            marks=marks,
+            words=tuple(spoken),
         )
 
 

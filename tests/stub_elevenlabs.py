@@ -125,19 +125,19 @@ class ElevenLabsStub:
 
 def spoken(text: str) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
     """Return int16 samples at RATE and (character, start, end) for TEXT."""
-    said = EspeakEngine().render(text, language_of(text), CancelToken())
-    samples = resample_poly(said.samples.astype(np.float64), 160, 147)  # 22050 -> 24000 Hz
-    offsets = [offset for offset, _ in said.words] + [len(text)]
-    starts = [start for _, start in said.words]
+    rendering = EspeakEngine().render(text, language_of(text), CancelToken())
+    samples = resample_poly(rendering.samples.astype(np.float64), 160, 147)  # 22050 -> 24000 Hz
+    offsets = [offset for offset, _ in rendering.words] + [len(text)]
+    starts = [start for _, start in rendering.words]
     timed: list[tuple[str, float, float]] = [(character, 0.0, 0.0) for character in text[: offsets[0]]]
     for (first, last), start in zip(pairwise(offsets), starts, strict=True):
-        inside = [m for m in said.phonemes if m.text and m.start >= start]
+        inside = [m for m in rendering.phonemes if m.text and m.start >= start]
         following = min((s for s in starts if s > start), default=float("inf"))
         end = max(m.end for m in inside if m.start < following)
         letters = text[first:last].rstrip(" .,!?\n")
         edges = np.linspace(start, end, len(letters) + 1)
         timed += [(c, float(a), float(b)) for c, (a, b) in zip(letters, pairwise(edges), strict=True)]
-        gap = min(following, len(said.samples) / said.rate)
+        gap = min(following, len(rendering.samples) / rendering.rate)
         rest = text[first + len(letters) : last]
         edges = np.linspace(end, max(gap, end), len(rest) + 1)
         timed += [(c, float(a), float(b)) for c, (a, b) in zip(rest, pairwise(edges), strict=True)]

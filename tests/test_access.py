@@ -22,8 +22,8 @@ SITE, STRANGER = "https://example.com", "https://stranger.example"
 
 async def _tell(request: Request) -> JSONResponse:
     headers = {name: value for name, value in request.headers.items() if name.startswith("x-") or name == "origin"}
-    told = {"url": str(request.url), "base": str(request.base_url), "path": path_of(request.scope), "headers": headers}
-    return JSONResponse({**told, "client": request.client and request.client.host})
+    seen = {"url": str(request.url), "base": str(request.base_url), "path": path_of(request.scope), "headers": headers}
+    return JSONResponse({**seen, "client": request.client and request.client.host})
 
 
 async def _talk(websocket: WebSocket) -> None:
@@ -167,10 +167,10 @@ PROXY = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https", "X-For
 
 def test_a_trusted_proxy_is_believed() -> None:
     door = client("inner:5000", peer="127.0.0.1", allowed_hosts="avatar.example")
-    told = door.get("/api/x?y=1", headers={**PROXY, "X-Forwarded-Prefix": "/avatar/"}).json()
-    assert told["url"] == "https://avatar.example/avatar/api/x?y=1" and told["base"] == "https://avatar.example/avatar/"
-    assert told["path"] == "/api/x" and told["client"] == "198.51.100.7"
-    assert [name for name in told["headers"] if name != "x-forwarded-for"] == []
+    seen = door.get("/api/x?y=1", headers={**PROXY, "X-Forwarded-Prefix": "/avatar/"}).json()
+    assert seen["url"] == "https://avatar.example/avatar/api/x?y=1" and seen["base"] == "https://avatar.example/avatar/"
+    assert seen["path"] == "/api/x" and seen["client"] == "198.51.100.7"
+    assert [name for name in seen["headers"] if name != "x-forwarded-for"] == []
     ours, theirs = "https://avatar.example", "https://inner:5000"
     for origin, status in ((ours, 200), (theirs, 403)):
         assert door.post("/", headers={**PROXY, "Origin": origin}).status_code == status
@@ -181,23 +181,23 @@ def test_a_trusted_proxy_is_believed() -> None:
 def test_anybody_else_is_not() -> None:
     door = client("127.0.0.1:5000", forwarded_allow_ips="10.0.0.1")
     sent = {**PROXY, "X-Forwarded-Prefix": "/evil", "X-Gradio-Server": "https://evil.example"}
-    told = door.get("/api/x", headers=sent).json()
-    assert told["url"] == "http://127.0.0.1:5000/api/x" and told["client"] == "203.0.113.9"
-    assert [name for name in told["headers"] if name != "x-forwarded-for"] == []
+    seen = door.get("/api/x", headers=sent).json()
+    assert seen["url"] == "http://127.0.0.1:5000/api/x" and seen["client"] == "203.0.113.9"
+    assert [name for name in seen["headers"] if name != "x-forwarded-for"] == []
     assert door.post("/", headers={**PROXY, "Origin": "https://avatar.example"}).status_code == 403
 
 
 @pytest.mark.parametrize("prefix", ["avatar", "//evil.example", "/a b", "/<script>", "/a\\b", "/", ""])
 def test_a_prefix_that_is_none_is_passed_over(prefix: str) -> None:
-    told = client(peer="127.0.0.1").get("/api/x", headers={"X-Forwarded-Prefix": prefix}).json()
-    assert told["url"] == "http://127.0.0.1:5000/api/x"
+    seen = client(peer="127.0.0.1").get("/api/x", headers={"X-Forwarded-Prefix": prefix}).json()
+    assert seen["url"] == "http://127.0.0.1:5000/api/x"
 
 
 @pytest.mark.parametrize("root", ["/avatar", "/avatar/", "https://127.0.0.1/avatar"])
 @pytest.mark.parametrize("path", ["/api/x", "/avatar/api/x"])
 def test_a_prefix_is_there_once_whether_it_was_stripped_or_not(root: str, path: str) -> None:
-    told = client("127.0.0.1", root_path=root).get(path).json()
-    assert (told["url"], told["path"]) == ("http://127.0.0.1/avatar/api/x", "/api/x")
+    seen = client("127.0.0.1", root_path=root).get(path).json()
+    assert (seen["url"], seen["path"]) == ("http://127.0.0.1/avatar/api/x", "/api/x")
 
 
 @pytest.mark.parametrize(

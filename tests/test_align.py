@@ -36,11 +36,11 @@ def espeak() -> EspeakEngine:
     return EspeakEngine()
 
 
-def heard(said: Rendering, text: str, language: str, noise: float = 0.0) -> Speech:
+def as_speech(rendering: Rendering, text: str, language: str, noise: float = 0.0) -> Speech:
     """Return SAID as a recording without times."""
-    samples = said.samples.astype(np.float32) / 32768
+    samples = rendering.samples.astype(np.float32) / 32768
     samples += noise * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
-    return Speech(samples=samples, rate=said.rate, text=text, language=language)
+    return Speech(samples=samples, rate=rendering.rate, text=text, language=language)
 
 
 def errors(found: tuple[Mark, ...], truth: tuple[Mark, ...]) -> np.ndarray:
@@ -58,8 +58,8 @@ def test_other_voices_at_other_speeds(espeak: EspeakEngine, variant: str, rate: 
     text = TEXTS[language]
     voice = EspeakEngine(rate, pitch, variant)
     for noise in (0.0, 0.002):
-        said = voice.render(text, language, CancelToken())
-        off = errors(align(heard(said, text, language, noise), espeak, CancelToken()), said.phonemes)
+        rendering = voice.render(text, language, CancelToken())
+        off = errors(align(as_speech(rendering, text, language, noise), espeak, CancelToken()), rendering.phonemes)
         assert np.median(off) < 0.015
         assert np.percentile(off, 90) < 0.060
         assert off.max() < 0.25
@@ -68,8 +68,8 @@ def test_other_voices_at_other_speeds(espeak: EspeakEngine, variant: str, rate: 
 def test_a_voice_that_is_built_differently_in_noise(espeak: EspeakEngine) -> None:
     text = "부모님과 함께 바닷가 마을에서 물고기를 잡으며 자랐습니다."
     for noise in (0.0, 0.02):
-        said = EspeakEngine(variant="klatt2").render(read_aloud(text), "ko", CancelToken())
-        off = errors(align(heard(said, text, "ko", noise), espeak, CancelToken()), said.phonemes)
+        rendering = EspeakEngine(variant="klatt2").render(read_aloud(text), "ko", CancelToken())
+        off = errors(align(as_speech(rendering, text, "ko", noise), espeak, CancelToken()), rendering.phonemes)
         assert np.median(off) < 0.025
         assert np.percentile(off, 95) < 0.2
 
@@ -80,9 +80,9 @@ def test_a_real_man_with_known_word_times(espeak: EspeakEngine) -> None:
     words = [(int(start) / 25000, word) for start, _, word in rows if word != "sil"]
     text = " ".join(word for _, word in words)
     marks = align(Speech(samples=samples, rate=rate, text=text, language="en-us"), espeak, CancelToken())
-    said = espeak.render(text, "en-us", CancelToken())
-    sounds = [mark for mark in said.phonemes if mark.text]
-    firsts = [next(i for i, mark in enumerate(sounds) if mark.start >= start) for _, start in said.words]
+    rendering = espeak.render(text, "en-us", CancelToken())
+    sounds = [mark for mark in rendering.phonemes if mark.text]
+    firsts = [next(i for i, mark in enumerate(sounds) if mark.start >= start) for _, start in rendering.words]
     starts = np.array([[mark for mark in marks if mark.text][i].start for i in firsts])
     off = np.abs(starts - [start for start, _ in words])
     assert np.median(off) < 0.040
@@ -99,8 +99,8 @@ def test_a_real_man_with_known_word_times(espeak: EspeakEngine) -> None:
     ],
 )
 def test_numbers_and_english_in_korean(espeak: EspeakEngine, text: str) -> None:
-    said = EspeakEngine(150, 65, "f2").render(read_aloud(text), "ko", CancelToken())
-    off = errors(align(heard(said, text, "ko", 0.001), espeak, CancelToken()), said.phonemes)
+    rendering = EspeakEngine(150, 65, "f2").render(read_aloud(text), "ko", CancelToken())
+    off = errors(align(as_speech(rendering, text, "ko", 0.001), espeak, CancelToken()), rendering.phonemes)
     assert np.median(off) < 0.020
     assert off.max() < 0.25
 
@@ -111,10 +111,10 @@ def test_sounds_change_across_syllables_where_the_voice_changes_them(
     espeak: EspeakEngine, variant: str, says: Callable[[str], str]
 ) -> None:
     text = "독립문 앞에서 백만 원을 받았습니다."
-    said = EspeakEngine(variant=variant).render(says(text), "ko", CancelToken())
-    marks = align(heard(said, text, "ko"), espeak, CancelToken())
-    assert [mark.text for mark in marks if mark.text] == [mark.text for mark in said.phonemes if mark.text]
-    assert errors(marks, said.phonemes).max() < 0.08
+    rendering = EspeakEngine(variant=variant).render(says(text), "ko", CancelToken())
+    marks = align(as_speech(rendering, text, "ko"), espeak, CancelToken())
+    assert [mark.text for mark in marks if mark.text] == [mark.text for mark in rendering.phonemes if mark.text]
+    assert errors(marks, rendering.phonemes).max() < 0.08
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.05])
@@ -131,15 +131,18 @@ def test_noise_alone_bends_no_path(noise: float) -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.002])
 def test_a_pause_of_two_seconds_in_the_middle_of_a_sentence(espeak: EspeakEngine, noise: float) -> None:
     text = "저는 이 회사에서 꼭 일하고 싶습니다"
-    said = EspeakEngine(160, 40, "m3").render(text, "ko", CancelToken())
-    cut = next(start for offset, start in said.words if offset == text.index("꼭"))
-    at, pause = round(cut * said.rate), 2 * said.rate
-    samples = np.concatenate([said.samples[:at], np.zeros(pause, np.int16), said.samples[at:]])
+    rendering = EspeakEngine(160, 40, "m3").render(text, "ko", CancelToken())
+    cut = next(start for offset, start in rendering.words if offset == text.index("꼭"))
+    at, pause = round(cut * rendering.rate), 2 * rendering.rate
+    samples = np.concatenate([rendering.samples[:at], np.zeros(pause, np.int16), rendering.samples[at:]])
     moved = tuple(
-        Mark("phoneme", m.text, m.start + 2 * (m.start >= cut), m.end + 2 * (m.end > cut)) for m in said.phonemes
+        Mark("phoneme", m.text, m.start + 2 * (m.start >= cut), m.end + 2 * (m.end > cut)) for m in rendering.phonemes
     )
-    speech = heard(
-        Rendering(start=0, end=len(text), samples=samples, rate=said.rate, phonemes=moved, words=()), text, "ko", noise
+    speech = as_speech(
+        Rendering(start=0, end=len(text), samples=samples, rate=rendering.rate, phonemes=moved, words=()),
+        text,
+        "ko",
+        noise,
     )
     marks = align(speech, espeak, CancelToken())
     off = errors(marks, moved)
@@ -151,10 +154,10 @@ def test_a_pause_of_two_seconds_in_the_middle_of_a_sentence(espeak: EspeakEngine
 
 def test_the_short_pauses_of_quick_speech_are_found(espeak: EspeakEngine) -> None:
     text = "우유와 오이, 고구마, 수프, 두부, 포도주 모두 좋아요."
-    said = EspeakEngine(220, 50, "m7").render(text, "ko", CancelToken())
+    rendering = EspeakEngine(220, 50, "m7").render(text, "ko", CancelToken())
     meant, found = (
         [mark for mark in marks[1:-1] if not mark.text]
-        for marks in (said.phonemes, align(heard(said, text, "ko"), espeak, CancelToken()))
+        for marks in (rendering.phonemes, align(as_speech(rendering, text, "ko"), espeak, CancelToken()))
     )
     assert max(pause.end - pause.start for pause in meant) < 0.15
     missed = [p for p in meant if not any(p.start < q.end and q.start < p.end for q in found)]
@@ -163,8 +166,8 @@ def test_the_short_pauses_of_quick_speech_are_found(espeak: EspeakEngine) -> Non
 
 
 def test_marks_are_gapless_and_cover_the_recording(espeak: EspeakEngine) -> None:
-    said = EspeakEngine(140, 60, "f1").render(TEXTS["ko"], "ko", CancelToken())
-    speech = heard(said, TEXTS["ko"], "ko")
+    rendering = EspeakEngine(140, 60, "f1").render(TEXTS["ko"], "ko", CancelToken())
+    speech = as_speech(rendering, TEXTS["ko"], "ko")
     marks = phonemes_of(speech, espeak)
     assert (marks[0].start, marks[-1].end) == (0, speech.duration)
     assert all(one.end == two.start for one, two in pairwise(marks))
@@ -184,22 +187,22 @@ def test_words_that_the_text_lacks_do_not_push_the_others_aside(espeak: EspeakEn
         "정말",
         "고맙습니다.",
     ]
-    said = EspeakEngine(160, 60, "f3").render(" ".join(words), "ko", CancelToken())
+    rendering = EspeakEngine(160, 60, "f3").render(" ".join(words), "ko", CancelToken())
     del words[lacks]
     text = " ".join(words)
-    off = errors(align(heard(said, text, "ko"), espeak, CancelToken()), said.phonemes)
+    off = errors(align(as_speech(rendering, text, "ko"), espeak, CancelToken()), rendering.phonemes)
     assert np.median(off) < 0.020
     assert np.percentile(off, 90) < 0.060
 
 
 def test_one_short_word_in_a_long_silence_is_found(espeak: EspeakEngine) -> None:
-    said = EspeakEngine(200, 40, "m7").render("네.", "ko", CancelToken())
-    samples = np.pad(said.samples, (3 * said.rate, 2 * said.rate))
-    silent = Rendering(start=0, end=2, samples=samples, rate=said.rate, phonemes=(), words=())
-    marks = align(heard(silent, "네.", "ko"), espeak, CancelToken())
+    rendering = EspeakEngine(200, 40, "m7").render("네.", "ko", CancelToken())
+    samples = np.pad(rendering.samples, (3 * rendering.rate, 2 * rendering.rate))
+    silent = Rendering(start=0, end=2, samples=samples, rate=rendering.rate, phonemes=(), words=())
+    marks = align(as_speech(silent, "네.", "ko"), espeak, CancelToken())
     sounds = [mark for mark in marks if mark.text]
-    assert [mark.start for mark in sounds] == pytest.approx([3 + m.start for m in said.phonemes[:2]], abs=0.04)
-    assert sounds[-1].end == pytest.approx(3 + said.phonemes[1].end, abs=0.1)
+    assert [mark.start for mark in sounds] == pytest.approx([3 + m.start for m in rendering.phonemes[:2]], abs=0.04)
+    assert sounds[-1].end == pytest.approx(3 + rendering.phonemes[1].end, abs=0.1)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.01])
@@ -212,22 +215,22 @@ def test_a_recording_without_the_words_does_not_fall_apart(espeak: EspeakEngine,
 @pytest.mark.slow
 def test_minutes_of_speech_stay_in_step_and_in_memory(espeak: EspeakEngine) -> None:
     text = " ".join([TEXTS["ko"]] * 26)
-    said = EspeakEngine(150, 60, "f1").render(text, "ko", CancelToken())
-    speech = heard(said, text, "ko", 0.001)
+    rendering = EspeakEngine(150, 60, "f1").render(text, "ko", CancelToken())
+    speech = as_speech(rendering, text, "ko", 0.001)
     assert speech.duration > 180  # more than is searched at once
     tracemalloc.start()
     marks = align(speech, espeak, CancelToken())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    off = errors(marks, said.phonemes)
+    off = errors(marks, rendering.phonemes)
     assert np.median(off) < 0.015
     assert np.percentile(off, 95) < 0.15
     assert peak < 150e6
 
 
 def test_alignment_can_be_cancelled(espeak: EspeakEngine) -> None:
-    said = espeak.render(TEXTS["ko"], "ko", CancelToken())
+    rendering = espeak.render(TEXTS["ko"], "ko", CancelToken())
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        align(heard(said, TEXTS["ko"], "ko"), espeak, token)
+        align(as_speech(rendering, TEXTS["ko"], "ko"), espeak, token)

@@ -53,10 +53,10 @@ def test_each_picture_is_shown_for_its_own_time(tmp_path: Path, kind: str) -> No
     assert abs(part[0] - LEVELS[1]) <= 4 and abs(part[-1] - LEVELS[2]) <= 4
 
 
-@pytest.mark.parametrize(("said", "shown"), [(0, 100), (10, 100), (20, 20), (50, 50)])
-def test_no_duration_is_what_browsers_make_of_it(tmp_path: Path, said: int, shown: int) -> None:
+@pytest.mark.parametrize(("stored", "shown"), [(0, 100), (10, 100), (20, 20), (50, 50)])
+def test_no_duration_is_what_browsers_make_of_it(tmp_path: Path, stored: int, shown: int) -> None:
     pictures = [Image.new("L", (64, 48), level) for level in range(0, 240, 8)]
-    path = _save(tmp_path / "a.gif", pictures, duration=said)
+    path = _save(tmp_path / "a.gif", pictures, duration=stored)
     assert open_animation(path, None, None, BACKGROUND).end == pytest.approx(len(pictures) * shown / 1000)
 
 

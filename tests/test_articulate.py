@@ -110,8 +110,8 @@ def test_every_sound_of_these_languages_has_a_mouth() -> None:
         "sv": "Hus, sju stjärnor.",
         "ru": "Здравствуйте, щука, жизнь, ещё рыба",
     }.items():
-        said = espeak.render(text, language, CancelToken())
-        unknown = {mark.text for mark in said.phonemes if mark.text and viseme_of(mark.text) == Viseme()}
+        rendering = espeak.render(text, language, CancelToken())
+        unknown = {mark.text for mark in rendering.phonemes if mark.text and viseme_of(mark.text) == Viseme()}
         assert not unknown, language
 
 

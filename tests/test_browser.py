@@ -99,9 +99,9 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
     page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(
         f"""() => {{
-            window.told = [];
-            const tell = (event) => told.push(event.type);
-            for (const type of ['playing', 'waiting', 'ended']) {VIDEO}.addEventListener(type, tell);
+            window.seen = [];
+            const note = (event) => seen.push(event.type);
+            for (const type of ['playing', 'waiting', 'ended']) {VIDEO}.addEventListener(type, note);
         }}"""
     )
     write(page, "brisk " + "word " * 19)
@@ -110,9 +110,9 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
     assert "완료" not in page.locator("#status .message").inner_text()
     page.click("#generate")  # of no effect
     page.wait_for_function(FINISHED)  # at its end
-    told = page.evaluate("told")
-    assert (told[0], told[-1]) == ("playing", "ended")
-    assert told.count("waiting") <= 1  # a shared machine may be late once
+    seen = page.evaluate("seen")
+    assert (seen[0], seen[-1]) == ("playing", "ended")
+    assert seen.count("waiting") <= 1  # a shared machine may be late once
     duration = seconds_of("word " * 20)
     assert page.evaluate(f"[{VIDEO}.currentTime, {VIDEO}.duration]") == pytest.approx([duration] * 2, abs=0.1)
     assert page.evaluate(f"{VIDEO}.seekable.end(0)") == pytest.approx(duration, abs=0.1)

@@ -72,8 +72,8 @@ def test_an_interview_of_three_questions_is_held_by_voice(speaking_browser: Any,
         assert film.duration is not None and film.duration / av.time_base > 8
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the record").click()
-    told = json.loads(download.value.path().read_text("utf-8"))
-    assert [one["reason"] for one in told["answers"]] == ["silence"] * 3
+    saved = json.loads(download.value.path().read_text("utf-8"))
+    assert [one["reason"] for one in saved["answers"]] == ["silence"] * 3
     is_there(page)  # ready for another conversation
     assert findings(page) == [] and page.faults == []
     page.context.close()

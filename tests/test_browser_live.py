@@ -55,7 +55,7 @@ def say(page: Any, text: str, key: str = "Enter") -> None:
     page.press("#live textarea", key)
 
 
-def said(page: Any) -> list[str]:
+def transcript(page: Any) -> list[str]:
     """Return what the conversation shows, and who said it."""
     texts: list[str] = page.locator("#live .entry").all_text_contents()
     return texts
@@ -70,7 +70,7 @@ def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
     page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('brisk one two, three four.')")
     page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('five six')")  # a line for each sentence
     state(page, "ready")
-    assert said(page) == ["Avatar: brisk one two, three four. five six seven eight"]
+    assert transcript(page) == ["Avatar: brisk one two, three four. five six seven eight"]
     assert page.input_value("#live textarea") == ""
     assert re.fullmatch(r"\d+\.\d\d s", page.inner_text("#live .latency"))
     assert page.evaluate(f"{VIDEO}.currentTime") > before + 1
@@ -84,7 +84,7 @@ def test_shift_and_enter_begin_a_line_and_say_nothing(page: Any) -> None:
     page.press("#live textarea", "Enter")
     state(page, "speaking")
     state(page, "ready")
-    assert said(page) == ["Avatar: one"]
+    assert transcript(page) == ["Avatar: one"]
 
 
 @pytest.mark.parametrize("how", ["button", "key"])
@@ -99,7 +99,7 @@ def test_it_stops_in_the_middle(page: Any, how: str) -> None:
         page.press("#live textarea", "Escape")
     state(page, "ready")
     page.wait_for_selector("#live .entry.cut")
-    (only,) = said(page)
+    (only,) = transcript(page)
     assert "brisk word" in only and only.count("word") < 55
     assert page.inner_text("#live .main") == "Say it"
 
@@ -111,7 +111,7 @@ def test_another_text_interrupts_the_first(page: Any) -> None:
     say(page, "something else")
     page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('something else')")
     state(page, "ready")
-    first, second = said(page)
+    first, second = transcript(page)
     assert first.count("word") < 55 and second == "Avatar: something else"
 
 
@@ -139,7 +139,7 @@ def test_two_visitors_have_a_session_each_and_a_third_is_told_why_not(
         say(one, "only for the first")
         state(one, "speaking")
         state(one, "ready")
-        assert said(one) == ["Avatar: only for the first"] and said(other) == []
+        assert transcript(one) == ["Avatar: only for the first"] and transcript(other) == []
         third = opened(browser, server, "ko", at=LIVE)
         third.get_by_text("지금은 세션을 더 열 수 없습니다").wait_for()
         say(third, "나중에 할 말")
@@ -166,7 +166,7 @@ def test_a_lost_connection_is_taken_up_again(browser: Any, fake_server: Server) 
     say(page, "still here")
     state(page, "speaking")
     state(page, "ready")
-    assert said(page) == ["Avatar: still here"] and page.faults == []
+    assert transcript(page) == ["Avatar: still here"] and page.faults == []
     page.context.close()
 
 

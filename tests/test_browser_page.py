@@ -215,12 +215,12 @@ def test_the_length_of_what_a_browser_recorded_is_found_out(page: Any) -> None:
 
 def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None:
     text = server.get("/").text
-    told = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[a-z:]+)" content="([^"]*)"', text))
-    assert len(re.findall('property="og:title"', text)) == 1 and "Gradio" not in "".join(told.values())
-    assert told["og:title"] == told["twitter:title"] == "실시간 립싱크 아바타 / Real-time talking avatar"
-    assert "person on video" in told["og:description"] and told["og:url"].startswith("http")
-    assert told["og:image"] == told["twitter:image"] == server.url + "/assets/card.jpg"
-    picture = requests.get(told["og:image"], timeout=30)
+    tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[a-z:]+)" content="([^"]*)"', text))
+    assert len(re.findall('property="og:title"', text)) == 1 and "Gradio" not in "".join(tags.values())
+    assert tags["og:title"] == tags["twitter:title"] == "실시간 립싱크 아바타 / Real-time talking avatar"
+    assert "person on video" in tags["og:description"] and tags["og:url"].startswith("http")
+    assert tags["og:image"] == tags["twitter:image"] == server.url + "/assets/card.jpg"
+    picture = requests.get(tags["og:image"], timeout=30)
     assert picture.headers["content-type"] == "image/jpeg"
     assert image(picture.content).shape == (630, 1200, 3)
 

@@ -35,7 +35,7 @@ http {{
   }}
 }}
 """
-TOLD = """
+FORWARDED = """
 proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
 proxy_set_header X-Forwarded-Prefix /avatar; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 """
@@ -73,16 +73,16 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def told(fake_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def with_headers(fake_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Behind a proxy that says where the server is, over HTTPS."""
-    with proxied(tmp_path_factory.mktemp("told"), fake_server.port, TOLD, tls=True) as url:
+    with proxied(tmp_path_factory.mktemp("with_headers"), fake_server.port, FORWARDED, tls=True) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def untold(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def without_headers(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Behind a proxy that hands on the name alone, so that the path must be set."""
-    folder = tmp_path_factory.mktemp("untold")
+    folder = tmp_path_factory.mktemp("without_headers")
     with (
         running(["-m", "tests.fakes", str(fake_packs)], folder, GRADIO_ROOT_PATH="/avatar") as server,
         proxied(folder, server.port, "proxy_set_header Host $http_host;", tls=False) as url,
@@ -90,7 +90,7 @@ def untold(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield url
 
 
-@pytest.fixture(params=["told", "untold"])
+@pytest.fixture(params=["with_headers", "without_headers"])
 def seen(request: pytest.FixtureRequest) -> str:
     """The address under which people see the server."""
     return str(request.getfixturevalue(request.param))

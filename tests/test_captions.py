@@ -67,8 +67,8 @@ def test_words_are_the_written_ones_when_they_sound(espeak: EspeakEngine, text: 
 )
 def test_a_sentence_in_another_script_is_a_sentence_of_its_own(espeak: EspeakEngine, sentences: list[str]) -> None:
     pieces = [piece for piece in espeak.stream("".join(sentences), CUSTOM_VOICE, CancelToken()) if piece.text.strip()]
-    said = "|".join(piece.text for piece in pieces)
-    assert said.replace("|", "") == "".join(sentences) and set(said.split("|")) >= set(sentences[:1])
+    spoken = "|".join(piece.text for piece in pieces)
+    assert spoken.replace("|", "") == "".join(sentences) and set(spoken.split("|")) >= set(sentences[:1])
     for piece in pieces:
         assert "".join(word.text for word in piece.words) == piece.text
         assert all(0 <= word.start < word.end <= piece.duration for word in piece.words), piece.words
@@ -99,8 +99,8 @@ class Counting(EspeakEngine):
 @pytest.mark.parametrize("variant", ["f3", "m7"])
 def test_a_text_is_rendered_once_for_phonemes_and_words(espeak: EspeakEngine, variant: str) -> None:
     text = "밥을 3개 먹고 한국말을 못하는 사람이 많습니다."  # its sounds change across syllables: there are two ways
-    said = EspeakEngine(variant=variant).render(text, "ko", CancelToken())
-    speech = Speech(samples=said.samples.astype(np.float32) / 32768, rate=said.rate, text=text, language="ko")
+    rendering = EspeakEngine(variant=variant).render(text, "ko", CancelToken())
+    speech = Speech(samples=rendering.samples.astype(np.float32) / 32768, rate=rendering.rate, text=text, language="ko")
     counting = Counting()
     renderings = Renderings(counting)
     phonemes = phonemes_of(speech, renderings, CancelToken())
@@ -113,11 +113,11 @@ def test_a_text_is_rendered_once_for_phonemes_and_words(espeak: EspeakEngine, va
 
 def test_words_of_a_voice_that_times_every_letter_begin_with_their_own_sounds(espeak: EspeakEngine) -> None:
     text = "한국말을 못하는 사람이 많습니다. " * 4 + "우리 나라 노래를 모두 부르네. " * 4
-    said = EspeakEngine(variant="m7").render(text, "ko", CancelToken())
-    speech = Speech(samples=said.samples.astype(np.float32) / 32768, rate=said.rate, text=text, language="ko")
+    rendering = EspeakEngine(variant="m7").render(text, "ko", CancelToken())
+    speech = Speech(samples=rendering.samples.astype(np.float32) / 32768, rate=rendering.rate, text=text, language="ko")
     found = words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken())
     begins = dict(zip(accumulate((len(word.text) for word in found), initial=0), found, strict=False))
-    off = [abs(begins[offset].start - start) for offset, start in said.words if offset in begins]
+    off = [abs(begins[offset].start - start) for offset, start in rendering.words if offset in begins]
     assert len(off) == 16  # espeak-ng joins the others to the word before
     assert max(off) < 0.04
 

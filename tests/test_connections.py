@@ -254,13 +254,13 @@ def test_what_happens_again_and_again_is_reported_a_few_times(monkeypatch: pytes
     monkeypatch.setattr("pipeline.server.logs.time.monotonic", lambda: now[0])
     dam = Dam()
 
-    def told(level: int, line: int, count: int) -> list[str]:
+    def passed(level: int, line: int, count: int) -> list[str]:
         records = [logging.LogRecord("x", level, "file.py", line, "no %d", (i,), None) for i in range(count)]
         return [record.getMessage() for record in records if dam.filter(record)]
 
-    assert len(told(logging.WARNING, 1, 500)) == MOST_OF_A_KIND
-    assert len(told(logging.WARNING, 2, 3)) == 3  # another kind
-    assert len(told(logging.INFO, 1, 500)) == 500  # what tells of tasks
+    assert len(passed(logging.WARNING, 1, 500)) == MOST_OF_A_KIND
+    assert len(passed(logging.WARNING, 2, 3)) == 3  # another kind
+    assert len(passed(logging.INFO, 1, 500)) == 500  # what tells of tasks
     now[0] += 61
-    again = told(logging.WARNING, 1, 2)
+    again = passed(logging.WARNING, 1, 2)
     assert re.fullmatch(rf"no 0 \({500 - MOST_OF_A_KIND} more of these before\)", again[0]) and again[1] == "no 1"

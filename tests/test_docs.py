@@ -106,25 +106,25 @@ def test_every_setting_is_described_with_its_default(folder: str) -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
     assert rows.keys() == expected.keys()
     for variable, default in expected.items():
-        told = re.match("`(.*?)`", rows[variable])
+        cell = re.match("`(.*?)`", rows[variable])
         if default == "":
-            assert told is None, variable
+            assert cell is None, variable
         elif isinstance(default, Path):
-            assert told is not None and ROOT / told[1] == default, variable
+            assert cell is not None and ROOT / cell[1] == default, variable
         else:
-            assert told is not None and told[1] == (f"{default:g}" if isinstance(default, float) else str(default))
+            assert cell is not None and cell[1] == (f"{default:g}" if isinstance(default, float) else str(default))
     assert set(re.findall(r"`([A-Z]{2,}_[A-Z_]+)", text)) <= expected.keys() | OTHERS_SETTINGS
 
 
 @pytest.mark.parametrize("folder", LANGUAGES)
 def test_every_route_is_described(fake_server: Server, folder: str) -> None:
     text = "".join((ROOT / folder / page).read_text("utf-8") for page in ("api.md", "live.md"))
-    told = set(re.findall(r"`(GET|POST|DELETE) (/[^`]*)`", text))
+    documented = set(re.findall(r"`(GET|POST|DELETE) (/[^`]*)`", text))
     described = fake_server.get("/api/openapi.json").json()["paths"]
     routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
-    assert told == routes | {("GET", "/api/openapi.json")}
+    assert documented == routes | {("GET", "/api/openapi.json")}
     asked = re.findall(r"curl\b(?:[^\n]|\\\n)*?http://localhost:5000(/\S*)", text)
-    for _, path in told:
+    for _, path in documented:
         pattern = re.sub(r"\\\{\w+\\\}", r"[^/\\s]+", re.escape(path))
         assert any(re.fullmatch(pattern, one) for one in asked), f"{path}: no example"
 
@@ -235,13 +235,13 @@ def test_the_page_rest_command_and_documents_list_the_same_kinds(
     with pytest.raises(SystemExit):
         prepare_main(["--help"])
     described = fake_server.get("/api/openapi.json").json()["components"]["schemas"]
-    told = {
+    lists = {
         "command": capsys.readouterr().out,
         "rest": described["AvatarForm"]["properties"]["file"]["description"],
         "page": str(fake_server.get("/").text),
         **{folder: (ROOT / folder / "avatars.md").read_text("utf-8") for folder in LANGUAGES},
     }
-    for where, text in told.items():
+    for where, text in lists.items():
         words = " ".join(text.split())
         assert ", ".join(PICTURES) in words, where
         assert ", ".join(VIDEOS) in words, where

@@ -75,7 +75,7 @@ def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
 
 
 def test_what_is_wrong_is_reported(page: Any, site: str, server: Server, fake_server: Server, tmp_path: Path) -> None:
-    def told(address: str, text: str = "hello") -> str:
+    def shown(address: str, text: str = "hello") -> str:
         page.goto("about:blank")
         page.goto(address)
         page.fill("#text", text)
@@ -84,7 +84,7 @@ def test_what_is_wrong_is_reported(page: Any, site: str, server: Server, fake_se
         return str(page.locator("#stage").inner_text())
 
     client = f"{site}/client_javascript.html?server="
-    assert ("비어" if page.korean else "blank") in told(f"{client}{server.url}#key=secret", "  ")
-    assert "Authorization" in told(f"{client}{server.url}#key=wrong")
-    assert "ALLOWED_ORIGINS" in told(client + fake_server.url)  # which lets no site in
+    assert ("비어" if page.korean else "blank") in shown(f"{client}{server.url}#key=secret", "  ")
+    assert "Authorization" in shown(f"{client}{server.url}#key=wrong")
+    assert "ALLOWED_ORIGINS" in shown(client + fake_server.url)  # which lets no site in
     assert page.faults == []

@@ -22,13 +22,13 @@ def test_sentences_are_spoken_one_after_the_other_with_pauses(
     (tmp_path / "questions.txt").write_text("\ufeff안녕하세요.\n\n두 번째 질문입니다.\n", "utf-8")
     asked = ["questions.txt", "--out", "film.mp4", "--resolution", "360p", "--pause", str(PAUSE)]
     assert main(asked) == 0, capsys.readouterr().err
-    told = capsys.readouterr().out
+    out = capsys.readouterr().out
     with av.open(str(tmp_path / "film.mp4")) as film:
         assert film.streams.video[0].height == 360
         sound = np.concatenate([np.abs(frame.to_ndarray()).max(0) for frame in film.decode(audio=0)])
         rate = film.streams.audio[0].rate
         seconds = len(sound) / rate
-    assert told.strip() == f"film.mp4: {seconds:.1f} s"
+    assert out.strip() == f"film.mp4: {seconds:.1f} s"
     loud = np.flatnonzero(sound > 0.03) / rate
     gaps = np.diff(loud)
     pauses = gaps[gaps > PAUSE / 2]
@@ -38,7 +38,7 @@ def test_sentences_are_spoken_one_after_the_other_with_pauses(
 
 
 @pytest.mark.parametrize(
-    ("content", "more", "said"),
+    ("content", "more", "message"),
     [
         (b"\xff\xfe\x00", [], "UTF-8"),
         (b"\n \n", [], "At least one sentence"),
@@ -47,9 +47,9 @@ def test_sentences_are_spoken_one_after_the_other_with_pauses(
     ],
 )
 def test_what_cannot_be_filmed_is_reported(
-    content: bytes, more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: bytes, more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "lines.txt").write_bytes(content)
     assert main([str(tmp_path / "lines.txt"), "--out", str(tmp_path / "film.mp4"), *more]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "film.mp4").exists()

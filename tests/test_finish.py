@@ -42,7 +42,7 @@ def studio(fake_packs: Path) -> Studio:
     )
 
 
-def said(studio: Studio, text: str, **more: object) -> list[Speech]:
+def speak(studio: Studio, text: str, **more: object) -> list[Speech]:
     body = {"text": text, "avatar": "solo", "resolution": "480p", "engine": "fake", **more}
     return list(speech_of(parse(body, studio), studio, CancelToken()))
 
@@ -76,7 +76,7 @@ def true_peak(sound: np.ndarray) -> float:
     ],
 )
 def test_every_voice_is_equally_loud_and_never_clips(studio: Studio, text: str, more: dict[str, object]) -> None:
-    speech = joined(said(studio, text, **more))
+    speech = joined(speak(studio, text, **more))
     level = loudness([speech.samples], speech.rate)
     assert level == pytest.approx(LOUDNESS, abs=1.0)
     assert true_peak(speech.samples) < 10 ** (-0.8 / 20)
@@ -121,7 +121,7 @@ def test_pitch_moves_by_semitones_and_keeps_the_time(pitch: float) -> None:
 @pytest.mark.parametrize("engine", ["hibari", "espeak"])
 @pytest.mark.parametrize("speed", [0.7, 1.3])
 def test_lips_follow_another_speed(studio: Studio, engine: str, speed: float) -> None:
-    usual, other = (joined(said(studio, ENGLISH, tts_engine=engine, tts_speed=pace)) for pace in (1, speed))
+    usual, other = (joined(speak(studio, ENGLISH, tts_engine=engine, tts_speed=pace)) for pace in (1, speed))
     assert other.duration == pytest.approx(usual.duration / speed, rel=0.12)
     assert other.marks[-1].end == pytest.approx(other.duration, abs=0.01)
     assert [word.text for word in other.words] == [word.text for word in usual.words]
@@ -137,20 +137,20 @@ def test_lips_follow_another_speed(studio: Studio, engine: str, speed: float) ->
 def test_values_out_of_range_are_refused_with_the_range(studio: Studio, field: str, value: object) -> None:
     low, high = {"tts_speed": ("0.7", "1.3"), "tts_pitch": ("-4.0", "4.0")}[field]
     with pytest.raises(BadRequest, match=f"{field}: .*{low}.*{high}"):
-        said(studio, ENGLISH, **{field: value})
+        speak(studio, ENGLISH, **{field: value})
 
 
 def test_usual_values_may_be_named(studio: Studio) -> None:
-    usual = said(studio, "Hello.")[0].samples
+    usual = speak(studio, "Hello.")[0].samples
     for more in ({"tts_speed": 1, "tts_pitch": 0}, {"tts_speed": None, "tts_pitch": None}, {"tts_speed": 1.0}):
-        assert np.array_equal(said(studio, "Hello.", **more)[0].samples, usual)
+        assert np.array_equal(speak(studio, "Hello.", **more)[0].samples, usual)
 
 
 def test_short_words_of_a_known_voice_are_not_blown_up() -> None:
     engine = HibariEngine()
     word, text = (
-        joined(finished(engine.stream(said, CUSTOM_VOICE, CancelToken()), engine.loudness("heart", "en-us"), 0))
-        for said in ("Hm.", ENGLISH)
+        joined(finished(engine.stream(text, CUSTOM_VOICE, CancelToken()), engine.loudness("heart", "en-us"), 0))
+        for text in ("Hm.", ENGLISH)
     )
     levels = [loudness([one.samples], one.rate) or 0.0 for one in (word, text)]
     assert levels[0] < levels[1] + 3

@@ -120,7 +120,7 @@ def test_it_stops_between_two_clauses(hibari: HibariEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "spoken"),
     [
         ("C++, C# and .NET", "C plus plus, C sharp and dot net"),
         ("£1.5bn or ₩50,000", "1.5 billion pounds or 50,000 won"),
@@ -134,8 +134,8 @@ def test_it_stops_between_two_clauses(hibari: HibariEngine) -> None:
         ("It is 9:30 on 2024-12-25, 3.14 and 1,000.05.", "It is 9:30 on 2024-12-25, 3.14 and 1,000.05."),
     ],
 )
-def test_codes_and_sums_are_read_as_people_read_them(written: str, said: str) -> None:
-    assert read_aloud(written, "en-us") == said
+def test_codes_and_sums_are_read_as_people_read_them(written: str, spoken: str) -> None:
+    assert read_aloud(written, "en-us") == spoken
 
 
 @pytest.mark.parametrize(

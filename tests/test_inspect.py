@@ -70,17 +70,17 @@ def test_a_closed_mouth_is_seen_and_drawn(tmp_path: Path, capsys: pytest.Capture
 
     assert main([str(video)]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "man.png")
-    with Image.open(tmp_path / "man.png") as heard:
-        assert heard.size[0] > heard.size[1] > 300
-        height = heard.size[1]
+    with Image.open(tmp_path / "man.png") as picture:
+        assert picture.size[0] > picture.size[1] > 300
+        height = picture.size[1]
     write_record(
         SpeechRecord((Mark("phoneme", "b", 0, 1),), (), {"tts": 0.1, "first_byte": 0.2, "lipsync": 1, "total": 1.1}),
         tmp_path / "man.json",
     )
     assert main([str(video), "--out", str(tmp_path / "said.png")]) == 0
-    with Image.open(tmp_path / "said.png") as said:
-        assert said.size[1] > height  # with the times of the stages
-        colors = np.asarray(said.convert("RGB")).reshape(-1, 3)
+    with Image.open(tmp_path / "said.png") as picture:
+        assert picture.size[1] > height  # with the times of the stages
+        colors = np.asarray(picture.convert("RGB")).reshape(-1, 3)
         assert (np.abs(colors.astype(int) - (0x25, 0x63, 0xEB)).max(1) < 3).mean() > 0.01  # lips should meet here
 
 

@@ -106,8 +106,8 @@ def test_each_symbol_knows_its_letter() -> None:
 
 def test_latin_words_are_english_within_korean() -> None:
     symbols = korean_symbols("어, Python café 좋아", EnglishWords().symbols)
-    said = "".join(symbol for symbol, _ in symbols)
-    assert said.startswith("ʌ, ") and said.endswith(" ʨoa") and "pˈI" in said and "kæf" in said.replace("ˈ", "")
+    sounds = "".join(symbol for symbol, _ in symbols)
+    assert sounds.startswith("ʌ, ") and sounds.endswith(" ʨoa") and "pˈI" in sounds and "kæf" in sounds.replace("ˈ", "")
     assert all("어, Python café 좋아"[offset] in "어, Pc좋아 " for _, offset in symbols)
 
 
@@ -128,8 +128,8 @@ def test_sound_marks_and_words_cover_the_text() -> None:
         assert before.end == pytest.approx(after.start, abs=1e-9)
     assert whole.marks[0].start == 0
     assert whole.marks[-1].end == pytest.approx(whole.duration, abs=1 / RATE)
-    said = "".join(mark.text for mark in whole.marks)
-    assert said.startswith("annjʌŋ")
+    sounds = "".join(mark.text for mark in whole.marks)
+    assert sounds.startswith("annjʌŋ")
 
 
 def loud(speech: Speech, start: float, end: float) -> float:

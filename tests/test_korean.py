@@ -141,7 +141,7 @@ def test_native_numbers_before_a_counter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "heard"),
+    ("written", "pronounced"),
     [
         ("합니다", "함니다"),
         ("같이", "가치"),
@@ -163,8 +163,8 @@ def test_native_numbers_before_a_counter() -> None:
         ("합 니다 abc", "합 니다 abc"),
     ],
 )
-def test_sounds_change_between_syllables(written: str, heard: str) -> None:
-    assert pronounce(written) == heard
+def test_sounds_change_between_syllables(written: str, pronounced: str) -> None:
+    assert pronounce(written) == pronounced
 
 
 def test_espeak_speaks_numbers_in_korean() -> None:
@@ -214,12 +214,12 @@ def test_there_are_many_everyday_readings() -> None:
 
 @pytest.mark.parametrize(("written", "spoken"), _READINGS)
 def test_everyday_korean_is_read_as_people_read_it(written: str, spoken: str) -> None:
-    said = in_any(written, "ko")
-    assert "".join(said.split()) == "".join(spoken.split()), said  # spaces between words make no sound
+    reading = in_any(written, "ko")
+    assert "".join(reading.split()) == "".join(spoken.split()), reading  # spaces between words make no sound
 
 
 @pytest.mark.parametrize(
-    ("written", "heard"),
+    ("written", "pronounced"),
     [
         ("학교 국밥 옷장 먹습니다", "학꾜 국빱 옫짱 먹씀니다"),
         ("앉다 없어요 값이 넓다 핥다 밟지", "안따 업써요 갑씨 널따 할따 밥찌"),
@@ -238,6 +238,6 @@ def test_everyday_korean_is_read_as_people_read_it(written: str, spoken: str) ->
         ("", ""),
     ],
 )
-def test_standard_pronunciation_has_the_sounds_that_spelling_hides(written: str, heard: str) -> None:
-    assert standard(written) == heard
+def test_standard_pronunciation_has_the_sounds_that_spelling_hides(written: str, pronounced: str) -> None:
+    assert standard(written) == pronounced
     assert len(standard(written)) == len(written)

@@ -42,13 +42,13 @@ def answer(model: LanguageModel, *sayings: str) -> tuple[str, PipelineError | No
         history.add("assistant" if number % 2 else "user", text)
 
     async def collect() -> tuple[str, PipelineError | None]:
-        said = ""
+        text = ""
         try:
             async for piece in model.answer(history):
-                said += piece
+                text += piece
         except PipelineError as error:
-            return said, error
-        return said, None
+            return text, error
+        return text, None
 
     return asyncio.run(collect())
 
@@ -68,7 +68,7 @@ def test_an_answer_comes_in_pieces_and_the_model_gets_the_conversation(stub: Ope
 
 
 @pytest.mark.parametrize(
-    ("mode", "said", "kind", "word"),
+    ("mode", "text", "kind", "word"),
     [
         ("401", "", LanguageModelUnavailable, "LLM_API_KEY"),
         ("403", "", LanguageModelUnavailable, "LLM_API_KEY"),
@@ -87,13 +87,13 @@ def test_an_answer_comes_in_pieces_and_the_model_gets_the_conversation(stub: Ope
     ],
 )
 def test_a_model_that_fails(
-    stub: OpenAIStub, caplog: pytest.LogCaptureFixture, mode: str, said: str, kind: type[PipelineError], word: str
+    stub: OpenAIStub, caplog: pytest.LogCaptureFixture, mode: str, text: str, kind: type[PipelineError], word: str
 ) -> None:
     stub.reset(mode)
     with caplog.at_level(logging.DEBUG, "pipeline"):
         found, error = answer(LanguageModel(endpoint(stub, seconds=0.6 if word == "said nothing" else 20)))
     stub.go_on.set()
-    assert found == said and type(error) is kind
+    assert found == text and type(error) is kind
     assert word in error.message.en and "LLM_" in error.message.en + "LLM_" * (mode == "empty")
     assert KEY not in str(error.message) and KEY not in caplog.text
     assert stub.tries == (3 if mode in ("429", "500", "503-html") else 1)
@@ -110,14 +110,14 @@ def test_a_model_that_answers_in_the_end(stub: OpenAIStub, mode: str) -> None:
 
 def test_an_answer_without_an_end_is_cut_off(stub: OpenAIStub) -> None:
     stub.reset("endless")
-    said, error = answer(LanguageModel(endpoint(stub), longest=1000))
-    assert len(said) == 1000 and isinstance(error, LanguageModelFailed) and "1,000" in error.message.en
+    text, error = answer(LanguageModel(endpoint(stub), longest=1000))
+    assert len(text) == 1000 and isinstance(error, LanguageModelFailed) and "1,000" in error.message.en
 
 
 def test_a_service_that_is_not_there() -> None:
     gone = Endpoint(prefix="LLM", base_url="http://127.0.0.1:9/v1", key="", model="stub", seconds=20.0)
-    said, error = answer(LanguageModel(gone))
-    assert not said and isinstance(error, LanguageModelUnavailable) and "LLM_BASE_URL" in error.message.en
+    text, error = answer(LanguageModel(gone))
+    assert not text and isinstance(error, LanguageModelUnavailable) and "LLM_BASE_URL" in error.message.en
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,13 @@ GRID = ROOT / "tests" / "clips" / "grid_swwp2s.mp4"
 
 
 def say(text: str, language: str, variant: str = "") -> Speech:
-    said = EspeakEngine(170, 50, variant).render(text, language, CancelToken())
+    rendering = EspeakEngine(170, 50, variant).render(text, language, CancelToken())
     return Speech(
-        samples=said.samples.astype(np.float32) / 32768,
-        rate=said.rate,
+        samples=rendering.samples.astype(np.float32) / 32768,
+        rate=rendering.rate,
         text=text,
         language=language,
-        marks=said.phonemes,
+        marks=rendering.phonemes,
     )
 
 
@@ -55,9 +55,9 @@ def test_the_mouth_opens_rounds_and_closes_with_the_sound(noise: float) -> None:
             ours, theirs = (curve(which, speech, "mouthPucker") for which in (marks, speech.marks))
             rounding.append(np.corrcoef(ours, theirs)[0, 1])
         asked = [mark for mark in speech.marks if mark.text[:1] in tuple("pbm")]
-        heard = [mark for mark in marks if mark.text == "p"]
-        closed += [any(overlap(one, other) for other in heard) for one in asked]
-        meant += [any(overlap(one, other) for other in asked) for one in heard]
+        found = [mark for mark in marks if mark.text == "p"]
+        closed += [any(overlap(one, other) for other in found) for one in asked]
+        meant += [any(overlap(one, other) for other in asked) for one in found]
     assert np.mean(opening) > 0.85
     assert np.mean(rounding) > 0.7
     assert np.mean(closed) > 0.65

@@ -164,12 +164,12 @@ def test_interrupting_tells_what_was_said_and_drops_the_rest(stage: Stage, words
     stage.session.flush()
     wait_for(stage.spoken)
     stage.run_until(lambda: len(stage.of(Word)) >= words)
-    told = "".join(event.text for event in stage.events if isinstance(event, Word))
+    spoken = "".join(event.text for event in stage.events if isinstance(event, Word))
     stage.session.interrupt()
     stage.run(2)
     (cut,) = stage.of(Interrupted)
-    assert isinstance(cut, Interrupted) and cut.said == told and text.startswith(told.strip())
-    assert len(told.split()) == words and not stage.of(TurnEnded) and not stage.session.speaking
+    assert isinstance(cut, Interrupted) and cut.said == spoken and text.startswith(spoken.strip())
+    assert len(spoken.split()) == words and not stage.of(TurnEnded) and not stage.session.speaking
 
 
 def test_what_a_listener_did_not_reach_was_not_said(stage: Stage) -> None:
@@ -317,11 +317,11 @@ def test_pushed_sound_comes_out_as_it_went_in(stage: Stage, rate: int) -> None:
     stage.session.push_audio(sound(1.5, rate), rate)
     stage.session.flush()
     stage.run(2.4)
-    _, heard = decoded(stage.stream)
-    loud = np.flatnonzero(np.abs(heard) > 0.02) / AUDIO_RATE
+    _, output = decoded(stage.stream)
+    loud = np.flatnonzero(np.abs(output) > 0.02) / AUDIO_RATE
     assert loud[0] < 0.05 and 1.4 < loud[-1] < 1.55
     given = np.frombuffer(sound(1.5, rate), "<i2") / 32768
-    power, expected = np.sqrt(np.mean(heard[:60000] ** 2)), np.sqrt(np.mean(given[: round(1.25 * rate)] ** 2))
+    power, expected = np.sqrt(np.mean(output[:60000] ** 2)), np.sqrt(np.mean(given[: round(1.25 * rate)] ** 2))
     assert power == pytest.approx(expected, rel=0.1)
     assert [type(event) for event in stage.events] == [TurnStarted, TurnEnded]
 
@@ -353,8 +353,8 @@ def test_pushed_sound_can_be_interrupted(stage: Stage) -> None:
     stage.run(1)
     (cut,) = stage.of(Interrupted)
     assert isinstance(cut, Interrupted) and cut.turn == 1
-    _, heard = decoded(stage.stream)
-    assert not (np.abs(heard[round((cut.stream + 0.05) * AUDIO_RATE) :]) > 0.02).any()
+    _, output = decoded(stage.stream)
+    assert not (np.abs(output[round((cut.stream + 0.05) * AUDIO_RATE) :]) > 0.02).any()
 
 
 @pytest.mark.parametrize("text", ["아버지가 방에 들어가십니다. 오늘은 날씨가 좋습니다.", "My father is in the room."])

@@ -31,12 +31,12 @@ def test_under_load_every_answer_is_right_or_a_clean_refusal(fake_packs: Path, t
         wait_for(lambda: "warm after" in server.log)
         before, warm = _held(server), len(server.log)
         with ThreadPoolExecutor(CLIENTS) as pool:
-            told = list(pool.map(partial(_client, server), plans))
+            results = list(pool.map(partial(_client, server), plans))
         server.wait_idle()
-        for (_, ending, _), (outcome, _) in zip(plans, told, strict=True):
+        for (_, ending, _), (outcome, _) in zip(plans, results, strict=True):
             assert outcome == "done" or (ending, outcome) in {("cancel", "cancelled"), ("cut", "cut")}
-        assert {outcome for outcome, _ in told} == {"done", "cancelled", "cut"}
-        assert sum(refusals for _, refusals in told)
+        assert {outcome for outcome, _ in results} == {"done", "cancelled", "cut"}
+        assert sum(refusals for _, refusals in results)
         assert not server.half_made()
 
         marks = re.findall("render (starts|ends)", server.log[warm:])

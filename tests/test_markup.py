@@ -11,7 +11,7 @@ from pipeline.text.reading import read_aloud, reading
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "spoken"),
     [
         ("**중요** 합니다", "중요 합니다"),
         ("Hello **world**, *this* is `code` 😀!", "Hello world, this is code!"),
@@ -38,8 +38,8 @@ from pipeline.text.reading import read_aloud, reading
         ("$E=mc^2$ 그리고 $5 and $6", "E=mc^2 그리고 $5 and $6"),
     ],
 )
-def test_marks_are_not_spoken_and_words_stay(written: str, said: str) -> None:
-    assert spoken_text(written) == said
+def test_marks_are_not_spoken_and_words_stay(written: str, spoken: str) -> None:
+    assert spoken_text(written) == spoken
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_text_without_marks_keeps_its_spelling(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "written", "said"),
+    ("language", "written", "spoken"),
     [
         ("en-us", "Hello **world** 👍", "Hello world "),
         ("en-us", "3~5 apples, C# a_b", "3 to 5 apples, C sharp a b"),
@@ -68,8 +68,8 @@ def test_a_text_without_marks_keeps_its_spelling(text: str) -> None:
         ("ko", "좋아요👍 `값`", "좋아요 값"),
     ],
 )
-def test_readings_hold_no_marks_either(language: str, written: str, said: str) -> None:
-    assert read_aloud(written, language) == said
+def test_readings_hold_no_marks_either(language: str, written: str, spoken: str) -> None:
+    assert read_aloud(written, language) == spoken
 
 
 _LISTED = """

@@ -117,9 +117,9 @@ def test_sentences_stand_nowhere_else() -> None:
     ids=ascii,
 )
 def test_values_come_out_in_one_line(value: object, shown: str | None) -> None:
-    told = Sentence("test", ko="{value}이(가) {{가}} 없습니다.", en="There is no {value}, {{yes}}.")(value=value)
+    message = Sentence("test", ko="{value}이(가) {{가}} 없습니다.", en="There is no {value}, {{yes}}.")(value=value)
     ko, en = (shown, shown) if shown is not None else (r"자막\u000a", r"captions\u000a")
-    assert told == Message(f"{ko}이(가) {{가}} 없습니다.", f"There is no {en}, {{yes}}.")
+    assert message == Message(f"{ko}이(가) {{가}} 없습니다.", f"There is no {en}, {{yes}}.")
 
 
 def test_values_are_formatted_before_they_are_escaped() -> None:

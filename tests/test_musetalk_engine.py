@@ -494,10 +494,10 @@ def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:
     grey = Step("grey", _grey)
     for rivals in (Quickest((swift, slow)), Quickest((grey, slow, swift))):
         accepted = accept(_make, ((slower,), rivals))
-        said = {note.partition(": ")[0]: note for note in accepted.notes[1:]}
-        assert list(said) == [step.name for step in rivals]
-        assert "swift: used, mean error 0.0000" in said["swift"] and "ms for 8 frames" in said["swift"]
-        assert all("not used" in note for name, note in said.items() if name != "swift")
+        notes = {note.partition(": ")[0]: note for note in accepted.notes[1:]}
+        assert list(notes) == [step.name for step in rivals]
+        assert "swift: used, mean error 0.0000" in notes["swift"] and "ms for 8 frames" in notes["swift"]
+        assert all("not used" in note for name, note in notes.items() if name != "swift")
         assert getattr(accepted.drawer, "name", "") == "swift" and _error(accepted) < 1e-6
 
 

@@ -194,9 +194,9 @@ def test_sound_over_30_seconds_goes_through_whisper_in_segments() -> None:
 def test_at_every_rate_four_states_before_a_frame_are_used_and_four_after_its_own(fps: Fraction | int) -> None:
     states = torch.arange(2000).float()[:, None, None]
     frames = np.arange(10, 400)
-    heard = windows(states, Fraction(fps), frames.tolist())[:, :, 0, 0].numpy()
+    windowed = windows(states, Fraction(fps), frames.tolist())[:, :, 0, 0].numpy()
     begins = np.array([math.floor(i * 50 / Fraction(fps)) for i in frames.tolist()])
-    np.testing.assert_array_equal(heard, begins[:, None] + np.arange(-4, 6))
+    np.testing.assert_array_equal(windowed, begins[:, None] + np.arange(-4, 6))
 
 
 @pytest.mark.parametrize("fps", [1, 5, Fraction(25, 2), 15, 20, 24, 25, 30, 50, 60])
@@ -211,10 +211,10 @@ def test_at_every_rate_the_window_lies_around_the_frame(fps: Fraction | int) -> 
 
 def test_zeros_lie_before_the_sound_and_beyond_its_end() -> None:
     states = torch.arange(1, 101).float()[:, None, None].expand(-1, 5, 2)
-    heard = windows(states, Fraction(30000, 1001), [0, 30, 59])[:, :, 0, 0]
-    assert heard[0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
-    assert heard[1].tolist() == list(range(47, 57))  # 30 frames last 1.001 s: state 50 less the four before
-    assert heard[2].tolist()[:3] == [95, 96, 97] and windows(states, Fraction(25), [49])[0, -1, 0, 0] == 0
+    windowed = windows(states, Fraction(30000, 1001), [0, 30, 59])[:, :, 0, 0]
+    assert windowed[0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+    assert windowed[1].tolist() == list(range(47, 57))  # 30 frames last 1.001 s: state 50 less the four before
+    assert windowed[2].tolist()[:3] == [95, 96, 97] and windows(states, Fraction(25), [49])[0, -1, 0, 0] == 0
     assert windows(states, Fraction(60), [119])[0, :, 0, 0].tolist() == [96, 97, 98, 99, 100, 0, 0, 0, 0, 0]
 
 

@@ -133,8 +133,8 @@ def test_what_trimming_hid_is_left_out(grey: Path, tmp_path: Path, name: str, op
     assert clip.wanted_fps == FPS and clip.timeline.hidden == 15 and not clip.plain
     assert abs(clip.end - 25 / FPS) < 0.01
     np.testing.assert_allclose(_numbers(clip), range(15, 40), atol=0.4)
-    [told] = clip.left_out
-    assert "15 frames (0.6 s)" in told.en and "15프레임, 0.6초" in told.ko
+    [note] = clip.left_out
+    assert "15 frames (0.6 s)" in note.en and "15프레임, 0.6초" in note.ko
 
 
 def _edited(path: Path, *edits: tuple[float, float | None]) -> Path:

@@ -86,10 +86,10 @@ def test_marks_always_cover_the_speech(espeak: EspeakEngine, text: str, seconds:
 
 
 def test_speech_without_a_text_is_listened_to(espeak: EspeakEngine) -> None:
-    said = espeak.synthesize("아 아 아", "ko", CancelToken())
-    marks = phonemes_of(Speech(samples=said.samples, rate=said.rate, text="", language="ko"), espeak)
+    spoken = espeak.synthesize("아 아 아", "ko", CancelToken())
+    marks = phonemes_of(Speech(samples=spoken.samples, rate=spoken.rate, text="", language="ko"), espeak)
     assert "a" in [mark.text for mark in marks]
-    assert (marks[0].start, marks[-1].end) == (0, said.duration)
+    assert (marks[0].start, marks[-1].end) == (0, spoken.duration)
 
 
 def test_short_gaps_belong_to_the_sound_before() -> None:
@@ -109,7 +109,7 @@ def test_short_gaps_belong_to_the_sound_before() -> None:
 
 
 def test_a_language_that_no_voice_speaks_is_listened_to(espeak: EspeakEngine) -> None:
-    heard = espeak.synthesize("Papa kicks balls", "en-us", CancelToken())
-    speech = Speech(samples=heard.samples, rate=heard.rate, text="សួស្តី", language="km")
+    spoken = espeak.synthesize("Papa kicks balls", "en-us", CancelToken())
+    speech = Speech(samples=spoken.samples, rate=spoken.rate, text="សួស្តី", language="km")
     assert any(mark.text for mark in phonemes_of(speech, espeak))
     assert words_of(speech, phonemes_of(speech, espeak), Renderings(espeak), CancelToken()) == ()

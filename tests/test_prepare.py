@@ -54,11 +54,13 @@ def source() -> list[Frame]:
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Avatar]:
     out = tmp_path_factory.mktemp("precomputed")
-    told: list[float] = []
+    shares: list[float] = []
     paths = prepare(
-        CLIP, PrepareOptions(name="man", resolutions=["720p", "360p"], out=out), lambda share, doing: told.append(share)
+        CLIP,
+        PrepareOptions(name="man", resolutions=["720p", "360p"], out=out),
+        lambda share, doing: shares.append(share),
     )
-    assert told == sorted(told) and told[-1] == 1.0
+    assert shares == sorted(shares) and shares[-1] == 1.0
     assert [path.relative_to(out).as_posix() for path in paths] == [
         "720p/man_720p_precomputed.pkl",
         "360p/man_360p_precomputed.pkl",
@@ -263,9 +265,9 @@ def test_small_faces_are_reported_in_the_pixels_of_the_source(
         Image.fromarray(picture[..., ::-1]).save(tmp_path / name, lossless=True)
     with pytest.raises(BadClip, match=rf"\d+ pixels wide; at least {needed} are needed") as caught:
         prepare(tmp_path / name, PrepareOptions(name="x", resolutions=["360p"], out=tmp_path / "out"))
-    [told] = map(int, re.findall(r"(\d+) pixels wide", caught.value.message.en))
-    assert abs(told - FACE * share) < 0.08 * FACE * share
-    assert f"너비가 {told}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
+    [width] = map(int, re.findall(r"(\d+) pixels wide", caught.value.message.en))
+    assert abs(width - FACE * share) < 0.08 * FACE * share
+    assert f"너비가 {width}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
 
 
 def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
@@ -275,9 +277,9 @@ def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: lis
     assert len(load(path).landmarks) in (13, 24)  # there, or there and back
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert abs(report["face_width"] - FACE / 2) < 0.03 * FACE / 2 and report["frames"] == 13
-    [told] = report["left_out"]
-    assert "7 frames (0.3 s)" in told["message"] and "7프레임, 0.3초" in told["message_ko"]
-    assert told["message"] in [message.en for message in report_sentences(report)]
+    [note] = report["left_out"]
+    assert "7 frames (0.3 s)" in note["message"] and "7프레임, 0.3초" in note["message_ko"]
+    assert note["message"] in [message.en for message in report_sentences(report)]
 
 
 def test_the_command_line_takes_files_of_any_name(
@@ -380,13 +382,13 @@ def test_a_disk_without_room_is_reported_to_programs(preview: bool, tmp_path: Pa
     command = [sys.executable, "-m", "pipeline.preparing.prepare", "--json", str(CLIP), "--name=x", "--resolution=360p"]
     command += [f"--out={tmp_path}", *([f"--preview={tmp_path / 'x.jpg'}"] if preview else [])]
     done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, cwd=ROOT, check=False)
-    told = json.loads(done.stdout.splitlines()[-1])
+    reply = json.loads(done.stdout.splitlines()[-1])
     assert (
-        (told["status"], told["code"]) == (503, "disk_unavailable")
-        and "disk" in told["error"]["en"]
-        and "디스크" in told["error"]["ko"]
+        (reply["status"], reply["code"]) == (503, "disk_unavailable")
+        and "disk" in reply["error"]["en"]
+        and "디스크" in reply["error"]["ko"]
     ), done.stderr
-    assert str(tmp_path) not in done.stdout and "mp4" not in told["error"]["en"]
+    assert str(tmp_path) not in done.stdout and "mp4" not in reply["error"]["en"]
 
 
 def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:
@@ -397,8 +399,8 @@ def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:
 def test_the_command_line_states_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.mp4").write_bytes(b"hello")
     assert main([str(tmp_path / "c.mp4"), "--name", "x", "--out", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().err
-    assert "읽을 수 없습니다" in said and "cannot be read" in said and "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert "읽을 수 없습니다" in printed and "cannot be read" in printed and "Traceback" not in printed
 
 
 @pytest.mark.slow
@@ -486,9 +488,9 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
         [path] = prepare(
             clip, PrepareOptions(name=f"face_{face}", resolutions=["360p"], face=face, out=tmp_path, report=report)
         )
-        told = json.loads((report / "report.json").read_text("utf-8"))
-        assert told["frames"] == count and told["usable"] == 1
-        [cut] = [problem for problem in told["problems"] if problem["kind"] == "cut"]
+        content = json.loads((report / "report.json").read_text("utf-8"))
+        assert content["frames"] == count and content["usable"] == 1
+        [cut] = [problem for problem in content["problems"] if problem["kind"] == "cut"]
         assert cut["seconds"] == [seconds] and cut["frames"] == 50 - count
         assert image((report / "cut.jpg").read_bytes()).shape == (180, 640, 3)
         frames = [frame.y.astype(float) for frame in ClipReader(load(path).video).once()]

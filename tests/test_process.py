@@ -27,10 +27,10 @@ def _run(body: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[
     (folder / "some_module.py").write_text(body, "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
-    async def told() -> list[dict[str, Any]]:
+    async def collect() -> list[dict[str, Any]]:
         return [line async for line in run("some_module", [], CancelToken(), 60)]
 
-    return asyncio.run(told())
+    return asyncio.run(collect())
 
 
 @pytest.mark.parametrize("how", BODIES)
@@ -60,7 +60,7 @@ def test_it_is_stopped_whatever_it_does(how: str, tmp_path: Path, monkeypatch: p
     if how == "before":
         cancel.cancel()
 
-    async def told() -> None:
+    async def collect() -> None:
         async for _ in run("some_module", [], cancel, 3 if how == "too long" else 0):
             if how == "meanwhile":
                 cancel.cancel()
@@ -68,4 +68,4 @@ def test_it_is_stopped_whatever_it_does(how: str, tmp_path: Path, monkeypatch: p
                 threading.Timer(0.01, cancel.cancel).start()
 
     with pytest.raises(TookTooLong if how == "too long" else Cancelled):
-        asyncio.run(asyncio.wait_for(told(), 60))
+        asyncio.run(asyncio.wait_for(collect(), 60))

@@ -92,11 +92,11 @@ def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server
 
 
 def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path) -> None:
-    said = "안녕하세요, 면접에 오신 것을 환영합니다!"
+    text = "안녕하세요, 면접에 오신 것을 환영합니다!"
     video, status, _ = client.predict(
-        text=said, audio=handle_file(wav), avatar="talk_short", resolution="360p", api_name="/generate"
+        text=text, audio=handle_file(wav), avatar="talk_short", resolution="360p", api_name="/generate"
     )
-    assert status["text"] == said
+    assert status["text"] == text
     is_video_of(video, wav)
 
 
@@ -105,9 +105,9 @@ def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp
     data = encoded(wav, "mp3").read_bytes()
     damaged = tmp_path / "damaged.mp3"
     damaged.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 + 3000 :])
-    for said in ("", SENTENCE):
+    for text in ("", SENTENCE):
         video, status, _ = client.predict(
-            text=said, audio=handle_file(damaged), avatar="talk_short", resolution="360p", api_name="/generate"
+            text=text, audio=handle_file(damaged), avatar="talk_short", resolution="360p", api_name="/generate"
         )
         lost = status["audio_lost"]
         assert 0.1 < lost < 0.6 and f"{lost:.2f}" in status["message"]
@@ -186,12 +186,12 @@ def test_a_path_outside_the_upload_folder_is_never_opened(fake_server: Server, w
     }[where]
     before = len(fake_server.log)
     audio = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    answer = told(fake_server, "generate", {"data": ["", "solo", "720p", "fake", "Custom", 1, audio]})
+    answer = events_of_call(fake_server, "generate", {"data": ["", "solo", "720p", "fake", "Custom", 1, audio]})
     assert "event: error" in answer and "done" not in answer
     assert "starts" not in fake_server.log[before:]
 
 
-def told(server: Server, entry: str, call: dict[str, Any]) -> str:
+def events_of_call(server: Server, entry: str, call: dict[str, Any]) -> str:
     """Call an entry of Gradio's as its JavaScript client does; return all that it sends."""
     answer = requests.post(f"{server.url}/gradio_api/call/{entry}", json=call, timeout=30)
     return server.get(f"/gradio_api/call/{entry}/{answer.json()['event_id']}").text

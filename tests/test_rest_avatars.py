@@ -94,8 +94,8 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
 
     again = send(uploading, clip, name="민수")
     assert again.status_code == 409 and "Choose another" in again.json()["error"]
-    said = uploading.post("/api/v2/lipsync", {"text": "one two", "avatar": "민수", "resolution": "360p"}).json()
-    assert said["success"] is True
+    reply = uploading.post("/api/v2/lipsync", {"text": "one two", "avatar": "민수", "resolution": "360p"}).json()
+    assert reply["success"] is True
 
     assert uploading.delete("/api/avatars/민수_480p").json()["deleted"] == ["민수_480p"]
     assert listed(uploading) == {**before, "민수_360p": True}
@@ -176,8 +176,8 @@ def test_bodies_that_are_no_form_are_refused(uploading: Server) -> None:
 
 def test_too_large_a_file_is_refused(uploading: Server, store: Path) -> None:
     large = bytes(MAX_UPLOAD + 1 << 20)
-    said = send(uploading, large, name="x")
-    assert said.status_code == 400 and f"at most {MAX_UPLOAD} MiB" in said.json()["error"]
+    reply = send(uploading, large, name="x")
+    assert reply.status_code == 400 and f"at most {MAX_UPLOAD} MiB" in reply.json()["error"]
 
     def unsaid() -> Iterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -331,9 +331,9 @@ def test_a_disk_without_room_is_no_fault_of_the_file(
     with running(["-c", TOO_LARGE.format(limit=limit, store=str(store))], tmp_path) as server:
         answer = send(server, clip, name="crowded")
         assert answer.status_code == status
-        told = list(events_of(answer))[-1] if status == 200 else answer.json()
-        assert told.get("status", 503) == 503 and "disk" in told["error"] and "mp4" not in told["error"]
-        assert str(tmp_path) not in told["error"] and "/tmp" not in told["error"]
+        reply = list(events_of(answer))[-1] if status == 200 else answer.json()
+        assert reply.get("status", 503) == 503 and "disk" in reply["error"] and "mp4" not in reply["error"]
+        assert str(tmp_path) not in reply["error"] and "/tmp" not in reply["error"]
         assert "crowded" not in str(listed(server)) and not working(store)
 
 

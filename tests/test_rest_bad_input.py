@@ -289,8 +289,8 @@ def test_the_private_entry_makes_nothing_for_those_that_find_it(fake_server: Ser
     for data in tries:
         call = requests.post(fake_server.url + "/gradio_api/call/rest", json={"data": data}, timeout=30)
         if call.ok:
-            told = fake_server.get(f"/gradio_api/call/rest/{call.json()['event_id']}").text
-            assert "video" not in told
+            stream = fake_server.get(f"/gradio_api/call/rest/{call.json()['event_id']}").text
+            assert "video" not in stream
     assert "starts" not in fake_server.log[before:]
     assert "/rest" not in fake_server.get("/gradio_api/info").json()["named_endpoints"]
 

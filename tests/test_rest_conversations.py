@@ -65,28 +65,28 @@ def test_an_interruption_leaves_what_was_said(session: Opened, stub: OpenAIStub)
     with session.events() as events:
         session.post("chat", {"text": "Count."})
         until(events, "word")
-        said = " ".join(session.post("interrupt").json()["interrupted"]["said"].split())
-        assert said and "ten" not in said
+        spoken = " ".join(session.post("interrupt").json()["interrupted"]["said"].split())
+        assert spoken and "ten" not in spoken
         session.post("chat", {"text": "Go on."})
         until(events, "turn_ended")
-    assert sent(stub) == [("user", "Count."), ("assistant", said), ("user", "Go on.")]
+    assert sent(stub) == [("user", "Count."), ("assistant", spoken), ("user", "Go on.")]
 
 
 def test_a_chat_interrupts_the_answer_before_it(session: Opened, stub: OpenAIStub) -> None:
     stub.answer = "one two three four five six seven eight nine ten."
     with session.socket() as socket:
         socket.send(json.dumps({"type": "chat", "text": "Count."}))
-        told = messages(socket)
-        until(told, "word")
+        events = messages(socket)
+        until(events, "word")
         stub.answer = "done."
         socket.send(json.dumps({"type": "chat", "text": "Stop!"}))
-        said = " ".join(until(told, "interrupted")["said"].split())
-        assert until(told, "turn_ended")["said"].strip() == "done."
-    assert sent(stub) == [("user", "Count."), ("assistant", said), ("user", "Stop!")]
+        spoken = " ".join(until(events, "interrupted")["said"].split())
+        assert until(events, "turn_ended")["said"].strip() == "done."
+    assert sent(stub) == [("user", "Count."), ("assistant", spoken), ("user", "Stop!")]
 
 
 @pytest.mark.parametrize(
-    ("mode", "said", "code"),
+    ("mode", "spoken", "code"),
     [
         ("401", "", "language_model_unavailable"),
         ("429", "", "language_model_unavailable"),
@@ -97,22 +97,22 @@ def test_a_chat_interrupts_the_answer_before_it(session: Opened, stub: OpenAIStu
     ],
 )
 def test_a_model_that_fails_is_told_and_the_next_chat_works(
-    session: Opened, stub: OpenAIStub, mode: str, said: str, code: str
+    session: Opened, stub: OpenAIStub, mode: str, spoken: str, code: str
 ) -> None:
     stub.reset(mode)
     with session.events(**{"Accept-Language": "en"}) as events:
         session.post("chat", {"text": "Hello?"})
         seen = [next(events)]
-        while not any(one["type"] == "error" for one in seen) or (said and seen[-1]["type"] != "turn_ended"):
+        while not any(one["type"] == "error" for one in seen) or (spoken and seen[-1]["type"] != "turn_ended"):
             seen.append(next(events))
         error = next(one for one in seen if one["type"] == "error")
         assert error["code"] == code and "LLM_" in error["error"] + "LLM_" * (mode == "empty")
         assert KEY not in error["error"]
-        assert [" ".join(one["said"].split()) for one in seen if one["type"] == "turn_ended"] == [said] * bool(said)
+        assert [" ".join(one["said"].split()) for one in seen if one["type"] == "turn_ended"] == [spoken] * bool(spoken)
         stub.reset()
         session.post("chat", {"text": "Again."})
         assert until(events, "turn_ended")["said"].split() == ["one", "two.", "three", "four."]
-    before = [("user", "Hello?"), ("assistant", said)] if said else []
+    before = [("user", "Hello?"), ("assistant", spoken)] if spoken else []
     assert sent(stub) == [*before, ("user", "Again.")]
     assert KEY not in session.server.log
 
@@ -141,17 +141,17 @@ def test_a_server_without_a_model_says_what_to_set(fake_server: Server) -> None:
 def test_a_visitor_who_speaks_is_transcribed_answered_and_may_interrupt(session: Opened, stub: OpenAIStub) -> None:
     stub.answer = "one two three four five six seven eight nine ten."
     with session.socket() as socket:
-        told = messages(socket)
+        events = messages(socket)
         socket.send(json.dumps({"type": "microphone", "rate": RATE}))
         speak(socket, ANSWER, quiet(1.2))
-        assert until(told, "visitor_speaking")["stream"] >= 0
-        assert until(told, "visitor_stopped")["stream"] >= 0
-        assert until(told, "visitor_said")["text"] == stub.transcript
-        until(told, "word")
+        assert until(events, "visitor_speaking")["stream"] >= 0
+        assert until(events, "visitor_stopped")["stream"] >= 0
+        assert until(events, "visitor_said")["text"] == stub.transcript
+        until(events, "word")
         speak(socket, ANSWER[: RATE // 2])
-        assert until(told, "visitor_speaking")
-        said = until(told, "interrupted")["said"]
-        assert said and "ten" not in said
+        assert until(events, "visitor_speaking")
+        spoken = until(events, "interrupted")["said"]
+        assert spoken and "ten" not in spoken
     assert sent(stub, 0) == [("user", stub.transcript)]
     sound = next(one for one in stub.asked if one.path.endswith("/transcriptions")).body["file"]
     assert abs(seconds_of(sound) - len(ANSWER) / RATE) < 0.9
@@ -159,10 +159,10 @@ def test_a_visitor_who_speaks_is_transcribed_answered_and_may_interrupt(session:
 
 def test_what_the_browser_recognized_is_answered(session: Opened, stub: OpenAIStub) -> None:
     with session.socket() as socket:
-        told = messages(socket)
+        events = messages(socket)
         socket.send(json.dumps({"type": "visitor_said", "text": "Good morning."}))
-        assert until(told, "visitor_said")["text"] == "Good morning."
-        assert until(told, "turn_ended")["tag"] == "reply 1"
+        assert until(events, "visitor_said")["text"] == "Good morning."
+        assert until(events, "turn_ended")["tag"] == "reply 1"
     assert sent(stub) == [("user", "Good morning.")]
 
 
@@ -175,29 +175,29 @@ def test_an_interview_from_its_first_question_to_its_record(server: Server, stub
     session = Opened(server, interview=plan, record=True)
     _, reading = session.record()
     with session.socket() as socket:
-        told = messages(socket)
+        events = messages(socket)
         socket.send(json.dumps({"type": "microphone", "rate": RATE}))
         speak(socket, quiet(0.2))
-        assert until(told, "question") | {"id": 0} == {
+        assert until(events, "question") | {"id": 0} == {
             "id": 0, "type": "question", "number": 1, "text": "one two?", "reminders": 0
         }  # fmt: skip
         assert session.post("chat", {"text": "Hi"}).json()["code"] == "interview_runs"
-        until(told, "listening")
+        until(events, "listening")
         speak(socket, ANSWER, quiet(0.8))
-        first = until(told, "answer")
+        first = until(events, "answer")
         assert first["reason"] == "silence" and abs(first["end"] - first["begin"] - len(ANSWER) / RATE) < 0.5
-        until(told, "turn_started")
+        until(events, "turn_started")
         speak(socket, ANSWER[: RATE // 2])  # while the question is asked
-        until(told, "interrupted")
+        until(events, "interrupted")
         socket.send(json.dumps({"type": "next"}))
-        assert until(told, "answer")["reason"] == "next"
-        assert until(told, "question")["number"] == 3
-        assert until(told, "answer")["reason"] == "no_answer"
-        ended = until(told, "interview_ended")
+        assert until(events, "answer")["reason"] == "next"
+        assert until(events, "question")["number"] == 3
+        assert until(events, "answer")["reason"] == "no_answer"
+        ended = until(events, "interview_ended")
         assert (ended["questions"], ended["answered"]) == (3, 2)
-        assert until(told, "turn_ended")["said"].strip() == "goodbye."
+        assert until(events, "turn_ended")["said"].strip() == "goodbye."
         socket.send(json.dumps({"type": "visitor_said", "text": "thank you", "question": 3}))
-        until(told, "visitor_said")
+        until(events, "visitor_said")
     wait_for(lambda: all(one["transcript"] for one in record_of(session)["answers"]))
     session.close()
     reading.join(10)
@@ -214,7 +214,7 @@ def test_an_interview_from_its_first_question_to_its_record(server: Server, stub
     for wrong in ("3", "4", "0", "x", "1.5"):
         reply = server.get(f"{session.path}/interview/{wrong}.wav")
         assert reply.status_code == 404 and reply.json()["code"] == "interview_not_found"
-    wait_for(lambda: server.get(f"/api/v2/tasks/{session.told['task_id']}").json()["state"] == "done", 60)
+    wait_for(lambda: server.get(f"/api/v2/tasks/{session.opened['task_id']}").json()["state"] == "done", 60)
 
 
 def record_of(session: Opened) -> dict[str, Any]:
@@ -225,13 +225,13 @@ def test_events_of_a_conversation_have_the_shape_that_is_described(server: Serve
     session = Opened(server, interview={"questions": ["one?"], "silence": 0.5})
     _, reading = session.record()
     with session.socket() as socket:
-        told = messages(socket)
+        events = messages(socket)
         socket.send(json.dumps({"type": "microphone", "rate": 48_000}))
-        until(told, "listening")
+        until(events, "listening")
         speak(socket, np.repeat(ANSWER, 3), np.zeros(36_000, np.int16), rate=48_000)
         seen: list[dict[str, Any]] = []
         while not seen or seen[-1]["type"] != "visitor_said":
-            seen.append(next(told))
+            seen.append(next(events))
         assert {one["type"] for one in seen} >= {"visitor_speaking", "visitor_stopped", "answer", "interview_ended"}
         for event in seen:
             TypeAdapter(SessionEvents).validate_python(event, strict=True)

@@ -24,13 +24,13 @@ def test_ten_requests_at_once_give_ten_videos_one_after_the_other(fake_server: S
     before = len(fake_server.log)
     bodies = [{"text": "word " * count, "avatar": "solo"} for count in range(1, 11)]
     with ThreadPoolExecutor(10) as pool:
-        told = list(pool.map(fake_server.events, bodies))
-    for body, events in zip(bodies, told, strict=True):
+        results = list(pool.map(fake_server.events, bodies))
+    for body, events in zip(bodies, results, strict=True):
         done = events[-1]
         assert done["type"] == "done" and done["text"] == body["text"].strip()
         assert done["audio_duration"] == pytest.approx(seconds_of(body["text"]))
         assert fake_server.get(done["video_url"]).content[4:8] == b"ftyp"
-    assert len({events[-1]["video_url"] for events in told}) == 10
+    assert len({events[-1]["video_url"] for events in results}) == 10
     marks = [line for line in fake_server.log[before:].splitlines() if line in ("render starts", "render ends")]
     assert marks == ["render starts", "render ends"] * 10
 

@@ -38,8 +38,8 @@ class Opened:
         self.server = server
         reply = server.post(SESSIONS, {"avatar": "solo", **body})
         assert reply.status_code == 201, reply.text
-        self.told = reply.json()
-        self.path = f"{SESSIONS}/{self.told['session_id']}"
+        self.opened = reply.json()
+        self.path = f"{SESSIONS}/{self.opened['session_id']}"
 
     def post(self, what: str, body: Any = None) -> requests.Response:
         return self.server.post(f"{self.path}/{what}", body)
@@ -67,7 +67,7 @@ class Opened:
         stream = io.BytesIO()
 
         def read() -> None:
-            with requests.get(self.server.url + self.told["video_url"], stream=True, timeout=60) as response:
+            with requests.get(self.server.url + self.opened["video_url"], stream=True, timeout=60) as response:
                 for chunk in response.iter_content(None):
                     stream.write(chunk)
 
@@ -97,7 +97,7 @@ def messages(socket: ClientConnection) -> Iterator[dict[str, Any]]:
 
 def test_a_session_from_its_opening_to_its_end(fake_server: Server) -> None:
     session = Opened(fake_server)
-    TypeAdapter(OpenedSession).validate_python(session.told, strict=True)
+    TypeAdapter(OpenedSession).validate_python(session.opened, strict=True)
     stream, reading = session.record()
     with session.events() as events:
         time.sleep(0.5)
@@ -151,15 +151,15 @@ def test_events_continue_after_the_last_one_that_arrived(session: Opened) -> Non
 def test_the_socket_carries_commands_events_and_the_stream(session: Opened) -> None:
     with session.socket("?video=1") as socket:
         socket.send(json.dumps({"type": "say", "text": "one two."}))
-        told: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         stream = b""
-        while not told or told[-1]["type"] != "turn_ended":
+        while not events or events[-1]["type"] != "turn_ended":
             message = socket.recv(30)
             if isinstance(message, str):
-                told.append(json.loads(message))
+                events.append(json.loads(message))
             else:
                 stream += message
-        assert [event["type"] for event in told] == ["turn_started", "word", "word", "turn_ended"]
+        assert [event["type"] for event in events] == ["turn_started", "word", "word", "turn_ended"]
         socket.send(json.dumps({"type": "interrupt"}))
         assert until(messages(socket), "interrupted")["turn"] is None
         socket.send(json.dumps({"type": "listen"}))
@@ -179,8 +179,8 @@ def test_sound_over_the_socket_is_spoken(session: Opened) -> None:
         for start in range(0, len(tone), 4800):
             socket.send(tone[start : start + 4800])
         socket.send(json.dumps({"type": "flush"}))
-        told = messages(socket)
-        begin, end = until(told, "turn_started")["stream"], until(told, "turn_ended")["stream"]
+        events = messages(socket)
+        begin, end = until(events, "turn_started")["stream"], until(events, "turn_ended")["stream"]
         assert 0.95 < end - begin < 1.25
 
 
@@ -306,7 +306,7 @@ def test_a_sender_that_is_too_fast_is_told_and_slowed(session: Opened) -> None:
 
 
 def test_a_slow_viewer_goes_on_with_the_newest(session: Opened) -> None:
-    with requests.get(session.server.url + session.told["video_url"], stream=True, timeout=60) as response:
+    with requests.get(session.server.url + session.opened["video_url"], stream=True, timeout=60) as response:
         first = next(response.iter_content(None))
         assert b"ftyp" in first
     assert session.server.get(session.path).json()["state"] == "open"
@@ -354,26 +354,26 @@ def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
     key = {"Authorization": "Bearer secret"}
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS="secret", LIVE_MAX_SESSIONS="1") as server:
         assert server.post(SESSIONS, {"avatar": "solo"}).status_code == 401
-        told = server.post(SESSIONS, {"avatar": "solo"}, headers=key).json()
-        path = f"{SESSIONS}/{told['session_id']}"
+        opened = server.post(SESSIONS, {"avatar": "solo"}, headers=key).json()
+        path = f"{SESSIONS}/{opened['session_id']}"
         full = server.post(SESSIONS, {"avatar": "solo"}, headers=key)
         assert (
             full.status_code == 503 and full.json()["code"] == "sessions_full" and int(full.headers["Retry-After"]) > 0
         )
         for query, headers, status in (("", {}, 401), ("?token=wrong", {}, 401), ("?token=é", {}, 401), ("", key, 200)):
             assert server.get(path + query, headers=headers).status_code == status
-        assert server.get(f"{path}?token={told['token']}").status_code == 200
-        assert server.post(f"{path}/say?token={told['token']}", {"text": "one."}).status_code == 200
+        assert server.get(f"{path}?token={opened['token']}").status_code == 200
+        assert server.post(f"{path}/say?token={opened['token']}", {"text": "one."}).status_code == 200
         assert server.post(f"{path}/say", {"text": "one."}).status_code == 401
         ws = server.url.replace("http", "ws")
         with pytest.raises(InvalidStatus), connect(ws + path + "/socket"):
             pass
-        with connect(ws + told["socket_url"]) as socket:
+        with connect(ws + opened["socket_url"]) as socket:
             socket.send('{"type": "listen"}')
             assert until(messages(socket), "listening")
-        with pytest.raises(InvalidStatus), connect(ws + told["socket_url"], origin=Origin("https://evil.example")):
+        with pytest.raises(InvalidStatus), connect(ws + opened["socket_url"], origin=Origin("https://evil.example")):
             pass
-        with requests.get(server.url + told["video_url"], stream=True, timeout=20) as video:
+        with requests.get(server.url + opened["video_url"], stream=True, timeout=20) as video:
             assert video.status_code == 200 and next(video.iter_content(None))
         assert server.stop() == 0
         assert not workers_of(server.process.pid)
@@ -394,8 +394,8 @@ def test_sessions_end_by_their_time_or_without_a_viewer_and_leave_nothing(fake_p
             with again.socket("?video=1") as socket:
                 assert isinstance(socket.recv(30), bytes)
         again.close()
-        told = server.get("/metrics").text
-        assert "avatar_sessions 0.0" in told
+        metrics = server.get("/metrics").text
+        assert "avatar_sessions 0.0" in metrics
         assert server.stop() == 0
         assert not workers_of(server.process.pid)
 
@@ -432,14 +432,14 @@ def test_a_real_avatar_is_interrupted_in_the_middle_of_a_word_without_a_jump(ser
 
 def test_a_recording_is_the_result_of_a_task(fake_server: Server) -> None:
     session = Opened(fake_server, record=True)
-    task_id = session.told["task_id"]
+    task_id = session.opened["task_id"]
     with session.events() as events:
         session.say("one two three.")
         until(events, "turn_ended")
         assert fake_server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "running"
         session.close()
     done = wait_for(
-        lambda: (told := fake_server.get(f"/api/v2/tasks/{task_id}").json())["state"] == "done" and told, seconds=60
+        lambda: (task := fake_server.get(f"/api/v2/tasks/{task_id}").json())["state"] == "done" and task, seconds=60
     )
     assert done["text"] == "one two three." and 1.2 < done["audio_duration"] < 20
     captions = fake_server.get(done["captions_url"]).text
@@ -454,7 +454,7 @@ def test_a_recording_is_the_result_of_a_task(fake_server: Server) -> None:
 
 def test_cancelling_a_recording_ends_its_session_and_leaves_nothing(fake_server: Server) -> None:
     session = Opened(fake_server, record=True)
-    task_id = session.told["task_id"]
+    task_id = session.opened["task_id"]
     assert fake_server.post(f"/api/cancel/{task_id}").json()["success"] is True
     wait_for(lambda: fake_server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
     assert session.post("say", {"text": "a"}).status_code == 409

@@ -48,10 +48,10 @@ def test_the_documented_request_gives_a_whole_video(server: Server, avatar: str,
     assert [time for time, *_ in frames] == [Fraction(number) / fps for number in range(len(frames))]
 
     with av.open(BytesIO(content), "r") as container:
-        heard = sound_of(container, rate)
-    assert len(heard) == pytest.approx(len(spoken), abs=0.05 * rate)  # neither cut nor stretched
-    length = min(len(heard), len(spoken))
-    assert np.corrcoef(heard[:length], spoken[:length])[0, 1] > 0.95  # nor shifted by a sample
+        decoded = sound_of(container, rate)
+    assert len(decoded) == pytest.approx(len(spoken), abs=0.05 * rate)  # neither cut nor stretched
+    length = min(len(decoded), len(spoken))
+    assert np.corrcoef(decoded[:length], spoken[:length])[0, 1] > 0.95  # nor shifted by a sample
 
 
 def test_frame_skip_keeps_the_length_of_the_video(server: Server) -> None:

@@ -36,7 +36,7 @@ ENCODERS = {
 }
 
 
-def said(text: str, voice: str = "") -> np.ndarray:
+def spoken(text: str, voice: str = "") -> np.ndarray:
     """TEXT, (n,) in -0.9..0.9 at RATE."""
     samples = EspeakEngine(170, 50, voice).render(text, "en-us", CancelToken()).samples.astype(np.float32)
     return samples * np.float32(0.9 / np.abs(samples).max())
@@ -44,7 +44,7 @@ def said(text: str, voice: str = "") -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def voice() -> np.ndarray:
-    return said(TEXT)
+    return spoken(TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_channels_that_lie_each_for_itself_are_read_too(
 
 
 def test_both_sides_of_a_conversation_are_kept(voice: np.ndarray, tmp_path: Path) -> None:
-    other = fit(said("Nobody knows what it dreams of, but it smiles.", "f3"), len(voice))
+    other = fit(spoken("Nobody knows what it dreams of, but it smiles.", "f3"), len(voice))
     half = np.arange(len(voice)) < len(voice) // 2
     asks, answers = np.where(half, voice, 0), np.where(half, 0, other)
     samples, _ = load_audio(write(tmp_path / "a.wav", ([asks, answers], "stereo")))

@@ -24,11 +24,11 @@ DOCUMENTED = ("/api/v2/status", "/api/avatars", "/api/queue_status", "/api/opena
 
 def test_the_front_matter_names_what_is_there() -> None:
     front = (ROOT / "README.md").read_text("utf-8").split("---\n")[1]
-    told = dict(re.findall(r"^(\w+): \"?([^\"\n]+)\"?$", front, re.MULTILINE))
-    assert (ROOT / told["app_file"]).is_file() and told["sdk"] == "gradio" and told["python_version"] == "3.11"
+    card = dict(re.findall(r"^(\w+): \"?([^\"\n]+)\"?$", front, re.MULTILINE))
+    assert (ROOT / card["app_file"]).is_file() and card["sdk"] == "gradio" and card["python_version"] == "3.11"
     pinned = re.search(r"^gradio>=(\d+\.\d+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    assert pinned is not None and told["sdk_version"].startswith(f"{pinned[1]}.")
-    assert 10 <= len(told["short_description"]) <= 60  # a Space refuses a longer one
+    assert pinned is not None and card["sdk_version"].startswith(f"{pinned[1]}.")
+    assert 10 <= len(card["short_description"]) <= 60  # a Space refuses a longer one
 
 
 def test_a_space_finds_the_server_at_its_port() -> None:

@@ -53,11 +53,11 @@ def test_a_text_is_spoken_sentence_by_sentence(pieces: list[Speech]) -> None:
 
 def test_the_first_sentence_comes_before_the_last_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the first one has come, the voice is stopped: the others were not spoken yet."""
-    said: list[object] = []
+    pushed_so_far: list[object] = []
 
     def stopped(work: Callable[[Callable[[object], object], CancelToken], object], cancel: CancelToken) -> list[object]:
         def push(sentence: object) -> None:
-            said.append(sentence)
+            pushed_so_far.append(sentence)
             cancel.cancel()
 
         with pytest.raises(Cancelled):
@@ -67,7 +67,7 @@ def test_the_first_sentence_comes_before_the_last_is_spoken(monkeypatch: pytest.
     monkeypatch.setattr("pipeline.tts.espeak.pushed", stopped)
     with pytest.raises(NothingToSay):  # none was pushed further
         list(EspeakEngine().stream("안녕하세요. " * 400, CUSTOM_VOICE, CancelToken()))
-    assert 1 <= len(said) < 10
+    assert 1 <= len(pushed_so_far) < 10
 
 
 def test_stretches_begin_with_frames_and_lose_no_sound(pieces: list[Speech]) -> None:
@@ -77,12 +77,12 @@ def test_stretches_begin_with_frames_and_lose_no_sound(pieces: list[Speech]) -> 
         frames = position / stretch.rate * FPS
         assert abs(float(frames) - round(frames)) < 0.01
         position += len(stretch.samples)
-    said = np.concatenate([stretch.samples for stretch in stretches])
+    sound = np.concatenate([stretch.samples for stretch in stretches])
     head = round(LEAD_IN * pieces[0].rate)
     spoken = joined(pieces).samples
-    assert np.array_equal(said[head : head + len(spoken)], spoken)
-    assert not said[:head].any() and not said[head + len(spoken) :].any()
-    assert len(said) - head - len(spoken) >= LEAD_OUT * pieces[0].rate - 1
+    assert np.array_equal(sound[head : head + len(spoken)], spoken)
+    assert not sound[:head].any() and not sound[head + len(spoken) :].any()
+    assert len(sound) - head - len(spoken) >= LEAD_OUT * pieces[0].rate - 1
 
 
 @pytest.mark.parametrize(("fps", "rate"), [(FPS, 22_050), (Fraction(24), 22_050), (Fraction(25), 24_000)], ids=str)

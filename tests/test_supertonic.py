@@ -26,13 +26,13 @@ class StandIn:
     sample_rate = 1000
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, str, str]] = []
+        self.spoken: list[tuple[str, str, str]] = []
 
     def get_voice_style(self, voice_name: str) -> str:
         return voice_name
 
     def synthesize(self, text: str, voice_style: str, *, lang: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
-        self.said.append((text, voice_style, lang))
+        self.spoken.append((text, voice_style, lang))
         if "broken" in text:
             raise ValueError("Found 1 unsupported character(s)")
         return np.full((1, 100 * len(text)), 0.5, np.float32), np.array([0.1 * len(text)])
@@ -53,7 +53,7 @@ def weights(tmp_path: Path) -> Path:
 def test_speaks_sentence_by_sentence_with_pauses(weights: Path) -> None:
     stand_in = StandIn()
     speech = SupertonicEngine(weights, lambda _: stand_in).synthesize("사과 3개. 배요?", CUSTOM_VOICE, CancelToken())
-    assert stand_in.said == [("사과 세 개.", "M1", "ko"), ("배요?", "M1", "ko")]
+    assert stand_in.spoken == [("사과 세 개.", "M1", "ko"), ("배요?", "M1", "ko")]
     assert speech.duration == pytest.approx(0.7 + PAUSE + 0.3)
     assert speech.marks == ()
     assert speech.text == "사과 3개. 배요?"
@@ -62,7 +62,7 @@ def test_speaks_sentence_by_sentence_with_pauses(weights: Path) -> None:
 def test_long_and_odd_text_reaches_the_model_in_pieces_it_takes(weights: Path) -> None:
     stand_in = StandIn()
     SupertonicEngine(weights, lambda _: stand_in).synthesize("word " * 100 + "x" * 300 + " 😀\0", "F1", CancelToken())
-    pieces = [text for text, _, _ in stand_in.said]
+    pieces = [text for text, _, _ in stand_in.spoken]
     assert all(0 < len(piece) <= MAX_SENTENCE for piece in pieces)
     assert "".join(pieces).replace(" ", "") == "word" * 100 + "x" * 300
 
@@ -128,7 +128,7 @@ def test_cancel_takes_effect_between_sentences(weights: Path) -> None:
     stand_in = CancelsItself()
     with pytest.raises(Cancelled):
         SupertonicEngine(weights, lambda _: stand_in).synthesize("One. Two. Three.", CUSTOM_VOICE, token)
-    assert len(stand_in.said) == 1
+    assert len(stand_in.spoken) == 1
 
 
 @absent

@@ -210,9 +210,9 @@ def test_seconds_for_which_others_draw_are_not_counted(sharing: Server) -> None:
     """Each of three takes 2.5 s of its own, all together more than the 5 s that one may take."""
     body = {"text": "slow a. b c.", "avatar": "solo"}
     with ThreadPoolExecutor(3) as pool:
-        told = list(pool.map(sharing.events, [body] * 3))
-    assert [events[-1]["type"] for events in told] == ["done"] * 3
-    assert max(events[-1]["elapsed"]["total"] for events in told) > 5
+        results = list(pool.map(sharing.events, [body] * 3))
+    assert [events[-1]["type"] for events in results] == ["done"] * 3
+    assert max(events[-1]["elapsed"]["total"] for events in results) > 5
     assert sharing.events({"text": "slow " + "word " * 20, "avatar": "solo"})[-1]["type"] == "error"
 
 

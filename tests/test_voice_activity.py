@@ -156,9 +156,9 @@ def test_a_microphone_of_any_rate_gives_stream_times_and_what_was_said(rate: int
     begun, ended = found
     assert begun.time == pytest.approx(100 + BEFORE, abs=0.15)
     assert ended.time == pytest.approx(100 + BEFORE + len(word) / RATE, abs=0.25)
-    said = microphone.take()
-    assert said.dtype == np.int16 and len(word) / RATE < len(said) / RATE < len(word) / RATE + 1.1
-    loud = np.abs(said) > 1000
+    utterance = microphone.take()
+    assert utterance.dtype == np.int16 and len(word) / RATE < len(utterance) / RATE < len(word) / RATE + 1.1
+    loud = np.abs(utterance) > 1000
     assert loud.any() and not loud[: round(0.15 * RATE)].any() and not loud[-round(0.1 * RATE) :].any()
     assert not len(microphone.take())
 

@@ -62,9 +62,9 @@ def test_a_sample_is_a_sentence_as_loud_as_all_speech(studio: Studio, name: str)
     sound = samples.of(engine, voice)
     assert samples.of(engine, voice) is sound  # spoken once
     with wave.open(io.BytesIO(sound)) as file:
-        rate, heard = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
-    assert 1.5 < len(heard) / rate < 10
-    assert loudness([heard.astype(np.float32)], rate) == pytest.approx(LOUDNESS, abs=1)
+        rate, spoken = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+    assert 1.5 < len(spoken) / rate < 10
+    assert loudness([spoken.astype(np.float32)], rate) == pytest.approx(LOUDNESS, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_rest_lists_voices_and_plays_their_samples(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "heard", "language", "wrong"),
+    ("text", "transcript", "language", "wrong"),
     [
         ("Hello, you there!", "hello you there", "en", 0),
         ("one two three", "one three", "en", 1),
@@ -107,8 +107,8 @@ def test_rest_lists_voices_and_plays_their_samples(server: Server) -> None:
         ("네", "", "ko", 1),
     ],
 )
-def test_the_benchmark_counts_words_and_korean_letters(said: str, heard: str, language: str, wrong: int) -> None:
-    assert _distance(_units(said, language), _units(heard, language)) == wrong
+def test_the_benchmark_counts_words_and_korean_letters(text: str, transcript: str, language: str, wrong: int) -> None:
+    assert _distance(_units(text, language), _units(transcript, language)) == wrong
 
 
 class Person(FakeTTS):
@@ -159,9 +159,9 @@ def choose(studio: Studio, language: str, gender: str, pace: float | None, named
 def test_the_voice_suits_the_person_where_it_keeps_up(  # noqa: PLR0913 - the rows of a table
     studio: Studio, language: str, gender: str, pace: float | None, named: str, chosen: str, note: str
 ) -> None:
-    engine, voice, said = choose(studio, language, gender, pace, named)
+    engine, voice, message = choose(studio, language, gender, pace, named)
     assert f"{engine} {voice}" == chosen
-    assert note in said if note else not said
+    assert note in message if note else not message
 
 
 def test_a_request_gets_the_voice_of_its_avatar(studio: Studio, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def heard(path: Path) -> tuple[np.ndarray, int, Fraction]:
+def decoded_sound(path: Path) -> tuple[np.ndarray, int, Fraction]:
     """Return the decoded sound, its rate and the time at which it starts."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
@@ -70,7 +70,7 @@ def test_frames_and_times_are_exact(tmp_path: Path, fps: Fraction) -> None:
 def test_sound_is_neither_cut_nor_shifted(tmp_path: Path) -> None:
     sound = chirps(2.0)
     write(tmp_path / "a.mp4", 50, Fraction(25), sound)
-    samples, rate, start = heard(tmp_path / "a.mp4")
+    samples, rate, start = decoded_sound(tmp_path / "a.mp4")
     assert start == 0
     assert 2.0 <= len(samples) / rate < 2.0 + 2 * 1024 / rate  # AAC comes in packets of 1,024 samples
     wanted = np.interp(np.arange(2 * rate) / rate, np.arange(len(sound)) / RATE, sound)

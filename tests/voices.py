@@ -19,8 +19,8 @@ RATE = 16_000
 @cache
 def spoken(text: str) -> np.ndarray:
     """Return a text as eSpeak NG says it, without silence around it: int16 at RATE."""
-    said = EspeakEngine().render(text, language_of(text), CancelToken())
-    samples = soxr.resample(said.samples.astype(np.float32), said.rate, RATE)
+    rendering = EspeakEngine().render(text, language_of(text), CancelToken())
+    samples = soxr.resample(rendering.samples.astype(np.float32), rendering.rate, RATE)
     samples *= 10_000 / np.abs(samples).max()
     loud = np.flatnonzero(np.abs(samples) > 500)
     return np.asarray(samples[loud[0] : loud[-1] + 1], np.int16)

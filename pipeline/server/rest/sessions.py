@@ -110,30 +110,30 @@ class SessionApi:
             except PipelineError:
                 self.workers.delete(session, "failed")
                 raise
-        return JSONResponse(self._told(session, request, addresses=True), 201)
+        return JSONResponse(self._description(session, request, addresses=True), 201)
 
     async def state(self, session_id: str, request: Request) -> dict[str, Any]:
         """Return the state of a session."""
-        return self._told(self._allowed(session_id, request), request)
+        return self._description(self._allowed(session_id, request), request)
 
     async def delete(self, session_id: str, request: Request) -> dict[str, Any]:
         """End a session."""
         session = self._allowed(session_id, request)
         self.workers.delete(session)
-        return self._told(session, request)
+        return self._description(session, request)
 
     async def say(self, session_id: str, request: Request) -> dict[str, Any]:
         """Speak a text; with ``more`` only a piece of one, whose sentences are spoken as they become complete."""
         session = self._allowed(session_id, request)
         fields = await _object(request)
         _say(session, fields, self.studio.settings.max_text)
-        return self._told(session, request)
+        return self._description(session, request)
 
     async def flush(self, session_id: str, request: Request) -> dict[str, Any]:
         """End a text of pieces."""
         session = self._allowed(session_id, request)
         session.flush()
-        return self._told(session, request)
+        return self._description(session, request)
 
     async def interrupt(self, session_id: str, request: Request) -> dict[str, Any]:
         """Stop speaking, and return what was said."""
@@ -141,20 +141,20 @@ class SessionApi:
         fields = await _object(request) if request.headers.get("content-length", "0") != "0" else {}
         entry = await session.interrupt(moment_of(fields, "at"))
         event = entry and {**to_json(entry.event, _language(request)), "id": entry.number}
-        return {**self._told(session, request), "interrupted": event}
+        return {**self._description(session, request), "interrupted": event}
 
     async def chat(self, session_id: str, request: Request) -> dict[str, Any]:
         """Let the language model answer a text of the visitor; the avatar speaks while the model writes."""
         session = self._allowed(session_id, request)
         fields = await _object(request)
         self.conversations.of(session).chat(text_of(fields, self.studio.settings.max_text))
-        return self._told(session, request)
+        return self._description(session, request)
 
     async def next(self, session_id: str, request: Request) -> dict[str, Any]:
         """Go on to the next question of an interview."""
         session = self._allowed(session_id, request)
         self.conversations.of(session).next()
-        return self._told(session, request)
+        return self._description(session, request)
 
     async def interview(self, session_id: str, request: Request) -> dict[str, Any]:
         """Return the questions and answers of an interview, with their times; also after the session's end."""
@@ -225,7 +225,7 @@ class SessionApi:
                 raise NotAllowed
         return session or self.workers.find(session_id)
 
-    def _told(self, session: RemoteSession, request: Request, addresses: bool = False) -> dict[str, Any]:
+    def _description(self, session: RemoteSession, request: Request, addresses: bool = False) -> dict[str, Any]:
         """Return what a client gets to know of a session.
 
         Args:
@@ -233,14 +233,14 @@ class SessionApi:
             request: The request.
             addresses: With the addresses, which hold the token.
         """
-        told: dict[str, Any] = {"success": True, "session_id": session.id, "state": session.state}
-        told |= {"stream": round(session.time, 3), "expires": _moment(session.expires)}
-        told["task_id"] = session.id if session.request.record else None
+        description: dict[str, Any] = {"success": True, "session_id": session.id, "state": session.state}
+        description |= {"stream": round(session.time, 3), "expires": _moment(session.expires)}
+        description["task_id"] = session.id if session.request.record else None
         if addresses:
             base, token = self._address(session, request), self._token(session)
-            told |= {"video_url": f"{base}/video.mp4", "socket_url": f"{base}/socket{token}"}
-            told |= {"events_url": f"{base}/events{token}", "token": session.token}
-        return told
+            description |= {"video_url": f"{base}/video.mp4", "socket_url": f"{base}/socket{token}"}
+            description |= {"events_url": f"{base}/events{token}", "token": session.token}
+        return description
 
     def _address(self, session: RemoteSession, request: Request) -> str:
         return f"{request.scope.get('root_path', '')}{ADDRESS}/{session.id}"
@@ -270,7 +270,7 @@ class _Socket:
         self._from_visitor = False
         """Whether the sound that comes is the visitor's, not the avatar's."""
         self._language = _language(websocket)
-        self._told_of_speed = False
+        self._speed_reported = False
 
     async def run(self) -> None:
         """Serve the client until it leaves or the session ends."""
@@ -345,12 +345,12 @@ class _Socket:
         """Pass on sound; a client that is far ahead gets one event, and is then slowed down."""
         seconds = len(data) / 2 / self._rate
         if self._session.sound_ahead + seconds > AHEAD_SECONDS >= seconds:
-            if not self._told_of_speed:
-                self._told_of_speed = True
+            if not self._speed_reported:
+                self._speed_reported = True
                 slow = BadRequest(messages.live.SOUND_AHEAD(limit=AHEAD_SECONDS))
                 await self._send(to_json(Problem.of(slow), self._language))
         else:
-            self._told_of_speed = False
+            self._speed_reported = False
         await self._session.push_audio(data, self._rate)
 
     async def _tell(self) -> None:
