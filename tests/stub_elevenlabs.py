@@ -21,6 +21,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from scipy.signal import resample_poly
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request as Upgrade
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from pipeline.core.cancel import CancelToken
 from pipeline.text.language import language_of
@@ -50,6 +55,16 @@ MODES = (
     "empty",  # no sound at all
     "odd",  # half a sample too much
 )
+LIVE_MODES = (
+    "message",  # over the socket: times count from each message (as with "ok")
+    "sentence",  # from each sentence
+    "stream",  # from the beginning
+    "restarts",  # a second message begins with the characters of the first again
+    "403",  # no live text for this model
+    "closed",  # the socket is closed with nothing but a reason
+    "1011",  # an error of the service closes it
+)
+"""Modes of the socket alone; the others hold for it, too."""
 
 _DETAILS = {
     401: {"status": "invalid_api_key", "message": "Invalid API key"},
@@ -103,6 +118,14 @@ class ElevenLabsStub:
     def __init__(self) -> None:
         self.mode = "ok"
         self.requests: list[Request] = []
+        self.sent: list[dict[str, Any]] = []
+        """The messages of the sockets."""
+        self.open = 0
+        """Sockets that are connected."""
+        self.connected = 0
+        """Sockets that ever were."""
+        self.models: list[dict[str, Any]] | None = None
+        """The models that are listed; None refuses to."""
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -175,6 +198,118 @@ def _line(pcm: bytes, alignment: dict[str, Any] | None) -> bytes:
     return json.dumps(chunk).encode() + b"\n"
 
 
+class _Socket:
+    """A connection over which text arrives sentence by sentence."""
+
+    def __init__(self, stub: ElevenLabsStub, handler: BaseHTTPRequestHandler) -> None:
+        self._stub = stub
+        self._connection = handler.connection
+        self._protocol = ServerProtocol()
+        self._protocol.receive_data(Upgrade(handler.path, Headers(handler.headers.items())).serialize())
+        self._voice = urlsplit(handler.path).path.split("/")[3]
+        self._key = handler.headers.get("xi-api-key")
+        self._seconds = 0.0
+
+    def serve(self) -> None:
+        (request,) = self._protocol.events_received()
+        assert isinstance(request, Upgrade)
+        answer = self._protocol.accept(request)
+        if self._stub.mode == "403":
+            answer = self._protocol.reject(403, "")
+        self._protocol.send_response(answer)
+        self._flush()
+        if answer.status_code != 101:
+            return
+        self._stub.open += 1
+        self._stub.connected += 1
+        try:
+            while self._protocol.state is State.OPEN:
+                data = self._connection.recv(65536)
+                self._protocol.receive_data(data) if data else self._protocol.receive_eof()
+                for event in self._protocol.events_received():
+                    if not isinstance(event, Frame) or self._protocol.state is not State.OPEN:
+                        continue
+                    if event.opcode is Opcode.TEXT:
+                        self._take(json.loads(bytes(event.data)))
+                self._flush()
+        finally:
+            self._stub.open -= 1
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self._stub.sent.append(message)
+        mode = self._stub.mode
+        if mode == "hang" or (mode == "stall" and self._seconds):
+            return
+        refusal = {
+            "401": ("invalid_api_key", "Invalid API key"),
+            "402": ("payment_required", "Free users cannot use library voices via the API."),
+            "404": ("voice_id_does_not_exist", "A voice with this voice_id does not exist."),
+            "422": ("invalid_input_message", "field required"),
+            "429": ("too_many_concurrent_requests", "Too many concurrent requests"),
+            "500": ("internal_server_error", "Something went wrong"),
+            "quota": ("quota_exceeded", "This request exceeds your quota."),
+        }.get("401" if self._key != KEY else mode)
+        if refusal or self._voice not in VOICES:
+            code, why = refusal or ("voice_id_does_not_exist", "A voice with this voice_id does not exist.")
+            self._send({"message": why, "error": code, "code": 1008})
+            self._close(1008, why)
+        elif mode == "closed":
+            self._close(1008, "This request exceeds your quota of 10000.")
+        elif mode == "1011":
+            self._close(1011, "")
+        elif not message["text"]:
+            self._send({"audio": None, "isFinal": True})
+            self._close(1000, "")
+        elif message["text"].strip():
+            self._speak(message["text"], mode)
+
+    def _speak(self, text: str, mode: str) -> None:
+        if mode == "garbage":
+            self._protocol.send_text(b'{"audio": "AAA')
+            return
+        samples, timed = spoken(text)
+        if mode == "empty":
+            return
+        step = RATE // 2
+        since = self._seconds
+        for start in range(0, len(samples), step):
+            begin, last = start / RATE, start + step >= len(samples)
+            own = [(c, a, b) for c, a, b in timed if begin <= a and (last or a < begin + 0.5)]
+            shift = {"sentence": 0.0, "stream": since}.get(mode, -begin)
+            if not self._seconds:
+                own.insert(0, (" ", 0.0, 0.0))  # of the opening
+            if mode == "restarts" and start == step:
+                own = [(c, a, b) for c, a, b in timed if a < begin + 0.5]
+            alignment: dict[str, Any] | None = {
+                "chars": [c for c, _, _ in own],
+                "charStartTimesMs": [round(1000 * max(0.0, a + shift)) for _, a, _ in own],
+                "charDurationsMs": [round(1000 * (b - a)) for _, a, b in own],
+            }
+            if mode == "no-alignment":
+                alignment = None
+            pcm = samples[start : start + step].tobytes() + (b"\0" if mode == "odd" and last else b"")
+            self._seconds += len(pcm) / 2 / RATE
+            audio = base64.b64encode(pcm).decode()
+            self._send({"audio": audio, "isFinal": None, "alignment": alignment, "normalizedAlignment": alignment})
+            if mode == "drop":
+                self._flush()
+                self._connection.shutdown(2)
+                return
+            if mode == "stall":
+                return
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._protocol.send_text(json.dumps(message).encode())
+
+    def _close(self, code: int, reason: str) -> None:
+        self._protocol.send_close(code, reason)
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._connection.sendall(data)
+
+
 def _handler(stub: ElevenLabsStub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -191,6 +326,13 @@ def _handler(stub: ElevenLabsStub) -> type[BaseHTTPRequestHandler]:
                 else:
                     self._json(500, {"detail": "hidden"})
                 return
+            if self.path.startswith("/v1/models"):
+                self._json(500 if stub.models is None else 200, stub.models)
+                return
+            if self.headers.get("Upgrade") == "websocket":
+                self.close_connection = True
+                _Socket(stub, self).serve()
+                return
             voices = [{"voice_id": voice, "name": name} for voice, name in VOICES.items()]
             self._json(200, {"voices": voices, "has_more": False, "total_count": len(voices)})
 
@@ -198,7 +340,8 @@ def _handler(stub: ElevenLabsStub) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self._refused(body):
                 return
-            mode, voice = stub.mode, urlsplit(self.path).path.split("/")[3]
+            mode = "ok" if stub.mode in LIVE_MODES else stub.mode
+            voice = urlsplit(self.path).path.split("/")[3]
             if mode == "hang":
                 stub.closing.wait()
                 self.close_connection = True
@@ -216,6 +359,8 @@ def _handler(stub: ElevenLabsStub) -> type[BaseHTTPRequestHandler]:
         def _refused(self, body: dict[str, Any]) -> bool:
             url = urlsplit(self.path)
             stub.requests.append(Request(url.path, parse_qs(url.query), dict(self.headers), body))
+            if self.headers.get("Upgrade") == "websocket":
+                return False  # it refuses by itself
             if self.headers.get("xi-api-key") == KEY:
                 return False
             self._json(401, {"detail": _DETAILS[401]})

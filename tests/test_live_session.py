@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -44,13 +45,16 @@ from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import Voice
 from pipeline.live.voice_input import VoiceTurn, pcm
 from pipeline.live.workers import RemoteSession, SessionRequest, _Process
+from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
 from pipeline.speech.listen import listen
 from pipeline.speech_types import Speech
+from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.writer import AUDIO_RATE
 from tests.fakes import CLIP_FRAMES, FPS, FakeEngine, FakeTTS
 from tests.servers import wait_for
+from tests.stub_elevenlabs import KEY, ElevenLabsStub
 
 
 class Watched(Pictures):
@@ -276,6 +280,95 @@ def test_a_voice_that_fails_ends_its_turn_and_no_more(stage: Stage, text: str) -
     stage.run_until(lambda: len(stage.of(TurnEnded)) == 2)
     last = stage.of(TurnEnded)[1]
     assert isinstance(last, TurnEnded) and last.said.split() == ["all", "is", "well."]
+
+
+# --- a service that takes sentences while they arrive
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ElevenLabsStub]:
+    with ElevenLabsStub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def remote(pictures: Watched, service: ElevenLabsStub) -> Iterator[Stage]:
+    """A session whose voice is that of the service."""
+    service.mode, service.connected = "ok", 0
+    service.sent.clear()
+    settings = Settings(elevenlabs_api_key=KEY, elevenlabs_base_url=service.url, elevenlabs_timeout=1.0)
+    speaker = ElevenLabsEngine(settings)
+    stage = Stage(pictures)
+    stage.session._voice = replace(stage.voice, choose=lambda language: speaker)
+    yield stage
+    stage.session.close()
+
+
+def test_text_of_a_language_model_is_spoken_over_one_socket_while_it_arrives(
+    remote: Stage, service: ElevenLabsStub
+) -> None:
+    for piece in ("Good mor", "ning. ", "**Please", "**"):
+        remote.session.say(piece)
+    remote.run_until(lambda: len(remote.of(Word)) == 2)  # while the second sentence is not complete
+    remote.session.say(" sit down.")
+    remote.run_until(lambda: len(remote.of(Word)) == 5)  # no piece follows: the sentence must be over
+    remote.session.flush()
+    remote.run_until(lambda: bool(remote.of(TurnEnded)))
+    ended = remote.of(TurnEnded)[0]
+    assert isinstance(ended, TurnEnded) and ended.said == "Good morning. Please sit down."
+    assert service.connected == 1
+    assert [message["text"] for message in service.sent] == [" ", "Good morning. ", "Please sit down. ", ""]
+    wait_for(lambda: not service.open)
+
+
+@pytest.mark.parametrize("mode", ["ok", "hang", "stall"])
+def test_interrupting_closes_the_socket_of_the_voice(remote: Stage, service: ElevenLabsStub, mode: str) -> None:
+    service.mode = mode
+    remote.session.say("Good morning to everybody. ")
+    wait_for(lambda: len(service.sent) == 2)
+    remote.session.interrupt()
+    wait_for(lambda: not service.open)
+    service.mode = "ok"
+    remote.session.say("Once more.")
+    remote.session.flush()
+    remote.run_until(lambda: bool(remote.of(TurnEnded)))
+    ended = remote.of(TurnEnded)[0]
+    assert isinstance(ended, TurnEnded) and ended.said == "Once more." and not remote.of(Problem)
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("401", "ELEVENLABS_API_KEY"), ("quota", "50 of 10,000"), ("drop", "broke off"), ("garbage", "cannot be read")],
+)
+def test_a_socket_that_fails_ends_its_turn_and_no_more(
+    remote: Stage, service: ElevenLabsStub, mode: str, words: str
+) -> None:
+    service.mode = mode
+    remote.session.say("Good morning to everybody. And ")  # the turn is open: more is awaited
+    remote.run_until(lambda: bool(remote.of(TurnEnded)))
+    (problem,) = remote.of(Problem)
+    assert isinstance(problem, Problem) and words in problem.en
+    wait_for(lambda: not service.open)
+    service.mode = "ok"
+    remote.session.say("All is well.")
+    remote.session.flush()
+    remote.run_until(lambda: len(remote.of(TurnEnded)) == 2)
+    last = remote.of(TurnEnded)[1]
+    assert isinstance(last, TurnEnded) and last.said == "All is well."
+
+
+def test_a_turn_that_fails_leaves_no_thread_behind(remote: Stage, service: ElevenLabsStub) -> None:
+    service.mode = "401"
+    before = {thread.ident for thread in threading.enumerate()}
+    remote.session.say("Good morning. And ")
+    remote.run_until(lambda: bool(remote.of(TurnEnded)))
+
+    def left() -> list[str]:
+        names = ("turn", "pushed", "asyncio")
+        threads = [thread for thread in threading.enumerate() if thread.ident not in before]
+        return [thread.name for thread in threads if thread.name.startswith(names)]
+
+    wait_for(lambda: not left())
 
 
 @pytest.mark.parametrize("text", ["...", "  ", "🙂", "\n\n"])

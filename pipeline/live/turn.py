@@ -6,8 +6,10 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -230,13 +232,15 @@ class SpokenTurn:
     def _work(self) -> None:
         try:
             blank = ""
-            for sentence in self._sentences():
-                with self._changed:
-                    self.pending = max(0, self.pending - len(sentence))
-                spoken = spoken_text(sentence).strip()
-                if speakable(spoken):
-                    self._speak(spoken, blank)
-                    blank = " " if sentence[-1:].isspace() else ""
+            for (engine, language), texts in groupby(self._texts(), self._speaker):
+                if engine.takes_sentences:
+                    self._say(engine, language, iter(texts), blank)
+                    blank = ""
+                    continue
+                for text in texts:
+                    with suppress(NothingToSay):
+                        self._say(engine, language, text.rstrip(), blank)
+                    blank = text[len(text.rstrip()) :]
         except PipelineError as error:
             if not self._cancel.cancelled:
                 self.report(error)
@@ -245,6 +249,23 @@ class SpokenTurn:
             self.report(internal_error())
         finally:
             self._spoken = True
+            self.stop()  # an engine may still wait for the next sentence
+
+    def _texts(self) -> Iterator[str]:
+        """Yield what is to be said of each sentence, with a blank at its end if there is one."""
+        for sentence in self._sentences():
+            with self._changed:
+                self.pending = max(0, self.pending - len(sentence))
+            spoken = spoken_text(sentence).strip()
+            if speakable(spoken):
+                yield spoken + (" " if sentence[-1:].isspace() else "")
+
+    def _speaker(self, text: str) -> tuple[TTSEngine, str]:
+        """Return the engine that says a sentence, and its language; one voice for the whole turn, where it can."""
+        language = language_of(text, self.voice.language)
+        if self._engine is None or not self._engine.speaks(language):
+            self._engine = self.voice.choose(language)
+        return self._engine, language
 
     def _sentences(self) -> Iterator[str]:
         """Yield the sentences as soon as they are complete."""
@@ -264,42 +285,48 @@ class SpokenTurn:
             if finished:
                 return
 
-    def _speak(self, text: str, blank: str) -> None:
-        """Speak a sentence into passages; `blank` is what lies between it and the one before."""
+    def _say(self, engine: TTSEngine, language: str, text: str | Iterator[str], blank: str) -> None:
+        """Speak a sentence, or all that arrive, into passages; `blank` is what lies between them and the one before."""
         voice, cancel = self.voice, self._cancel
-        language = language_of(text, voice.language)
-        if self._engine is None or not self._engine.speaks(language):  # else one voice for the whole turn
-            self._engine = voice.choose(language)
-        try:
-            name = self._engine.voice_for(voice.gender) if voice.name == CUSTOM_VOICE else voice.name
-            pieces = self._engine.stream(text, name, cancel, language, voice.speed)
-            level = self._engine.loudness(name, language)
-            for piece in framed(finished(usable(pieces), level, voice.pitch), self.fps):
-                frames = round(len(piece.samples) * self.fps / piece.rate)
-                if not frames:
-                    continue
-                renderings = Renderings(voice.espeak)
-                phonemes = phonemes_of(piece, renderings, cancel)
-                mouth = articulate(phonemes, piece, frames, float(self.fps))
-                sound = piece.samples.astype(np.float32)
-                if piece.rate != AUDIO_RATE:
-                    sound = soxr.resample(sound, piece.rate, AUDIO_RATE, quality="HQ")
-                passage = Passage(blank + piece.text, mouth.weights, sound)
-                self._add(passage)
-                with best_effort("words"):
-                    words = words_of(piece, phonemes, renderings, cancel)
-                    passage.words = (replace(words[0], text=blank + words[0].text), *words[1:]) if words else None
-                blank = ""
-        except NothingToSay:
-            return
+        name = engine.voice_for(voice.gender) if voice.name == CUSTOM_VOICE else voice.name
+        if isinstance(text, str):
+            pieces = engine.stream(text, name, cancel, language, voice.speed)
+        else:
+            pieces = engine.stream_sentences(map(self._due, text), name, cancel, language, voice.speed)
+        level = engine.loudness(name, language)
+        for piece in framed(finished(usable(pieces), level, voice.pitch), self.fps):
+            frames = round(len(piece.samples) * self.fps / piece.rate)
+            if not frames:
+                continue
+            renderings = Renderings(voice.espeak)
+            phonemes = phonemes_of(piece, renderings, cancel)
+            mouth = articulate(phonemes, piece, frames, float(self.fps))
+            sound = piece.samples.astype(np.float32)
+            if piece.rate != AUDIO_RATE:
+                sound = soxr.resample(sound, piece.rate, AUDIO_RATE, quality="HQ")
+            passage = Passage(blank + piece.text, mouth.weights, sound)
+            self._add(passage)
+            with best_effort("words"):
+                words = words_of(piece, phonemes, renderings, cancel)
+                passage.words = (replace(words[0], text=blank + words[0].text), *words[1:]) if words else None
+            blank = ""
+
+    def _due(self, text: str) -> str:
+        """Return a text, as soon as no more than `AHEAD_SECONDS` are ahead."""
+        with self._changed:
+            self._wait_for_room()
+        return text
 
     def _add(self, passage: Passage) -> None:
         """Append a passage, as soon as no more than `AHEAD_SECONDS` are ahead."""
         with self._changed:
-            while self._ahead() > AHEAD_SECONDS and not self._cancel.cancelled:
-                self._changed.wait()
-            self._cancel.check()
+            self._wait_for_room()
             self._passages.append(passage)
+
+    def _wait_for_room(self) -> None:
+        while self._ahead() > AHEAD_SECONDS and not self._cancel.cancelled:
+            self._changed.wait()
+        self._cancel.check()
 
     def _ahead(self) -> float:
         return sum(len(passage.weights) - passage.frame for passage in self._passages) / float(self.fps)

@@ -68,6 +68,13 @@ ELEVENLABS_BUSY = Sentence(
     ko="ElevenLabs 요청이 너무 많습니다. 잠시 후 다시 시도하세요.",
     en="ElevenLabs is busy or gets too many requests. Try again later.",
 )
+ELEVENLABS_CONCURRENT = Sentence(
+    "elevenlabs_concurrent",
+    ko="ElevenLabs 요금제가 허용하는 수만큼 이미 동시에 말하고 있습니다. 앞의 음성이 끝난 뒤 다시 시도하세요. 자주 "
+    "그렇다면 MAX_SHARING을 낮추거나 동시 요청 수가 더 많은 요금제를 쓰세요.",
+    en="ElevenLabs speaks as many texts at a time already as the plan allows. Try again when one of them is done. If "
+    "this happens often, lower MAX_SHARING, or choose a plan with more concurrent requests.",
+)
 ELEVENLABS_ERROR = Sentence(
     "elevenlabs_error",
     ko="ElevenLabs 서비스에 오류가 있습니다 ({status}). 잠시 후 다시 시도하거나 다른 tts_engine을 고르세요.",

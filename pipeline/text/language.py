@@ -167,7 +167,17 @@ def language_of(text: str, asked: str | None = None) -> str:
 
 def in_latin(voice: str) -> bool:
     """Return whether the language of a voice is written in Latin letters."""
-    return voice.split("-")[0] in _SCRIPTS["LATIN"].split() or voice == "nb"
+    return _written_in(voice, "LATIN") or voice == "nb"
+
+
+def in_cyrillic(voice: str) -> bool:
+    """Return whether the language of a voice is written in Cyrillic letters."""
+    return _written_in(voice, "CYRILLIC")
+
+
+def _written_in(voice: str, script: str) -> bool:
+    """Return whether a script that many languages share is that of the language of a voice."""
+    return voice.split("-")[0] in _SCRIPTS[script].split()
 
 
 def has_han(text: str) -> bool:

@@ -146,6 +146,32 @@ class TTSEngine(Protocol):
         """
         ...
 
+    @property
+    def takes_sentences(self) -> bool:
+        """Whether ``stream_sentences`` is better than ``stream`` for each sentence of a text that still arrives."""
+        return False
+
+    def stream_sentences(
+        self, sentences: Iterator[str], voice: str, cancel: CancelToken, language: str, speed: float = 1.0
+    ) -> Iterator[Speech]:
+        """Speak sentences while more of them arrive; the texts of the pieces, joined, are the sentences.
+
+        Every piece ends in silence, so that it can be shown before the next sentence is there.
+
+        Args:
+            sentences: Something to say each, with the blanks between them; it may block, and is called in a thread of
+                the engine, until this generator ends.
+            voice: As in ``stream``.
+            cancel: The task's token.
+            language: Language of all sentences.
+            speed: As in ``stream``.
+
+        Raises:
+            PipelineError: What ``stream`` raises.
+        """
+        for sentence in sentences:
+            yield from self.stream(sentence, voice, cancel, language, speed)
+
     def synthesize(
         self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
     ) -> Speech:
