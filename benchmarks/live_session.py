@@ -2,6 +2,7 @@
 
     python -m benchmarks.live_session [--resolution 720p] [--speaking 4 8 10 12] [--third 16 24 32] [--seconds 20]
     python -m benchmarks.live_session --browser [--turns 30]
+    python -m benchmarks.live_session --hours 1 [--sessions 12] [--every 300]
 
 Sessions run in worker processes as in the server, each with a viewer that reads its whole stream. "All" speak without
 a pause, "a third" speak 30 % of the time, each at its own. A fragment is late if it comes after its time; what is sent
@@ -11,6 +12,10 @@ options, is measured in the same run.
 
 With --browser, Chromium plays `examples/live.html` from a server that is started for it; per turn: from the text to
 the picture in which speech begins, and from the interruption to the last audible sample.
+
+With --hours, visitors talk, interrupt, lose their connection, come back and leave, on a server that is started for
+them. Every so many seconds: what the server and its worker processes hold, fragments that reached a visitor after their
+time, and how far a stream has left the clock; in the end, which processes and files are left.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from typing import Any
 
 import av
 
+from benchmarks import live_hours
 from benchmarks.machine import describe_machine, load
 from pipeline.jobs.studio import make_studio
 from pipeline.live.clock import Load
@@ -49,6 +55,9 @@ from pipeline.video.encoder import X264
 SENTENCES = (
     "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다. 어떤 프로젝트를 맡으셨나요? " * 3
 )
+SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다. "
+"""What those say who speak a third of the time: 6 s, and then they are silent for 14 s."""
+CYCLE_SECONDS = 20.0
 SETTLE_SECONDS = 4.0
 """Seconds after which everything is loaded, idle pictures are encoded and what is late counts."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -80,10 +89,16 @@ def main() -> None:
     options.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="worker processes")
     options.add_argument("--browser", action="store_true")
     options.add_argument("--turns", type=int, default=30)
+    options.add_argument("--hours", type=float)
+    options.add_argument("--sessions", type=int, default=12, help="visitors at a time, with --hours")
+    options.add_argument("--every", type=float, default=300, help="seconds between two looks, with --hours")
     given = options.parse_args()
     print(f"machine: {describe_machine()}; load {load():.1f} before the run\n")
     if given.browser:
         _browser(given)
+        return
+    if given.hours:
+        _hours(given)
         return
     plain = _plain_encode(given)
     print(f"x264 alone, one thread: {plain:.3f} s of CPU per second of {given.resolution}\n")
@@ -138,7 +153,8 @@ async def _carry(given: argparse.Namespace, count: int, share: str) -> Row:
                 await asyncio.sleep(0.1)
             if share != "never":
                 chores += [asyncio.ensure_future(_talk(s, share, i / count)) for i, s in enumerate(sessions)]
-            await asyncio.sleep(SETTLE_SECONDS + float(request.avatar.clip.count / request.avatar.fps))
+            loop = float(request.avatar.clip.count / request.avatar.fps)
+            await asyncio.sleep(SETTLE_SECONDS + max(loop, CYCLE_SECONDS if share == "a third" else 0))
             before, cpu, own, started = dict(workers.loads), _cpu(workers), time.process_time(), time.monotonic()
             before = {pid: replace(one) for pid, one in before.items()}
             await asyncio.sleep(given.seconds)
@@ -172,23 +188,33 @@ async def _watch(session: RemoteSession) -> None:
 
 
 async def _talk(session: RemoteSession, share: str, begin: float) -> None:
-    """Let a session speak all the time, or a third of it."""
-    await asyncio.sleep(begin * 10)
+    """Let a session speak all the time, or a third of it.
+
+    Args:
+        session: The session.
+        share: "all" or "a third".
+        begin: When it starts, as a part of a cycle in which each session has its own turn.
+    """
+    all_the_time = share == "all"
+    await asyncio.sleep(begin * (10 if all_the_time else CYCLE_SECONDS))
     async with aclosing(session.follow()) as events:
         said = 0.0
-        session.say(SENTENCES)
-        session.flush()
+        text = SENTENCES if all_the_time else SENTENCE
+        _say(session, text)
         async for told in events:
             match told.event:
                 case TurnStarted(stream=stream):
                     said = stream
-                    if share == "all":  # the next one is ready when this one ends
-                        session.say(SENTENCES)
-                        session.flush()
-                case TurnEnded(stream=stream) if share != "all":
+                    if all_the_time:  # the next one is ready when this one ends
+                        _say(session, text)
+                case TurnEnded(stream=stream) if not all_the_time:
                     await asyncio.sleep((stream - said) * 7 / 3)
-                    session.say(SENTENCES)
-                    session.flush()
+                    _say(session, text)
+
+
+def _say(session: RemoteSession, text: str) -> None:
+    session.say(text)
+    session.flush()
 
 
 def _cpu(workers: Workers) -> float:
@@ -231,12 +257,17 @@ STOP = """async () => {
 def _browser(given: argparse.Namespace) -> None:
     from playwright.sync_api import sync_playwright
 
-    with _site() as site, _server(site) as server, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _site() as site,
+        _server(Path(folder), ALLOWED_ORIGINS=site) as server,
+        sync_playwright() as playwright,
+    ):
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page()
-        query = f"avatar={given.avatar}&resolution={given.resolution}&tts_engine={given.engine}&server={server}"
+        query = f"avatar={given.avatar}&resolution={given.resolution}&tts_engine={given.engine}&server={server.url}"
         page.goto(f"{site}/live.html?{query}")
         page.wait_for_function("window.session && document.getElementById('video').currentTime > 3", timeout=60_000)
         answers, stops = [], []
@@ -272,28 +303,57 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@dataclass(frozen=True)
+class _Server:
+    """A server of our own. pid: its process."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def _server(site: str) -> Iterator[str]:
-    """Run the program while the block lasts."""
+def _server(folder: Path, **environ: str) -> Iterator[_Server]:
+    """Run the program while the block lasts; all that it writes is below a folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        environ = {"GRADIO_SERVER_PORT": str(port), "RESULTS": folder, "ALLOWED_ORIGINS": site}
-        log = Path(folder, "log")
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **environ}, stdout=out, stderr=out
-            )
-        try:
-            while "warm after" not in log.read_text("utf-8", "replace"):
-                if process.poll() is not None:
-                    raise RuntimeError(log.read_text("utf-8", "replace"))
-                time.sleep(0.2)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(30)
+    (folder / "tmp").mkdir()
+    paths = {"RESULTS": str(folder / "results"), "TMPDIR": str(folder / "tmp")}
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env={**os.environ, "GRADIO_SERVER_PORT": str(port), **paths, **environ},
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        while "warm after" not in log.read_text("utf-8", "replace"):
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text("utf-8", "replace"))
+            time.sleep(0.2)
+        yield _Server(f"http://127.0.0.1:{port}", process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+# --- for hours
+
+
+def _hours(given: argparse.Namespace) -> None:
+    options = {"avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.engine}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with _server(folder, LIVE_MAX_SECONDS="0") as server:
+            seconds = 3600 * given.hours
+            asyncio.run(live_hours.run(server.url, server.pid, options, given.sessions, seconds, given.every))
+            print(f"processes of sessions that are left: {len(live_hours.workers_of(server.pid))}")
+        log = (folder / "log").read_text("utf-8", "replace")
+        left = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != "log"]
+        print(f"files that are left: {', '.join(map(str, left)) or 'none'}")
+        print(f"log: {len(log) >> 10} KiB, {log.count('Traceback')} tracebacks, {log.count(' ERROR ')} errors")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,16 @@ GOP_SECONDS = Fraction(1, 5)
 """Length of a group of pictures: how finely a session changes between idling and speaking."""
 MAX_DECODED = 3 << 30
 """Bytes of the decoded pictures of a clip on the disk: a minute and a half of 720p."""
-_ONE_THREAD = replace(X264, threads=1)
-"""The encoder of videos; sessions share the cores among themselves."""
+_X264 = replace(
+    X264,
+    options={**{name: value for name, value in X264.options.items() if name != "crf"}, "qp": "19"},
+    threads=1,
+)
+"""The encoder of videos, on one thread, since sessions share the cores among themselves, and with a fixed quantizer.
+
+Without a rate to control it analyses no picture in advance: 1.7 instead of 2.7 ms for a picture of 720p, and 2.2
+instead of 3.5 Mbit/s, at 49.6 instead of 50.4 dB. Groups of pictures look alike however they are joined.
+"""
 
 
 def gop_starts(frames: int, fps: Fraction) -> list[int]:
@@ -136,7 +144,7 @@ class Pictures:
         file = io.BytesIO()
         container: Any = av.open(file, "w", format="mp4", options=options)
         gop = 2 * max(self.lengths)  # every group's first picture is marked, so none may begin by itself
-        self._stream = _ONE_THREAD.add_stream(
+        self._stream = _X264.add_stream(
             container, avatar.width, avatar.height, avatar.fps, gop, self.avatar.clip.colors
         )
         container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
