@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -177,3 +182,22 @@ def test_a_microphone_forgets_what_is_no_speech() -> None:
     for number in range(40):
         list(microphone.push(bytes(RATE), RATE, number / 2))
     assert sum(len(part) for part in microphone._kept) < 2 * RATE
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import numpy as np; from pipeline.conversation.voice_activity import VoiceActivity as V;"
+        " list(V(0.5).push(np.zeros(4000, np.float32)))",
+        "from pipeline.jobs.studio import make_studio; from pipeline.settings import Settings; make_studio(Settings());"
+        " import onnxruntime; onnxruntime.InferenceSession('pipeline/conversation/models/silero_vad_16k.onnx',"
+        " providers=['CPUExecutionProvider'])",
+    ],
+    ids=["voice activity", "a server's libraries"],
+)
+def test_a_network_reports_to_nobody(program: str, tmp_path: Path) -> None:
+    """ONNX Runtime reports to its makers where nobody refuses, and keeps the session of its reports in a file."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    program += "; import os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
+    subprocess.run([sys.executable, "-c", program], env={**kept, "TMPDIR": str(tmp_path)}, check=True, timeout=120)
+    assert not list(tmp_path.iterdir())

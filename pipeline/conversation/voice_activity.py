@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.telemetry import refuse_telemetry
+
 RATE = 16_000
 """Samples per second of the sound that is listened to."""
 WINDOW = 512
@@ -143,6 +145,7 @@ class _Stretch:
 @cache
 def _network() -> Any:
     """Return the network; it has no state of its own."""
+    refuse_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
+from pipeline.core.telemetry import refuse_telemetry
 from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.zerogpu import CardLender
@@ -77,6 +78,7 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
         ValueError: There is no such speech engine, lipsync engine or encoder.
     """
     check_setting(settings.video_encoder)
+    refuse_telemetry()
     espeak = EspeakEngine()
     voices: list[TTSEngine] = [ElevenLabsEngine(settings), SupertonicEngine(), HibariEngine(), KokoroEngine(), espeak]
     tts = {engine.name: engine for engine in voices}

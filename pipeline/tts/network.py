@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from pipeline import messages
+from pipeline.core.telemetry import refuse_telemetry
 from pipeline.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Network:
     """
 
     def __init__(self, files: Sequence[Path], inputs: Iterable[str], outputs: Sequence[str], sha256: str = "") -> None:
+        refuse_telemetry()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
