@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.text.markup import spoken_text
+from pipeline.text.cues import Cue
+from pipeline.text.markup import spoken_text, spoken_with_cues
 from pipeline.text.reading import read_aloud, reading
 
 
@@ -91,3 +92,48 @@ def test_any_text_can_be_read_and_no_symbol_is_left(text: str, language: str) ->
     left = set(spoken) & (_UNSAID if language == "ko" else _UNSAID - set("#①"))
     assert not left, (text, spoken)
     assert not (language == "ko" and any("0" <= letter <= "9" for letter in spoken)), (text, spoken)
+
+
+@pytest.mark.parametrize(
+    ("written", "said", "cues"),
+    [
+        ("Hello [smile] there. Bye", "Hello there. Bye", [Cue("smile", 5, 11)]),
+        (
+            "[smile] 안녕하세요. 반가워요 [nod]. 네",
+            "안녕하세요. 반가워요. 네",
+            [Cue("smile", 0, 6), Cue("nod", 10, 11)],
+        ),
+        ("[SERIOUS]Hi! [smile][nod] Yes", "Hi! Yes", [Cue("serious", 0, 3), Cue("smile", 3, 6), Cue("nod", 3, 6)]),
+        ("A\n[nod]\nB", "A\nB", [Cue("nod", 1, 2)]),
+        ("# [smile] 제목\n- [thinking]본문", "제목\n본문", [Cue("smile", 0, 2), Cue("thinking", 2, 4)]),
+        ("그래요[nod]네", "그래요네", [Cue("nod", 3, 4)]),
+        ("Thank you. [nod]", "Thank you.", [Cue("nod", 9, 9)]),
+        ("[nod]", "", [Cue("nod", 0, 0)]),
+    ],
+)
+def test_cues_are_never_spoken_and_keep_their_place(written: str, said: str, cues: list[Cue]) -> None:
+    assert spoken_text(written) == said
+    assert spoken_with_cues(written) == (said, tuple(cues))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("[웃음] 하하 [laugh] [1] [smiles]", "[웃음] 하하 [laugh] [1] [smiles]"),
+        ("[smile](https://a.b) go", "smile go"),
+        ("`[smile]` is a cue", "[smile] is a cue"),
+        ("\\[nod\\] and \\[nod]", "[nod] and [nod]"),
+        ("a \ue010 b", "a b"),
+    ],
+)
+def test_other_brackets_stay_text(written: str, said: str) -> None:
+    assert spoken_with_cues(written) == (said, ())
+
+
+@given(st.text(max_size=60), st.sampled_from(["smile", "nod", "thinking", "serious"]), st.text(max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_a_cue_anywhere_leaves_no_trace(before: str, name: str, after: str) -> None:
+    said, cues = spoken_with_cues(f"{before} [{name}] {after}")
+    assert not any("\ue010" <= letter <= "\ue013" for letter in said)
+    letters = sum(not letter.isspace() for letter in said)
+    assert all(0 <= cue.start <= cue.end <= letters for cue in cues)

@@ -84,7 +84,8 @@ ODD = [
 
 @pytest.mark.parametrize("value", ODD, ids=ascii)
 @pytest.mark.parametrize(
-    "field", ["avatar", "avatar_path", "resolution", "engine", "tts_engine", "tts_voice", "language", "frame_skip"]
+    "field",
+    ["avatar", "avatar_path", "resolution", "engine", "tts_engine", "tts_voice", "language", "frame_skip", "mood"],
 )
 def test_odd_letters_in_any_field_are_refused_in_one_line(fake_server: Server, field: str, value: str) -> None:
     body = {**GOOD, field: value} if field != "avatar_path" else {"text": "one", field: value}
@@ -176,6 +177,16 @@ def test_a_resolution_that_the_avatar_lacks_is_answered_with_those_it_has(fake_s
 @pytest.mark.parametrize("resolution", ["1080p", "", "720", 720, None.__class__.__name__, ["720p"]])
 def test_a_resolution_is_one_of_three(fake_server: Server, resolution: object) -> None:
     refused(fake_server, {**GOOD, "resolution": resolution}, 400, "resolution", "720p", "480p", "360p")
+
+
+@pytest.mark.parametrize("mood", ["happy", "Smile", "nod", "", 1, True, ["smile"]])
+def test_an_unknown_mood_is_refused_with_the_list(fake_server: Server, mood: object) -> None:
+    refused(fake_server, {**GOOD, "mood": mood}, 400, "mood", "neutral, smile, thinking, serious")
+
+
+@pytest.mark.parametrize("liveliness", [-0.1, 1.01, "0.5", True, [0], 1e300])
+def test_liveliness_is_a_number_from_0_to_1(fake_server: Server, liveliness: object) -> None:
+    refused(fake_server, {**GOOD, "liveliness": liveliness}, 400, "liveliness", "0", "1")
 
 
 @pytest.mark.parametrize("frame_skip", [0, 11, -1, 1.5, 2.0, "2", True, False, [1], 10**30])

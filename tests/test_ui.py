@@ -80,6 +80,7 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "resolution": ["720p", "480p", "360p"],
         "tts_engine": ["auto", "fake"],
         "voice": ["Custom"],
+        "mood": ["neutral", "smile", "thinking", "serious"],
         "engine": ["auto"],
         "language": ["", *LANGUAGES],
     }
@@ -95,7 +96,7 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
     settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
-    assert names == ["text", *settings, "audio", "engine", "language", "tts_speed", "tts_pitch"]
+    assert names == ["text", *settings, "audio", "engine", "language", "tts_speed", "tts_pitch", "mood", "liveliness"]
     assert len(endpoints["/generate"]["returns"]) == 3
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
+from pipeline.speech.expression_track import ExpressionTrack
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
@@ -21,11 +22,14 @@ class Stretch:
         speech: Begins with the first frame of `mouth` and ends with its last; both begin and end in silence.
         mouth: Movement of the mouth.
         frame_skip: Every n-th frame of `mouth` was solved, the others are interpolated.
+        expression: How the face moves beside the mouth, as many frames; None leaves it as it was filmed. An engine that
+            cannot draw it leaves it out.
     """
 
     speech: Speech
     mouth: MouthTrack
     frame_skip: int = 1
+    expression: ExpressionTrack | None = None
 
 
 class LipsyncEngine(Protocol):

@@ -35,6 +35,12 @@ MOVES_UP_TO, STILL_FROM = -6.56, -6.86
 """Heights in the basis (y down): the nose's tip, below which jaw and mouth move the face in full, and the middle of its
 bridge, above which they leave it alone: eyes that tremble with the jaw would be noticed, the pixels' cost be wasted."""
 
+_BROWS_UPPER = [70, 63, 105, 66, 107, 300, 293, 334, 296, 336]
+_BROWS_LOWER = [46, 53, 52, 65, 55, 276, 283, 282, 295, 285]
+"""The edges of the brows, point for point; they move alike, or a brow would swell when it rises."""
+EXPRESSION_FROM, EXPRESSION_UP_TO = -6.72, -6.48
+"""Heights in the basis above which brows, cheeks and lids move in full, and below which they leave the mouth alone."""
+
 
 @dataclass(frozen=True)
 class FaceBasis:
@@ -60,6 +66,30 @@ def load_basis() -> FaceBasis:
     names = (name for name in unit_names() if name.startswith(("jaw", "mouth")))
     delta = {name: _evened(unit(name).astype(np.float32)) * below for name in names}
     return FaceBasis(rest, delta, np.load(ASSETS / "triangles.npy").astype(np.int32))
+
+
+@cache
+def load_expressions() -> dict[str, np.ndarray]:
+    """Return how the face units of an expression move the face, each (478, 3): brows, cheeks, lids and a smile.
+
+    None of them parts the lips: a smile moves both alike, the others end above the mouth.
+    """
+    height = neutral()[:, 1:2].astype(np.float32)
+    above = np.clip((EXPRESSION_UP_TO - height) / (EXPRESSION_UP_TO - EXPRESSION_FROM), 0, 1)
+    above = above * above * (3 - 2 * above)
+    found = {}
+    for name in unit_names():
+        delta = unit(name).astype(np.float32)
+        if name.startswith("mouthSmile"):
+            delta = _evened(delta)
+            for upper, lower in zip(UPPER_LIP, LOWER_LIP, strict=True):
+                delta[upper] = delta[lower] = (delta[upper] + delta[lower]) / 2
+            found[name] = delta
+        elif name.startswith(("brow", "cheekSquint", "eyeSquint")):
+            found[name] = delta * above
+            if name.startswith("brow"):
+                found[name][_BROWS_LOWER] = found[name][_BROWS_UPPER]
+    return found
 
 
 def _evened(delta: np.ndarray) -> np.ndarray:

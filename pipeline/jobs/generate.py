@@ -24,6 +24,7 @@ from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
 from pipeline.jobs.turns import Turns
+from pipeline.speech.expression_track import ExpressionOptions
 from pipeline.speech.record import SpeechRecord, write_record
 from pipeline.speech.recording import load_recording
 from pipeline.speech.spool import SpeechSpool
@@ -167,7 +168,12 @@ def saying(
                 captions = stack.enter_context(CaptionWriter(task.captions))
         task.grown.notify()
         options = SpeakerOptions(
-            fps=request.avatar.fps, frame_skip=request.frame_skip, espeak=studio.espeak, captions=captions
+            fps=request.avatar.fps,
+            frame_skip=request.frame_skip,
+            espeak=studio.espeak,
+            captions=captions,
+            expression=ExpressionOptions(request.mood, request.liveliness),
+            cues=request.cues,
         )
         speaker = Speaker(speak(stop), spool, options, stop, studio.turns.asked)
         try:

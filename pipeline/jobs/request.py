@@ -17,8 +17,10 @@ from pipeline.engines.select import AUTO, preferred
 from pipeline.errors import BadRequest, NothingToSay, PipelineError, ResolutionNotFound, Unavailable
 from pipeline.jobs.studio import Studio
 from pipeline.messages import Message
+from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.text.cues import MOODS, Cue
 from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
-from pipeline.text.markup import spoken_text
+from pipeline.text.markup import spoken_with_cues
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS, TTSEngine
 
 DEFAULT_RESOLUTION = "720p"
@@ -33,6 +35,9 @@ class GenerateRequest:
         text: What to say, line by line, without what is only visible (Markdown, emoji).
         language: The language of `text`, as eSpeak NG calls it; empty without a text.
         avatar: The person who speaks. It stays as it is here, whatever becomes of its pack.
+        cues: The stage directions in the text (see ``pipeline.text.cues``).
+        mood: How the face looks throughout, one of `MOODS`.
+        liveliness: How much the face moves with the voice, 0..1.
         frame_skip: The mouth is solved every n-th frame, 1-10.
         engine: What moves the mouth, a key of `Studio.engines`.
         tts_engine: A key of `Studio.tts`; empty if there is a recording.
@@ -55,6 +60,9 @@ class GenerateRequest:
     tts_pitch: float = 0.0
     tts_note: Message | None = None
     recording: Path | None = None
+    cues: tuple[Cue, ...] = ()
+    mood: str = NEUTRAL
+    liveliness: float = USUAL_LIVELINESS
 
 
 def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
@@ -78,7 +86,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     if body.get("audio") is not None:
         raise BadRequest(messages.jobs.AUDIO_IN_JSON())
     wordless = recording is not None and body.get("text") in (None, "")
-    text = "" if wordless else _text(body, studio.settings.max_text)
+    text, cues = ("", ()) if wordless else _text(body, studio.settings.max_text)
     frame_skip = _frame_skip(body)
     lipsync = _lipsync(body, studio)
     asked = language_asked(body)
@@ -94,6 +102,9 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     pitch = number_of(body, "tts_pitch", PITCHES, 0.0)
     return GenerateRequest(
         text=text,
+        cues=cues,
+        mood=mood_of(body),
+        liveliness=liveliness_of(body),
         language=language,
         avatar=avatar,
         frame_skip=frame_skip,
@@ -155,7 +166,7 @@ def _able_engines(studio: Studio, language: str) -> Iterator[tuple[TTSEngine, Me
         yield engine, note
 
 
-def _text(body: dict[str, Any], limit: int) -> str:
+def _text(body: dict[str, Any], limit: int) -> tuple[str, tuple[Cue, ...]]:
     value = body.get("text")
     if value is None:
         raise BadRequest(messages.jobs.TEXT_MISSING())
@@ -170,10 +181,10 @@ def _text(body: dict[str, Any], limit: int) -> str:
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
         raise BadRequest(messages.jobs.TEXT_BLANK())
-    text = spoken_text(text)
+    text, cues = spoken_with_cues(text)
     if not speakable(text):
         raise NothingToSay(messages.tts.NOTHING_TO_SAY())
-    return text
+    return text, cues
 
 
 def _frame_skip(body: dict[str, Any]) -> int:
@@ -198,6 +209,24 @@ def number_of(body: dict[str, Any], field: str, within: tuple[float, float], usu
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise BadRequest(messages.jobs.NUMBER_OUT_OF_RANGE(field=field, low=low, high=high))
     return float(value)
+
+
+def mood_of(body: dict[str, Any]) -> str:
+    """Return the mood of a request; neutral if it names none.
+
+    Raises:
+        BadRequest: There is no such mood; the message lists them.
+    """
+    return _choice(body, "mood", MOODS) or NEUTRAL
+
+
+def liveliness_of(body: dict[str, Any]) -> float:
+    """Return how much the face of a request moves with the voice, 0..1.
+
+    Raises:
+        BadRequest: It is no such number.
+    """
+    return number_of(body, "liveliness", (0.0, 1.0), USUAL_LIVELINESS)
 
 
 def language_asked(body: dict[str, Any]) -> str | None:

@@ -20,6 +20,8 @@ from pipeline.core.notifier import Notifier
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import SpeechFailed
 from pipeline.speech.articulate import articulate
+from pipeline.speech.expression import Expression
+from pipeline.speech.expression_track import STILL, ExpressionOptions, ExpressionTrack
 from pipeline.speech.framed import framed
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech.phonemes import phonemes_of
@@ -27,6 +29,7 @@ from pipeline.speech.renderings import Renderings
 from pipeline.speech.spoken_words import words_of
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech_types import Mark, Speech
+from pipeline.text.cues import Cue
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
 
@@ -45,6 +48,7 @@ class _Spoken:
 
     speech: Speech
     mouth: MouthTrack
+    expression: ExpressionTrack | None
     first: int
     last: int
 
@@ -58,12 +62,16 @@ class SpeakerOptions:
         frame_skip: The mouth is solved at every n-th frame, 1 or more.
         espeak: Provides phonemes.
         captions: Where captions go; None if the words are unknown.
+        expression: How the face moves beside the mouth.
+        cues: The stage directions in the text.
     """
 
     fps: Fraction
     frame_skip: int = 1
     espeak: EspeakEngine
     captions: CaptionWriter | None = None
+    expression: ExpressionOptions = STILL
+    cues: Sequence[Cue] = ()
 
 
 class Speaker:
@@ -103,6 +111,7 @@ class Speaker:
         self._espeak = options.espeak
         self._cancel = cancel
         self._captions = options.captions
+        self._expression = Expression(float(options.fps), options.expression, options.cues)
         spoken: Iterator[_Spoken | None] = self._speak()
         self._spoken = ahead(spoken, 0, cancel, leave=True, wake=wake)  # a service may hang
 
@@ -141,7 +150,7 @@ class Speaker:
                 return
             if isinstance(spoken, _Spoken):  # else there was none yet
                 speech = replace(spoken.speech, samples=self._spool.read(spoken.first, spoken.last))
-                yield Stretch(speech, spoken.mouth, self._frame_skip)
+                yield Stretch(speech, spoken.mouth, self._frame_skip, spoken.expression)
 
     def close(self) -> None:
         """Stop speaking. Set the token before; a working engine notices it by itself."""
@@ -156,15 +165,19 @@ class Speaker:
                 renderings = Renderings(self._espeak)
                 phonemes = phonemes_of(piece, renderings, self._cancel)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
+                words = None
+                if self._expression.needs_words:
+                    words = self._words(piece, phonemes, renderings)
+                expression = self._expression.next(piece, phonemes, mouth, words or ())
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 silent = replace(piece, samples=np.zeros(0, np.float32))
                 for begin, end in pauses_between(phonemes, frames, float(self._fps)):
                     part = replace(mouth, weights=mouth.weights[begin:end])
+                    looks = expression and expression.part(begin, end)
                     samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
-                    yield _Spoken(silent, part, *samples)
-                self._caption(
-                    piece, phonemes, renderings, first / piece.rate
-                )  # after the pictures, which are needed sooner
+                    yield _Spoken(silent, part, looks, *samples)
+                # after the pictures, which are needed sooner
+                self._caption(piece, phonemes, renderings, first / piece.rate, words)
         self._finish_captions()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
@@ -175,12 +188,26 @@ class Speaker:
             self.lost += piece.lost
             yield piece
 
-    def _caption(self, piece: Speech, phonemes: tuple[Mark, ...], renderings: Renderings, begin: float) -> None:
-        """Write the captions of a piece; if that fails, drop all captions."""
+    def _words(self, piece: Speech, phonemes: tuple[Mark, ...], renderings: Renderings) -> tuple[Mark, ...] | None:
+        """Return the words of a piece; None if that fails, and its cues then hold for all of it."""
+        with best_effort("words of cues"):
+            return words_of(piece, phonemes, renderings, self._cancel)
+        return None
+
+    def _caption(
+        self,
+        piece: Speech,
+        phonemes: tuple[Mark, ...],
+        renderings: Renderings,
+        begin: float,
+        words: tuple[Mark, ...] | None,
+    ) -> None:
+        """Write the captions of a piece, whose words may be known; if that fails, drop all captions."""
         if self._captions is None:
             return
         with best_effort("captions"):
-            words = words_of(piece, phonemes, renderings, self._cancel)
+            if words is None:
+                words = words_of(piece, phonemes, renderings, self._cancel)
             self._captions.add(words, begin, self.duration)
             self.words += [word.later(begin) for word in words]
             return

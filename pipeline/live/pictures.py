@@ -22,6 +22,7 @@ from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, RenderFailed
 from pipeline.live.fragments import Gop, length_prefixed, video_timescale
 from pipeline.speech.articulate import UNITS
+from pipeline.speech.expression_track import ExpressionTrack
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
@@ -107,11 +108,13 @@ class Mouths:
         weights: (frames, units) in 0..1.
         samples: (n,) float32 mono, the sound of these frames.
         rate: Samples per second.
+        looks: (frames, units) weights of the expression; None leaves the face as it was filmed.
     """
 
     weights: np.ndarray
     samples: np.ndarray
     rate: int
+    looks: np.ndarray | None = None
 
 
 class Pictures:
@@ -138,7 +141,7 @@ class Pictures:
         self.starts = gop_starts(frames, avatar.fps)
         self.lengths = [end - start for start, end in pairwise([*self.starts, frames])]
         self._engine = engine
-        self._idle: dict[int, Gop] = {}
+        self._idle: dict[tuple[int, bytes], Gop] = {}
         self._pts = 0
         options = {**MUXER_OPTIONS, "video_track_timescale": str(video_timescale(avatar.fps))}
         file = io.BytesIO()
@@ -152,12 +155,17 @@ class Pictures:
         self.header = file.getvalue()
         self._container = container
 
-    def idle(self, number: int) -> Gop:
-        """Return a group with the mouth at rest."""
-        if number not in self._idle:
-            rest = np.zeros((self.lengths[number], len(UNITS)), np.float32)
-            self._idle[number] = self.speaking(number, Mouths(rest, np.zeros(0, np.float32), AUDIO_RATE))
-        return self._idle[number]
+    def idle(self, number: int, looks: np.ndarray | None = None) -> Gop:
+        """Return a group with the mouth at rest, and an expression (units,) if there is one."""
+        if looks is not None and not looks.any():
+            looks = None
+        key = number, b"" if looks is None else looks.tobytes()
+        if key not in self._idle:
+            frames = self.lengths[number]
+            rest = np.zeros((frames, len(UNITS)), np.float32)
+            held = None if looks is None else np.tile(looks, (frames, 1))
+            self._idle[key] = self.speaking(number, Mouths(rest, np.zeros(0, np.float32), AUDIO_RATE, held))
+        return self._idle[key]
 
     def speaking(self, number: int, mouths: Mouths) -> Gop:
         """Draw and encode a group.
@@ -167,7 +175,9 @@ class Pictures:
             mouths: As many frames as it has.
         """
         track = MouthTrack(float(self.avatar.fps), mouths.weights, UNITS)
-        stretch = Stretch(Speech(samples=mouths.samples, rate=mouths.rate, text="", language=""), track)
+        speech = Speech(samples=mouths.samples, rate=mouths.rate, text="", language="")
+        looks = mouths.looks
+        stretch = Stretch(speech, track, expression=None if looks is None else ExpressionTrack(looks))
         frames = self._engine.render(self.avatar, [stretch], CancelToken(), self.starts[number])
         units = [self._encode(frame, first=index == 0) for index, frame in enumerate(frames)]
         return Gop(b"".join(units), tuple(map(len, units)))

@@ -8,7 +8,15 @@ from pipeline import messages
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.select import AUTO
 from pipeline.errors import BadRequest
-from pipeline.jobs.request import avatar_of, engine_of, language_asked, number_of, string_of
+from pipeline.jobs.request import (
+    avatar_of,
+    engine_of,
+    language_asked,
+    liveliness_of,
+    mood_of,
+    number_of,
+    string_of,
+)
 from pipeline.jobs.studio import Studio
 from pipeline.live.workers import SessionRequest
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
@@ -45,6 +53,8 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         tts_pitch=number_of(fields, "tts_pitch", PITCHES, 0.0),
         language=language,
         record=flag_of(fields, "record"),
+        mood=mood_of(fields),
+        liveliness=liveliness_of(fields),
         paces={one.name: one.pace for one in studio.tts.values() if one.pace is not None},
     )
 

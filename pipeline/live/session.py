@@ -18,6 +18,7 @@ from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import SpokenTurn, Turn, Voice
 from pipeline.live.voice_input import VoiceTurn, pcm
 from pipeline.speech.articulate import UNITS
+from pipeline.speech.expression import resting
 from pipeline.video.writer import AUDIO_RATE
 
 FADE_SECONDS = 0.02
@@ -72,6 +73,10 @@ class Session:
         self._cuts: list[tuple[_TurnProgress | None, float | None]] = []
         self._ease = np.zeros((0, len(UNITS)), np.float32)
         self._last = np.zeros(len(UNITS), np.float32)
+        self._looks = resting(voice.expression)
+        """The expression of the face at rest, of the last frame, and what is left of that on its way to rest."""
+        self._last_looks = self._looks
+        self._looks_ease = np.zeros((0, len(self._looks)), np.float32)
         self._frame = 0
         self._gop = 0
         self._closed = False
@@ -133,7 +138,7 @@ class Session:
             turn = self._open
             if not isinstance(turn, VoiceTurn) or turn.rate != rate or turn.over:
                 self.flush()
-                turn = VoiceTurn(self._next_number(), self._fps, rate)
+                turn = VoiceTurn(self._next_number(), self._fps, rate, expression=self._voice.expression)
                 self._begin(turn)
             turn.add(samples)
 
@@ -186,6 +191,7 @@ class Session:
         frames = self._pictures.lengths[self._gop]
         first, last = (round(number * AUDIO_RATE / self._fps) for number in (self._frame, self._frame + frames))
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(last - first, np.float32)
+        looks = np.tile(self._looks, (frames, 1))
         with self._lock:
             cuts, self._cuts = self._cuts, []
         for progress, at in cuts:
@@ -198,23 +204,24 @@ class Session:
                 self._emit(TurnStarted(progress.turn.number, self.time, progress.tag))
             taken = progress.turn.take(frames, last - first)
             weights, sound = taken.weights, sound + taken.sound
+            looks = looks if taken.looks is None else taken.looks
             for word in taken.words:
                 begin, end = (max(0.0, self.time + seconds) for seconds in (word.start, word.end))
                 progress.said += word.text
                 progress.words = (*progress.words, (begin, word.text))
                 self._emit(Word(progress.turn.number, word.text, begin, end))
-        elif self._last.any() and not len(self._ease):
-            self._ease = self._easing()
-        weights = self._eased(weights)
-        drawn = bool(weights.any())
-        mouths = Mouths(weights, sound, AUDIO_RATE)
-        gop = self._pictures.speaking(self._gop, mouths) if drawn else self._pictures.idle(self._gop)
+        elif (self._last.any() or (self._last_looks != self._looks).any()) and not len(self._ease):
+            self._come_to_rest()
+        weights, looks = self._eased(weights), self._eased_looks(looks)
+        drawn = bool(weights.any() or (looks != self._looks).any())
+        mouths = Mouths(weights, sound, AUDIO_RATE, looks if looks.any() else None)
+        gop = self._pictures.speaking(self._gop, mouths) if drawn else self._pictures.idle(self._gop, self._looks)
         packet = self._sound.count
         packets = self._sound.add(sound if sound.any() else len(sound))
         fragment = self._fragments.fragment(self._frame, gop, packet, packets)
         if drawn:
             fragment = replace(fragment, drawn=frames)
-        self._last = weights[-1]
+        self._last, self._last_looks = weights[-1], looks[-1]
         self._frame += frames
         self._gop = (self._gop + 1) % len(self._pictures.lengths)
         if progress is not None and progress.turn.over:
@@ -247,16 +254,17 @@ class Session:
             self._emit(Interrupted(None, self.time, ""))
             return np.zeros(0, np.float32)
         fade = progress.turn.fading(round(FADE_SECONDS * AUDIO_RATE))
-        self._ease = self._easing()
+        self._come_to_rest()
         said = "".join(text for begin, text in progress.words if begin < (self.time if at is None else at))
         self._emit(Interrupted(progress.turn.number, self.time + FADE_SECONDS, said, progress.tag))
         return fade * np.linspace(1, 0, len(fade), dtype=np.float32)
 
-    def _easing(self) -> np.ndarray:
-        """Return the weights of a mouth on its way from the last frame to rest, (frames, units)."""
+    def _come_to_rest(self) -> None:
+        """Let mouth and face go from the last frame to rest."""
         count = max(1, round(EASE_SECONDS * self._fps))
         share = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, count + 1) / (count + 1))
-        return np.asarray(share[:, None] * self._last, np.float32)
+        self._ease = np.asarray(share[:, None] * self._last, np.float32)
+        self._looks_ease = np.asarray(share[:, None] * (self._last_looks - self._looks), np.float32)
 
     def _eased(self, weights: np.ndarray) -> np.ndarray:
         """Return weights of the next frames, none nearer to rest than a mouth that still comes to rest."""
@@ -267,6 +275,15 @@ class Session:
             weights[weights < 0.004] = 0
             self._ease = self._ease[count:]
         return weights
+
+    def _eased_looks(self, looks: np.ndarray) -> np.ndarray:
+        """Return expressions of the next frames with what is left of the last one."""
+        count = min(len(self._looks_ease), len(looks))
+        if count:
+            looks = looks.copy()
+            looks[:count] = np.clip(looks[:count] + self._looks_ease[:count], 0, 1)
+            self._looks_ease = self._looks_ease[count:]
+        return looks
 
     def _begin(self, turn: SpokenTurn | VoiceTurn, tag: str | None = None) -> None:
         self._open = turn

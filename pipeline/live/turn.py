@@ -22,13 +22,16 @@ from pipeline.jobs.speak import usable
 from pipeline.jobs.supervisor import internal_error
 from pipeline.live.sentences import Sentences
 from pipeline.speech.articulate import UNITS, articulate
+from pipeline.speech.expression import Expression, resting
+from pipeline.speech.expression_track import STILL, ExpressionOptions
 from pipeline.speech.framed import framed
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.renderings import Renderings
 from pipeline.speech.spoken_words import words_of
 from pipeline.speech_types import Mark
+from pipeline.text.cues import Cue, letters_of
 from pipeline.text.language import language_of, speakable
-from pipeline.text.markup import spoken_text
+from pipeline.text.markup import spoken_with_cues
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.finish import finished
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
@@ -50,11 +53,13 @@ class Taken:
         weights: (frames, units) in 0..1; all 0 where there is no speech.
         sound: (samples,) float32 at 48 kHz.
         words: Those that begin in it, in seconds from its beginning.
+        looks: (frames, units) weights of the expression; None where it is that of a face at rest.
     """
 
     weights: np.ndarray
     sound: np.ndarray
     words: tuple[Mark, ...] = ()
+    looks: np.ndarray | None = None
 
 
 class Turn(Protocol):
@@ -95,6 +100,7 @@ class Voice:
         language: Language of the texts, as eSpeak NG calls it; None detects it sentence by sentence.
         espeak: Provides the phonemes.
         speed, pitch: As in ``GenerateRequest``.
+        expression: How the face moves beside the mouth.
     """
 
     choose: Callable[[str], TTSEngine]
@@ -104,6 +110,7 @@ class Voice:
     gender: str = ""
     speed: float = 1.0
     pitch: float = 0.0
+    expression: ExpressionOptions = STILL
 
 
 @dataclass
@@ -115,12 +122,14 @@ class Passage:
         weights: (frames, units).
         sound: (n,) float32 at 48 kHz.
         words: Its words in seconds from its beginning; None until they are known.
+        looks: (frames, units) weights of the expression.
     """
 
     text: str
     weights: np.ndarray
     sound: np.ndarray
     words: tuple[Mark, ...] | None = None
+    looks: np.ndarray | None = None
     frame: int = 0
     """Frames that were taken."""
     sample: int = 0
@@ -155,9 +164,12 @@ class SpokenTurn:
     _finished: bool = False
     _spoken: bool = False
     _engine: TTSEngine | None = None
+    _cues: list[Cue] = field(default_factory=list)
+    """Those of all sentences so far, in letters from the beginning of the turn."""
     _passages: deque[Passage] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
+        self._expression = Expression(float(self.fps), self.voice.expression, self._cues, starts_neutral=False)
         threading.Thread(target=self._work, name=f"turn {self.number}", daemon=True).start()
 
     def add(self, text: str) -> None:
@@ -191,6 +203,7 @@ class SpokenTurn:
     def take(self, frames: int, samples: int) -> Taken:
         """Return the next part of the speech."""
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(samples, np.float32)
+        looks = np.tile(resting(self.voice.expression), (frames, 1))
         words: list[Mark] = []
         at = taken = 0
         while at < frames and self._passages:
@@ -200,6 +213,8 @@ class SpokenTurn:
             amount = len(passage.sound) if ends else round((at + count) * samples / frames) - taken
             part = passage.sound[passage.sample : passage.sample + amount][: samples - taken]
             weights[at : at + count] = passage.weights[passage.frame : passage.frame + count]
+            if passage.looks is not None:
+                looks[at : at + count] = passage.looks[passage.frame : passage.frame + count]
             sound[taken : taken + len(part)] = part
             words += self._words(passage, (at - passage.frame) / float(self.fps), passage.frame + count)
             passage.frame += count
@@ -210,7 +225,7 @@ class SpokenTurn:
                 with self._changed:
                     self._passages.popleft()
                     self._changed.notify_all()
-        return Taken(weights, sound, tuple(words))
+        return Taken(weights, sound, tuple(words), looks)
 
     def fading(self, samples: int) -> np.ndarray:
         """Return the sound that would have come next."""
@@ -253,12 +268,18 @@ class SpokenTurn:
 
     def _texts(self) -> Iterator[str]:
         """Yield what is to be said of each sentence, with a blank at its end if there is one."""
+        early, letters = "", 0
         for sentence in self._sentences():
             with self._changed:
                 self.pending = max(0, self.pending - len(sentence))
-            spoken = spoken_text(sentence).strip()
-            if speakable(spoken):
-                yield spoken + (" " if sentence[-1:].isspace() else "")
+            spoken, cues = spoken_with_cues(early + sentence)
+            if not speakable(spoken):
+                early += sentence if cues else ""  # cues belong to what is said next
+                continue
+            early = ""
+            self._cues += [replace(cue, start=letters + cue.start, end=letters + cue.end) for cue in cues]
+            letters += letters_of(spoken)
+            yield spoken.strip() + (" " if sentence[-1:].isspace() else "")
 
     def _speaker(self, text: str) -> tuple[TTSEngine, str]:
         """Return the engine that says a sentence, and its language; one voice for the whole turn, where it can."""
@@ -304,10 +325,15 @@ class SpokenTurn:
             sound = piece.samples.astype(np.float32)
             if piece.rate != AUDIO_RATE:
                 sound = soxr.resample(sound, piece.rate, AUDIO_RATE, quality="HQ")
-            passage = Passage(blank + piece.text, mouth.weights, sound)
+            words: tuple[Mark, ...] | None = None
+            if self._expression.needs_words:
+                with best_effort("words of cues"):
+                    words = words_of(piece, phonemes, renderings, cancel)
+            looks = self._expression.next(piece, phonemes, mouth, words or ())
+            passage = Passage(blank + piece.text, mouth.weights, sound, looks=None if looks is None else looks.weights)
             self._add(passage)
             with best_effort("words"):
-                words = words_of(piece, phonemes, renderings, cancel)
+                words = words_of(piece, phonemes, renderings, cancel) if words is None else words
                 passage.words = (replace(words[0], text=blank + words[0].text), *words[1:]) if words else None
             blank = ""
 

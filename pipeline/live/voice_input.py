@@ -14,8 +14,11 @@ from pipeline import messages
 from pipeline.errors import BadRequest
 from pipeline.live.turn import Taken
 from pipeline.speech.articulate import UNITS, articulate
+from pipeline.speech.expression import with_mouth
+from pipeline.speech.expression_track import STILL, ExpressionOptions
 from pipeline.speech.listen import listen
 from pipeline.speech.mouth_classifier import RATE
+from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.writer import AUDIO_RATE
 
@@ -65,13 +68,22 @@ class VoiceTurn:
         fps: Frames per second of the session.
         rate: Samples per second of what will be sent.
         now: The monotonic clock in seconds.
+        expression: How the face moves beside the mouth: cheeks and lids alone, since a stress is known only later.
     """
 
-    def __init__(self, number: int, fps: Fraction, rate: int, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        number: int,
+        fps: Fraction,
+        rate: int,
+        now: Callable[[], float] = time.monotonic,
+        expression: ExpressionOptions = STILL,
+    ) -> None:
         self.number = number
         self.rate = rate
         self._fps = fps
         self._now = now
+        self._expression = expression
         self._lock = threading.Lock()
         quality = "HQ" if rate >= RATE else "LQ"  # whose delay at a telephone's rate is a quarter of that
         self._to_played = soxr.ResampleStream(rate, AUDIO_RATE, 1, dtype="float32", quality=quality)
@@ -129,7 +141,8 @@ class VoiceTurn:
             self._heard = self._heard[max(0, spare) :]
             self._past -= max(0, spare)
         self._last = weights[-1]
-        return Taken(weights, sound)
+        looks = with_mouth(MouthTrack(float(self._fps), weights, UNITS), self._expression)
+        return Taken(weights, sound, looks=looks)
 
     @property
     def _ends(self) -> bool:

@@ -32,6 +32,7 @@ from pipeline.live.session import Session
 from pipeline.live.turn import SpokenTurn, Voice
 from pipeline.live.voice_input import VoiceTurn
 from pipeline.settings import Settings
+from pipeline.speech.expression_track import ExpressionOptions
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
@@ -145,6 +146,7 @@ class Worker:
                 gender=pictures.avatar.gender,
                 speed=asked["speed"],
                 pitch=asked["pitch"],
+                expression=ExpressionOptions(asked["mood"], asked["liveliness"]),
             )
             session = Session(pictures, voice, lambda event: self._emit(key, event), asked["max_text"])
         except PipelineError as error:

@@ -26,6 +26,7 @@ from pipeline.live.messages import NO_SESSION, Kind, Packed, fragment_in, of_jso
 from pipeline.live.voice_input import AHEAD_SECONDS, pcm
 from pipeline.live.worker import settings_to_json
 from pipeline.settings import ROOT, Settings
+from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class SessionRequest:
         tts_speed, tts_pitch: As in ``GenerateRequest``.
         language: Language of the texts, as eSpeak NG calls it; None detects it.
         record: Whether to keep the session as a video.
+        mood, liveliness: As in ``GenerateRequest``.
         paces: How fast speech engines are here, as far as it was measured; see `TTSEngine.pace`.
     """
 
@@ -86,6 +88,8 @@ class SessionRequest:
     tts_pitch: float = 0.0
     language: str | None = None
     record: bool = False
+    mood: str = NEUTRAL
+    liveliness: float = USUAL_LIVELINESS
     paces: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -420,6 +424,8 @@ class Workers:
             "language": request.language,
             "speed": request.tts_speed,
             "pitch": request.tts_pitch,
+            "mood": request.mood,
+            "liveliness": request.liveliness,
             "max_text": self._settings.max_text,
         }
         process.send(of_json(Kind.OPEN, session.id, asked))

@@ -9,6 +9,8 @@ import html
 import re
 import unicodedata
 
+from pipeline.text.cues import STAND_INS, Cue, found, marked, without_cues
+
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _BREAK = re.compile(r"</?(?:br|p|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)\b[^<>\n]{0,200}>", re.IGNORECASE)
@@ -84,8 +86,18 @@ def spoken_text(text: str) -> str:
     """Return the part of a text that is spoken, line by line.
 
     A text without markup stays as it is, except for repeated blanks. Code blocks are left out, unless there is nothing
-    else.
+    else, and so are cues (see ``pipeline.text.cues``).
     """
+    return _cleaned(without_cues(text))
+
+
+def spoken_with_cues(text: str) -> tuple[str, tuple[Cue, ...]]:
+    """Return the part of a text that is spoken, and its cues."""
+    spoken = spoken_text(text)
+    return spoken, found(_cleaned(marked(text)), spoken)
+
+
+def _cleaned(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     without_code = _FENCE.sub("\n", text)
     text = without_code if any(map(str.isalnum, without_code)) else _FENCE.sub(r"\2", text)
@@ -94,7 +106,7 @@ def spoken_text(text: str) -> str:
     lines = ((line, _line(line)) for line in _in_plain_letters(text).split("\n"))
     spoken = "\n".join(rest for line, rest in lines if rest or not line.strip()).strip()
     spoken = re.sub(r"\n{3,}", "\n\n", spoken)
-    return spoken if any(map(str.isalnum, spoken)) else re.sub(r"[^\w\s]|_", " ", text).strip()
+    return spoken if any(map(str.isalnum, spoken)) else re.sub(rf"[^\w\s{STAND_INS}]|_", " ", text).strip()
 
 
 def _line(line: str) -> str:
@@ -132,5 +144,10 @@ def _is_spoken(letter: str) -> bool:
     """Return whether a letter is spoken, that is, no picture, ornament or letter without meaning."""
     kind = unicodedata.category(letter)
     if kind in ("So", "Sk", "Sm", "Co", "Cn"):
-        return letter in _KEPT_SYMBOLS or "\u3200" <= letter <= "\u33ff" or "\u2150" <= letter <= "\u218b"
+        return (
+            letter in _KEPT_SYMBOLS
+            or letter in STAND_INS
+            or "\u3200" <= letter <= "\u33ff"
+            or "\u2150" <= letter <= "\u218b"
+        )
     return kind != "Cf" or letter in "\u200c\u200d"

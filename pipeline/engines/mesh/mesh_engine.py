@@ -33,8 +33,10 @@ class MeshEngine:
             numbered = enumerate(frames, first)
             for stretch in stretches:
                 mover = mover or FaceMover(avatar, stretch.mouth.units)
-                for weights in stretch.mouth.weights:
+                expression = stretch.expression
+                for row, weights in enumerate(stretch.mouth.weights):
                     cancel.check()
                     number, frame = next(numbered)
-                    mover.move(frame, number % len(avatar.landmarks), weights)
+                    looks = None if expression is None else expression.weights[row]
+                    mover.move(frame, number % len(avatar.landmarks), weights, looks)
                     yield frame

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from pipeline.avatars.avatar import Avatar
+from pipeline.engines.mesh.expression import FaceExpression
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, MouthPose, light_of
 from pipeline.engines.mesh.sprites import load_sprites
@@ -34,6 +35,7 @@ class _Face:
         self.geometry = FaceGeometry(avatar, basis)
         self.triangles = self.geometry.triangles()
         self.speaks_in_clip = np.abs(self.geometry.source - self.geometry.rest).max((1, 2)) > 0.05
+        self.expression = FaceExpression(self.geometry, self.triangles, float(avatar.fps))
         self.gain = fade(avatar.usable)
         rest, units = self.geometry.rest, np.linalg.norm(self.geometry.carry[:, 0], axis=1)
         lip = float(np.median(np.linalg.norm(rest[:, UPPER_INNER[5]] - rest[:, 0], axis=1) / units))
@@ -62,25 +64,35 @@ class FaceMover:
         self._face = _faces[avatar] = _Face(avatar) if face is None else face
         self._light: tuple[int, Light] | None = None
 
-    def move(self, frame: Frame, index: int, weights: np.ndarray) -> None:
+    def move(self, frame: Frame, index: int, weights: np.ndarray, looks: np.ndarray | None = None) -> None:
         """Move the mouth of a frame in place.
 
         Args:
             frame: The picture.
             index: Its number in the clip.
             weights: (units,) 0..1.
+            looks: Weights of the expression (see ``pipeline.speech.expression``), if there is one.
         """
         face = self._face
         gain = face.gain[index]
         weights = weights * gain
-        if gain == 0 or not (weights.any() or face.speaks_in_clip[index]):
+        if looks is not None and not looks.any():
+            looks = None
+        if gain == 0 or not (weights.any() or face.speaks_in_clip[index] or looks is not None):
             return
         geometry = face.geometry
         source = geometry.source[index]
-        target = self.target(index, weights)
+        triangles = face.triangles
+        if looks is None:
+            target = self.target(index, weights)
+        else:
+            looks, triangles, source = looks * gain, face.expression.triangles, source.copy()
+            movement = _movement(weights, self._delta) + face.expression.movement(looks)
+            target = geometry.moved(index, movement)
+            face.expression.move_eyes(source, target, index, looks)
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
-        warp(frame, source, target, face.triangles)
+        warp(frame, source, target, triangles)
         pose = MouthPose(
             target=target,
             anchor=(geometry.rest[index, 0] + geometry.rest[index, UPPER_INNER[5]]) / 2,

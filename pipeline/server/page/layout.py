@@ -28,9 +28,11 @@ from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, fetching, live, making
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
-from pipeline.server.page.words import AUTOMATIC, EXAMPLES, TITLE, shown, visitors_language
+from pipeline.server.page.words import AUTOMATIC, EXAMPLES, FACES, TITLE, shown, visitors_language
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.visitors import Visitors
+from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.text.cues import MOODS
 from pipeline.text.language import LANGUAGES
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
@@ -149,6 +151,8 @@ class _Settings:
     language: gr.Dropdown
     speed: gr.Slider
     pitch: gr.Slider
+    mood: gr.Dropdown
+    liveliness: gr.Slider
     listen: gr.Button
     sample: gr.Textbox
 
@@ -158,7 +162,8 @@ class _Settings:
 
     def of_session(self) -> list[Any]:
         """Return the fields of a live session."""
-        return [self.avatar, self.resolution, self.tts_engine, self.voice, self.language, self.speed, self.pitch]
+        voice = [self.tts_engine, self.voice, self.language, self.speed, self.pitch]
+        return [self.avatar, self.resolution, *voice, self.mood, self.liveliness]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
         """Return the fields of a JSON request."""
@@ -170,7 +175,7 @@ class _Settings:
 
     @property
     def _after_audio(self) -> list[Any]:
-        return [self.engine, self.language, self.speed, self.pitch]
+        return [self.engine, self.language, self.speed, self.pitch, self.mood, self.liveliness]
 
     @property
     def _before_audio(self) -> list[Any]:
@@ -281,7 +286,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         offered, voices = [settings.avatar, settings.resolution], [settings.tts_engine, settings.voice]
         restored.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
         restored.then(speaking.on_tts_engine, [*voices, settings.avatar], settings.voice, **UNQUEUED)
-        chosen = [text, settings.engine, settings.language, settings.tts_engine]
+        chosen = [text, settings.engine, settings.language, settings.tts_engine, settings.mood]
         restored.then(speaking.on_load, chosen[:2], chosen, **UNQUEUED)
         filled = [studio_tab.uploaded, studio_tab.sentence, studio_tab.gender]
         restored.then(maker.on_load, studio_tab.sentence, filled, **UNQUEUED)
@@ -415,6 +420,19 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         with gr.Row():
             speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), elem_id="tts_speed")
             pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), elem_id="tts_pitch")
+        with gr.Row():
+            mood = gr.Dropdown(
+                [(FACES[name].en, name) for name in MOODS], value=NEUTRAL, label=shown("mood"), elem_id="mood"
+            )
+            liveliness = gr.Slider(
+                0,
+                1,
+                value=USUAL_LIVELINESS,
+                step=0.05,
+                label=shown("liveliness"),
+                info=shown("liveliness_help"),
+                elem_id="liveliness",
+            )
         frame_skip = gr.Slider(
             1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
         )
@@ -447,6 +465,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         language=language,
         speed=speed,
         pitch=pitch,
+        mood=mood,
+        liveliness=liveliness,
         listen=listen,
         sample=gr.Textbox(visible=False, label="sample"),
     )

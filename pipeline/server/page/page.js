@@ -53,7 +53,7 @@
             return sizes.find((size) => speed >= (ENOUGH[size] ?? 0)) ?? sizes.at(-1);
         },
         // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
-        live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch) {
+        live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness) {
             const sizes = gallery?.avatars?.find((one) => one.name === avatar)?.resolutions;
             if (!sizes) return shown;
             const small = sizes.filter((size) => parseInt(size) <= parseInt(resolution));
@@ -65,6 +65,8 @@
                 ...(language && { language }),
                 tts_speed: speed,
                 tts_pitch: pitch,
+                mood,
+                liveliness,
             };
             return { ...shown, wanted, poster: pictureOf(avatar) };
         },

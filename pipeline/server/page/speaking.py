@@ -25,8 +25,9 @@ from pipeline.messages import Language
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
 from pipeline.server.page.snippets import snippets
-from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, GENDERS, visitors_language
+from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, FACES, GENDERS, visitors_language
 from pipeline.server.visitors import Visitors
+from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech_types import Voice
 from pipeline.text.language import LANGUAGES, language_of, voice_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE
@@ -48,6 +49,8 @@ class _Fields:
     language: str | None
     tts_speed: float
     tts_pitch: float
+    mood: str | None = None
+    liveliness: float = USUAL_LIVELINESS
 
     def body(self) -> dict[str, Any]:
         """Return the request in REST's format."""
@@ -64,6 +67,8 @@ class _Fields:
             **({"language": self.language} if self.language else {}),
             **({"tts_speed": self.tts_speed} if self.tts_speed != 1 else {}),
             **({"tts_pitch": self.tts_pitch} if self.tts_pitch else {}),
+            **({"mood": self.mood} if self.mood not in (None, NEUTRAL) else {}),
+            **({"liveliness": self.liveliness} if self.liveliness != USUAL_LIVELINESS else {}),
         }
 
 
@@ -106,7 +111,7 @@ class Speaking:
         """Return the lipsync engines that a request may name."""
         return [AUTO, *self._studio.engines]
 
-    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any, Any]:
+    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any, Any, Any]:
         """Give visitors who do not speak Korean a text that they can read, and all choices in their language.
 
         Their input from before a reload stays.
@@ -116,7 +121,8 @@ class Speaking:
         readable = next(one for one in EXAMPLES if one.isascii()) if untouched else gr.skip()
         languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
         voices = gr.update(choices=[(AUTOMATIC.in_language(language), AUTO), *self.tts_engines()])
-        return readable, self._engines(language, engine), languages, voices
+        moods = gr.update(choices=[(label.in_language(language), mood) for mood, label in FACES.items()])
+        return readable, self._engines(language, engine), languages, voices, moods
 
     def _engines(self, language: Language, chosen: str | None) -> Any:
         """Offer the lipsync engines that are available now, if there are several, with the chosen one.
@@ -213,6 +219,8 @@ class Speaking:
         language: str | None,
         tts_speed: float = 1.0,
         tts_pitch: float = 0.0,
+        mood: str | None = None,
+        liveliness: float = USUAL_LIVELINESS,
     ) -> tuple[str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript and Python."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
@@ -227,6 +235,8 @@ class Speaking:
             language=language,
             tts_speed=tts_speed,
             tts_pitch=tts_pitch,
+            mood=mood,
+            liveliness=liveliness,
         )
         return snippets(url, fields.body(), self._studio.settings.api_keys)
 
@@ -244,6 +254,8 @@ class Speaking:
         language: str | None = None,
         tts_speed: float = 1.0,
         tts_pitch: float = 0.0,
+        mood: str | None = None,
+        liveliness: float = USUAL_LIVELINESS,
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
@@ -260,6 +272,8 @@ class Speaking:
             language=language,
             tts_speed=tts_speed,
             tts_pitch=tts_pitch,
+            mood=mood,
+            liveliness=liveliness,
         )
         reader = visitors_language(request)
         task_id = ""

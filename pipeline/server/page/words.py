@@ -55,6 +55,12 @@ WORDS = {
     ),
     "tts_speed": Message("말하는 속도", "Speaking speed"),
     "tts_pitch": Message("목소리 높이 (반음)", "Pitch (semitones)"),
+    "mood": Message("표정", "Mood"),
+    "liveliness": Message("생동감", "Liveliness"),
+    "liveliness_help": Message(
+        "목소리를 따라 눈썹과 눈이 움직이는 정도입니다. 0: 입만 움직입니다",
+        "How much brows and eyes move with the voice; 0: only the mouth moves",
+    ),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),
@@ -101,6 +107,13 @@ WORDS = {
         "For JavaScript on another web site, name that site in `ALLOWED_ORIGINS` on the server.",
     ),
 }
+FACES = {
+    "neutral": Message("보통", "Neutral"),
+    "smile": Message("미소", "Smile"),
+    "thinking": Message("생각", "Thinking"),
+    "serious": Message("진지", "Serious"),
+}
+"""The moods of a face."""
 LIVE = {
     "avatar": Message("아바타", "Avatar"),
     "you": Message("나", "You"),

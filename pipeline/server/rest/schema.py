@@ -27,6 +27,8 @@ from pipeline.errors import CODES
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.live.request import LONGEST_TAG
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
+from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.text.cues import MOODS
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
 TITLE = "Realtime interview avatar"
@@ -43,6 +45,10 @@ class _Shape(BaseModel):
     """A JSON object; fields that are not described may be added by later versions."""
 
     model_config = ConfigDict(extra="allow")
+
+
+_MOOD = f"How the face looks: {', '.join(MOODS)}; {NEUTRAL} if left out."
+_LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
 
 
 class LipsyncBody(_Shape):
@@ -65,6 +71,8 @@ class LipsyncBody(_Shape):
     language: str | None = Field(
         None, description="The language of the text, such as ko, en or fr; detected if left out."
     )
+    mood: str | None = Field(None, description=_MOOD)
+    liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
 
 
 class Problem(_Shape):
@@ -366,6 +374,8 @@ class SessionBody(_Shape):
     language: str | None = Field(
         None, description="The language of the texts; detected sentence by sentence if left out."
     )
+    mood: str | None = Field(None, description=_MOOD)
+    liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
     record: bool = Field(False, description="Whether to keep the session as a video with captions.")
     conversation: ConversationBody | None = Field(None, description="How it converses; as usual if left out.")
     interview: InterviewBody | None = Field(None, description="An interview to be held.")
