@@ -30,7 +30,9 @@ from pipeline.jobs.studio import Studio, make_studio, warm_up
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
+from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech.phonemes import phonemes_of
+from pipeline.text.cues import MOODS
 from pipeline.video.writer import Mp4Writer
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
@@ -45,9 +47,11 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--frame-skip", type=int, default=1)
     options.add_argument("--tts-engine", default=AUTO)
+    options.add_argument("--mood", choices=MOODS, default=NEUTRAL)
+    options.add_argument("--liveliness", type=float, default=USUAL_LIVELINESS)
     given = options.parse_args()
     body = {"text": given.text, "avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.tts_engine}
-    body["frame_skip"] = given.frame_skip
+    body |= {"frame_skip": given.frame_skip, "mood": given.mood, "liveliness": given.liveliness}
     with tempfile.TemporaryDirectory() as folder:
         studio = make_studio(replace(Settings(), results=Path(folder)))
         warm_up(studio)  # as the server does
@@ -60,7 +64,7 @@ def main() -> None:
     print(f"machine: {describe_machine()}; load {load():.1f}")
     print(
         f"{given.avatar} {given.resolution}, {speech_seconds:.2f} s of speech by {voice.tts_engine}, "
-        f"frame_skip {given.frame_skip}"
+        f"frame_skip {given.frame_skip}, mood {given.mood}, liveliness {given.liveliness}"
     )
     print("\n| stage | median s | best s |\n|---|---|---|")
     for stage in rounds[0]:

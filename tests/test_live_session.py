@@ -47,6 +47,9 @@ from pipeline.live.voice_input import VoiceTurn, pcm
 from pipeline.live.workers import RemoteSession, SessionRequest, _Process
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
+from pipeline.speech.expression import resting
+from pipeline.speech.expression_track import UNITS as FACE
+from pipeline.speech.expression_track import ExpressionOptions
 from pipeline.speech.listen import listen
 from pipeline.speech_types import Speech
 from pipeline.tts.elevenlabs import ElevenLabsEngine
@@ -681,3 +684,29 @@ def test_a_process_that_is_late_has_less_room() -> None:
     assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25 * 3)
     process.note(Load(frame_seconds=0.004, fragments=300, late=30))
     assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25)
+
+
+def test_cues_move_the_face_and_are_neither_spoken_nor_words(pictures: Watched) -> None:
+    stage = Stage(pictures)
+    looks: list[np.ndarray] = []
+    stage.voice = replace(stage.voice, expression=ExpressionOptions(mood="serious", liveliness=0))
+    stage.session = Session(pictures, stage.voice, stage.events.append)
+    draw = pictures.speaking
+    pictures.speaking = lambda number, mouths: (looks.append(mouths.looks), draw(number, mouths))[1]  # type: ignore
+    try:
+        for piece in ("[smi", "le] one two. [no", "d] ", "three four."):
+            stage.session.say(piece)
+        stage.session.flush()
+        stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    finally:
+        del pictures.speaking
+        stage.session.close()
+    said = [event.text for event in stage.events if isinstance(event, Word)]
+    assert "".join(said).split() == ["one", "two.", "three", "four."]
+    ended = stage.of(TurnEnded)[0]
+    assert isinstance(ended, TurnEnded) and ended.said.split() == ["one", "two.", "three", "four."]
+    shown = np.concatenate([one for one in looks if one is not None])
+    smile, brows, lids = (shown[:, FACE.index(unit)] for unit in ("mouthSmileLeft", "browDownLeft", "eyeBlinkLeft"))
+    assert smile.max() > 0.2 and lids.max() > 0.3 and lids.argmax() > smile.argmax()
+    assert brows.max() == pytest.approx(resting(stage.voice.expression)[FACE.index("browDownLeft")])
+    assert brows[smile.argmax()] < 0.05  # a cue takes the mood's place
