@@ -170,6 +170,7 @@ OWN_SOCKETS = 3
 """Those of a server without connections: one that listens, two by which its loop wakes itself."""
 
 
+@pytest.mark.slow
 def test_a_picture_without_a_client_is_not_drawn(server: Server) -> None:
     tasks = [server.events({"text": "one two", "avatar": "solo"})[-1]["task_id"] for _ in range(4)]
     paths = [f"/api/v2/tasks/{task}/inspect.png" for task in tasks]

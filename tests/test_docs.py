@@ -219,6 +219,7 @@ def test_every_python_snippet_works(server: Server, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_every_javascript_snippet_works(server: Server, tmp_path: Path) -> None:
     snippets = [snippet for page in ("api.md", "live.md") for snippet in blocks(ROOT / "docs" / page, "javascript")]

@@ -46,6 +46,7 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_a_text_becomes_a_video(client: Any, server: Server, tmp_path: Path) -> None:
     ended = client(server.url, TEXT, "talk_short")
     assert ended.returncode == 0, ended.stderr
@@ -54,6 +55,7 @@ def test_a_text_becomes_a_video(client: Any, server: Server, tmp_path: Path) -> 
         assert sum(1 for _ in container.decode(video=0)) > 10 and (stream.width, stream.height) == (1280, 720)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["requests", "gradio"])
 def test_another_engine_can_be_asked_for(client: str, server: Server, tmp_path: Path) -> None:
     command = [*python_client(client, server.url, TEXT, "talk_short"), "--engine"]
@@ -65,6 +67,7 @@ def test_another_engine_can_be_asked_for(client: str, server: Server, tmp_path: 
     assert refused.returncode == 1 and "musetalk" in refused.stderr  # its weights are not there
 
 
+@pytest.mark.slow
 def test_stages_are_reported(server: Server, tmp_path: Path) -> None:
     command = python_client("requests", server.url, TEXT, "talk_long")
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)

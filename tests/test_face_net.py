@@ -31,7 +31,7 @@ def pictures(clip: str) -> Iterator[np.ndarray]:
         yield cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
 
 
-@pytest.mark.parametrize("clip", CLIPS)
+@pytest.mark.parametrize("clip", [*CLIPS[:1], *(pytest.param(clip, marks=pytest.mark.slow) for clip in CLIPS[1:])])
 def test_points_are_those_of_mediapipe(clip: str, stored: dict[str, np.ndarray]) -> None:
     wanted = stored[clip]
     found = []

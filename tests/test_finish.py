@@ -64,12 +64,12 @@ def true_peak(sound: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("text", "more"),
     [
-        (ENGLISH, {}),
-        (ENGLISH, {"tts_speed": 0.7}),
         (ENGLISH, {"tts_speed": 1.3, "tts_pitch": 4}),
         (ENGLISH, {"tts_engine": "espeak"}),
-        (KOREAN, {}),
         (KOREAN, {"tts_pitch": -4}),
+        pytest.param(ENGLISH, {}, marks=pytest.mark.slow),
+        pytest.param(ENGLISH, {"tts_speed": 0.7}, marks=pytest.mark.slow),
+        pytest.param(KOREAN, {}, marks=pytest.mark.slow),
         ("Guten Tag, wie geht es Ihnen heute? Bitte nehmen Sie Platz.", {"language": "de"}),
         ("こんにちは、面接へようこそ。", {}),
         ("你好，欢迎参加面试。", {}),
@@ -156,6 +156,7 @@ def test_short_words_of_a_known_voice_are_not_blown_up() -> None:
     assert levels[0] < levels[1] + 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", [CUSTOM_VOICE, "nezumi"])
 def test_korean_voices_are_as_loud(voice: str) -> None:
     engine, text = KokoroEngine(), "네, 알겠습니다. 다음 질문을 드리겠습니다."

@@ -476,8 +476,8 @@ def test_sound_in_real_time_moves_the_mouth_as_sound_that_is_all_there(text: str
         listen(sound, 16000), Speech(samples=sound, rate=16000, text="", language=""), len(tracks[1]), FPS
     ).weights
     ordinary = np.abs(np.diff(video, axis=0)).max()
-    for track in tracks:
-        assert np.abs(np.diff(track, axis=0, prepend=0)).max() < 1.1 * ordinary
+    for track in tracks:  # a jump is several times as large; eSpeak NG sounds a little different every time
+        assert np.abs(np.diff(track, axis=0, prepend=0)).max() < 1.5 * ordinary
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ from pipeline.video.reader import ClipReader
 SILENCE = Speech(samples=np.zeros(16_000, np.float32), rate=16_000, text="", language="ko")
 
 
-@pytest.fixture(scope="module", params=["720p", "480p", "360p"])
+@pytest.fixture(
+    scope="module", params=["360p", *(pytest.param(size, marks=pytest.mark.slow) for size in ("480p", "720p"))]
+)
 def avatar(request: pytest.FixtureRequest) -> Avatar:
     store = AvatarStore(Settings().precomputed)
     return store.load(store.find("talk_long", request.param))
@@ -242,6 +244,7 @@ def test_the_mouths_inside_follows_the_light_of_the_clip_within_a_quarter_of_a_s
     np.testing.assert_array_equal(dark.planes, expected.planes)
 
 
+@pytest.mark.slow
 def test_the_tongues_tip_rises_by_a_twentieth_of_the_head_and_stays_behind_the_teeth() -> None:
     unit, basis = 200.0, load_basis()
     nothing = np.zeros((20, 20, 4), np.float32)

@@ -118,6 +118,7 @@ def _weights(network: Network) -> int:
     return sum(one.nbytes for model in (network.unet, network.vae) for one in model.parameters())
 
 
+@pytest.mark.slow
 def test_the_network_of_full_size_fits_on_a_card_of_6_gb() -> None:
     with META:
         network = Network(diffusers.UNet2DConditionModel(**UNET), diffusers.AutoencoderKL(**VAE))

@@ -161,6 +161,7 @@ def test_the_clip_goes_round(engine: MuseTalkEngine, avatar: Avatar) -> None:
     assert _changed(frames, _base(avatar, count + 8)) == _seen(avatar, range(count - 2, count + 8))
 
 
+@pytest.mark.slow
 def test_frame_skip_blends_between_what_was_drawn(engine: MuseTalkEngine, avatar: Avatar) -> None:
     every = _rendered(engine, avatar, _stretch(30, slice(6, 26)))
     skipped = _rendered(engine, avatar, _stretch(30, slice(6, 26), frame_skip=4))
@@ -170,6 +171,7 @@ def test_frame_skip_blends_between_what_was_drawn(engine: MuseTalkEngine, avatar
     assert max(differs[i] for i in solved) < 0.01 < min(differs[i] for i in range(11, 14))
 
 
+@pytest.mark.slow
 def test_a_pack_that_was_not_prepared_for_it_plays(engine: MuseTalkEngine, avatar: Avatar) -> None:
     plain = replace(avatar, inpainting=None)
     frames = _rendered(engine, plain, _stretch(12, slice(5, 12)))
@@ -191,6 +193,7 @@ def test_a_pack_of_the_original_system_plays(engine: MuseTalkEngine, tmp_path: P
     assert len(frames) == 9 and _changed(frames, _base(old, 9)) == list(range(2, 8))
 
 
+@pytest.mark.slow
 def test_cancelled_it_stops_and_its_worker_is_free(engine: MuseTalkEngine, avatar: Avatar) -> None:
     cancel = CancelToken()
     frames = engine.render(avatar, [_stretch(20, slice(0, 20))], cancel)
@@ -221,6 +224,7 @@ def test_broken_weights_are_reported_once_loaded_and_again_only_if_they_change(m
         MuseTalkEngine(tmp_path / "none").check()
 
 
+@pytest.mark.slow
 def test_all_networks_run_on_one_thread_for_all_callers(
     models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -390,6 +394,7 @@ def test_cudnn_looks_for_the_quickest_ways_but_not_of_the_network_that_is_only_c
     assert looked == [False] * 4 + [True]
 
 
+@pytest.mark.slow
 def test_steps_that_change_what_is_drawn_are_undone_and_reported() -> None:
     steps = ((Step("grey", _grey), Step("nan", _not_a_number), BFLOAT), (Step("large", _no_memory),))
     accepted = accept(_make, steps)
@@ -501,6 +506,7 @@ def test_of_rivals_the_quickest_is_taken_that_draws_the_same() -> None:
         assert getattr(accepted.drawer, "name", "") == "swift" and _error(accepted) < 1e-6
 
 
+@pytest.mark.slow
 def test_what_is_no_quicker_than_before_is_undone() -> None:
     made: list[Network] = []
 
@@ -559,6 +565,7 @@ def test_without_steps_it_is_the_plain_network_and_nothing_is_drawn_to_load_it(
     assert sum(drawn) == 2  # on a CPU, only what is asked for
 
 
+@pytest.mark.slow
 def test_fewer_frames_than_a_batch_are_padded() -> None:
     accepted = accept(_make, ())
     sizes: list[int] = []

@@ -116,6 +116,7 @@ def test_an_engine_that_does_not_exist_is_refused_at_the_start() -> None:
         lipsync_engines(Settings(lipsync_engine="wav2lip"))
 
 
+@pytest.mark.slow
 def test_warming_up_without_a_card_draws_nothing(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.engines.musetalk.musetalk_engine.devices", lambda: 0)
     monkeypatch.setattr(MuseTalkEngine, "render", lambda *given: pytest.fail("it would draw for a minute"))

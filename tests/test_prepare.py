@@ -84,11 +84,13 @@ def _packets(video: bytes | Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
+@pytest.mark.slow
 def test_a_fitting_stream_is_kept_bit_for_bit(packs: dict[str, Avatar]) -> None:
     assert _packets(packs["720p"].video) == _packets(CLIP)
     assert packs["720p"].fps == 25 and len(packs["720p"].landmarks) == len(_packets(CLIP))
 
 
+@pytest.mark.slow
 def test_smaller_packs_show_the_same_in_the_same_colours(packs: dict[str, Avatar]) -> None:
     large, small = packs["720p"], packs["360p"]
     assert (small.width, small.height) == (640, 360)
@@ -100,6 +102,7 @@ def test_smaller_packs_show_the_same_in_the_same_colours(packs: dict[str, Avatar
     assert ClipReader(small.video).colors.space == 1
 
 
+@pytest.mark.slow
 def test_points_lie_on_the_face_and_do_not_tremble(packs: dict[str, Avatar]) -> None:
     points = packs["720p"].landmarks
     assert packs["720p"].usable.all()
@@ -111,6 +114,7 @@ def test_points_lie_on_the_face_and_do_not_tremble(packs: dict[str, Avatar]) -> 
     assert packs["720p"].rest is packs["720p"].landmarks  # the mouth is closed
 
 
+@pytest.mark.slow
 def test_a_clip_that_does_not_meet_its_start_goes_back(source: list[Frame], tmp_path: Path) -> None:
     grey = [Frame(np.where(np.arange(1280) < 12 * n, 40, f.planes).astype(np.uint8)) for n, f in enumerate(source)]
     clip = _write(tmp_path / "clip.mp4", grey, (1280, 720))
@@ -221,7 +225,9 @@ def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_pat
         assert image((tmp_path / "report" / name).read_bytes()).shape == (720, 1280, 3)
 
 
-@pytest.mark.parametrize("which", ["center", "largest", 1, 2, 3])
+@pytest.mark.parametrize(
+    "which", ["center", *(pytest.param(way, marks=pytest.mark.slow) for way in ("largest", 1, 2, 3))]
+)
 def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path, which: FaceChoice) -> None:
     small = cv2.resize(cv2.cvtColor(source[0].planes, cv2.COLOR_YUV2BGR_I420), (640, 360))
     large = cv2.resize(small, (960, 540))[:, 160:760]
@@ -235,12 +241,13 @@ def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path,
         picture = np.ascontiguousarray(picture[:, :1160])  # now the small one on the left is as near, not nearer
     planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
     clip = _write(tmp_path / "c.mp4", [Frame(planes)] * 14, (picture.shape[1], 720))
-    [path] = prepare(clip, PrepareOptions(name="some", resolutions=["720p"], face=which, out=tmp_path))
-    nose = load(path).landmarks[:, 4, 0].mean()
+    [path] = prepare(clip, PrepareOptions(name="some", resolutions=["360p"], face=which, out=tmp_path))
+    nose = 2 * load(path).landmarks[:, 4, 0].mean()
     wanted = {"center": (560, 1160), "largest": (560, 1160), 1: (0, 560), 2: (560, 1160), 3: (1160, 1720)}[which]
     assert wanted[0] < nose < wanted[1]
 
 
+@pytest.mark.slow
 def test_asking_for_a_face_that_is_not_there_states_how_many_there_are(source: list[Frame], tmp_path: Path) -> None:
     with pytest.raises(BadClip, match="no face number 4: 1 found"):
         prepare(
@@ -249,7 +256,10 @@ def test_asking_for_a_face_that_is_not_there_states_how_many_there_are(source: l
         )
 
 
-@pytest.mark.parametrize(("size", "share", "needed"), [((320, 180), 0.06, 60), ((3840, 2160), 0.65, 180)])
+@pytest.mark.parametrize(
+    ("size", "share", "needed"),
+    [((320, 180), 0.06, 60), pytest.param((3840, 2160), 0.65, 180, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", ["photo.png", "film.mp4"])
 def test_small_faces_are_reported_in_the_pixels_of_the_source(
     source: list[Frame], tmp_path: Path, size: tuple[int, int], share: float, needed: int, name: str
@@ -270,6 +280,7 @@ def test_small_faces_are_reported_in_the_pixels_of_the_source(
     assert f"너비가 {width}픽셀인데 {needed}픽셀 이상" in caught.value.message.ko
 
 
+@pytest.mark.slow
 def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
     film, cut = _write(tmp_path / "film.mp4", source[:20], (640, 360)), tmp_path / "cut.mp4"
     copied(film, cut, -7 / 25)
@@ -282,6 +293,7 @@ def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: lis
     assert note["message"] in [message.en for message in report_sentences(report)]
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_files_of_any_name(
     source: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -332,6 +344,7 @@ def test_a_song_with_a_cover_is_no_clip(tmp_path: Path) -> None:
         open_clip(path)
 
 
+@pytest.mark.slow
 def test_bad_clips_are_refused_and_leave_nothing(source: list[Frame], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for clip, message in _bad_clips(tmp_path / "in", source):
@@ -372,7 +385,7 @@ def test_names_that_make_no_file_are_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit to files")
-@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("preview", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_disk_without_room_is_reported_to_programs(preview: bool, tmp_path: Path) -> None:
     import resource
 

@@ -79,7 +79,8 @@ def left_behind(server: Server) -> list[str]:
     return [path.name for path in files if path.suffix not in (".mp4", ".wav", ".vtt", ".json")]
 
 
-@pytest.mark.parametrize("kind", ["wav", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ENCODERS)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wav", *ENCODERS])
 def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server, wav: Path, kind: str) -> None:
     recording = wav if kind == "wav" else encoded(wav, kind)
     video, status, task_id = client.predict(
@@ -91,6 +92,7 @@ def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server
     assert kept.is_file() and left_behind(server) == []
 
 
+@pytest.mark.slow
 def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path) -> None:
     text = "안녕하세요, 면접에 오신 것을 환영합니다!"
     video, status, _ = client.predict(
@@ -114,6 +116,7 @@ def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp
         is_video_of(video, damaged)
 
 
+@pytest.mark.slow
 def test_a_call_that_a_phone_recorded_moves_the_mouth(client: Client, wav: Path) -> None:
     recording = encoded(wav, "amr")
     video, status, _ = client.predict(
@@ -129,6 +132,7 @@ def refusal(client: Client, recording: Path, **more: object) -> str:
     return str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_file_that_holds_no_speech_is_refused(client: Client, server: Server, wav: Path, tmp_path: Path) -> None:
     before = sorted(server.results.iterdir())
     broken, text, silent, hushed = (tmp_path / name for name in ("broken.mp3", "text.wav", "silent.wav", "hushed.wav"))
@@ -148,6 +152,7 @@ def test_a_file_that_holds_no_speech_is_refused(client: Client, server: Server, 
     assert sorted(server.results.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_text_beside_a_recording_is_checked_too(client: Client, wav: Path) -> None:
     assert "text: " in refusal(client, wav, text="...")
 

@@ -75,6 +75,7 @@ def jpeg(picture: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".jpg", picture)[1])
 
 
+@pytest.mark.slow
 def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, store: Path, clip: bytes) -> None:
     before = listed(uploading)
     events = made(uploading, clip, name="민수", resolutions="480p,360p", gender="male")

@@ -24,7 +24,11 @@ def sound_of(container: av.container.InputContainer, rate: int) -> np.ndarray:
     return np.concatenate([frame.to_ndarray()[0] for frame in [*frames, *resampler.resample(None)]])
 
 
-EACH = (("talk_long", "720p"), ("talk_short", "480p"), ("talk_long", "360p"))
+EACH = (
+    ("talk_long", "360p"),
+    pytest.param("talk_long", "720p", marks=pytest.mark.slow),
+    pytest.param("talk_short", "480p", marks=pytest.mark.slow),
+)
 
 
 @pytest.mark.parametrize(("avatar", "resolution"), EACH)

@@ -49,11 +49,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
+@pytest.mark.slow
 def test_a_space_serves_the_page_through_its_proxy(server: Server) -> None:
     page = server.get("/", headers={"Host": SPACE["SPACE_HOST"], "X-Forwarded-Proto": "https"})
     assert page.status_code == 200 and "gradio" in page.text
 
 
+@pytest.mark.slow
 def test_a_space_serves_rest(server: Server) -> None:
     for path in DOCUMENTED:  # and not a page of Gradio's own front, which a Space would put before it
         answer = server.get(path)

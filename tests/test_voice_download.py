@@ -218,6 +218,7 @@ def test_a_space_fetches_no_voices() -> None:
         Settings.from_environment({"VOICE_DOWNLOADS": "maybe"})
 
 
+@pytest.mark.slow
 def test_rest_states_the_licence_and_why_nothing_is_fetched(server: Server) -> None:
     state = server.get("/api/voices/supertonic", headers={"Accept-Language": "en"}).json()
     assert state["state"] == "unavailable" and "VOICE_DOWNLOADS=off" in state["message"]

@@ -80,6 +80,7 @@ def test_addresses_of_samples_are_escaped() -> None:
     assert sample_url("espeak", "en/us x") == "/assets/voices/espeak/en%2Fus%20x.wav"
 
 
+@pytest.mark.slow
 def test_rest_lists_voices_and_plays_their_samples(server: Server) -> None:
     voices = server.get("/api/voices").json()["voices"]
     heart = next(one for one in voices if one["id"] == "heart")

@@ -101,6 +101,7 @@ def test_a_cancelled_task_gives_the_card_back(server: Server) -> None:
     assert server.half_made() == []
 
 
+@pytest.mark.slow
 def test_stretches_that_are_drawn_apart_go_on_where_the_one_before_ended(models: Path, man: Avatar) -> None:
     closed, opened = stretch_of(18, 0.0), stretch_of(5)  # more than the clip has, which is played round
     apart = [*draw(models, man, closed, 0), *draw(models, man, opened, 18)]
