@@ -213,6 +213,7 @@ def test_the_length_of_what_a_browser_recorded_is_found_out(page: Any) -> None:
 # --- a shared link
 
 
+@pytest.mark.slow
 def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None:
     text = server.get("/").text
     tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[a-z:]+)" content="([^"]*)"', text))

@@ -158,6 +158,7 @@ def test_a_mouth_is_seen(face: tuple[FaceFinder, np.ndarray, np.ndarray], what: 
     assert _score(face, NO_COVERS[what]) > DOUBTFUL
 
 
+@pytest.mark.slow
 def test_a_clip_of_a_covered_mouth_is_refused(tmp_path: Path) -> None:
     frames = list(islice(ClipReader((ROOT / "examples" / "talk_short.mp4").read_bytes()).once(), 14))
     with FaceFinder() as finder:

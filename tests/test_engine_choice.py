@@ -54,6 +54,7 @@ def test_rest_states_why_an_engine_cannot_work_and_which_there_are(server: Serve
     assert unknown.status_code == 400 and "fake, bright, broken, auto" in unknown.json()["error"]
 
 
+@pytest.mark.slow
 def test_gradio_client_takes_an_engine(client: Client) -> None:
     for asked, drawn in (({}, "fake"), ({"engine": "bright"}, "bright"), ({"engine": "auto"}, "fake")):
         video, _, _ = client.predict(text="one", avatar="solo", api_name="/generate", **asked)
@@ -62,6 +63,7 @@ def test_gradio_client_takes_an_engine(client: Client) -> None:
         client.predict(text="one", avatar="solo", engine="broken", api_name="/generate")
 
 
+@pytest.mark.slow
 def test_what_was_given_by_position_stays_where_it_was(client: Client) -> None:
     before = ("one", "solo", "480p", "fake", "Custom", 2, None)
     for given, drawn in ((before, "fake"), ((*before, "bright"), "bright"), ((*before, "bright", "en"), "bright")):

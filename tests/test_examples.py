@@ -33,7 +33,7 @@ CLIENTS = {
 }
 
 
-@pytest.fixture(params=CLIENTS)
+@pytest.fixture(params=["requests", pytest.param("gradio", marks=pytest.mark.slow), "shell"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Run a client with a server's address, a text and an avatar."""
     if request.param == "shell" and shutil.which("curl") is None:

@@ -99,6 +99,7 @@ def photo() -> np.ndarray:
     return rgb
 
 
+@pytest.mark.slow
 def test_a_photo_comes_to_life_gently_and_loops(photo: np.ndarray) -> None:
     points = face_of_photo(photo, "center")
     frames = [frame.y.astype(np.float32) for frame in animate(photo, points)]

@@ -103,6 +103,7 @@ def test_symbols_alone_are_nothing_to_say(hibari: HibariEngine, text: str) -> No
         hibari.synthesize(text, "heart", CancelToken())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["word " * 100, "x" * 500, "1234567890" * 40, "Really? " * 60, "a,b;" * 100])
 def test_long_texts_of_any_kind_are_spoken_in_clauses(hibari: HibariEngine, text: str) -> None:
     pieces = list(hibari.stream(text, "heart", CancelToken()))

@@ -58,6 +58,7 @@ def test_the_entry_of_tasks_is_the_servers_own(server: Server, functions: dict[s
     assert server.events({"text": "one", "avatar": "solo"})[-1]["type"] == "done"
 
 
+@pytest.mark.slow
 def test_one_address_fills_a_share_and_events_without_a_listener_are_dropped(
     server: Server, functions: dict[str, dict[str, Any]]
 ) -> None:
@@ -76,6 +77,7 @@ def test_one_address_fills_a_share_and_events_without_a_listener_are_dropped(
     server.wait_idle()
 
 
+@pytest.mark.slow
 def test_listening_clients_get_all_events(server: Server, functions: dict[str, dict[str, Any]]) -> None:
     client = pytest.importorskip("gradio_client").Client(server.url, verbose=False)
     jobs = [client.submit(text="brisk " + "word " * 8, avatar="solo", api_name="/generate") for _ in range(3)]

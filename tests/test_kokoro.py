@@ -149,7 +149,7 @@ def test_marks_do_not_drift_over_a_long_text() -> None:
         assert loud(whole, mark.start + 0.01, mark.end - 0.01) < 0.02, mark
 
 
-@pytest.mark.parametrize("text", ["가", "ㅋㅋㅋ", "7"])
+@pytest.mark.parametrize("text", ["가", *(pytest.param(text, marks=pytest.mark.slow) for text in ("ㅋㅋㅋ", "7"))])
 def test_a_text_of_one_sound_is_spoken(text: str) -> None:
     (speech,) = say(text)
     assert 0.1 < speech.duration < 3.0
@@ -231,6 +231,7 @@ def test_a_fast_machine_keeps_its_voice_though_it_was_busy_once(monkeypatch: pyt
     assert engine.slowness() is None and engine.pace == 2.0
 
 
+@pytest.mark.slow
 def test_english_is_spoken_with_its_words_in_time() -> None:
     text = "Dr. Kim paid $20 in 2019, didn't he?"
     spoken = joined(say(text, "kumo", "en-us"))

@@ -51,6 +51,7 @@ def test_features_hardly_depend_on_loudness_and_microphone(recordings: list[Reco
     assert 0 < changed < np.abs(np.linspace(-6, 6, BANDS)).mean() / 15
 
 
+@pytest.mark.slow
 def test_training_learns(recordings: list[Recording]) -> None:
     rng = np.random.default_rng(7)
     usual = np.zeros(BANDS)

@@ -52,6 +52,7 @@ def man() -> Avatar:
     return store.load(store.find("talk_long", "480p"))
 
 
+@pytest.mark.slow
 def test_the_bundled_man_is_the_measure(man: Avatar) -> None:
     seen = _seen(man)
     assert opening_of(seen, seen) == pytest.approx(1.0, abs=0.06)  # type: ignore[arg-type]

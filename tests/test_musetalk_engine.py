@@ -121,6 +121,7 @@ def test_every_frame_comes_and_silence_is_the_film_itself(engine: MuseTalkEngine
         np.testing.assert_array_equal(frames[i].y[outside], base[i].y[outside])
 
 
+@pytest.mark.slow
 def test_frames_without_a_usable_face_pass_and_keep_the_others_in_place(
     engine: MuseTalkEngine, avatar: Avatar, models: Path
 ) -> None:

@@ -32,6 +32,7 @@ def test_a_pack_gets_boxes_latents_and_masks_of_every_frame(tmp_path: Path, monk
     assert np.abs(np.diff(made.latents, axis=0)).max() > 0 and (made.masks.max((1, 2)) == 255).all()
 
 
+@pytest.mark.slow
 def test_missing_weights_are_reported_before_the_work_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

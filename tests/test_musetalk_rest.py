@@ -101,6 +101,7 @@ def _refuses(server: Server, file: str, reason: str) -> None:
     assert unknown.status_code == 400 and "mesh, musetalk" in unknown.json()["error"]
 
 
+@pytest.mark.slow
 def test_auto_takes_musetalk_only_with_weights_and_a_card(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines = lipsync_engines(Settings(models_dir=models))
     monkeypatch.setattr("pipeline.engines.select.on_gpu", lambda: False)

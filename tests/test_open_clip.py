@@ -456,7 +456,7 @@ def _rgb(frame: Frame, red: float, blue: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt"),
     [
-        ("c.webm", "libvpx-vp9", "yuva420p"),
+        pytest.param("c.webm", "libvpx-vp9", "yuva420p", marks=pytest.mark.slow),
         ("c.webm", "libvpx", "yuva420p"),
         ("c.mov", "prores_ks", "yuva444p10le"),
         ("c.mov", "png", "rgba"),

@@ -484,6 +484,7 @@ def _shot(example: str, count: int) -> list[np.ndarray]:
     return [cv2.resize(one.to_ndarray(format="bgr24"), (640, 360), interpolation=cv2.INTER_AREA) for one in frames]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["mw", "mwwm"])
 def test_of_a_cut_pack_of_the_original_system_one_shot_loops(order: str, tmp_path: Path) -> None:
     shots = {"m": _shot("talk_long", 20), "w": _shot("woman", 14)}

@@ -385,7 +385,8 @@ def test_names_that_make_no_file_are_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit to files")
-@pytest.mark.parametrize("preview", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("preview", [False, True])
 def test_a_disk_without_room_is_reported_to_programs(preview: bool, tmp_path: Path) -> None:
     import resource
 

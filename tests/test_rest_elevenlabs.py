@@ -12,6 +12,8 @@ from tests.stub_elevenlabs import KEY, ElevenLabsStub
 
 BODY = {"text": "Hello there.", "avatar": "talk_short", "resolution": "360p"}
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[ElevenLabsStub]:

@@ -217,6 +217,7 @@ def test_waiting_clients_get_times_by_the_length_of_texts(fake_server: Server) -
     fake_server.wait_idle()
 
 
+@pytest.mark.slow
 def test_a_task_may_not_take_for_ever(short_grace: Server) -> None:
     last = short_grace.events(ENDLESS, **{"Accept-Language": "en"})[-1]
     assert last["status"] == 500 and "MAX_SECONDS" in last["error"] and last["cancelled"] is False

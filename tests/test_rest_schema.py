@@ -66,6 +66,8 @@ SHAPES = (
     ("DELETE", "/api/voices/supertonic"),  # POST is refused in tests; see test_voice_download
     ("GET", "/assets/voices/{engine}/{voice}.wav"),
 )
+LONG = [("POST", path) for path in ("/api/v2/lipsync", "/api/v2/lipsync/stream", "/api/avatars", "/api/avatars/faces")]
+"""Where examples take seconds, since some of them are drawn or prepared."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,9 @@ def described(fake_server: Server) -> Any:
     return schemathesis.openapi.from_dict(fake_server.get("/api/openapi.json").json())
 
 
-@pytest.mark.parametrize(("method", "path"), SHAPES)
+@pytest.mark.parametrize(
+    ("method", "path"), [pytest.param(*one, marks=[pytest.mark.slow] * (one in LONG)) for one in SHAPES]
+)
 def test_every_answer_has_a_described_shape(fake_server: Server, described: Any, method: str, path: str) -> None:
     count = FEW if path.endswith("/faces") else EXAMPLES
 

@@ -101,6 +101,7 @@ def test_a_clock_that_is_set_neither_removes_results_nor_keeps_them_for_ever(
     assert task.audio.exists()  # younger, whatever the clock says
 
 
+@pytest.mark.slow
 def test_finished_tasks_are_not_remembered_without_end(tmp_path: Path) -> None:
     book = TaskBook(tmp_path, 0)
     for number in range(KEPT_TASKS + 1):

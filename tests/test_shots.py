@@ -61,6 +61,7 @@ def _closer(pictures: Pictures) -> Pictures:
     return [cv2.resize(one[30:150, 60:273], SIZE) for one in pictures]
 
 
+@pytest.mark.slow
 def test_another_view_begins_where_it_does(man: Pictures, woman: Pictures) -> None:
     assert _shots(man[:40] + woman[:50]) == [(0, 40), (40, 90)]
     assert _shots(man[:40] + _closer(man[40:80])) == [(0, 40), (40, 80)]  # the same person
