@@ -41,6 +41,7 @@ from pipeline.preparing.closed_mouth import closed_mouth
 from pipeline.preparing.footage import Footage, PictureSource, read_footage
 from pipeline.preparing.lend_mouth import LentMouth, lend_mouth
 from pipeline.preparing.open_clip import open_clip, pictures
+from pipeline.preparing.own_mouth import find_mouth
 from pipeline.preparing.own_teeth import find_teeth
 from pipeline.preparing.person import Person, as_filmed, measure_person
 from pipeline.preparing.photo import BACKGROUND
@@ -148,8 +149,9 @@ def scene_of(path: Path, store: BinaryIO, closed: BinaryIO) -> Scene:
     first = replace(person, findings=replace(person.findings, usable=known))
     teeth = find_teeth(film, first).teeth or teeth_by_eyes(film, first)
     softness = softness_of(film, first)
+    mouth = find_mouth(film, first)
     shut, shut_person = lend_mouth(film, person, closed, known)
-    avatar = replace(as_filmed(shut, shut_person), teeth=teeth, softness=softness)
+    avatar = replace(as_filmed(shut, shut_person), teeth=teeth, softness=softness, mouth=mouth)
     return Scene(film, person, shut, avatar, half)
 
 

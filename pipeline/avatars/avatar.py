@@ -35,6 +35,27 @@ class Teeth:
     corners: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnMouth:
+    """The inside of a person's mouth, and the inner side of the lips, at the shapes that a clip shows.
+
+    Attributes:
+        shapes: (n, 4) float32, the shape of each in basis units (see ``mouth_frame.mouth_shape``).
+        luma: (n, h, w) uint8, Y of each in the mouth's own frame (see ``pipeline.engines.mesh.mouth_frame``): w places
+            along the mouth; `lip_rows` rows across the upper lip, some across the opening, `lip_rows` across the lower
+            lip.
+        chroma: (n, 2, h / 2, w / 2) uint8, U and V of the same.
+        lip_rows: Even.
+        skin: (3,) float32, Y, U and V of the skin in the light in which all of them are kept.
+    """
+
+    shapes: np.ndarray
+    luma: np.ndarray
+    chroma: np.ndarray
+    lip_rows: int
+    skin: np.ndarray
+
+
 @dataclass(frozen=True)
 class Inpainting:
     """MuseTalk's input for every frame of a clip; see ``pipeline.engines.musetalk``.
@@ -67,6 +88,7 @@ class Avatar:
             closed anyway.
         usable: (frames,) bool, False where the face is missing, covered or turned too far; those frames stay unchanged.
         teeth: None if the clip does not show them.
+        mouth: None if the clip does not show its inside at enough shapes.
         inpainting: None if the pack was not prepared for MuseTalk.
         opening: Factor of the movement that parts the lips, so that it looks as wide as on other faces (see
             ``pipeline.preparing.mouth_scale``).
@@ -85,6 +107,7 @@ class Avatar:
     rest: np.ndarray
     usable: np.ndarray
     teeth: Teeth | None = None
+    mouth: OwnMouth | None = None
     inpainting: Inpainting | None = None
     opening: float = 1.0
     softness: float = 0.0

@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from pipeline import messages
-from pipeline.avatars.avatar import GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, Teeth
+from pipeline.avatars.avatar import GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, OwnMouth, Teeth
 from pipeline.avatars.unpickle import Refused, restricted_head, restricted_loads
 from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
 from pipeline.messages import Message
@@ -38,6 +38,8 @@ MAX_SIDE = 8192
 """Pixels."""
 MAX_TEETH_SIDE = 1024
 """Pixels."""
+MAX_MOUTHS, MAX_MOUTH_SIDE = 256, 512
+"""Pictures of a mouth; pixels of each."""
 OPENING = (0.5, 2.0)
 """Range of the factor of a mouth's opening."""
 SOFTEST = 0.1
@@ -67,6 +69,7 @@ def save(avatar: Avatar, path: Path) -> None:
         "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
         "usable": np.ascontiguousarray(avatar.usable, bool),
         "teeth": _parts(avatar.teeth),
+        "mouth": _parts(avatar.mouth),
         "inpainting": _parts(avatar.inpainting),
         "opening": avatar.opening,
         "softness": avatar.softness,
@@ -85,7 +88,7 @@ def save(avatar: Avatar, path: Path) -> None:
         raise
 
 
-def _parts(value: Teeth | Inpainting | None) -> tuple[object, ...] | None:
+def _parts(value: Teeth | OwnMouth | Inpainting | None) -> tuple[object, ...] | None:
     return None if value is None else tuple(getattr(value, field.name) for field in fields(value))
 
 
@@ -187,6 +190,7 @@ def _avatar(content: object) -> Avatar:
         rest=rest,
         usable=usable,
         teeth=_teeth(content),
+        mouth=_mouth(content),
         inpainting=inpainting,
         opening=opening,
         softness=softness,
@@ -253,7 +257,32 @@ def _teeth(content: Mapping[str, Any]) -> Teeth | None:
     return Teeth(white, tint, picture, corners)
 
 
-def _named(content: Mapping[str, Any], key: str, kind: type[Teeth] | type[Inpainting]) -> dict[str, Any]:
+def _mouth(content: Mapping[str, Any]) -> OwnMouth | None:
+    if content.get("mouth") is None:  # also in packs older than this entry
+        return None
+    parts = _named(content, "mouth", OwnMouth)
+    count, height, width = np.shape(parts["luma"]) if np.ndim(parts["luma"]) == 3 else (0, 0, 0)
+    lip = _integer(parts, "lip_rows", 2, MAX_MOUTH_SIDE)
+    sized = 0 < count <= MAX_MOUTHS and 4 <= min(height, width) <= max(height, width) <= MAX_MOUTH_SIDE
+    if not sized or 2 * lip + 2 > height or height % 2 or width % 2 or lip % 2:
+        raise _Wrong(f"mouth: {count} pictures of {width} x {height} with {lip} rows for a lip")
+    shapes = _array(parts, "shapes", np.dtype(np.float32), (count, 4))
+    skin = _array(parts, "skin", np.dtype(np.float32), (3,))
+    # nan compares as false
+    if not (np.abs(shapes) < 16).all() or not (shapes[:, 0] > 0).all() or not ((skin >= 0) & (skin <= 255)).all():
+        raise _Wrong(f"mouth: shapes or skin {skin} out of range")
+    return OwnMouth(
+        shapes=shapes,
+        luma=_array(parts, "luma", np.dtype(np.uint8), (count, height, width)),
+        chroma=_array(parts, "chroma", np.dtype(np.uint8), (count, 2, height // 2, width // 2)),
+        lip_rows=lip,
+        skin=skin,
+    )
+
+
+def _named(
+    content: Mapping[str, Any], key: str, kind: type[Teeth] | type[OwnMouth] | type[Inpainting]
+) -> dict[str, Any]:
     """Return the fields of a saved object by name."""
     value = _value(content, key, tuple)
     if len(value) != len(fields(kind)):

@@ -37,6 +37,7 @@ from pipeline.preparing.loop import loop_order, reordered
 from pipeline.preparing.mouth_scale import opening_of
 from pipeline.preparing.open_clip import BT601, open_clip, pictures, unreadable
 from pipeline.preparing.options import PrepareOptions, ReadOptions
+from pipeline.preparing.own_mouth import find_mouth, resized
 from pipeline.preparing.own_teeth import find_teeth
 from pipeline.preparing.person import as_filmed, measure_person
 from pipeline.preparing.photo import BACKGROUND, FPS, SECONDS, animate, color_of, face_of_photo, open_photo
@@ -88,6 +89,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
             write_report(options.report, clip, footage, person.findings, found)
         teeth = teeth_by_eyes(footage, person) if found.teeth is None else found.teeth
         softness = softness_of(footage, person)
+        mouth = find_mouth(footage, person)
         progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
             (footage, person), kept = lend_mouth(footage, person, closed), None
@@ -97,7 +99,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
             kept = None
         filmed = reordered(as_filmed(footage, person), order)
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
-        whole = replace(whole, gender=options.gender)
+        whole = replace(whole, gender=options.gender, mouth=mouth)
         avatars = []
         for number, resolution in enumerate(options.resolutions):
             written = number / len(options.resolutions)
@@ -194,6 +196,7 @@ def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kep
         video=video,
         landmarks=whole.landmarks * scale,
         rest=whole.rest * scale,
+        mouth=None if whole.mouth is None else resized(whole.mouth, float(scale[1])),
     )
 
 

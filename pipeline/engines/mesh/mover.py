@@ -11,6 +11,8 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.engines.mesh.expression import FaceExpression
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, MouthPose, light_of
+from pipeline.engines.mesh.mouth_frame import mouth_frame, mouth_shape
+from pipeline.engines.mesh.own_mouth import OwnMouthInterior
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import warp
 from pipeline.face.mesh_basis import CHIN, UPPER_INNER, load_basis
@@ -43,6 +45,7 @@ class _Face:
         unit = float(np.median(units))
         sprites = load_sprites(unit, lip_line, avatar.teeth, avatar.softness)
         self.interior = MouthInterior(basis, sprites, avatar.softness * unit)
+        self.own = None if avatar.mouth is None else OwnMouthInterior(avatar.mouth)
 
 
 _faces: WeakKeyDictionary[Avatar, _Face] = WeakKeyDictionary()
@@ -82,13 +85,12 @@ class FaceMover:
             return
         geometry = face.geometry
         source = geometry.source[index]
-        triangles = face.triangles
-        if looks is None:
-            target = self.target(index, weights)
-        else:
+        triangles, movement = face.triangles, _movement(weights, self._delta)
+        if looks is not None:
             looks, triangles, source = looks * gain, face.expression.triangles, source.copy()
-            movement = _movement(weights, self._delta) + face.expression.movement(looks)
-            target = geometry.moved(index, movement)
+            movement = movement + face.expression.movement(looks)
+        target = geometry.moved(index, movement)
+        if looks is not None:
             face.expression.move_eyes(source, target, index, looks)
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
@@ -103,7 +105,11 @@ class FaceMover:
         )
         if parted := float(geometry.parted[index]):
             face.interior.draw_seam(frame, pose, light, parted)
-        face.interior.draw(frame, pose, light)
+        shape = mouth_shape(movement)
+        if face.own is None or face.own.share(shape) < 1:
+            face.interior.draw(frame, pose, light)
+        if face.own is not None:
+            face.own.draw(frame, mouth_frame(target), shape, light.skin)
 
     def target(self, index: int, weights: np.ndarray) -> np.ndarray:
         """Return where the points of a frame go ((514, 2) pixels, see ``FaceGeometry``) at weights (units,)."""
