@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover
-from pipeline.face.mesh_basis import load_basis
+from pipeline.face.mesh_basis import LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER, load_basis
 from pipeline.preparing.changed_frames import Frames, changed_frames
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.lend_mouth import lend_mouth
@@ -27,6 +28,7 @@ from tests.footage import as_footage
 
 FRAMES = 24
 BRIDGE = 6
+TEETH = 215
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +177,30 @@ def test_frames_that_become_what_they_were_take_no_room(store: BinaryIO) -> None
     result = changed_frames(frames, ((number, Frame(frames[number].copy())) for number in range(2)), store)
     assert store.tell() == 0
     np.testing.assert_array_equal(np.array(list(result)), frames)
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.25, 0.45])
+def test_a_mouth_that_never_closes_keeps_no_teeth_on_the_shut_lips(
+    avatar: Avatar, silent: np.ndarray, store: BinaryIO, reach: float
+) -> None:
+    """REACH: how far teeth lie beyond the inner points of the upper lip, as a share of the lip."""
+    jaw = 0.14 + 0.2 * np.clip(np.sin(np.arange(FRAMES) * 0.9), 0, 1)
+    footage, person = _talking(avatar, silent, jaw, np.ones(FRAMES, bool))
+    frames = _planes(footage)
+    for number, points in enumerate(person.landmarks[..., :2]):
+        upper, lower = points[UPPER_INNER], points[LOWER_INNER]
+        taper = np.sin(np.linspace(0, np.pi, len(upper)))[:, None]
+        upper = upper + reach * taper * (points[UPPER_OUTER] - upper)
+        opening = np.zeros((avatar.height, avatar.width), np.uint8)
+        cv2.fillPoly(opening, [np.round(np.concatenate([upper, lower[::-1]]) * 16).astype(np.int32)], 1, shift=4)
+        frame = Frame(frames[number])
+        frame.y[opening > 0] = TEETH
+        for plane in frame.uv:
+            plane[opening[::2, ::2] > 0] = 128
+    closed, closed_person = lend_mouth(footage, person, store)
+    for number, points in enumerate(closed_person.landmarks[..., :2]):
+        lips = np.zeros((avatar.height, avatar.width), np.uint8)
+        outline = np.concatenate([points[UPPER_OUTER], points[LOWER_OUTER][::-1]])
+        cv2.fillPoly(lips, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
+        seen = Frame(closed.frames[number]).y[cv2.erode(lips, np.ones((3, 3))) > 0]
+        assert np.mean(seen > TEETH - 30) < 0.02

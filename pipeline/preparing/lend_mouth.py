@@ -17,7 +17,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover, fade
 from pipeline.engines.mesh.warp import warp
-from pipeline.face.basis import head_pose, mouth_reach
+from pipeline.face.basis import LOWER_LIP, UPPER_LIP, head_pose, mouth_reach
 from pipeline.face.mesh_basis import LOWER_OUTER, UPPER_OUTER, load_basis
 from pipeline.preparing.changed_frames import changed_frames
 from pipeline.preparing.closed_mouth import CLOSED_GAP
@@ -28,6 +28,15 @@ from pipeline.video.frame import Frame
 
 _FEWEST = 3
 """The most closed frames from which the lender is chosen if none is closed."""
+_SHARE = 0.08
+"""The share of the frames, the most closed ones, from which it is chosen then."""
+_OPENED, _TOOTHED = 1.0, 0.3
+"""Eye distances of a deformed mouth that are as bad as lips that far apart, and as a lip that is teeth throughout."""
+_OUTER_PART, _STEPS, _MOST = (0.5, 0.85), 18, 0.6
+"""The part of a lip, from its inner edge, that certainly is lip; places where it is compared with the rest; and the
+largest share of a lip that is given up."""
+_PALER, _BRIGHTER, _DARKER = 0.12, 1.35, 0.55
+"""Teeth are less red than lips by this share of their luma, or brighter by this factor; the mouth's depth is darker."""
 _DEGREE = 0.002
 """Eye distances of a deformed mouth that are as bad as a degree of head turn away from the clip's usual pose."""
 _BLURRED = 0.04
@@ -59,14 +68,16 @@ def lend_mouth(
     """
     gain = fade(person.findings.usable)
     talking = as_filmed(footage, person)
-    mover, still = FaceMover(talking, ("jawOpen",)), np.zeros(1, np.float32)
+    still = np.zeros(1, np.float32)
+    lender = _lender(footage, person, gain == gain.max() if lenders is None else lenders & (gain > 0))
+    talking = replace(talking, landmarks=_without_teeth(footage.frame(lender), person.landmarks, lender))
+    mover = FaceMover(talking, ("jawOpen",))
 
     def moved(number: int) -> Frame:
         frame = Frame(footage.frames[number].copy())
         mover.move(frame, number, still)
         return frame
 
-    lender = _lender(footage, person, gain == gain.max() if lenders is None else lenders & (gain > 0))
     mouth = LentMouth(replace(talking, landmarks=person.rest), moved(lender), lender)
     closed = (
         (number, mouth.lend(moved(number), number, float(gain[number]))) for number in np.flatnonzero(gain).tolist()
@@ -83,8 +94,10 @@ def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
     landmarks, rest = person.landmarks, person.rest
     gap = np.where(fit, mouth_gap(landmarks), np.inf)
     closed = np.flatnonzero(gap < CLOSED_GAP)
-    if not len(closed):
-        closed = np.argsort(gap)[:_FEWEST]
+    never = not len(closed)
+    if never:
+        closed = np.argsort(gap)[: max(_FEWEST, round(_SHARE * fit.sum()))]
+        closed = closed[np.isfinite(gap[closed])]
     reach = mouth_reach() / mouth_reach().sum()
     eyes = np.linalg.norm(landmarks[:, 33] - landmarks[:, 263], axis=1)
     badness = np.linalg.norm((landmarks - rest)[..., :2], axis=2) @ reach / eyes
@@ -92,7 +105,62 @@ def _lender(footage: Footage, person: Person, fit: np.ndarray) -> int:
     for angle in (pose.yaw, pose.pitch):
         badness += _DEGREE * np.abs(angle - np.median(angle[fit]))
     detail = np.array([_detail(footage.frame(number), landmarks[number]) for number in closed.tolist()])
-    return int(closed[(badness[closed] - _BLURRED * detail / detail.max()).argmin()])
+    bad = badness[closed] - _BLURRED * detail / detail.max()
+    if never:
+        bad += _OPENED * gap[closed]
+        bad += [_TOOTHED * float(_toothed(footage.frame(n), landmarks[n][:, :2]).mean()) for n in closed.tolist()]
+    return int(closed[bad.argmin()])
+
+
+def _without_teeth(frame: Frame, landmarks: np.ndarray, number: int) -> np.ndarray:
+    """Return landmarks in which the lips of an open mouth begin where they look like lips.
+
+    The points lie a little inside the opening. Teeth would be moved along with the lips, and stay visible on them when
+    these are shut.
+
+    Args:
+        frame: The frame.
+        landmarks: (frames, 478, 3) pixels.
+        number: Its number.
+    """
+    points = landmarks[number]
+    if mouth_gap(points[None])[0] < CLOSED_GAP:
+        return landmarks
+    landmarks = landmarks.copy()
+    for rings, shares in zip((UPPER_LIP, LOWER_LIP), _toothed(frame, points[:, :2]), strict=True):
+        landmarks[number, rings] += shares[:, None] * (points[rings[-1]] - points[rings])
+    return landmarks
+
+
+def _toothed(frame: Frame, points: np.ndarray) -> np.ndarray:
+    """Return the share (2, 9) of the upper and the lower lip that looks like teeth or the dark between them.
+
+    Each is compared with the colour of its own outer part, along the lines from its inner to its outer edge.
+    """
+    steps = np.linspace(0, _OUTER_PART[1], _STEPS)
+    shares = []
+    for rings in (UPPER_LIP, LOWER_LIP):
+        inner, outer = points[rings[0]], points[rings[-1]]
+        x, y = np.moveaxis(inner + steps[:, None, None] * (outer - inner), 2, 0)
+        luma = _at(frame.y, x, y) - 16
+        u, v = (_at(plane, (x - 0.5) / 2, (y - 0.5) / 2) - 128 for plane in frame.uv)
+        lip = steps >= _OUTER_PART[0]
+        bright = luma / np.maximum(np.median(luma[lip]), 1)
+        red = np.median(v[lip] - u[lip])
+        paler = (red - (v - u)) / max(float(np.median(luma[lip])), 1)
+        other = (paler > _PALER) | (bright > _BRIGHTER) | (bright < _DARKER)
+        # up to the last place that is no lip, from inside
+        last = np.where(other, np.arange(_STEPS)[:, None] + 1, 0)[steps < _MOST].max(0)
+        share = last / (_STEPS - 1) * _OUTER_PART[1]
+        shares.append(np.convolve(np.pad(share, 1, mode="edge"), (0.25, 0.5, 0.25), "valid"))
+    return np.minimum(shares, _MOST)
+
+
+def _at(plane: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the values of a plane at places in it, of the shape of `x`, float32."""
+    where = x.astype(np.float32), y.astype(np.float32)
+    found = cv2.remap(np.ascontiguousarray(plane), *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.astype(np.float32)
 
 
 def _detail(frame: Frame, points: np.ndarray) -> float:

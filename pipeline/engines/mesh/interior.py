@@ -44,8 +44,9 @@ LIPS = (0, 17, 37, 267, 84, 314)
 """Points on the red of the lips."""
 ROOM = 3
 """Pixels of margin around the drawing."""
-SEAM_DARKNESS, SEAM_WIDTH, SEAM_GONE = 0.8, 0.03, 0.06
-"""The line between shut lips: its opacity; its width, and the gap at which it disappears, in eye distances."""
+SEAM_DARKNESS, SEAM_WIDTH, SEAM_GONE = 0.7, 0.022, 0.06
+"""The line between shut lips: its opacity; its width in the middle (it tapers to the corners), and the gap at which it
+disappears, in eye distances."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,14 @@ class MouthInterior:
         left, top, right, bottom = box
         large = np.zeros(((bottom - top) * SUPERSAMPLE, (right - left) * SUPERSAMPLE), np.uint8)
         points = np.round((line - (left, top) + 0.5) * SUPERSAMPLE).astype(np.int32)
-        cv2.polylines(large, [points], False, 255, max(1, round(SEAM_WIDTH * pose.eyes * SUPERSAMPLE)), cv2.LINE_AA)
+        widths = (
+            SEAM_WIDTH
+            * pose.eyes
+            * SUPERSAMPLE
+            * np.sqrt(np.sin(np.pi * (np.arange(len(line) - 1) + 0.5) / (len(line) - 1)))
+        )
+        for begin, end, width in zip(points[:-1], points[1:], widths.tolist(), strict=True):
+            cv2.line(large, begin.tolist(), end.tolist(), 255, max(1, round(width)), cv2.LINE_AA)
         small = cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         mask = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), 0.6) * alpha
         _blend(out.y[top:bottom, left:right], np.float32(16 + 0.3 * (light.lips[0] - 16)), mask)
