@@ -1,19 +1,15 @@
-"""What is done to face points: smoothing, the closed mouth, the life of a photo."""
+"""What is done to face points: smoothing, the closed mouth."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from pipeline.face.basis import STILL, head_pose, mouth_reach, neutral, unit
 from pipeline.preparing.closed_mouth import closed_mouth
 from pipeline.preparing.footage import PATCH
-from pipeline.preparing.photo import FPS, SECONDS, animate, face_of_photo
 from pipeline.preparing.stabilise import mouth_activity, stabilise
 from pipeline.preparing.usable_frames import mouth_gap
-from pipeline.settings import ROOT
-from pipeline.video.reader import ClipReader
 
 FRAMES = 120
 LIPS = [61, 291, 0, 17, 13, 14, 78, 308]
@@ -90,41 +86,6 @@ def test_frames_that_are_not_usable_do_not_shape_the_mouth() -> None:
     usable[20:30] = False
     with_hand = closed_mouth(points, usable)
     np.testing.assert_allclose(with_hand[:20], closed_mouth(points[:20], usable[:20]), atol=1.5)
-
-
-@pytest.fixture(scope="module")
-def photo() -> np.ndarray:
-    frame = next(ClipReader((ROOT / "examples" / "talk_short.mp4").read_bytes()).once())
-    rgb: np.ndarray = cv2.resize(cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420), (640, 360))
-    return rgb
-
-
-@pytest.mark.slow
-def test_a_photo_comes_to_life_gently_and_loops(photo: np.ndarray) -> None:
-    points = face_of_photo(photo, "center")
-    frames = [frame.y.astype(np.float32) for frame in animate(photo, points)]
-    assert len(frames) == SECONDS * FPS
-    steps = [float(np.abs(a - b).mean()) for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
-    assert steps[-1] < 2 * float(np.median(steps)) + 0.05  # the end meets the start
-    assert float(np.median(steps)) > 0.01  # it lives
-    nose = np.round(points[4, :2]).astype(int)
-    near = [frame[nose[1] - 40 : nose[1] + 40, nose[0] - 40 : nose[0] + 40] for frame in frames]
-    moved = [cv2.phaseCorrelate(near[0], other)[0] for other in near[::10]]
-    assert 0.5 < np.ptp(moved, axis=0).max() < 0.06 * np.ptp(points[:, 0])  # a few pixels
-    for frame in frames[::20]:
-        assert np.abs(frame[:2] - frames[0][:2]).mean() < 1 and np.abs(frame[:, :2] - frames[0][:, :2]).mean() < 1
-
-
-def test_a_photo_blinks(photo: np.ndarray) -> None:
-    points = face_of_photo(photo, "center")
-    left, right = points[[33, 133], 0]
-    top, bottom = points[159, 1], points[145, 1]
-    eye = np.s_[int(top) : int(bottom) + 1, int(left + 0.3 * (right - left)) : int(right - 0.3 * (right - left))]
-    darkest = [float(np.percentile(frame.y[eye], 10)) for frame in animate(photo, points)]
-    usual, blinking = np.median(darkest), np.array(darkest) > np.median(darkest) + 15
-    assert usual < 90  # the iris
-    assert 2 <= np.count_nonzero(np.diff(blinking.astype(int)) == 1) <= 4
-    assert blinking.mean() < 0.2
 
 
 def test_still_points_are_still() -> None:

@@ -1,4 +1,4 @@
-"""MediaPipe's face detectors and its mesh of 478 points, run by OpenCV.
+"""MediaPipe's face detectors, its mesh of 478 points and its segmentation of people, run by OpenCV.
 
 `models/` has the networks of MediaPipe 0.10.21 (Apache-2.0), converted to ONNX. The steps before and after each
 network are those of MediaPipe's graphs, so the points are the same but for rounding: 0.04 % of the distance between the
@@ -29,6 +29,8 @@ _MARGIN = 1.5
 """Side of that square, and of a crop of features, relative to the size of its content."""
 _MAP_CELL = 4
 """Pixels of the mesh's square that one cell of the map of features covers."""
+_PERSON_SIDE = 256
+"""Pixels of the square in which people are separated from the background."""
 _CROP_CELLS = 16
 """Side of a crop of features, in cells; the second part returns points in quarters of a cell."""
 _SAME_FACE = 0.3
@@ -140,6 +142,28 @@ class FaceMesh:
             points[start : start + 5, :2] = _from_frame(found, frame)
             points[start : start + 5, 2] = mesh[region.indices[:16], 2].mean()  # as deep as the eye's rim
         return points
+
+
+class PersonSegmenter:
+    """Separates people from what is behind them."""
+
+    def __init__(self) -> None:
+        self._network = cv2.dnn.readNetFromONNX(str(_MODELS / "person.onnx"))
+
+    def find(self, picture: np.ndarray) -> np.ndarray:
+        """Return how surely each pixel belongs to a person, (height, width) float32, 0..1.
+
+        The network sees 256 x 256 pixels, whatever the size of the picture: cut it to the person first.
+
+        Args:
+            picture: (height, width, 3) uint8 RGB.
+        """
+        height, width = picture.shape[:2]
+        how = cv2.INTER_AREA if min(height, width) > _PERSON_SIDE else cv2.INTER_LINEAR
+        small = cv2.resize(picture, (_PERSON_SIDE, _PERSON_SIDE), interpolation=how)
+        (person,) = _run(self._network, small, ("person",), scale=1 / 255, shift=0.0)
+        matte: np.ndarray = cv2.resize(person[0, 0], (width, height), interpolation=cv2.INTER_LINEAR)
+        return matte.clip(0, 1)
 
 
 @dataclass(frozen=True)

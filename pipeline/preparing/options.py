@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.face.finder import FaceChoice
+from pipeline.preparing.fit_photo import Shape
 from pipeline.preparing.photo import BACKGROUND, Color
 
 
@@ -35,6 +36,7 @@ class PrepareOptions(ReadOptions):
         resolutions: One pack for each, "360p", "480p" or "720p".
         face: Which face speaks.
         gender: "female" or "male", whose voice the avatar gets if none is chosen; "" leaves it open.
+        shape: Of a photo's avatar; clips and animated pictures keep theirs.
         out: Folder of the packs; ``Settings.precomputed`` by default.
         report: Folder for a report on the clip (see ``write_report``); None writes none.
         musetalk: Folder of that engine's weights, to prepare the packs for it, too; None prepares them for the mesh
@@ -45,6 +47,7 @@ class PrepareOptions(ReadOptions):
     resolutions: Sequence[str] = RESOLUTIONS
     face: FaceChoice = "center"
     gender: str = ""
+    shape: Shape = "wide"
     out: Path | None = None
     report: Path | None = None
     musetalk: Path | None = None

@@ -27,10 +27,12 @@ from pipeline.core.arguments import with_files
 from pipeline.core.disk import UNWRITABLE, unwritable
 from pipeline.errors import PipelineError, RenderFailed
 from pipeline.face.finder import Box, FaceFinder, box_of
+from pipeline.preparing.animate_photo import FPS, FRAMES, animate
 from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
 from pipeline.preparing.encode_clip import encode, keep_stream
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
+from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
 from pipeline.preparing.footage import Footage, PictureSource, Progress, faces_of_shots, keep, no_face, read_footage
 from pipeline.preparing.lend_mouth import lend_mouth
 from pipeline.preparing.loop import loop_order, reordered
@@ -40,7 +42,7 @@ from pipeline.preparing.options import PrepareOptions, ReadOptions
 from pipeline.preparing.own_mouth import find_mouth, resized
 from pipeline.preparing.own_teeth import find_teeth
 from pipeline.preparing.person import as_filmed, measure_person
-from pipeline.preparing.photo import BACKGROUND, FPS, SECONDS, animate, color_of, face_of_photo, open_photo
+from pipeline.preparing.photo import BACKGROUND, color_of, face_of_photo, open_photo
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
 from pipeline.preparing.teeth_white import teeth_by_eyes
@@ -160,16 +162,20 @@ def _read_animation(path: Path, options: PrepareOptions, store: BinaryIO, progre
 
 
 def _read_photo(path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress) -> Footage:
-    """Animate a photo and measure the face."""
-    photo = open_photo(path, options.background)
-    size = _work_size(photo.shape[1], photo.shape[0])
-    scale = photo.shape[0] / size[1]
-    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
-    points = face_of_photo(photo, options.face)
-    check_width(box_of(points).width * scale, scale)
+    """Fit a photo to a shape, animate it and measure the face."""
+    photo = without_bars(open_photo(path, options.background))
+    height, width = photo.shape[:2]
+    small = cv2.resize(photo, _work_size(width, height), interpolation=cv2.INTER_AREA)
+    points = face_of_photo(small, options.face) * np.float32(height / small.shape[0])
+    cut = cut_for(width, height, points, options.shape)
+    size = _work_size(*size_of(cut, options.shape))
+    scale = cut.height / size[1]
+    check_width(box_of(points).width, scale)
+    points = (points - np.array([cut.x, cut.y, 0], np.float32)) / np.float32(scale)
     # OpenCV makes the frames with BT.601
-    source = PictureSource(frames=animate(photo, points), fps=FPS, colors=BT601, count=round(SECONDS * FPS))
-    return replace(read_footage(source, options.face, store, progress), scale=scale)
+    frames = animate(fitted(photo, cut, *size), points)
+    source = PictureSource(frames=frames, fps=FPS, colors=BT601, count=FRAMES)
+    return replace(read_footage(source, "center", store, progress), scale=scale)
 
 
 def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kept: bytes | None) -> Avatar:
@@ -308,6 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="RRGGBB",
         help="colour behind transparent parts; default: light grey",
     )
+    parser.add_argument("--shape", choices=SHAPES, default="wide", help="of a photo: 16:9, 9:16, 1:1, or its own")
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
@@ -332,6 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report=given.report,
             musetalk=models,
             background=given.background,
+            shape=given.shape,
         )
         if given.preview is not None:
             picture, boxes = preview_faces(given.clip, options)
