@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,9 +29,8 @@ from pipeline.preparing.gaze import Gaze
 from pipeline.preparing.head_turn import Pose, TurningHead
 from pipeline.preparing.lids import LOWER_LIDS, UPPER_LIDS, Lids
 from pipeline.preparing.matte import person_matte, without_person
-from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.photo import face_of_photo
-from pipeline.preparing.prepare import prepare, size_at
+from pipeline.preparing.prepare import size_at
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 
@@ -273,17 +271,18 @@ def test_catchlights_stay_where_the_light_is(man: tuple[np.ndarray, np.ndarray])
 
 
 @pytest.fixture(scope="module")
-def loop(person: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
+def loop(man: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     """Every fifth picture of a loop, and its last two: luma."""
     return [
         frame.y.astype(np.float32)
-        for number, frame in enumerate(animate(*person))
+        for number, frame in enumerate(animate(*man))
         if number % 5 == 0 or number >= FRAMES - 2
     ]
 
 
-def test_the_background_stays_as_it_is(person: tuple[np.ndarray, np.ndarray], loop: list[np.ndarray]) -> None:
-    photo, points = person
+@pytest.mark.slow
+def test_the_background_stays_as_it_is(man: tuple[np.ndarray, np.ndarray], loop: list[np.ndarray]) -> None:
+    photo, points = man
     matte = person_matte(photo, points)
     reach = round(0.08 * float(np.ptp(points[:, 0])))
     away = cv2.dilate((matte > 0.02).astype(np.uint8), np.ones((3, 3)), iterations=reach) == 0
@@ -292,6 +291,7 @@ def test_the_background_stays_as_it_is(person: tuple[np.ndarray, np.ndarray], lo
         np.testing.assert_array_equal(frame[away], loop[0][away])
 
 
+@pytest.mark.slow
 def test_the_loops_end_meets_its_start(loop: list[np.ndarray]) -> None:
     inside, seam = np.abs(loop[-1] - loop[-2]).mean(), np.abs(loop[-1] - loop[0]).mean()
     assert seam < 2 * inside + 0.05
@@ -422,18 +422,3 @@ def test_what_is_added_begins_as_the_photo_ends(man: tuple[np.ndarray, np.ndarra
     # softer outside than inside
     detail = np.abs(cv2.Laplacian(shown.mean(-1), cv2.CV_64F))
     assert detail[:, : left - 60].mean() < 0.3 * detail[:, left:right].mean()
-
-
-@pytest.mark.slow
-def test_a_square_photo_becomes_a_wide_avatar(man: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
-    square = np.ascontiguousarray(man[0][:, 140:500])
-    cv2.imwrite(str(tmp_path / "me.png"), square[..., ::-1])
-    stages: list[tuple[float, str]] = []
-    (path,) = prepare(
-        tmp_path / "me.png",
-        PrepareOptions(name="me", resolutions=["360p"], out=tmp_path),
-        lambda share, doing: stages.append((share, doing)),
-    )
-    assert path.exists()
-    shares = [share for share, _ in stages]
-    assert shares == sorted(shares) and shares[-1] == 1.0

@@ -16,13 +16,12 @@ from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of, choose
 from pipeline.messages import Message
 from pipeline.preparing.changed_frames import Frames
 from pipeline.preparing.file_kinds import SHORTEST
+from pipeline.preparing.progress import Progress
 from pipeline.preparing.shots import Shot, find_shots, thumbnail
 from pipeline.preparing.stabilise import HeadMotion
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 
-Progress = Callable[[float, str], None]
-"""Called with the share that is done (0..1) and the current stage."""
 PATCH = 48
 """Side of the small upright picture of every face, in pixels."""
 _PATCH_CORNERS = np.array([[0.22, 0.18], [0.78, 0.18], [0.5, 0.95]], np.float32) * PATCH
@@ -34,8 +33,6 @@ A still crop gives stiller points.
 """
 _SOUGHT_EVERY = 4
 """Until a face is found, only every n-th frame is searched, so that a clip without one fails sooner."""
-_READ_SHARE = 0.2
-"""Share of the work that is done when the clip is read."""
 _MOST_SHOTS = 12
 """Of more shots, the longest are searched."""
 _FOLLOW = 1.0
@@ -125,7 +122,7 @@ def read_footage(source: PictureSource, face: FaceChoice, store: BinaryIO, progr
         source: The pictures; they are taken once.
         face: Which face speaks.
         store: An empty file for the pictures, for as long as the footage is used.
-        progress: Called as the work proceeds, with the stages "reading" and "faces".
+        progress: Called as the work proceeds, with shares of the stages "reading" and "faces".
 
     Raises:
         BadClip: No picture shows a face.
@@ -133,7 +130,7 @@ def read_footage(source: PictureSource, face: FaceChoice, store: BinaryIO, progr
 
     def counted() -> Iterator[Frame]:
         for number, frame in enumerate(source.frames):
-            progress(_READ_SHARE * min(1.0, number / source.count), "reading")
+            progress(number / source.count, "reading")
             yield frame
 
     fps = float(source.fps)
@@ -144,7 +141,7 @@ def read_footage(source: PictureSource, face: FaceChoice, store: BinaryIO, progr
     def step() -> None:
         nonlocal done
         done += 1
-        progress(_READ_SHARE + (1 - _READ_SHARE) * done / len(read), "faces")
+        progress(done / len(read), "faces")
 
     with FaceFinder() as finder:
         for shot, which in _by_choice(finder, read, shots, fps, face):

@@ -7,6 +7,7 @@ to all others: the mesh moves it there, it takes on the light of the skin around
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -54,7 +55,11 @@ _BLACK = np.array([16, 128, 128], np.float32)
 
 
 def lend_mouth(
-    footage: Footage, person: Person, store: BinaryIO, lenders: np.ndarray | None = None
+    footage: Footage,
+    person: Person,
+    store: BinaryIO,
+    lenders: np.ndarray | None = None,
+    step: Callable[[float], None] = lambda share: None,
 ) -> tuple[Footage, Person]:
     """Return footage and its person with the mouth closed in all usable frames; the given ones stay as they are.
 
@@ -65,6 +70,7 @@ def lend_mouth(
         person: The person.
         store: An empty file for what changes, some per cent of the frames. The result needs it, and the frames given.
         lenders: (frames,) bool, which frames may lend their mouth; all by default.
+        step: Called with the share of the frames that are done, 0..1.
     """
     gain = fade(person.findings.usable)
     talking = as_filmed(footage, person)
@@ -79,12 +85,15 @@ def lend_mouth(
         return frame
 
     mouth = LentMouth(replace(talking, landmarks=person.rest), moved(lender), lender)
-    closed = (
-        (number, mouth.lend(moved(number), number, float(gain[number]))) for number in np.flatnonzero(gain).tolist()
-    )
+
+    def closed() -> Iterator[tuple[int, Frame]]:
+        for number in np.flatnonzero(gain).tolist():
+            yield number, mouth.lend(moved(number), number, float(gain[number]))
+            step((number + 1) / len(gain))
+
     share = gain[:, None, None]
     return (
-        replace(footage, frames=changed_frames(footage.frames, closed, store)),
+        replace(footage, frames=changed_frames(footage.frames, closed(), store)),
         replace(person, landmarks=person.landmarks * (1 - share) + person.rest * share),
     )
 

@@ -12,7 +12,8 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +34,7 @@ from pipeline.preparing.blur import softness_of
 from pipeline.preparing.encode_clip import encode, keep_stream
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
 from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
-from pipeline.preparing.footage import Footage, PictureSource, Progress, faces_of_shots, keep, no_face, read_footage
+from pipeline.preparing.footage import Footage, PictureSource, faces_of_shots, keep, no_face, read_footage
 from pipeline.preparing.lend_mouth import lend_mouth
 from pipeline.preparing.loop import loop_order, reordered
 from pipeline.preparing.mouth_scale import opening_of
@@ -43,6 +44,7 @@ from pipeline.preparing.own_mouth import find_mouth, resized
 from pipeline.preparing.own_teeth import find_teeth
 from pipeline.preparing.person import as_filmed, measure_person
 from pipeline.preparing.photo import BACKGROUND, color_of, face_of_photo, open_photo
+from pipeline.preparing.progress import LENDING, Progress, Stages, expected, writing_of
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
 from pipeline.preparing.teeth_white import teeth_by_eyes
@@ -56,8 +58,6 @@ logger = logging.getLogger(__name__)
 _WORK_SIDE = 720
 """Short side (pixels) at which faces are measured, whatever sizes are requested."""
 _AS_IT_IS = ReadOptions()
-_FACES_SHARE, _MEASURED_SHARE, _CLOSED_SHARE = 0.6, 0.65, 0.7
-"""Share of the work, for the progress bar, when faces are found, measured, and have a closed mouth."""
 
 
 def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda share, doing: None) -> list[Path]:
@@ -81,32 +81,40 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
     check_resolutions(options.resolutions)
     out = Settings().precomputed if options.out is None else options.out
     encode_faces = None if options.musetalk is None else _face_encoder(options.musetalk)
-    progress(0.0, "reading")
+    stages = Stages(expected(kind_of(clip) == "photo", options.resolutions), progress)
+    stages(0.0, "reading")
     with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
-        footage, kept = _read(clip, options, store, lambda share, doing: progress(share * _FACES_SHARE, doing))
-        progress(_FACES_SHARE, "measuring")
+        footage, kept = _read(clip, options, store, stages)
+        stages(0.0, "measuring")
         person = measure_person(footage)
+        stages(0.3, "measuring")
         found = find_teeth(footage, person)
         if options.report is not None:
             write_report(options.report, clip, footage, person.findings, found)
         teeth = teeth_by_eyes(footage, person) if found.teeth is None else found.teeth
         softness = softness_of(footage, person)
+        stages(0.7, "measuring")
         mouth = find_mouth(footage, person)
-        progress(_MEASURED_SHARE, "mouth")
         if person.findings.speaking:
-            (footage, person), kept = lend_mouth(footage, person, closed), None
+            stages.expect("mouth", LENDING)
+            lending = lend_mouth(footage, person, closed, step=lambda share: stages(0.9 * share, "mouth"))
+            (footage, person), kept = lending, None
+        stages(0.9 if person.findings.speaking else 0.0, "mouth")
         opening = opening_of(footage, person, softness)
+        stages(0.95 if person.findings.speaking else 0.5, "mouth")
         order = loop_order(footage, person.landmarks)
         if footage.is_cut or len(order) > len(footage.frames):
             kept = None
+        elif kept is not None:
+            stages.expect(writing_of(f"{_WORK_SIDE}p"), 0.0)
         filmed = reordered(as_filmed(footage, person), order)
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
         whole = replace(whole, gender=options.gender, mouth=mouth)
         avatars = []
-        for number, resolution in enumerate(options.resolutions):
-            written = number / len(options.resolutions)
-            progress(_CLOSED_SHARE + (1 - _CLOSED_SHARE) * written, f"writing {resolution}")
-            avatars.append(_at(resolution, whole, footage, order, kept))
+        for resolution in options.resolutions:
+            step = partial(stages, stage=writing_of(resolution))
+            step(0.0)
+            avatars.append(_at(resolution, whole, _Reel(footage, order, step), kept))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
     paths = []
@@ -178,19 +186,39 @@ def _read_photo(path: Path, options: PrepareOptions, store: BinaryIO, progress: 
     return replace(read_footage(source, "center", store, progress), scale=scale)
 
 
-def _at(resolution: str, whole: Avatar, footage: Footage, order: np.ndarray, kept: bytes | None) -> Avatar:
+@dataclass(frozen=True)
+class _Reel:
+    """The frames of a video.
+
+    Attributes:
+        footage: Where they are.
+        order: Their numbers.
+        step: Called with the share that was taken, 0..1.
+    """
+
+    footage: Footage
+    order: np.ndarray
+    step: Callable[[float], None]
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield them."""
+        for number, frame in enumerate(self.footage.in_order(self.order)):
+            self.step(number / len(self.order))
+            yield frame
+
+
+def _at(resolution: str, whole: Avatar, reel: _Reel, kept: bytes | None) -> Avatar:
     """Return an avatar in another resolution, with a video.
 
     Args:
         resolution: "720p", for instance.
         whole: The avatar at the working size, without a video.
-        footage: Its frames.
-        order: Numbers of the frames of the video.
+        reel: The frames of the video.
         kept: A video of these frames at the working size, if there is one.
     """
     width, height = size_at(whole.width, whole.height, int(resolution[:-1]))
     if kept is None or (width, height) != (whole.width, whole.height):
-        video = encode(footage.in_order(order), width, height, footage.fps, footage.colors)
+        video = encode(reel.frames(), width, height, reel.footage.fps, reel.footage.colors)
     else:
         video = kept
     scale = np.array([width / whole.width, height / whole.height, width / whole.width], np.float32)

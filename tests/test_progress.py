@@ -1,0 +1,69 @@
+"""The progress of preparing an avatar, which a bar shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.preparing.options import PrepareOptions
+from pipeline.preparing.prepare import prepare
+from pipeline.preparing.progress import Stages, expected, writing_of
+from pipeline.settings import ROOT
+from pipeline.video.reader import ClipReader
+
+
+def test_stages_take_their_share_of_the_time() -> None:
+    seen: list[float] = []
+    stages = Stages({"reading": 1.0, "faces": 3.0}, lambda share, stage: seen.append(share))
+    for share, stage in ((0, "reading"), (0.5, "reading"), (1, "reading"), (0, "faces"), (0.5, "faces"), (2, "faces")):
+        stages(share, stage)
+    assert seen == pytest.approx([0, 0.125, 0.25, 0.25, 0.625, 1.0])
+
+
+def test_a_stage_that_turns_out_otherwise_moves_those_after_it() -> None:
+    seen: list[float] = []
+    stages = Stages({"reading": 1.0, "mouth": 1.0, "writing": 2.0}, lambda share, stage: seen.append(share))
+    stages(1, "reading")
+    stages.expect("writing", 0.0)
+    stages(0.5, "mouth")
+    stages(1, "mouth")
+    stages(0, "writing")
+    assert seen == pytest.approx([0.25, 0.625, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("photo", [True, False])
+@pytest.mark.parametrize("resolutions", [["720p"], ["360p"], ["720p", "480p", "360p"]])
+def test_writing_is_as_long_as_it_takes(photo: bool, resolutions: list[str]) -> None:
+    seconds = expected(photo, resolutions)
+    assert list(seconds)[:4] == ["reading", "faces", "measuring", "mouth"]
+    assert list(seconds)[4:] == [writing_of(resolution) for resolution in resolutions]
+    share = sum(seconds[writing_of(resolution)] for resolution in resolutions) / sum(seconds.values())
+    assert (0.2 < share < 0.6) if "720p" in resolutions else share < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["clip", "photo"])
+def test_the_bar_moves_in_small_steps(kind: str, clip: bytes, tmp_path: Path) -> None:
+    if kind == "clip":
+        path = tmp_path / "me.mp4"
+        path.write_bytes(clip)
+    else:
+        path = tmp_path / "me.png"
+        frame = next(ClipReader((ROOT / "examples" / "talk_short.mp4").read_bytes()).once())
+        cv2.imwrite(str(path), cv2.cvtColor(frame.planes, cv2.COLOR_YUV2BGR_I420)[::2, 320:960:2])
+    seen: list[tuple[float, str]] = []
+    prepare(
+        path,
+        PrepareOptions(name="me", resolutions=["480p", "360p"], out=tmp_path),
+        lambda share, stage: seen.append((share, stage)),
+    )
+    shares = np.array([share for share, _ in seen])
+    assert shares[0] == 0 and shares[-1] == 1 and (np.diff(shares) >= 0).all()
+    # thirty frames of a clip, two hundred of a photo: no step is longer than a few frames take
+    assert np.diff(shares).max() < 0.1
+    assert list(dict.fromkeys(stage for _, stage in seen)) == [
+        *("reading", "faces", "measuring", "mouth", "writing 480p", "writing 360p", "done")
+    ]
