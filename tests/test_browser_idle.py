@@ -132,6 +132,7 @@ def test_a_fast_connection_gets_the_clip_that_was_chosen(server: Server, browser
     page.context.close()
 
 
+@pytest.mark.slow
 def test_a_first_picture_is_asked_for_again_and_sent_only_where_it_changed(server: Server) -> None:
     first = server.get("/assets/idle/woman.jpg")
     assert image(first.content).shape == (270, 480, 3)

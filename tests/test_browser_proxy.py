@@ -96,6 +96,7 @@ def seen(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_rest_reports_addresses_that_work_from_outside(seen: str) -> None:
     host = seen.removesuffix("/avatar")

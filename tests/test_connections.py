@@ -76,6 +76,7 @@ def children(server: Server) -> list[str]:
     return listed.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "field"), [("/gradio_api/upload", "files"), ("/api/avatars", "file"), ("/api/avatars/faces", "file")]
 )
@@ -87,6 +88,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Server, path: str, fie
     assert not any(complaint in server.log[before:] for complaint in COMPLAINTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["sent", "kept", "being made"])
 @pytest.mark.parametrize("path", ["/api/avatars", "/api/avatars/faces"])
 def test_an_avatar_whose_client_leaves_is_not_made(server: Server, fake_packs: Path, path: str, when: str) -> None:
@@ -145,6 +147,7 @@ def test_what_clients_sent_goes_with_its_age(tmp_path: Path) -> None:
     assert not old.parent.exists() and folder.gradio.is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mp4", "vtt"])
 def test_no_video_is_kept_waiting_by_a_client_that_left(server: Server, kind: str) -> None:
     server.wait_idle()
@@ -193,6 +196,7 @@ SLOW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", SLOW)
 @pytest.mark.parametrize("dribbles", [False, True])
 def test_a_connection_on_which_a_request_never_ends_is_closed(server: Server, what: str, dribbles: bool) -> None:
@@ -219,6 +223,7 @@ def test_a_connection_on_which_a_request_never_ends_is_closed(server: Server, wh
     assert not visitors_files(server)
 
 
+@pytest.mark.slow
 def test_a_slow_but_steady_upload_arrives(server: Server) -> None:
     body = file_in("files") + b"x" * 60_000 + b"\r\n--b--\r\n"
     with connect(server) as line:
@@ -231,6 +236,7 @@ def test_a_slow_but_steady_upload_arrives(server: Server) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of another process are Linux's")
 def test_a_server_at_its_limit_of_open_files_fills_no_log(server: Server) -> None:
     server.wait_idle()

@@ -45,6 +45,7 @@ def fields(text: str, count: int) -> list[object]:
     return fields
 
 
+@pytest.mark.slow
 def test_the_entry_of_tasks_is_the_servers_own(server: Server, functions: dict[str, dict[str, Any]]) -> None:
     answers = [
         join(server, functions["rest"]["id"], [], "stranger"),

@@ -155,11 +155,8 @@ ENDINGS: tuple[Ending, ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [*ENDINGS[:1], *(pytest.param(ending, marks=pytest.mark.slow) for ending in ENDINGS[1:])],
-    ids=lambda ending: ending.__name__,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
 def test_a_task_that_ends_early_leaves_nothing_open(
     ending: Ending, studio: Studio, tmp_path: Path, uncollected: None
 ) -> None:

@@ -71,6 +71,7 @@ def test_without_a_key_nothing_is_answered(guarded: Server, method: str, path: s
     assert answer.json().keys() == {"success", "error", "code"} and "Authorization" in answer.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [KEY, OTHER])
 def test_with_any_of_the_keys_everything_works(guarded: Server, key: str) -> None:
     headers = {"Authorization": f"Bearer {key}"}

@@ -25,7 +25,7 @@ def addresses(fake_server: Server) -> dict[str, str]:
     return dict(zip(KINDS, (*urls, inspection), strict=True))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS[:-1], pytest.param(KINDS[-1], marks=pytest.mark.slow)])
 def test_what_a_client_has_is_not_sent_again(fake_server: Server, addresses: dict[str, str], kind: str) -> None:
     url = addresses[kind]
     whole = fake_server.get(url)
@@ -58,7 +58,7 @@ def test_what_a_client_has_is_not_sent_again(fake_server: Server, addresses: dic
         assert (answer.status_code, answer.content) == (200, whole.content), changed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS[:-1], pytest.param(KINDS[-1], marks=pytest.mark.slow)])
 def test_a_part_is_sent(fake_server: Server, addresses: dict[str, str], kind: str) -> None:
     url = addresses[kind]
     whole = fake_server.get(url)

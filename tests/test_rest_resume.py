@@ -16,7 +16,7 @@ from pipeline.jobs.tasks import AvatarJob, TaskBook
 from tests.servers import Server, events_of, running, wait_for
 
 QUICK = {"text": "one two", "avatar": "solo"}
-SLOW = {"text": "slow " + "word " * 5, "avatar": "solo"}
+SLOW = {"text": "slow " + "word " * 3, "avatar": "solo"}
 ENDLESS = {"text": "slow " + "word " * 100, "avatar": "solo"}
 
 
@@ -95,6 +95,7 @@ def test_without_a_key_a_dropped_connection_stops_the_task_at_once(fake_server: 
     assert resumed(fake_server, task_id)[-1]["cancelled"] is True
 
 
+@pytest.mark.slow
 def test_with_a_key_a_task_goes_on_for_a_while(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESUME_SECONDS="0.5") as server:
         with server.stream(ENDLESS, **{"Idempotency-Key": "gone"}) as events:

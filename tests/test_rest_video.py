@@ -16,6 +16,8 @@ from tests.servers import Server
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 SIZES = {"720p": (1280, 720), "480p": (854, 480), "360p": (640, 360)}
 
+pytestmark = pytest.mark.slow
+
 
 def sound_of(container: av.container.InputContainer, rate: int) -> np.ndarray:
     """Return the whole sound of a video, (n,) float32 mono at RATE Hz."""
@@ -26,8 +28,8 @@ def sound_of(container: av.container.InputContainer, rate: int) -> np.ndarray:
 
 EACH = (
     ("talk_long", "360p"),
-    pytest.param("talk_long", "720p", marks=pytest.mark.slow),
-    pytest.param("talk_short", "480p", marks=pytest.mark.slow),
+    ("talk_long", "720p"),
+    ("talk_short", "480p"),
 )
 
 

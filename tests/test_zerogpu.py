@@ -113,6 +113,7 @@ def test_stretches_that_are_drawn_apart_go_on_where_the_one_before_ended(models:
         assert difference.max() <= 2, number  # batches are cut elsewhere, which rounds otherwise
 
 
+@pytest.mark.slow
 def test_where_no_card_is_lent_the_reason_is_reported(space: None, models: Path, man: Avatar, tmp_path: Path) -> None:
     lender = card_lender()
     assert lender is not None
@@ -127,6 +128,7 @@ def test_where_no_card_is_lent_the_reason_is_reported(space: None, models: Path,
         list(engine.render(man, [stretch_of(5)], cancelled))
 
 
+@pytest.mark.slow
 def test_cards_are_lent_only_on_zerogpu(space: None, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines = lipsync_engines(Settings(models_dir=models), card_lender())
     assert isinstance(engines["musetalk"], ZeroGpuEngine) and preferred(engines, "auto").name == "musetalk"
