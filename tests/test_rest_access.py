@@ -126,6 +126,7 @@ def test_without_a_key_gradio_does_nothing(guarded: Server, method: str, path: s
     assert answer.status_code == 401, path
 
 
+@pytest.mark.slow
 def test_gradio_client_brings_its_key_in_a_header(guarded: Server) -> None:
     with pytest.raises(Exception, match="credentials"):
         Client(guarded.url, verbose=False)

@@ -169,6 +169,7 @@ def test_what_the_browser_recognized_is_answered(session: Opened, stub: OpenAISt
 QUESTIONS = ["one two?", "three?", "four?"]
 
 
+@pytest.mark.slow
 def test_an_interview_from_its_first_question_to_its_record(server: Server, stub: OpenAIStub) -> None:
     stub.reset()
     plan = {"questions": QUESTIONS, "silence": 0.5, "patience": 2, "reminders": 0, "farewell": "goodbye."}

@@ -54,6 +54,7 @@ def test_waiting_clients_get_their_position(fake_server: Server) -> None:
     fake_server.wait_idle()
 
 
+@pytest.mark.slow
 def test_waiting_clients_get_an_update_when_it_takes_longer(fake_server: Server) -> None:
     fake_server.wait_idle()
     fake_server.events(QUICK)  # so that a time is known, and it is too short for what follows

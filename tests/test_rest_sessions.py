@@ -292,6 +292,7 @@ def test_a_deleted_session_is_told_as_such(fake_server: Server) -> None:
         assert reply.status_code == 409 and reply.json()["code"] == "session_closed"
 
 
+@pytest.mark.slow
 def test_a_sender_that_is_too_fast_is_told_and_slowed(session: Opened) -> None:
     second = (1000 * np.sin(np.arange(8000) * 0.1)).astype("<i2").tobytes()
     with session.socket() as socket:

@@ -84,6 +84,7 @@ def shades(video: Path) -> list[int]:
         return [round(float(frame.to_ndarray(format="yuv420p")[:48].mean())) for frame in container.decode(video=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renderers", [1, 2])
 def test_sentences_go_round_and_every_video_is_whole(fake_packs: Path, tmp_path: Path, renderers: int) -> None:
     engine = Noting(renderers)

@@ -190,6 +190,7 @@ def test_the_server_measures_voices_though_no_avatar_can_be_loaded(studio: Studi
         assert voice.pace == 1.6 and voice.slowness() is None
 
 
+@pytest.mark.slow
 def test_a_live_session_may_choose_any_voice_before_its_language_is_known() -> None:
     studio = make_studio(Settings())
     ready = [name for name, engine in studio.tts.items() if engine.available()]
