@@ -169,7 +169,7 @@ def _at(plane: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the values of a plane at places in it, of the shape of `x`, float32."""
     where = x.astype(np.float32), y.astype(np.float32)
     found = cv2.remap(np.ascontiguousarray(plane), *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return found.astype(np.float32)
+    return np.asarray(found, np.float32)
 
 
 def _detail(frame: Frame, points: np.ndarray) -> float:
