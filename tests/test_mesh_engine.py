@@ -76,6 +76,27 @@ def test_an_open_mouth_is_dark_inside_and_shows_teeth(avatar: Avatar) -> None:
     assert inside.max() > 0.5 * skin
 
 
+@pytest.mark.parametrize("tint", [(-12.0, 16.0), (-20.0, 10.0), (-6.0, 22.0)])
+def test_teeth_of_unknown_colour_are_bright_and_yellower_than_white_less_red_than_skin(
+    avatar: Avatar, tint: tuple[float, float]
+) -> None:
+    """TINT: how far the skin's U and V are from grey. Neither grey nor green teeth, in warm light as in cool."""
+    mover = FaceMover(avatar, ("jawOpen", "mouthUpperUpLeft", "mouthUpperUpRight"))
+    frame = Frame(base(avatar, 1)[0].planes.copy())
+    frame.y[:] = 150
+    for plane, shift in zip(frame.uv, tint, strict=True):
+        plane[:] = 128 + shift
+    mover.move(frame, 0, np.array([0.35, 0.6, 0.6], np.float32))
+    target = mover.target(0, np.array([0.35, 0.6, 0.6], np.float32))
+    outline = np.concatenate([target[UPPER_INNER], target[LOWER_INNER][::-1]]).round().astype(np.int32)
+    inside = cv2.erode(cv2.fillPoly(np.zeros(frame.y.shape, np.uint8), [outline], 1), np.ones((3, 3))) > 0
+    rows, columns = np.nonzero(inside & (frame.y >= np.percentile(frame.y[inside], 85)))
+    u, v = (plane[rows // 2, columns // 2].astype(float) - 128 for plane in frame.uv)
+    assert np.percentile(frame.y[inside], 95) > 0.7 * 150
+    assert tint[0] < np.median(u) < 0.3 * tint[0], "yellow"
+    assert 0 < np.median(v) < 0.8 * tint[1], "not green, not red"
+
+
 def test_lips_meet_and_never_pass_through_each_other(avatar: Avatar) -> None:
     geometry, basis = FaceGeometry(avatar, load_basis()), load_basis()
     pressed = geometry.moved(0, basis.delta["mouthClose"])  # by far more than shut

@@ -26,13 +26,15 @@ TEETH_DEPTH = 0.06
 """How far the teeth sit behind the lips, in basis units."""
 TONGUE_LIFT = 0.05
 """How far the tongue's tip rises at t, d, n, l, in basis units."""
-NARROW_LIGHT, WIDE_GAP = 0.2, 0.20
+NARROW_LIGHT, WIDE_GAP = 0.4, 0.20
 """Share of the light that enters the narrowest gap, and the gap, in eye distances, from which all of it does.
 
 If teeth were as bright as the lips, a mouth that opens a little would look shut.
 """
 BRIGHTEST_WHITE = 228.0
 """Highest Y (16..235) of teeth."""
+YELLOWED = np.array([0.6, 0.45])
+"""Share of the skin's U and V that teeth of unknown colour show."""
 OWN_RED, COLORED = 110.0, 0.15
 """How strongly gums and tongue show the chroma of their picture.
 
@@ -153,8 +155,8 @@ class MouthInterior:
             pictures=self._pictures,
             spots=spots,
             whites=np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * pose.tongue), (white - 16) * 0.9, white - 16]),
-            # teeth of unknown colour take on a part of the light's
-            tints=np.where(self._tinted, self._tints, 0.42 * (skin[1:] - 128)),
+            # teeth of unknown colour take on a part of the light's, and are yellower than it
+            tints=np.where(self._tinted, self._tints, YELLOWED * (skin[1:] - 128)),
             red=0.6 * red,
             own_red=OWN_RED * colored,
         )
