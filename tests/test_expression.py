@@ -37,7 +37,7 @@ BROW, BLINK, SMILE = (UNITS.index(unit) for unit in ("browInnerUp", "eyeBlinkLef
 SERIOUS = UNITS.index("browDownLeft")
 
 
-def said(*sounds: tuple[str, float, float, float], text: str = "a") -> tuple[Speech, MouthTrack]:
+def spoken(*sounds: tuple[str, float, float, float], text: str = "a") -> tuple[Speech, MouthTrack]:
     """Return speech of sounds (phoneme, seconds, level, pitch in Hz), and the mouth for it."""
     marks, parts, now, phase = [], [], 0.0, 0.0
     for phoneme, seconds, level, pitch in sounds:
@@ -62,7 +62,7 @@ STRESSED = [("a", 0.2, 0.3, 180.0), ("n", 0.1, 0.05, 110.0)]
 
 
 def test_pitch_and_loudness_are_those_of_the_sound() -> None:
-    speech, _ = said(("a", 0.5, 0.1, 120.0), ("", 0.3, 0.0, 120.0), ("a", 0.5, 0.3, 240.0))
+    speech, _ = spoken(("a", 0.5, 0.1, 120.0), ("", 0.3, 0.0, 120.0), ("a", 0.5, 0.3, 240.0))
     level, pitch = contours(speech.samples, RATE)
     assert len(level) == round(1.3 / HOP)
     assert np.median(pitch[5:20]) == pytest.approx(12 * np.log2(1.2), abs=0.7)
@@ -73,7 +73,7 @@ def test_pitch_and_loudness_are_those_of_the_sound() -> None:
 @pytest.mark.parametrize("at", [2, 4])
 def test_brows_rise_at_the_stressed_syllable(at: int) -> None:
     sounds = [*SYLLABLES * at, *STRESSED, *SYLLABLES * (6 - at)]
-    speech, mouth = said(*sounds)
+    speech, mouth = spoken(*sounds)
     stresses = prosody_of(speech, speech.marks).stresses
     strongest = max(stresses, key=lambda one: one.strength)
     assert strongest.time == pytest.approx(0.3 * at + 0.1, abs=0.05)
@@ -82,8 +82,8 @@ def test_brows_rise_at_the_stressed_syllable(at: int) -> None:
 
 
 def test_a_lively_voice_moves_more_than_a_flat_one_and_silence_nothing() -> None:
-    flat, mouth = said(*SYLLABLES * 4, ("", 1.2, 0.0, 110.0), *SYLLABLES * 4)
-    lively, _ = said(*(SYLLABLES + STRESSED) * 2, ("", 1.2, 0.0, 110.0), *(STRESSED + SYLLABLES) * 2)
+    flat, mouth = spoken(*SYLLABLES * 4, ("", 1.2, 0.0, 110.0), *SYLLABLES * 4)
+    lively, _ = spoken(*(SYLLABLES + STRESSED) * 2, ("", 1.2, 0.0, 110.0), *(STRESSED + SYLLABLES) * 2)
     weights = [track(speech, mouth, ExpressionOptions()) for speech in (flat, lively)]
     assert weights[1][:, BROW].sum() > 1.3 * weights[0][:, BROW].sum()
     for one in weights:
@@ -91,7 +91,7 @@ def test_a_lively_voice_moves_more_than_a_flat_one_and_silence_nothing() -> None
 
 
 def test_more_liveliness_moves_more_and_none_moves_nothing() -> None:
-    speech, mouth = said(*(SYLLABLES + STRESSED) * 3)
+    speech, mouth = spoken(*(SYLLABLES + STRESSED) * 3)
     sums = [track(speech, mouth, ExpressionOptions(liveliness=one)).sum() for one in (0, 0.25, 0.5, 1)]
     assert sums[0] == 0 and sums[1] < sums[2] < sums[3]
     assert Expression(FPS, STILL).next(speech, speech.marks, mouth) is None
@@ -99,7 +99,7 @@ def test_more_liveliness_moves_more_and_none_moves_nothing() -> None:
 
 def test_blinks_come_in_pauses_and_not_too_often() -> None:
     phrase = [*SYLLABLES * 8, ("", 0.4, 0.0, 110.0)]
-    speech, mouth = said(*phrase * 4)
+    speech, mouth = spoken(*phrase * 4)
     lids = track(speech, mouth, ExpressionOptions())[:, BLINK]
     shut = np.flatnonzero(lids > 0.9) / FPS
     assert len(shut) and all(2.4 <= time % 2.8 < 2.8 for time in shut)
@@ -108,8 +108,8 @@ def test_blinks_come_in_pauses_and_not_too_often() -> None:
 
 
 def test_brows_stay_up_where_a_question_ends() -> None:
-    asked, mouth = said(*SYLLABLES * 5, text="맞나요?")
-    stated, _ = said(*SYLLABLES * 5, text="맞아요.")
+    asked, mouth = spoken(*SYLLABLES * 5, text="맞나요?")
+    stated, _ = spoken(*SYLLABLES * 5, text="맞아요.")
     at = round(1.45 * FPS)
     assert track(asked, mouth, ExpressionOptions())[at, BROW] > 0.2
     assert track(stated, mouth, ExpressionOptions())[at, BROW] < 0.1
@@ -118,7 +118,7 @@ def test_brows_stay_up_where_a_question_ends() -> None:
 @pytest.mark.parametrize(("name", "unit"), [("smile", SMILE), ("serious", SERIOUS)])
 def test_a_mood_in_the_text_begins_with_its_word_and_ends_with_its_sentence(name: str, unit: int) -> None:
     sounds = SYLLABLES * 10
-    speech, mouth = said(*sounds, text="one two. three four five.")
+    speech, mouth = spoken(*sounds, text="one two. three four five.")
     words = tuple(
         Mark("word", f"{word} ", 0.6 * number, 0.6 * (number + 1))
         for number, word in enumerate(["one", "two.", "three", "four", "five."])
@@ -138,7 +138,7 @@ def test_cues_are_found_in_the_piece_in_which_their_word_is_spoken() -> None:
     expression = Expression(FPS, STILL, cues)
     tracks = []
     for part in ("one two. ", "three four."):
-        speech, mouth = said(*SYLLABLES * 4, text=part)
+        speech, mouth = spoken(*SYLLABLES * 4, text=part)
         words = tuple(Mark("word", f"{w} ", 0.6 * n, 0.6 * n + 0.6) for n, w in enumerate(part.split()))
         tracks.append(expression.next(speech, speech.marks, mouth, words))
     assert text == "one two. three four."
@@ -202,7 +202,7 @@ def awake(mover: FaceMover) -> int:
 
 
 def test_without_liveliness_mood_and_cues_the_picture_is_the_same_byte_for_byte(avatar: Avatar) -> None:
-    speech, mouth = said(*SYLLABLES * 2)
+    speech, mouth = spoken(*SYLLABLES * 2)
     nothing = Expression(FPS, STILL).next(speech, speech.marks, mouth)
     still = ExpressionTrack(np.zeros((len(mouth.weights), len(UNITS)), np.float32))
     ways = [

@@ -701,8 +701,8 @@ def test_cues_move_the_face_and_are_neither_spoken_nor_words(pictures: Watched) 
     finally:
         del pictures.speaking
         stage.session.close()
-    said = [event.text for event in stage.events if isinstance(event, Word)]
-    assert "".join(said).split() == ["one", "two.", "three", "four."]
+    texts = [event.text for event in stage.events if isinstance(event, Word)]
+    assert "".join(texts).split() == ["one", "two.", "three", "four."]
     ended = stage.of(TurnEnded)[0]
     assert isinstance(ended, TurnEnded) and ended.said.split() == ["one", "two.", "three", "four."]
     shown = np.concatenate([one for one in looks if one is not None])

@@ -95,7 +95,7 @@ def test_any_text_can_be_read_and_no_symbol_is_left(text: str, language: str) ->
 
 
 @pytest.mark.parametrize(
-    ("written", "said", "cues"),
+    ("written", "spoken", "cues"),
     [
         ("Hello [smile] there. Bye", "Hello there. Bye", [Cue("smile", 5, 11)]),
         (
@@ -111,13 +111,13 @@ def test_any_text_can_be_read_and_no_symbol_is_left(text: str, language: str) ->
         ("[nod]", "", [Cue("nod", 0, 0)]),
     ],
 )
-def test_cues_are_never_spoken_and_keep_their_place(written: str, said: str, cues: list[Cue]) -> None:
-    assert spoken_text(written) == said
-    assert spoken_with_cues(written) == (said, tuple(cues))
+def test_cues_are_never_spoken_and_keep_their_place(written: str, spoken: str, cues: list[Cue]) -> None:
+    assert spoken_text(written) == spoken
+    assert spoken_with_cues(written) == (spoken, tuple(cues))
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "spoken"),
     [
         ("[웃음] 하하 [laugh] [1] [smiles]", "[웃음] 하하 [laugh] [1] [smiles]"),
         ("[smile](https://a.b) go", "smile go"),
@@ -126,14 +126,14 @@ def test_cues_are_never_spoken_and_keep_their_place(written: str, said: str, cue
         ("a \ue010 b", "a b"),
     ],
 )
-def test_other_brackets_stay_text(written: str, said: str) -> None:
-    assert spoken_with_cues(written) == (said, ())
+def test_other_brackets_stay_text(written: str, spoken: str) -> None:
+    assert spoken_with_cues(written) == (spoken, ())
 
 
 @given(st.text(max_size=60), st.sampled_from(["smile", "nod", "thinking", "serious"]), st.text(max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_a_cue_anywhere_leaves_no_trace(before: str, name: str, after: str) -> None:
-    said, cues = spoken_with_cues(f"{before} [{name}] {after}")
-    assert not any("\ue010" <= letter <= "\ue013" for letter in said)
-    letters = sum(not letter.isspace() for letter in said)
+    spoken, cues = spoken_with_cues(f"{before} [{name}] {after}")
+    assert not any("\ue010" <= letter <= "\ue013" for letter in spoken)
+    letters = sum(not letter.isspace() for letter in spoken)
     assert all(0 <= cue.start <= cue.end <= letters for cue in cues)
