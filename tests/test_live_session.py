@@ -92,7 +92,8 @@ class Stage:
             self.stream.write(self.session.advance().data)
 
     def run_until(self, done: Callable[[], bool]) -> None:
-        for _ in range(400):
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
             if done():
                 return
             self.run(0.2)
