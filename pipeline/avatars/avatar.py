@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
@@ -15,6 +16,8 @@ LATENTS = (8, 32, 32)
 MASK_SIDE = 128
 """Side of a frame's mask in pixels, whatever the size of its box."""
 GENDERS = ("female", "male")
+CLIPS = ("idle", "listening", "speaking", "nod", "greeting")
+"""What an avatar may have further clips for; for what it has none, its own clip is used."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Avatar:
         softness: How much softer the face is than a crisp picture (sigma, units of the face basis; see
             ``pipeline.preparing.blur``).
         gender: "female" or "male", whose voice the avatar gets if none is chosen; "" if that is unknown.
+        clips: Further clips by what they show (see `CLIPS`): the same person in the same size, at the same rate. Each
+            is an avatar whose video, points and usable frames are those of the clip.
     """
 
     name: str
@@ -112,6 +117,7 @@ class Avatar:
     opening: float = 1.0
     softness: float = 0.0
     gender: str = ""
+    clips: Mapping[str, Avatar] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

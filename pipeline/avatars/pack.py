@@ -11,7 +11,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from pipeline import messages
-from pipeline.avatars.avatar import GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, OwnMouth, Teeth
+from pipeline.avatars.avatar import CLIPS, GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, OwnMouth, Teeth
 from pipeline.avatars.unpickle import Refused, restricted_head, restricted_loads
 from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
 from pipeline.messages import Message
@@ -54,7 +54,6 @@ def save(avatar: Avatar, path: Path) -> None:
     Raises:
         OSError: The pack cannot be written.
     """
-    same = np.array_equal(avatar.landmarks, avatar.rest)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -64,15 +63,13 @@ def save(avatar: Avatar, path: Path) -> None:
         "width": avatar.width,
         "height": avatar.height,
         "fps": (avatar.fps.numerator, avatar.fps.denominator),
-        "video": avatar.video,
-        "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
-        "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
-        "usable": np.ascontiguousarray(avatar.usable, bool),
+        **_filmed(avatar),
         "teeth": _parts(avatar.teeth),
         "mouth": _parts(avatar.mouth),
         "inpainting": _parts(avatar.inpainting),
         "opening": avatar.opening,
         "softness": avatar.softness,
+        "clips": {name: _filmed(clip) for name, clip in avatar.clips.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -86,6 +83,17 @@ def save(avatar: Avatar, path: Path) -> None:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def _filmed(avatar: Avatar) -> dict[str, object]:
+    """Return the entries of a clip: its video, and what was measured in each frame."""
+    same = np.array_equal(avatar.landmarks, avatar.rest)
+    return {
+        "video": avatar.video,
+        "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
+        "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
+        "usable": np.ascontiguousarray(avatar.usable, bool),
+    }
 
 
 def _parts(value: Teeth | OwnMouth | Inpainting | None) -> tuple[object, ...] | None:
@@ -156,20 +164,12 @@ def _avatar(content: object) -> Avatar:
     if content.get("version") != VERSION:
         raise _Wrong(f"another version than {VERSION}")
     width, height = (_integer(content, key, 16, MAX_SIDE) for key in ("width", "height"))
-    video = _value(content, "video", bytes)
-    reader = ClipReader(video)
-    if (reader.width, reader.height) != (width, height) or reader.codec != "h264" or reader.pix_fmt != "yuv420p":
-        raise _Wrong(f"video is {reader.width}x{reader.height} {reader.codec} {reader.pix_fmt}")
     if width % 2 or height % 2:
         raise _Wrong(f"odd size {width}x{height}")
     fps = _fps(content)
-    if not 1 <= reader.count <= MAX_FRAMES or abs(reader.fps - fps) > Fraction(1, 100):
-        raise _Wrong(f"video has {reader.count} frames at {reader.fps} a second")
-    landmarks = _points(content, "landmarks", reader.count, max(width, height))
-    rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(width, height))
-    usable = _array(content, "usable", np.dtype(bool), (reader.count,))
+    filmed = _clip(content, (width, height), fps)
     name, resolution = _value(content, "name", str), _value(content, "resolution", str)
-    inpainting = _inpainting(content, reader.count, (width, height))
+    inpainting = _inpainting(content, len(filmed["usable"]), (width, height))
     opening = _value(content, "opening", float) if "opening" in content else 1.0  # packs older than this entry
     if not OPENING[0] <= opening <= OPENING[1]:
         raise _Wrong(f"opening: {opening}")
@@ -179,16 +179,13 @@ def _avatar(content: object) -> Avatar:
     gender = _value(content, "gender", str) if "gender" in content else ""
     if gender not in ("", *GENDERS):
         raise _Wrong(f"gender: {gender:.20}")
-    return Avatar(
+    avatar = Avatar(
         name=name,
         resolution=resolution,
         width=width,
         height=height,
         fps=fps,
-        video=video,
-        landmarks=landmarks,
-        rest=rest,
-        usable=usable,
+        **filmed,
         teeth=_teeth(content),
         mouth=_mouth(content),
         inpainting=inpainting,
@@ -196,6 +193,26 @@ def _avatar(content: object) -> Avatar:
         softness=softness,
         gender=gender,
     )
+    clips = _value(content, "clips", dict) if "clips" in content else {}
+    alone = replace(avatar, inpainting=None)
+    found = {name: replace(alone, **_clip(clips[name], (width, height), fps)) for name in CLIPS if name in clips}
+    return replace(avatar, clips=found)
+
+
+def _clip(content: object, size: tuple[int, int], fps: Fraction) -> dict[str, Any]:
+    """Return the entries of a clip, which is in a size (width, height in pixels) and has a rate."""
+    if not isinstance(content, dict):
+        raise _Wrong("a clip: no dict")
+    video = _value(content, "video", bytes)
+    reader = ClipReader(video)
+    if (reader.width, reader.height) != size or reader.codec != "h264" or reader.pix_fmt != "yuv420p":
+        raise _Wrong(f"video is {reader.width}x{reader.height} {reader.codec} {reader.pix_fmt}")
+    if not 1 <= reader.count <= MAX_FRAMES or abs(reader.fps - fps) > Fraction(1, 100):
+        raise _Wrong(f"video has {reader.count} frames at {reader.fps} a second")
+    landmarks = _points(content, "landmarks", reader.count, max(size))
+    rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(size))
+    usable = _array(content, "usable", np.dtype(bool), (reader.count,))
+    return {"video": video, "landmarks": landmarks, "rest": rest, "usable": usable}
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import av
 import numpy as np
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.joins import best_entry
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
 from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
@@ -27,11 +29,18 @@ from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
 from pipeline.video.frame import Frame
+from pipeline.video.morph import Morph
 from pipeline.video.reader import ClipReader
 from pipeline.video.writer import AUDIO_RATE, MUXER_OPTIONS
 
 GOP_SECONDS = Fraction(1, 5)
 """Length of a group of pictures: how finely a session changes between idling and speaking."""
+CROSSING = 2
+"""Groups of pictures in which one clip goes over into another."""
+SHOWN_ONCE = ("nod", "greeting")
+"""Clips that do not loop."""
+KEPT_CROSSINGS = 40
+"""Of them that stay in memory."""
 MAX_DECODED = 3 << 30
 """Bytes of the decoded pictures of a clip on the disk: a minute and a half of 720p."""
 _X264 = replace(
@@ -100,6 +109,34 @@ class DecodedClip(ClipReader):
             part.unlink(missing_ok=True)
 
 
+class Crossing(NamedTuple):
+    """A group in which one clip goes over into another.
+
+    Attributes:
+        leaves: The group with which the other clip was left.
+        entry: The group that is entered.
+        part: Which of the `CROSSING` groups this is.
+        frames: How many frames ago the crossing began.
+    """
+
+    leaves: int
+    entry: int
+    part: int = 0
+    frames: int = 0
+
+
+class _Frames:
+    """Pictures in memory, as engines take them from a clip."""
+
+    def __init__(self, pictures: list[Frame]) -> None:
+        self._pictures = pictures
+
+    def frames(self, start: int = 0) -> Generator[Frame, None, None]:
+        """Yield copies of the pictures, from one on."""
+        for picture in self._pictures[start:]:
+            yield Frame(picture.planes.copy())
+
+
 @dataclass(frozen=True)
 class Mouths:
     """The mouths of consecutive frames, and the sound that they are of.
@@ -130,16 +167,25 @@ class Pictures:
 
     Attributes:
         header: The beginning of every stream of this avatar (boxes ftyp and moov).
-        starts: Numbers of the frames with which the groups begin.
-        lengths: Frames of each group.
+        lengths: Frames of each group; the groups of all clips are numbered one after the other.
+        clips: The numbers of the groups of each clip, by what it shows; "" is the avatar's own.
     """
 
     def __init__(self, avatar: Avatar, engine: LipsyncEngine, decoded: Path) -> None:
-        self.avatar = replace(avatar)
-        self.avatar.__dict__["clip"] = DecodedClip(avatar.video, decoded)  # where engines take their frames from
-        frames = self.avatar.clip.count
-        self.starts = gop_starts(frames, avatar.fps)
-        self.lengths = [end - start for start, end in pairwise([*self.starts, frames])]
+        self.lengths: list[int] = []
+        self.clips: dict[str, range] = {}
+        self._groups: list[tuple[Avatar, int]] = []
+        """The clip of each group, and the frame of it with which it begins."""
+        for name, filmed in {"": avatar, **avatar.clips}.items():
+            clip = replace(filmed)
+            path = decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}") if name else decoded
+            clip.__dict__["clip"] = DecodedClip(clip.video, path)  # where engines take their frames from
+            starts, first = gop_starts(clip.clip.count, avatar.fps), len(self._groups)
+            self._groups += [(clip, start) for start in starts]
+            self.lengths += [end - start for start, end in pairwise([*starts, clip.clip.count])]
+            self.clips[name] = range(first, len(self._groups))
+        self.avatar = self._groups[0][0]
+        self._crossings: OrderedDict[Crossing, tuple[Avatar, Gop | None]] = OrderedDict()
         self._engine = engine
         self._idle: dict[tuple[int, bytes], Gop] = {}
         self._pts = 0
@@ -174,11 +220,72 @@ class Pictures:
             number: Which one.
             mouths: As many frames as it has.
         """
+        return self._drawn(*self._groups[number], mouths)
+
+    def clip_of(self, number: int) -> str:
+        """Return what the clip of a group shows."""
+        return next(name for name, numbers in self.clips.items() if number in numbers)
+
+    def following(self, number: int) -> int:
+        """Return the group after another in its clip, which loops."""
+        numbers = self.clips[self.clip_of(number)]
+        return number + 1 if number + 1 in numbers else numbers[0]
+
+    def entry(self, number: int, clip: str) -> int:
+        """Return the group of a clip that begins most like another group; of what is shown once, one of the first."""
+        leaving, start = self._groups[number]
+        numbers = self.clips[clip]
+        if clip in SHOWN_ONCE:
+            numbers = numbers[: 1 + len(numbers) // 5]
+        starts = [self._groups[one][1] for one in numbers]
+        return numbers[best_entry(leaving.landmarks[start], self._groups[numbers[0]][0], starts)]
+
+    def crossing(self, crossing: Crossing, mouths: Mouths) -> Gop:
+        """Draw a group that goes over from one clip into another.
+
+        Args:
+            crossing: Which groups.
+            mouths: As many frames as `crossing.entry` has.
+        """
+        if crossing not in self._crossings:
+            self._crossings[crossing] = self._crossed(crossing), None
+            while len(self._crossings) > KEPT_CROSSINGS:
+                self._crossings.popitem(last=False)
+        clip, drawn = self._crossings[crossing]
+        if drawn is not None and not (mouths.weights.any() or mouths.looks is not None):
+            return drawn
+        new = self._drawn(clip, 0, mouths)
+        if not (mouths.weights.any() or mouths.looks is not None):
+            self._crossings[crossing] = clip, new
+        return new
+
+    def _crossed(self, crossing: Crossing) -> Avatar:
+        """Return the frames of a crossing as a clip."""
+        (one, begin), (other, enters) = self._groups[crossing.leaves], self._groups[crossing.entry]
+        count = self.lengths[crossing.entry]
+        leaves = begin + crossing.frames
+        before = [frame for _, frame in zip(range(count), one.clip.frames(leaves), strict=False)]
+        after = [frame for _, frame in zip(range(count), other.clip.frames(enters), strict=False)]
+        shares = (crossing.part * count + np.arange(1, count + 1)) / (CROSSING * count + 1)
+        morph = Morph(before[count // 2], after[count // 2])
+        pictures = [morph.between(a, b, float(s)) for a, b, s in zip(before, after, shares, strict=True)]
+        left, entered = (leaves + np.arange(count)) % len(one.landmarks), enters + np.arange(count)
+        mix = shares[:, None, None].astype(np.float32)
+        crossed = replace(
+            other,
+            landmarks=(1 - mix) * one.landmarks[left] + mix * other.landmarks[entered],
+            rest=(1 - mix) * one.rest[left] + mix * other.rest[entered],
+            usable=one.usable[left] & other.usable[entered],
+        )
+        crossed.__dict__["clip"] = _Frames(pictures)
+        return crossed
+
+    def _drawn(self, clip: Avatar, start: int, mouths: Mouths) -> Gop:
         track = MouthTrack(float(self.avatar.fps), mouths.weights, UNITS)
         speech = Speech(samples=mouths.samples, rate=mouths.rate, text="", language="")
         looks = mouths.looks
         stretch = Stretch(speech, track, expression=None if looks is None else ExpressionTrack(looks))
-        frames = self._engine.render(self.avatar, [stretch], CancelToken(), self.starts[number])
+        frames = self._engine.render(clip, [stretch], CancelToken(), start)
         units = [self._encode(frame, first=index == 0) for index, frame in enumerate(frames)]
         return Gop(b"".join(units), tuple(map(len, units)))
 

@@ -13,7 +13,7 @@ from pipeline import messages
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.live.events import Closed, Interrupted, Listening, Problem, SessionEvent, TurnEnded, TurnStarted, Word
 from pipeline.live.fragments import Fragment, FragmentWriter
-from pipeline.live.pictures import Mouths, Pictures
+from pipeline.live.pictures import CROSSING, SHOWN_ONCE, Crossing, Mouths, Pictures
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import SpokenTurn, Turn, Voice
 from pipeline.live.voice_input import VoiceTurn, pcm
@@ -23,6 +23,8 @@ from pipeline.video.writer import AUDIO_RATE
 
 FADE_SECONDS = 0.02
 """Length of the fade of a sound that is cut off."""
+NOD_EVERY = 6.0
+"""Seconds of listening after which an avatar nods that has a clip of it."""
 EASE_SECONDS = 0.16
 """Time in which a mouth that is cut off comes to rest: at no frame faster than in ordinary speech."""
 
@@ -79,6 +81,13 @@ class Session:
         self._looks_ease = np.zeros((0, len(self._looks)), np.float32)
         self._frame = 0
         self._gop = 0
+        self._crossing: Crossing | None = None
+        self._until = 0
+        """The last group of a clip that is shown once."""
+        self._listening = False
+        self._listened = 0.0
+        """Since when it has listened without a nod."""
+        self._greeted = False
         self._closed = False
 
     @property
@@ -166,11 +175,13 @@ class Session:
             progress.turn.stop()
 
     def listen(self) -> None:
-        """Show that the avatar listens; with the one clip that avatars have, it looks as when it idles."""
+        """Show that the avatar listens: its clip of that, if it has one, and from time to time a nod."""
+        self._listening = True
         self._emit(Listening(self.time))
 
     def idle(self) -> None:
         """Show that the avatar does nothing in particular."""
+        self._listening = False
 
     def close(self, reason: str = "deleted") -> None:
         """End the session."""
@@ -188,6 +199,7 @@ class Session:
 
     def advance(self) -> Fragment:
         """Return the next fragment of the stream, about 0.2 s, and emit the events that happen in it."""
+        self._choose_clip()
         frames = self._pictures.lengths[self._gop]
         first, last = (round(number * AUDIO_RATE / self._fps) for number in (self._frame, self._frame + frames))
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(last - first, np.float32)
@@ -215,18 +227,57 @@ class Session:
         weights, looks = self._eased(weights), self._eased_looks(looks)
         drawn = bool(weights.any() or (looks != self._looks).any())
         mouths = Mouths(weights, sound, AUDIO_RATE, looks if looks.any() else None)
-        gop = self._pictures.speaking(self._gop, mouths) if drawn else self._pictures.idle(self._gop, self._looks)
+        if self._crossing is not None:
+            gop = self._pictures.crossing(self._crossing, mouths)
+        else:
+            gop = self._pictures.speaking(self._gop, mouths) if drawn else self._pictures.idle(self._gop, self._looks)
         packet = self._sound.count
         packets = self._sound.add(sound if sound.any() else len(sound))
         fragment = self._fragments.fragment(self._frame, gop, packet, packets)
-        if drawn:
+        if drawn or self._crossing is not None:
             fragment = replace(fragment, drawn=frames)
         self._last, self._last_looks = weights[-1], looks[-1]
         self._frame += frames
-        self._gop = (self._gop + 1) % len(self._pictures.lengths)
+        self._go_on(frames)
         if progress is not None and progress.turn.over:
             self._end(progress)
         return fragment
+
+    def _choose_clip(self) -> None:
+        """Begin to go over into the clip that fits what happens now."""
+        clips = self._pictures.clips
+        if len(clips) == 1 or self._crossing is not None:
+            return
+        now = self._pictures.clip_of(self._gop)
+        if now in SHOWN_ONCE and self._gop >= self._until:
+            now = ""  # it has been shown; what is wanted is another clip in any case
+        elif now in SHOWN_ONCE:
+            return
+        with self._lock:
+            turn = self._queue[0] if self._queue else None
+        speaks = turn is not None and (turn.started or turn.turn.ready(max(self._pictures.lengths)))
+        listens = self._listening and not speaks
+        self._listened = self._listened if listens else self.time
+        wanted = "speaking" if speaks else "listening" if listens else "idle"
+        if speaks and not self._greeted:
+            self._greeted = True
+            wanted = "greeting" if "greeting" in clips else wanted
+        elif listens and "nod" in clips and self.time - self._listened >= NOD_EVERY:
+            self._listened = self.time
+            wanted = "nod"
+        wanted = wanted if wanted in clips else ""
+        if wanted != self._pictures.clip_of(self._gop):
+            entry = self._pictures.entry(self._gop, wanted)
+            self._crossing = Crossing(self._gop, entry)
+            self._gop, self._until = entry, clips[wanted][-1]
+
+    def _go_on(self, frames: int) -> None:
+        """Go to the next group, which may belong to the same crossing."""
+        self._gop = self._pictures.following(self._gop)
+        if self._crossing is not None:
+            leaves, _, part, gone = self._crossing
+            ends = part + 1 == CROSSING
+            self._crossing = None if ends else Crossing(leaves, self._gop, part + 1, gone + frames)
 
     def _current(self, frames: int) -> _TurnProgress | None:
         """Return the turn that is spoken now; turns that ended without a sound are passed over."""

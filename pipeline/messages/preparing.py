@@ -159,3 +159,23 @@ FACE_TOO_SMALL = Sentence(
     ko="얼굴이 너무 작습니다. 너비가 {width}픽셀인데 {needed}픽셀 이상이어야 합니다. 더 가까이 찍으세요.",
     en="The face is too small: {width} pixels wide; at least {needed} are needed. Film closer.",
 )
+
+# further clips
+CLIP_UNKNOWN = Sentence(
+    "clip_unknown",
+    ko="clip '{name:.40}': 그런 클립은 없습니다. 가능한 값: {choices}",
+    en="clip '{name:.40}': there is no such clip. Choose one of: {choices}",
+)
+CLIP_OF_OTHER_SHAPE = Sentence(
+    "clip_of_other_shape",
+    ko="{name} 클립의 화면 비율이 다릅니다({size}). 기본 영상({wanted})과 같은 카메라로, 같은 방향으로 찍으세요.",
+    en="The clip {name} has another shape ({size}) than the avatar's own ({wanted}). Film it with the same camera, "
+    "held the same way.",
+)
+CLIP_DOES_NOT_MEET = Sentence(
+    "clip_does_not_meet",
+    ko="{name} 클립의 얼굴이 기본 영상과 너무 다른 곳에 있습니다(얼굴 너비의 {apart:.1f}배). "
+    "카메라를 그대로 두고 같은 자리에 앉아 찍으세요.",
+    en="In the clip {name}, the face is too far from where it is in the avatar's own ({apart:.1f} face widths). "
+    "Leave the camera where it is, and sit in the same place.",
+)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.avatars.store import RESOLUTIONS
@@ -39,6 +39,7 @@ class PrepareOptions(ReadOptions):
         shape: Of a photo's avatar; clips and animated pictures keep theirs.
         out: Folder of the packs; ``Settings.precomputed`` by default.
         report: Folder for a report on the clip (see ``write_report``); None writes none.
+        clips: Further recordings of the same person by what they show (see ``pipeline.avatars.avatar.CLIPS``).
         musetalk: Folder of that engine's weights, to prepare the packs for it, too; None prepares them for the mesh
             alone.
     """
@@ -50,4 +51,5 @@ class PrepareOptions(ReadOptions):
     shape: Shape = "wide"
     out: Path | None = None
     report: Path | None = None
+    clips: Mapping[str, Path] = field(default_factory=dict)
     musetalk: Path | None = None

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.avatars.avatar import GENDERS, Avatar
+from pipeline.avatars.avatar import CLIPS, GENDERS, Avatar
 from pipeline.avatars.pack import save
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.core.arguments import with_files
@@ -35,6 +35,7 @@ from pipeline.preparing.encode_clip import encode, keep_stream
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
 from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
 from pipeline.preparing.footage import Footage, PictureSource, faces_of_shots, keep, no_face, read_footage
+from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
 from pipeline.preparing.lend_mouth import lend_mouth
 from pipeline.preparing.loop import loop_order, reordered
 from pipeline.preparing.mouth_scale import opening_of
@@ -79,6 +80,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
     """
     check_name(options.name)
     check_resolutions(options.resolutions)
+    check_clips(options.clips)
     out = Settings().precomputed if options.out is None else options.out
     encode_faces = None if options.musetalk is None else _face_encoder(options.musetalk)
     stages = Stages(expected(kind_of(clip) == "photo", options.resolutions), progress)
@@ -110,11 +112,14 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         filmed = reordered(as_filmed(footage, person), order)
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
         whole = replace(whole, gender=options.gender, mouth=mouth)
+        further = {name: _further_clip(name, path, options, whole) for name, path in options.clips.items()}
         avatars = []
         for resolution in options.resolutions:
             step = partial(stages, stage=writing_of(resolution))
             step(0.0)
-            avatars.append(_at(resolution, whole, _Reel(footage, order, step), kept))
+            avatar = _at(resolution, whole, _Reel(footage, order, step), kept)
+            clips = {name: clip.at(avatar) for name, clip in further.items()}
+            avatars.append(replace(avatar, clips=clips))
             if encode_faces is not None:
                 avatars[-1] = encode_faces(avatars[-1])
     paths = []
@@ -123,6 +128,21 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         save(avatar, paths[-1])
     progress(1.0, "done")
     return paths
+
+
+def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar) -> FurtherClip:
+    """Read a further recording of the person of an avatar, which is in its working size."""
+    alone = replace(options, start=None, end=None)
+    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
+        footage, _ = _read(path, alone, store, lambda share, doing: None)
+        person = measure_person(footage)
+        if person.findings.speaking:
+            footage, person = lend_mouth(footage, person, closed)
+        order = at_rate(loop_order(footage, person.landmarks), footage.fps, whole.fps)
+        filmed = reordered(as_filmed(footage, person), order)
+        check_meeting(name, filmed, whole)
+        video = encode(footage.in_order(order), whole.width, whole.height, whole.fps, footage.colors)
+    return FurtherClip(video, filmed)
 
 
 def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -343,6 +363,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="colour behind transparent parts; default: light grey",
     )
     parser.add_argument("--shape", choices=SHAPES, default="wide", help="of a photo: 16:9, 9:16, 1:1, or its own")
+    parser.add_argument(
+        "--clip",
+        action="append",
+        default=[],
+        dest="further",
+        metavar="NAME=FILE",
+        help=f"a further recording of the same person: {', '.join(CLIPS)}; repeatable",
+    )
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
@@ -368,6 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             musetalk=models,
             background=given.background,
             shape=given.shape,
+            clips={name: Path(file) for name, _, file in (one.partition("=") for one in given.further)},
         )
         if given.preview is not None:
             picture, boxes = preview_faces(given.clip, options)

@@ -1,0 +1,144 @@
+"""Several clips of an avatar: kept in its pack, joined where poses meet, and shown when they fit."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.joins import largest_step, nearest
+from pipeline.avatars.pack import load, save
+from pipeline.avatars.store import AvatarStore
+from pipeline.engines.mesh.mesh_engine import MeshEngine
+from pipeline.errors import BadClip, BadPack, BadRequest
+from pipeline.live.events import SessionEvent
+from pipeline.live.pictures import CROSSING, Crossing, Pictures
+from pipeline.live.session import NOD_EVERY, Session
+from pipeline.live.turn import Voice
+from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
+from pipeline.settings import Settings
+from pipeline.tts.espeak import EspeakEngine
+from tests.fakes import FakeTTS
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    store = AvatarStore(Settings().precomputed)
+    own, other = (store.load(store.find(name, "360p")) for name in ("talk_long", "talk_short"))
+    clips = {"listening": other, "nod": replace(other, landmarks=other.landmarks.copy())}
+    return replace(own, clips=clips)
+
+
+@pytest.fixture(scope="module")
+def pictures(avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    return Pictures(avatar, MeshEngine(), tmp_path_factory.mktemp("clips") / "clip.yuv")
+
+
+def test_a_pack_keeps_its_clips_and_older_packs_have_none(avatar: Avatar, tmp_path: Path) -> None:
+    path = tmp_path / "pack.pkl"
+    save(avatar, path)
+    again = load(path)
+    assert list(again.clips) == ["listening", "nod"]
+    for name, clip in avatar.clips.items():
+        kept = again.clips[name]
+        assert kept.video == clip.video and kept.name == avatar.name and kept.opening == avatar.opening
+        np.testing.assert_array_equal(kept.landmarks, clip.landmarks)
+    content = pickle.loads(path.read_bytes())
+    del content["clips"]
+    path.write_bytes(pickle.dumps(content))
+    assert load(path).clips == {}
+
+
+@pytest.mark.parametrize("broken", [{"listening": 1}, {"listening": {"video": b""}}, [], {"nod": {}}])
+def test_a_pack_with_a_broken_clip_is_refused(avatar: Avatar, tmp_path: Path, broken: object) -> None:
+    path = tmp_path / "pack.pkl"
+    save(replace(avatar, clips={}), path)
+    content = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps({**content, "clips": broken}))
+    with pytest.raises(BadPack):
+        load(path)
+
+
+def test_no_point_of_the_face_jumps_where_clips_are_joined(avatar: Avatar, pictures: Pictures) -> None:
+    most = max(largest_step(clip.landmarks) for clip in (avatar, *avatar.clips.values()))
+    for leaves in list(pictures.clips[""])[::7]:
+        clip, start = pictures._groups[leaves]
+        seen = [clip.landmarks[start - 1]]
+        crossing = Crossing(leaves, pictures.entry(leaves, "listening"))
+        for part in range(CROSSING):
+            seen += list(pictures._crossed(crossing).landmarks)
+            gone = crossing.frames + pictures.lengths[crossing.entry]
+            crossing = Crossing(leaves, pictures.following(crossing.entry), part + 1, gone)
+        after, begins = pictures._groups[crossing.entry]
+        assert largest_step(np.array([*seen, after.landmarks[begins]])) <= most * 1.01
+
+
+def test_a_crossing_ends_where_the_next_clip_goes_on(pictures: Pictures) -> None:
+    leaves = pictures.clips[""][3]
+    entry = pictures.entry(leaves, "listening")
+    last = Crossing(leaves, pictures.following(entry), CROSSING - 1, pictures.lengths[entry])
+    crossed = list(pictures._crossed(last).clip.frames(0))
+    clip, start = pictures._groups[last.entry]
+    own = [frame for _, frame in zip(range(len(crossed)), clip.clip.frames(start), strict=False)]
+    errors = [float(np.abs(a.y.astype(int) - b.y).mean()) for a, b in zip(crossed, own, strict=True)]
+    assert errors[-1] < errors[0] and errors[-1] < 1
+
+
+@pytest.fixture
+def session(pictures: Pictures) -> Iterator[tuple[Session, list[SessionEvent]]]:
+    events: list[SessionEvent] = []
+    voice = Voice(choose=lambda language: FakeTTS(), name="Custom", language="en-us", espeak=EspeakEngine())
+    session = Session(pictures, voice, events.append)
+    yield session, events
+    session.close()
+
+
+def shown(session: Session, pictures: Pictures, seconds: float) -> list[str]:
+    """Return which clip each fragment of the next seconds shows; "+" while clips cross."""
+    found, until = [], session.time + seconds
+    while session.time < until - 1e-6:
+        session.advance()
+        found.append("+" if session._crossing else pictures.clip_of(session._gop))
+    return found
+
+
+def test_a_session_shows_who_listens_and_nods(session: tuple[Session, list[SessionEvent]], pictures: Pictures) -> None:
+    live, _ = session
+    assert set(shown(live, pictures, 1)) == {""}
+    live.listen()
+    asked = live.time
+    assert shown(live, pictures, 0.2) == ["+"] and live.time - asked <= 0.3  # it begins at once
+    seen = shown(live, pictures, NOD_EVERY + 2)
+    assert seen[0] == "listening" and seen.index("nod") * 0.2 == pytest.approx(NOD_EVERY, abs=0.7)
+    live.idle()
+    later = shown(live, pictures, 8)
+    assert later[-1] == "" and "nod" in later  # a nod is shown to its end
+
+
+def test_names_shapes_and_places_of_clips_are_checked(avatar: Avatar) -> None:
+    with pytest.raises(BadRequest, match="listening, speaking, nod") as refused:
+        check_clips({"dancing": Path("a.mp4")})
+    assert "dancing" in refused.value.message.ko
+    check_meeting("nod", avatar.clips["nod"], avatar)
+    with pytest.raises(BadClip, match="nod"):
+        check_meeting("nod", replace(avatar.clips["nod"], width=360, height=640), avatar)
+    away = replace(avatar.clips["nod"], landmarks=avatar.landmarks + 200)
+    assert nearest(avatar, away) > 1 > 0.1 > nearest(avatar, avatar.clips["nod"])
+    with pytest.raises(BadClip, match="nod"):
+        check_meeting("nod", away, avatar)
+
+
+def test_a_clip_of_another_rate_and_size_fits_its_avatar(avatar: Avatar) -> None:
+    order = at_rate(np.arange(60), Fraction(30), Fraction(25))
+    assert len(order) == 50 and order[0] == 0 and order[-1] == 58 and np.diff(order).max() == 2
+    np.testing.assert_array_equal(at_rate(order, Fraction(25), Fraction(25)), order)
+    filmed = replace(avatar.clips["nod"], width=320, height=180, landmarks=avatar.clips["nod"].landmarks / 2)
+    fitted = FurtherClip(avatar.clips["nod"].video, filmed).at(avatar)
+    assert (fitted.width, fitted.height) == (avatar.width, avatar.height) and fitted.clips == {}
+    np.testing.assert_allclose(fitted.landmarks, avatar.clips["nod"].landmarks, rtol=1e-5)
