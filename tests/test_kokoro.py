@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import librosa
 import numpy as np
 import pytest
 
@@ -20,7 +21,8 @@ from pipeline.speech.framed import framed
 from pipeline.speech_types import Mark, Speech, joined
 from pipeline.tts.english_words import EnglishWords
 from pipeline.tts.kokoro import BREATH, LEAD, MOST_SYMBOLS, PACKAGES, RATE, TAIL, KokoroEngine, in_parts, sooner
-from pipeline.tts.kokoro_korean import korean_symbols
+from pipeline.tts.kokoro_korean import korean_symbols, rising_from
+from pipeline.tts.kokoro_network import _SHARES, EARLY, MARGIN, RISE, _shares
 from pipeline.tts.speech_engine import CUSTOM_VOICE, SPEEDS
 from pipeline.tts.symbol_times import with_pauses
 
@@ -152,6 +154,88 @@ def test_marks_do_not_drift_over_a_long_text() -> None:
 
 
 @pytest.mark.slow
+def test_silence_that_is_not_computed_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = joined(say("싫습니다."))
+    monkeypatch.setattr("pipeline.tts.kokoro_network.MARGIN", 1000)
+    whole = joined(say("싫습니다."))
+    assert [mark.text for mark in usual.marks] == [mark.text for mark in whole.marks]
+    change = [
+        20 * np.log10(loud(usual, one.start, one.end) / loud(whole, other.start, other.end))
+        for one, other in zip(usual.marks, whole.marks, strict=True)
+        if one.text and loud(whole, other.start, other.end) > 0.003
+    ]
+    assert len(change) > 6
+    assert abs(float(np.median(change))) < 1.0  # without the shares all of it would be 3 dB softer
+    assert min(change) > -10.0  # and [s] by 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("voice", ["nezumi", "kumo"])
+def test_a_question_rises_from_its_last_vowel_on(voice: str) -> None:
+    opened = ENGINE._opened.get()
+    said = [symbol for symbol, _ in korean_symbols("준비되셨나요?")]
+    tokens = np.array([0, *(opened.numbers[symbol] for symbol in said), 0])
+    last = rising_from("준비되셨나요?", said)
+    assert last is not None
+    flat = opened.network.read(tokens, opened.styles[voice][60], 1.0)
+    rising = flat.rising(last + 1)
+    start = 2 * (int(flat.edges[last + 1]) - EARLY)
+    before, after = flat.pitch.ravel(), rising.pitch.ravel()
+    middle = np.median(before[before > 50])
+    change = 12 * np.log2(after[start:][after[start:] > 50] / middle)
+    assert (after[:start] == before[:start]).all() and (np.diff(change) > 0).all() and change[-1] == pytest.approx(RISE)
+    assert (rising.edges == flat.edges).all() and (rising.energy == flat.energy).all()
+
+
+@pytest.mark.slow
+def test_a_question_is_heard_to_rise() -> None:
+    def heard(text: str) -> float:
+        """Return by how many semitones the pitch changes within the last vowel."""
+        whole = joined(say(text))
+        vowel = [mark for mark in whole.marks if mark.text][-1]
+        part = whole.samples[round((vowel.end - 0.25) * RATE) : round((vowel.end - 0.02) * RATE)]
+        pitch = librosa.yin(part, fmin=120, fmax=420, sr=RATE, frame_length=1024, hop_length=240, center=False)
+        return float(12 * np.log2(np.median(pitch[-5:]) / np.median(pitch[:5])))
+
+    asked, told = heard("준비되셨나요?"), heard("준비되셨나요.")
+    assert asked > told + 2 and asked > 1, (asked, told)
+
+
+@pytest.mark.parametrize(
+    ("text", "vowel"),
+    [
+        ("준비되셨나요?", "o"),
+        ("시작할까요?”", "o"),
+        ("괜찮습니까?", "a"),
+        ("정말 할 수 있겠어?!", "ʌ"),
+        ("준비되셨어요.", None),
+        ("어디에서 오셨나요?", None),
+        ("그게 무엇입니까?", None),
+        ("왜 그렇게 생각하세요?", None),
+        ("ㅋ?", None),
+    ],
+)
+def test_questions_for_yes_or_no_rise_from_the_last_vowel_on(text: str, vowel: str | None) -> None:
+    said = [symbol for symbol, _ in korean_symbols(text)]
+    found = rising_from(text, said)
+    assert (found is None) == (vowel is None)
+    if found is not None:
+        assert said[found] == vowel and not {*said[found + 1 :]} & {*"aeiouɛʌɯ"}
+
+
+def test_frames_that_are_left_out_are_counted_by_those_beside_them() -> None:
+    silent = np.array([True] * MARGIN + [False] * 40 + [True] * 2)
+    shares = _shares(silent, 20.0)
+    for steps, name in _SHARES.items():
+        one = shares[name].ravel()
+        assert len(one) == 46 * steps + (steps == 120) and one.sum() == pytest.approx(1, abs=1e-5)
+        still = np.append(np.repeat(silent, steps), np.ones(int(steps == 120), bool))
+        assert one[still].sum() == pytest.approx(1 / 3, abs=0.002)
+        assert one[~still].std() < 1e-9
+    np.testing.assert_allclose(_shares(np.zeros(9, bool), 0.0)[_SHARES[1]], 1 / 9, atol=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["가", "ㅋㅋㅋ", "7"])
 def test_a_text_of_one_sound_is_spoken(text: str) -> None:
     (speech,) = say(text)
@@ -184,13 +268,19 @@ def test_a_text_is_cut_where_the_network_needs_it_best_at_blanks() -> None:
             "지원하신 직무에서 가장 중요하다고 생각하는 역량은 무엇인가요?",
             ["지원하신 직무에서 ", "가장 중요하다고 생각하는 역량은 무엇인가요?"],
         ),
+        (
+            "동료와 갈등이 생겼을 때 어떻게 해결하셨는지 말씀해 주세요.",
+            ["동료와 갈등이 ", "생겼을 때 어떻게 해결하셨는지 말씀해 주세요."],
+        ),
+        ("우리 회사에 지원하게 된 동기가 무엇입니까?", ["우리 회사에 ", "지원하게 된 동기가 무엇입니까?"]),
+        ("마지막으로 궁금한 점이 있으시면 말씀하세요.", ["마지막으로 ", "궁금한 점이 있으시면 말씀하세요."]),
         ("네.", ["네."]),
         ("가" * 80, ["가" * 80]),
         ("아, ", ["아, "]),
     ],
 )
-def test_the_first_clause_is_short(clause: str, parts: list[str]) -> None:
-    assert sooner([clause, "다음 문장."]) == [*parts, "다음 문장."]
+def test_the_first_part_is_short(clause: str, parts: list[str]) -> None:
+    assert sooner(clause) == parts
 
 
 @pytest.mark.slow
@@ -213,14 +303,13 @@ def test_other_languages_and_voices_are_refused() -> None:
 def test_a_slow_machine_is_told_once_it_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
     engine = KokoroEngine()
-    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 1.1))
+    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, parts, *_: iter([silent(parts[0], 1.1)]))
     monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
     monkeypatch.setattr("pipeline.tts.kokoro.time.perf_counter", lambda: float(next(clock)))
     unknown = engine.slowness()
     assert unknown is not None and "not measured" in unknown.en and "아직" in unknown.ko
     engine.warm_up()
-    engine.warm_up()
-    assert next(clock) == 6  # three clauses, once
+    assert next(clock) == 6  # three clauses
     slowness = engine.slowness()
     assert slowness is not None and "(1.1 s of speech in a second)" in slowness.en and "1.1초" in slowness.ko
 
@@ -228,11 +317,31 @@ def test_a_slow_machine_is_told_once_it_was_measured(monkeypatch: pytest.MonkeyP
 def test_a_fast_machine_keeps_its_voice_though_it_was_busy_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, 9.0, 9.0, 10.0))
     engine = KokoroEngine()
-    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, text, *_: silent(text, 2.0))
+    monkeypatch.setattr("pipeline.tts.kokoro._say", lambda opened, parts, *_: iter([silent(parts[0], 2.0)]))
     monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
     monkeypatch.setattr("pipeline.tts.kokoro.time.perf_counter", lambda: next(clock))
     engine.warm_up()
     assert engine.slowness() is None and engine.pace == 2.0
+
+
+def test_a_machine_that_was_busy_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, seconds = KokoroEngine(), [9.0, 9.0, 9.0, 1.0]
+    now = 0.0
+    monkeypatch.setattr("pipeline.tts.kokoro._load", lambda _: STUB)
+    monkeypatch.setattr("pipeline.tts.kokoro.time.perf_counter", lambda: now)
+
+    def spoken(opened: object, parts: list[str], *_: object) -> Iterator[Speech]:
+        nonlocal now
+        now += seconds.pop(0)
+        yield silent("".join(parts), 2.0)
+
+    monkeypatch.setattr("pipeline.tts.kokoro._say", spoken)
+    engine.warm_up()
+    slowness = engine.slowness()
+    assert slowness is not None and "0.2 s of speech" in slowness.en
+    engine.warm_up()
+    assert engine.pace == 2.0 and engine.slowness() is None and not seconds
+    engine.warm_up()  # which it keeps
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import wave
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,22 @@ def test_the_server_measures_voices_though_no_avatar_can_be_loaded(studio: Studi
         voice.pace = None
         warm_up(replace(studio, avatars=store, tts={"kokoro": voice}))
         assert voice.pace == 1.6 and voice.slowness() is None
+
+
+@pytest.mark.parametrize(("paces", "measured"), [((0.4, 1.6), 2), ((0.4, 0.5), 2), ((1.6, 9.9), 1)])
+def test_a_machine_that_was_busy_at_the_start_is_measured_once_more(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: tuple[float, ...], measured: int
+) -> None:
+    given = iter(paces)
+
+    class Measured(Person):
+        def warm_up(self) -> None:
+            self.pace = next(given)
+
+    monkeypatch.setattr("pipeline.jobs.studio.MEASURED_AGAIN", 0.0)
+    voice = Measured("kokoro", "ko", least=1.5)
+    warm_up(replace(studio, avatars=AvatarStore(tmp_path), tts={"kokoro": voice}), threading.Event())
+    assert voice.pace == paces[measured - 1]
 
 
 @pytest.mark.slow

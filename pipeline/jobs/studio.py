@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,9 @@ from pipeline.tts.supertonic import SupertonicEngine
 from pipeline.video.encoder import Encoder, check_setting, encoder_for
 
 logger = logging.getLogger(__name__)
+
+MEASURED_AGAIN = 60.0
+"""Seconds after which a voice that was too slow for this machine is measured again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +100,12 @@ def warm_up(studio: Studio, ended: threading.Event | None = None) -> None:
     """Load what the first request would otherwise wait for: an avatar, compiled code, the encoder, the voices.
 
     Voices come last: those that some machines are too slow for are measured, with nothing else of this program running.
-    Until then, requests that name no voice get another one.
+    Until then, requests that name no voice get another one. A machine that was too slow may have been busy: it is
+    measured once more, later.
 
     Args:
         studio: What is made ready.
-        ended: Set when the program ends: nothing more is begun.
+        ended: Set when the program ends: nothing more is begun. Without it there is no second measurement.
     """
     started = time.perf_counter()
     packs = studio.avatars.list()
@@ -110,13 +114,24 @@ def warm_up(studio: Studio, ended: threading.Event | None = None) -> None:
             _warm_up_pictures(studio, studio.avatars.find(packs[0].name, packs[0].resolution))
     except PipelineError as error:  # the request that needs it will report it
         logger.warning("warm-up: %s", error)
-    for voice in studio.tts.values():
-        if not _is_set(ended) and not voice.optional and studio.settings.tts_engine in (voice.name, AUTO):
+    chosen = studio.settings.tts_engine
+    voices = [voice for voice in studio.tts.values() if not voice.optional and chosen in (voice.name, AUTO)]
+    _warm_up_voices(voices, ended)
+    logger.info("warm after %.1f s", time.perf_counter() - started)
+    slow = [voice for voice in voices if voice.pace is not None and voice.slowness()]
+    if slow and ended is not None and not ended.wait(MEASURED_AGAIN):
+        _warm_up_voices(slow, ended)
+
+
+def _warm_up_voices(voices: Iterable[TTSEngine], ended: threading.Event | None) -> None:
+    for voice in voices:
+        if not _is_set(ended):
             try:
                 voice.warm_up()
             except PipelineError as error:
                 logger.warning("warm-up of %s: %s", voice.name, error)
-    logger.info("warm after %.1f s", time.perf_counter() - started)
+            if voice.pace is not None:
+                logger.info("%s: %.1f s of speech in a second", voice.name, voice.pace)
 
 
 def _is_set(event: threading.Event | None) -> bool:

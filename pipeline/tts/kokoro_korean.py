@@ -7,7 +7,7 @@ symbols with which a recogniser of Korean understood the voice best (docs/voices
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from anyascii import anyascii
 
@@ -20,6 +20,7 @@ _VOWELS = {
     "ㅘ": "wa", "ㅙ": "wɛ", "ㅚ": "we", "ㅛ": "jo", "ㅜ": "u", "ㅝ": "wʌ", "ㅞ": "we", "ㅟ": "wi", "ㅠ": "ju",
     "ㅡ": "ɯ", "ㅢ": "ɯi", "ㅣ": "i",
 }  # fmt: skip
+_VOWEL_SYMBOLS = "aeiouɛʌɯ"
 _ONSETS = {
     "ㄱ": "k", "ㄲ": "k", "ㄴ": "n", "ㄷ": "t", "ㄸ": "t", "ㄹ": "l", "ㅁ": "m", "ㅂ": "p", "ㅃ": "p", "ㅅ": "s",
     "ㅆ": "s", "ㅇ": "", "ㅈ": "ʨ", "ㅉ": "ʨ", "ㅊ": "ʨʰ", "ㅋ": "kʰ", "ㅌ": "tʰ", "ㅍ": "pʰ", "ㅎ": "h",
@@ -37,6 +38,9 @@ _PUNCTUATION = {one: one for one in ",.?!;:…—"} | {
 }  # fmt: skip
 
 
+_ASKING = re.compile(r"무[엇슨]|무얼|뭐|뭘|뭔|누[구가군굴]|언제|어[디딜느떤떻쩌째]|왜|얼마|몇")
+"""Words of questions that are not answered with yes or no."""
+_ASKED = re.compile(r"[?？][!?！？…\s\"'”’」』)]*$")
 _LATIN = re.compile("[A-Za-zÀ-ɏ]+(?:['’][A-Za-zÀ-ɏ]+)*")
 
 
@@ -60,6 +64,18 @@ def korean_symbols(spoken: str, english: Callable[[str], str] = lambda words: ""
         start = latin.end()
     _add(symbols, spoken[start:], start)
     return symbols
+
+
+def rising_from(written: str, symbols: Sequence[str]) -> int | None:
+    """Return from which symbol on the melody of a sentence rises: its last vowel, if it asks for yes or no.
+
+    Args:
+        written: The sentence.
+        symbols: Its symbols.
+    """
+    if not _ASKED.search(written) or _ASKING.search(written):
+        return None
+    return max((index for index, symbol in enumerate(symbols) if symbol in _VOWEL_SYMBOLS), default=None)
 
 
 def _add(symbols: list[tuple[str, int]], spoken: str, start: int, fixed: bool = False) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 from pipeline import messages
 from pipeline.core.telemetry import refuse_telemetry
 from pipeline.errors import Unavailable
+from pipeline.tts.onnx_graph import OnnxGraph
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,36 +37,29 @@ class Network:
     """A network on one thread of the CPU: for networks as small as a voice, a second thread costs more than it gives.
 
     Args:
-        files: The ONNX file, or the parts that it was cut into, in order.
-        inputs: The inputs that it must have.
-        outputs: What ``run`` returns. These may also be results of inner nodes, which the file does not list as
-            outputs, such as the durations of a voice's symbols.
-        sha256: What the whole file must have; "" is anything.
+        graph: What it is a part of.
+        inputs: What ``run`` takes: inputs of the graph, or results of its nodes.
+        outputs: What ``run`` returns: results of nodes, such as the durations of a voice's symbols, which are no
+            outputs of the file.
 
     Raises:
-        OSError: A file cannot be read.
-        OtherNetwork: It is damaged, or another network.
+        ValueError: The graph has no such part.
         ImportError: onnxruntime is missing.
     """
 
-    def __init__(self, files: Sequence[Path], inputs: Iterable[str], outputs: Sequence[str], sha256: str = "") -> None:
+    def __init__(self, graph: OnnxGraph, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         refuse_telemetry()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        name = files[0].name
-        parts = [file.read_bytes() for file in files]
-        if sha256 and _sha256(parts) != sha256:
-            raise OtherNetwork(name)
-        parts += map(_as_output, outputs)
+        model = graph.part(inputs, outputs)
         try:
-            self._session = onnxruntime.InferenceSession(b"".join(parts), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of its own classes, which differ between its versions
-            raise OtherNetwork(name) from error
-        if not {*inputs} <= {one.name for one in self._session.get_inputs()}:
-            raise OtherNetwork(name)
+            raise ValueError("no such part") from error
+        self._session._model_bytes = b""  # kept in case that other providers fail, of which there are none
         self._outputs = list(outputs)
 
     def run(self, **inputs: np.ndarray) -> list[Any]:
@@ -73,23 +68,25 @@ class Network:
         return results
 
 
-def _sha256(parts: Iterable[bytes]) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(part)
-    return whole.hexdigest()
+@contextmanager
+def opening(files: Sequence[Path], sha256: str = "") -> Iterator[OnnxGraph]:
+    """Read an ONNX file, or the parts that it was cut into, for a block that makes networks of it.
 
+    Args:
+        files: The file or its parts, in order.
+        sha256: What the whole must have; "" is anything.
 
-def _as_output(name: str) -> bytes:
-    """Return what makes the result of a node an output, when it follows the content of an ONNX file.
-
-    The format merges messages that follow each other: this is a model (field 7: its graph) whose graph has nothing but
-    one more output (field 12) of that name (field 1). An output that is listed twice is listed once.
+    Raises:
+        OSError: A file cannot be read.
+        OtherNetwork: It is damaged, or has no such networks.
     """
-    field = name.encode()
-    for number in (1, 12, 7):
-        field = bytes([number << 3 | 2, len(field)]) + field
-    return field
+    content = b"".join(file.read_bytes() for file in files)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise OtherNetwork(files[0].name)
+    try:
+        yield OnnxGraph(content)
+    except ValueError as error:
+        raise OtherNetwork(files[0].name) from error
 
 
 class OpenedOnce(Generic[T]):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from pipeline import messages
 from pipeline.core.cancel import CancelToken
 from pipeline.messages import Message
 from pipeline.speech_types import Speech, Voice, joined
-from pipeline.tts.refusals import not_available, unspoken_language
+from pipeline.text.language import language_of, speakable
+from pipeline.tts.refusals import not_available, nothing_to_say, unspoken_language
 
 BREAK = 0.26
 """Seconds of a pause in which speech may be cut in two.
@@ -47,6 +48,20 @@ def with_stops(text: str) -> tuple[str, frozenset[int]]:
     return stopped, frozenset(added)
 
 
+def sounding(pieces: Iterable[Speech]) -> Iterator[Speech]:
+    """Yield the pieces of a text, which have marks.
+
+    Raises:
+        NothingToSay: None of them has a sound.
+    """
+    sounded = False
+    for piece in pieces:
+        sounded = sounded or any(mark.text for mark in piece.marks)
+        yield piece
+    if not sounded:
+        raise nothing_to_say()
+
+
 class TTSEngine(Protocol):
     """A speech engine."""
 
@@ -78,7 +93,10 @@ class TTSEngine(Protocol):
             raise not_available(self.name)
 
     def warm_up(self) -> None:
-        """Load what the first request would wait for, and measure `pace`; raises what ``check`` does."""
+        """Load what the first request would wait for, and measure `pace`, if it did not keep up yet.
+
+        Raises what ``check`` does.
+        """
         self.check()
 
     def slowness(self) -> Message | None:
@@ -123,6 +141,21 @@ class TTSEngine(Protocol):
         """
         if not self.speaks(language):
             raise unspoken_language(self.name, language)
+
+    def language_for(self, text: str, voice: str, language: str | None) -> str:
+        """Return the language in which a voice is to speak a text; a voice that is named speaks any.
+
+        Raises:
+            NothingToSay: The text has no letter or digit.
+            BadRequest: There is no such voice, or none is named and the engine does not speak the language.
+        """
+        if not speakable(text):
+            raise nothing_to_say()
+        self.check_voice(voice)
+        language = language or language_of(text)
+        if voice == CUSTOM_VOICE:
+            self.check_language(language)
+        return language
 
     def stream(
         self, text: str, voice: str, cancel: CancelToken, language: str | None = None, speed: float = 1.0
