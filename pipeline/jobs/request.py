@@ -152,7 +152,7 @@ def _able_engines(studio: Studio, language: str) -> Iterator[tuple[TTSEngine, Me
     chosen = studio.settings.tts_engine
     engines = sorted(studio.tts.values(), key=lambda engine: engine.name != chosen)
     for engine in [engine for engine in engines if not language or engine.speaks(language)] or engines:
-        if engine.optional and not engine.available():
+        if engine.optional and not engine.set_up():
             continue
         try:
             engine.check()

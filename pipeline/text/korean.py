@@ -232,6 +232,27 @@ def _composed(match: re.Match[str]) -> str:
     return unicodedata.normalize("NFC", match[0])
 
 
+_LONE = {"ㅋ": "크", "ㅎ": "흐", "ㅠ": "유", "ㅜ": "우", "ㅡ": "으"}
+"""Letters that stand for a laugh, tears or a face within a text, where they are all of it."""
+_LETTER_NAMES = {
+    "ㄱ": "기역", "ㄴ": "니은", "ㄷ": "디귿", "ㄹ": "리을", "ㅁ": "미음", "ㅂ": "비읍", "ㅅ": "시옷", "ㅇ": "이응",
+    "ㅈ": "지읒", "ㅊ": "치읓", "ㅋ": "키읔", "ㅌ": "티읕", "ㅍ": "피읖", "ㅎ": "히읗",
+}  # fmt: skip
+_LETTER_PARTS = {
+    "ㄳ": "ㄱㅅ", "ㄵ": "ㄴㅈ", "ㄶ": "ㄴㅎ", "ㄺ": "ㄹㄱ", "ㄻ": "ㄹㅁ", "ㄼ": "ㄹㅂ", "ㄽ": "ㄹㅅ", "ㄾ": "ㄹㅌ",
+    "ㄿ": "ㄹㅍ", "ㅀ": "ㄹㅎ", "ㅄ": "ㅂㅅ",
+}  # fmt: skip
+
+
+def _letter_name(letter: str) -> str:
+    """Return the name of a letter of Hangul that stands alone."""
+    if letter >= "ㅏ":  # a vowel is called as it sounds
+        return chr(ord("아") + (ord(letter) - ord("ㅏ")) * 28)
+    if letter in "ㄲㄸㅃㅆㅉ":
+        return "쌍" + _LETTER_NAMES[chr(ord(letter) - 1)]
+    return "".join(_LETTER_NAMES[part] for part in _LETTER_PARTS.get(letter, letter))
+
+
 def _folded(match: re.Match[str]) -> str:
     letters = unicodedata.normalize("NFKC", match[0])
     return letters if letters == match[0] else read_aloud(letters)
@@ -424,7 +445,9 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         (f"[{_HANJA}]+", _hanja),
         (_FOREIGN, lambda m: foreign_sound(m[0])),
         (r"[ㅋㅎ]{2,}", lambda m: m[0].replace("ㅋ", "크").replace("ㅎ", "흐")),
+        (r"\A\s*[ㅋㅎㅠㅜㅡ]\s*\Z", lambda m: _LONE[m[0].strip()]),
         (r"[ㅠㅜㅡ]{2,}|(?<=[가-힣.!?~])[ㅠㅜ](?![가-힣])", lambda m: ""),
+        (r"(?<![가-힣ㄱ-ㅎㅏ-ㅣ])[ㄱ-ㅊㅌㅍㅏ-ㅛㅝ-ㅟㅢㅣ]+", lambda m: " ".join(map(_letter_name, m[0]))),
         (f"[{_OF_PICTURES}]+", lambda m: ""),
         (r"[~∼〜～]+", _drawn_out),
         (f"[{re.escape(''.join(SYMBOLS))}]", lambda m: SYMBOLS[m[0]]),
@@ -433,5 +456,5 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
 )  # fmt: skip
 _TRIGGER = re.compile(
     rf"\d|[A-Z]|[a-z]+|\(주\)|['’‘](?=\d\d(?:년|학))|\.(?=NET)|\((?=[{_HANJA}])|[{_HANJA}]|{_FOREIGN}| (?=[-–~∼〜～])"
-    rf"|[-−–~∼〜～①-⑳Ⅰ-Ⅻㅋㅎㅠㅜㅡ{_UNCOMPOSED}{_FOLDED}{_OF_PICTURES}{re.escape(''.join([*CURRENCIES, *SYMBOLS]))}]"
+    rf"|[-−–~∼〜～①-⑳Ⅰ-Ⅻㄱ-ㅎㅏ-ㅣ{_UNCOMPOSED}{_FOLDED}{_OF_PICTURES}{re.escape(''.join([*CURRENCIES, *SYMBOLS]))}]"
 )

@@ -126,8 +126,14 @@ class OpenedOnce(Generic[T]):
             return self._opened
 
 
-def cannot_speak(engine: str, error: Exception) -> Unavailable:
-    """Return the error for a voice that comes with the program and cannot be opened; it names no folder."""
+def cannot_speak(engine: str, error: Exception, command: str = "") -> Unavailable:
+    """Return the error for a voice that cannot be opened; it names no folder.
+
+    Args:
+        engine: Name of the engine.
+        error: Why.
+        command: Installs it again; that of the voices that come with the program by default.
+    """
     why = messages.tts.VOICE_FILES_DAMAGED()
     if isinstance(error, ImportError):
         known = error.name and messages.tts.VOICE_MODULE_MISSING(name=error.name)
@@ -136,7 +142,7 @@ def cannot_speak(engine: str, error: Exception) -> Unavailable:
         why = messages.tts.VOICE_FILE_DAMAGED(file=error.file)
     elif isinstance(error, OSError) and error.filename:
         why = messages.tts.VOICE_FILE_UNREADABLE(file=Path(error.filename).name)
-    return Unavailable(messages.tts.VOICE_NOT_OPENED(engine=engine, why=why, command=_INSTALL))
+    return Unavailable(messages.tts.VOICE_NOT_OPENED(engine=engine, why=why, command=command or _INSTALL))
 
 
 _INSTALL = "pip install --force-reinstall -r requirements.txt"

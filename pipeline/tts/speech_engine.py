@@ -83,6 +83,10 @@ class TTSEngine(Protocol):
         """Return whether it can speak now: its key is set, its library and voices are there. Cheap."""
         ...
 
+    def set_up(self) -> bool:
+        """Return whether everything that you set up is there, though it may turn out to be damaged. Cheap."""
+        return self.available()
+
     def check(self) -> None:
         """Check that it can speak now; loads what it needs, once.
 

@@ -28,8 +28,9 @@ from pipeline.core.cancel import CancelToken
 from pipeline.core.hub import WeightFile, download, files_of, hub_address
 from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech_types import Speech, Voice
-from pipeline.text.language import language_of, plain, speakable
+from pipeline.text.language import in_latin, language_of, plain, speakable
 from pipeline.text.reading import read_aloud
+from pipeline.tts.network import cannot_speak
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 
@@ -52,7 +53,10 @@ _WEIGHTS = (
     "onnx/vector_estimator.onnx",
     "onnx/vocoder.onnx",
 )
-_LANGUAGES = ("ko", "ja", "en", "es", "fr", "de", "ru", "el", "ar", "hi")
+_LANGUAGES = (
+    *("en", "ko", "ja", "ar", "bg", "cs", "da", "de", "el", "es", "et", "fi", "fr", "hi", "hr", "hu", "id", "it", "lt"),
+    *("lv", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "tr", "uk", "vi"),
+)
 _OTHER_LANGUAGE = "na"
 
 
@@ -99,18 +103,31 @@ class SupertonicEngine(TTSEngine):
         self._load = load
         self._lock = threading.Lock()
         self._synthesizer: Synthesizer | None = None
+        self._refusal: Unavailable | None = None
+        self._refused: tuple[Stamp, ...] = ()  # the weights that could not be opened
 
     def available(self) -> bool:
+        """Return whether package and weights are there, and were not found to be damaged; nothing is loaded."""
+        return self.set_up() and not self._damaged()
+
+    def set_up(self) -> bool:
         """Return whether the package and its weights are installed; nothing is loaded or downloaded."""
         return self._installed() and has_weights(self._weights)
 
     def check(self) -> None:
-        """Check that the package and its weights are there.
+        """Load the weights, once; those that cannot be opened are tried again after they have changed.
 
         Raises:
-            Unavailable: They are not.
+            Unavailable: The package or its weights are missing, damaged or of another version.
         """
         self._check()
+        if self._synthesizer is None:
+            with self._lock:
+                self._open()
+
+    def speaks(self, language: str) -> bool:
+        """Return whether the model was taught a language; in others it says what is written in Latin letters."""
+        return language.split("-")[0] in _LANGUAGES or in_latin(language)
 
     def voices(self) -> list[Voice]:
         """Return the voices whose styles lie beside the weights.
@@ -176,13 +193,20 @@ class SupertonicEngine(TTSEngine):
     def _open(self) -> Synthesizer:
         if self._synthesizer is None:
             load = self._load or _load
+            if self._refusal is not None and self._damaged():
+                raise self._refusal.afresh()
             try:
                 self._synthesizer = load(self._weights)
-            except Exception as error:
+            except Exception as error:  # whatever a damaged package raises
                 logger.warning("supertonic cannot be opened: %s", error)
-                reason = str(error).replace(str(self._weights), "...")
-                raise Unavailable(messages.tts.SUPERTONIC_NOT_LOADED(reason=reason, command=_COMMAND)) from error
+                self._refusal = _refusal(error)
+                self._refused = _stamps(self._weights)
+                raise self._refusal.afresh() from error
         return self._synthesizer
+
+    def _damaged(self) -> bool:
+        """Whether the weights are those that could not be opened."""
+        return self._synthesizer is None and self._refusal is not None and self._refused == _stamps(self._weights)
 
     def _installed(self) -> bool:
         return self._load is not None or importlib.util.find_spec("supertonic") is not None
@@ -192,7 +216,24 @@ class SupertonicEngine(TTSEngine):
             raise Unavailable(messages.tts.SUPERTONIC_MISSING(steps=f"{_INSTALL} && {_COMMAND}"))
 
 
+Stamp = tuple[str, int, int]
+"""Name, time and size of a file."""
+
+
+def _stamps(weights: Path) -> tuple[Stamp, ...]:
+    found = sorted(weights.rglob("*"))
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in found if path.is_file())
+
+
+def _refusal(error: Exception) -> Unavailable:
+    """Return the error for a package or weights that cannot be opened; it names no folder."""
+    if isinstance(error, ImportError):
+        return cannot_speak("supertonic", error, _REINSTALL)
+    return Unavailable(messages.tts.SUPERTONIC_NOT_LOADED(reason=messages.tts.VOICE_FILES_DAMAGED(), command=_COMMAND))
+
+
 _INSTALL = "pip install -r requirements-voices.txt"
+_REINSTALL = "pip install --force-reinstall -r requirements-voices.txt"
 _COMMAND = "python -m pipeline.tts.supertonic"
 
 
