@@ -232,6 +232,23 @@ def test_with_less_motion_it_begins_when_asked(browser: Any, fake_server: Server
     page.context.close()
 
 
+@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_no_word_is_cut(browser: Any, fake_server: Server, language: str, width: int) -> None:
+    page = opened(browser, fake_server, language, width, at=LIVE)
+    page.wait_for_selector("#live .state")
+    box = "document.querySelector('#live .composer textarea')"
+    for text in (None, "", "one two three four five six seven eight nine ten eleven twelve"):
+        if text is not None:
+            page.fill("#live textarea", text)
+        shown, needed = page.evaluate(f"[{box}.clientHeight, {box}.scrollHeight]")
+        assert shown >= needed, text
+    whole = "span => { span.textContent = 'Man, short clip'; return span.scrollWidth <= span.clientWidth && "
+    whole += "span.scrollHeight <= span.clientHeight + 1 }"
+    assert page.locator("#portraits span").first.evaluate(whole)
+    page.context.close()
+
+
 @pytest.mark.parametrize(("language", "light"), [("ko", "light"), ("en", "dark")])
 def test_everybody_can_use_it(browser: Any, fake_server: Server, language: str, light: str) -> None:
     page = opened(browser, fake_server, language, 390, light, at=LIVE)

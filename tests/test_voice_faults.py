@@ -153,7 +153,7 @@ OTHERS = {
 @pytest.mark.parametrize(("engine", "letter"), [(engine, one) for engine, all in LETTERS.items() for one in all])
 def test_a_text_of_one_letter_is_spoken(well: Server, engine: str, letter: str) -> None:
     done = well.events(body(letter, engine))[-1]
-    assert done["type"] == "done" and done["audio_duration"] > 0.4
+    assert done["type"] == "done" and done["audio_duration"] > 0.3
 
 
 @pytest.mark.parametrize("engine", [None, *LETTERS])
@@ -167,7 +167,7 @@ def test_a_text_of_symbols_alone_is_refused(well: Server, engine: str | None, te
 def test_a_text_that_is_too_long_is_refused_and_the_longest_begins(well: Server, engine: str | None) -> None:
     text = ("word one two. " * 400)[:5000] if engine != "kokoro" else ("하나 둘 셋. " * 700)[:5000]
     refused = well.post("/api/v2/lipsync", body(text + "a", engine))
-    assert refused.status_code == 400 and "5000" in refused.json()["error"]
+    assert refused.status_code == 400 and "5,000" in refused.json()["error"]
     with well.stream(body(text, engine)) as events:
         begun = next(event for event in events if event["type"] == "progress" and event.get("stage") == "lipsync")
         well.post(f"/api/cancel/{begun['task_id']}")

@@ -626,7 +626,9 @@ function hear() {
     show();
 }
 
+// The text box is as high as its text, its first one and its placeholder included; older browsers need help.
 function grow() {
+    if (CSS.supports('field-sizing', 'content')) return;
     text.style.height = 'auto';
     text.style.height = `${text.scrollHeight + 2}px`;
 }

@@ -41,8 +41,8 @@ label { position: relative; width: 92px; cursor: pointer; text-align: center; }
 input { position: absolute; opacity: 0; }
 img { width: 84px; height: 84px; object-fit: cover; border-radius: 12px; border: 3px solid transparent;
   background: var(--border-color-primary); }
-span { display: block; font-size: 0.8rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
-  color: var(--body-text-color); }
+span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; font-size: 0.8rem;
+  line-height: 1.3; overflow-wrap: anywhere; color: var(--body-text-color); }
 input:checked + img { border-color: var(--color-accent); }
 input:checked ~ span { font-weight: 600; }
 input:focus-visible + img { outline: 3px solid var(--color-accent); outline-offset: 2px; }
