@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from pipeline.preparing.animate_photo import (
     FRAMES,
     MOST_GAZE,
     SECONDS,
-    animate,
+    LivingPhoto,
     gaze_at,
     pose_at,
     shut_at,
@@ -29,8 +30,9 @@ from pipeline.preparing.gaze import Gaze
 from pipeline.preparing.head_turn import Pose, TurningHead
 from pipeline.preparing.lids import LOWER_LIDS, UPPER_LIDS, Lids
 from pipeline.preparing.matte import person_matte, without_person
+from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.photo import face_of_photo
-from pipeline.preparing.prepare import size_at
+from pipeline.preparing.prepare import _read_photo, size_at
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 
@@ -275,7 +277,7 @@ def loop(man: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     """Every fifth picture of a loop, and its last two: luma."""
     return [
         frame.y.astype(np.float32)
-        for number, frame in enumerate(animate(*man))
+        for number, frame in enumerate(LivingPhoto(*man).frames())
         if number % 5 == 0 or number >= FRAMES - 2
     ]
 
@@ -422,3 +424,34 @@ def test_what_is_added_begins_as_the_photo_ends(man: tuple[np.ndarray, np.ndarra
     # softer outside than inside
     detail = np.abs(cv2.Laplacian(shown.mean(-1), cv2.CV_64F))
     assert detail[:, : left - 60].mean() < 0.3 * detail[:, left:right].mean()
+
+
+@pytest.mark.slow
+def test_the_points_of_the_face_are_where_the_pictures_show_them(man: tuple[np.ndarray, np.ndarray]) -> None:
+    photo, points = man
+    living = LivingPhoto(photo, points)
+    known = living.points()
+    assert known.shape == (FRAMES, 478, 3) and known.dtype == np.float32
+    steps = np.linalg.norm(np.diff(known[..., :2], axis=0), axis=2).mean(1)
+    assert np.linalg.norm(known[0, :, :2] - known[-1, :, :2], axis=1).mean() < 2 * np.percentile(steps, 95)  # it loops
+    still = [4, 6, 33, 263, 61, 291, 152, 10]
+    for number, frame in enumerate(living.frames()):
+        if number % 25 == 10:
+            found = face_of_photo(cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420), "center")
+            moved, seen = (known[number] - points)[still, :2], (found - points)[still, :2]
+            assert np.abs(moved.mean(0) - seen.mean(0)).max() < 1.0
+
+
+@pytest.mark.parametrize("face", [1, 2])
+def test_of_two_people_in_a_photo_the_chosen_one_is_followed(
+    face: int, man: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.preparing.animate_photo.FRAMES", 2)
+    one = man[0][:, 180:460]
+    cv2.imwrite(str(tmp_path / "two.png"), np.hstack([one, one])[..., ::-1])
+    with (tmp_path / "frames").open("w+b") as store:
+        options = PrepareOptions(name="two", face=face)
+        footage = _read_photo(tmp_path / "two.png", options, store, lambda share, stage: None)
+        assert len(footage.frames) == 2 and footage.found.all() and len(footage.seen) == 2
+        followed = box_of(footage.points[0])
+        assert max(footage.seen, key=followed.overlap) == footage.seen[face - 1]

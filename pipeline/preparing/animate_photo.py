@@ -60,21 +60,35 @@ _WAVES = {
 """Share and phase of each movement's parts, which repeat once, twice... in the loop."""
 
 
-def animate(photo: np.ndarray, points: np.ndarray) -> Iterator[Frame]:
-    """Yield the frames of one loop.
+class LivingPhoto:
+    """A photo that is alive for one loop."""
 
-    Args:
-        photo: (height, width, 3) uint8 RGB, even.
-        points: (478, 3) pixels of the face.
-    """
-    matte = person_matte(photo, points)
-    lift = min(_LIFT * box_of(points).width, _MOST_LIFT * min(photo.shape[:2]))
-    head = TurningHead(points, matte, without_person(photo, matte), lift)
-    gaze, lids = Gaze(photo, points), Lids(photo, points)
-    for number in range(FRAMES):
-        pose = pose_at(number)
-        picture = lids.close(gaze.look(photo, *gaze_at(number)), shut_at(number))
-        yield Frame(cv2.cvtColor(head.turn(picture, pose), cv2.COLOR_RGB2YUV_I420))
+    def __init__(self, photo: np.ndarray, points: np.ndarray) -> None:
+        """Measure what moves.
+
+        Args:
+            photo: (height, width, 3) uint8 RGB, even.
+            points: (478, 3) pixels of the face.
+        """
+        matte = person_matte(photo, points)
+        lift = min(_LIFT * box_of(points).width, _MOST_LIFT * min(photo.shape[:2]))
+        self._photo = photo
+        self._head = TurningHead(points, matte, without_person(photo, matte), lift)
+        self._gaze, self._lids = Gaze(photo, points), Lids(photo, points)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        for number in range(FRAMES):
+            picture = self._lids.close(self._gaze.look(self._photo, *gaze_at(number)), shut_at(number))
+            turned = self._head.turn(picture, pose_at(number))
+            yield Frame(cv2.cvtColor(turned, cv2.COLOR_RGB2YUV_I420))
+
+    def points(self) -> np.ndarray:
+        """Return where the points of the face are in each frame, (frames, 478, 3) float32 pixels.
+
+        They are known, so they neither tremble nor drift. Lids are where they are while they are open.
+        """
+        return np.array([self._head.points_in(pose_at(number)) for number in range(FRAMES)])
 
 
 def pose_at(number: int) -> Pose:

@@ -55,7 +55,7 @@ class TurningHead:
             lift: How far breath lifts the shoulders, in pixels.
         """
         face = box_of(points)
-        self._width, self._lift = face.width, lift
+        self._points, self._width, self._lift = points, face.width, lift
         height, width = matte.shape
         x = np.arange((width + _STEP - 1) // _STEP, dtype=np.float32) * _STEP + (_STEP - 1) / 2
         y = np.arange((height + _STEP - 1) // _STEP, dtype=np.float32) * _STEP + (_STEP - 1) / 2
@@ -64,6 +64,7 @@ class TurningHead:
         ears = points[[234, 454]]
         axis = float(ears[:, 2].mean()) + _BEHIND * face.width
         middle = np.array([ears[:, 0].mean(), face.y + 0.72 * face.height], np.float32)
+        self._middle = middle
         self._away = self._grid - middle[:, None, None]
         self._near = _relief(points, axis, self._grid, face.width)
         chin = face.y + face.height
@@ -102,6 +103,17 @@ class TurningHead:
         moved_x = (aside + pose.aside * self._width) * self._head
         moved_y = (lower + 0.6 * breath) * self._head + breath * self._body * (1 - self._head)
         return np.stack([moved_x, moved_y]).astype(np.float32)
+
+    def points_in(self, pose: Pose) -> np.ndarray:
+        """Return the points of the face in a pose, (478, 3) float32 pixels: where the picture shows them."""
+        moved, places = self.movement(pose), self._points[:, :2].astype(np.float32)
+        at = ((places - (_STEP - 1) / 2) / _STEP)[:, None]
+        shift = [cv2.remap(part, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for part in moved]
+        across, down = (places - self._middle).T
+        yaw, pitch = math.radians(pose.yaw), math.radians(pose.pitch)
+        back = across * math.sin(yaw) + down * math.sin(pitch)
+        turned: np.ndarray = self._points + np.stack([shift[0][:, 0], shift[1][:, 0], back], 1)
+        return turned.astype(np.float32)
 
     def turn(self, photo: np.ndarray, pose: Pose) -> np.ndarray:
         """Return the photo, or one with other eyes, in a pose: (height, width, 3) uint8."""

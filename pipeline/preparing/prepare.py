@@ -27,8 +27,8 @@ from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolu
 from pipeline.core.arguments import with_files
 from pipeline.core.disk import UNWRITABLE, unwritable
 from pipeline.errors import PipelineError, RenderFailed
-from pipeline.face.finder import Box, FaceFinder, box_of
-from pipeline.preparing.animate_photo import FPS, FRAMES, animate
+from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of
+from pipeline.preparing.animate_photo import FPS, FRAMES, LivingPhoto
 from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
 from pipeline.preparing.encode_clip import encode, keep_stream
@@ -201,9 +201,18 @@ def _read_photo(path: Path, options: PrepareOptions, store: BinaryIO, progress: 
     check_width(box_of(points).width, scale)
     points = (points - np.array([cut.x, cut.y, 0], np.float32)) / np.float32(scale)
     # OpenCV makes the frames with BT.601
-    frames = animate(fitted(photo, cut, *size), points)
-    source = PictureSource(frames=frames, fps=FPS, colors=BT601, count=FRAMES)
-    return replace(read_footage(source, "center", store, progress), scale=scale)
+    shown = fitted(photo, cut, *size)
+    living = LivingPhoto(shown, points)
+    source = PictureSource(frames=living.frames(), fps=FPS, colors=BT601, count=FRAMES)
+    footage = read_footage(source, _number_of(points, shown), store, progress)
+    return replace(footage, points=np.where(footage.found[:, None, None], living.points(), np.nan), scale=scale)
+
+
+def _number_of(points: np.ndarray, picture: np.ndarray) -> FaceChoice:
+    """Return which face of a picture has some points, counted from the left."""
+    with FaceFinder() as finder:
+        overlaps = [box.overlap(box_of(points)) for box in finder.boxes(picture)]
+    return 1 + int(np.argmax(overlaps)) if overlaps else "center"
 
 
 @dataclass(frozen=True)
