@@ -168,7 +168,7 @@ def events_of(response: requests.Response) -> Iterator[dict[str, Any]]:
             yield json.loads(line[6:])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Return what CONDITION gives as soon as it is true."""
     until = time.monotonic() + seconds
     while not (result := condition()):
