@@ -100,6 +100,18 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     assert len(endpoints["/generate"]["returns"]) == 3
 
 
+def test_a_text_is_sent_with_every_field_but_the_recording(config: dict[str, Any]) -> None:
+    types = {component["id"]: component["type"] for component in config["components"]}
+    scripts = [one for one in config["dependencies"] if one["js"] and "audio" in map(types.get, one["inputs"])]
+    assert len(scripts) == 2  # the text's own button, and the sentence that a new avatar says
+    for script in scripts:
+        sent = list(range(len(script["inputs"])))
+        program = f"console.log(JSON.stringify(({script['js']})(...{sent})))"
+        done = subprocess.run(["node", "-e", program], capture_output=True, text=True, timeout=60, check=True)
+        recording = [types[one] for one in script["inputs"]].index("audio")
+        assert json.loads(done.stdout) == [None if at == recording else at for at in sent]
+
+
 def test_clients_get_the_types_of_what_they_send_and_receive(fake_server: Server) -> None:
     endpoint = fake_server.get("/gradio_api/info").json()["named_endpoints"]["/generate"]
     types = {one["parameter_name"]: one["python_type"]["type"] for one in endpoint["parameters"]}

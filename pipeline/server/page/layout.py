@@ -76,8 +76,6 @@ SETTLED = f"""(stage, making) => {{
 }}"""
 """Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
-WITHOUT_AUDIO = "(...fields) => [...fields.slice(0, -3), null, ...fields.slice(-2)]"
-"""The tab for texts does not use the recording of another tab."""
 PLAYER, PLAYER_CSS, *PLAYER_JS = (
     Path(__file__).with_name(name).read_text("utf-8")
     for name in ("player.html", "player.css", "idle.js", "transport.js", "player.js")
@@ -136,6 +134,11 @@ def make_theme() -> gr.themes.Base:
         link_text_color_dark="*secondary_400",
         link_text_color_visited_dark="*link_text_color",
     )
+
+
+def _without(audio: gr.Audio, fields: list[Any]) -> str:
+    """Return the script that sends `fields` without the recording: the tab for texts does not use that of another."""
+    return f"(...fields) => fields.map((field, at) => at === {fields.index(audio)} ? null : field)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,7 +336,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         for changed in (picker, *settings.of_session()):
             changed.change(None, of_session, stage, js=LIVE, api_visibility="private")
         fields = settings.inputs(text, audio)
-        speaks = go.click(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, api_name="generate", **queued)
+        speaks = go.click(speaking.generate, fields, outputs, js=_without(audio, fields), api_name="generate", **queued)
         private = {"api_visibility": "private", **queued}
         says = say.click(speaking.say, settings.inputs(words, audio), outputs, **private)
 
@@ -353,7 +356,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         shows = shows.then(maker.uploaded, settings.avatar, studio_tab.uploaded, **UNQUEUED)
         shows = shows.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
         fields = settings.inputs(studio_tab.sentence, audio)
-        tries = shows.then(speaking.generate, fields, outputs, js=WITHOUT_AUDIO, **private)
+        tries = shows.then(speaking.generate, fields, outputs, js=_without(audio, fields), **private)
         asked = [studio_tab.sure, studio_tab.question]
         studio_tab.delete.click(maker.ask, studio_tab.uploaded, asked, **UNQUEUED)
         for answer in (studio_tab.really, studio_tab.keep):
