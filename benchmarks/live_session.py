@@ -82,6 +82,7 @@ def main() -> None:
     options.add_argument("--avatar", default="talk_long")
     options.add_argument("--resolution", default="720p")
     options.add_argument("--engine", default="espeak", help="speech engine")
+    options.add_argument("--lipsync", default="mesh", help="lipsync engine; musetalk needs a GPU")
     options.add_argument("--speaking", type=int, nargs="*", default=[4, 8, 10, 12], help="sessions that all speak")
     options.add_argument("--third", type=int, nargs="*", default=[16, 24, 32], help="sessions that speak 30 %%")
     options.add_argument("--silent", type=int, nargs="*", default=[2, 22], help="sessions that only listen")
@@ -136,7 +137,12 @@ def _plain_encode(given: argparse.Namespace) -> float:
 
 
 def _request(given: argparse.Namespace, settings: Settings) -> SessionRequest:
-    body = {"avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.engine}
+    body = {
+        "avatar": given.avatar,
+        "resolution": given.resolution,
+        "engine": given.lipsync,
+        "tts_engine": given.engine,
+    }
     return parse_session(body, make_studio(settings))
 
 

@@ -293,3 +293,22 @@ def test_threads_do_not_disturb_each_other() -> None:
         thread.join()
     assert len(together) == 12
     assert all(phonemes == alone[voice] for (voice, _), phonemes in together.items())
+
+
+def test_the_library_is_initialised_once_however_many_threads_speak_first() -> None:
+    """It has one state; a second initialisation while it speaks ends the process (SIGSEGV)."""
+    program = """
+import threading
+from pipeline.core.cancel import CancelToken
+from pipeline.tts.espeak import EspeakEngine
+begin, done = threading.Barrier(8), []
+def speak():
+    begin.wait()
+    done.append(EspeakEngine().synthesize("One two three.", "Custom", CancelToken(), "en-us"))
+threads = [threading.Thread(target=speak) for _ in range(8)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+assert len(done) == 8
+"""
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=120)

@@ -22,6 +22,7 @@ import soxr
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.core.priority import give_way
+from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest
 from pipeline.live.clock import Clock, Load
 from pipeline.live.events import (
@@ -38,7 +39,7 @@ from pipeline.live.events import (
 )
 from pipeline.live.fragments import Fragment, length_prefixed
 from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_sound, read, sound_in
-from pipeline.live.pictures import Mouths, Pictures
+from pipeline.live.pictures import Pictures
 from pipeline.live.sentences import Sentences
 from pipeline.live.session import Session
 from pipeline.live.sound_packets import PACKET, SoundPackets
@@ -68,9 +69,11 @@ class Watched(Pictures):
         super().__init__(store.load(store.find("solo", "720p")), FakeEngine(), root / "clip.yuv")
         self.drawn: list[np.ndarray] = []
 
-    def speaking(self, number: int, mouths: Mouths) -> object:  # type: ignore[override]
-        self.drawn.append(mouths.weights)
-        return super().speaking(number, mouths)
+    def changes(self, frames: LiveFrames) -> bool:
+        changes = super().changes(frames)
+        if changes:
+            self.drawn.append(frames.mouth[frames.lead :])
+        return changes
 
 
 class Stage:
@@ -584,7 +587,7 @@ def test_the_clock_keeps_every_stream_in_time(pictures: Watched) -> None:
 def test_a_session_that_raises_is_removed_and_the_others_go_on(pictures: Watched) -> None:
     clock = Clock()
     bad = Session(pictures, Stage(pictures).voice, lambda event: None)
-    bad.advance = lambda: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+    bad.prepare = lambda: 1 / 0  # type: ignore[assignment, method-assign, return-value]
     good = Session(pictures, Stage(pictures).voice, lambda event: None)
     failed = threading.Event()
     seen: list[Fragment] = []
@@ -692,15 +695,15 @@ def test_cues_move_the_face_and_are_neither_spoken_nor_words(pictures: Watched) 
     looks: list[np.ndarray] = []
     stage.voice = replace(stage.voice, expression=ExpressionOptions(mood="serious", liveliness=0))
     stage.session = Session(pictures, stage.voice, stage.events.append)
-    draw = pictures.speaking
-    pictures.speaking = lambda number, mouths: (looks.append(mouths.looks), draw(number, mouths))[1]  # type: ignore
+    frames = pictures.frames
+    pictures.frames = lambda *given: (looks.append(given[3]), frames(*given))[1]  # type: ignore
     try:
         for piece in ("[smi", "le] one two. [no", "d] ", "three four."):
             stage.session.say(piece)
         stage.session.flush()
         stage.run_until(lambda: bool(stage.of(TurnEnded)))
     finally:
-        del pictures.speaking
+        del pictures.frames
         stage.session.close()
     texts = [event.text for event in stage.events if isinstance(event, Word)]
     assert "".join(texts).split() == ["one", "two.", "three", "four."]

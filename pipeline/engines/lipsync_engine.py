@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
@@ -77,5 +79,65 @@ class LipsyncEngine(Protocol):
         Raises:
             RenderFailed: A frame cannot be made.
             Cancelled: `cancel` is set.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveFrames:
+    """Consecutive frames of a live session, with what came before them and what is known of what follows.
+
+    Attributes:
+        avatar: The person.
+        first: Number of the first frame in the clip, which loops.
+        lead: Frames before the first that `mouth` and `sound` begin with.
+        mouth: (lead + frames, units) in 0..1.
+        sound: (n,) float32 mono; begins with the first frame of `lead`, and may go on after the last frame.
+        rate: Samples per second.
+        looks: (frames, units) weights of the expression; None leaves the face as it was filmed. An engine that cannot
+            draw it leaves it out.
+    """
+
+    avatar: Avatar
+    first: int
+    lead: int
+    mouth: np.ndarray
+    sound: np.ndarray
+    rate: int
+    looks: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """Frames to be drawn."""
+        return len(self.mouth) - self.lead
+
+
+@runtime_checkable
+class LiveEngine(Protocol):
+    """A lipsync engine that draws frames of several live sessions at a time, faster than one after another.
+
+    It hears the sound around the frames. Other engines render each group of frames for itself, by its mouths alone.
+    """
+
+    together: int
+    """Most sessions that are drawn at a time."""
+
+    def get_ready(self, avatar: Avatar) -> None:
+        """Load all that frames of an avatar need; may take long.
+
+        Raises:
+            Unavailable: The engine cannot work.
+        """
+        ...
+
+    def changes(self, frames: LiveFrames) -> bool:
+        """Return whether anything must be drawn; otherwise the clip's own frames are shown."""
+        ...
+
+    def draw(self, sessions: Sequence[LiveFrames]) -> list[list[Frame]]:
+        """Return the frames of each session.
+
+        Raises:
+            Unavailable: The device has no memory left.
         """
         ...

@@ -88,7 +88,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     wordless = recording is not None and body.get("text") in (None, "")
     text, cues = ("", ()) if wordless else _text(body, studio.settings.max_text)
     frame_skip = _frame_skip(body)
-    lipsync = _lipsync(body, studio)
+    lipsync = lipsync_of(body, studio)
     asked = language_asked(body)
     language = language_of(text, asked) if text else ""
     voice = (recording is None and string_of(body, "tts_voice")) or CUSTOM_VOICE
@@ -243,7 +243,13 @@ def language_asked(body: dict[str, Any]) -> str | None:
     return voice
 
 
-def _lipsync(body: dict[str, Any], studio: Studio) -> str:
+def lipsync_of(body: dict[str, Any], studio: Studio) -> str:
+    """Return the lipsync engine of a request, a key of `Studio.engines`.
+
+    Raises:
+        BadRequest: There is no such engine.
+        Unavailable: It cannot work now.
+    """
     name = _choice(body, "engine", (*studio.engines, AUTO))
     engine = studio.engine if name is None else preferred(studio.engines, name)
     engine.check()

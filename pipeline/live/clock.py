@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.live.fragments import Fragment
-from pipeline.live.session import Session
+from pipeline.live.pictures import drawn_by
+from pipeline.live.session import Next, Session
+from pipeline.video.frame import Frame
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +20,8 @@ LEAD_SECONDS = 0.3
 """Seconds by which a stream is written ahead of the clock: what a network may delay unnoticed."""
 LOST_SECONDS = 2.0
 """Seconds by which a stream may be late; beyond, its clock begins anew where the stream is."""
+TOGETHER_SECONDS = 0.05
+"""Seconds by which a session may be ahead of its time to be drawn together with one that is due."""
 SMOOTHING = 0.05
 """Weight of the newest measurement in the mean cost of a frame."""
 
@@ -26,7 +31,7 @@ class Load:
     """What a process has measured.
 
     Attributes:
-        frame_seconds: CPU time of a frame that is drawn; 0 until one was.
+        frame_seconds: CPU time of a frame that is drawn, and, where a device draws, its time as well; 0 until one was.
         busy: Seconds of CPU time in the last period.
         fragments: Fragments so far.
         late: Those of them that came after their time.
@@ -108,26 +113,71 @@ class Clock:
             with self._changed:
                 if self._stopped:
                     return
-                key, entry = min(self._entries.items(), key=lambda item: item[1].due, default=("", None))
-                wait = None if entry is None else entry.due - self._now()
+                entries = sorted(self._entries.items(), key=lambda item: item[1].due)
+                wait = entries[0][1].due - self._now() if entries else None
                 if wait is None or wait > 0:
                     self._changed.wait(wait)
                     continue
-            assert entry is not None
-            self._advance(key, entry)
+            self._advance(self._together(entries))
 
-    def _advance(self, key: str, entry: _Entry) -> None:
+    def _together(self, entries: list[tuple[str, _Entry]]) -> list[tuple[str, _Entry]]:
+        """Return the first of the sessions, and those that are drawn with it; they are sorted by when they are due."""
+        pictures = entries[0][1].session.pictures
+        until = self._now() + TOGETHER_SECONDS
+        others = (item for item in entries[1:] if item[1].session.pictures.engine is pictures.engine)
+        return [entries[0], *(item for item in others if item[1].due <= until)][: pictures.together]
+
+    def _advance(self, entries: list[tuple[str, _Entry]]) -> None:
+        """Advance sessions of one engine."""
         before = time.thread_time()
-        entry.hurried = False
+        coming: list[tuple[str, _Entry, Next]] = []
+        for key, entry in entries:
+            entry.hurried = False
+            with self._failing(key, entry):
+                coming.append((key, entry, entry.session.prepare()))
+        drawn, waited = self._draw(coming)
+        share = (time.thread_time() - before + waited) / max(1, len(coming))
+        for key, entry, one in coming:
+            before = time.thread_time()
+            with self._failing(key, entry):
+                if one.drawing is not None and key not in drawn:
+                    continue  # it has failed
+                fragment = entry.session.complete(one, drawn.get(key))
+                self._measure(fragment, share + time.thread_time() - before)
+                self._deliver(entry, fragment)
+
+    def _draw(self, coming: Sequence[tuple[str, _Entry, Next]]) -> tuple[dict[str, list[Frame]], float]:
+        """Return the pictures of sessions, and the seconds in which a device drew them."""
+        drawing = [(key, entry, one.drawing) for key, entry, one in coming if one.drawing is not None]
+        if not drawing:
+            return {}, 0.0
+        pictures = drawing[0][1].session.pictures
+        worked, started = time.thread_time(), time.monotonic()
+        drawn: dict[str, list[Frame]] = {}
         try:
-            fragment = entry.session.advance()
+            frames = drawn_by(pictures.engine, [what for _, _, what in drawing])
+            drawn = {key: one for (key, _, _), one in zip(drawing, frames, strict=True)}
+        except Exception:
+            if len(drawing) > 1:
+                logger.exception("drawing %d sessions; now each for itself", len(drawing))
+            for key, entry, what in drawing:
+                with self._failing(key, entry):
+                    drawn[key] = drawn_by(pictures.engine, [what])[0]
+        if pictures.together == 1:
+            return drawn, 0.0
+        return drawn, max(0.0, time.monotonic() - started - (time.thread_time() - worked))
+
+    @contextmanager
+    def _failing(self, key: str, entry: _Entry) -> Iterator[None]:
+        """Remove a session that raises."""
+        try:
+            yield
         except Exception:
             logger.exception("session %s", key)
             self.remove(key)
             entry.fail()
-            return
-        cost = time.thread_time() - before
-        self._measure(fragment, cost)
+
+    def _deliver(self, entry: _Entry, fragment: Fragment) -> None:
         late = self._now() - entry.started - fragment.start
         if late > 0:
             self.load.late += 1

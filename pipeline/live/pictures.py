@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.joins import best_entry
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
-from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
+from pipeline.engines.lipsync_engine import LipsyncEngine, LiveEngine, LiveFrames, Stretch
 from pipeline.errors import BadRequest, RenderFailed
 from pipeline.live.fragments import Gop, length_prefixed, video_timescale
 from pipeline.speech.articulate import UNITS
@@ -41,6 +41,10 @@ SHOWN_ONCE = ("nod", "greeting")
 """Clips that do not loop."""
 KEPT_CROSSINGS = 40
 """Of them that stay in memory."""
+PAST_SECONDS = 2.0
+"""Seconds of sound before a group that an engine hears."""
+FUTURE_SECONDS = 0.3
+"""Seconds after it, where they are there already."""
 MAX_DECODED = 3 << 30
 """Bytes of the decoded pictures of a clip on the disk: a minute and a half of 720p."""
 _X264 = replace(
@@ -137,21 +141,19 @@ class _Frames:
             yield Frame(picture.planes.copy())
 
 
-@dataclass(frozen=True)
-class Mouths:
-    """The mouths of consecutive frames, and the sound that they are of.
+def drawn_by(engine: LipsyncEngine, sessions: Sequence[LiveFrames]) -> list[list[Frame]]:
+    """Return the frames of sessions of one engine; see ``LiveEngine.draw``."""
+    if isinstance(engine, LiveEngine):
+        return engine.draw(sessions)
+    return [_rendered(engine, frames) for frames in sessions]
 
-    Attributes:
-        weights: (frames, units) in 0..1.
-        samples: (n,) float32 mono, the sound of these frames.
-        rate: Samples per second.
-        looks: (frames, units) weights of the expression; None leaves the face as it was filmed.
-    """
 
-    weights: np.ndarray
-    samples: np.ndarray
-    rate: int
-    looks: np.ndarray | None = None
+def _rendered(engine: LipsyncEngine, frames: LiveFrames) -> list[Frame]:
+    track = MouthTrack(float(frames.avatar.fps), frames.mouth[frames.lead :], UNITS)
+    speech = Speech(samples=frames.sound, rate=frames.rate, text="", language="")
+    looks = None if frames.looks is None else ExpressionTrack(frames.looks)
+    stretch = Stretch(speech, track, expression=looks)
+    return list(engine.render(frames.avatar, [stretch], CancelToken(), frames.first))
 
 
 class Pictures:
@@ -168,7 +170,11 @@ class Pictures:
     Attributes:
         header: The beginning of every stream of this avatar (boxes ftyp and moov).
         lengths: Frames of each group; the groups of all clips are numbered one after the other.
-        clips: The numbers of the groups of each clip, by what it shows; "" is the avatar's own.
+        clips: The numbers of the groups of each clip, by what it shows; "" is the avatar's own, the only one where the
+            engine draws sessions together.
+        engine: Moves the mouth.
+        together: Most sessions whose groups are drawn at a time.
+        past, future: Seconds of sound before a group and after it that the engine hears.
     """
 
     def __init__(self, avatar: Avatar, engine: LipsyncEngine, decoded: Path) -> None:
@@ -176,7 +182,8 @@ class Pictures:
         self.clips: dict[str, range] = {}
         self._groups: list[tuple[Avatar, int]] = []
         """The clip of each group, and the frame of it with which it begins."""
-        for name, filmed in {"": avatar, **avatar.clips}.items():
+        live = engine if isinstance(engine, LiveEngine) else None
+        for name, filmed in {"": avatar, **({} if live else avatar.clips)}.items():
             clip = replace(filmed)
             path = decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}") if name else decoded
             clip.__dict__["clip"] = DecodedClip(clip.video, path)  # where engines take their frames from
@@ -186,7 +193,11 @@ class Pictures:
             self.clips[name] = range(first, len(self._groups))
         self.avatar = self._groups[0][0]
         self._crossings: OrderedDict[Crossing, tuple[Avatar, Gop | None]] = OrderedDict()
-        self._engine = engine
+        self.engine = engine
+        self.together, self.past, self.future = 1, 0.0, 0.0
+        if live:
+            live.get_ready(self.avatar)
+            self.together, self.past, self.future = live.together, PAST_SECONDS, FUTURE_SECONDS
         self._idle: dict[tuple[int, bytes], Gop] = {}
         self._pts = 0
         options = {**MUXER_OPTIONS, "video_track_timescale": str(video_timescale(avatar.fps))}
@@ -207,20 +218,33 @@ class Pictures:
             looks = None
         key = number, b"" if looks is None else looks.tobytes()
         if key not in self._idle:
-            frames = self.lengths[number]
-            rest = np.zeros((frames, len(UNITS)), np.float32)
-            held = None if looks is None else np.tile(looks, (frames, 1))
-            self._idle[key] = self.speaking(number, Mouths(rest, np.zeros(0, np.float32), AUDIO_RATE, held))
+            count = self.lengths[number]
+            rest = np.zeros((count, len(UNITS)), np.float32)
+            silence = np.zeros(round(count * AUDIO_RATE / self.avatar.fps), np.float32)
+            held = None if looks is None else np.tile(looks, (count, 1))
+            frames = self.frames(number, rest, silence, held)
+            self._idle[key] = self.encoded(drawn_by(self.engine, [frames])[0])
         return self._idle[key]
 
-    def speaking(self, number: int, mouths: Mouths) -> Gop:
-        """Draw and encode a group.
+    def frames(self, number: int, mouth: np.ndarray, sound: np.ndarray, looks: np.ndarray | None = None) -> LiveFrames:
+        """Return what is to be drawn for a group.
 
         Args:
             number: Which one.
-            mouths: As many frames as it has.
+            mouth: (frames, units) in 0..1, those of the group last; the ones before have been shown.
+            sound: (n,) float32 at 48 kHz, from the first row of `mouth` on.
+            looks: (frames, units) weights of the expression; None leaves the face as it was filmed.
         """
-        return self._drawn(*self._groups[number], mouths)
+        avatar, first = self._groups[number]
+        return LiveFrames(
+            avatar=avatar,
+            first=first,
+            lead=len(mouth) - self.lengths[number],
+            mouth=mouth,
+            looks=looks,
+            sound=sound,
+            rate=AUDIO_RATE,
+        )
 
     def clip_of(self, number: int) -> str:
         """Return what the clip of a group shows."""
@@ -240,24 +264,32 @@ class Pictures:
         starts = [self._groups[one][1] for one in numbers]
         return numbers[best_entry(leaving.landmarks[start], self._groups[numbers[0]][0], starts)]
 
-    def crossing(self, crossing: Crossing, mouths: Mouths) -> Gop:
-        """Draw a group that goes over from one clip into another.
+    def crossing(
+        self, crossing: Crossing, mouth: np.ndarray, sound: np.ndarray, looks: np.ndarray | None
+    ) -> LiveFrames:
+        """Return what is to be drawn for a group that goes over from one clip into another.
 
         Args:
             crossing: Which groups.
-            mouths: As many frames as `crossing.entry` has.
+            mouth: (frames, units) in 0..1, as many as `crossing.entry` has.
+            sound: (n,) float32 at 48 kHz, of these frames.
+            looks: (frames, units) weights of the expression, if there is one.
         """
         if crossing not in self._crossings:
             self._crossings[crossing] = self._crossed(crossing), None
             while len(self._crossings) > KEPT_CROSSINGS:
                 self._crossings.popitem(last=False)
-        clip, drawn = self._crossings[crossing]
-        if drawn is not None and not (mouths.weights.any() or mouths.looks is not None):
-            return drawn
-        new = self._drawn(clip, 0, mouths)
-        if not (mouths.weights.any() or mouths.looks is not None):
-            self._crossings[crossing] = clip, new
-        return new
+        clip, _ = self._crossings[crossing]
+        return LiveFrames(avatar=clip, first=0, lead=0, mouth=mouth, looks=looks, sound=sound, rate=AUDIO_RATE)
+
+    def kept_crossing(self, crossing: Crossing) -> Gop | None:
+        """Return the group of a crossing with a face at rest; None if it must be drawn."""
+        return self._crossings.get(crossing, (None, None))[1]
+
+    def keep_crossing(self, crossing: Crossing, gop: Gop) -> None:
+        """Keep the group of a crossing with a face at rest."""
+        if crossing in self._crossings:
+            self._crossings[crossing] = self._crossings[crossing][0], gop
 
     def _crossed(self, crossing: Crossing) -> Avatar:
         """Return the frames of a crossing as a clip."""
@@ -280,12 +312,14 @@ class Pictures:
         crossed.__dict__["clip"] = _Frames(pictures)
         return crossed
 
-    def _drawn(self, clip: Avatar, start: int, mouths: Mouths) -> Gop:
-        track = MouthTrack(float(self.avatar.fps), mouths.weights, UNITS)
-        speech = Speech(samples=mouths.samples, rate=mouths.rate, text="", language="")
-        looks = mouths.looks
-        stretch = Stretch(speech, track, expression=None if looks is None else ExpressionTrack(looks))
-        frames = self._engine.render(clip, [stretch], CancelToken(), start)
+    def changes(self, frames: LiveFrames) -> bool:
+        """Return whether the mouths of a group must be drawn; otherwise it looks as when it idles."""
+        if isinstance(self.engine, LiveEngine):
+            return self.engine.changes(frames)
+        return bool(frames.mouth[frames.lead :].any())
+
+    def encoded(self, frames: Sequence[Frame]) -> Gop:
+        """Encode the pictures of a group."""
         units = [self._encode(frame, first=index == 0) for index, frame in enumerate(frames)]
         return Gop(b"".join(units), tuple(map(len, units)))
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import messages
+from pipeline.engines.lipsync_engine import LipsyncEngine, LiveEngine
 from pipeline.engines.mesh.mesh_engine import MeshEngine
+from pipeline.engines.musetalk.zerogpu import ZeroGpuEngine
 from pipeline.engines.select import AUTO
-from pipeline.errors import BadRequest
+from pipeline.errors import BadRequest, Unavailable
 from pipeline.jobs.request import (
     avatar_of,
     engine_of,
     language_asked,
+    lipsync_of,
     liveliness_of,
     mood_of,
     number_of,
@@ -42,11 +45,12 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     pack, avatar = avatar_of(fields, studio)
     engine, _ = engine_of(fields, studio, language or "", voice, avatar.gender)
     chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
-    mesh = studio.engines.get(MeshEngine.name) or next(iter(studio.engines.values()))
+    lipsync = _lipsync(fields, studio)
     return SessionRequest(
         pack=pack,
         avatar=avatar,
-        engine=mesh.name,
+        engine=lipsync.name,
+        devices=lipsync.concurrency if isinstance(lipsync, LiveEngine) else 0,
         tts_engine=engine.name if chosen else "",
         tts_voice=voice,
         tts_speed=number_of(fields, "tts_speed", engine.speeds if chosen else SPEEDS, 1.0),
@@ -57,6 +61,22 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         liveliness=liveliness_of(fields),
         paces={one.name: one.pace for one in studio.tts.values() if one.pace is not None},
     )
+
+
+def _lipsync(fields: dict[str, Any], studio: Studio) -> LipsyncEngine:
+    """Return what moves the mouth: the engine asked for, or the usual one if it keeps up with a session.
+
+    Raises:
+        BadRequest: There is no such engine.
+        Unavailable: It cannot work now, or is too slow for a session.
+    """
+    engine = studio.engines[lipsync_of(fields, studio)]
+    keeps_up = engine.draws_on_gpu if isinstance(engine, LiveEngine) else not isinstance(engine, ZeroGpuEngine)
+    if keeps_up:
+        return engine
+    if fields.get("engine") == engine.name:
+        raise Unavailable(messages.live.ENGINE_NOT_LIVE(engine=engine.name))
+    return studio.engines[MeshEngine.name]
 
 
 def text_of(fields: dict[str, Any], limit: int) -> str:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline import messages
+from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.live.events import Closed, Interrupted, Listening, Problem, SessionEvent, TurnEnded, TurnStarted, Word
-from pipeline.live.fragments import Fragment, FragmentWriter
-from pipeline.live.pictures import CROSSING, SHOWN_ONCE, Crossing, Mouths, Pictures
+from pipeline.live.fragments import Fragment, FragmentWriter, Gop
+from pipeline.live.pictures import CROSSING, SHOWN_ONCE, Crossing, Pictures, drawn_by
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import SpokenTurn, Turn, Voice
 from pipeline.live.voice_input import VoiceTurn, pcm
 from pipeline.speech.articulate import UNITS
 from pipeline.speech.expression import resting
+from pipeline.video.frame import Frame
 from pipeline.video.writer import AUDIO_RATE
 
 FADE_SECONDS = 0.02
@@ -41,10 +43,30 @@ class _TurnProgress:
     """When each word of `said` began."""
 
 
+@dataclass(frozen=True)
+class Next:
+    """The next fragment of a stream, whose pictures are not encoded yet.
+
+    Attributes:
+        sound: (n,) float32 at 48 kHz.
+        drawing: What is to be drawn; None where the avatar idles.
+        turn: The turn that is spoken.
+        gop: Its pictures, where they are encoded already and are not those of an avatar that idles.
+        resting: The crossing that it belongs to, if the face is at rest in it.
+    """
+
+    sound: np.ndarray
+    drawing: LiveFrames | None
+    turn: _TurnProgress | None
+    gop: Gop | None = None
+    resting: Crossing | None = None
+
+
 class Session:
     """A person on video who is there: idles, listens, speaks what it gets, and can be interrupted.
 
-    Any thread may give it something to do. One thread calls `advance`, which returns the stream piece by piece; see
+    Any thread may give it something to do. One thread calls `advance`, which returns the stream piece by piece; or
+    `prepare` and `complete`, between which the pictures of several sessions can be drawn at a time. See
     ``pipeline.live.clock``.
 
     Args:
@@ -55,13 +77,14 @@ class Session:
 
     Attributes:
         header: The beginning of the stream; every player needs it before the first fragment.
+        pictures: The avatar.
     """
 
     def __init__(
         self, pictures: Pictures, voice: Voice, emit: Callable[[SessionEvent], object], max_text: int = 5000
     ) -> None:
         self.header = pictures.header
-        self._pictures = pictures
+        self.pictures = pictures
         self._voice = voice
         self._emit = emit
         self._max_text = max_text
@@ -79,6 +102,8 @@ class Session:
         """The expression of the face at rest, of the last frame, and what is left of that on its way to rest."""
         self._last_looks = self._looks
         self._looks_ease = np.zeros((0, len(self._looks)), np.float32)
+        self._before: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        """Mouths and sound of the last groups, as far as the engine hears them."""
         self._frame = 0
         self._gop = 0
         self._crossing: Crossing | None = None
@@ -199,8 +224,15 @@ class Session:
 
     def advance(self) -> Fragment:
         """Return the next fragment of the stream, about 0.2 s, and emit the events that happen in it."""
+        coming = self.prepare()
+        if coming.drawing is None:
+            return self.complete(coming, None)
+        return self.complete(coming, drawn_by(self.pictures.engine, [coming.drawing])[0])
+
+    def prepare(self) -> Next:
+        """Return what comes next, and emit the events that happen in it; `complete` must follow."""
         self._choose_clip()
-        frames = self._pictures.lengths[self._gop]
+        frames = self.pictures.lengths[self._gop]
         first, last = (round(number * AUDIO_RATE / self._fps) for number in (self._frame, self._frame + frames))
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(last - first, np.float32)
         looks = np.tile(self._looks, (frames, 1))
@@ -225,37 +257,54 @@ class Session:
         elif (self._last.any() or (self._last_looks != self._looks).any()) and not len(self._ease):
             self._come_to_rest()
         weights, looks = self._eased(weights), self._eased_looks(looks)
-        drawn = bool(weights.any() or (looks != self._looks).any())
-        mouths = Mouths(weights, sound, AUDIO_RATE, looks if looks.any() else None)
-        if self._crossing is not None:
-            gop = self._pictures.crossing(self._crossing, mouths)
+        self._last, self._last_looks = weights[-1], looks[-1]
+        if self._crossing is None:
+            return Next(sound, self._drawing(weights, looks, sound, progress), progress)
+        rests = not (weights.any() or looks.any())
+        gop = self.pictures.kept_crossing(self._crossing) if rests else None
+        drawing = None
+        if gop is None:
+            drawing = self.pictures.crossing(self._crossing, weights, sound, looks if looks.any() else None)
+        return Next(sound, drawing, progress, gop, self._crossing if rests else None)
+
+    def complete(self, coming: Next, pictures: Sequence[Frame] | None) -> Fragment:
+        """Return the fragment that `prepare` began.
+
+        Args:
+            coming: What `prepare` returned.
+            pictures: The frames that were drawn; None if nothing was to be drawn.
+        """
+        frames = self.pictures.lengths[self._gop]
+        if pictures is not None:
+            gop = self.pictures.encoded(pictures)
+            if coming.resting is not None:
+                self.pictures.keep_crossing(coming.resting, gop)
         else:
-            gop = self._pictures.speaking(self._gop, mouths) if drawn else self._pictures.idle(self._gop, self._looks)
-        packet = self._sound.count
+            gop = coming.gop or self.pictures.idle(self._gop, self._looks)
+        packet, sound = self._sound.count, coming.sound
         packets = self._sound.add(sound if sound.any() else len(sound))
         fragment = self._fragments.fragment(self._frame, gop, packet, packets)
-        if drawn or self._crossing is not None:
+        if pictures is not None:
             fragment = replace(fragment, drawn=frames)
-        self._last, self._last_looks = weights[-1], looks[-1]
         self._frame += frames
         self._go_on(frames)
-        if progress is not None and progress.turn.over:
-            self._end(progress)
+        if coming.turn is not None and coming.turn.turn.over:
+            self._end(coming.turn)
         return fragment
 
     def _choose_clip(self) -> None:
         """Begin to go over into the clip that fits what happens now."""
-        clips = self._pictures.clips
+        clips = self.pictures.clips
         if len(clips) == 1 or self._crossing is not None:
             return
-        now = self._pictures.clip_of(self._gop)
+        now = self.pictures.clip_of(self._gop)
         if now in SHOWN_ONCE and self._gop >= self._until:
             now = ""  # it has been shown; what is wanted is another clip in any case
         elif now in SHOWN_ONCE:
             return
         with self._lock:
             turn = self._queue[0] if self._queue else None
-        speaks = turn is not None and (turn.started or turn.turn.ready(max(self._pictures.lengths)))
+        speaks = turn is not None and (turn.started or turn.turn.ready(max(self.pictures.lengths)))
         listens = self._listening and not speaks
         self._listened = self._listened if listens else self.time
         wanted = "speaking" if speaks else "listening" if listens else "idle"
@@ -266,18 +315,35 @@ class Session:
             self._listened = self.time
             wanted = "nod"
         wanted = wanted if wanted in clips else ""
-        if wanted != self._pictures.clip_of(self._gop):
-            entry = self._pictures.entry(self._gop, wanted)
+        if wanted != self.pictures.clip_of(self._gop):
+            entry = self.pictures.entry(self._gop, wanted)
             self._crossing = Crossing(self._gop, entry)
             self._gop, self._until = entry, clips[wanted][-1]
 
     def _go_on(self, frames: int) -> None:
         """Go to the next group, which may belong to the same crossing."""
-        self._gop = self._pictures.following(self._gop)
+        self._gop = self.pictures.following(self._gop)
         if self._crossing is not None:
             leaves, _, part, gone = self._crossing
             ends = part + 1 == CROSSING
             self._crossing = None if ends else Crossing(leaves, self._gop, part + 1, gone + frames)
+
+    def _drawing(
+        self, weights: np.ndarray, looks: np.ndarray, sound: np.ndarray, progress: _TurnProgress | None
+    ) -> LiveFrames | None:
+        """Return what is to be drawn for the next group; None if the avatar idles."""
+        heard = [*self._before, (weights, sound)]
+        future = np.zeros(0, np.float32)
+        if self.pictures.past:
+            if progress is not None and progress.started:
+                future = progress.turn.fading(round(self.pictures.future * AUDIO_RATE))
+            self._before.append((weights, sound))
+            while sum(len(rows) for rows, _ in self._before) > self.pictures.past * self._fps:
+                self._before.popleft()
+        mouths, sounds = (np.concatenate(parts) for parts in zip(*heard, strict=True))
+        shown = looks if looks.any() else None
+        drawing = self.pictures.frames(self._gop, mouths, np.concatenate([sounds, future]), shown)
+        return drawing if (looks != self._looks).any() or self.pictures.changes(drawing) else None
 
     def _current(self, frames: int) -> _TurnProgress | None:
         """Return the turn that is spoken now; turns that ended without a sound are passed over."""

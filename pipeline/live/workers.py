@@ -70,6 +70,7 @@ class SessionRequest:
         pack: The avatar's pack.
         avatar: The same, loaded.
         engine: What moves the mouth, a key of `Studio.engines`.
+        devices: Devices that draw for the engine, each for one process; 0 if the processes draw themselves.
         tts_engine: A key of `Studio.tts`; "" chooses by the language of the text.
         tts_voice: One of its voices, or "Custom".
         tts_speed, tts_pitch: As in ``GenerateRequest``.
@@ -90,6 +91,7 @@ class SessionRequest:
     record: bool = False
     mood: str = NEUTRAL
     liveliness: float = USUAL_LIVELINESS
+    devices: int = 0
     paces: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -340,6 +342,8 @@ class _Process:
     """A worker process."""
 
     process: asyncio.subprocess.Process
+    device: tuple[str, int] | None = None
+    """Engine and number of the device that draws; None if the process draws itself."""
     sessions: dict[str, RemoteSession] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     empty_since: float = field(default_factory=time.monotonic)
@@ -410,7 +414,7 @@ class Workers:
             SessionsFull: There is no room for another one.
         """
         async with self._starting:
-            process = await self._room(float(request.avatar.fps))
+            process = await self._room(request)
             session = RemoteSession(request, self._settings.live_max_seconds or float("inf"), process.send)
             process.sessions[session.id] = session
             self._open[session.id] = session
@@ -483,35 +487,46 @@ class Workers:
         stamp = request.pack.stat()
         return self._settings.live_cache / f"{request.avatar.id}-{stamp.st_mtime_ns:x}-{stamp.st_size:x}.yuv"
 
-    async def _room(self, fps: float) -> _Process:
+    async def _room(self, request: SessionRequest) -> _Process:
         """Return the process with most room, a new one if all are full.
 
         Raises:
             SessionsFull: There is no room.
         """
-        most = self._settings.live_max_sessions
-        best = min(self._processes, key=lambda one: one.load_with(fps), default=None)
+        most, fps = self._settings.live_max_sessions, float(request.avatar.fps)
+        devices: list[tuple[str, int] | None] = [(request.engine, number) for number in range(request.devices)]
+        devices = devices or [None] * self._cores
+        alike = [one for one in self._processes if one.device in devices]
+        best = min(alike, key=lambda one: one.load_with(fps), default=None)
         if most and self.count >= most:
             raise SessionsFull(RETRY_SECONDS)
-        # another core is better than a full one, and a process that runs is better than one that must be started
-        if len(self._processes) < self._cores and (best is None or best.sessions):
-            return await self._start()
+        # another core is better than a full one, and a process that runs is better than one that must be started;
+        # on a device, one process draws for as many as it can, in common batches
+        wanted = best is None or (best.load_with(fps) > self._full if request.devices else bool(best.sessions))
+        if len(alike) < len(devices) and wanted:
+            taken = {one.device for one in alike}
+            return await self._start(next((one for one in devices if one not in taken), None))
         if best is None or best.load_with(fps) > self._full:
             raise SessionsFull(RETRY_SECONDS)
         return best
 
-    async def _start(self) -> _Process:
-        one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    async def _start(self, device: tuple[str, int] | None) -> _Process:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        environ = {**os.environ, **dict.fromkeys(names, "1")}
+        if device is not None:
+            visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+            environ["CUDA_VISIBLE_DEVICES"] = (visible or list(map(str, range(device[1] + 1))))[device[1]]
         process = _Process(
             await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", self._module),
                 cwd=ROOT,
-                env={**os.environ, **one_thread, "NUMBA_NUM_THREADS": "1"},
+                env=environ,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=1 << 20,
-            )
+            ),
+            device,
         )
         self._processes.append(process)
         process.send(of_json(Kind.SETTINGS, NO_SESSION, settings_to_json(self._settings)))

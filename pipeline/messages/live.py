@@ -20,6 +20,12 @@ CLIP_NOT_DECODED = Sentence(
     ko="영상을 풀어 둘 수 없습니다 ({reason}). 디스크 여유 공간을 확인하세요.",
     en="The decoded clip could not be saved ({reason}). Check for free disk space.",
 )
+ENGINE_NOT_LIVE = Sentence(
+    "engine_not_live",
+    ko="engine: {engine}은(는) 라이브 세션에 쓰기에는 이 컴퓨터에서 너무 느립니다. 이 컴퓨터의 GPU가 있어야 합니다. "
+    "mesh를 고르세요.",
+    en="engine: {engine} is too slow for a live session here: it needs a GPU of this machine. Choose mesh.",
+)
 FLAG_INVALID = Sentence("flag_invalid", ko="{field}: true 또는 false여야 합니다.", en="{field}: must be true or false.")
 SESSIONS_FULL = Sentence(
     "sessions_full",

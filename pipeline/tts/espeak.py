@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as c
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -122,13 +123,21 @@ class _Library:
     data: Path
 
 
-@cache
 def _library() -> _Library:
-    """Load and initialise the C library, once.
+    """Load and initialise the C library, once, however many threads ask for it first: it has one state.
 
     Raises:
         Unavailable: The library or its data is missing.
     """
+    with _LOADING:
+        return _loaded()
+
+
+_LOADING = threading.Lock()
+
+
+@cache
+def _loaded() -> _Library:
     try:
         import espeakng_loader
 

@@ -46,7 +46,7 @@ class SpeechFeatures:
         They are those of all depths of the encoder (its input and the output of each layer), for as long as the sound
         lasts.
         """
-        sound = samples if rate == RATE else soxr.resample(samples, rate, RATE, quality="HQ")
+        sound = _resampled(samples, rate)
         parts = []
         length = SEGMENT_SECONDS * RATE
         for start in range(0, len(sound), length):
@@ -61,6 +61,21 @@ class SpeechFeatures:
         if not parts:
             raise ValueError("no sound")
         return torch.cat(parts)[: max(1, len(sound) * STATES_PER_SECOND // RATE)]
+
+    @torch.inference_mode()
+    def states_of_all(self, sounds: Sequence[tuple[np.ndarray, int]]) -> list[torch.Tensor]:
+        """Return the hidden states of several sounds, each of at most 30 s, in one pass; see ``states``."""
+        heard = [_resampled(samples, rate) for samples, rate in sounds]
+        device = self._encoder.device
+        mels = self._extractor(heard, sampling_rate=RATE, return_tensors="pt", device=str(device)).input_features
+        output = self._encoder(mels.to(device, self._encoder.dtype), output_hidden_states=True)
+        states = torch.stack(output.hidden_states, dim=2)
+        lengths = [max(1, len(sound) * STATES_PER_SECOND // RATE) for sound in heard]
+        return [rows[:length] for rows, length in zip(states, lengths, strict=True)]
+
+
+def _resampled(samples: np.ndarray, rate: int) -> np.ndarray:
+    return samples if rate == RATE else np.asarray(soxr.resample(samples, rate, RATE, quality="HQ"))
 
 
 def features_of(states: torch.Tensor, fps: Fraction, frames: Sequence[int]) -> torch.Tensor:

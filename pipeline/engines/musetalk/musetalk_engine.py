@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
 from pipeline.core.pool import Pool
-from pipeline.engines.lipsync_engine import Stretch
+from pipeline.engines.lipsync_engine import LiveFrames, Stretch
 from pipeline.engines.musetalk.weights import check_weights, stamp
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.video.frame import Frame
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LIVE_FADE_FRAMES = 8
+"""Frames after speech in which the drawn mouth may still be fading, at up to 60 a second."""
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
 
@@ -40,6 +42,7 @@ class MuseTalkEngine:
     """
 
     name = "musetalk"
+    together = 16
 
     def __init__(self, models: Path, compiles: bool = False) -> None:
         self._models = models
@@ -96,6 +99,22 @@ class MuseTalkEngine:
         self.load()
         with self._idle.one(cancel) as worker, _memory_reported():
             yield from worker.render(avatar, stretches, cancel, first)
+
+    def get_ready(self, avatar: Avatar) -> None:
+        """Load the weights, and prepare an avatar whose pack has no data for the network; see ``LiveEngine``."""
+        self.load()
+        with self._idle.one(CancelToken()) as worker, _memory_reported():
+            worker.get_ready(avatar)
+
+    def changes(self, frames: LiveFrames) -> bool:
+        """Return whether the mouth moves, or has just come to rest; see ``LiveEngine``."""
+        return bool(frames.mouth[max(0, frames.lead - LIVE_FADE_FRAMES) :].any())
+
+    def draw(self, sessions: Sequence[LiveFrames]) -> list[list[Frame]]:
+        """Return the frames of several live sessions, drawn in common batches; see ``LiveEngine``."""
+        self.load()
+        with self._idle.one(CancelToken()) as worker, _memory_reported():
+            return worker.draw(sessions)
 
     def load(self) -> None:
         """Load the weights, one copy for each card; without a card, for the CPU.

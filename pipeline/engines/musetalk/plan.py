@@ -62,3 +62,20 @@ def _speaking(mouth: np.ndarray, fps: float) -> np.ndarray:
     moves |= binary_closing(np.pad(moves, pause), np.ones(pause))[pause : len(moves) + pause]
     around = uniform_filter1d(moves.astype(np.float32), 2 * round(FADE_SECONDS * fps / 2) + 1, mode="nearest")
     return np.where(moves, np.clip(2 * around - 1, 1e-3, 1), 0).astype(np.float32)
+
+
+def live_strength(mouth: np.ndarray, fps: float) -> np.ndarray:
+    """Return (frames,) float32 in 0..1 for a mouth whose future is not known: it fades in with speech, and out after.
+
+    Args:
+        mouth: (frames, units), all 0 at rest; what came before the first frame is taken to be like it.
+        fps: Frames per second.
+    """
+    step = 1 / max(1, round(FADE_SECONDS * fps))
+    moves = np.asarray(mouth.any(axis=1))
+    strength = np.zeros(len(mouth), np.float32)
+    level = float(moves[0]) if len(moves) else 0.0
+    for number, speaks in enumerate(moves):
+        level = min(1.0, level + step) if speaks else max(0.0, level - step)
+        strength[number] = level if level > step / 2 else 0
+    return strength

@@ -18,15 +18,15 @@ import torch
 
 from pipeline.avatars.avatar import Avatar, Inpainting
 from pipeline.core.cancel import CancelToken
-from pipeline.engines.lipsync_engine import Stretch
+from pipeline.engines.lipsync_engine import LiveFrames, Stretch
 from pipeline.engines.mesh.mover import fade
-from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
+from pipeline.engines.musetalk.audio import RATE, SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.device import to_device
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.optimise import BATCHES, Accepted, Step, accept
-from pipeline.engines.musetalk.plan import Plan, plan
+from pipeline.engines.musetalk.plan import Plan, live_strength, plan
 from pipeline.engines.musetalk.weights import load_unet, load_vae, load_whisper
 from pipeline.video.frame import Frame
 
@@ -83,6 +83,8 @@ class Worker:
         self._features = self._run(models.features, device)
         self.network: Accepted = self._run(accept, lambda: models.network(device), steps)
         self._prepared: OrderedDict[bytes, Inpainting] = OrderedDict()
+        self._blenders: OrderedDict[bytes, Blender] = OrderedDict()
+        """Of the avatars of live sessions."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -96,9 +98,7 @@ class Worker:
         with self._on_device():
             clip = avatar.clip
             inpainting = self._inpainting(avatar, cancel)
-            sides = (inpainting.boxes[:, 2:] - inpainting.boxes[:, :2]).max(0)
-            size = avatar.width, avatar.height
-            blender = Blender(*size, clip.colors, (int(sides[0]), int(sides[1])), self.device)
+            blender = self._blender(avatar, inpainting)
             gain = fade(np.asarray(inpainting.boxes.any(axis=1)))
             done = first
             with contextlib.closing(clip.frames(first)) as frames:
@@ -109,6 +109,58 @@ class Worker:
                     scene = _Scene(islice(frames, len(mouth)), avatar.fps, planned, inpainting, numbers)
                     yield from self._play(scene, stretch, blender, cancel, soon=done == first)
                     done += len(mouth)
+
+    def get_ready(self, avatar: Avatar) -> None:
+        """Prepare an avatar for live sessions, and draw a frame, so that the first one need not wait."""
+        mouth = np.ones((1, 1), np.float32)
+        silence = np.zeros(round(RATE / avatar.fps), np.float32)
+        self.draw([LiveFrames(avatar=avatar, first=0, lead=0, mouth=mouth, sound=silence, rate=RATE)])
+
+    def draw(self, sessions: Sequence[LiveFrames]) -> list[list[Frame]]:
+        """Return the frames of live sessions; a batch of the network may hold those of several."""
+        with self._on_device():
+            parts = [_LivePart(frames, self._inpainting(frames.avatar, CancelToken())) for frames in sessions]
+            drawing = [part for part in parts if len(part.drawn)]
+            if not drawing:
+                return [part.shown for part in parts]
+            states = self._run(
+                self._features.states_of_all, [(part.frames.sound, part.frames.rate) for part in drawing]
+            )
+            features = torch.cat(
+                [
+                    features_of(rows, part.frames.avatar.fps, (part.frames.lead + part.drawn).tolist())
+                    for part, rows in zip(drawing, states, strict=True)
+                ]
+            )
+            latents = to_device(np.concatenate([part.latents for part in drawing]), self.device)
+            size = BATCHES[-1]
+            pictures = torch.cat(
+                [
+                    self._run(self.network.draw, latents[first : first + size], features[first : first + size])
+                    for first in range(0, len(latents), size)
+                ]
+            )
+            counts = [len(part.drawn) for part in drawing]
+            finish = []
+            for part, own in zip(drawing, torch.split(pictures, counts), strict=True):
+                blender = self._live_blender(part.frames.avatar, part.inpainting)
+                finish.append(blender.blend(own, [part.shown[number] for number in part.drawn], part.places))
+            for one in finish:
+                one()
+            return [part.shown for part in parts]
+
+    def _blender(self, avatar: Avatar, inpainting: Inpainting) -> Blender:
+        sides = (inpainting.boxes[:, 2:] - inpainting.boxes[:, :2]).max(0)
+        size = avatar.width, avatar.height
+        return Blender(*size, avatar.clip.colors, (int(sides[0]), int(sides[1])), self.device)
+
+    def _live_blender(self, avatar: Avatar, inpainting: Inpainting) -> Blender:
+        if avatar.video not in self._blenders:
+            self._blenders[avatar.video] = self._blender(avatar, inpainting)
+        self._blenders.move_to_end(avatar.video)
+        while len(self._blenders) > KEPT:
+            self._blenders.popitem(last=False)
+        return self._blenders[avatar.video]
 
     def _play(
         self, scene: _Scene, stretch: Stretch, blender: Blender, cancel: CancelToken, soon: bool
@@ -166,6 +218,47 @@ class Worker:
 
     def _on_device(self) -> contextlib.AbstractContextManager[object]:
         return torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
+
+
+class _LivePart:
+    """The frames of one live session.
+
+    Attributes:
+        frames: What was asked for.
+        inpainting: The clip's data.
+        drawn: Numbers of those that the network draws, from 0.
+        shown: The frames.
+    """
+
+    def __init__(self, frames: LiveFrames, inpainting: Inpainting) -> None:
+        self.frames = frames
+        self.inpainting = inpainting
+        avatar = frames.avatar
+        with contextlib.closing(avatar.clip.frames(frames.first)) as filmed:
+            self.shown = list(islice(filmed, frames.count))
+        gain = fade(np.asarray(inpainting.boxes.any(axis=1)))
+        self._numbers = (frames.first + np.arange(frames.count)) % len(gain)
+        self._strength = live_strength(frames.mouth, float(avatar.fps))[frames.lead :] * gain[self._numbers]
+        self.drawn = np.flatnonzero(self._strength)
+
+    @property
+    def latents(self) -> np.ndarray:
+        """The latents of the frames that are drawn, (n, 8, 32, 32)."""
+        rows: np.ndarray = self.inpainting.latents[self._numbers[self.drawn]]
+        return rows
+
+    @property
+    def places(self) -> list[Place]:
+        """Where their pictures belong."""
+        numbers = self._numbers
+        return [
+            Place(
+                tuple(self.inpainting.boxes[numbers[i]].tolist()),
+                self.inpainting.masks[numbers[i]],
+                float(self._strength[i]),
+            )
+            for i in self.drawn
+        ]
 
 
 class _Scene:

@@ -367,6 +367,9 @@ class SessionBody(_Shape):
     avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
     avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
     resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
+    engine: str | None = Field(
+        None, description="The lipsync engine: mesh, musetalk or auto, the best available; LIPSYNC_ENGINE if left out."
+    )
     tts_engine: str | None = Field(None, description="One that GET /api/v2/status lists; the best if left out.")
     tts_voice: str | None = Field(None, description=f"A voice of that engine; {CUSTOM_VOICE} if left out.")
     tts_speed: float | None = Field(None, ge=SPEEDS[0], le=SPEEDS[1], description="How fast it speaks; 1 is usual.")
