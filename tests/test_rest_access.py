@@ -33,6 +33,7 @@ GUARDED = (
     ("POST", "/api/cancel/" + "0" * 32),
     ("GET", "/api/openapi.json"),
     ("GET", "/openapi.json"),
+    ("GET", "/api/asyncapi.json"),
     ("GET", "/metrics"),
 )
 GRADIOS_READ = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json", "/theme.css", "/gradio_api/app_id")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import jsonschema_rs
 import numpy as np
 import pytest
 import requests
@@ -208,6 +209,22 @@ def test_sound_over_the_socket_is_spoken(session: Opened) -> None:
         ('{"type": "audio", "rate": 1}', "field_invalid", "8000"),
         ('{"type": "audio", "rate": "fast"}', "field_invalid", "8000"),
         ('{"type": "audio", "rate": 44100.5}', "field_invalid", "8000"),
+        ('{"type": "audio_text"}', "field_invalid", "words"),
+        ('{"type": "audio_text", "words": []}', "field_invalid", "words"),
+        ('{"type": "audio_text", "words": ["a"]}', "field_invalid", "words"),
+        ('{"type": "audio_text", "words": [{"text": "a", "start": 0}]}', "field_invalid", "words[0]"),
+        ('{"type": "audio_text", "words": [{"text": "a", "start": 1, "end": 0}]}', "field_invalid", "words[0]"),
+        (
+            '{"type": "audio_text", "words": [{"text": "a", "start": 1, "end": 2}, {"text": "b", "start": 0, "end": 1}'
+            "]}",
+            "field_invalid",
+            "words[1]",
+        ),
+        (
+            '{"type": "audio_text", "words": [{"text": "a", "start": 0, "end": 1}], "language": "xx"}',
+            "field_invalid",
+            "language",
+        ),
         (b"\0", "field_invalid", "16-bit"),
         (b"\0" * 4801, "field_invalid", "16-bit"),
         (b"\0" * (1 << 20) + b"\0\0", "body_invalid", "1,048,576"),
@@ -460,3 +477,55 @@ def test_cancelling_a_recording_ends_its_session_and_leaves_nothing(fake_server:
     wait_for(lambda: fake_server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "cancelled")
     assert session.post("say", {"text": "a"}).status_code == 409
     assert not fake_server.half_made() and not list(fake_server.results.glob(f"{task_id}.*"))
+
+
+def test_the_sockets_description_is_true(fake_server: Server) -> None:
+    """Each message of a real socket is one that the AsyncAPI document describes, and each command is accepted."""
+    described = fake_server.get("/api/asyncapi.json").json()
+    assert described["asyncapi"] == "3.0.0"
+    shapes, kinds = described["components"]["schemas"], described["channels"]["socket"]["messages"]
+
+    def check(name: str, message: dict[str, Any]) -> None:
+        assert name in kinds
+        jsonschema_rs.validate({"$ref": f"#/components/schemas/{name}", "components": {"schemas": shapes}}, message)
+
+    def names(operation: str) -> dict[str, str]:
+        """The shapes of an operation's messages by their type."""
+        references = (one["$ref"].rpartition("/")[2] for one in described["operations"][operation]["messages"])
+        return {shapes[name]["properties"]["type"]["const"]: name for name in references if name in shapes}
+
+    commands, events = names("take"), names("emit")
+    word = {"text": "one", "start": 0.0, "end": 0.3}
+    sent: list[dict[str, Any]] = [
+        {"type": "listen"},
+        {"type": "idle"},
+        {"type": "say", "text": "one two three. ", "more": True, "tag": "a"},
+        {"type": "flush"},
+        {"type": "interrupt", "at": 1.5},
+        {"type": "audio", "rate": 24000},
+        {"type": "audio_text", "words": [word], "language": "en"},
+        {"type": "microphone", "rate": 48000},
+        {"type": "visitor_said", "text": "hello", "question": 1},
+        {"type": "chat", "text": "hello"},
+        {"type": "next"},
+        {"type": "close"},
+    ]
+    assert {one["type"] for one in sent} == commands.keys()
+    session = Opened(fake_server, interview={"questions": ["one two"], "reminders": 0})
+    arrived: list[dict[str, Any]] = []
+    with session.socket() as socket:
+        for message in sent:
+            check(commands[message["type"]], message)
+            socket.send(json.dumps(message))
+            if message["type"] == "audio":
+                socket.send(b"\0\0" * 4800)
+            time.sleep(0.05)
+        with suppress(ConnectionClosed):
+            while True:
+                arrived.append(json.loads(socket.recv(timeout=20)))
+    for event in arrived:
+        check("MessageRefused" if event["type"] == "error" and "id" not in event else events[event["type"]], event)
+    assert arrived[-1]["type"] == "closed" and {"listening", "visitor_said"} <= {one["type"] for one in arrived}
+    for name in commands.values():
+        with pytest.raises(jsonschema_rs.ValidationError):
+            check(name, {"type": "dance"})

@@ -22,6 +22,7 @@ from pipeline.jobs.request import (
 )
 from pipeline.jobs.studio import Studio
 from pipeline.live.workers import SessionRequest
+from pipeline.speech_types import Mark
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
 LONGEST_TAG = 100
@@ -131,3 +132,29 @@ def moment_of(fields: dict[str, Any], field: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
         raise BadRequest(messages.live.MOMENT_INVALID(field=field))
     return float(value)
+
+
+def words_of(fields: dict[str, Any], limit: int) -> tuple[list[Mark], str | None]:
+    """Return the words of a message about sound, with a blank after each, and their language; None if it is missing.
+
+    Raises:
+        BadRequest: They are no words with times in order, or too long.
+    """
+    given = fields.get("words")
+    if not isinstance(given, list) or not given:
+        raise BadRequest(messages.live.WORDS_MISSING())
+    language = language_asked(fields)
+    words: list[Mark] = []
+    for number, one in enumerate(given):
+        field = f"words[{number}]"
+        if not isinstance(one, dict):
+            raise BadRequest(messages.live.WORDS_MISSING())
+        text = text_of(one, limit)
+        start, end = moment_of(one, "start"), moment_of(one, "end")
+        if start is None or end is None or end < start or (words and start < words[-1].start):
+            raise BadRequest(messages.live.WORD_WITHOUT_TIME(field=field))
+        words.append(Mark("word", text if text[-1:].isspace() else f"{text} ", start, end))
+    length = sum(len(word.text) for word in words)
+    if length > limit:
+        raise BadRequest(messages.jobs.TEXT_TOO_LONG(limit=limit, length=length))
+    return words, language

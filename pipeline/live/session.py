@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from pipeline import messages
+from pipeline.core.best_effort import best_effort
 from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest, PipelineError
 from pipeline.live.events import Closed, Interrupted, Listening, Problem, SessionEvent, TurnEnded, TurnStarted, Word
@@ -17,9 +19,11 @@ from pipeline.live.fragments import Fragment, FragmentWriter, Gop
 from pipeline.live.pictures import CROSSING, SHOWN_ONCE, Crossing, Pictures, drawn_by
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import SpokenTurn, Turn, Voice
-from pipeline.live.voice_input import VoiceTurn, pcm
+from pipeline.live.voice_input import VoiceTurn, pcm, phonemes_within
 from pipeline.speech.articulate import UNITS
 from pipeline.speech.expression import resting
+from pipeline.speech_types import Mark
+from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
 from pipeline.video.writer import AUDIO_RATE
 
@@ -27,6 +31,8 @@ FADE_SECONDS = 0.02
 """Length of the fade of a sound that is cut off."""
 NOD_EVERY = 6.0
 """Seconds of listening after which an avatar nods that has a clip of it."""
+MOST_WORDS_AHEAD = 1000
+"""Words that may wait for their sound."""
 EASE_SECONDS = 0.16
 """Time in which a mouth that is cut off comes to rest: at no frame faster than in ordinary speech."""
 
@@ -95,6 +101,9 @@ class Session:
         self._queue: deque[_TurnProgress] = deque()
         self._open: SpokenTurn | VoiceTurn | None = None
         self._turns = 0
+        self._words_ahead: list[Mark] = []
+        """Words of sound that has not come yet."""
+        self._language_ahead: str | None = None
         self._cuts: list[tuple[_TurnProgress | None, float | None]] = []
         self._ease = np.zeros((0, len(UNITS)), np.float32)
         self._last = np.zeros(len(UNITS), np.float32)
@@ -174,7 +183,35 @@ class Session:
                 self.flush()
                 turn = VoiceTurn(self._next_number(), self._fps, rate, expression=self._voice.expression)
                 self._begin(turn)
+                self._give_words(turn)
             turn.add(samples)
+
+    def push_words(self, words: Sequence[Mark], language: str | None = None) -> None:
+        """Take words of the sound that is pushed: the mouth follows them, and they become events.
+
+        They belong to the turn of sound, or to the next one if there is none. Best they come before their sound; what
+        was drawn already is not changed.
+
+        Args:
+            words: Word marks in seconds from the beginning of the turn's sound, with the blanks after them.
+            language: Their language, as eSpeak NG calls it; None detects it.
+        """
+        with self._lock:
+            self._words_ahead += words
+            del self._words_ahead[:-MOST_WORDS_AHEAD]
+            self._language_ahead = language
+            turn = self._open
+            if isinstance(turn, VoiceTurn) and not turn.over:
+                self._give_words(turn)
+
+    def _give_words(self, turn: VoiceTurn) -> None:
+        """Give a turn the words that wait; a thread finds their phonemes."""
+        words, self._words_ahead = tuple(self._words_ahead), []
+        language = self._language_ahead or self._voice.language
+        if words:
+            turn.add_words(words)
+            find = partial(_give_phonemes, turn, words, language, self._voice.espeak)
+            threading.Thread(target=find, name=f"words of turn {turn.number}", daemon=True).start()
 
     def flush(self) -> None:
         """End the turn: what was given is spoken to its end, and what is given later is another turn."""
@@ -194,6 +231,7 @@ class Session:
         """
         with self._lock:
             stopped, self._open = list(self._queue), None
+            self._words_ahead.clear()
             self._queue.clear()
             self._cuts.append((stopped[0] if stopped else None, at))
         for progress in stopped:
@@ -412,3 +450,8 @@ class Session:
 
     def _report(self, error: PipelineError) -> None:
         self._emit(Problem.of(error))
+
+
+def _give_phonemes(turn: VoiceTurn, words: tuple[Mark, ...], language: str | None, espeak: EspeakEngine) -> None:
+    with best_effort("words of pushed sound"):  # the mouth then follows the sound
+        turn.add_phonemes(phonemes_within(words, language, espeak))

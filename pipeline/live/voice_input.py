@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,11 @@ from pipeline.speech.expression_track import STILL, ExpressionOptions
 from pipeline.speech.listen import listen
 from pipeline.speech.mouth_classifier import RATE
 from pipeline.speech.mouth_track import MouthTrack
-from pipeline.speech_types import Speech
+from pipeline.speech.phonemes import phonemes_of
+from pipeline.speech.timeline import gapless
+from pipeline.speech_types import Mark, Speech
+from pipeline.text.language import language_of, speakable
+from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.writer import AUDIO_RATE
 
 RATES = (8_000, 96_000)
@@ -29,7 +34,8 @@ AHEAD_SECONDS = 30.0
 LOOK_SECONDS = 0.02
 """Seconds of sound after a group of frames that must be there before it is drawn.
 
-With the 0.2 s of the group and the delay of resampling it is the time from a sound to its picture: 0.25 s.
+With the 0.2 s of the group and a frame it is the longest time from a sound to its picture: 0.26 s; a turn begins within
+a group, so that its sound need not wait for the next one.
 """
 PAST_SECONDS = 2.0
 """Seconds of sound before a frame from which its mouth is found."""
@@ -41,6 +47,8 @@ STARVED_SECONDS = 0.25
 """Seconds without new sound after which what is left is spoken."""
 ENDED_SECONDS = 1.0
 """Seconds without new sound after which the turn is over."""
+SHORTEST_SECONDS = 0.01
+"""Shortest part of a heard sound that is kept beside known ones."""
 JOINED_FRAMES = 3
 """Frames over which the mouth goes from what was found before to what is found now."""
 
@@ -94,6 +102,11 @@ class VoiceTurn:
         """Samples of `_heard` before the next frame."""
         self._arrived = now()
         self._finished = False
+        self._begun = False
+        self._taken = 0
+        """Samples of the sound before the next frame, at AUDIO_RATE."""
+        self._words: list[Mark] = []
+        self._phonemes: list[Mark] = []
         self._last = np.zeros(len(UNITS), np.float32)
 
     def add(self, samples: np.ndarray) -> None:
@@ -101,6 +114,16 @@ class VoiceTurn:
         with self._lock:
             self._arrived = self._now()
             self._append(samples, last=False)
+
+    def add_words(self, words: Sequence[Mark]) -> None:
+        """Add words of the sound, in seconds from its beginning."""
+        with self._lock:
+            self._words += words
+
+    def add_phonemes(self, phonemes: Sequence[Mark]) -> None:
+        """Add phonemes of the sound, in seconds from its beginning; the mouth follows them."""
+        with self._lock:
+            self._phonemes += phonemes
 
     def finish(self) -> None:
         """Speak what is left; no more sound will come."""
@@ -125,24 +148,46 @@ class VoiceTurn:
 
     def ready(self, frames: int) -> bool:
         """Return whether there is enough sound for the next frames, or no more will come for now."""
-        enough = float(frames / self._fps) + LOOK_SECONDS
-        return self.ahead >= enough or (self._ends and len(self._played) > 0)
+        return self._complete >= (frames if self._begun else 1) or (self._ends and len(self._played) > 0)
 
     def take(self, frames: int, samples: int) -> Taken:
         """Return the next part of the sound, and the mouth for it."""
         with self._lock:
-            weights = self._mouth(frames)
+            silent = 0  # frames before the sound begins, so that later groups find theirs complete
+            if not self._begun and not self._ends:
+                silent = max(0, frames - self._complete)
+            self._begun = True
+            before = round(silent * samples / frames)
+            weights = np.concatenate([np.zeros((silent, len(UNITS)), np.float32), self._mouth(frames - silent)])
             sound = np.zeros(samples, np.float32)
-            part = self._played[:samples]
-            sound[: len(part)] = part
-            self._played = self._played[samples:]
-            self._past += round(samples * RATE / AUDIO_RATE)
+            part = self._played[: samples - before]
+            sound[before : before + len(part)] = part
+            self._played = self._played[samples - before :]
+            words = self._spoken_until(self._taken + len(part), before)
+            self._taken += len(part)
+            self._past += round((samples - before) * RATE / AUDIO_RATE)
+            self._heard = np.pad(self._heard, (0, max(0, self._past - len(self._heard))))  # it has broken off
             spare = self._past - round((STILL_SECONDS + PAST_SECONDS) * RATE)
             self._heard = self._heard[max(0, spare) :]
             self._past -= max(0, spare)
         self._last = weights[-1]
         looks = with_mouth(MouthTrack(float(self._fps), weights, UNITS), self._expression)
-        return Taken(weights, sound, looks=looks)
+        return Taken(weights, sound, words, looks)
+
+    @property
+    def _complete(self) -> int:
+        """Frames of which the sound has arrived, and the little after it that their mouths need."""
+        return int((self.ahead - LOOK_SECONDS) * self._fps + 1e-6)
+
+    def _spoken_until(self, sample: int, before: int) -> tuple[Mark, ...]:
+        """Return the words that begin before a sample, in seconds from the next frame on, and forget them.
+
+        Words that are left when the sound is over come with its end.
+        """
+        last = not len(self._played) and self._ends
+        spoken = [word for word in self._words if last or word.start * AUDIO_RATE < sample]
+        self._words = [word for word in self._words if word not in spoken]
+        return tuple(word.later((before - self._taken) / AUDIO_RATE) for word in spoken)
 
     @property
     def _ends(self) -> bool:
@@ -171,7 +216,12 @@ class VoiceTurn:
         sound = np.concatenate([still, window, ahead])
         speech = Speech(samples=sound, rate=RATE, text="", language="")
         whole = lead + before + frames + round(FUTURE_SECONDS * self._fps)
-        found = articulate(listen(sound, RATE), speech, whole, float(self._fps)).weights
+        heard = listen(sound, RATE)
+        if self._phonemes:
+            shift = (lead + before) / float(self._fps) - self._taken / AUDIO_RATE
+            heard = _with_words(heard, [mark.later(shift) for mark in self._phonemes], speech.duration)
+            self._phonemes = [mark for mark in self._phonemes if mark.end + shift > 0]
+        found = articulate(heard, speech, whole, float(self._fps)).weights
         now = lead + before
         weights = found[now : now + frames].copy()
         # what is found changes with what comes after it; the mouth must not jump there
@@ -180,3 +230,45 @@ class VoiceTurn:
         weights = np.clip(weights + share[:, None] * moved, 0, 1)
         weights[weights < 0.004] = 0
         return np.asarray(weights, np.float32)
+
+
+def phonemes_within(words: Sequence[Mark], language: str | None, espeak: EspeakEngine) -> tuple[Mark, ...]:
+    """Return the phonemes of words, within the time of each word.
+
+    Args:
+        words: Word marks in order of time, at least one.
+        language: Their language, as eSpeak NG calls it; None detects it.
+        espeak: Provides the phonemes.
+
+    Raises:
+        Unavailable: eSpeak NG cannot be loaded.
+    """
+    begin, end = words[0].start, max(word.end for word in words)
+    text = "".join(word.text for word in words)
+    language = language_of(text, language)
+    if not speakable(text) or not espeak.speaks(language):
+        return ()
+    marks = tuple(replace(word.later(-begin), text=word.text.strip()) for word in words if word.text.strip())
+    silence = np.zeros(round((end - begin) * RATE), np.float32)
+    speech = Speech(samples=silence, rate=RATE, text=text, language=language, marks=marks)
+    return tuple(mark.later(begin) for mark in phonemes_of(speech, espeak) if mark.text)
+
+
+def _with_words(heard: Sequence[Mark], known: Sequence[Mark], seconds: float) -> tuple[Mark, ...]:
+    """Return gapless marks of what is known, and between that of what is heard."""
+    marks = [mark for mark in known if mark.text and mark.end > 0 and mark.start < seconds]
+    for mark in heard:
+        begin, end = mark.start, mark.end
+        for other in known:
+            if other.text and other.start < end and other.end > begin:
+                if other.start <= begin:
+                    begin = max(begin, other.end)
+                else:
+                    end = min(end, other.start)
+        if mark.text and end - begin > SHORTEST_SECONDS:
+            marks.append(Mark(mark.kind, mark.text, begin, end))
+    marks = sorted(
+        (Mark("phoneme", one.text, max(0.0, one.start), min(one.end, seconds)) for one in marks),
+        key=lambda one: one.start,
+    )
+    return gapless(marks, seconds)

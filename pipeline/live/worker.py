@@ -33,6 +33,7 @@ from pipeline.live.turn import SpokenTurn, Voice
 from pipeline.live.voice_input import VoiceTurn
 from pipeline.settings import Settings
 from pipeline.speech.expression_track import ExpressionOptions
+from pipeline.speech_types import Mark
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
@@ -113,6 +114,9 @@ class Worker:
             case "interrupt":
                 session.interrupt(**arguments)
                 self.clock.hurry(key)
+            case "push_words":
+                words = [Mark("word", *one) for one in arguments["words"]]
+                session.push_words(words, arguments["language"])
             case "listen":
                 session.listen()
             case "idle":

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipeline.live.voice_input import AHEAD_SECONDS, pcm
 from pipeline.live.worker import settings_to_json
 from pipeline.settings import ROOT, Settings
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.speech_types import Mark
 
 logger = logging.getLogger(__name__)
 
@@ -203,6 +204,10 @@ class RemoteSession:
         self._check()
         self.sound_ahead += seconds
         self._send(of_sound(self.id, data, rate))
+
+    def push_words(self, words: Sequence[Mark], language: str | None = None) -> None:
+        """Take words of the sound that is pushed. See ``Session.push_words``."""
+        self._do("push_words", words=[(word.text, word.start, word.end) for word in words], language=language)
 
     # --- what comes of it
 

@@ -98,6 +98,16 @@ MESSAGE_NOT_JSON = Sentence(
     ko='메시지가 JSON 객체가 아닙니다. {{"type": "say", "text": "..."}}처럼 보내세요.',
     en='The message is no JSON object. Send one such as {{"type": "say", "text": "..."}}.',
 )
+WORDS_MISSING = Sentence(
+    "words_missing",
+    ko='words: [{{"text": "안녕하세요.", "start": 0.1, "end": 0.7}}] 같은 목록이어야 합니다.',
+    en='words: must be a list such as [{{"text": "Hello.", "start": 0.1, "end": 0.7}}].',
+)
+WORD_WITHOUT_TIME = Sentence(
+    "word_without_time",
+    ko="{field}: start와 end는 소리의 처음부터 센 초이고, 낱말은 시간 순서여야 합니다.",
+    en="{field}: start and end must be seconds from the beginning of the sound, and the words in order of time.",
+)
 MESSAGE_UNKNOWN = Sentence(
     "message_unknown",
     ko="type: {value}은(는) 모르는 메시지입니다. 가능한 값: {choices}",

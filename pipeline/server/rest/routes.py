@@ -51,7 +51,7 @@ from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.metrics import Metrics
 from pipeline.server.reply_language import language_of
-from pipeline.server.rest import schema
+from pipeline.server.rest import schema, socket_schema
 from pipeline.server.rest.avatars import AvatarApi
 from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.event_stream import event_stream
@@ -141,6 +141,7 @@ class Api:
         described = cache(lambda: schema.described([*rest.routes, *results.routes, *sessions]))
         for path in ("/api/openapi.json", "/openapi.json"):  # at the latter, FastAPI would describe all routes
             rest.add_api_route(path, described, include_in_schema=False)
+        rest.add_api_route("/api/asyncapi.json", cache(socket_schema.described), include_in_schema=False)
         return [*rest.routes, *results.routes, *sessions]
 
     def status(self, request: Request) -> dict[str, Any]:

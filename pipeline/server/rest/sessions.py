@@ -29,7 +29,7 @@ from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
 from pipeline.jobs.studio import Studio
 from pipeline.live.events import Problem, to_json
 from pipeline.live.recording import Recorder
-from pipeline.live.request import flag_of, moment_of, parse_session, tag_of, text_of
+from pipeline.live.request import flag_of, moment_of, parse_session, tag_of, text_of, words_of
 from pipeline.live.voice_input import AHEAD_SECONDS, RATES
 from pipeline.live.workers import RemoteSession, Workers
 from pipeline.messages import Language
@@ -50,8 +50,9 @@ DEFAULT_RATE = 16_000
 """Samples per second of sound whose rate the client does not send."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
 _COMMANDS = (
-    "say", "flush", "interrupt", "listen", "idle", "audio", "microphone", "chat", "visitor_said", "next", "close"
-)  # fmt: skip
+    *("say", "flush", "interrupt", "listen", "idle", "audio", "audio_text", "microphone", "chat", "visitor_said"),
+    *("next", "close"),
+)
 
 
 @dataclass(frozen=True)
@@ -330,6 +331,8 @@ class _Socket:
             case "audio" | "microphone":
                 self._rate = _rate(fields)
                 self._from_visitor = kind == "microphone"
+            case "audio_text":
+                self._session.push_words(*words_of(fields, self._max_text))
             case "chat":
                 self._conversation.chat(text_of(fields, self._max_text))
             case "visitor_said":
