@@ -90,6 +90,9 @@ def main() -> None:
     options.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="worker processes")
     options.add_argument("--browser", action="store_true")
     options.add_argument("--turns", type=int, default=30)
+    options.add_argument(
+        "--text", default="안녕하세요, 면접에 오신 것을 환영합니다.", help="what is said, with --browser"
+    )
     options.add_argument("--hours", type=float)
     options.add_argument("--sessions", type=int, default=12, help="visitors at a time, with --hours")
     options.add_argument("--every", type=float, default=300, help="seconds between two looks, with --hours")
@@ -276,6 +279,7 @@ def _browser(given: argparse.Namespace) -> None:
         query = f"avatar={given.avatar}&resolution={given.resolution}&tts_engine={given.engine}&server={server.url}"
         page.goto(f"{site}/live.html?{query}")
         page.wait_for_function("window.session && document.getElementById('video').currentTime > 3", timeout=60_000)
+        page.fill("#text", given.text)
         answers, stops = [], []
         for _ in range(given.turns):
             page.evaluate("window.events.length = 0")
@@ -292,6 +296,7 @@ def _browser(given: argparse.Namespace) -> None:
     print("|---" * 8 + "|")
     found = [statistics.median(answers), max(answers), statistics.median(stops), max(stops)]
     print(f"| {given.turns} | {' | '.join(f'{value:.2f}' for value in found)} | {' | '.join(map(str, quality))} |")
+    print(f"\ntext to lips, in order: {' '.join(f'{value:.2f}' for value in answers)}")
 
 
 @contextmanager

@@ -214,6 +214,7 @@ def test_sound_over_the_socket_is_spoken(session: Opened) -> None:
         ('{"type": "audio_text", "words": ["a"]}', "field_invalid", "words"),
         ('{"type": "audio_text", "words": [{"text": "a", "start": 0}]}', "field_invalid", "words[0]"),
         ('{"type": "audio_text", "words": [{"text": "a", "start": 1, "end": 0}]}', "field_invalid", "words[0]"),
+        ('{"type": "audio_text", "words": [{"text": "a", "start": 0, "end": 1e8}]}', "field_invalid", "words[0]"),
         (
             '{"type": "audio_text", "words": [{"text": "a", "start": 1, "end": 2}, {"text": "b", "start": 0, "end": 1}'
             "]}",
@@ -519,7 +520,8 @@ def test_the_sockets_description_is_true(fake_server: Server) -> None:
             socket.send(json.dumps(message))
             if message["type"] == "audio":
                 socket.send(b"\0\0" * 4800)
-            time.sleep(0.05)
+            while message["type"] == "listen" and (not arrived or arrived[-1]["type"] != "listening"):
+                arrived.append(json.loads(socket.recv(timeout=60)))
         with suppress(ConnectionClosed):
             while True:
                 arrived.append(json.loads(socket.recv(timeout=20)))

@@ -25,6 +25,10 @@ from pipeline.live.workers import SessionRequest
 from pipeline.speech_types import Mark
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
+LONGEST_WORD = 30.0
+"""Seconds of a word of sound."""
+LONGEST_TURN = 86_400.0
+"""Seconds of a turn of sound in which words may be."""
 LONGEST_TAG = 100
 """Characters of a client's name for a turn."""
 
@@ -151,7 +155,8 @@ def words_of(fields: dict[str, Any], limit: int) -> tuple[list[Mark], str | None
             raise BadRequest(messages.live.WORDS_MISSING())
         text = text_of(one, limit)
         start, end = moment_of(one, "start"), moment_of(one, "end")
-        if start is None or end is None or end < start or (words and start < words[-1].start):
+        earliest = words[-1].start if words else 0.0
+        if start is None or end is None or not earliest <= start <= end <= start + LONGEST_WORD or end > LONGEST_TURN:
             raise BadRequest(messages.live.WORD_WITHOUT_TIME(field=field))
         words.append(Mark("word", text if text[-1:].isspace() else f"{text} ", start, end))
     length = sum(len(word.text) for word in words)

@@ -47,6 +47,8 @@ STARVED_SECONDS = 0.25
 """Seconds without new sound after which what is left is spoken."""
 ENDED_SECONDS = 1.0
 """Seconds without new sound after which the turn is over."""
+COARSE = 1000
+"""Samples per second of a silence that stands for sound."""
 SHORTEST_SECONDS = 0.01
 """Shortest part of a heard sound that is kept beside known ones."""
 JOINED_FRAMES = 3
@@ -249,8 +251,8 @@ def phonemes_within(words: Sequence[Mark], language: str | None, espeak: EspeakE
     if not speakable(text) or not espeak.speaks(language):
         return ()
     marks = tuple(replace(word.later(-begin), text=word.text.strip()) for word in words if word.text.strip())
-    silence = np.zeros(round((end - begin) * RATE), np.float32)
-    speech = Speech(samples=silence, rate=RATE, text=text, language=language, marks=marks)
+    silence = np.zeros(round((end - begin) * COARSE), np.float32)  # only its length counts
+    speech = Speech(samples=silence, rate=COARSE, text=text, language=language, marks=marks)
     return tuple(mark.later(begin) for mark in phonemes_of(speech, espeak) if mark.text)
 
 
