@@ -45,7 +45,7 @@ from pipeline.preparing.own_mouth import find_mouth, resized
 from pipeline.preparing.own_teeth import find_teeth
 from pipeline.preparing.person import as_filmed, measure_person
 from pipeline.preparing.photo import BACKGROUND, color_of, face_of_photo, open_photo
-from pipeline.preparing.progress import LENDING, Progress, Stages, expected, writing_of
+from pipeline.preparing.progress import LENDING, Progress, Stages, expected, writing_of, writing_seconds
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
 from pipeline.preparing.teeth_white import teeth_by_eyes
@@ -107,8 +107,10 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         order = loop_order(footage, person.landmarks)
         if footage.is_cut or len(order) > len(footage.frames):
             kept = None
-        elif kept is not None:
-            stages.expect(writing_of(f"{_WORK_SIDE}p"), 0.0)
+        for resolution in options.resolutions:  # a clip that is played backwards as well is twice as long
+            copied = kept is not None and resolution == f"{_WORK_SIDE}p"
+            longer = 0.0 if copied else len(order) / len(footage.frames)
+            stages.expect(writing_of(resolution), longer * writing_seconds(resolution))
         filmed = reordered(as_filmed(footage, person), order)
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
         whole = replace(whole, gender=options.gender, mouth=mouth)

@@ -10,7 +10,7 @@ Progress = Callable[[float, str], None]
 _CLIP = {"reading": 0.008, "faces": 0.016, "measuring": 0.003, "mouth": 0.007}
 _PHOTO = {**_CLIP, "reading": 0.033}
 """Seconds that stages take for a frame, on two cores. Photos are animated while they are read."""
-LENDING = 0.07
+LENDING = 0.02
 """The same for the mouth of somebody who talks: it is closed in each frame."""
 _WRITING = 0.026
 """The same for writing a pack of 720p."""
