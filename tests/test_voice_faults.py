@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from pipeline.tts.kokoro import PACKAGES
 from tests.servers import Server, running
@@ -170,7 +171,9 @@ def test_a_text_that_is_too_long_is_refused_and_the_longest_begins(well: Server,
     refused = well.post("/api/v2/lipsync", body(text + "a", engine))
     assert refused.status_code == 400 and "5,000" in refused.json()["error"]
     with well.stream(body(text, engine)) as events:
-        begun = next(event for event in events if event.get("stage") == "lipsync")
+        begun = next(event for event in events if event.get("stage") == "tts")
+        with requests.get(well.url + begun["video_url"], stream=True, timeout=120) as video:
+            assert next(video.iter_content(1024))  # its picture is there long before all of it is spoken
         well.post(f"/api/cancel/{begun['task_id']}")
         last = list(events)[-1]
         assert last["type"] == "done" or last["cancelled"]
