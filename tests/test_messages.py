@@ -94,7 +94,8 @@ def test_sentences_stand_nowhere_else() -> None:
     }
     for name, node in nodes():
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in described:
-            assert not re.search("[가-힣].*[가-힣]", node.value), f"{name}: {node.value}"
+            words_to_find = "|" in node.value  # a pattern of the language, no sentence for people
+            assert words_to_find or not re.search("[가-힣].*[가-힣]", node.value), f"{name}: {node.value}"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Message":
             texts = (ast.Constant, ast.JoinedStr, ast.BinOp)
             assert not any(isinstance(one, texts) for one in node.args), f"{name}: {ast.unparse(node)}"
