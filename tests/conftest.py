@@ -49,6 +49,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny MuseTalk network with random weights."""
+    from tests.tiny_musetalk import save_models  # loads torch
+
+    return save_models(tmp_path_factory.mktemp("models"))
+
+
 @pytest.fixture(scope="session")
 def fake_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two tiny avatars: "solo" in 720p and 480p, "duet" in 720p only."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.face.basis import OVAL
+from pipeline.face.eyes import LOWER_LIDS, UPPER_LIDS
 from pipeline.face.finder import box_of
 from pipeline.preparing.animate_photo import (
     BLINK,
@@ -28,7 +29,7 @@ from pipeline.preparing.animate_photo import (
 from pipeline.preparing.fit_photo import Shape, cut_for, fitted, size_of, without_bars
 from pipeline.preparing.gaze import Gaze
 from pipeline.preparing.head_turn import Pose, TurningHead
-from pipeline.preparing.lids import LOWER_LIDS, UPPER_LIDS, Lids
+from pipeline.preparing.lids import Lids
 from pipeline.preparing.matte import person_matte, without_person
 from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.photo import face_of_photo

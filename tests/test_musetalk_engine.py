@@ -51,17 +51,12 @@ from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
-from tests.tiny_musetalk import make_unet, make_vae, save_models, short_man
+from tests.tiny_musetalk import make_unet, make_vae, short_man
 
 RATE = 16_000
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

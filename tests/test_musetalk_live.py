@@ -39,14 +39,9 @@ from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
 from pipeline.video.writer import AUDIO_RATE
 from tests.servers import wait_for
-from tests.tiny_musetalk import save_models, short_man
+from tests.tiny_musetalk import short_man
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

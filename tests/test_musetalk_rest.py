@@ -21,14 +21,9 @@ from pipeline.engines.select import lipsync_engines, preferred
 from pipeline.jobs.studio import make_studio, warm_up
 from pipeline.settings import Settings
 from tests.servers import Server, running, wait_for
-from tests.tiny_musetalk import make_vae, save_models, short_man
+from tests.tiny_musetalk import make_vae, short_man
 
 BODY = {"text": "안녕.", "avatar": "man", "resolution": "360p", "tts_engine": "espeak"}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

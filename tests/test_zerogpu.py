@@ -27,16 +27,11 @@ from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from tests.servers import Server, running, wait_for
-from tests.tiny_musetalk import save_models, short_man
+from tests.tiny_musetalk import short_man
 
 MODULES = str(ROOT / "tests" / "space_modules")
 SPACE = {"SYSTEM": "spaces", "SPACES_ZERO_GPU": "true"}
 BODY = {"avatar": "man", "resolution": "360p", "tts_engine": "espeak"}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

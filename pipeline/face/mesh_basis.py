@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.face.basis import LOWER_LIP, UPPER_LIP, neutral, unit, unit_names
+from pipeline.face.smooth_step import smooth_step
 
 ASSETS = Path(__file__).with_name("assets")
 
@@ -61,8 +62,7 @@ class FaceBasis:
 def load_basis() -> FaceBasis:
     """Return the face basis with smooth lips and jaw, and with everything above the nose still."""
     rest = neutral().astype(np.float32)
-    below = np.clip((rest[:, 1:2] - STILL_FROM) / (MOVES_UP_TO - STILL_FROM), 0, 1)
-    below = below * below * (3 - 2 * below)
+    below = smooth_step((rest[:, 1:2] - STILL_FROM) / (MOVES_UP_TO - STILL_FROM))
     names = (name for name in unit_names() if name.startswith(("jaw", "mouth")))
     delta = {name: _evened(unit(name).astype(np.float32)) * below for name in names}
     return FaceBasis(rest, delta, np.load(ASSETS / "triangles.npy").astype(np.int32))
@@ -75,8 +75,7 @@ def load_expressions() -> dict[str, np.ndarray]:
     None of them parts the lips: a smile moves both alike, the others end above the mouth.
     """
     height = neutral()[:, 1:2].astype(np.float32)
-    above = np.clip((EXPRESSION_UP_TO - height) / (EXPRESSION_UP_TO - EXPRESSION_FROM), 0, 1)
-    above = above * above * (3 - 2 * above)
+    above = smooth_step((EXPRESSION_UP_TO - height) / (EXPRESSION_UP_TO - EXPRESSION_FROM))
     found = {}
     for name in unit_names():
         delta = unit(name).astype(np.float32)

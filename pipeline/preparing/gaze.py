@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.preparing.lids import LOWER_LIDS, UPPER_LIDS
+from pipeline.face.eyes import IRISES, LOWER_LIDS, OUTLINES, UPPER_LIDS
+from pipeline.face.smooth_step import smooth_step
 
-_IRISES = (468, 473)
-"""The middle of each iris; four points of its edge follow."""
 _TURN = 12.0 / 5.9
 """Radius of the eyeball in radii of the iris."""
 _SHUT_BELOW = 0.5
@@ -65,9 +64,9 @@ class _Eye:
     @classmethod
     def of(cls, photo: np.ndarray, points: np.ndarray, number: int) -> _Eye | None:
         """Return an eye (0 is left in the picture), or None if it is shut or too small."""
-        iris = points[_IRISES[number] : _IRISES[number] + 5, :2].astype(np.float64)
+        iris = points[IRISES[number] : IRISES[number] + 5, :2].astype(np.float64)
         radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
-        lids = points[[*UPPER_LIDS[number], *LOWER_LIDS[number][-2:0:-1]], :2].astype(np.float64)
+        lids = points[list(OUTLINES[number]), :2].astype(np.float64)
         apart = points[list(UPPER_LIDS[number]), :2] - points[list(LOWER_LIDS[number]), :2]
         open_by = float(np.linalg.norm(apart, axis=1).max())
         if radius < _SMALLEST or open_by < _SHUT_BELOW * radius:
@@ -91,14 +90,13 @@ class _Eye:
         outside = (opening < 0.5).astype(np.uint8)
         near = cv2.dilate(1 - outside, np.ones((3, 3)), iterations=max(2, math.ceil(0.35 * radius)))
         ball = cv2.inpaint(ball, outside & near, max(2, radius / 3), cv2.INPAINT_TELEA)
-        share = np.clip((2.4 - away) / 1.2, 0, 1)
         return cls(
             x=int(x0),
             y=int(y0),
             ball=ball,
             glints=glints,
             opening=opening[..., None],
-            follows=(share * share * (3 - 2 * share)).astype(np.float32),
+            follows=smooth_step((2.4 - away) / 1.2).astype(np.float32),
             radius=radius,
         )
 

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
-"""The edge of each eye's upper lid, from left to right in the picture."""
-LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
+from pipeline.face.eyes import LOWER_LIDS, UPPER_LIDS
+from pipeline.face.smooth_step import smooth_step
+
 _BROWS = (105, 334)
 _LASHES = 0.12
 """Height of the strip above the edge that moves with it, in lengths of the eye."""
@@ -186,12 +186,12 @@ class _Lid:
         shade = 0.25 * travelled[..., 0] * np.exp(-np.clip(down, 0, None) / (0.07 * length))
         below = np.where(eyeball[..., None], below * (1 - shade[..., None]), below)
 
-        within = _ramp(-down / 1.4 + 0.5) * _ramp(opening / max(0.6, 0.02 * length))
+        within = smooth_step(-down / 1.4 + 0.5) * smooth_step(opening / max(0.6, 0.02 * length))
         top = self.upper - _LASHES * length
         feather = max(1.0, 0.05 * length)
         # the fold above flattens as its skin goes down; what is no skin (rims of glasses, brows) stays
-        fold = 0.65 * travelled[..., 0] * self.skin * _ramp((self.v - top + _FOLD * length) / (_FOLD * length))
-        within = (within * np.maximum(_ramp((self.v - top) / feather), fold))[..., None]
+        fold = 0.65 * travelled[..., 0] * self.skin * smooth_step((self.v - top + _FOLD * length) / (_FOLD * length))
+        within = (within * np.maximum(smooth_step((self.v - top) / feather), fold))[..., None]
         drawn = lid * within + below * (1 - within)
         part[:] = np.round(drawn.clip(0, 255)).astype(np.uint8)
 
@@ -250,7 +250,7 @@ class _Skin:
         map_y = (edge_rows[None] + down[:, None] * samples).astype(np.float32)
         strip = cv2.remap(self._upright, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         ratio = np.clip(strip / np.maximum(self.above[None], 8), 0.15, 1.15)
-        lasting = _ramp((down / length + _LASHES) / 0.05)[:, None, None]
+        lasting = smooth_step((down / length + _LASHES) / 0.05)[:, None, None]
         # what lies below the edge is the eye: the edge's own row goes on
         last = int(np.searchsorted(down, -0.005 * length))
         ratio[last:] = ratio[last]
@@ -299,10 +299,3 @@ def _edge(line: np.ndarray) -> PchipInterpolator:
     v = line[order, 1][keep]
     far = 10 * (u[-1] - u[0])
     return PchipInterpolator(np.concatenate([[u[0] - far], u, [u[-1] + far]]), np.concatenate([[v[0]], v, [v[-1]]]))
-
-
-def _ramp(share: np.ndarray) -> np.ndarray:
-    """Rise from 0 to 1 without a kink in speed while `share` does."""
-    t = np.clip(share, 0, 1)
-    risen: np.ndarray = t * t * (3 - 2 * t)
-    return risen

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.avatars.avatar import Teeth
 from pipeline.engines.mesh.interior import BRIGHTEST_WHITE, light_of, teeth_white
+from pipeline.face.eyes import IRISES, OUTLINES
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.own_teeth import place_of_teeth
 from pipeline.preparing.person import Person
@@ -24,13 +25,6 @@ FRAMES = 24
 """Frames that are measured, spread over the clip."""
 FEWEST = 3
 """Eyes whose white must be visible."""
-_LIDS = (
-    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
-    (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382),
-)
-"""The outline of each eye from one corner over the upper lid to the other and back."""
-_IRISES = ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477)))
-"""The pupil and the edge of the iris of each eye, in the same order."""
 _OPEN = 0.2
 """Least height of an open eye, as a share of its width."""
 _RIM, _AROUND_IRIS = 0.06, 1.15
@@ -50,8 +44,8 @@ def teeth_by_eyes(footage: Footage, person: Person) -> Teeth | None:
     for number in usable[np.linspace(0, len(usable) - 1, min(FRAMES, len(usable))).astype(int)]:
         frame, points = footage.frame(number), person.landmarks[number][:, :2]
         whites.append(teeth_white(light_of(frame, points)) - 16)
-        for lids, iris in zip(_LIDS, _IRISES, strict=True):
-            white = _white(frame, points[list(lids)], points[iris[0]], points[list(iris[1])])
+        for lids, iris in zip(OUTLINES, IRISES, strict=True):
+            white = _white(frame, points[list(lids)], points[iris], points[iris + 1 : iris + 5])
             if white is not None:
                 seen.append(white)
     if len(seen) < FEWEST:

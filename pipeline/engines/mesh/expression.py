@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.face.eyes import IRISES, LOWER_LIDS, UPPER_LIDS
 from pipeline.face.mesh_basis import load_expressions
 from pipeline.speech.expression_track import UNITS
 
@@ -27,18 +28,25 @@ class _Eye(NamedTuple):
     iris: int
 
 
-_EYES = (
-    _Eye(
-        "eyeBlinkRight", "eyeLookInRight", "eyeLookUpRight", (33, 133),
-        [246, 161, 160, 159, 158, 157, 173], [7, 163, 144, 145, 153, 154, 155],
-        [247, 30, 29, 27, 28, 56, 190], [25, 110, 24, 23, 22, 26, 112], 468,
-    ),
-    _Eye(
-        "eyeBlinkLeft", "eyeLookOutLeft", "eyeLookUpLeft", (362, 263),
-        [398, 384, 385, 386, 387, 388, 466], [382, 381, 380, 374, 373, 390, 249],
-        [414, 286, 258, 257, 259, 260, 467], [341, 256, 252, 253, 254, 339, 255], 473,
-    ),
-)  # fmt: skip
+_BESIDE_LIDS = (
+    ([247, 30, 29, 27, 28, 56, 190], [25, 110, 24, 23, 22, 26, 112]),
+    ([414, 286, 258, 257, 259, 260, 467], [341, 256, 252, 253, 254, 339, 255]),
+)
+"""The crease above each upper lid and the skin below each lower one, point for point."""
+_EYES = tuple(
+    _Eye(*units, (upper[0], upper[-1]), list(upper[1:-1]), list(lower[1:-1]), fold, below, iris)
+    for units, upper, lower, (fold, below), iris in zip(
+        (
+            ("eyeBlinkRight", "eyeLookInRight", "eyeLookUpRight"),
+            ("eyeBlinkLeft", "eyeLookOutLeft", "eyeLookUpLeft"),
+        ),
+        UPPER_LIDS,
+        LOWER_LIDS,
+        _BESIDE_LIDS,
+        IRISES,
+        strict=True,
+    )
+)
 UPPER_SHARE = 0.94
 """Share of a closing eye that the upper lid moves; the lower one does the rest."""
 SKIN_ABOVE = 0.12
