@@ -41,8 +41,8 @@ SETTINGS_OF_OURS = (
 
 LOADED = ("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak")
 """What servers that are forked find loaded; importing it changes nothing, as ``test_imports`` shows."""
-READ_AT_IMPORT = ("PATH", "TMPDIR")
-"""Libraries read these where they are imported, so a server with its own is not forked."""
+READ_AT_IMPORT = ("PATH", "TMPDIR", "PYTHONPATH", "OMP_NUM_THREADS")
+"""Python and its libraries read these where they are imported, so a server with its own is not forked."""
 
 
 class Forked:
@@ -107,8 +107,9 @@ class Server:
         all_of_it = {**inherited, **ours, **environ}
         self.process: subprocess.Popen[bytes] | Forked
         with self._log.open("wb") as log:
-            if command[0] == "-m" and hasattr(os, "fork") and not environ.keys() & {*READ_AT_IMPORT}:
-                self.process = Forked(command[1], command[2:], all_of_it, self._log)
+            module = command[1:] if command[0] == "-m" else ["app"] if command == ["app.py"] else []
+            if module and hasattr(os, "fork") and not environ.keys() & {*READ_AT_IMPORT}:
+                self.process = Forked(module[0], module[1:], all_of_it, self._log)
             else:
                 command = [sys.executable, *command]
                 self.process = subprocess.Popen(command, cwd=ROOT, env=all_of_it, stdout=log, stderr=subprocess.STDOUT)

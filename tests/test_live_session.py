@@ -13,6 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -38,13 +39,14 @@ from pipeline.live.events import (
     unpacked,
 )
 from pipeline.live.fragments import Fragment, length_prefixed
-from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_sound, read, sound_in
+from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_json, of_sound, read, sound_in
 from pipeline.live.pictures import Pictures
 from pipeline.live.sentences import Sentences
 from pipeline.live.session import Session
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import Voice
 from pipeline.live.voice_input import VoiceTurn, pcm, phonemes_within
+from pipeline.live.worker import Worker
 from pipeline.live.workers import RemoteSession, SessionRequest, _Process
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
@@ -58,7 +60,7 @@ from pipeline.speech_types import Mark, Speech
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.writer import AUDIO_RATE
-from tests.fakes import CLIP_FRAMES, FPS, FakeEngine, FakeTTS
+from tests.fakes import CLIP_FRAMES, FPS, FakeEngine, FakeTTS, make_fake_studio
 from tests.servers import wait_for
 from tests.stub_elevenlabs import KEY, ElevenLabsStub
 
@@ -795,3 +797,41 @@ def test_cues_move_the_face_and_are_neither_spoken_nor_words(pictures: Watched) 
     assert smile.max() > 0.2 and lids.max() > 0.3 and lids.argmax() > smile.argmax()
     assert brows.max() == pytest.approx(resting(stage.voice.expression)[FACE.index("browDownLeft")])
     assert brows[smile.argmax()] < 0.05  # a cue takes the mood's place
+
+
+class NamedVoice(FakeTTS):
+    """A voice that notes what it says."""
+
+    def __init__(self, name: str, remote: bool = False) -> None:
+        self.name, self.remote = name, remote
+        self.texts: list[str] = []
+
+    def speaks(self, language: str) -> bool:
+        return True
+
+    def stream(self, text: str, *arguments: Any, **options: Any) -> Iterator[Speech]:
+        self.texts.append(text)
+        return super().stream(text, *arguments, **options)
+
+
+def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_asked(
+    fake_packs: Path, tmp_path: Path
+) -> None:
+    local, service = NamedVoice("local"), NamedVoice("service", remote=True)
+    studio = make_fake_studio(replace(Settings(), precomputed=fake_packs))
+    worker = Worker(replace(studio, tts={"local": local, "service": service}), io.BytesIO())
+
+    def open_session(session: str, engine: str, language: str | None) -> None:
+        asked: dict[str, Any] = {
+            "pack": str(studio.avatars.find("solo", "720p")),
+            "decoded": str(tmp_path / "clip.yuv"),
+        }
+        asked |= {"engine": "fake", "tts_engine": engine, "tts_voice": "Custom", "paces": {}, "language": language}
+        asked |= {"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "max_text": 100}
+        worker.handle(of_json(Kind.OPEN, session * 32, asked))
+        wait_for(lambda: session * 32 in worker._sessions)
+
+    for session, engine in (("a", "service"), ("b", "local"), ("c", "local"), ("d", "service")):
+        open_session(session, engine, None if session == "c" else "ja")
+    wait_for(lambda: not any(one.name == "load voices" for one in threading.enumerate()) and local.texts)
+    assert local.texts == ["1."] and not service.texts

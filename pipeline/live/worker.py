@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.core.priority import give_way
 from pipeline.errors import PipelineError
 from pipeline.jobs.request import default_engine
 from pipeline.jobs.studio import Studio, make_studio
@@ -34,6 +35,7 @@ from pipeline.live.voice_input import VoiceTurn
 from pipeline.settings import Settings
 from pipeline.speech.expression_track import ExpressionOptions
 from pipeline.speech_types import Mark
+from pipeline.text.language import language_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
@@ -48,6 +50,9 @@ PIPE_BYTES = 1 << 20
 """What a pipe to the server may hold; Linux allows as much without privileges."""
 SWITCH_SECONDS = 0.0005
 """Longest time for which another thread keeps Python's lock when the clock's wants it."""
+WARM_UP = ("네, 준비됐습니다.", "Yes, it is ready.")
+"""What is said to nobody, so that the first turn of a session finds its voice loaded."""
+WARM_UP_IN_ANY_LANGUAGE = "1."
 LOAD_SECONDS = 1.0
 """Seconds between two reports of the load."""
 
@@ -71,6 +76,8 @@ class Worker:
         """What sessions are to do that are still loading."""
         self._pictures: OrderedDict[tuple[Path, int], Pictures] = OrderedDict()
         self._loading = threading.Lock()
+        self._loaded_voices: set[str] = set()
+        """Names of the speech engines that have spoken, or are about to."""
 
     def handle(self, message: Packed) -> None:
         """Do what a message asks for."""
@@ -171,6 +178,23 @@ class Worker:
             early = self._early.pop(key)
         for message in early:
             self.handle(message)
+        threading.Thread(target=self._load_voices, args=(voice,), name="load voices", daemon=True).start()
+
+    def _load_voices(self, voice: Voice) -> None:
+        """Have the voices of a session speak for the first time, to nobody; services that cost are left out."""
+        give_way()  # to sessions that speak
+        for text in [WARM_UP_IN_ANY_LANGUAGE] if voice.language else WARM_UP:
+            try:
+                engine = voice.choose(language_of(text, voice.language))
+            except PipelineError:
+                continue  # the turn that needs it reports it
+            with self._loading:
+                if engine.remote or engine.name in self._loaded_voices:
+                    continue
+                self._loaded_voices.add(engine.name)
+            turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("loading a voice: %s", error))
+            turn.add(text)
+            turn.finish()
 
     def _engine(self, name: str, gender: str, language: str) -> TTSEngine:
         """Return the speech engine of a session: the named one, or the best for a gender that speaks a language."""
