@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import gc
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
 from tests.fakes import make_pack
-from tests.servers import QUEUE_LIMIT, ROOT, Server, running, wait_for
-
-BROWSER_ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
+from tests.footage import first_second
+from tests.pages import chromium
+from tests.servers import QUEUE_LIMIT, Server, running, wait_for
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,20 +61,9 @@ def fake_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def clip() -> bytes:
     """The first 30 frames (1.2 s) of the bundled clip, in 360p."""
-    path = tmp_path_factory.mktemp("clip") / "short.mp4"
-    with av.open(str(ROOT / "examples" / "talk_short.mp4")) as source, av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        for number, frame in enumerate(source.decode(video=0)):
-            if number == 30:
-                break
-            picture = frame.reformat(640, 360, "yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, 25)
-            out.mux(stream.encode(picture))
-        out.mux(stream.encode(None))
-    return path.read_bytes()
+    return first_second((640, 360))
 
 
 @pytest.fixture(scope="session")
@@ -111,12 +94,5 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as p:
-        installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            browser = p.chromium.launch(executable_path=installed, args=BROWSER_ARGUMENTS.split())
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started

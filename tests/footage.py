@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from pipeline.preparing.footage import PATCH, Footage
 from pipeline.video.reader import ColorTags
 from tests.media import delay
+from tests.servers import ROOT
 
 
 def as_footage(frames: Sequence[np.ndarray] | np.ndarray, points: np.ndarray, **known: Any) -> Footage:
@@ -40,3 +43,17 @@ def copied(source: Path, target: Path, shift: float, **options: str) -> Path:
                 packet.stream = copy
                 new.mux(packet)
     return target
+
+
+def first_second(size: tuple[int, int]) -> bytes:
+    """Return the first 30 frames (1.2 s) of a bundled clip as an mp4 of SIZE (width, height)."""
+    film = BytesIO()
+    with av.open(str(ROOT / "examples" / "talk_short.mp4")) as source, av.open(film, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=25)
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+        for number, frame in enumerate(islice(source.decode(video=0), 30)):
+            picture = frame.reformat(*size, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    return film.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import wave
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 import av
 import pytest
 
-from tests.conftest import BROWSER_ARGUMENTS
-from tests.pages import opened
+from tests.pages import chromium, opened
 from tests.recordings import record
 from tests.servers import Server, wait_for
 from tests.test_browser_axe import findings
@@ -24,7 +22,6 @@ from tests.test_browser_live import LIVE, is_there
 @pytest.fixture(scope="module")
 def speaking_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium with a microphone into which somebody speaks now and then, over and over."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     speech = tmp_path_factory.mktemp("microphone") / "speech.wav"
     record(speech, "저는 삼 년 동안 서버를 만들었습니다.")
     with wave.open(str(speech)) as spoken:
@@ -32,17 +29,9 @@ def speaking_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with wave.open(str(speech), "wb") as looped:
         looped.setparams(form)
         looped.writeframes(sound + bytes(4 * form.framerate * form.sampwidth * form.nchannels))
-    arguments = [*BROWSER_ARGUMENTS.split(), "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    with playwright.sync_playwright() as p:
-        installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            browser = p.chromium.launch(
-                executable_path=installed, args=[*arguments, f"--use-file-for-fake-audio-capture={speech}"]
-            )
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+    microphone = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    with chromium(*microphone, f"--use-file-for-fake-audio-capture={speech}") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.slow

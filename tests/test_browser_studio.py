@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.server.visitors import of_number
 from tests.fakes import make_pack
+from tests.footage import first_second
 from tests.pages import FINISHED, MOVED, SPEAK, TABS, opened
 from tests.servers import ROOT, Server, running
 
@@ -86,7 +87,8 @@ def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> 
 def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, tmp_path: Path) -> None:
     page = opened(browser, studio, "ko")
     page.get_by_role("tab", name="아바타").click()
-    page.set_input_files("#clip input[type=file]", ROOT / "examples" / "talk_short.mp4")
+    (tmp_path / "me.mp4").write_bytes(first_second((1280, 720)))
+    page.set_input_files("#clip input[type=file]", tmp_path / "me.mp4")
     page.wait_for_selector("#faces img")
     assert page.locator("#face").is_hidden()  # there is one only
     page.fill("#name textarea, #name input", "새 얼굴")

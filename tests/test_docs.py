@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.preparing.prepare import main as prepare_main
 from pipeline.settings import ROOT, Settings
+from tests.footage import first_second
 from tests.servers import Server, running, wait_for
 from tests.stub_openai import OpenAIStub
 from tests.voices import quiet, speak, spoken
@@ -190,7 +191,7 @@ def answer_once(server: Server, session: dict[str, Any]) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("name", ["docs/api.md", "docs/live.md", "README.md"])
 def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "examples" / "talk_short.mp4", tmp_path / "my_clip.mp4")
+    (tmp_path / "my_clip.mp4").write_bytes(first_second((1280, 720)))
     finished = server.post("/api/v2/lipsync", BODY).json()["task_id"]
     ran = 0
     for command in blocks(ROOT / name, "bash"):

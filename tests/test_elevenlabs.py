@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, PipelineError, SpeechFailed, Unavailable
@@ -421,6 +423,26 @@ def test_every_error_of_the_socket_states_what_to_do(
     assert KEY not in raised.value.message.en + raised.value.message.ko + caplog.text
     assert stub.connected == 1, "a paid call must not be repeated silently"
     wait_for(lambda: not stub.open)
+
+
+@pytest.mark.parametrize(("mode", "advice"), [("500", "later"), ("429", "as many texts"), ("closed", "quota")])
+def test_a_refusal_is_read_though_the_socket_was_closed_before_the_next_sentence(
+    stub: ElevenLabsStub, mode: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = ClientConnection.send
+    sent: list[Any] = []
+
+    async def late(self: ClientConnection, message: Any) -> None:
+        if sent:
+            await self.wait_closed()
+        sent.append(message)
+        await send(self, message)
+
+    monkeypatch.setattr(ClientConnection, "send", late)
+    stub.mode = mode
+    with pytest.raises(Unavailable, match=advice):
+        list(live(engine(stub, elevenlabs_timeout=5), LIVE[:1]))
+    assert len(sent) == 2
 
 
 def test_no_socket_at_the_address(stub: ElevenLabsStub) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +125,8 @@ class SentenceSocket:
         answer = LiveAnswer(self.language)
         heard: asyncio.Future[Any] | None = None
         try:
-            await socket.send(json.dumps({"text": " ", **self.opening}))
-            await socket.send(json.dumps({"text": answer.expect(first), "flush": True}))
+            await _send(socket, {"text": " ", **self.opening})
+            await _send(socket, {"text": answer.expect(first), "flush": True})
             ended = False
             while True:
                 heard = heard or asyncio.ensure_future(socket.recv())
@@ -145,14 +146,14 @@ class SentenceSocket:
                     sentence = await self._taken()
                     ended = sentence is None
                     text = {"text": ""} if sentence is None else {"text": answer.expect(sentence), "flush": True}
-                    await socket.send(json.dumps(text))
+                    await _send(socket, text)
                 if not done and patience is not None:
                     push(answer.rest())
                 elif not done and awaits:
                     raise Unavailable(messages.tts.ELEVENLABS_SILENT())
                 elif not done:
                     ended = True
-                    await socket.send(json.dumps({"text": ""}))
+                    await _send(socket, {"text": ""})
         except ConnectionClosed as closed:
             if not answer.unsaid:
                 return  # the next sentence gets another connection
@@ -179,6 +180,14 @@ class SentenceSocket:
         if answer.unsaid:
             push(answer.rest())
         return True
+
+
+async def _send(socket: ClientConnection, text: dict[str, Any]) -> None:
+    """Send a message. Where the service has closed the connection, what arrived before says why: it is read first."""
+    from websockets.exceptions import ConnectionClosed
+
+    with suppress(ConnectionClosed):
+        await socket.send(json.dumps(text))
 
 
 def _message(data: str | bytes) -> dict[str, Any]:
