@@ -27,7 +27,10 @@ from pipeline.errors import NotAllowed, PipelineError, StrangeSite, UnknownName
 from pipeline.server.reply_language import language_of
 from pipeline.settings import Settings, listed
 
-OURS = ("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/metrics", "/openapi.json")
+OURS = (
+    *("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/embed/", "/metrics"),
+    "/openapi.json",
+)
 """Addresses that are not Gradio's. Each checks keys itself; see ``is_ours``."""
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges", "ETag", "Content-Disposition")

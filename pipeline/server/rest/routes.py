@@ -54,6 +54,7 @@ from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema, socket_schema
 from pipeline.server.rest.avatars import AvatarApi
 from pipeline.server.rest.bodies import json_body
+from pipeline.server.rest.component import SCRIPT, script_response
 from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.rest.idempotency import Repeats
@@ -134,6 +135,7 @@ class Api:
             ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
             ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
             (CARD, self.card, {"include_in_schema": False}),
+            (SCRIPT, script_response, {"include_in_schema": False}),
         ):
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

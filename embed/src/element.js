@@ -1,0 +1,592 @@
+// <talking-avatar>: a person on video who says what you write. docs/embed.md describes it from outside.
+
+import { Captions } from './captions.js';
+import { Transport, fileName, label } from './controls.js';
+import { Idle } from './idle.js';
+import { Live } from './live.js';
+import { fitting } from './media.js';
+import { Server, ServerError } from './server.js';
+import { Speaking } from './speaking.js';
+import css from './style.css';
+import html from './template.html';
+import { wordsFor } from './words.js';
+
+const SIZES = ['720p', '480p', '360p'];
+const RATIOS = { '16:9': 16 / 9, '9:16': 9 / 16, '1:1': 1 };
+const LOADING = 2000; // milliseconds that a first text waits until it is known in which resolutions there is the avatar
+const stillness = matchMedia('(prefers-reduced-motion: reduce)');
+
+/**
+ * What the ways to speak share: the parts of the player, the server, and what to do with them.
+ *
+ * @typedef {object} Stage
+ * @property {HTMLVideoElement} video
+ * @property {Idle} idle
+ * @property {Captions} captions
+ * @property {Server} server
+ * @property {string} sessions where sessions are opened
+ * @property {boolean} autostart
+ * @property {(key: string, ...values: string[]) => string} words
+ * @property {() => Promise<object>} fields what every request says of avatar and voice
+ * @property {(type: string, detail: object) => void} emit
+ * @property {(name: string) => void} state
+ * @property {(message: string, milliseconds?: number) => void} tell
+ * @property {(error: Error, milliseconds?: number) => void} fail
+ * @property {() => boolean} shown
+ * @property {(yes: boolean) => void} blocked
+ * @property {() => void} begins
+ * @property {() => void} filled
+ * @property {() => void} offer
+ * @property {() => void} clear
+ */
+
+export class TalkingAvatar extends HTMLElement {
+    static observedAttributes = [
+        ...['server', 'avatar', 'voice', 'language', 'token', 'captions', 'mode', 'format', 'background'],
+        ...['resolution', 'controls', 'muted'],
+    ];
+
+    /** More fields of every request, as REST names them: `{ mood: 'smile', tts_speed: 1.1 }`. */
+    #options = {};
+    /** The interview that mode="interview" holds, as REST takes it; without one, the lines in the tag are its questions. */
+    interview = null;
+    /** Where sessions are opened. */
+    sessions = '/api/v2/sessions';
+
+    #parts = {};
+    #words;
+    #captions;
+    #idle;
+    #transport;
+    #server = null;
+    #way = null; // Speaking or Live, as the mode says
+    #mode = null;
+    #state = 'closed';
+    #loaded = null; // a promise of the resolution that the avatar is shown in
+    #updating = false;
+    #ratio = 16 / 9; // of the avatar's picture
+    #forgetting = 0;
+    #problem = ''; // what is wrong with the tag itself
+    #stop = null;
+
+    constructor() {
+        super();
+        const root = this.attachShadow({ mode: 'open' });
+        root.innerHTML = `<style>${css}</style>${html}<slot hidden></slot>`;
+        for (const one of root.querySelectorAll('[class]')) this.#parts[one.classList[0]] = one;
+        this.#parts.text = root.querySelector('textarea');
+        this.#words = wordsFor(this);
+        this.#captions = new Captions(this.#parts.caption, this.#parts.log);
+        this.#idle = new Idle(this.#parts.screen, (ratio) => this.#announce(ratio), (address) => this.#missing(address));
+        this.#transport = new Transport(this.#parts.player, (key) => this.#words(key), () => this.replay());
+        this.#parts.answer.addEventListener('volumechange', () => this.#show());
+        this.#listenToButtons();
+    }
+
+    connectedCallback() {
+        this.#words = wordsFor(this);
+        this.#name();
+        this.#stop = new AbortController();
+        const { signal } = this.#stop;
+        this.#observer.observe(this.#parts.screen);
+        addEventListener('pagehide', () => this.#way instanceof Live && this.#way.close(), { signal });
+        addEventListener('pageshow', ({ persisted }) => persisted && this.#revive(), { signal });
+        document.addEventListener('visibilitychange', () => document.hidden || this.#way?.wake?.(), { signal });
+        this.#updateSoon();
+    }
+
+    disconnectedCallback() {
+        this.#observer.disconnect();
+        this.#stop?.abort();
+        this.#leaveWay();
+        this.#state = 'closed';
+    }
+
+    attributeChangedCallback(name, before, now) {
+        if (before === now) return;
+        if (name === 'captions') this.#showCaptions();
+        else if (this.isConnected) this.#updateSoon();
+    }
+
+    // --- what pages call
+
+    get options() {
+        return this.#options;
+    }
+
+    set options(options) {
+        this.#options = { ...options };
+        if (this.isConnected) this.#updateSoon();
+    }
+
+    get mode() {
+        const mode = this.getAttribute('mode');
+        return mode === 'live' || mode === 'interview' ? mode : 'speak';
+    }
+
+    set mode(mode) {
+        this.setAttribute('mode', mode);
+    }
+
+    /** "closed", "opening", "ready", "waiting", "speaking", "hearing" or "away". */
+    get state() {
+        return this.#state;
+    }
+
+    /** The video element that shows what is said. */
+    get video() {
+        return this.#parts.answer;
+    }
+
+    get captions() {
+        return this.getAttribute('captions') !== 'off';
+    }
+
+    set captions(on) {
+        this.setAttribute('captions', on ? 'on' : 'off');
+    }
+
+    /** Whether the microphone is on. */
+    get listening() {
+        return Boolean(this.#way?.microphone);
+    }
+
+    /** Say a text, without one that of the tag; what is being said is interrupted. Returns whether all of it was said. */
+    async say(text = this.#written(), { tag } = {}) {
+        this.#update();
+        if (this.#problem || !this.#check()) return false;
+        this.#way.hear?.();
+        if (!text?.trim()) return this.#fail(new ServerError(this.#words('no_text'), 'text_required')), false;
+        this.#tell('');
+        return this.#way.say(text, tag);
+    }
+
+    /** Have the language model answer a text (mode="live"). */
+    async chat(text) {
+        return this.#live() && this.#check() ? this.#way.say(text, null, true) : false;
+    }
+
+    /** Stop what is being said, at once. */
+    interrupt() {
+        this.#way?.interrupt();
+    }
+
+    /** Turn the visitor's microphone on, or off; returns whether it is on (mode="live" and "interview"). */
+    async listen(on = true) {
+        if (!this.#live() || !this.#check()) return false;
+        if (on) this.#way.start().then(() => this.#way.hear?.());
+        return this.#way.listen(on);
+    }
+
+    /** Open the session before there is something to say, or begin the interview (mode="live" and "interview"). */
+    async start() {
+        this.#update();
+        if (this.#problem || !this.#check()) return false;
+        if (this.mode === 'speak') return this.say();
+        if (this.mode === 'live') {
+            const began = await this.#way.start();
+            this.#way.hear();
+            return began;
+        }
+        const interview = this.interview ?? { questions: this.#written().split('\n').map((one) => one.trim()).filter(Boolean) };
+        if (!interview.questions?.length) {
+            return this.#fail(new ServerError(this.#words('no_questions'), 'questions_required')), false;
+        }
+        return this.#way.ask(interview);
+    }
+
+    /** Go on to the next question of the interview. */
+    next() {
+        return this.#way?.send?.({ type: 'next' }) ?? false;
+    }
+
+    /** Send a command to the session as it is; returns whether it was sent. */
+    send(message) {
+        return this.#way?.send?.(message) ?? false;
+    }
+
+    /** End the interview; returns what came of it. */
+    async conclude() {
+        return this.#way?.conclude?.();
+    }
+
+    /** Stop, and end the session if there is one. */
+    close() {
+        this.#way?.close();
+    }
+
+    /** Show the video of a task that somebody else asked for: an event of the server; call it with each that comes. */
+    play(event) {
+        this.#update();
+        if (this.#way instanceof Speaking) this.#way.play(event);
+    }
+
+    /** Show the finished video of a task, without playing it yet. */
+    putBack(event) {
+        this.#update();
+        if (this.#way instanceof Speaking) this.#way.putBack(event);
+    }
+
+    /** Play the last video again (mode="speak"). */
+    replay() {
+        this.#way?.replay?.();
+    }
+
+    // --- attributes
+
+    #observer = new ResizeObserver(() => {
+        this.#idle.look();
+        if (!(this.#way instanceof Live)) return;
+        if (!this.#shown()) this.#way.leave();
+        else if (this.#startsItself() && !this.#way.on) this.#way.start();
+    });
+
+    #updateSoon() {
+        if (this.#updating) return;
+        this.#updating = true;
+        queueMicrotask(() => this.isConnected && this.#update());
+    }
+
+    #update() {
+        this.#updating = false;
+        this.#takeServer();
+        this.#takeLook();
+        this.#takeMode();
+        if (!this.#problem) this.#takeAvatar();
+        this.#show();
+    }
+
+    #takeServer() {
+        const [address, token] = [this.getAttribute('server'), this.getAttribute('token')];
+        const before = this.#problem;
+        this.#problem = this.#problemOf(address);
+        if (this.#problem) {
+            this.#server = null;
+            if (this.#problem !== before) this.#fail(new ServerError(this.#problem, 'tag_invalid'));
+            return;
+        }
+        if (before) this.#tell('');
+        const server = new Server(address, token, (...asked) => this.#words(...asked));
+        if (server.address === this.#server?.address && server.token === this.#server.token) return;
+        this.#server = server;
+        // a picture of another site may only be drawn where that lets this one
+        for (const video of [this.#parts.answer, this.#parts.idle]) video.crossOrigin = server.own ? null : 'anonymous';
+    }
+
+    #problemOf(address) {
+        if (!address?.trim()) return this.#words('no_server');
+        const url = tryUrl(address);
+        if (!url || !/^https?:$/.test(url.protocol)) return this.#words('bad_server', address);
+        return this.hasAttribute('avatar') ? '' : this.#words('no_avatar');
+    }
+
+    #takeLook() {
+        const { screen } = this.#parts;
+        screen.style.setProperty('--ratio', RATIOS[this.getAttribute('format')] ?? this.#ratio);
+        const background = this.getAttribute('background');
+        if (background) this.style.setProperty('--avatar-background', background);
+        if (this.hasAttribute('muted')) this.#parts.answer.muted = true;
+        this.#showCaptions();
+    }
+
+    #takeMode() {
+        if (this.mode === this.#mode) return;
+        const lives = (mode) => mode === 'live' || mode === 'interview';
+        const kept = this.#mode !== null && lives(this.mode) && lives(this.#mode);
+        if (this.#mode !== null && !kept) this.#leaveWay();
+        this.#mode = this.mode;
+        if (kept) return;
+        const stage = this.#stage();
+        this.#way = lives(this.mode) ? new Live(stage) : new Speaking(stage);
+        if (this.hasAttribute('muted') && this.#way instanceof Live) this.#way.quiet = true;
+    }
+
+    #leaveWay() {
+        if (this.#way instanceof Live) this.#way.dispose();
+        else this.#way?.close();
+        this.#way = this.#mode = null;
+    }
+
+    #takeAvatar() {
+        const avatar = this.getAttribute('avatar');
+        if (!avatar) return;
+        const assets = this.#server.at(`/assets/idle/${encodeURIComponent(avatar)}`);
+        const listed = this.getAttribute('resolution')?.split(/\s+/).filter(Boolean);
+        const sizes = listed?.length ? listed : SIZES;
+        const clips = Object.fromEntries(sizes.map((size) => [size, `${assets}_${size}.mp4`]));
+        const soon = this.#way instanceof Live && this.#startsItself() && Boolean(listed); // its stream is there at once
+        const loaded = this.#idle.load({ picture: `${assets}.jpg`, clips: soon ? undefined : clips });
+        this.#loaded = listed?.length ? Promise.resolve(fitting(sizes)) : loaded.then((size) => size || fitting(sizes));
+        if (this.#way instanceof Live) {
+            const wanted = [this.#server.address, this.#server.token, avatar, sizes, ...this.#voice(), this.#options];
+            this.#way.settle(wanted, () => this.#startsItself());
+        }
+    }
+
+    #voice() {
+        return [this.getAttribute('voice'), this.getAttribute('language')];
+    }
+
+    #startsItself() {
+        return this.mode === 'live' && this.hasAttribute('autostart') && !stillness.matches && !this.#problem
+            && Boolean(this.getAttribute('avatar'));
+    }
+
+    async #fields() {
+        const late = new Promise((resolve) => setTimeout(resolve, LOADING));
+        const resolution = (await Promise.race([this.#loaded, late])) ?? fitting(SIZES);
+        const [voice, language] = this.#voice();
+        return {
+            avatar: this.getAttribute('avatar'),
+            resolution,
+            ...(voice && { tts_voice: voice }),
+            ...(language && { language }),
+            ...this.#options,
+        };
+    }
+
+    // What is written in the tag, a line for each line and list item.
+    #written() {
+        const items = [...this.querySelectorAll('li, p')];
+        const lines = items.length ? items.map((one) => one.textContent) : this.textContent.split('\n');
+        return lines.map((line) => line.trim()).filter(Boolean).join('\n');
+    }
+
+    // --- what the ways to speak use
+
+    /** @returns {Stage} */
+    #stage() {
+        const element = this;
+        return {
+            video: this.#parts.answer,
+            idle: this.#idle,
+            captions: this.#captions,
+            get server() {
+                return element.#server;
+            },
+            get sessions() {
+                return element.sessions;
+            },
+            get autostart() {
+                return element.hasAttribute('autostart');
+            },
+            words: (...asked) => this.#words(...asked),
+            fields: () => this.#fields(),
+            emit: (type, detail) => this.#emit(type, detail),
+            state: (name) => this.#become(name),
+            tell: (message, milliseconds) => this.#tell(message, milliseconds),
+            fail: (error, milliseconds) => this.#fail(error, milliseconds),
+            shown: () => this.#shown(),
+            blocked: (yes) => {
+                this.#parts.play.hidden = !yes;
+                this.#show();
+            },
+            begins: () => this.#show(),
+            filled: () => {
+                this.#parts.screen.classList.add('filled');
+                if (this.#full && this.#way instanceof Speaking) this.#transport.show();
+                this.#show();
+            },
+            offer: () => {
+                if (this.#full) this.#transport.show();
+                this.#show();
+            },
+            clear: () => {
+                this.#parts.screen.classList.remove('filled');
+                this.#parts.play.hidden = true;
+                this.#transport.hide();
+                this.#show();
+            },
+        };
+    }
+
+    #shown() {
+        return this.#parts.screen.getClientRects().length > 0;
+    }
+
+    #live() {
+        this.#update();
+        if (this.#way instanceof Live) return true;
+        this.#fail(new ServerError(this.#words('only_live'), 'mode_invalid'));
+        return false;
+    }
+
+    #check() {
+        if (this.#problem) return this.#fail(new ServerError(this.#problem, 'tag_invalid')), false;
+        if (this.getAttribute('avatar')) return true;
+        this.#fail(new ServerError(this.#words('no_avatar'), 'tag_invalid'));
+        return false;
+    }
+
+    #revive() {
+        this.#way?.revive?.();
+    }
+
+    // A picture or clip of the avatar cannot be fetched: learn from the server why.
+    async #missing(address) {
+        try {
+            await this.#server?.request(address);
+            if (!address.endsWith('.jpg')) return;
+            throw new ServerError(this.#words('unreachable', this.#server.address, location.origin), 'unreachable');
+        } catch (error) {
+            this.#fail(error);
+        }
+    }
+
+    // The avatar can be seen.
+    #announce(ratio) {
+        this.#ratio = ratio;
+        this.#takeLook();
+        if (this.#way instanceof Speaking && this.#state === 'closed') this.#become('ready');
+        this.#emit('ready', { avatar: this.getAttribute('avatar') });
+    }
+
+    #become(name) {
+        if (name !== this.#state) {
+            this.#state = name;
+            this.setAttribute('state', name);
+            this.#emit('statechange', { state: name });
+        }
+        this.#show();
+    }
+
+    #emit(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+
+    #tell(message, milliseconds = 0) {
+        clearTimeout(this.#forgetting);
+        const { message: place } = this.#parts;
+        place.textContent = message;
+        place.hidden = !message;
+        if (milliseconds) this.#forgetting = setTimeout(() => this.#tell(''), milliseconds);
+    }
+
+    #fail(error, milliseconds) {
+        const message = error instanceof ServerError ? error.message : String(error);
+        this.#tell(message, milliseconds);
+        this.#emit('error', { message, code: error.code ?? 'failed' });
+    }
+
+    // --- buttons
+
+    get #full() {
+        return this.getAttribute('controls') === 'full';
+    }
+
+    // Name everything in the language of the page.
+    #name() {
+        const { answer, empty, text, send, replay, captions, download, next, quit, play } = this.#parts;
+        answer.ariaLabel = this.#words('answer');
+        empty.textContent = this.#words('empty');
+        text.ariaLabel = this.#words('text');
+        send.textContent = this.#words('send');
+        replay.textContent = this.#words('replay');
+        captions.textContent = this.#words('captions');
+        download.textContent = this.#words('download');
+        next.textContent = this.#words('next');
+        quit.textContent = this.#words('quit');
+        play.textContent = `▶ ${this.#words('play')}`;
+    }
+
+    #listenToButtons() {
+        const { main, play, replay, next, quit, sound, captions, composer, text, mic } = this.#parts;
+        main.addEventListener('click', () => {
+            if (this.#busy) this.interrupt();
+            else if (this.mode === 'live') this.start().then((began) => began && this.#written() && this.say());
+            else this.start();
+        });
+        play.addEventListener('click', () => this.#way.resume?.());
+        replay.addEventListener('click', () => this.replay());
+        next.addEventListener('click', () => this.next());
+        quit.addEventListener('click', () => this.conclude());
+        sound.addEventListener('click', () => {
+            const muted = !this.#parts.answer.muted;
+            if (this.#way instanceof Live) this.#way.quiet = muted;
+            else this.#parts.answer.muted = muted;
+        });
+        captions.addEventListener('click', () => (this.captions = !this.captions));
+        mic.addEventListener('click', () => this.listen(!this.listening));
+        composer.addEventListener('submit', (event) => {
+            event.preventDefault();
+            if (this.#busy && !text.value.trim()) return this.interrupt();
+            this.#send();
+        });
+        text.addEventListener('input', () => this.#show());
+        text.addEventListener('keydown', (event) => {
+            if (event.isComposing || event.keyCode === 229) return; // Enter completes a Korean syllable
+            if (event.key === 'Enter' && !event.shiftKey) {
+                event.preventDefault();
+                this.#send();
+            } else if (event.key === 'Escape' && this.#busy) {
+                this.interrupt();
+            }
+        });
+        for (const place of [this.#parts.screen, this.#parts.controls]) {
+            place.addEventListener('keydown', (event) => event.key === 'Escape' && this.#busy && this.interrupt());
+        }
+    }
+
+    async #send() {
+        const { text } = this.#parts;
+        const written = text.value;
+        if (!written.trim()) return text.focus();
+        if (!(await this.#way.start())) return; // the text stays
+        if (text.value === written) text.value = '';
+        this.say(written);
+        this.#show();
+    }
+
+    get #busy() {
+        return this.#state === 'speaking' || this.#state === 'waiting';
+    }
+
+    #showCaptions() {
+        const on = this.captions;
+        this.#parts.captions.ariaPressed = String(on);
+        this.#parts.caption.classList.toggle('off', !on);
+    }
+
+    // Show the buttons that are of use now.
+    #show() {
+        const parts = this.#parts;
+        const [full, none] = [this.#full, this.getAttribute('controls') === 'none'];
+        const speaks = this.mode === 'speak';
+        const on = !speaks && this.#state !== 'closed' && this.#state !== 'opening';
+        const film = speaks && parts.screen.classList.contains('filled');
+        const asks = this.#way?.interview;
+        parts.composer.hidden = none || full || speaks || !on;
+        parts.controls.hidden = none;
+        const written = Boolean(this.#written());
+        const first = this.mode === 'interview' ? !on : this.mode === 'live' ? !on : written && !this.#way?.again;
+        parts.main.hidden = none || full || Boolean(this.#problem) || !parts.play.hidden || !(speaks ? this.#busy || first : first);
+        parts.main.disabled = this.#state === 'opening';
+        parts.main.classList.toggle('stops', this.#busy);
+        parts.main.textContent = this.#words(this.#busy ? 'stop' : speaks ? 'say' : 'start');
+        parts.send.classList.toggle('stops', this.#busy && !parts.text.value.trim());
+        parts.send.textContent = this.#words(this.#busy && !parts.text.value.trim() ? 'stop' : 'send');
+        parts.text.placeholder = this.#words(asks ? 'placeholder_answer' : 'placeholder');
+        parts.mic.ariaPressed = String(this.listening);
+        parts.mic.ariaLabel = parts.mic.title = this.#words(this.listening ? 'mic_off' : 'mic_on');
+        parts.replay.hidden = !this.#way?.again || this.#busy;
+        parts.next.hidden = parts.quit.hidden = !asks;
+        const { muted } = parts.answer;
+        label(parts.sound, muted ? 'silent' : 'loud', this.#words(muted ? 'sound_on' : 'sound_off'));
+        parts.sound.hidden = full || !(film || on);
+        parts.captions.hidden = !(speaks ? this.#busy || this.#way?.file : on);
+        const file = full && this.#way?.file;
+        parts.download.hidden = !file;
+        if (file) {
+            parts.download.href = `${file}?download=1`; // in one piece
+            parts.download.download = fileName(this.#way.text, this.#words('recording'));
+        }
+    }
+}
+
+function tryUrl(address) {
+    try {
+        return new URL(address, location.href);
+    } catch {
+        return null;
+    }
+}

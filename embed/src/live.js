@@ -1,0 +1,398 @@
+// mode="live" and mode="interview": somebody who is there, says what is written at once, and stops when interrupted.
+
+import { Microphone } from './microphone.js';
+import { ServerError } from './server.js';
+import { Session, pause } from './session.js';
+import { Stream } from './stream.js';
+
+const ALONE = 300_000; // milliseconds after which a session that nobody uses ends
+const HIDDEN = 60_000; // the same where the window cannot be seen
+const FORESEEN = 0.3; // seconds before it is said that a word can be seen
+const SETTLING = 300; // milliseconds in which options may change before a session is opened with them
+const RETRY = 3; // seconds until a server that is away is asked again
+
+export class Live {
+    microphone = null;
+    interview = null; // what the running interview asks
+    #stage;
+    #stream;
+    #session = null;
+    #opening = null; // a promise while a session is being opened
+    #wanted = null; // the options of a session, as JSON
+    #speaking = false;
+    #visitor = false; // whether the visitor speaks
+    #away = false;
+    #sentAt = 0; // when a text was sent that is not being said yet (ms)
+    #quiet = null; // whether the visitor wants no sound; null as long as nobody was asked
+    #slept = false;
+    #seen = false; // whether a picture of the session can be seen
+    #aloneSince = 0;
+    #settling = 0;
+    #retrying = 0;
+    #turns = new Map(); // who waits for the end of a turn, by its tag
+    #count = 0;
+    #watch;
+
+    /** @param {import('./element.js').Stage} stage */
+    constructor(stage) {
+        this.#stage = stage;
+        this.#stream = new Stream(stage.video);
+        const { video } = stage;
+        const news = () => this.#session && this.#show();
+        for (const event of ['loadeddata', 'playing', 'volumechange', 'emptied']) video.addEventListener(event, news);
+        video.addEventListener('playing', () => {
+            if (!this.#session || this.#seen) return;
+            if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(() => this.#appear());
+            else this.#appear();
+        });
+        this.#watch = setInterval(() => this.#rest(), 5000);
+    }
+
+    /** Whether there is a session, or soon will be. */
+    get on() {
+        return Boolean(this.#session || this.#opening);
+    }
+
+    get busy() {
+        return this.#speaking || Boolean(this.#sentAt);
+    }
+
+    get quiet() {
+        return this.#quiet;
+    }
+
+    set quiet(quiet) {
+        this.#quiet = quiet;
+        this.#stage.video.muted = quiet;
+    }
+
+    /** Open a session, if there is none; returns whether there is one. */
+    async start() {
+        if (this.#session) return true;
+        this.#opening ??= this.#begin().finally(() => {
+            this.#opening = null;
+            this.#show();
+        });
+        this.#show();
+        return this.#opening;
+    }
+
+    /** Have the avatar say a text, or with `chat` have the language model answer it; what it says now is stopped. */
+    async say(text, tag = null, chat = false) {
+        this.hear();
+        if (!(await this.start())) return false;
+        await this.#session?.connected;
+        if (!this.#session) return false;
+        if (this.interview) {
+            return this.#session.send({ type: 'visitor_said', text }) && this.#session.send({ type: 'next' });
+        }
+        if (this.busy && !chat) this.interrupt();
+        tag ??= `say ${++this.#count}`;
+        const over = chat ? true : new Promise((end) => this.#turns.set(tag, end));
+        if (!this.#session.send(chat ? { type: 'chat', text } : { type: 'say', text, tag })) return false;
+        this.#sentAt = performance.now();
+        this.#show();
+        return over;
+    }
+
+    /** Stop what is being said, at once. */
+    interrupt() {
+        if (!this.#session) return;
+        const { video } = this.#stage;
+        video.volume = 0; // what comes is silent
+        setTimeout(() => (video.volume = 1), 1000);
+        this.#sentAt = 0;
+        this.#session.send({ type: 'interrupt', at: this.#stream.time });
+        this.#stage.captions.clear();
+        this.#show();
+    }
+
+    send(message) {
+        return this.#session?.send(message) ?? false;
+    }
+
+    /** Turn the microphone on or off; returns whether it is on. */
+    async listen(on = true) {
+        if (!on) return this.#deafen(), false;
+        if (this.microphone) return true;
+        if (!navigator.mediaDevices) return this.#stage.fail(new ServerError(this.#stage.words('mic_insecure'), 'microphone')), false;
+        try {
+            this.microphone = await Microphone.open((sound) => this.#session?.send(sound));
+        } catch (error) {
+            const reason = error.name === 'NotAllowedError' ? 'mic_refused' : 'mic_missing';
+            return this.#stage.fail(new ServerError(this.#stage.words(reason), 'microphone')), false;
+        }
+        this.#stage.tell('');
+        if (this.#session) {
+            this.#session.greeting = { type: 'microphone', rate: this.microphone.rate };
+            this.#session.send(this.#session.greeting);
+        }
+        this.#show();
+        return true;
+    }
+
+    /** Hold an interview; returns whether it begins. */
+    async ask(interview) {
+        this.hear();
+        await this.listen();
+        this.interview = interview;
+        this.#end();
+        const begins = await this.start();
+        if (!begins) this.interview = null;
+        this.hear();
+        this.#show();
+        return begins;
+    }
+
+    /** End the interview: what came of it is in the event. */
+    async conclude() {
+        const held = this.#session;
+        this.interview = null;
+        this.#deafen();
+        this.#end();
+        this.#show();
+        const told = await held?.interview().catch(() => null);
+        if (told?.answers) this.#stage.emit('interview-ended', { ...told, recording: held.recording ?? null });
+        return told;
+    }
+
+    /** Note what a session shall be like; one that runs is replaced by another once this no longer changes. */
+    settle(wanted, begins) {
+        const now = JSON.stringify(wanted);
+        if (now === this.#wanted) return;
+        clearTimeout(this.#settling);
+        const first = this.#wanted === null;
+        this.#settling = setTimeout(() => {
+            this.#wanted = now;
+            const alive = this.on && !first;
+            if (alive) this.#end();
+            if ((alive || begins()) && this.#stage.shown()) this.start();
+            this.#show();
+        }, first ? 0 : SETTLING);
+    }
+
+    /** With a press, a page may be heard. */
+    hear() {
+        this.#aloneSince = performance.now();
+        if (this.#quiet || !this.#session) return;
+        this.#stage.video.muted = false;
+        this.#show();
+    }
+
+    /** The player cannot be seen any more: nobody is there. */
+    leave() {
+        this.#deafen();
+        if (this.interview) this.conclude();
+        else this.#end();
+    }
+
+    /** The window can be seen again. */
+    wake() {
+        if (this.#slept && this.#stage.shown()) this.start();
+        this.#slept = false;
+    }
+
+    /** The page came back out of the browser's memory, where its session has ended. */
+    revive() {
+        const was = this.#session;
+        this.#forget();
+        if (was && this.#stage.shown()) this.start();
+    }
+
+    /** End the session, also while the page is being left. */
+    close() {
+        clearTimeout(this.#settling);
+        clearTimeout(this.#retrying);
+        this.#deafen();
+        this.interview = null;
+        this.#end();
+    }
+
+    dispose() {
+        clearInterval(this.#watch);
+        this.close();
+    }
+
+    async #begin() {
+        clearTimeout(this.#retrying);
+        const asked = this.#wanted;
+        const held = this.interview && { record: true, interview: this.interview };
+        this.#aloneSince = performance.now();
+        try {
+            const fields = await this.#stage.fields();
+            const opened = await Session.open(this.#stage.server, this.#stage.sessions, { ...fields, ...held }, {
+                event: (event) => opened === this.#session && this.#take(event),
+                away: () => opened === this.#session && this.#isAway(true),
+                back: () => opened === this.#session && this.#isAway(false),
+                ended: (reason) => opened === this.#session && this.#ended(reason),
+            });
+            if (asked !== this.#wanted || !this.#stage.shown()) return opened.close(), false;
+            this.#session = opened;
+            if (this.microphone) opened.greeting = { type: 'microphone', rate: this.microphone.rate };
+            this.#stage.idle.standStill();
+            this.#stage.video.muted = this.#quiet ?? !navigator.userActivation?.hasBeenActive;
+            this.#stream.play(opened).catch(() => opened === this.#session && this.#ended('failed'));
+            this.#stage.tell('');
+            return true;
+        } catch (error) {
+            this.#stage.fail(error);
+            if (this.#stage.autostart && error.retryAfter !== undefined) {
+                this.#retrying = setTimeout(() => this.#stage.shown() && this.start(), 1000 * error.retryAfter);
+            }
+            return false;
+        }
+    }
+
+    #appear() {
+        if (!this.#session || this.#seen) return;
+        this.#seen = true;
+        this.#stage.idle.leave();
+        this.#stage.filled();
+        this.#show();
+        this.#stage.emit('session-started', { session_id: this.#session.id });
+    }
+
+    // End the session, for a reason that the visitor may read.
+    #end(message = '') {
+        clearTimeout(this.#retrying);
+        this.#session?.close();
+        this.#forget();
+        this.#stage.tell(message);
+    }
+
+    #forget() {
+        if (!this.#session) return this.#show();
+        this.#stage.idle.takeOver(this.#stage.video);
+        this.#session = null;
+        this.#speaking = this.#visitor = this.#away = this.#seen = false;
+        this.#sentAt = 0;
+        this.#stage.captions.clear();
+        this.#stream.stop();
+        this.#stage.video.volume = 1;
+        this.#stage.clear();
+        for (const end of this.#turns.values()) end(false);
+        this.#turns.clear();
+        this.#show();
+    }
+
+    #ended(reason) {
+        if (this.interview) this.conclude();
+        this.#forget();
+        if (reason === 'time_limit' || reason === 'deleted') this.#stage.tell(this.#stage.words('time_limit'));
+        else if (this.#stage.shown()) {
+            this.#stage.fail(new ServerError(this.#stage.words(reason === 'gone' ? 'gone' : 'broken'), `session_${reason}`));
+            this.#retrying = setTimeout(() => this.#stage.shown() && this.start(), reason === 'gone' ? 1000 * RETRY : 0);
+        }
+    }
+
+    #isAway(lost) {
+        this.#away = lost;
+        this.#stage.tell(lost ? this.#stage.words('away') : '');
+        this.#show();
+    }
+
+    // Take an event of the session; it is true when the stream gets there.
+    #take(event) {
+        const { captions } = this.#stage;
+        const stream = this.#stream;
+        switch (event.type) {
+            case 'turn_started':
+                stream.at(event.stream - FORESEEN, () => captions.clear());
+                stream.at(event.stream, () => {
+                    const seconds = this.#sentAt ? (performance.now() - this.#sentAt) / 1000 : null;
+                    [this.#speaking, this.#sentAt] = [true, 0];
+                    this.#show();
+                    this.#stage.emit('turn-started', { turn: event.turn, tag: event.tag, seconds });
+                });
+                break;
+            case 'word':
+                stream.at(event.stream - FORESEEN, () => {
+                    const light = captions.add(event.text);
+                    stream.at(event.stream, () => {
+                        light();
+                        this.#stage.emit('word', { text: event.text, start: event.stream, end: event.end, turn: event.turn });
+                    });
+                });
+                break;
+            case 'turn_ended':
+                stream.at(event.stream, () => {
+                    [this.#speaking, this.#sentAt] = [false, 0];
+                    this.#over(event, true);
+                    this.#show();
+                    this.#stage.emit('turn-ended', { turn: event.turn, said: event.said, tag: event.tag });
+                });
+                break;
+            case 'interrupted':
+                stream.dropAfter(event.stream);
+                stream.jump(event.stream); // what lies before it is no longer wanted
+                this.#speaking = false;
+                this.#stage.video.volume = 1;
+                this.#over(event, false);
+                this.#show();
+                this.#stage.emit('interrupted', { turn: event.turn, said: event.said, tag: event.tag });
+                break;
+            case 'visitor_speaking':
+            case 'visitor_stopped':
+                this.#visitor = event.type === 'visitor_speaking';
+                this.#show();
+                break;
+            case 'interview_ended':
+                this.#sayGoodbye();
+                break;
+            case 'error':
+                this.#sentAt = 0;
+                for (const end of this.#turns.values()) end(false);
+                this.#turns.clear();
+                this.#stage.fail(new ServerError(event.error, event.code), 8000);
+                this.#show();
+                break;
+        }
+        this.#stage.emit('session-event', event);
+        this.#aloneSince = performance.now();
+    }
+
+    #over({ tag }, whole) {
+        this.#turns.get(tag)?.(whole);
+        this.#turns.delete(tag);
+    }
+
+    // All was asked: let the avatar say goodbye, then end.
+    async #sayGoodbye() {
+        const held = this.#session;
+        await pause(1000);
+        for (let waited = 0; held === this.#session && this.busy && waited < 20_000; waited += 200) await pause(200);
+        if (held === this.#session) this.conclude();
+    }
+
+    #deafen() {
+        this.microphone?.close();
+        this.microphone = null;
+        this.#visitor = false;
+        if (this.#session) this.#session.greeting = null;
+        this.#show();
+    }
+
+    #rest() {
+        if (!this.#session || this.busy || this.#visitor || this.interview) return;
+        const alone = performance.now() - this.#aloneSince;
+        if (document.hidden && alone > HIDDEN) {
+            this.#slept = true;
+            this.#end();
+        } else if (alone > ALONE) {
+            this.#end(this.#stage.words('asleep'));
+        }
+    }
+
+    // Show how things are.
+    #show() {
+        const { video } = this.#stage;
+        this.#stage.state(
+            !this.#session ? (this.#opening ? 'opening' : 'closed')
+                : this.#away ? 'away'
+                : this.#visitor ? 'hearing'
+                : this.#speaking ? 'speaking'
+                : this.#sentAt ? 'waiting'
+                : video.readyState > 1 ? 'ready' : 'opening',
+        );
+    }
+}
