@@ -42,10 +42,12 @@ export interface TalkingAvatarEventMap {
 export class TalkingAvatar extends HTMLElement {
     mode: Mode;
     captions: boolean;
+    muted: boolean;
     options: Record<string, unknown>;
     interview: Interview | null;
     readonly state: State;
     readonly listening: boolean;
+    readonly finished: boolean;
     readonly video: HTMLVideoElement;
 
     say(text?: string, options?: { tag?: string }): Promise<boolean>;

@@ -20,10 +20,13 @@ BROWSER_ARGUMENTS = (
 TABS = {"ko": ("라이브", "말하기", "녹음", "아바타", "API"), "en": ("Live", "Speak", "Audio", "Avatars", "API")}
 SPEAK = "/#speak"
 """Address of the tab that makes videos of texts."""
-VIDEO = "document.querySelector('#video .answer')"
+PLAYER = "document.querySelector('#video talking-avatar').shadowRoot"
+"""What lies in the player; Playwright's own selectors find it without that."""
+VIDEO = f"{PLAYER}.querySelector('.answer')"
+CAPTION = f"{PLAYER}.querySelector('.caption').innerText.trim()"
 MOVED = f"() => {VIDEO}.currentTime > 0.3"
 FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
-EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {VIDEO}.querySelector('track') === null"
+EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
 
 
 @contextmanager

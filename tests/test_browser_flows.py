@@ -60,7 +60,7 @@ def test_a_text_is_spoken_watched_inspected_and_spoken_again(visitor: Visitor) -
     assert captions.inner_text() == visitor.reads("자막", "Captions")
     captions.click()
     assert captions.get_attribute("aria-pressed") == "false"
-    assert page.locator("#video .cue").inner_text() == ""
+    assert page.locator("#video .caption").inner_text() == ""
     page.wait_for_function(FINISHED)
     visitor.is_told("완료", "Done")
     page.click("#details > button")

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from tests.media import image
-from tests.pages import MOVED, SPEAK, opened, write
+from tests.pages import MOVED, PLAYER, SPEAK, opened, write
 from tests.servers import Server
 
-IDLE = "document.querySelector('#video .idle')"
-ALIVE = f"() => document.querySelector('#video .alive.idling') && {IDLE}.currentTime > 0.3"
+IDLE = f"{PLAYER}.querySelector('.idle')"
+ALIVE = f"() => {PLAYER}.querySelector('.alive.idling') && {IDLE}.currentTime > 0.3"
 LOOK = """() => {
-    const [idle, answer, cover] = ['idle', 'answer', 'cover'].map((name) => document.querySelector(`#video .${name}`));
-    const screen = document.querySelector('#video .screen');
+    const root = document.querySelector('#video talking-avatar').shadowRoot;
+    const [idle, answer, cover] = ['idle', 'answer', 'cover'].map((name) => root.querySelector(`.${name}`));
+    const screen = root.querySelector('.screen');
     const context = new OffscreenCanvas(160, 90).getContext('2d', { willReadFrequently: true });
     const seen = (video) => {
         context.drawImage(video, 0, 0, 160, 90);
@@ -84,19 +85,19 @@ def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_serve
     page.wait_for_function(MOVED)
     assert page.evaluate(f"{IDLE}.paused") and page.locator("#video .idling").count() == 0
     page.click("#stop")
-    page.wait_for_function(f"() => document.querySelector('#video .idling') && !{IDLE}.paused")
+    page.wait_for_function(f"() => {PLAYER}.querySelector('.idling') && !{IDLE}.paused")
     write(page, "two words")
     page.click("#video .replay")
     page.wait_for_selector("#video .screen:not(.idling)")
     page.wait_for_selector("#video .idling")
-    page.wait_for_function("() => document.querySelector('#video .cover').hidden")
+    page.wait_for_function(f"() => {PLAYER}.querySelector('.cover').hidden")
     assert page.faults == []
     page.context.close()
 
 
 def test_with_less_motion_the_page_shows_a_picture(fake_server: Server, browser: Any) -> None:
     page = opened(browser, fake_server, "en", motion="reduce")
-    page.wait_for_function(f"() => document.querySelector('#video .alive') && {IDLE}.readyState > 1")
+    page.wait_for_function(f"() => {PLAYER}.querySelector('.alive') && {IDLE}.readyState > 1")
     assert page.evaluate(f"[{IDLE}.paused, {IDLE}.currentTime]") == [True, 0]
     page.context.close()
 

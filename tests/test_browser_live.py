@@ -17,8 +17,9 @@ from tests.servers import Server, running, wait_for
 from tests.test_browser_axe import findings
 
 LIVE = "/"
-VIDEO = "document.querySelector('#live video')"
-CAPTION = "document.querySelector('#live .caption')"
+PLAYER = "document.querySelector('#live talking-avatar').shadowRoot"
+VIDEO = f"{PLAYER}.querySelector('.answer')"
+CAPTION = f"{PLAYER}.querySelector('.caption')"
 CONNECTIONS = """
     window.sockets = [];
     window.WebSocket = class extends WebSocket {
@@ -51,8 +52,8 @@ def state(page: Any, name: str) -> None:
 
 
 def say(page: Any, text: str, key: str = "Enter") -> None:
-    page.fill("#live textarea", text)
-    page.press("#live textarea", key)
+    page.fill("#live .writing", text)
+    page.press("#live .writing", key)
 
 
 def transcript(page: Any) -> list[str]:
@@ -71,17 +72,17 @@ def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
     page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('five six')")  # a line for each sentence
     state(page, "ready")
     assert transcript(page) == ["Avatar: brisk one two, three four. five six seven eight"]
-    assert page.input_value("#live textarea") == ""
+    assert page.input_value("#live .writing") == ""
     assert re.fullmatch(r"\d+\.\d\d s", page.inner_text("#live .latency"))
     assert page.evaluate(f"{VIDEO}.currentTime") > before + 1
     assert page.evaluate(f"{VIDEO}.muted") is False  # a key is a press
 
 
 def test_shift_and_enter_begin_a_line_and_say_nothing(page: Any) -> None:
-    page.fill("#live textarea", "one")
-    page.press("#live textarea", "Shift+Enter")
-    assert page.input_value("#live textarea") == "one\n"
-    page.press("#live textarea", "Enter")
+    page.fill("#live .writing", "one")
+    page.press("#live .writing", "Shift+Enter")
+    assert page.input_value("#live .writing") == "one\n"
+    page.press("#live .writing", "Enter")
     state(page, "speaking")
     state(page, "ready")
     assert transcript(page) == ["Avatar: one"]
@@ -96,7 +97,7 @@ def test_it_stops_in_the_middle(page: Any, how: str) -> None:
     if how == "button":
         page.click("#live .main")
     else:
-        page.press("#live textarea", "Escape")
+        page.press("#live .writing", "Escape")
     state(page, "ready")
     page.wait_for_selector("#live .entry.cut")
     (only,) = transcript(page)
@@ -141,13 +142,13 @@ def test_two_visitors_have_a_session_each_and_a_third_is_told_why_not(
         state(one, "ready")
         assert transcript(one) == ["Avatar: only for the first"] and transcript(other) == []
         third = opened(browser, server, "ko", at=LIVE)
-        third.get_by_text("지금은 세션을 더 열 수 없습니다").wait_for()
+        third.locator("#live .message").filter(has_text="지금은 세션을 더 열 수 없습니다").wait_for()
         say(third, "나중에 할 말")
         third.wait_for_timeout(500)
-        assert third.input_value("#live textarea") == "나중에 할 말"  # nothing is lost
+        assert third.input_value("#live .writing") == "나중에 할 말"  # nothing is lost
         other.close()
         is_there(third)  # by itself, as soon as there is room
-        assert third.inner_text("#live .note") == ""
+        assert third.locator("#live .message").is_hidden()
         for page in (one, third):
             assert page.faults == []
             page.context.close()
@@ -237,10 +238,10 @@ def test_with_less_motion_it_begins_when_asked(browser: Any, fake_server: Server
 def test_no_word_is_cut(browser: Any, fake_server: Server, language: str, width: int) -> None:
     page = opened(browser, fake_server, language, width, at=LIVE)
     page.wait_for_selector("#live .state")
-    box = "document.querySelector('#live .composer textarea')"
+    box = "document.querySelector('#live .writing')"
     for text in (None, "", "one two three four five six seven eight nine ten eleven twelve"):
         if text is not None:
-            page.fill("#live textarea", text)
+            page.fill("#live .writing", text)
         shown, needed = page.evaluate(f"[{box}.clientHeight, {box}.scrollHeight]")
         assert shown >= needed, text
     whole = "span => { span.textContent = 'Man, short clip'; return span.scrollWidth <= span.clientWidth && "

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.media import add_audio, encode_audio, image
-from tests.pages import FINISHED, MOVED, VIDEO, opened, write
+from tests.pages import CAPTION, FINISHED, MOVED, VIDEO, opened, write
 from tests.recordings import record
 from tests.servers import ROOT, Server, running, wait_for
 
@@ -56,13 +56,13 @@ def test_captions_and_controls_lie_under_the_picture(browser: Any, fake_server: 
     fake_server.wait_idle()
     page = opened(browser, fake_server, "ko", width)
     write(page, "brisk one two three four five six seven eight nine ten. " + "word " * 5)
-    page.wait_for_function("() => document.querySelector('#video .cue').innerText.length > 10")
-    assert page.evaluate(f"[{VIDEO}.controls, {VIDEO}.textTracks[0].mode]") == [False, "hidden"]
+    page.wait_for_function(f"() => {CAPTION}.length > 10")
+    assert page.evaluate(f"[{VIDEO}.controls, {VIDEO}.textTracks.length]") == [False, 0]
     page.wait_for_selector("#video .transport")
     screen = page.locator("#video .screen").bounding_box()
     whole, captions = (page.locator(f"#video .{part}").bounding_box() for part in ("whole", "captions"))
     assert whole["x"] + whole["width"] <= captions["x"] or whole["y"] + whole["height"] <= captions["y"]
-    for part in ("cue", "transport", "captions"):
+    for part in ("caption", "transport", "captions"):
         box = page.locator(f"#video .{part}").bounding_box()
         assert box["y"] >= screen["y"] + screen["height"], part
         assert box["x"] >= 0 and box["x"] + box["width"] <= width, part
@@ -84,7 +84,7 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
     page.get_by_role("button", name="Play").click()
     page.wait_for_function(f"() => !{VIDEO}.paused && {VIDEO}.currentTime > {VIDEO}.duration / 2 + 0.1")
     page.get_by_role("button", name="Full screen").click()
-    page.wait_for_function("() => document.fullscreenElement?.matches('.player')")  # with its captions
+    page.wait_for_function("() => document.fullscreenElement?.matches('talking-avatar')")  # with its captions
     assert page.locator("#video .answer").get_attribute("aria-label") == "What the avatar says"
 
 
@@ -123,7 +123,8 @@ def test_the_focus_can_be_seen_everywhere(page: Any) -> None:
     for _ in range(30):
         page.keyboard.press("Tab")
         look = page.evaluate("""() => {
-            const own = document.activeElement;
+            let own = document.activeElement;
+            while (own.shadowRoot?.activeElement) own = own.shadowRoot.activeElement;
             const all = [own, own.closest('label'), own.nextElementSibling].filter(Boolean).map(getComputedStyle);
             const outlined = all.some((style) => style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2);
             return [own.tagName + '#' + (own.id || own.className), outlined];

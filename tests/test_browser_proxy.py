@@ -13,7 +13,7 @@ import pytest
 import requests
 from gradio_client import Client
 
-from tests.pages import FINISHED, MOVED, SPEAK, write
+from tests.pages import FINISHED, MOVED, SPEAK, VIDEO, write
 from tests.servers import Server, events_of, free_port, running, wait_for
 
 NGINX = next(filter(None, (shutil.which("nginx"), shutil.which("nginx", path="/usr/sbin"))), None)
@@ -147,7 +147,7 @@ def test_the_page_works_under_its_path(browser: Any, seen: str) -> None:
     write(page, "one two three")
     page.wait_for_function(MOVED)
     page.wait_for_function(FINISHED)
-    assert page.evaluate("document.querySelector('#video .answer').currentSrc").startswith(f"{seen}/video/")
+    assert page.evaluate(f"{VIDEO}.currentSrc").startswith(f"{seen}/video/")
     with page.expect_download() as download:
         page.click("#video .download")
     assert download.value.url.startswith(f"{seen}/video/") and download.value.path().stat().st_size > 1000

@@ -19,27 +19,26 @@ export class Captions {
 
     /** Show a word that comes soon; returns what lights it. */
     add(text) {
-        const word = document.createElement('span');
-        word.textContent = this.#whole ? text.trimStart() : text;
+        const word = spanOf(text);
         const line = this.#whole ? [word] : [...this.#words, word];
-        if (line.length > 1) this.#place.append(word);
+        if (line.length > 1) this.#place.append(' ', word);
         this.#words = line;
-        this.#text = line.map((one) => one.textContent).join('');
+        this.#text = line.map((one) => one.textContent).join(' ');
         const { length } = this.#text;
         const ends = length > 2 * LINE || (length > LINE ? /[.?!…,;:。？！、，]\s*$/ : /[.?!…。？！]\s*$/).test(text);
         this.#whole = ends;
         if (ends) this.#read();
         return () => {
             word.className = 'lit';
-            if (!word.isConnected && this.#words.includes(word)) this.#place.replaceChildren(...this.#words);
+            if (!word.isConnected && this.#words.includes(word)) this.#draw();
         };
     }
 
     /** Show a whole line, of which words can be lit one after the other; returns them. */
     show(words) {
-        this.#words = words.map((text) => Object.assign(document.createElement('span'), { textContent: text }));
+        this.#words = words.map(spanOf);
         this.#text = words.join('');
-        this.#place.replaceChildren(...this.#words);
+        this.#draw();
         this.#read();
         return this.#words;
     }
@@ -52,6 +51,10 @@ export class Captions {
         this.#place.replaceChildren();
     }
 
+    #draw() {
+        this.#place.replaceChildren(...this.#words.flatMap((word) => [word, ' ']));
+    }
+
     #read() {
         const line = document.createElement('p');
         line.textContent = this.#text.trim();
@@ -59,6 +62,10 @@ export class Captions {
         while (this.#log.childElementCount > 3) this.#log.firstChild.remove();
         this.#log.append(line);
     }
+}
+
+function spanOf(text) {
+    return Object.assign(document.createElement('span'), { textContent: text.trim() });
 }
 
 /** The captions of a film: fetched while they grow, and shown where the film is. */
@@ -158,7 +165,7 @@ function wordsOf(text, start) {
         const [, time, rest] = /^(?:<([\d:.]+)>)?(.*)$/s.exec(part);
         if (time) start = secondsOf(time);
         const plain = rest.replace(/<[^>]*>/g, '').replace(/&lt;/g, '<').replace(/&gt;/g, '>').replace(/&amp;/g, '&');
-        for (const word of plain.match(/\S+\s*/g) ?? []) words.push({ text: word, start });
+        for (const word of plain.match(/\S+/g) ?? []) words.push({ text: `${word} `, start });
     }
     return words;
 }

@@ -80,6 +80,11 @@ export class TalkingAvatar extends HTMLElement {
         this.#idle = new Idle(this.#parts.screen, (ratio) => this.#announce(ratio), (address) => this.#missing(address));
         this.#transport = new Transport(this.#parts.player, (key) => this.#words(key), () => this.replay());
         this.#parts.answer.addEventListener('volumechange', () => this.#show());
+        this.#parts.answer.addEventListener('loadedmetadata', ({ target }) => {
+            if (this.getAttribute('avatar') || !target.videoWidth) return;
+            this.#ratio = target.videoWidth / target.videoHeight; // nobody was there before
+            this.#takeLook();
+        });
         this.#listenToButtons();
     }
 
@@ -138,12 +143,26 @@ export class TalkingAvatar extends HTMLElement {
         return this.#parts.answer;
     }
 
+    /** Whether the video that is shown is finished, and so can be kept. */
+    get finished() {
+        return Boolean(this.#way?.file);
+    }
+
     get captions() {
         return this.getAttribute('captions') !== 'off';
     }
 
     set captions(on) {
         this.setAttribute('captions', on ? 'on' : 'off');
+    }
+
+    get muted() {
+        return this.#parts.answer.muted;
+    }
+
+    set muted(muted) {
+        if (this.#way instanceof Live) this.#way.quiet = muted;
+        else this.#parts.answer.muted = muted;
     }
 
     /** Whether the microphone is on. */
@@ -281,8 +300,7 @@ export class TalkingAvatar extends HTMLElement {
     }
 
     #takeLook() {
-        const { screen } = this.#parts;
-        screen.style.setProperty('--ratio', RATIOS[this.getAttribute('format')] ?? this.#ratio);
+        this.#parts.player.style.setProperty('--ratio', RATIOS[this.getAttribute('format')] ?? this.#ratio);
         const background = this.getAttribute('background');
         if (background) this.style.setProperty('--avatar-background', background);
         if (this.hasAttribute('muted')) this.#parts.answer.muted = true;
@@ -429,7 +447,7 @@ export class TalkingAvatar extends HTMLElement {
             if (!address.endsWith('.jpg')) return;
             throw new ServerError(this.#words('unreachable', this.#server.address, location.origin), 'unreachable');
         } catch (error) {
-            this.#fail(error);
+            if (this.#parts.message.textContent !== error.message) this.#fail(error); // it may be asked for again
         }
     }
 
@@ -437,6 +455,7 @@ export class TalkingAvatar extends HTMLElement {
     #announce(ratio) {
         this.#ratio = ratio;
         this.#takeLook();
+        this.toggleAttribute('alive', true);
         if (this.#way instanceof Speaking && this.#state === 'closed') this.#become('ready');
         this.#emit('ready', { avatar: this.getAttribute('avatar') });
     }
@@ -500,11 +519,7 @@ export class TalkingAvatar extends HTMLElement {
         replay.addEventListener('click', () => this.replay());
         next.addEventListener('click', () => this.next());
         quit.addEventListener('click', () => this.conclude());
-        sound.addEventListener('click', () => {
-            const muted = !this.#parts.answer.muted;
-            if (this.#way instanceof Live) this.#way.quiet = muted;
-            else this.#parts.answer.muted = muted;
-        });
+        sound.addEventListener('click', () => (this.muted = !this.muted));
         captions.addEventListener('click', () => (this.captions = !this.captions));
         mic.addEventListener('click', () => this.listen(!this.listening));
         composer.addEventListener('submit', (event) => {
@@ -573,7 +588,7 @@ export class TalkingAvatar extends HTMLElement {
         const { muted } = parts.answer;
         label(parts.sound, muted ? 'silent' : 'loud', this.#words(muted ? 'sound_on' : 'sound_off'));
         parts.sound.hidden = full || !(film || on);
-        parts.captions.hidden = !(speaks ? this.#busy || this.#way?.file : on);
+        parts.captions.hidden = !(speaks ? this.#way?.captioned : on);
         const file = full && this.#way?.file;
         parts.download.hidden = !file;
         if (file) {

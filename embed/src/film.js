@@ -89,6 +89,12 @@ export class Film {
         this.#idle.standBy(this.seconds);
     }
 
+    /** Stop playing the finished video; the avatar goes on with what was shown. */
+    halt() {
+        this.#video.pause();
+        this.#idle.takeOver(this.#video);
+    }
+
     replay() {
         this.#idle.standStill();
         this.#video.currentTime = 0;

@@ -161,14 +161,18 @@ export class Live {
         const now = JSON.stringify(wanted);
         if (now === this.#wanted) return;
         clearTimeout(this.#settling);
-        const first = this.#wanted === null;
-        this.#settling = setTimeout(() => {
+        if (this.#wanted === null) {
             this.#wanted = now;
-            const alive = this.on && !first;
-            if (alive) this.#end();
+            if (begins() && this.#stage.shown()) this.start();
+            return this.#show();
+        }
+        this.#settling = setTimeout(() => {
+            const alive = this.on;
+            this.#wanted = now;
+            if (this.#session) this.#end();
             if ((alive || begins()) && this.#stage.shown()) this.start();
             this.#show();
-        }, first ? 0 : SETTLING);
+        }, SETTLING);
     }
 
     /** With a press, a page may be heard. */
@@ -226,7 +230,10 @@ export class Live {
                 back: () => opened === this.#session && this.#isAway(false),
                 ended: (reason) => opened === this.#session && this.#ended(reason),
             });
-            if (asked !== this.#wanted || !this.#stage.shown()) return opened.close(), false;
+            if (asked !== this.#wanted || !this.#stage.shown()) {
+                opened.close();
+                return this.#stage.shown() ? this.#begin() : false; // with what is wanted now
+            }
             this.#session = opened;
             if (this.microphone) opened.greeting = { type: 'microphone', rate: this.microphone.rate };
             this.#stage.idle.standStill();

@@ -41,9 +41,14 @@ export class Speaking {
         return Boolean(this.#film.file) && !this.#turn;
     }
 
+    /** Whether its words are known. */
+    get captioned() {
+        return this.#track !== null;
+    }
+
     /** Have a text made into a video and show that; returns whether all of it was said. */
     async say(text, tag = null) {
-        this.interrupt();
+        this.close();
         const turn = this.#expect(text, tag);
         const { signal } = (this.#stop = new AbortController());
         try {
@@ -66,7 +71,7 @@ export class Speaking {
     /** Show the video of a task: an event as the server sends it; call it with each that comes. */
     play(event) {
         if (event.video_url && event.task_id !== this.#task) {
-            this.interrupt();
+            this.close();
             this.#expect(event.text ?? '', null);
         }
         this.#take(event);
@@ -75,7 +80,7 @@ export class Speaking {
     /** Show a finished video, without playing it yet. */
     putBack(event) {
         if (event.task_id === this.#task) return;
-        this.interrupt();
+        this.close();
         this.#task = event.task_id;
         this.#offer(event);
         this.#film.putBack(this.#stage.server.named(event.video_url), event.audio_duration);
@@ -94,24 +99,29 @@ export class Speaking {
         this.#film.play();
     }
 
-    /** Stop at once, and let go what is being made. */
+    /** Stop at once, and let go what is being made; what is finished can still be watched again. */
     interrupt() {
         this.#stop.abort();
+        if (this.#film.file) this.#film.halt();
+        else this.#clear();
         const turn = this.#turn;
         this.#turn = null;
-        const said = turn?.said ?? '';
-        this.#track?.close();
-        this.#track = null;
-        this.#film.letGo();
-        this.#stage.clear();
         if (!turn) return;
         this.#stage.state('ready');
-        this.#stage.emit('interrupted', { said, tag: turn.tag });
+        this.#stage.emit('interrupted', { said: turn.said, tag: turn.tag });
         turn.end(false);
     }
 
     close() {
         this.interrupt();
+        this.#clear();
+    }
+
+    #clear() {
+        this.#track?.close();
+        this.#track = null;
+        this.#film.letGo();
+        this.#stage.clear();
     }
 
     #expect(text, tag) {
@@ -130,6 +140,7 @@ export class Speaking {
             this.#takeCaptions(event);
             this.#stage.begins();
         }
+        if (!this.#film.on) return; // what comes late of one that was let go is passed over
         if (event.duration) this.#film.lasts(event.duration);
         if (event.type !== 'done' || event.task_id !== this.#task) return;
         this.#offer(event);

@@ -28,7 +28,7 @@ from pipeline.server.reply_language import language_of
 from pipeline.settings import Settings, listed
 
 OURS = (
-    *("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/embed/", "/metrics"),
+    *("/api/", "/video/", "/assets/audio/", "/assets/idle/", "/assets/card.jpg", "/embed/", "/v/", "/metrics"),
     "/openapi.json",
 )
 """Addresses that are not Gradio's. Each checks keys itself; see ``is_ours``."""

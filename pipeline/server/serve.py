@@ -153,7 +153,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         voice_download=voice_download,
         sessions=sessions,
     )
-    dress(min((pack.name for pack in shipped.list()), default=None))
+    dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
     ended = threading.Event()

@@ -9,7 +9,7 @@ import gradio as gr
 from pipeline import messages
 from pipeline.jobs.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe
 from pipeline.messages import Language, Message
-from pipeline.server.page.words import WORDS, in_browser, shown
+from pipeline.server.page.words import in_browser, shown
 
 TEMPLATE = """
 <div class="stage ${value.state}">
@@ -26,10 +26,13 @@ STYLE = """
 """
 COUNT = """
 <div class="count ${value.length > value.limit ? 'over' : ''}">
-  <span class="keys">Ctrl+Enter: GENERATE</span>
+  <span class="keys">KEYS</span>
   <span>${value.length.toLocaleString('en')} / ${value.limit.toLocaleString('en')}</span>
 </div>
-""".replace("GENERATE", "${" + in_browser(WORDS["generate"]) + "}")
+"""
+ENTER = Message("Enter: 생성 · Shift+Enter: 줄 바꿈", "Enter: Generate · Shift+Enter: new line")
+CTRL_ENTER = Message("Ctrl+Enter: 생성", "Ctrl+Enter: Generate")
+"""What the keys do that send a text."""
 COUNT_STYLE = """
 .count { display: flex; justify-content: space-between; gap: 1rem; font-size: 0.8rem;
   font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }
@@ -47,12 +50,12 @@ def make_bar(elem_id: str, visible: bool = True) -> gr.HTML:
     )
 
 
-def make_count(elem_id: str, length: int, limit: int) -> gr.HTML:
-    """Lay out the number of letters in a text, with its limit."""
+def make_count(elem_id: str, length: int, limit: int, keys: Message = CTRL_ENTER) -> gr.HTML:
+    """Lay out the number of letters in a text, with its limit, and the keys that send it."""
     return gr.HTML(
         {"length": length, "limit": limit},
         label=shown("length"),
-        html_template=COUNT,
+        html_template=COUNT.replace("KEYS", "${" + in_browser(keys) + "}"),
         css_template=COUNT_STYLE,
         elem_id=elem_id,
         padding=False,

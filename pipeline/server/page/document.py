@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pipeline import messages
 from pipeline.server.access import path_of
 from pipeline.server.page.words import DESCRIPTION, TITLE
+from pipeline.server.rest.component import SCRIPT, script_version
 from pipeline.server.rest.routes import CARD
 
 PAGE = "frontend/index.html"
@@ -33,17 +35,21 @@ _OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 """Tags for shared links in Gradio's template; some are about Gradio."""
 
 
-def dress(avatar: str | None) -> None:
+def dress(avatar: str | None, gpu: bool = False) -> None:
     """Add title, description and picture to the document of Gradio's page, and the picture of an avatar at once.
 
     Gradio has no option for that: ``launch(head=...)`` comes only with the page itself, which crawlers never see, and
     which visitors on a slow connection see late.
+
+    Args:
+        avatar: The avatar that is shown first.
+        gpu: Whether pictures are drawn on a graphics card.
     """
     environment: Environment = routes.templates.env
     loader = environment.loader
     assert loader is not None
     plain = loader.plain if isinstance(loader, _Dressed) else loader
-    environment.loader = _Dressed(plain, _head(avatar))
+    environment.loader = _Dressed(plain, _head(avatar, gpu))
 
 
 class Compressed:
@@ -77,7 +83,7 @@ class _Dressed(BaseLoader):
         return source, path, newest
 
 
-def _head(avatar: str | None) -> str:
+def _head(avatar: str | None, gpu: bool) -> str:
     """Return the HTML of the head, in which ``config.root`` is the public address."""
     root = "{{ config.get('root', '') }}"
     title, description = html.escape(TITLE), html.escape(f"{DESCRIPTION.ko} {DESCRIPTION.en}")
@@ -88,7 +94,9 @@ def _head(avatar: str | None) -> str:
     tags += ['<meta property="og:image:width" content="1200" />', '<meta property="og:image:height" content="630" />']
     tags += [f'<meta name="twitter:{name}" content="{text}" />' for name, text in properties.items()]
     tags += ['<meta name="twitter:card" content="summary_large_image" />']
-    first = f'<meta name="avatar" content="{html.escape(avatar or "")}" data-root="{root}" />'
+    first = f'<meta name="avatar" content="{html.escape(avatar or "")}" data-root="{root}"'
+    first += f' data-cores="{os.cpu_count() or 1}" data-gpu="{int(gpu)}" />'
     sentences = json.dumps([asdict(sentence()) for sentence in _SENTENCES], ensure_ascii=False)
     scripts = f'<script type="application/json" id="sentences">{sentences}</script><script>{_SCRIPT}</script>'
-    return "\n".join([*tags, first, f"<style>{_STYLE}</style>", "{% raw %}" + scripts + "{% endraw %}"])
+    player = f'<script src="{root}{SCRIPT}?v={script_version()}" defer></script>'
+    return "\n".join([*tags, first, f"<style>{_STYLE}</style>", player, "{% raw %}" + scripts + "{% endraw %}"])

@@ -76,9 +76,8 @@ SETTLED = f"""(stage, making) => {{
 }}"""
 """Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
-PLAYER, PLAYER_CSS, *PLAYER_JS = (
-    Path(__file__).with_name(name).read_text("utf-8")
-    for name in ("player.html", "player.css", "idle.js", "transport.js", "player.js")
+PLAYER, PLAYER_CSS, PLAYER_JS = (
+    Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
 )
 # functions of page.js
 STAGE = "(...shown) => window.page.shown(...shown)"
@@ -87,35 +86,13 @@ KEEP_STAGE, KEEP_FIELDS = "(stage) => window.page.stage(stage)", "(...fields) =>
 RESTORE = "(...now) => window.page.restore(...now)"
 LISTEN = "url => { window.sample?.pause(); if (url) (window.sample = new Audio(url)).play(); }"
 COUNT = "(text, count) => ({...count, length: [...(text ?? '')].length})"
-CSS = """
-.gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
-#listen { align-self: end; }
-#title h1 { margin: 0.5rem 0 0; font-size: 1.5rem; }
-.dark { --color-accent: var(--primary-400); }
-:root:not(.dark) .cm-line span { color: inherit !important; } /* Gradio's colours for code are made for the dark */
-:is(a, button, input, textarea, select, summary, [role], [tabindex]):focus-visible,
-label:has(input:focus-visible) { outline: 3px solid var(--color-accent) !important; outline-offset: 2px !important; }
-@media (forced-colors: active) {
-  button, a.download { border: 2px solid ButtonText !important; }
-  button.primary { border-color: Highlight !important; forced-color-adjust: preserve-parent-color; }
-  button:disabled { border-color: GrayText !important; }
-  .bar { background: Highlight !important; forced-color-adjust: none; }
-  .track { border: 1px solid CanvasText; }
-  input:checked + img { outline: 4px solid Highlight; }
-}
-footer .divider { display: none; } /* parts the one link that is there from none */
-.cm-gutterElement { color: var(--body-text-color-subdued) !important; }
-#count, #transcript_count { margin-top: -0.6rem; }
-.row:has(#live_tab-button[aria-selected=true]) > #result { display: none; } /* Live has a stage of its own */
-#live_tab { padding-left: 0; padding-right: 0; }
-@media (max-width: 480px) { .tab-container [role=tab], .tab-container.visually-hidden > * { padding: 0 0.65rem; } }
-#examples .example { text-align: left; justify-content: flex-start; font-weight: 400; white-space: normal; }
-"""
+CSS = Path(__file__).with_name("layout.css").read_text("utf-8")
 
 
 def make_theme() -> gr.themes.Base:
     """Return the theme; it uses the system's fonts, so that nothing is fetched."""
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Malgun Gothic", "sans-serif"]
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Apple SD Gothic Neo", "Noto Sans KR", "Noto Sans CJK KR"]
+    fonts += ["Malgun Gothic", "sans-serif"]
     mono = ["ui-monospace", "Consolas", "monospace"]
     theme = gr.themes.Soft(primary_hue="blue", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=mono)
     return theme.set(  # where Soft's own colours are too pale to read (WCAG 2 asks for 4.5:1)
@@ -238,14 +215,15 @@ def build_page(services: PageServices) -> gr.Blocks:
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
         gr.Markdown(shown("title"), elem_id="title")
-        with gr.Row():
-            with gr.Column(scale=5, min_width=320, elem_id="form"):
-                with gr.Tabs():
+        with gr.Row(elem_id="house"):
+            with gr.Column(scale=8, min_width=320, elem_id="stage"):
+                with gr.Tabs(elem_id="ways"):
                     with gr.Tab(shown("live"), id="live", elem_id="live_tab"):
                         stage = live.make_stage(services.chat)
                     with gr.Tab(shown("speak"), id="speak", elem_id="speak_tab"):
-                        text = gr.Textbox(label=shown("text"), lines=4, max_lines=12, value=EXAMPLES[0], elem_id="text")
-                        counts = [(text, bar.make_count("count", len(EXAMPLES[0]), studio.settings.max_text))]
+                        text = gr.Textbox(label=shown("text"), lines=2, max_lines=8, value=EXAMPLES[0], elem_id="text")
+                        most = studio.settings.max_text
+                        counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, bar.ENTER))]
                         go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
                         with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
                             examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
@@ -260,24 +238,29 @@ def build_page(services: PageServices) -> gr.Blocks:
                             elem_id="audio",
                         )
                         words = gr.Textbox(label=shown("transcript"), lines=3, elem_id="transcript")
-                        counts.append((words, bar.make_count("transcript_count", 0, studio.settings.max_text)))
+                        counts.append((words, bar.make_count("transcript_count", 0, most)))
                         say = gr.Button(shown("generate"), variant="primary", elem_id="say")
-                    with gr.Tab(shown("avatars"), id="avatars", elem_id="avatars_tab"):
-                        studio_tab = making.lay_out()
-                    with gr.Tab(shown("api"), id="api", elem_id="api_tab") as api:
-                        gr.Markdown(shown("api_help"))
-                        plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
-                        codes = [
-                            gr.Code(label="curl", language="shell", elem_id="curl", **plain),
-                            gr.Code(label="JavaScript", language="javascript", elem_id="javascript", **plain),
-                            gr.Code(label="Python", language="python", elem_id="python", **plain),
-                        ]
-                gr.Markdown(shown("choose"))
-                picker = make_picker()
-                settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
-                offer = fetching.lay_out()
-            with gr.Column(scale=6, min_width=320, elem_id="result"):
-                result = _lay_out_result()
+                with gr.Column(elem_id="result"):
+                    result = _lay_out_result()
+            with gr.Column(scale=4, min_width=320, elem_id="side"), gr.Tabs(elem_id="panel"):
+                with gr.Tab(shown("talk"), id="talk", elem_id="talk_tab"):
+                    gr.Markdown(shown("choose"), elem_classes="heading")
+                    picker = make_picker()
+                    settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
+                    offer = fetching.lay_out()
+                with gr.Tab(shown("avatars"), id="avatars", elem_id="avatars_tab"):
+                    studio_tab = making.lay_out()
+                with gr.Tab(shown("api"), id="api", elem_id="api_tab") as api:
+                    gr.Markdown(shown("api_help"))
+                    plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
+                    codes = [
+                        gr.Code(label="curl", language="shell", elem_id="curl", **plain),
+                        gr.Code(label="JavaScript", language="javascript", elem_id="javascript", **plain),
+                        gr.Code(label="Python", language="python", elem_id="python", **plain),
+                        gr.Code(label="HTML", language="html", elem_id="tag", **plain),
+                    ]
+                with gr.Tab(shown("about"), id="about", elem_id="about_tab"):
+                    gr.Markdown(shown("about_text"))
 
         # --- the avatar and its voice
         follow: dict[str, Any] = {"js": "gallery => gallery.chosen", "api_visibility": "private"}
@@ -393,6 +376,16 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     names, voices = speaking.avatars(), speaking.tts_engines()
     avatar = gr.Textbox(value=names[0] if names else None, label="avatar", visible=False, elem_id="avatar")
     _describe(avatar, {"type": "string", "description": "Name of an avatar; GET /api/avatars lists what there is."})
+    with gr.Row(elem_id="voices"):
+        voice = gr.Dropdown(
+            [(AUTOMATIC.en, CUSTOM_VOICE)],
+            value=CUSTOM_VOICE,
+            label=shown("voice"),
+            allow_custom_value=True,
+            min_width=140,
+            elem_id="voice",
+        )
+        listen = gr.Button(shown("listen"), min_width=90, scale=0, elem_id="listen")
     with gr.Accordion(shown("settings"), open=False, elem_id="settings"):
         with gr.Row():
             resolution = gr.Dropdown(
@@ -410,16 +403,6 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 min_width=140,
                 elem_id="tts_engine",
             )
-        with gr.Row():
-            voice = gr.Dropdown(
-                [(AUTOMATIC.en, CUSTOM_VOICE)],
-                value=CUSTOM_VOICE,
-                label=shown("voice"),
-                allow_custom_value=True,
-                min_width=140,
-                elem_id="voice",
-            )
-            listen = gr.Button(shown("listen"), min_width=110, scale=0, elem_id="listen")
         with gr.Row():
             speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), elem_id="tts_speed")
             pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), elem_id="tts_pitch")
@@ -481,7 +464,7 @@ def _lay_out_result() -> _Result:
         label=shown("player"),
         html_template=PLAYER,
         css_template=PLAYER_CSS,
-        js_on_load="".join(PLAYER_JS),
+        js_on_load=PLAYER_JS,
         apply_default_css=False,
         elem_id="video",
     )

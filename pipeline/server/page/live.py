@@ -16,7 +16,7 @@ def make_stage(chat: bool) -> gr.HTML:
     """Lay out the avatar and everything to talk with it.
 
     The value holds the words in both languages, whether a language model answers, and what the script in the head adds:
-    `wanted`, the options of a session as REST takes them, and `poster`, the address of the avatar's first picture.
+    `wanted`, with the avatar, its resolutions that may be used, and the other options of a session as REST takes them.
 
     Args:
         chat: Whether a language model is set up.

@@ -32,34 +32,20 @@
     const root = new URL(dataset.root || '/', location).pathname.replace(/[/]$/, ''); // under which visitors see the server
     const pictureOf = (avatar) => `${root}/assets/idle/${encodeURIComponent(avatar)}.jpg`;
 
-    // Mbit/s of the visitor's line: as quickly as the largest parts of the page itself came, if they did not come out of
-    // the browser's memory, or else what the browser thinks of it, which where it knows nothing is 1.4.
-    function lineSpeed() {
-        const { downlink = Infinity, effectiveType = '4g', saveData = false } = navigator.connection ?? {};
-        if (saveData) return 0;
-        if (effectiveType !== '4g') return downlink;
-        const parts = performance.getEntriesByType('resource').filter((part) => part.transferSize > 30_000);
-        const speeds = parts.map((part) => (8 * part.transferSize) / (part.responseEnd - part.responseStart) / 1000);
-        return speeds.length ? Math.max(...speeds) : downlink; // the quickest of them: it may share the line with others
+    // The resolutions that there are of an avatar, up to one, or else all; undefined as long as they are not known.
+    function upTo(resolution, avatar, gallery) {
+        const sizes = gallery?.avatars?.find((one) => one.name === avatar)?.resolutions;
+        const small = sizes?.filter((size) => parseInt(size) <= parseInt(resolution));
+        return small?.length ? small : sizes;
     }
-
-    const ENOUGH = { '720p': 4, '480p': 2 }; // Mbit/s: a slower line gets a smaller picture
 
     window.page = {
         root,
-        // Of some resolutions, the largest first, the largest that the visitor's line carries in good time.
-        fitting(sizes) {
-            const speed = lineSpeed();
-            return sizes.find((size) => speed >= (ENOUGH[size] ?? 0)) ?? sizes.at(-1);
-        },
         // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
         live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness) {
-            const sizes = gallery?.avatars?.find((one) => one.name === avatar)?.resolutions;
-            if (!sizes) return shown;
-            const small = sizes.filter((size) => parseInt(size) <= parseInt(resolution));
-            const wanted = {
-                avatar,
-                resolution: window.page.fitting(small.length ? small : sizes),
+            const resolutions = upTo(resolution, avatar, gallery);
+            if (!resolutions) return shown;
+            const options = {
                 tts_engine: engine,
                 tts_voice: voice,
                 ...(language && { language }),
@@ -68,24 +54,20 @@
                 mood,
                 liveliness,
             };
-            return { ...shown, wanted, poster: pictureOf(avatar) };
+            return { ...shown, wanted: { avatar, resolutions, options } };
         },
         // What the player shows: the stage of the page's task, and the chosen avatar while it does not speak, in no more
         // than the chosen resolution.
         shown(stage, avatar, resolution, gallery) {
             if (!avatar) return stage;
             keep({ avatar });
-            const sizes = gallery?.avatars?.find((one) => one.name === avatar)?.resolutions;
-            const small = sizes?.filter((size) => parseInt(size) <= parseInt(resolution));
-            const clip = (size) => [size, `${root}/assets/idle/${encodeURIComponent(avatar)}_${size}.mp4`];
-            const clips = sizes && Object.fromEntries((small.length ? small : sizes).map(clip));
-            return { ...stage, idle: { picture: pictureOf(avatar), clips } };
+            return { ...stage, idle: { avatar, resolutions: upTo(resolution, avatar, gallery) } };
         },
         // The stage and the fields, as they were before, or else as they are NOW.
         restore(...now) {
             restored = true;
-            const tab = named() ?? (before.tab && tabs()[before.tab]);
-            if (tab) setTimeout(() => tab.click());
+            for (const id of Object.values(before.tabs ?? {})) setTimeout(() => document.getElementById(id)?.click());
+            if (location.hash) setTimeout(() => named()?.click());
             const fields = before.fields?.length === now.length - 1 ? before.fields : now.slice(1);
             return [before.stage ? { ...before.stage, kept: true } : now[0], ...fields];
         },
@@ -98,12 +80,16 @@
             if (stage.state === 'done' && stage.video_url) keep({ stage });
         },
     };
-    const tabs = () => document.querySelectorAll('[role=tab]');
     const named = () => document.getElementById(`${location.hash.slice(1)}_tab-button`); // of an address such as /#speak
     addEventListener('hashchange', () => named()?.click());
     addEventListener('click', (event) => {
-        const tab = [...tabs()].indexOf(event.target.closest('[role=tab]'));
-        if (tab >= 0) keep({ tab });
+        const tab = event.target.closest('[role=tab]');
+        const group = tab?.closest('.tabs')?.id;
+        if (!group) return;
+        keep({ tabs: { ...kept.tabs, [group]: tab.id } });
+        // a new avatar is tried out on the stage of videos
+        const live = document.querySelector('#live_tab-button[aria-selected=true]');
+        if (tab.id === 'avatars_tab-button' && live) document.querySelector('#speak_tab-button').click();
     });
 
     // --- the server
@@ -168,9 +154,11 @@
 
     // --- keys
     addEventListener('keydown', (event) => {
-        if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-        const button = { text: '#generate', transcript: '#say' }[event.target.closest?.('#text, #transcript')?.id];
-        if (!button) return;
+        if (event.key !== 'Enter' || event.isComposing || event.keyCode === 229) return; // Enter completes a syllable
+        const field = event.target.closest?.('#text, #transcript')?.id;
+        const button = { text: '#generate', transcript: '#say' }[field];
+        const sends = event.ctrlKey || event.metaKey || (field === 'text' && !event.shiftKey);
+        if (!button || !sends) return;
         event.preventDefault();
         event.stopImmediatePropagation();
         setTimeout(() => document.querySelector(button)?.click()); // after Gradio has seen the last letter
@@ -212,23 +200,24 @@
     const avatar = kept.avatar ?? first;
     if (avatar) {
         const look = new Image();
-        Object.assign(look, { id: 'first-look', alt: '', src: pictureOf(avatar), fetchPriority: 'high' });
+        const picture = { src: pictureOf(avatar), fetchPriority: 'high' };
+        Object.assign(look, { id: 'first-look', slot: 'poster', alt: '', ...picture });
         const place = new MutationObserver(() => {
-            const screens = [...document.querySelectorAll('#live .stage, #video .screen')];
-            const screen = screens.find((one) => one.offsetParent); // of the tab that is shown
-            if (screen?.matches('.alive, .filled')) {
+            const players = [...document.querySelectorAll('talking-avatar')];
+            const player = players.find((one) => one.offsetParent); // of the tab that is shown
+            if (player?.matches('[alive]')) {
                 look.remove();
                 place.disconnect();
                 return;
             }
-            const home = screen ?? document.querySelector('#stop')?.closest('.column') ?? document.body;
+            const home = player ?? document.querySelector('#stop')?.closest('.column') ?? document.body;
             if (home && look.parentElement !== home) home.prepend(look);
         });
         look.addEventListener('error', () => {
             look.remove();
             place.disconnect();
         });
-        const all = { childList: true, subtree: true, attributeFilter: ['class'] };
+        const all = { childList: true, subtree: true, attributeFilter: ['alive', 'class'] };
         place.observe(document.documentElement, all);
     }
 })();

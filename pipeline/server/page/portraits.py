@@ -16,7 +16,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.errors import PipelineError
 from pipeline.face.finder import box_of
 from pipeline.server.page import bar
-from pipeline.server.page.words import BUNDLED, shown, visitors_language
+from pipeline.server.page.words import BUNDLED, WORDS, in_browser, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ SIDE = 112
 _REACH = 1.6
 """Width of a portrait, in heights of the face."""
 TEMPLATE = """
+<div class="strip">
+<button class="be" type="button"><span class="face" aria-hidden="true">+</span><span>BE_IT</span></button>
 <div class="portraits" role="radiogroup">
 ${(value.avatars || []).map((one, number) => `
   <label title="${one.name}">
@@ -34,10 +36,16 @@ ${(value.avatars || []).map((one, number) => `
     <span>${one.label}</span>
   </label>`).join('')}
 </div>
-"""
+</div>
+""".replace("BE_IT", "${" + in_browser(WORDS["be_avatar"]) + "}")
 STYLE = """
-.portraits { display: flex; flex-wrap: wrap; gap: 0.6rem; max-height: 15rem; overflow-y: auto; padding: 3px; }
-label { position: relative; width: 92px; cursor: pointer; text-align: center; }
+.strip { display: flex; gap: 0.6rem; overflow-x: auto; padding: 3px 3px 0.4rem; scrollbar-width: thin; }
+.portraits { display: flex; gap: 0.6rem; }
+.be { flex: none; width: 92px; padding: 0; border: 0; background: none; text-align: center; cursor: pointer; }
+.be .face { display: grid; place-items: center; width: 84px; height: 84px; margin: 0 auto; box-sizing: border-box;
+  border: 2px dashed var(--neutral-400); border-radius: 12px; font-size: 1.8rem; color: var(--body-text-color); }
+.be:hover .face { border-color: var(--color-accent); }
+label { position: relative; flex: none; width: 92px; cursor: pointer; text-align: center; }
 input { position: absolute; opacity: 0; }
 img { width: 84px; height: 84px; object-fit: cover; border-radius: 12px; border: 3px solid transparent;
   background: var(--border-color-primary); }
@@ -48,6 +56,9 @@ input:checked ~ span { font-weight: 600; }
 input:focus-visible + img { outline: 3px solid var(--color-accent); outline-offset: 2px; }
 """
 SCRIPT = """
+element.addEventListener('click', (event) => {
+    if (event.target.closest('.be')) document.querySelector('#avatars_tab-button')?.click();
+});
 element.addEventListener('change', (event) => {
     const chosen = props.value.avatars[event.target.value].name;
     props.value = { ...props.value, chosen };
@@ -101,14 +112,15 @@ class Portraits:
         packs = seen.list()
         smallest = {pack.name: pack for pack in packs}  # the last of each is the smallest
         avatars = []
-        for name, pack in sorted(smallest.items()):
+        common = {pack.name for pack in shipped.list()}
+        for name, pack in sorted(smallest.items(), key=lambda one: (one[0] in common, one[0])):  # own ones first
             path = self._store.find(name, pack.resolution)
             label = BUNDLED[name].in_language(language) if name in BUNDLED else name
             picture = self._portrait(name, pack.resolution, path.stat().st_mtime_ns)
             resolutions = [one.resolution for one in packs if one.name == name]
             avatars.append({"name": name, "label": label, "portrait": picture, "resolutions": resolutions})
         if chosen not in smallest:
-            chosen = next(iter(sorted({pack.name for pack in shipped.list()} or smallest)), None)
+            chosen = min(common or smallest, default=None)
         return {"avatars": avatars, "chosen": chosen}
 
     def fall_back(self, request: gr.Request, chosen: str | None) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import Any
 from urllib.parse import urljoin
@@ -37,8 +38,31 @@ if not done["success"]:
 with open("avatar.mp4", "wb") as file:
     file.write(requests.get("{host}" + done["video_url"]).content)
 """
+TAG = """<!-- name the site in ALLOWED_ORIGINS on the server -->
+<script src="{url}/embed/v1.js" async></script>
+<talking-avatar server="{url}"{attributes}>{text}</talking-avatar>
+{options}"""
+TAG_OPTIONS = """<script>
+  document.querySelector('talking-avatar').options = {options};
+</script>
+"""
+_ATTRIBUTES = {"avatar": "avatar", "resolution": "resolution", "tts_voice": "voice", "language": "language"}
+_USUAL = {"tts_engine": "auto", "engine": "auto", "frame_skip": 1}
+"""What a tag need not say."""
 PYTHON_KEY = """
     headers={"Authorization": f"Bearer {api_key}"},"""
+
+
+def tag(url: str, body: dict[str, Any], api_keys: str) -> str:
+    """Return the tag that has the same avatar say the same on a page of another site."""
+    given = {name: body.get(field) for field, name in _ATTRIBUTES.items()}
+    given |= {"token": "..."} if listed(api_keys) else {}
+    attributes = "".join(f' {name}="{html.escape(str(value))}"' for name, value in given.items() if value)
+    known = {"text", *_ATTRIBUTES}
+    others = {key: value for key, value in body.items() if key not in known and value != _USUAL.get(key)}
+    options = TAG_OPTIONS.format(options=json.dumps(others, ensure_ascii=False)) if others else ""
+    text = html.escape(body["text"], quote=False)
+    return TAG.format(url=url, attributes=attributes, text=text, options=options)
 
 
 def snippets(url: str, body: dict[str, Any], api_keys: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -25,10 +26,13 @@ WORDS = {
     "title": Message("# 실시간 립싱크 아바타", "# Real-time talking avatar"),
     "live": Message("라이브", "Live"),
     "live_stage": Message("라이브 아바타", "Live avatar"),
-    "speak": Message("말하기", "Speak"),
+    "speak": Message("영상", "Video"),
+    "talk": Message("말하기", "Talk"),
     "audio": Message("녹음", "Audio"),
     "avatars": Message("아바타", "Avatars"),
-    "api": Message("API", "API"),
+    "api": Message("개발", "Build"),
+    "about": Message("소개", "About"),
+    "about_text": Message(*(Path(__file__).with_name(f"about.{one}.md").read_text("utf-8") for one in ("ko", "en"))),
     "text": Message("대사", "Text"),
     "examples": Message("예문", "Examples"),
     "generate": Message("생성", "Generate"),
@@ -39,8 +43,9 @@ WORDS = {
         "The avatar speaks with this voice. Write below what it says, and the lips follow more exactly.",
     ),
     "transcript": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
+    "be_avatar": Message("내가 아바타 되기", "Be the avatar"),
     "choose": Message("아바타 고르기", "Choose an avatar"),
-    "settings": Message("설정", "Settings"),
+    "settings": Message("더 많은 설정", "More settings"),
     "resolution": Message("해상도", "Resolution"),
     "tts_engine": Message("음성 엔진", "Speech engine"),
     "voice": Message("음성", "Voice"),
@@ -100,9 +105,11 @@ WORDS = {
     "really_delete": Message("예, 지우기", "Yes, delete it"),
     "keep": Message("그대로 두기", "Keep it"),
     "api_help": Message(
-        "지금 고른 설정으로 같은 영상을 만드는 요청입니다. 전체 명세: [/api/openapi.json](api/openapi.json)\n\n"
+        "지금 고른 설정으로 같은 영상을 만드는 요청과, 다른 사이트에 아바타를 넣는 태그입니다. "
+        "전체 명세: [/api/openapi.json](api/openapi.json)\n\n"
         "다른 웹사이트의 JavaScript에서 부르려면 서버의 `ALLOWED_ORIGINS`에 그 사이트의 주소를 적어야 합니다.",
-        "Requests that make the same video with the settings chosen now. All of it is described at "
+        "Requests that make the same video with the settings chosen now, and the tag for your own site. "
+        "All of it is described at "
         "[/api/openapi.json](api/openapi.json).\n\n"
         "For JavaScript on another web site, name that site in `ALLOWED_ORIGINS` on the server.",
     ),
@@ -143,15 +150,6 @@ LIVE = {
     "send": Message("보내기", "Send"),
     "mic_on": Message("마이크 켜기", "Turn on the microphone"),
     "mic_off": Message("마이크 끄기", "Turn off the microphone"),
-    "mic_refused": Message(
-        "마이크를 쓸 수 없습니다. 브라우저의 주소창에서 마이크를 허용해 주세요.",
-        "The microphone may not be used. Allow it in the address bar of your browser.",
-    ),
-    "mic_missing": Message("마이크를 찾을 수 없습니다.", "No microphone was found."),
-    "mic_insecure": Message(
-        "브라우저는 https 주소나 localhost에서만 마이크를 허용합니다.",
-        "Browsers allow a microphone only at https addresses and on localhost.",
-    ),
     "state_hearing": Message("듣는 중", "Listening"),
     "interview": Message("면접", "Interview"),
     "interview_help": Message(
@@ -189,22 +187,6 @@ LIVE = {
     "state_waiting": Message("잠시만요", "One moment"),
     "state_speaking": Message("말하는 중", "Speaking"),
     "state_away": Message("다시 연결하는 중", "Reconnecting"),
-    "asleep": Message("한동안 조용해서 쉬고 있습니다.", "It was quiet for a while, so the avatar is resting."),
-    "time_limit": Message(
-        "정해진 시간이 지나 세션이 끝났습니다. 시작을 누르면 다시 이어집니다.",
-        "The time for this session is over. Press Start to go on.",
-    ),
-    "broken": Message(
-        "서버에서 세션이 끊겨 새로 열었습니다. 하던 말은 다시 보내 주세요.",
-        "The session broke off on the server and was opened anew. Send again what was not said.",
-    ),
-    "away": Message(
-        "서버와 연결이 끊겼습니다. 다시 연결하고 있습니다.", "The connection to the server was lost. Reconnecting..."
-    ),
-    "gone": Message(
-        "서버에 연결할 수 없습니다. 연결되면 다시 시작합니다.",
-        "The server cannot be reached. The avatar comes back when the server does.",
-    ),
 }
 """What the tab Live shows; its script chooses the language."""
 _OURS = "page_"

@@ -59,12 +59,14 @@ from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
+from pipeline.server.rest.result_page import result_page
 from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 
 logger = logging.getLogger(__name__)
 
+RESULT_PAGE = "/v/{task_id}"
 CARD = "/assets/card.jpg"
 """Address of the picture for shared links."""
 
@@ -136,6 +138,7 @@ class Api:
             ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
             (CARD, self.card, {"include_in_schema": False}),
             (SCRIPT, script_response, {"include_in_schema": False}),
+            (RESULT_PAGE, self.result_page, {"include_in_schema": False}),
         ):
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -309,6 +312,13 @@ class Api:
         """Send the captions of a video, which grow as it does; a recording without a text has none."""
         task = self._results_of(task_id)
         return await growing_response(task.captions, "text/vtt", task, self._book, request)
+
+    def result_page(self, task_id: str, request: Request) -> Response:
+        """Send the page of a finished video, to be shared."""
+        task = self._results_of(task_id)
+        if not task.video.exists():
+            raise ResultNotFound(messages.server.NO_SUCH_RESULT(task_id=task_id))
+        return result_page(task, request)
 
     def audio(self, task_id: str, request: Request) -> Response:
         """Send the speech of a video."""

@@ -1,0 +1,238 @@
+"""<talking-avatar> on a site of its own, with nothing but the tag: it speaks, is interrupted, says what is wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import Server, running, wait_for
+from tests.test_browser_axe import findings
+from tests.test_examples_browser import Quiet
+
+PAGE = """<!doctype html>
+<html lang="{language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Site</title>
+<script src="{server}/embed/v1.js" async></script>
+<main><h1>Site</h1>{tag}</main></html>"""
+EVENTS = """
+    window.heard = [];
+    new MutationObserver(() => {
+        const avatar = document.querySelector('talking-avatar');
+        if (!avatar || window.avatar === avatar) return;
+        window.avatar = avatar;
+        const kinds = ['ready', 'turn-started', 'word', 'turn-ended', 'interrupted', 'error', 'interview-ended'];
+        for (const kind of kinds) avatar.addEventListener(kind, ({ detail }) => heard.push([kind, detail]));
+    }).observe(document, { childList: true, subtree: true });
+"""
+"""Notes what the tag tells of, from its first moment."""
+
+
+@dataclass
+class Site:
+    """A web site on another origin, whose only page can be written."""
+
+    folder: Path
+    origin: str
+    server: str
+
+    def write(self, tag: str, language: str = "en") -> None:
+        page = PAGE.format(tag=tag.replace("SERVER", self.server), server=self.server, language=language)
+        (self.folder / "index.html").write_text(page, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, fake_packs: Path) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        origin = f"http://127.0.0.1:{pages.server_port}"
+        results = tmp_path_factory.mktemp("embedded")
+        with running(["-m", "tests.fakes", str(fake_packs)], results, ALLOWED_ORIGINS=origin) as server:
+            yield Site(folder, origin, server.url)
+        pages.shutdown()
+
+
+@pytest.fixture
+def page(browser: Any, site: Site) -> Iterator[Any]:
+    context = browser.new_context(locale="en-US", viewport={"width": 900, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.add_init_script(EVENTS)
+    yield page
+    assert page.faults == []
+    context.close()
+
+
+def visit(page: Any, site: Site, tag: str, language: str = "en") -> None:
+    site.write(tag, language)
+    page.goto(site.origin)
+
+
+def heard(page: Any, kind: str, count: int = 1) -> list[Any]:
+    """Wait until the tag has told COUNT times of something, and return all that it told, in order."""
+    page.wait_for_function(f"heard.filter(([kind]) => kind === '{kind}').length >= {count}")
+    told: list[Any] = page.evaluate("heard")
+    return told
+
+
+def kinds(told: list[Any]) -> list[str]:
+    return [kind for kind, _ in told]
+
+
+def test_a_tag_speaks_its_text_and_tells_of_it_in_order(page: Any, site: Site) -> None:
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo">brisk one two. three four</talking-avatar>')
+    assert heard(page, "ready") == [["ready", {"avatar": "solo"}]]
+    page.wait_for_function("avatar.shadowRoot.querySelector('.idle').currentTime > 0")  # alive before it speaks
+    page.get_by_role("button", name="Speak").click()
+    page.wait_for_function("avatar.shadowRoot.querySelector('.caption').innerText.startsWith('brisk one two.')")
+    assert page.evaluate("avatar.state") == "speaking"
+    assert page.get_by_role("button", name="Stop").is_visible()
+    told = heard(page, "turn-ended")
+    assert kinds(told) == ["ready", "turn-started", *["word"] * 5, "turn-ended"]
+    assert [detail["text"].strip() for kind, detail in told if kind == "word"] == [
+        "brisk",
+        "one",
+        "two.",
+        "three",
+        "four",
+    ]
+    starts = [detail["start"] for kind, detail in told if kind == "word"]
+    assert starts == sorted(starts) and starts[0] > 0
+    assert told[-1][1] == {"said": "brisk one two. three four", "tag": None}
+    assert told[1][1]["seconds"] > 0
+    box, line = (page.locator(f"talking-avatar .{one}").bounding_box() for one in ("screen", "caption"))
+    assert line["y"] >= box["y"] + box["height"]  # no word on the face
+    page.wait_for_selector("talking-avatar .screen.idling")
+    page.get_by_role("button", name="Replay").click()
+    assert kinds(heard(page, "turn-ended", 2))[-1] == "turn-ended"
+
+
+def test_the_methods_say_and_interrupt(page: Any, site: Site) -> None:
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" muted></talking-avatar>')
+    heard(page, "ready")
+    page.evaluate("void avatar.say('brisk ' + 'word '.repeat(40)).then((all) => (whole = all))")
+    heard(page, "word", 3)
+    page.evaluate("avatar.interrupt()")
+    page.wait_for_function("whole === false")
+    told = heard(page, "interrupted")
+    assert told[-1][1]["said"].startswith("brisk word") and told[-1][1]["said"].count("word") < 35
+    assert page.evaluate("[avatar.state, avatar.video.currentSrc === '' || avatar.video.paused]") == ["ready", True]
+    assert page.evaluate("avatar.say('two words', { tag: 'mine' })") is True
+    assert heard(page, "turn-ended")[-1] == ["turn-ended", {"said": "two words", "tag": "mine"}]
+
+
+def test_a_live_tag_talks_at_once_and_stops_when_interrupted(page: Any, site: Site) -> None:
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" mode="live">Hello there.</talking-avatar>')
+    heard(page, "ready")
+    page.get_by_role("button", name="Start").click()
+    told = heard(page, "turn-ended")
+    assert kinds(told) == ["ready", "turn-started", "word", "word", "turn-ended"]
+    assert told[-1][1]["said"].strip() == "Hello there."
+    field = page.get_by_role("textbox")
+    field.fill("brisk " + "word " * 60)
+    field.press("Enter")
+    heard(page, "word", 6)
+    assert page.get_by_role("button", name="Stop").is_visible() and field.input_value() == ""
+    assert findings(page) == []
+    field.press("Escape")
+    told = heard(page, "interrupted")
+    assert "brisk word" in told[-1][1]["said"] and told[-1][1]["said"].count("word") < 55
+    page.evaluate("avatar.close()")
+    page.wait_for_selector("talking-avatar .screen.idling")
+    assert page.evaluate("avatar.state") == "closed"
+
+
+@pytest.mark.parametrize(
+    ("tag", "language", "code", "sentence"),
+    [
+        ('<talking-avatar avatar="solo">Hi</talking-avatar>', "en", "tag_invalid", "has no server"),
+        ('<talking-avatar avatar="solo">Hi</talking-avatar>', "ko", "tag_invalid", "서버의 주소가 없습니다"),
+        ('<talking-avatar server="ftp://x" avatar="solo"></talking-avatar>', "en", "tag_invalid", "no http or https"),
+        ('<talking-avatar server="SERVER"></talking-avatar>', "en", "tag_invalid", "has no avatar"),
+        ('<talking-avatar server="SERVER" avatar="nobody"></talking-avatar>', "en", "avatar_not_found", "nobody"),
+        ('<talking-avatar server="http://127.0.0.1:9" avatar="a"></talking-avatar>', "en", "unreachable", "cannot be"),
+    ],
+)
+def test_what_is_wrong_with_a_tag_can_be_read(
+    page: Any, site: Site, tag: str, language: str, code: str, sentence: str
+) -> None:
+    visit(page, site, tag, language)
+    told = heard(page, "error")
+    assert [detail["code"] for kind, detail in told if kind == "error"] == [code]
+    shown = page.locator("talking-avatar .message")
+    assert shown.is_visible() and sentence in shown.inner_text() and shown.inner_text() == told[-1][1]["message"]
+
+
+def test_a_text_that_fails_is_told_of_and_the_next_one_works(page: Any, site: Site) -> None:
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo"></talking-avatar>')
+    heard(page, "ready")
+    for text, code in (("crash", "internal_error"), ("...", "nothing_to_say"), ("  ", "text_required")):
+        page.evaluate("heard.length = 0")
+        assert page.evaluate(f"avatar.say('{text}')") is False
+        (told,) = [detail for kind, detail in heard(page, "error") if kind == "error"]
+        assert page.locator("talking-avatar .message").inner_text() == told["message"]
+        assert told["code"] == code, text
+    assert page.evaluate("avatar.say('two words')") is True
+    assert page.locator("talking-avatar .message").is_hidden()
+
+
+def test_a_site_that_the_server_does_not_know_is_told_what_to_do(page: Any, site: Site, fake_server: Server) -> None:
+    visit(page, site, f'<talking-avatar server="{fake_server.url}" avatar="solo"></talking-avatar>')
+    told = heard(page, "error")
+    assert told[-1][1]["code"] == "unreachable" and "ALLOWED_ORIGINS" in told[-1][1]["message"]
+    assert site.origin in told[-1][1]["message"]
+
+
+@pytest.mark.parametrize(("form", "ratio"), [("16:9", 16 / 9), ("9:16", 9 / 16), ("1:1", 1), ("", 64 / 48)])
+def test_the_picture_fills_its_stage(page: Any, site: Site, form: str, ratio: float) -> None:
+    visit(page, site, f'<talking-avatar server="SERVER" avatar="solo" format="{form}"></talking-avatar>')
+    heard(page, "ready")
+    box, idle = (page.locator(f"talking-avatar .{one}").bounding_box() for one in ("screen", "idle"))
+    assert box["width"] / box["height"] == pytest.approx(ratio, abs=0.02)
+    assert (idle["width"], idle["height"]) == (box["width"], box["height"])
+    assert page.locator("talking-avatar .idle").evaluate("one => getComputedStyle(one).objectFit") == "cover"
+
+
+def test_a_token_is_sent_and_a_tag_that_leaves_the_page_ends_its_session(page: Any, site: Site) -> None:
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append((request.method, request.url, request.headers)))
+    tag = '<talking-avatar server="SERVER" avatar="solo" mode="live" token="abc" autostart></talking-avatar>'
+    visit(page, site, tag)
+    page.wait_for_function("avatar.state === 'ready'")
+    (opens,) = [sent for method, url, sent in asked if method == "POST" and url.endswith("/api/v2/sessions")]
+    assert opens["authorization"] == "Bearer abc"
+    page.evaluate("avatar.remove()")
+    wait_for(lambda: page.wait_for_timeout(50) or any(method == "DELETE" for method, _, _ in asked))
+
+
+@pytest.mark.parametrize("without", ["delete window.MediaSource; delete window.ManagedMediaSource;"])
+def test_a_browser_without_mediasource_plays_plain_mp4(page: Any, site: Site, without: str) -> None:
+    page.add_init_script(without)
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo">brisk one two</talking-avatar>')
+    heard(page, "ready")
+    page.get_by_role("button", name="Speak").click()
+    assert "word" in kinds(heard(page, "turn-ended"))
+    assert page.evaluate("avatar.video.currentSrc").endswith(".mp4")
+
+
+def test_with_less_motion_it_stands_still_and_still_speaks(browser: Any, site: Site) -> None:
+    context = browser.new_context(locale="en-US", reduced_motion="reduce")
+    page = context.new_page()
+    page.add_init_script(EVENTS)
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo">two words</talking-avatar>')
+    heard(page, "ready")
+    page.wait_for_function("avatar.shadowRoot.querySelector('.idle').readyState > 1")
+    assert page.evaluate("avatar.shadowRoot.querySelector('.idle').paused")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the keyboard reaches the button
+    heard(page, "turn-ended")
+    assert findings(page) == []
+    context.close()
