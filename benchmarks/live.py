@@ -35,7 +35,7 @@ PORT = 5987
 URL = f"http://127.0.0.1:{PORT}"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
 WATCH = """() => {
-    const video = document.querySelector('#video .answer');
+    const video = document.querySelector('#video talking-avatar').video;
     window.pressed = null;
     window.shown = null;
     document.querySelector('#generate').addEventListener('click', () => { window.pressed = performance.now(); }, true);
@@ -58,7 +58,7 @@ def main() -> None:
     given = options.parse_args()
     body = {"text": given.text, "avatar": "talk_long", "resolution": given.resolution, "tts_engine": "espeak"}
     half = max(1, given.requests // 2)
-    with _server():
+    with serving():
         _ask(body)
         asked = [_ask(body) for _ in range(half)]
         rows = {"REST: first bytes": [first for first, _ in asked], "REST: total": [total for _, total in asked]}
@@ -70,9 +70,10 @@ def main() -> None:
 
 
 @contextmanager
-def _server() -> Iterator[None]:
+def serving(**settings: str) -> Iterator[None]:
+    """Run the server at `URL`, warmed up, while the block lasts."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
-        environ = {**os.environ, "GRADIO_SERVER_PORT": str(PORT), "RESULTS": str(Path(folder) / "results")}
+        environ = {**os.environ, "GRADIO_SERVER_PORT": str(PORT), "RESULTS": str(Path(folder) / "results"), **settings}
         server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=log, stderr=log)
         try:
             until = time.monotonic() + 90

@@ -17,7 +17,10 @@ BROWSER_ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-TABS = {"ko": ("라이브", "말하기", "녹음", "아바타", "API"), "en": ("Live", "Speak", "Audio", "Avatars", "API")}
+TABS = {
+    "ko": ("라이브", "영상", "녹음", "아바타", "개발", "소개"),
+    "en": ("Live", "Video", "Audio", "Avatars", "Build", "About"),
+}
 SPEAK = "/#speak"
 """Address of the tab that makes videos of texts."""
 PLAYER = "document.querySelector('#video talking-avatar').shadowRoot"

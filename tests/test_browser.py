@@ -108,7 +108,7 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
     page.wait_for_function(MOVED)
     assert page.evaluate(f"{VIDEO}.currentSrc").startswith("blob:")
     assert "완료" not in page.locator("#status .message").inner_text()
-    page.click("#generate")  # of no effect
+    assert page.locator("#generate").is_hidden() and page.locator("#stop").is_visible()  # one main button
     page.wait_for_function(FINISHED)  # at its end
     seen = page.evaluate("seen")
     assert (seen[0], seen[-1]) == ("playing", "ended")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
-from tests.servers import Server, running, wait_for
+from tests.servers import Server, free_port, running, wait_for
 from tests.test_browser_axe import findings
 from tests.test_examples_browser import Quiet
 
@@ -236,3 +241,90 @@ def test_with_less_motion_it_stands_still_and_still_speaks(browser: Any, site: S
     heard(page, "turn-ended")
     assert findings(page) == []
     context.close()
+
+
+# --- Firefox
+
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+PREFERENCES = """
+user_pref("media.autoplay.default", 0);
+user_pref("remote.active-protocols", 1);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("app.update.enabled", false);
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("intl.accept_languages", "en-US");
+"""
+
+
+class Firefox:
+    """A Firefox without a window, driven by WebDriver BiDi: https://w3c.github.io/webdriver-bidi."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._count = 0
+        self("session.new", capabilities={})
+        self._context = self("browsingContext.getTree")["contexts"][0]["context"]
+
+    def __call__(self, method: str, **params: Any) -> Any:
+        self._count += 1
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
+        while (answer := json.loads(self._socket.recv(timeout=60))).get("id") != self._count:
+            pass
+        assert answer["type"] == "success", answer
+        return answer["result"]
+
+    def visit(self, address: str) -> None:
+        self("browsingContext.navigate", context=self._context, url=address, wait="complete")
+
+    def run(self, code: str) -> Any:
+        """Run CODE, an expression whose value may be a promise, and return its JSON."""
+        found = self(
+            "script.evaluate",
+            expression=f"(async () => JSON.stringify(await ({code})))()",
+            target={"context": self._context},
+            awaitPromise=True,
+            userActivation=True,
+        )
+        assert found["type"] == "success", found
+        return json.loads(found["result"]["value"])
+
+
+@pytest.fixture
+def firefox(tmp_path: Path) -> Iterator[Firefox]:
+    if FIREFOX is None:
+        pytest.skip("Firefox is not installed")
+    port, profile = free_port(), tmp_path / "profile"
+    profile.mkdir()
+    (profile / "user.js").write_text(PREFERENCES)
+    command = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", str(port)]
+    with (tmp_path / "firefox.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HOME": str(tmp_path)})
+    try:
+        wait_for(lambda: "WebDriver BiDi listening" in (tmp_path / "firefox.log").read_text("utf-8", "replace"))
+        with connect(f"ws://127.0.0.1:{port}/session", max_size=None, compression=None) as socket:
+            yield Firefox(socket)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_it_speaks_in_firefox(firefox: Firefox, site: Site) -> None:
+    site.write('<talking-avatar server="SERVER" avatar="solo">brisk one two. three</talking-avatar>')
+    firefox.visit(site.origin)
+    assert firefox.run("customElements.whenDefined('talking-avatar').then(() => true)")
+    told = firefox.run("""new Promise((over) => {
+        const avatar = document.querySelector('talking-avatar');
+        const told = [];
+        for (const kind of ['turn-started', 'word', 'turn-ended', 'error']) {
+            avatar.addEventListener(kind, ({ detail }) => {
+                told.push([kind, detail.text ?? detail.said ?? detail.message]);
+                if (kind === 'turn-ended' || kind === 'error') over(told);
+            });
+        }
+        avatar.shadowRoot.querySelector('.main').click();
+    })""")
+    assert kinds(told) == ["turn-started", *["word"] * 4, "turn-ended"], told
+    whole = "avatar.shadowRoot.querySelector('.screen').matches('.alive.idling')"
+    assert firefox.run(f"(() => {{ const avatar = document.querySelector('talking-avatar'); return {whole}; }})()")

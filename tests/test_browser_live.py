@@ -120,7 +120,7 @@ def test_the_session_ends_when_the_visitor_leaves(browser: Any, fake_server: Ser
     page = opened(browser, fake_server, "ko", at=LIVE)
     is_there(page)
     before = len(fake_server.log)
-    page.get_by_role("tab", name="말하기").click()
+    page.get_by_role("tab", name="영상").click()
     wait_for(lambda: "ends (deleted)" in fake_server.log[before:])
     page.get_by_role("tab", name="라이브").click()
     is_there(page)  # again
@@ -197,7 +197,7 @@ def test_a_public_page_needs_no_key_where_rest_does(browser: Any, fake_packs: Pa
         say(page, "one two")
         state(page, "speaking")
         state(page, "ready")
-        page.get_by_role("tab", name="Speak").click()
+        page.get_by_role("tab", name="Video").click()
         wait_for(lambda: "ends (deleted)" in server.log)
         assert page.faults == []
         page.context.close()

@@ -151,7 +151,7 @@ def test_the_page_works_under_its_path(browser: Any, seen: str) -> None:
     with page.expect_download() as download:
         page.click("#video .download")
     assert download.value.url.startswith(f"{seen}/video/") and download.value.path().stat().st_size > 1000
-    page.get_by_role("tab", name="API").click()
+    page.get_by_role("tab", name="Build").click()
     page.wait_for_function(f"() => document.querySelector('#curl').innerText.includes('{seen}/api/v2/lipsync')")
     described = page.get_by_role("link", name="/api/openapi.json").evaluate("link => link.href")
     assert described == f"{seen}/api/openapi.json"

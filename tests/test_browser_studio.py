@@ -27,8 +27,8 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, sele
     .filter((one) => !one.innerText.trim() && !one.hasAttribute('aria-labelledby'))
     .map((one) => one.outerHTML.slice(0, 120))"""
 """What can be reached with the keyboard and has no name."""
-NAMES = ("live", "speak", "audio", "avatars", "api")
-LAST = ("live .main", "generate", "say", "make", "python")
+NAMES = ("live", "speak", "audio", "avatars", "api", "about")
+LAST = ("live .main", "generate", "say", "make", "python", "about_tab p")
 """What each tab is there for."""
 
 
@@ -62,8 +62,9 @@ def test_every_tab_fits_and_speaks_one_language(
         page.locator(f"#{last}").wait_for()
         page.wait_for_timeout(500)  # what fades in
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        player = page.locator("#live .stage" if name == "live" else "#video").bounding_box()
-        assert player["y"] < 200 if width > 1000 else player["x"] < 50, "beside the form, on a phone below it"
+        player = page.locator(f"#{'live' if name == 'live' else 'video'} .screen").bounding_box()
+        assert player["y"] < 200 and player["x"] < 100, "first of all"
+        assert player["width"] > (0.5 if width > 1000 else 0.75) * width
         assert not foreign.search(page.inner_text("body")), name
         keep(page, f"{name}_{language}_{width}")
     nameless = page.evaluate(NAMELESS)
@@ -77,7 +78,7 @@ def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> 
     page.focus("#portraits input:checked")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("() => document.querySelector('#portraits label[title=talk_short] input').checked")
-    page.get_by_role("tab", name="API").click()
+    page.get_by_role("tab", name="Build").click()
     page.wait_for_function("() => document.querySelector('#curl').innerText.includes('talk_short')")
     assert page.evaluate("() => document.querySelectorAll('#portraits input:checked').length") == 1
     page.context.close()

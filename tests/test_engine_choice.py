@@ -86,7 +86,7 @@ def test_the_page_offers_those_that_can_draw(browser: Any, server: Server, langu
     label = page.inner_text("#engine label, #engine [data-testid=block-info]")
     assert {"ko": "입을 움직이는 방식", "en": "How the mouth is moved"}[language] in label
     page.get_by_role("option", name="bright").click()
-    page.get_by_role("tab", name="API").click()
+    page.get_by_role("tab", name="Build").click()
     page.wait_for_function("() => document.querySelector('#curl').innerText.includes('bright')")
     shell = page.locator("#curl .cm-content").inner_text()
     assert json.loads(shell[shell.index("{") : shell.rindex("}") + 1])["engine"] == "bright"

@@ -52,7 +52,7 @@ export class Captions {
     }
 
     #draw() {
-        this.#place.replaceChildren(...this.#words.flatMap((word) => [word, ' ']));
+        this.#place.replaceChildren(...this.#words.flatMap((word, number) => (number ? [' ', word] : [word])));
     }
 
     #read() {

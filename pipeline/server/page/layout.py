@@ -168,7 +168,6 @@ class _Result:
 
     player: gr.HTML
     status: gr.HTML
-    stop: gr.Button
     video: gr.Video
     task_id: gr.Textbox
     details: gr.Accordion
@@ -224,9 +223,6 @@ def build_page(services: PageServices) -> gr.Blocks:
                         text = gr.Textbox(label=shown("text"), lines=2, max_lines=8, value=EXAMPLES[0], elem_id="text")
                         most = studio.settings.max_text
                         counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, bar.ENTER))]
-                        go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
-                        with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
-                            examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
                     with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab"):
                         gr.Markdown(shown("recording_help"))
                         audio = gr.Audio(
@@ -239,9 +235,14 @@ def build_page(services: PageServices) -> gr.Blocks:
                         )
                         words = gr.Textbox(label=shown("transcript"), lines=3, elem_id="transcript")
                         counts.append((words, bar.make_count("transcript_count", 0, most)))
-                        say = gr.Button(shown("generate"), variant="primary", elem_id="say")
                 with gr.Column(elem_id="result"):
                     result = _lay_out_result()
+                with gr.Column(elem_id="act"):  # the one of the three that is of use now
+                    go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
+                    say = gr.Button(shown("generate"), variant="primary", elem_id="say")
+                    stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
+                with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
+                    examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
             with gr.Column(scale=4, min_width=320, elem_id="side"), gr.Tabs(elem_id="panel"):
                 with gr.Tab(shown("talk"), id="talk", elem_id="talk_tab"):
                     gr.Markdown(shown("choose"), elem_classes="heading")
@@ -310,7 +311,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         warming.then(None, result.status, result.status, js=WARM, api_visibility="private")
         page.load(None, None, None, js=HOLD, api_visibility="private")
         bars = [result.status, studio_tab.status]
-        result.stop.click(None, bars, bars, js=STOP, api_visibility="private")
+        stop.click(None, bars, bars, js=STOP, api_visibility="private")
         shown_now: list[Any] = [result.status, settings.avatar, settings.resolution, picker]
         for changed in shown_now:
             changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
@@ -348,7 +349,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
         deleted.then(None, picker, settings.avatar, **follow)
 
-        stopping = result.stop.click(lambda: None, cancels=[speaks, says, *looks, made, tries], **UNQUEUED)
+        stopping = stop.click(lambda: None, cancels=[speaks, says, *looks, made, tries], **UNQUEUED)
         for stopped in (speaks, says, tries):
             stopped.failure(None, None, None, js=ENDED, api_visibility="private")
             gone = stopped.failure(portraits.fall_back, settings.avatar, [picker, result.status], **UNQUEUED)
@@ -472,7 +473,6 @@ def _lay_out_result() -> _Result:
     _describe(
         status, {"type": "object", "additionalProperties": True, "description": "The last event, as REST sends it."}
     )
-    stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
     # for gradio_client; the page plays the video while it grows
     video = gr.Video(label="video", interactive=False, visible=False)
     video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
@@ -486,9 +486,7 @@ def _lay_out_result() -> _Result:
             buttons=["fullscreen", "download"],
             format="png",
         )
-    return _Result(
-        player=player, status=status, stop=stop, video=video, task_id=task_id, details=details, picture=picture
-    )
+    return _Result(player=player, status=status, video=video, task_id=task_id, details=details, picture=picture)
 
 
 def _describe(component: Component, info: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.errors import PipelineError
 from pipeline.face.finder import box_of
 from pipeline.server.page import bar
-from pipeline.server.page.words import BUNDLED, WORDS, in_browser, shown, visitors_language
+from pipeline.server.page.words import BE_AVATAR, BUNDLED, in_browser, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ ${(value.avatars || []).map((one, number) => `
   </label>`).join('')}
 </div>
 </div>
-""".replace("BE_IT", "${" + in_browser(WORDS["be_avatar"]) + "}")
+""".replace("BE_IT", "${" + in_browser(BE_AVATAR) + "}")
 STYLE = """
 .strip { display: flex; gap: 0.6rem; overflow-x: auto; padding: 3px 3px 0.4rem; scrollbar-width: thin; }
 .portraits { display: flex; gap: 0.6rem; }

@@ -43,7 +43,6 @@ WORDS = {
         "The avatar speaks with this voice. Write below what it says, and the lips follow more exactly.",
     ),
     "transcript": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
-    "be_avatar": Message("내가 아바타 되기", "Be the avatar"),
     "choose": Message("아바타 고르기", "Choose an avatar"),
     "settings": Message("더 많은 설정", "More settings"),
     "resolution": Message("해상도", "Resolution"),
@@ -196,6 +195,7 @@ I18N = gr.I18n(
     en={_OURS + key: message.en for key, message in WORDS.items()},
 )
 GENDERS = {"female": Message("여자", "woman"), "male": Message("남자", "man")}
+BE_AVATAR = Message("내가 아바타 되기", "Be the avatar")
 AUTOMATIC = Message("자동", "Automatic")
 ENGINES = {
     AUTO: AUTOMATIC,
