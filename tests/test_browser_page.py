@@ -15,6 +15,7 @@ from tests.media import add_audio, encode_audio, image
 from tests.pages import CAPTION, FINISHED, MOVED, VIDEO, opened, write
 from tests.recordings import record
 from tests.servers import ROOT, Server, running, wait_for
+from tests.test_browser_axe import findings
 
 NOTE = "#connection"
 VISIBLE_TEXTS = """(text) => {
@@ -225,6 +226,24 @@ def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None
     picture = requests.get(tags["og:image"], timeout=30)
     assert picture.headers["content-type"] == "image/jpeg"
     assert image(picture.content).shape == (630, 1200, 3)
+
+
+@pytest.mark.parametrize(("language", "own"), [("ko", "나도 만들기"), ("en", "Make your own")])
+def test_a_finished_video_has_a_page_for_others(browser: Any, fake_server: Server, language: str, own: str) -> None:
+    done = fake_server.events({"text": "one two. three <four>", "avatar": "solo"})[-1]
+    page = browser.new_context(locale={"ko": "ko-KR", "en": "en-US"}[language], viewport={"width": 390, "height": 844})
+    page = page.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"{fake_server.url}/v/{done['task_id']}")
+    assert page.get_by_role("link", name=own).get_attribute("href") == "/"
+    page.wait_for_function("() => document.querySelector('#text').textContent === 'one two. three <four>'")
+    page.wait_for_function("() => document.querySelector('talking-avatar').video.readyState > 0")
+    page.locator("talking-avatar .replay").click()
+    page.wait_for_function("() => document.querySelector('talking-avatar').video.currentTime > 0.3")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390 and findings(page) == []
+    assert fake_server.get(page.locator("#captions").get_attribute("href")).text.startswith("WEBVTT")
+    assert fake_server.get("/v/00000000000000000000000000000000").status_code == 404
+    page.context.close()
 
 
 # --- one state, and nothing waits

@@ -82,6 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(folder / "site")
+    assert {"pipeline/server/embed/v1.js", "pipeline/server/rest/result.html"} <= set(names)
     assert "pipeline/py.typed" in names and "pipeline/precomputed/720p/talk_long_720p_precomputed.pkl" in names
     assert not [name for name in names if name.startswith(("tests/", "app.py"))]
     return folder / "site"

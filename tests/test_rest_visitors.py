@@ -128,7 +128,7 @@ def test_without_keys_the_page_shows_only_ones_own(store: Path, tmp_path: Path, 
             assert "avatar_visitor=" in cookie and "httponly" in cookie and "samesite=lax" in cookie
         assert own.cookies["avatar_visitor"] != stranger.cookies["avatar_visitor"]
         made(server, clip, "민수", own)
-        assert [one["name"] for one in gallery(server, own)["avatars"]] == ["duet", "solo", "민수"]
+        assert [one["name"] for one in gallery(server, own)["avatars"]] == ["민수", "duet", "solo"]  # own ones first
     with running(command, tmp_path) as server:
         assert gallery(server, own)["chosen"] == "민수"
         shown = gallery(server, stranger)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pipeline.preparing.prepare import preview_faces
 from pipeline.server.page import words
 from pipeline.server.page.bar import at_event
 from pipeline.server.page.portraits import Portraits, portrait
-from pipeline.server.page.snippets import snippets
+from pipeline.server.page.snippets import snippets, tag
 from pipeline.server.page.speaking import _Fields
 from pipeline.server.page.words import EXAMPLES
 from pipeline.server.reply_language import language_of
@@ -188,6 +189,34 @@ def test_the_python_snippet_is_python_that_asks_for_the_same() -> None:
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     assert ast.literal_eval(given["json"]) == BODY and "Authorization" in ast.unparse(given["headers"])
     assert "secret" not in code
+
+
+def test_the_tag_to_copy_has_the_same_avatar_say_the_same() -> None:
+    body = {"text": 'a <b> & "c"', "avatar": "solo", "resolution": "480p", "tts_voice": "alto", "tts_engine": "auto"}
+    shown = tag("http://here:1", body | {"engine": "auto", "frame_skip": 1, "mood": "smile"}, "secret")
+    parser = Reader()
+    parser.feed(shown)
+    assert parser.tags["talking-avatar"] == {
+        **{"server": "http://here:1", "avatar": "solo", "resolution": "480p", "voice": "alto", "token": "..."},
+    }
+    assert parser.tags["script"].keys() <= {"src", "async"} and "http://here:1/embed/v1.js" in shown
+    assert 'a <b> & "c"' in parser.texts and '.options = {"mood": "smile"};' in shown and "secret" not in shown
+    assert "options" not in tag("http://here:1", body, "") and "token" not in tag("http://here:1", body, "")
+
+
+class Reader(HTMLParser):
+    """Keeps the attributes of each tag, and the texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: dict[str, dict[str, str | None]] = {}
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.setdefault(tag, dict(attrs))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

@@ -46,7 +46,13 @@ IDLE = {"message": "", "percent": 0, "state": "idle"}
 def make_bar(elem_id: str, visible: bool = True) -> gr.HTML:
     """Lay out a bar that is idle."""
     return gr.HTML(
-        IDLE, label=shown("status"), html_template=TEMPLATE, css_template=STYLE, elem_id=elem_id, visible=visible
+        IDLE,
+        label=shown("status"),
+        html_template=TEMPLATE,
+        css_template=STYLE,
+        elem_id=elem_id,
+        visible=visible,
+        padding=False,
     )
 
 

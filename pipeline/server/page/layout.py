@@ -468,6 +468,7 @@ def _lay_out_result() -> _Result:
         js_on_load=PLAYER_JS,
         apply_default_css=False,
         elem_id="video",
+        padding=False,
     )
     status = bar.make_bar("status")
     _describe(
