@@ -246,7 +246,7 @@ def test_no_word_is_cut(browser: Any, fake_server: Server, language: str, width:
         assert shown >= needed, text
     whole = "span => { span.textContent = 'Man, short clip'; return span.scrollWidth <= span.clientWidth && "
     whole += "span.scrollHeight <= span.clientHeight + 1 }"
-    assert page.locator("#portraits span").first.evaluate(whole)
+    assert page.locator("#portraits label span").first.evaluate(whole)
     page.context.close()
 
 

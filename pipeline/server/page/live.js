@@ -249,6 +249,7 @@ function settle() {
     avatar.options = wanted.options;
     avatar.setAttribute('resolution', wanted.resolutions.join(' '));
     avatar.setAttribute('avatar', wanted.avatar);
+    show();
 }
 
 customElements.whenDefined('talking-avatar').then(() => {
