@@ -28,7 +28,7 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, sele
     .map((one) => one.outerHTML.slice(0, 120))"""
 """What can be reached with the keyboard and has no name."""
 NAMES = ("live", "speak", "audio", "avatars", "api", "about")
-LAST = ("live .message-box .main", "generate", "say", "make", "python", "about_tab p")
+LAST = ("live .message-box .main", "generate", "say", "make", "python", "about_tab p >> nth=0")
 """What each tab is there for."""
 
 
