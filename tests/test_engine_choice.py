@@ -11,7 +11,7 @@ import av
 import pytest
 from gradio_client import Client
 
-from tests.pages import FINISHED, opened, write
+from tests.pages import FINISHED, TABS, opened, write
 from tests.servers import Server, running
 
 BODY = {"text": "one", "avatar": "solo"}
@@ -86,11 +86,11 @@ def test_the_page_offers_those_that_can_draw(browser: Any, server: Server, langu
     label = page.inner_text("#engine label, #engine [data-testid=block-info]")
     assert {"ko": "입을 움직이는 방식", "en": "How the mouth is moved"}[language] in label
     page.get_by_role("option", name="bright").click()
-    page.get_by_role("tab", name="Build").click()
+    page.get_by_role("tab", name=TABS[language][4]).click()
     page.wait_for_function("() => document.querySelector('#curl').innerText.includes('bright')")
     shell = page.locator("#curl .cm-content").inner_text()
     assert json.loads(shell[shell.index("{") : shell.rindex("}") + 1])["engine"] == "bright"
-    page.get_by_role("tab", name={"ko": "말하기", "en": "Speak"}[language]).click()
+    page.get_by_role("tab", name=TABS[language][1]).click()
     before = set(server.results.glob("*.mp4"))
     write(page, "one")
     page.wait_for_function(FINISHED)

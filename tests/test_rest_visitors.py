@@ -140,6 +140,6 @@ def test_without_keys_the_page_shows_only_ones_own(store: Path, tmp_path: Path, 
         rest = requests.Session()
         made(server, clip, "영희", rest)  # nobody's
         assert listed(server, rest) == SHIPPED | {"early_360p", "민수_360p", "영희_360p"} and not rest.cookies
-        assert [one["name"] for one in gallery(server, own)["avatars"]] == ["duet", "solo", "민수"]
+        assert [one["name"] for one in gallery(server, own)["avatars"]] == ["민수", "duet", "solo"]
         assert reached(server, rest, "민수") == reached(server, stranger, "영희") == ALL
         assert gallery(server, own)["chosen"] == "duet"

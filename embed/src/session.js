@@ -47,7 +47,7 @@ export class Session {
     /** The address of its recording, once it has ended; undefined if it is not recorded. */
     get recording() {
         const { task_id } = this.#told;
-        return task_id ? this.#server.at(`/video/${task_id}.mp4`) : undefined;
+        return task_id ? this.#server.named(this.#server.at(`/video/${task_id}.mp4`)) : undefined;
     }
 
     /** Fetch what came of its interview. */
