@@ -22,7 +22,8 @@ import av
 import numpy as np
 
 from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.pack import POINTS, save
+from pipeline.avatars.pack import save
+from pipeline.avatars.points import POINTS
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch

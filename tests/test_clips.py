@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -17,9 +18,9 @@ from pipeline.avatars.pack import load, save
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.errors import BadClip, BadPack, BadRequest
-from pipeline.live.events import SessionEvent
+from pipeline.live.events import SessionEvent, Word
 from pipeline.live.pictures import CROSSING, Crossing, Pictures
-from pipeline.live.session import NOD_EVERY, Session
+from pipeline.live.session import NOD_EVERY, THINKS_AFTER, Session
 from pipeline.live.turn import Voice
 from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
 from pipeline.settings import Settings
@@ -31,7 +32,7 @@ from tests.fakes import FakeTTS
 def avatar() -> Avatar:
     store = AvatarStore(Settings().precomputed)
     own, other = (store.load(store.find(name, "360p")) for name in ("talk_long", "talk_short"))
-    clips = {"listening": other, "nod": replace(other, landmarks=other.landmarks.copy())}
+    clips = {"listening": other, "nod": replace(other, landmarks=other.landmarks.copy()), "thinking": replace(other)}
     return replace(own, clips=clips)
 
 
@@ -44,7 +45,7 @@ def test_a_pack_keeps_its_clips_and_older_packs_have_none(avatar: Avatar, tmp_pa
     path = tmp_path / "pack.pkl"
     save(avatar, path)
     again = load(path)
-    assert list(again.clips) == ["listening", "nod"]
+    assert list(again.clips) == ["listening", "nod", "thinking"]
     for name, clip in avatar.clips.items():
         kept = again.clips[name]
         assert kept.video == clip.video and kept.name == avatar.name and kept.opening == avatar.opening
@@ -119,6 +120,30 @@ def test_a_session_shows_who_listens_and_nods(session: tuple[Session, list[Sessi
     live.idle()
     later = shown(live, pictures, 8)
     assert later[-1] == "" and "nod" in later  # a nod is shown to its end
+
+
+def test_a_nod_of_the_text_is_that_of_the_clip(session: tuple[Session, list[SessionEvent]], pictures: Pictures) -> None:
+    live, events = session
+    live.say("one two three [nod] four five six seven eight nine.")
+    live.flush()
+    turn = live._queue[0].turn
+    while not turn.ready(1):
+        time.sleep(0.01)
+    begins, seen = live.time, []
+    while live.speaking:
+        seen += [(live.time, clip) for clip in shown(live, pictures, 0.2)]
+    four = next(event.begin for event in events if isinstance(event, Word) and event.text.strip() == "four")
+    began = next(at for at, clip in seen if clip == "+")
+    assert begins < four - 0.3 <= began <= four + 0.3  # the face begins a little before the word
+    assert "nod" in [clip for _, clip in seen] and [clip for _, clip in seen].count("+") <= 2 * CROSSING
+
+
+def test_who_waits_for_words_thinks_once(session: tuple[Session, list[SessionEvent]], pictures: Pictures) -> None:
+    live, _ = session
+    live.say("a sentence without its end")
+    seen = shown(live, pictures, THINKS_AFTER + 2)
+    assert seen.index("+") * 0.2 == pytest.approx(THINKS_AFTER, abs=0.21) and seen[-1] == "thinking"
+    assert "thinking" not in shown(live, pictures, 6)[-1:]
 
 
 def test_names_shapes_and_places_of_clips_are_checked(avatar: Avatar) -> None:

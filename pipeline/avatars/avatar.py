@@ -16,7 +16,7 @@ LATENTS = (8, 32, 32)
 MASK_SIDE = 128
 """Side of a frame's mask in pixels, whatever the size of its box."""
 GENDERS = ("female", "male")
-CLIPS = ("idle", "listening", "speaking", "nod", "greeting")
+CLIPS = ("idle", "listening", "speaking", "nod", "greeting", "thinking")
 """What an avatar may have further clips for; for what it has none, its own clip is used."""
 
 

@@ -20,15 +20,16 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.avatars.avatar import CLIPS, GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, OwnMouth, Teeth
+from pipeline.avatars.points import POINTS, packed, unpacked
 from pipeline.avatars.unpickle import Refused, restricted_head, restricted_loads
 from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
 from pipeline.messages import Message
 from pipeline.video.reader import ClipReader
 
 FORMAT = "avatar-pack"
-VERSION = 1
-POINTS = 478
-"""MediaPipe Face Mesh with refined eyes and lips."""
+VERSION = 2
+OLDER_VERSIONS = (1,)
+"""Versions that can be read, too: with face points as arrays."""
 ORIGINAL_PICTURES = ("frames", "frame_list", "frames_cycle", "frame_cycle", "frame_list_cycle")
 """Keys of the pictures in packs of the original system; a cycle is a clip forwards and backwards."""
 MAX_BYTES = 4 << 30
@@ -50,6 +51,8 @@ _HEAD = 1024
 
 def save(avatar: Avatar, path: Path) -> None:
     """Write a pack, completely or not at all; missing folders are created.
+
+    Face points are rounded to a 64th of a pixel.
 
     Raises:
         OSError: The pack cannot be written.
@@ -90,8 +93,8 @@ def _filmed(avatar: Avatar) -> dict[str, object]:
     same = np.array_equal(avatar.landmarks, avatar.rest)
     return {
         "video": avatar.video,
-        "landmarks": np.ascontiguousarray(avatar.landmarks, np.float32),
-        "rest": None if same else np.ascontiguousarray(avatar.rest, np.float32),
+        "landmarks": packed(avatar.landmarks),
+        "rest": None if same else packed(avatar.rest),
         "usable": np.ascontiguousarray(avatar.usable, bool),
     }
 
@@ -161,7 +164,7 @@ class _Wrong(Exception):
 def _avatar(content: object) -> Avatar:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _Wrong(f"no {FORMAT}")
-    if content.get("version") != VERSION:
+    if content.get("version") not in (VERSION, *OLDER_VERSIONS):
         raise _Wrong(f"another version than {VERSION}")
     width, height = (_integer(content, key, 16, MAX_SIDE) for key in ("width", "height"))
     if width % 2 or height % 2:
@@ -248,7 +251,12 @@ def _array(content: Mapping[str, Any], key: str, dtype: np.dtype, shape: tuple[i
 
 
 def _points(content: Mapping[str, Any], key: str, frames: int, side: int) -> np.ndarray:
-    points = _array(content, key, np.dtype(np.float32), (frames, POINTS, 3))
+    value = content.get(key)
+    if isinstance(value, bytes):
+        points = unpacked(value, frames)
+        points.setflags(write=False)
+    else:
+        points = _array(content, key, np.dtype(np.float32), (frames, POINTS, 3))
     if not np.isfinite(points).all() or np.abs(points).max() > 4 * side:
         raise _Wrong(f"{key}: points far outside the picture")
     return points

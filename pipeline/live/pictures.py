@@ -37,7 +37,7 @@ GOP_SECONDS = Fraction(1, 5)
 """Length of a group of pictures: how finely a session changes between idling and speaking."""
 CROSSING = 2
 """Groups of pictures in which one clip goes over into another."""
-SHOWN_ONCE = ("nod", "greeting")
+SHOWN_ONCE = ("nod", "greeting", "thinking")
 """Clips that do not loop."""
 KEPT_CROSSINGS = 40
 """Of them that stay in memory."""

@@ -31,6 +31,8 @@ FADE_SECONDS = 0.02
 """Length of the fade of a sound that is cut off."""
 NOD_EVERY = 6.0
 """Seconds of listening after which an avatar nods that has a clip of it."""
+THINKS_AFTER = 1.0
+"""Seconds without a sound of what it is to say after which an avatar thinks that has a clip of it."""
 MOST_WORDS_AHEAD = 1000
 """Words that may wait for their sound."""
 EASE_SECONDS = 0.16
@@ -121,6 +123,10 @@ class Session:
         self._listening = False
         self._listened = 0.0
         """Since when it has listened without a nod."""
+        self._asked_since = 0.0
+        """Since when what is to be said has been waited for."""
+        self._acts = ""
+        """The clip that a cue of the text asks for."""
         self._greeted = False
         self._closed = False
 
@@ -287,6 +293,7 @@ class Session:
             taken = progress.turn.take(frames, last - first)
             weights, sound = taken.weights, sound + taken.sound
             looks = looks if taken.looks is None else taken.looks
+            self._acts = next((cue for cue in taken.cues if cue in self.pictures.clips), self._acts)
             for word in taken.words:
                 begin, end = (max(0.0, self.time + seconds) for seconds in (word.start, word.end))
                 progress.said += word.text
@@ -335,20 +342,24 @@ class Session:
         clips = self.pictures.clips
         if len(clips) == 1 or self._crossing is not None:
             return
-        now = self.pictures.clip_of(self._gop)
-        if now in SHOWN_ONCE and self._gop >= self._until:
-            now = ""  # it has been shown; what is wanted is another clip in any case
-        elif now in SHOWN_ONCE:
-            return
+        acts, self._acts = self._acts, ""
         with self._lock:
             turn = self._queue[0] if self._queue else None
         speaks = turn is not None and (turn.started or turn.turn.ready(max(self.pictures.lengths)))
         listens = self._listening and not speaks
+        self._asked_since = self.time if speaks or turn is None else self._asked_since
+        if self.pictures.clip_of(self._gop) in SHOWN_ONCE and self._gop < self._until:
+            return
         self._listened = self._listened if listens else self.time
         wanted = "speaking" if speaks else "listening" if listens else "idle"
-        if speaks and not self._greeted:
-            self._greeted = True
-            wanted = "greeting" if "greeting" in clips else wanted
+        first_words, self._greeted = speaks and not self._greeted, self._greeted or speaks
+        if acts:
+            wanted = acts
+        elif first_words and "greeting" in clips:
+            wanted = "greeting"
+        elif self.time - self._asked_since >= THINKS_AFTER and "thinking" in clips:
+            self._asked_since = self.time + THINKS_AFTER  # once, unless it takes long
+            wanted = "thinking"
         elif listens and "nod" in clips and self.time - self._listened >= NOD_EVERY:
             self._listened = self.time
             wanted = "nod"

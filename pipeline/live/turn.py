@@ -54,12 +54,14 @@ class Taken:
         sound: (samples,) float32 at 48 kHz.
         words: Those that begin in it, in seconds from its beginning.
         looks: (frames, units) weights of the expression; None where it is that of a face at rest.
+        cues: Names of the cues that begin in it.
     """
 
     weights: np.ndarray
     sound: np.ndarray
     words: tuple[Mark, ...] = ()
     looks: np.ndarray | None = None
+    cues: tuple[str, ...] = ()
 
 
 class Turn(Protocol):
@@ -123,6 +125,7 @@ class Passage:
         sound: (n,) float32 at 48 kHz.
         words: Its words in seconds from its beginning; None until they are known.
         looks: (frames, units) weights of the expression.
+        cues: The name of each cue of its text, and its time in seconds from the beginning.
     """
 
     text: str
@@ -130,6 +133,7 @@ class Passage:
     sound: np.ndarray
     words: tuple[Mark, ...] | None = None
     looks: np.ndarray | None = None
+    cues: tuple[tuple[str, float], ...] = ()
     frame: int = 0
     """Frames that were taken."""
     sample: int = 0
@@ -205,6 +209,7 @@ class SpokenTurn:
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(samples, np.float32)
         looks = np.tile(resting(self.voice.expression), (frames, 1))
         words: list[Mark] = []
+        cues: list[str] = []
         at = taken = 0
         while at < frames and self._passages:
             passage = self._passages[0]
@@ -217,6 +222,8 @@ class SpokenTurn:
                 looks[at : at + count] = passage.looks[passage.frame : passage.frame + count]
             sound[taken : taken + len(part)] = part
             words += self._words(passage, (at - passage.frame) / float(self.fps), passage.frame + count)
+            numbers = range(passage.frame, passage.frame + count)
+            cues += [name for name, start in passage.cues if int(start * self.fps) in numbers]
             passage.frame += count
             passage.sample += len(part)
             at += count
@@ -225,7 +232,7 @@ class SpokenTurn:
                 with self._changed:
                     self._passages.popleft()
                     self._changed.notify_all()
-        return Taken(weights, sound, tuple(words), looks)
+        return Taken(weights, sound, tuple(words), looks, tuple(cues))
 
     def fading(self, samples: int) -> np.ndarray:
         """Return the sound that would have come next."""
@@ -330,7 +337,13 @@ class SpokenTurn:
                 with best_effort("words of cues"):
                     words = words_of(piece, phonemes, renderings, cancel)
             looks = self._expression.next(piece, phonemes, mouth, words or ())
-            passage = Passage(blank + piece.text, mouth.weights, sound, looks=None if looks is None else looks.weights)
+            passage = Passage(
+                blank + piece.text,
+                mouth.weights,
+                sound,
+                looks=None if looks is None else looks.weights,
+                cues=self._expression.acted,
+            )
             self._add(passage)
             with best_effort("words"):
                 words = words_of(piece, phonemes, renderings, cancel) if words is None else words

@@ -97,12 +97,16 @@ class Expression:
         options: How it behaves.
         cues: Those of the text, in its order.
         starts_neutral: Whether the mood comes in the first moments; else it is there before.
+
+    Attributes:
+        acted: The cues of the last piece: the name of each, and its time in seconds from the beginning of the piece.
     """
 
     fps: float
     options: ExpressionOptions = field(default_factory=ExpressionOptions)
     cues: Sequence[Cue] = ()
     starts_neutral: bool = True
+    acted: tuple[tuple[str, float], ...] = ()
     _movements: list[_Movement] = field(default_factory=list)
     _poses: list[_Movement] = field(default_factory=list)
     """Moods that cues ask for, each instead of the one before."""
@@ -149,7 +153,7 @@ class Expression:
     def _take_cues(self, speech: Speech, words: tuple[Mark, ...], begin: float) -> None:
         """Place the cues of a piece: each begins with its word, and a mood ends with its sentence."""
         first, last = self._letters, self._letters + letters_of(speech.text)
-        self._letters = last
+        self._letters, self.acted = last, ()
         begins = [*accumulate((letters_of(word.text) for word in words), initial=first)]
         while self._cue < len(self.cues) and (self.cues[self._cue].start < last or self._is_last(last)):
             cue = self.cues[self._cue]
@@ -160,6 +164,7 @@ class Expression:
                 start = words[max(0, bisect_right(begins, cue.start, hi=len(words)) - 1)].start
                 end = words[min(bisect_left(begins, cue.end, lo=1), len(words)) - 1].end
             start = max(begin + start - EASE / 2, begin)
+            self.acted = (*self.acted, (cue.name, start - begin))
             if cue.name == "nod":
                 self._movements.append(_Movement(_pose(_NOD), start, 0.25, start + 0.35, 0.35))
             else:
