@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter
 
+from pipeline.avatars.pack import load
 from pipeline.server.rest.schema import AvatarEvent
 from tests.media import image
 from tests.servers import ROOT, Server, events_of, running, wait_for
@@ -107,6 +108,22 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
     assert gone.status_code == 404
 
 
+@pytest.mark.slow
+def test_further_clips_are_sent_as_files(uploading: Server, store: Path, clip: bytes) -> None:
+    form = {"consent": "true", "resolutions": "360p", "name": "moves"}
+    for files in ([("clip_nod", clip)] * 2, [("clip_nod", b"no clip")]):
+        sent = [("file", ("me.mp4", clip)), *((field, ("nod.mp4", one)) for field, one in files)]
+        with uploading.post("/api/avatars", data=form, files=sent, stream=True) as answer:
+            refused = answer.json() if answer.status_code == 400 else list(events_of(answer))[-1]
+        assert ("clip_nod" in refused["error"]) == (len(files) == 2) and "moves_360p" not in listed(uploading)
+    sent = [("file", ("me.mp4", clip)), ("clip_nod", ("nod.mp4", clip)), ("clip_thinking", ("think.mp4", clip))]
+    with uploading.post("/api/avatars", data=form, files=sent, stream=True) as answer:
+        assert list(events_of(answer))[-1]["ids"] == ["moves_360p"]
+    pack = load(store / "360p" / "moves_360p_precomputed.pkl")
+    assert sorted(pack.clips) == ["nod", "thinking"] and pack.clips["nod"].clip.count == pack.clip.count
+    uploading.delete("/api/avatars/moves")
+
+
 def test_what_came_with_the_program_is_not_deleted(uploading: Server) -> None:
     before = listed(uploading)
     for avatar in ("solo", "solo_720p"):
@@ -132,6 +149,8 @@ def test_what_came_with_the_program_is_not_deleted(uploading: Server) -> None:
         ({"resolutions": "360p,1080p"}, 400, "1080p"),
         ({"background": "grey"}, 400, "background"),
         ({"gender": "man"}, 400, "female, male"),
+        ({"clip_nod": "no file"}, 400, "clip_nod"),
+        ({"clip_dance": "no clip"}, 400, "listening, speaking, nod"),
     ],
 )
 def test_wrong_fields_are_refused(

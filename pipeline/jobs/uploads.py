@@ -10,9 +10,9 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class AvatarRequest:
         resolutions: One pack for each.
         background: Colour behind transparent parts.
         owner: Owner of the avatar; see ``pipeline.server.visitors``.
+        clips: Further clips by what they show.
     """
 
     name: str
@@ -57,6 +58,7 @@ class AvatarRequest:
     resolutions: tuple[str, ...] = RESOLUTIONS
     background: Color = BACKGROUND
     owner: str = ""
+    clips: Mapping[str, Path] = field(default_factory=dict)
 
 
 Step = Queued | Preparing | Made
@@ -166,6 +168,7 @@ class Uploads:
                     command = [str(clip), f"--name={asked.name}", f"--out={packs}", f"--report={report}"]
                     command += [f"--resolution={one}" for one in asked.resolutions]
                     command += [f"--gender={asked.gender}"] if asked.gender else []
+                    command += [f"--clip={name}={path}" for name, path in asked.clips.items()]
                     async with aclosing(self._run([*command, *_part(asked)], cancel)) as steps:
                         async for step in steps:
                             if "stage" in step:

@@ -126,6 +126,7 @@ CONSENT_MISSING = Sentence(
     en="consent: confirm with consent=true that the person shown agreed to be made to speak as an avatar.",
 )
 NOT_ONE_TEXT = Sentence("not_one_text", ko="{field}: 글자 값 하나만 보내 주세요.", en="{field}: send one text.")
+NOT_ONE_FILE = Sentence("not_one_file", ko="{field}: 파일 하나만 보내 주세요.", en="{field}: send one file.")
 NOT_SECONDS = Sentence("not_seconds", ko="{field}: 0 이상의 초를 보내 주세요.", en="{field}: send seconds, 0 or more.")
 FACE_INVALID = Sentence(
     "face_invalid",

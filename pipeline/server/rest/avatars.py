@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Message as Received
 
 from pipeline import messages
-from pipeline.avatars.avatar import GENDERS
+from pipeline.avatars.avatar import CLIPS, GENDERS
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import restore_temporary, temporary_folder, writing
@@ -30,6 +31,7 @@ from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
 from pipeline.jobs.uploads import AvatarRequest, Uploads
+from pipeline.preparing.further_clip import check_clips
 from pipeline.preparing.photo import BACKGROUND, Color, color_of
 from pipeline.server.connections import while_there
 from pipeline.server.rest.event_stream import event_stream
@@ -38,15 +40,24 @@ from pipeline.server.visitors import Visitors
 from pipeline.settings import Settings
 
 _FORM_FIELDS = 16
+CLIP_FIELDS = {f"clip_{name}": name for name in CLIPS}
+"""The fields of further clips, and what each shows."""
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Sent:
-    """An uploaded form with a file."""
+    """An uploaded form with a file.
+
+    Attributes:
+        form: Its fields.
+        file: The clip or photo.
+        clips: Further clips, by what they show.
+    """
 
     form: FormData
     file: UploadFile
+    clips: Mapping[str, UploadFile]
 
     def text(self, field: str) -> str | None:
         """Return a text field, stripped; None if it is missing.
@@ -130,12 +141,11 @@ class Sent:
         )
 
     def content(self) -> dict[str, Any]:
-        """Return the contents of the form, with a digest of the file, to recognise the same form."""
-        digest = hashlib.file_digest(self.file.file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is binary
-        self.file.file.seek(0)
-        fields = {name: self.form.getlist(name) for name in self.form if name != "file"}
+        """Return the contents of the form, with digests of its files, to recognise the same form."""
+        fields = {name: self.form.getlist(name) for name in self.form if name != "file" and name not in CLIP_FIELDS}
         texts = {name: [value for value in values if isinstance(value, str)] for name, values in fields.items()}
-        return {"form": texts, "file": digest}
+        clips = {name: _digest(clip) for name, clip in self.clips.items()}
+        return {"form": texts, "file": _digest(self.file), **({"clips": clips} if clips else {})}
 
     def save(self, folder: Path) -> Path:
         """Write the file into a folder; return its path. Its contents decide what it is, not its name.
@@ -143,10 +153,27 @@ class Sent:
         Raises:
             Unavailable: The disk is full.
         """
-        path = folder / "file"
-        with writing(), path.open("wb") as out:
-            shutil.copyfileobj(self.file.file, out)
-        return path
+        return _saved(self.file, folder / "file")
+
+    def save_clips(self, folder: Path) -> dict[str, Path]:
+        """Write the further clips into a folder; return their paths by what they show.
+
+        Raises:
+            Unavailable: The disk is full.
+        """
+        return {name: _saved(clip, folder / f"clip_{name}") for name, clip in self.clips.items()}
+
+
+def _digest(file: UploadFile) -> str:
+    digest = hashlib.file_digest(file.file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is binary
+    file.file.seek(0)
+    return digest
+
+
+def _saved(file: UploadFile, path: Path) -> Path:
+    with writing(), path.open("wb") as out:
+        shutil.copyfileobj(file.file, out)
+    return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +211,11 @@ class AvatarApi:
             folder = await run_in_threadpool(temporary_folder, self.clips)
             try:
                 clip = await run_in_threadpool(sent.save, Path(folder.name))
+                whole = replace(asked, clips=await run_in_threadpool(sent.save_clips, Path(folder.name)))
             except BaseException:
                 folder.cleanup()
                 raise
-            return self.maker.start(clip, asked, 0.0 if key is None else self.settings.resume_seconds, folder.cleanup)
+            return self.maker.start(clip, whole, 0.0 if key is None else self.settings.resume_seconds, folder.cleanup)
 
         try:
             if key is None:
@@ -242,10 +270,20 @@ class AvatarApi:
         try:
             with writing():
                 restore_temporary()  # for the form's file
-                form = await Request(request.scope, receive).form(max_files=1, max_fields=_FORM_FIELDS)
+                form = await Request(request.scope, receive).form(max_files=1 + len(CLIPS), max_fields=_FORM_FIELDS)
         except (HTTPException, ValueError, LookupError):  # LookupError: an unknown charset
             raise BadBody(messages.server.BODY_NOT_FORM()) from None
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise BadRequest(messages.server.FILE_MISSING())
-        return Sent(form, file)
+        clips = {}
+        check_clips({field.removeprefix("clip_"): Path() for field in form if field.startswith("clip_")})
+        for field, name in CLIP_FIELDS.items():
+            match form.getlist(field):
+                case [] | [""]:
+                    pass
+                case [UploadFile() as clip]:
+                    clips[name] = clip
+                case _:
+                    raise BadRequest(messages.server.NOT_ONE_FILE(field=field))
+        return Sent(form, file, clips)

@@ -164,6 +164,12 @@ class AvatarForm(_Shape):
     background: str = Field(
         "e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="The colour behind transparent parts, RRGGBB."
     )
+    clip_idle: bytes | None = Field(None, description="A further clip of the person: waiting.")
+    clip_listening: bytes | None = Field(None, description="Listening.")
+    clip_speaking: bytes | None = Field(None, description="Moving as one who speaks, mouth closed.")
+    clip_nod: bytes | None = Field(None, description="Nodding once or twice.")
+    clip_greeting: bytes | None = Field(None, description="Greeting, mouth closed.")
+    clip_thinking: bytes | None = Field(None, description="Thinking: looking away for a moment, mouth closed.")
 
 
 class FacesForm(_Shape):
