@@ -30,7 +30,7 @@ from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN
-from pipeline.speech_types import Speech, joined
+from pipeline.speech_types import Mark, Speech, joined
 from pipeline.tts.finish import finished
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
@@ -122,7 +122,7 @@ def _mouths(studio: Studio, speaker: Speaker, speech: Speech) -> np.ndarray:
     film(avatar, [speech], task, studio)
     wanted: dict[int, str] = {}
     for sound in SHOWN:
-        marks = [mark for mark in speech.marks if mark.text and _AS.get(mark.text[0], mark.text[0]) == sound]
+        marks = [mark for mark in speech.marks if sound_of(mark) == sound]
         for mark in marks[:1]:
             wanted[round((LEAD_IN + (mark.start + mark.end) / 2) * float(avatar.fps))] = sound
     tiles = {}
@@ -133,6 +133,11 @@ def _mouths(studio: Studio, speaker: Speaker, speech: Speech) -> np.ndarray:
                 tiles[wanted[number]] = _tile(picture, avatar, number, wanted[number])
     nothing = np.full((TILE[1], TILE[0], 3), 255, np.uint8)
     return np.hstack([tiles.get(sound, nothing) for sound in SHOWN])
+
+
+def sound_of(mark: Mark) -> str:
+    """Return which sound of a sheet a phoneme is; "" for silence."""
+    return _AS.get(mark.text[:1], mark.text[:1])
 
 
 def _tile(picture: np.ndarray, avatar: Avatar, number: int, sound: str) -> np.ndarray:

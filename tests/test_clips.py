@@ -132,7 +132,7 @@ def test_a_nod_of_the_text_is_that_of_the_clip(session: tuple[Session, list[Sess
     begins, seen = live.time, []
     while live.speaking:
         seen += [(live.time, clip) for clip in shown(live, pictures, 0.2)]
-    four = next(event.begin for event in events if isinstance(event, Word) and event.text.strip() == "four")
+    four = next(event.stream for event in events if isinstance(event, Word) and event.text.strip() == "four")
     began = next(at for at, clip in seen if clip == "+")
     assert begins < four - 0.3 <= began <= four + 0.3  # the face begins a little before the word
     assert "nod" in [clip for _, clip in seen] and [clip for _, clip in seen].count("+") <= 2 * CROSSING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -358,7 +359,7 @@ class Session:
         elif first_words and "greeting" in clips:
             wanted = "greeting"
         elif self.time - self._asked_since >= THINKS_AFTER and "thinking" in clips:
-            self._asked_since = self.time + THINKS_AFTER  # once, unless it takes long
+            self._asked_since = math.inf  # once
             wanted = "thinking"
         elif listens and "nod" in clips and self.time - self._listened >= NOD_EVERY:
             self._listened = self.time
