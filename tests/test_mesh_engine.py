@@ -66,8 +66,7 @@ def test_only_the_lower_face_changes(avatar: Avatar) -> None:
 
 def test_an_open_mouth_is_dark_inside_and_shows_teeth(avatar: Avatar) -> None:
     shown, original = render(avatar, 1, jawOpen=0.6)[0], base(avatar, 1)[0]
-    geometry = FaceGeometry(avatar, load_basis())
-    target = geometry.moved(0, load_basis().delta["jawOpen"] * 0.6)
+    target = FaceMover(avatar, ("jawOpen",)).target(0, np.array([0.6], np.float32))
     x = round(float(target[13, 0]))
     top, bottom = (round(float(target[i, 1])) for i in (13, 14))
     inside = shown.y[top + 2 : bottom - 1, x - 3 : x + 4].astype(int)
@@ -81,7 +80,7 @@ def test_teeth_of_unknown_colour_are_bright_and_yellower_than_white_less_red_tha
     avatar: Avatar, tint: tuple[float, float]
 ) -> None:
     """TINT: how far the skin's U and V are from grey. Neither grey nor green teeth, in warm light as in cool."""
-    mover = FaceMover(avatar, ("jawOpen", "mouthUpperUpLeft", "mouthUpperUpRight"))
+    mover = FaceMover(replace(avatar, teeth=None), ("jawOpen", "mouthUpperUpLeft", "mouthUpperUpRight"))
     frame = Frame(base(avatar, 1)[0].planes.copy())
     frame.y[:] = 150
     for plane, shift in zip(frame.uv, tint, strict=True):

@@ -72,7 +72,7 @@ def test_thin_lips_open_wider(tmp_path: Path) -> None:
 
 def test_only_what_parts_the_lips_is_more(man: Avatar) -> None:
     units = ("jawOpen", "mouthStretchLeft")
-    usual, wide = (FaceMover(avatar, units) for avatar in (man, replace(man, opening=1.2)))
+    usual, wide = (FaceMover(avatar, units) for avatar in (replace(man, opening=1.0), replace(man, opening=1.2)))
 
     def moved(mover: FaceMover, *weights: float) -> np.ndarray:
         return mover.target(0, np.array(weights, np.float32))

@@ -39,7 +39,7 @@ from tests.media import image
 
 CLIP = ROOT / "examples" / "talk_short.mp4"
 WEBCAM = ROOT / "tests" / "clips" / "webcam_woman.mp4"
-FACE = 267
+FACE = 212
 """Pixels across, of the face in the bundled clip."""
 SKIN = [0, 17, 61, 291, 37, 267, 84, 314, 40, 270, 91, 321]
 LIPS = [61, 291, 0, 17, 13, 14, 78, 308]
@@ -94,7 +94,7 @@ def test_a_fitting_stream_is_kept_bit_for_bit(packs: dict[str, Avatar]) -> None:
 def test_smaller_packs_show_the_same_in_the_same_colours(packs: dict[str, Avatar]) -> None:
     large, small = packs["720p"], packs["360p"]
     assert (small.width, small.height) == (640, 360)
-    np.testing.assert_allclose(small.landmarks * 2, large.landmarks, atol=1e-3)
+    np.testing.assert_allclose(small.landmarks * 2, large.landmarks, atol=0.03)  # 64ths of a pixel
     for one, other in zip(ClipReader(large.video).once(), ClipReader(small.video).once(), strict=True):
         for plane, shrunk in zip((one.y, *one.uv), (other.y, *other.uv), strict=True):
             assert abs(float(plane.mean()) - float(shrunk.mean())) < 0.5
@@ -261,7 +261,7 @@ def test_asking_for_a_face_that_is_not_there_states_how_many_there_are(source: l
     [
         ("photo.png", (320, 180), 0.06, 60),  # large photos are cut closer to the face instead
         ("film.mp4", (320, 180), 0.06, 60),
-        pytest.param("film.mp4", (3840, 2160), 0.65, 180, marks=pytest.mark.slow),
+        pytest.param("film.mp4", (3840, 2160), 0.82, 180, marks=pytest.mark.slow),
     ],
 )
 def test_small_faces_are_reported_in_the_pixels_of_the_source(
