@@ -222,7 +222,9 @@ def test_what_is_above_the_mouth_leaves_the_mouth_alone(avatar: Avatar, mover: F
     changed = np.argwhere(filmed.y != frame.y)
     points = avatar.landmarks[index]
     assert len(changed) > 20
-    assert changed[:, 0].max() < points[0, 1]  # the upper lip
+    low = changed[changed[:, 0] >= points[0, 1]]  # beside the lips, cheeks reach lower than their top
+    assert not ((low[:, 1] > points[61, 0]) & (low[:, 1] < points[291, 0])).any()
+    assert changed[:, 0].max() < points[13, 1]
 
 
 def test_a_smile_lifts_the_corners_and_parts_no_lips(mover: FaceMover) -> None:

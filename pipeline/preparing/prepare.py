@@ -136,15 +136,17 @@ def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar)
     """Read a further recording of the person of an avatar, which is in its working size."""
     alone = replace(options, start=None, end=None)
     with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
-        footage, _ = _read(path, alone, store, lambda share, doing: None)
+        footage, kept = _read(path, alone, store, lambda share, doing: None)
         person = measure_person(footage)
         if person.findings.speaking:
-            footage, person = lend_mouth(footage, person, closed)
+            (footage, person), kept = lend_mouth(footage, person, closed), None
         order = at_rate(loop_order(footage, person.landmarks), footage.fps, whole.fps)
         filmed = reordered(as_filmed(footage, person), order)
         check_meeting(name, filmed, whole)
-        video = encode(footage.in_order(order), whole.width, whole.height, whole.fps, footage.colors)
-    return FurtherClip(video, filmed)
+        as_it_is = not footage.is_cut and np.array_equal(order, np.arange(len(footage.frames)))
+        if kept is None or not as_it_is or (filmed.width, filmed.height) != (whole.width, whole.height):
+            kept = encode(footage.in_order(order), whole.width, whole.height, whole.fps, footage.colors)
+    return FurtherClip(kept, filmed)
 
 
 def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
