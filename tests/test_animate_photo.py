@@ -148,9 +148,9 @@ def test_closed_lids_have_the_colour_of_the_skin_around_the_eye(
         apart = np.linalg.norm(np.median(_lab(closed[lid]), 0) - np.median(_lab(photo[skin]), 0))
         # two shades of skin; an iris or a smear lies 25 to 60 away. Make-up ends where the skin beside it begins.
         assert apart < (20 if look == "made up" else 12), f"{apart:.1f}"
-        # neither white nor iris is left
+        # neither white nor iris is left; a lid that the lamp hits is lighter than skin in the shade of the nose
         usual = float(np.median(photo[skin].mean(-1)))
-        assert np.percentile(closed[_opening(photo, points, eye)].mean(-1), 95) < 1.12 * usual + 15
+        assert np.percentile(closed[_opening(photo, points, eye)].mean(-1), 95) < 1.2 * usual + 15
         assert (closed[lid].mean(-1) < 0.5 * usual).mean() < (0.4 if look in ("painted", "made up") else 0.1)
 
 
@@ -236,7 +236,7 @@ def test_the_eyes_stay_on_what_they_look_at_while_the_head_turns() -> None:
 
 def _dark_middle(picture: np.ndarray, where: np.ndarray) -> float:
     """Return the mean x of the dark pixels of an eye."""
-    weight = np.where(where, np.clip(110 - picture.mean(-1), 0, None), 0)
+    weight = np.where(where, np.clip(80 - picture.mean(-1), 0, None), 0)
     return float((weight.sum(0) * np.arange(weight.shape[1])).sum() / weight.sum())
 
 
