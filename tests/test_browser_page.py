@@ -89,6 +89,25 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
     assert page.locator("#video .answer").get_attribute("aria-label") == "What the avatar says"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_moves_while_the_page_comes(browser: Any, fake_server: Server, width: int) -> None:
+    context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": 844})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.add_init_script("""
+        window.moved = 0;
+        new PerformanceObserver((list) => {
+            for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
+        }).observe({ type: 'layout-shift', buffered: true });
+    """)
+    page.goto(fake_server.url)
+    page.wait_for_selector("#portraits img")
+    page.wait_for_selector("#live .live[data-state=ready]")
+    page.wait_for_timeout(500)  # what might still come
+    assert page.evaluate("moved") <= 0.02  # https://web.dev/articles/cls, of which 0.1 is called good
+    context.close()
+
+
 # --- keys, lengths, what can be seen
 
 
