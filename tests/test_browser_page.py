@@ -89,8 +89,9 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
     assert page.locator("#video .answer").get_attribute("aria-label") == "What the avatar says"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_moves_while_the_page_comes(browser: Any, fake_server: Server, width: int) -> None:
+def test_nothing_moves_while_the_page_comes(browser: Any, server: Server, width: int) -> None:
     context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": 844})
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -100,7 +101,7 @@ def test_nothing_moves_while_the_page_comes(browser: Any, fake_server: Server, w
             for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
         }).observe({ type: 'layout-shift', buffered: true });
     """)
-    page.goto(fake_server.url)
+    page.goto(server.url)
     page.wait_for_selector("#portraits img")
     page.wait_for_selector("#live .live[data-state=ready]")
     page.wait_for_timeout(500)  # what might still come
