@@ -14,7 +14,6 @@ import argparse
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -108,7 +107,7 @@ def _sounds(avatar: Avatar) -> Iterator[np.ndarray]:
 
 
 def _blinks(avatar: Avatar) -> Iterator[np.ndarray]:
-    """Yield a row of eyes of a drawn blink, and one of a blink of the clip if there is one."""
+    """Yield a row of eyes of a drawn blink, and one where the eyes of the clip change most: its own blink."""
     geometry = FaceGeometry(avatar, load_basis())
     face = FaceExpression(geometry, geometry.triangles(), float(avatar.fps))
     count = len(avatar.landmarks)
@@ -121,10 +120,10 @@ def _blinks(avatar: Avatar) -> Iterator[np.ndarray]:
         avatar, [Stretch(silence, mouth, expression=ExpressionTrack(looks))], CancelToken(), begin
     )
     yield _row([_eyes(frame, avatar, begin + n, "drawn" if not n else "") for n, frame in enumerate(drawn)])
-    if face.alone.min() == 0:
-        shut = max(0, int(face.opening.argmin()) - 3)
-        own = islice(avatar.clip.frames(shut), COLUMNS)
-        yield _row([_eyes(frame, avatar, shut + n, "filmed" if not n else "") for n, frame in enumerate(own)])
+    eyes = np.array([_eyes(frame, avatar, number, "") for number, frame in enumerate(avatar.clip.once())])
+    change = np.abs(eyes.astype(np.int16) - np.median(eyes, 0).astype(np.int16)).mean((1, 2, 3))
+    begin = min(max(0, int(change.argmax()) - 4), max(0, count - COLUMNS))
+    yield _row(list(eyes[begin : begin + COLUMNS]))
 
 
 def _seams(avatar: Avatar, decoded: Path) -> Iterator[np.ndarray]:
