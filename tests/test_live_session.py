@@ -802,12 +802,12 @@ def test_cues_move_the_face_and_are_neither_spoken_nor_words(pictures: Watched) 
 class NamedVoice(FakeTTS):
     """A voice that notes what it says."""
 
-    def __init__(self, name: str, remote: bool = False) -> None:
-        self.name, self.remote = name, remote
+    def __init__(self, name: str, languages: tuple[str, ...], remote: bool = False) -> None:
+        self.name, self.remote, self.languages = name, remote, languages
         self.texts: list[str] = []
 
     def speaks(self, language: str) -> bool:
-        return True
+        return language in self.languages
 
     def stream(self, text: str, *arguments: Any, **options: Any) -> Iterator[Speech]:
         self.texts.append(text)
@@ -817,9 +817,10 @@ class NamedVoice(FakeTTS):
 def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_asked(
     fake_packs: Path, tmp_path: Path
 ) -> None:
-    local, service = NamedVoice("local"), NamedVoice("service", remote=True)
+    local, service = NamedVoice("local", ("ja", "ko")), NamedVoice("service", ("ja", "ko"), remote=True)
+    english = NamedVoice("english", ("en-us",))
     studio = make_fake_studio(replace(Settings(), precomputed=fake_packs))
-    worker = Worker(replace(studio, tts={"local": local, "service": service}), io.BytesIO())
+    worker = Worker(replace(studio, tts={"local": local, "service": service, "english": english}), io.BytesIO())
 
     def open_session(session: str, engine: str, language: str | None) -> None:
         asked: dict[str, Any] = {
@@ -831,7 +832,7 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
         worker.handle(of_json(Kind.OPEN, session * 32, asked))
         wait_for(lambda: session * 32 in worker._sessions)
 
-    for session, engine in (("a", "service"), ("b", "local"), ("c", "local"), ("d", "service")):
-        open_session(session, engine, None if session == "c" else "ja")
-    wait_for(lambda: not any(one.name == "load voices" for one in threading.enumerate()) and local.texts)
-    assert local.texts == ["1."] and not service.texts
+    for session, engine in (("a", "service"), ("b", "local"), ("c", "local"), ("d", "service"), ("e", "english")):
+        open_session(session, engine, None if session in "ce" else "ja")
+    wait_for(lambda: local.texts and english.texts)
+    assert local.texts == ["1."] and english.texts == ["Yes, it is ready."] and not service.texts

@@ -184,12 +184,13 @@ class Worker:
         """Have the voices of a session speak for the first time, to nobody; services that cost are left out."""
         give_way()  # to sessions that speak
         for text in [WARM_UP_IN_ANY_LANGUAGE] if voice.language else WARM_UP:
+            language = language_of(text, voice.language)
             try:
-                engine = voice.choose(language_of(text, voice.language))
+                engine = voice.choose(language)
             except PipelineError:
                 continue  # the turn that needs it reports it
             with self._loading:
-                if engine.remote or engine.name in self._loaded_voices:
+                if engine.remote or engine.name in self._loaded_voices or not engine.speaks(language):
                     continue
                 self._loaded_voices.add(engine.name)
             turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("loading a voice: %s", error))
