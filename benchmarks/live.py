@@ -1,6 +1,6 @@
 """How soon something can be seen: first bytes of a video, its first picture in a browser, and the whole of it.
 
-    python -m benchmarks.live [--requests 20] [--text TEXT] [--resolution 720p] [--browser chromium]
+    python -m benchmarks.live [--requests 20] [--text TEXT] [--resolution 720p] [--engine auto] [--browser chromium]
 
 Starts the server, sends one request to warm it up, and then one after the other: half of them measured from a client of
 the REST interface (POST, then GET of the growing video), half in a headless browser (from the press of the button to
@@ -28,6 +28,7 @@ from typing import Any
 import requests
 
 from benchmarks.machine import describe_machine, load
+from pipeline.engines.select import AUTO
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,16 +55,17 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=20)
     options.add_argument("--text", default=TEXT)
     options.add_argument("--resolution", default="720p")
+    options.add_argument("--engine", default=AUTO, help="speech engine")
     options.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
     given = options.parse_args()
-    body = {"text": given.text, "avatar": "talk_long", "resolution": given.resolution, "tts_engine": "espeak"}
+    body = {"text": given.text, "avatar": "talk_long", "resolution": given.resolution}
     half = max(1, given.requests // 2)
-    with serving():
+    with serving(TTS_ENGINE=given.engine):
         _ask(body)
         asked = [_ask(body) for _ in range(half)]
         rows = {"REST: first bytes": [first for first, _ in asked], "REST: total": [total for _, total in asked]}
         rows |= _watch(given, half)
-    print(f"machine: {describe_machine()}; load {load():.1f}\n{given.resolution}, {len(given.text)} letters\n")
+    print(f"machine: {describe_machine()}; load {load():.1f}\n{given.resolution}, {len(given.text)} letters, speech by {given.engine}\n")
     print("| seconds from the request | median | worst | requests |\n|---|---|---|---|")
     for name, seconds in rows.items():
         print(f"| {name} | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {len(seconds)} |")
