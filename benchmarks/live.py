@@ -65,7 +65,8 @@ def main() -> None:
         asked = [_ask(body) for _ in range(half)]
         rows = {"REST: first bytes": [first for first, _ in asked], "REST: total": [total for _, total in asked]}
         rows |= _watch(given, half)
-    print(f"machine: {describe_machine()}; load {load():.1f}\n{given.resolution}, {len(given.text)} letters, speech by {given.engine}\n")
+    print(f"machine: {describe_machine()}; load {load():.1f}")
+    print(f"{given.resolution}, {len(given.text)} letters, speech by {given.engine}\n")
     print("| seconds from the request | median | worst | requests |\n|---|---|---|---|")
     for name, seconds in rows.items():
         print(f"| {name} | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {len(seconds)} |")
