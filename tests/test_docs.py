@@ -192,7 +192,9 @@ def answer_once(server: Server, session: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["docs/api.md", "docs/live.md", "README.md"])
 def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> None:
     (tmp_path / "my_clip.mp4").write_bytes(first_second((1280, 720)))
-    finished = server.post("/api/v2/lipsync", BODY).json()["task_id"]
+    done = server.post("/api/v2/lipsync", BODY).json()
+    finished = done["task_id"]
+    (tmp_path / "speech.wav").write_bytes(server.get(done["audio_url"]).content)
     ran = 0
     for command in blocks(ROOT / name, "bash"):
         if not command.startswith("curl"):

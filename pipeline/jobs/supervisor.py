@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
+from pipeline.core.notifier import until
 from pipeline.errors import PipelineError, TaskNotFound
 from pipeline.jobs.events import Done, Ended, Event, Failed, Made, Queued, TtsDone
 from pipeline.jobs.history import Entry
@@ -122,6 +123,16 @@ class Supervisor:
         for queue in self._queues:
             if await queue.leave(job.id):
                 self.end(job, Failed(job.cancel.reason))
+
+    def at_end(self, job: Job, tidy: Callable[[], object]) -> None:
+        """Call a function in the background once a job has ended."""
+        history = job.history
+
+        async def wait() -> None:
+            await until(lambda: history.ended, history.changes)
+            await asyncio.to_thread(tidy)
+
+        self.do(wait())
 
     def do(self, chore: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the background."""

@@ -42,10 +42,8 @@ BODY_NOT_OBJECT = Sentence(
 )
 AUDIO_IN_JSON = Sentence(
     "audio_in_json",
-    ko="audio: JSON으로는 녹음을 받지 않습니다. 화면에서 올리거나 gradio_client로 보내세요: "
-    'predict(audio=handle_file(...), api_name="/generate")',
-    en="audio: JSON cannot carry recordings. Upload them on the page, or with gradio_client: "
-    'predict(audio=handle_file(...), api_name="/generate")',
+    ko="audio: JSON으로는 녹음을 받지 않습니다. 요청을 multipart/form-data로 보내고 audio에 파일을 넣으세요.",
+    en="audio: JSON cannot carry recordings. Send the request as multipart/form-data, with the file in audio.",
 )
 SPEAKS_INSTEAD = Sentence(
     "speaks_instead",

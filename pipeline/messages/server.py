@@ -164,6 +164,11 @@ BODY_NOT_FORM = Sentence(
     ko="요청 본문이 올바른 multipart/form-data가 아닙니다.",
     en="The body is not valid multipart/form-data.",
 )
+AUDIO_NOT_FILE = Sentence(
+    "audio_not_file",
+    ko="audio: 글자가 아니라 음성 파일 하나를 보내 주세요: {kinds}",
+    en="audio: send one file with speech, not a text: {kinds}",
+)
 FILE_MISSING = Sentence(
     "file_missing",
     ko="file: 영상이나 사진 파일을 보내 주세요.",

@@ -21,8 +21,8 @@ RECORDING_NOISE = Sentence(
 )
 RECORDING_UNUSABLE = Sentence(
     "recording_unusable",
-    ko="audio: {why}. wav, mp3, m4a, ogg 음성 파일을 올려 주세요.",
-    en="audio: {why}. Upload speech as wav, mp3, m4a or ogg.",
+    ko="audio: {why}. 음성 파일을 보내 주세요: {kinds}",
+    en="audio: {why}. Send a file with speech: {kinds}",
 )
 
 # what is saved

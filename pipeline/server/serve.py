@@ -152,6 +152,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         samples=VoiceSamples(studio),
         voice_download=voice_download,
         sessions=sessions,
+        clips=folder.clips,
     )
     dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import soxr
 from pipeline import messages
 from pipeline.errors import BadRequest
 from pipeline.messages import Message
-from pipeline.speech.soundtrack import Piece, SoundTrack, Undecodable, decodable, opened
+from pipeline.speech.soundtrack import KINDS, Piece, SoundTrack, Undecodable, decodable, opened
 from pipeline.speech.voice_channel import Survey
 
 MIN_SECONDS = 0.1
@@ -71,25 +71,51 @@ def load_recording(path: Path, max_seconds: float = MAX_SECONDS) -> Recording:
         BadRequest: The file is missing, no sound, silent, not decodable, shorter than `MIN_SECONDS` or longer than
             `max_seconds`.
     """
-    try:
-        with opened(path) as container:
-            count, known = len(container.streams.audio), len(decodable(container))
-        if not count:
-            raise _refused(messages.speech.RECORDING_WITHOUT_SOUND())
-        if not known:
-            raise _refused(messages.speech.RECORDING_OF_UNKNOWN_FORMAT())
-        track, survey = _with_speech(path, known, max_seconds)
+    with _reading():
+        track, survey = _with_speech(path, _tracks(path), max_seconds)
         samples, rate = _mono(track, survey, max_seconds)
-    except FileNotFoundError as error:
-        raise _refused(messages.speech.RECORDING_MISSING()) from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise _refused(messages.speech.RECORDING_BROKEN()) from error
     if len(samples) < MIN_SECONDS * rate:
         raise _refused(messages.speech.RECORDING_TOO_SHORT(limit=MIN_SECONDS))
     samples, spoilt = _in_range(samples)
     if np.abs(samples).max() < QUIETEST:
         raise _refused(messages.speech.RECORDING_SILENT())
     return Recording(samples, rate, track.lost + spoilt / rate)
+
+
+def check_kind(path: Path) -> None:
+    """Check that a file holds sound of a kind that can be decoded; nothing is decoded yet.
+
+    Raises:
+        BadRequest: It does not; the message lists usual kinds.
+    """
+    with _reading():
+        _tracks(path)
+
+
+def _tracks(path: Path) -> int:
+    """Return how many tracks of a file can be decoded.
+
+    Raises:
+        BadRequest: There is none.
+    """
+    with opened(path) as container:
+        count, known = len(container.streams.audio), len(decodable(container))
+    if not count:
+        raise _refused(messages.speech.RECORDING_WITHOUT_SOUND())
+    if not known:
+        raise _refused(messages.speech.RECORDING_OF_UNKNOWN_FORMAT())
+    return known
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn errors of the block's file into those for people."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _refused(messages.speech.RECORDING_MISSING()) from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise _refused(messages.speech.RECORDING_BROKEN()) from error
 
 
 def _with_speech(path: Path, count: int, max_seconds: float) -> tuple[SoundTrack, Survey]:
@@ -178,4 +204,4 @@ def _flatness(samples: np.ndarray) -> float:
 
 
 def _refused(why: Message) -> BadRequest:
-    return BadRequest(messages.speech.RECORDING_UNUSABLE(why=why))
+    return BadRequest(messages.speech.RECORDING_UNUSABLE(why=why, kinds=", ".join(KINDS)))

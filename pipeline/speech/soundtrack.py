@@ -14,6 +14,8 @@ FORMATS = "wav,w64,mp3,mov,mp4,m4a,ogg,matroska,webm,aac,flac,aiff,avi,caf,asf,m
 
 Others (playlists, lists of files) could make it open other files.
 """
+KINDS = ("wav", "mp3", "m4a", "ogg", "webm", "flac", "amr")
+"""Usual kinds among them, for messages and documents; films of these formats are taken as well."""
 BARE = ("mp3", "aac", "amr", "amrnb", "amrwb")
 """Formats without time stamps; those that FFmpeg makes up do not reveal missing parts."""
 SYNCED = ("mp3float", "mp3", "aac")

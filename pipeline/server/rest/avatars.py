@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import math
 import re
-import shutil
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
-from starlette.types import Message as Received
 
 from pipeline import messages
 from pipeline.avatars.avatar import CLIPS, GENDERS
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.cancel import CancelToken
-from pipeline.core.disk import restore_temporary, temporary_folder, writing
-from pipeline.errors import BadBody, BadRequest, NoConsent
+from pipeline.core.disk import temporary_folder
+from pipeline.errors import BadRequest, NoConsent
 from pipeline.face.finder import FaceChoice
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.supervisor import Supervisor
@@ -35,55 +29,26 @@ from pipeline.preparing.further_clip import check_clips
 from pipeline.preparing.photo import BACKGROUND, Color, color_of
 from pipeline.server.connections import while_there
 from pipeline.server.rest.event_stream import event_stream
+from pipeline.server.rest.forms import Form, digest_of, save
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.visitors import Visitors
 from pipeline.settings import Settings
 
-_FORM_FIELDS = 16
 CLIP_FIELDS = {f"clip_{name}": name for name in CLIPS}
 """The fields of further clips, and what each shows."""
-_MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Sent:
-    """An uploaded form with a file.
+class AvatarForm(Form):
+    """An uploaded form with a clip or photo, and perhaps further clips."""
 
-    Attributes:
-        form: Its fields.
-        file: The clip or photo.
-        clips: Further clips, by what they show.
-    """
-
-    form: FormData
-    file: UploadFile
-    clips: Mapping[str, UploadFile]
-
-    def text(self, field: str) -> str | None:
-        """Return a text field, stripped; None if it is missing.
+    def clips(self) -> dict[str, UploadFile]:
+        """Return the further clips by what they show.
 
         Raises:
-            BadRequest: The field is no single text.
+            BadRequest: There is no such clip, or a field is no single file.
         """
-        values = [value for value in self.form.getlist(field) if value != ""]
-        if len(values) > 1 or any(not isinstance(value, str) for value in values):
-            raise BadRequest(messages.server.NOT_ONE_TEXT(field=field))
-        return str(values[0]).strip() if values else None
-
-    def seconds(self, field: str) -> float | None:
-        """Return a field in seconds; None if it is missing.
-
-        Raises:
-            BadRequest: The field is no number of seconds.
-        """
-        text = self.text(field)
-        try:
-            value = None if text is None else float(text)
-        except ValueError:
-            value = math.nan
-        if value is not None and not 0 <= value < math.inf:
-            raise BadRequest(messages.server.NOT_SECONDS(field=field))
-        return value
+        check_clips({field.removeprefix("clip_"): Path() for field in self.fields if field.startswith("clip_")})
+        return {CLIP_FIELDS[field]: clip for field, clip in self.files(CLIP_FIELDS).items()}
 
     def face(self) -> FaceChoice:
         """Return which face speaks.
@@ -142,18 +107,8 @@ class Sent:
 
     def content(self) -> dict[str, Any]:
         """Return the contents of the form, with digests of its files, to recognise the same form."""
-        fields = {name: self.form.getlist(name) for name in self.form if name != "file" and name not in CLIP_FIELDS}
-        texts = {name: [value for value in values if isinstance(value, str)] for name, values in fields.items()}
-        clips = {name: _digest(clip) for name, clip in self.clips.items()}
-        return {"form": texts, "file": _digest(self.file), **({"clips": clips} if clips else {})}
-
-    def save(self, folder: Path) -> Path:
-        """Write the file into a folder; return its path. Its contents decide what it is, not its name.
-
-        Raises:
-            Unavailable: The disk is full.
-        """
-        return _saved(self.file, folder / "file")
+        clips = {name: digest_of(clip) for name, clip in self.clips().items()}
+        return {**super().content(), **({"clips": clips} if clips else {})}
 
     def save_clips(self, folder: Path) -> dict[str, Path]:
         """Write the further clips into a folder; return their paths by what they show.
@@ -161,19 +116,7 @@ class Sent:
         Raises:
             Unavailable: The disk is full.
         """
-        return {name: _saved(clip, folder / f"clip_{name}") for name, clip in self.clips.items()}
-
-
-def _digest(file: UploadFile) -> str:
-    digest = hashlib.file_digest(file.file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is binary
-    file.file.seek(0)
-    return digest
-
-
-def _saved(file: UploadFile, path: Path) -> Path:
-    with writing(), path.open("wb") as out:
-        shutil.copyfileobj(file.file, out)
-    return path
+        return {name: save(clip, folder / f"clip_{name}") for name, clip in self.clips().items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +167,7 @@ class AvatarApi:
                 body = await run_in_threadpool(sent.content)
                 job = await self.repeats.join(request.headers.get("authorization", ""), key, body, start)
         finally:
-            await sent.form.close()
+            await sent.fields.close()
         return event_stream(self.supervisor, job, 0, request)
 
     async def faces(self, request: Request) -> dict[str, Any]:
@@ -235,7 +178,7 @@ class AvatarApi:
         )
         with await run_in_threadpool(temporary_folder, self.clips) as folder:
             clip = await run_in_threadpool(sent.save, Path(folder))
-            await sent.form.close()
+            await sent.fields.close()
             found = await while_there(request, self.uploads.faces(clip, asked, CancelToken()))
         boxes = [dict(zip(("x", "y", "width", "height"), map(round, box), strict=True)) for box in found.boxes]
         return {
@@ -249,41 +192,15 @@ class AvatarApi:
         seen = self.visitors.for_rest(request)
         return {"success": True, "deleted": self.uploads.delete(unicodedata.normalize("NFC", avatar), seen)}
 
-    async def _form(self, request: Request) -> Sent:
-        """Return the form of a request; one that is too large is not read to its end.
+    async def _form(self, request: Request) -> AvatarForm:
+        """Return the form of a request.
 
         Raises:
-            BadRequest: There is no valid form.
+            BadRequest: There is no valid form with a file.
         """
-        limit = self.settings.max_upload * _MIB
-        length = request.headers.get("content-length", "0")
-        received = int(length) if length.isdecimal() and int(length) > limit else 0
-
-        async def receive() -> Received:
-            nonlocal received
-            if received > limit:
-                raise BadBody(messages.server.FILE_TOO_LARGE(limit=self.settings.max_upload))
-            message = await request.receive()
-            received += len(message.get("body", b""))
-            return message
-
-        try:
-            with writing():
-                restore_temporary()  # for the form's file
-                form = await Request(request.scope, receive).form(max_files=1 + len(CLIPS), max_fields=_FORM_FIELDS)
-        except (HTTPException, ValueError, LookupError):  # LookupError: an unknown charset
-            raise BadBody(messages.server.BODY_NOT_FORM()) from None
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
+        sent = await AvatarForm.of(request, "file", self.settings.max_upload, most_files=1 + len(CLIPS))
+        if sent.file is None:
+            await sent.fields.close()
             raise BadRequest(messages.server.FILE_MISSING())
-        clips = {}
-        check_clips({field.removeprefix("clip_"): Path() for field in form if field.startswith("clip_")})
-        for field, name in CLIP_FIELDS.items():
-            match form.getlist(field):
-                case [] | [""]:
-                    pass
-                case [UploadFile() as clip]:
-                    clips[name] = clip
-                case _:
-                    raise BadRequest(messages.server.NOT_ONE_FILE(field=field))
-        return Sent(form, file, clips)
+        sent.clips()
+        return sent

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Security
@@ -22,6 +23,7 @@ from starlette.routing import BaseRoute
 
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
+from pipeline.core.disk import temporary_folder
 from pipeline.core.gpu import Gpu
 from pipeline.engines.select import problem_of
 from pipeline.errors import (
@@ -57,12 +59,16 @@ from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.component import SCRIPT, script_response
 from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
+from pipeline.server.rest.forms import is_form
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
+from pipeline.server.rest.recordings import FILE as RECORDING
+from pipeline.server.rest.recordings import RecordingForm
 from pipeline.server.rest.result_page import result_page
 from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
+from pipeline.speech.recording import check_kind
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +101,8 @@ class Api:
     samples: VoiceSamples
     voice_download: VoiceDownload
     sessions: SessionApi
+    clips: Path
+    """Folder of the files that were sent."""
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of all endpoints.
@@ -361,18 +369,47 @@ class Api:
 
     async def _join(self, request: Request) -> Job:
         """Check a request and queue it; an error becomes a plain JSON response."""
-        body = await json_body(request)
+        if not is_form(request):
+            body = await json_body(request)
+            return await self._join_once(body, request, lambda: self._queued(body, request))
+        form = await RecordingForm.of(request, RECORDING, self.studio.settings.max_upload)
+        try:
+            fields = form.body()
+            content = await run_in_threadpool(form.content)
+            return await self._join_once(content, request, lambda: self._queued(fields, request, form))
+        finally:
+            await form.fields.close()
+
+    async def _join_once(self, body: object, request: Request, make: Callable[[], Awaitable[Job]]) -> Job:
+        """Return the job of an earlier request with the same Idempotency-Key and body, or make a new one."""
         key = request.headers.get("idempotency-key")
-
-        async def join() -> Job:
-            studio = replace(self.studio, avatars=self.visitors.for_rest(request))
-            asked = await run_in_threadpool(parse, body, studio)
-            grace = 0.0 if key is None else self.studio.settings.resume_seconds
-            return await self.queue.join(asked, grace, request)
-
         if key is None:
-            return await join()
-        return await self.repeats.join(request.headers.get("authorization", ""), key, body, join)
+            return await make()
+        return await self.repeats.join(request.headers.get("authorization", ""), key, body, make)
+
+    async def _queued(self, body: object, request: Request, form: RecordingForm | None = None) -> Job:
+        """Check a request and queue it.
+
+        Args:
+            body: Its decoded fields.
+            request: The request.
+            form: What it came with, if that is a form; a recording in it is kept until the task has ended.
+        """
+        studio = replace(self.studio, avatars=self.visitors.for_rest(request))
+        grace = self.studio.settings.resume_seconds if "idempotency-key" in request.headers else 0.0
+        if form is None or form.file is None:
+            return await self.queue.join(await run_in_threadpool(parse, body, studio), grace, request)
+        folder = await run_in_threadpool(temporary_folder, self.clips)
+        try:
+            recording = await run_in_threadpool(form.save, Path(folder.name))
+            asked = await run_in_threadpool(parse, body, studio, recording)
+            await run_in_threadpool(check_kind, recording)
+            task = await self.queue.join(asked, grace, request)
+        except BaseException:
+            folder.cleanup()
+            raise
+        self.supervisor.at_end(task, folder.cleanup)
+        return task
 
 
 def _state(entries: list[Entry]) -> str:

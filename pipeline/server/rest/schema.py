@@ -28,6 +28,7 @@ from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.live.request import LONGEST_TAG
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.speech.soundtrack import KINDS
 from pipeline.text.cues import MOODS
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
@@ -73,6 +74,17 @@ class LipsyncBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+
+
+class LipsyncForm(LipsyncBody):
+    """The same as a form, which may bring a recording that the avatar speaks."""
+
+    text: str | None = Field(  # type: ignore[assignment]  # optional here
+        None, description="What to say; beside a recording, what it says, if you know it."
+    )
+    audio: bytes | None = Field(
+        None, description=f"A recording of speech ({', '.join(KINDS)}...), up to MAX_UPLOAD MiB and MAX_AUDIO seconds."
+    )
 
 
 class Problem(_Shape):
@@ -621,7 +633,7 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    bodies = LipsyncBody, AvatarForm, FacesForm, SayBody, ChatBody, InterruptBody
+    bodies = LipsyncBody, LipsyncForm, AvatarForm, FacesForm, SayBody, ChatBody, InterruptBody
     nested = SessionBody, ConversationBody, InterviewBody
     for model in (*bodies, *nested, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
         schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -646,7 +658,10 @@ _ASKED: dict[str, Any] = {
     ],
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LipsyncBody"}}},
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/LipsyncBody"}},
+            "multipart/form-data": {"schema": {"$ref": "#/components/schemas/LipsyncForm"}},
+        },
     },
 }
 
