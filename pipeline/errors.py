@@ -8,9 +8,15 @@
     │   └── BadPack              400  avatar_file_invalid     a pack is truncated, of another format, or contains code
     ├── BadClip                  400  clip_unusable           a clip or photo cannot become an avatar
     ├── NotAllowed               401  key_required            the server needs a key, and the request has none of them
+    │   ├── TokenExpired         401  token_expired           the token's time is over
+    │   └── TokenInvalid         401  token_invalid           the token is forged, broken, or its key was removed
     ├── Forbidden                403  avatar_protected        an avatar of the program cannot be deleted
     │   ├── StrangeSite          403  origin_not_allowed      the request comes from a web site that is not allowed
-    │   └── UnknownName          403  host_not_allowed        the host name is not one of the server's
+    │   ├── UnknownName          403  host_not_allowed        the host name is not one of the server's
+    │   ├── TokenWrongOrigin     403  token_wrong_origin      the token is for another web site
+    │   ├── TokenWrongEndpoint   403  token_wrong_endpoint    the token is for other addresses
+    │   ├── TokenWrongAvatar     403  token_wrong_avatar      the token is for another avatar
+    │   └── TokenSpent           403  token_spent             the token's seconds of speech are used up
     ├── NotFound                 404  address_not_found       there is no such address
     │   ├── AvatarNotFound       404  avatar_not_found        there is no such avatar
     │   ├── ResolutionNotFound   404  resolution_not_found    the avatar has no such resolution
@@ -119,8 +125,26 @@ class NotAllowed(PipelineError):
     code = "key_required"
     status = 401
 
+    def __init__(self, message: Message | None = None) -> None:
+        super().__init__(message or messages.server.KEY_NEEDED())
+
+
+class TokenExpired(NotAllowed):
+    """The token's time is over."""
+
+    code = "token_expired"
+
     def __init__(self) -> None:
-        super().__init__(messages.server.KEY_NEEDED())
+        super().__init__(messages.server.TOKEN_EXPIRED())
+
+
+class TokenInvalid(NotAllowed):
+    """The token is forged or broken, or the key that made it was removed."""
+
+    code = "token_invalid"
+
+    def __init__(self) -> None:
+        super().__init__(messages.server.TOKEN_INVALID())
 
 
 class Forbidden(PipelineError):
@@ -146,6 +170,42 @@ class UnknownName(Forbidden):
 
     def __init__(self, name: str) -> None:
         super().__init__(messages.server.HOST_NOT_ALLOWED(name=name))
+
+
+class TokenWrongOrigin(Forbidden):
+    """The token is for another web site."""
+
+    code = "token_wrong_origin"
+
+    def __init__(self) -> None:
+        super().__init__(messages.server.TOKEN_WRONG_ORIGIN())
+
+
+class TokenWrongEndpoint(Forbidden):
+    """The token is for other addresses."""
+
+    code = "token_wrong_endpoint"
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(messages.server.TOKEN_WRONG_ENDPOINT(allowed=allowed))
+
+
+class TokenWrongAvatar(Forbidden):
+    """The token is for another avatar."""
+
+    code = "token_wrong_avatar"
+
+    def __init__(self, avatar: str) -> None:
+        super().__init__(messages.server.TOKEN_WRONG_AVATAR(avatar=avatar))
+
+
+class TokenSpent(Forbidden):
+    """The token's seconds of speech are used up."""
+
+    code = "token_spent"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(messages.server.TOKEN_SPENT(seconds=seconds))
 
 
 class TooSlow(PipelineError):

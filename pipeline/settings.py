@@ -18,6 +18,8 @@ BUNDLED = _PACKAGE / "precomputed" if _INSTALLED else None
 SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*", "voice_downloads": "off"}
 """What differs in a Hugging Face Space: only its own proxy reaches the server, and its disk is not for weights."""
 
+SHORTEST_SECRET = 32
+"""Characters of a secret, from which it cannot be guessed."""
 MOST_DICTIONARIES = 3
 """Pronunciation dictionaries that ElevenLabs takes in a request."""
 
@@ -52,6 +54,8 @@ class Settings:
     """Seconds for which a task with an Idempotency-Key continues after its client disconnects."""
     api_keys: str = field(default="", repr=False)
     """Keys that REST accepts, separated by commas; if it is empty, REST needs no key."""
+    token_secret: str = field(default="", repr=False)
+    """Signs tokens for browsers; if it is empty, a random one does until the program ends."""
     page: str = "key"
     """Whether the page needs a key, too ("key"), or is public ("open")."""
     rest_avatars: str = "all"
@@ -183,6 +187,8 @@ class Settings:
             raise ValueError(f"ELEVENLABS_DICTIONARIES: expected {MOST_DICTIONARIES} at most, separated by commas")
         if self.rest_avatars not in ("all", "own"):
             raise ValueError(f"REST_AVATARS={self.rest_avatars!r}: expected all or own")
+        if 0 < len(self.token_secret) < SHORTEST_SECRET:
+            raise ValueError(f"TOKEN_SECRET: expected {SHORTEST_SECRET} characters at least, as openssl rand -hex 32")
         for origin in listed(self.allowed_origins):
             if not re.fullmatch(r"https?://[^/?#\s*@]+|null", origin):
                 raise ValueError(f"ALLOWED_ORIGINS={origin!r}: expected scheme, host and port: https://example.com")

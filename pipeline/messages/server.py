@@ -8,6 +8,48 @@ KEY_NEEDED = Sentence(
     ko="API 키가 필요합니다. 요청에 Authorization: Bearer <키> 헤더를 넣으세요.",
     en="An API key is needed. Send it in the header Authorization: Bearer <key>.",
 )
+TOKEN_EXPIRED = Sentence(
+    "token_expired",
+    ko="토큰의 시간이 지났습니다. 서버에서 새 토큰을 받으세요: POST /api/v2/tokens",
+    en="The token has expired. Get a new one on your server: POST /api/v2/tokens",
+)
+TOKEN_INVALID = Sentence(
+    "token_invalid",
+    ko="올바른 토큰이 아닙니다. 서버에서 새 토큰을 받으세요: POST /api/v2/tokens",
+    en="The token is not valid. Get a new one on your server: POST /api/v2/tokens",
+)
+TOKEN_WRONG_ORIGIN = Sentence(
+    "token_wrong_origin",
+    ko="이 토큰은 다른 웹사이트의 것입니다. 이 사이트의 origin으로 새 토큰을 받으세요.",
+    en="The token is for another web site. Get one whose origin is this site.",
+)
+TOKEN_WRONG_ENDPOINT = Sentence(
+    "token_wrong_endpoint",
+    ko="이 토큰으로는 쓸 수 없는 주소입니다. 쓸 수 있는 것: {allowed}. 그 밖에는 API 키가 필요합니다.",
+    en="The token is not for this address, but for: {allowed}. Anything else needs an API key.",
+)
+TOKEN_WRONG_AVATAR = Sentence(
+    "token_wrong_avatar",
+    ko="이 토큰은 아바타 '{avatar}'만 쓸 수 있습니다.",
+    en="The token is for the avatar '{avatar}' only.",
+)
+TOKEN_SPENT = Sentence(
+    "token_spent",
+    ko="토큰의 말하기 시간({seconds:g}초)이 모자랍니다. 더 짧게 말하거나 새 토큰을 받으세요.",
+    en="The token's seconds of speech ({seconds:g}) do not suffice. Say less, or get a new token.",
+)
+ENDPOINTS_INVALID = Sentence(
+    "endpoints_invalid",
+    ko="endpoints: {choices} 가운데 하나 이상을 담은 목록이어야 합니다.",
+    en="endpoints: must be a list of one or more of: {choices}",
+)
+ORIGIN_UNKNOWN = Sentence(
+    "origin_unknown",
+    ko="origin: {value}은(는) 이 서버가 허락한 사이트가 아닙니다. https://example.com처럼 쓰고, "
+    "서버의 ALLOWED_ORIGINS에 추가하세요.",
+    en="origin: {value} is not a site that this server allows. Write it like https://example.com, and add it to "
+    "ALLOWED_ORIGINS on the server.",
+)
 SITE_NOT_ALLOWED = Sentence(
     "site_not_allowed",
     ko="다른 웹사이트에서 온 요청입니다. 서버의 ALLOWED_ORIGINS에 그 사이트를 적으면 쓸 수 있습니다.",

@@ -38,6 +38,9 @@ ANSWERED = ("Retry-After", "Content-Range", "Accept-Ranges", "ETag", "Content-Di
 SAFE = ("GET", "HEAD", "OPTIONS")
 """Methods that create and delete nothing."""
 
+ORIGIN = "avatar.origin"
+"""Where the scope of a request keeps its Origin, which the application does not get as a header."""
+
 KEY_ADDRESS = "/key"
 """Address of the page's form for a key."""
 UNLOCKED = (KEY_ADDRESS, "/gradio_api/startup-events")
@@ -188,11 +191,12 @@ class Origins:
             return False
         if site is not None:  # scripts cannot set it, and proxies do not change it
             return site not in ("same-origin", "none")
-        return origin is not None and not _is_same(origin, scope)
+        return origin is not None and not is_same(origin, scope)
 
     async def _without_origin(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        await self._app({**scope, "headers": headers}, receive, send)
+        sent = Headers(scope=scope).get("origin", "")
+        await self._app({**scope, "headers": headers, ORIGIN: sent}, receive, send)
 
 
 def _host(scope: Scope) -> str:
@@ -219,7 +223,7 @@ def _matches(name: str, pattern: str) -> bool:
     return name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:]))
 
 
-def _is_same(origin: str, scope: Scope) -> bool:
+def is_same(origin: str, scope: Scope) -> bool:
     """Return whether an origin is the server's own; a proxy may have turned https into http."""
     scheme, _, host = origin.lower().partition("://")
     port = ":443" if scheme == "https" else ":80"

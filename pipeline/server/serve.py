@@ -46,6 +46,8 @@ from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.routes import Api, exception_handlers
 from pipeline.server.rest.sessions import SessionApi
+from pipeline.server.rest.token_api import TokenApi
+from pipeline.server.tokens import Tokens
 from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.settings import Settings
@@ -136,7 +138,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
     metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
-    sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers))
+    tokens = Tokens(settings, supervisor)
+    sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers), tokens)
     api = Api(
         studio=studio,
         queue=queue,
@@ -152,6 +155,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         samples=VoiceSamples(studio),
         voice_download=voice_download,
         sessions=sessions,
+        tokens=tokens,
+        token_api=TokenApi(tokens, visitors, workers, settings),
         clips=folder.clips,
     )
     dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)

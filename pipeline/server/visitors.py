@@ -20,6 +20,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadRequest
 from pipeline.jobs.uploads import Uploads
 from pipeline.server.access import cookie, cookies_of, key_of, path_of
+from pipeline.server.tokens import GRANT, Grant
 from pipeline.settings import Settings, listed
 
 COOKIE = "avatar_visitor"
@@ -73,11 +74,16 @@ class Visitors:
 
     def owner(self, request: Request) -> str:
         """Return the owner of an avatar that a request makes; `NO_OWNER` without key and cookie."""
-        key = key_of(request.headers, self._keys)
+        key = self._key_of(request)
         if key is not None:
             return _of_key(key)
         number = request.scope.get(_SCOPE, "")
         return of_number(number) if number else NO_OWNER
+
+    def _key_of(self, request: Request) -> str | None:
+        """Return the key of a request, or the one that made its token."""
+        grant: Grant | None = request.scope.get(GRANT)
+        return key_of(request.headers, self._keys) or (grant and grant.key)
 
     def owner_on_page(self, request: Request) -> str:
         """Return the same for the page, on which an avatar must have an owner.
@@ -105,7 +111,7 @@ class Visitors:
         if self._open:
             return self._uploads.seen_by(lambda owner: True)
         own = self.owner(request)
-        with_key = key_of(request.headers, self._keys) is not None
+        with_key = self._key_of(request) is not None
         return self._uploads.seen_by(lambda owner: with_key if owner == NO_OWNER else owner == own)
 
     def shipped(self) -> AvatarStore:

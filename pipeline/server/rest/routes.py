@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute
 
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
+from pipeline.avatars.store import PackInfo
 from pipeline.core.disk import temporary_folder
 from pipeline.core.gpu import Gpu
 from pipeline.engines.select import problem_of
@@ -40,7 +41,7 @@ from pipeline.errors import (
 )
 from pipeline.jobs.events import Ended, Failed, to_json
 from pipeline.jobs.history import Entry
-from pipeline.jobs.request import parse
+from pipeline.jobs.request import GenerateRequest, parse
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job, Task, TaskBook, is_task_id
@@ -57,6 +58,7 @@ from pipeline.server.rest import schema, socket_schema
 from pipeline.server.rest.avatars import AvatarApi
 from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.component import SCRIPT, script_response
+from pipeline.server.rest.embed_page import embed_page
 from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
 from pipeline.server.rest.forms import is_form
@@ -66,6 +68,8 @@ from pipeline.server.rest.recordings import FILE as RECORDING
 from pipeline.server.rest.recordings import RecordingForm
 from pipeline.server.rest.result_page import result_page
 from pipeline.server.rest.sessions import SessionApi
+from pipeline.server.rest.token_api import TokenApi
+from pipeline.server.tokens import GRANT, Grant, Tokens
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 from pipeline.speech.recording import check_kind
@@ -78,6 +82,8 @@ CARD = "/assets/card.jpg"
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
+LIPSYNC = "lipsync"
+"""What a token must be for to make videos."""
 _EVENT_NUMBER = re.compile("[0-9]{1,9}")
 
 ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
@@ -101,40 +107,53 @@ class Api:
     samples: VoiceSamples
     voice_download: VoiceDownload
     sessions: SessionApi
+    tokens: Tokens
+    token_api: TokenApi
     clips: Path
     """Folder of the files that were sent."""
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of all endpoints.
 
-        All need a key, except results, whose names cannot be guessed, and what the page shows of the avatars.
+        All need a key, or what a token can do a token, except results, whose names cannot be guessed, and what the page
+        shows of the avatars.
         """
         keys = listed(self.studio.settings.api_keys)
 
         def has_key(request: Request) -> None:
-            if key_of(request.headers, keys) is None:
-                raise NotAllowed
+            if keys and key_of(request.headers, keys) is None:
+                raise self.tokens.refused(request)
 
-        # the second only describes the first
-        locks = [Depends(has_key), Security(HTTPBearer(auto_error=False))] if keys else []
-        rest = APIRouter(dependencies=locks, responses=schema.problems(*([401] if keys else []), 403))
-        rest.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
-        rest.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"], **schema.STREAM)
-        rest.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"], **schema.LIPSYNC)
-        rest.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
-        rest.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
-        rest.add_api_route("/api/v2/tasks/{task_id}/inspect.png", self.inspection, **schema.INSPECTION)
-        rest.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
+        def may_read(request: Request) -> None:
+            self.tokens.allowed(request)
+
+        def may_make(request: Request) -> None:
+            self.tokens.allowed(request, LIPSYNC)
+
+        def locked(check: Callable[[Request], None]) -> APIRouter:
+            # the second only describes the first
+            locks = [Depends(check), Security(HTTPBearer(auto_error=False))] if keys else []
+            return APIRouter(dependencies=locks, responses=schema.problems(*([401] if keys else []), 403))
+
+        reading, lipsync, rest = locked(may_read), locked(may_make), locked(has_key)
+        reading.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
+        reading.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
+        reading.add_api_route("/api/voices", self.voices, response_model=schema.Voices)
+        lipsync.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"], **schema.STREAM)
+        lipsync.add_api_route("/api/v2/lipsync", self.lipsync, methods=["POST"], **schema.LIPSYNC)
+        lipsync.add_api_route("/api/v2/tasks/{task_id}", self.task, **schema.TASK)
+        lipsync.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
+        lipsync.add_api_route("/api/v2/tasks/{task_id}/inspect.png", self.inspection, **schema.INSPECTION)
+        lipsync.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
+        rest.add_api_route("/api/v2/tokens", self.token_api.make, methods=["POST"], status_code=201, **schema.TOKEN)
         rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
         rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
-        rest.add_api_route("/api/voices", self.voices, response_model=schema.Voices)
         fetching = "/api/voices/supertonic"
         rest.add_api_route(fetching, self.fetched_voices, response_model=schema.VoiceDownloadState)
         rest.add_api_route(fetching, self.fetch_voices, methods=["POST"], **schema.VOICE_DOWNLOAD)
         rest.add_api_route(fetching, self.leave_voices, methods=["DELETE"], response_model=schema.VoiceDownloadState)
         rest.add_api_route("/api/queue_status", self.queue_status, response_model=schema.QueueStatus)
-        rest.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/metrics", self.measured, **schema.METRICS)
         results = APIRouter()
         for path, endpoint, shape in (
@@ -151,15 +170,19 @@ class Api:
             results.add_api_route(path, endpoint, **shape)
             results.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
         sessions = self.sessions.routes()
-        described = cache(lambda: schema.described([*rest.routes, *results.routes, *sessions]))
+        every = [*reading.routes, *lipsync.routes, *rest.routes, *results.routes, *sessions]
+        described = cache(lambda: schema.described(every))
+        description = locked(has_key)
         for path in ("/api/openapi.json", "/openapi.json"):  # at the latter, FastAPI would describe all routes
-            rest.add_api_route(path, described, include_in_schema=False)
-        rest.add_api_route("/api/asyncapi.json", cache(socket_schema.described), include_in_schema=False)
-        return [*rest.routes, *results.routes, *sessions]
+            description.add_api_route(path, described, include_in_schema=False)
+        description.add_api_route("/api/asyncapi.json", cache(socket_schema.described), include_in_schema=False)
+        frames = APIRouter()
+        frames.add_api_route("/embed/{avatar}", self.framed, include_in_schema=False)
+        return [*every, *description.routes, *frames.routes]
 
     def status(self, request: Request) -> dict[str, Any]:
         """Return whether videos can be made, with which avatars, voices and engines."""
-        avatars = [pack.id for pack in self.visitors.for_rest(request).list()]
+        avatars = [pack.id for pack in self._shown(request)]
         voices = [engine.name for engine in self.studio.tts.values() if engine.available()]
         engine = self.studio.engine
         problem = problem_of(engine)
@@ -189,9 +212,14 @@ class Api:
                     "gender": seen.gender(pack) or None,
                     "uploaded": pack.name in ours,
                 }
-                for pack in seen.list()
+                for pack in self._shown(request)
             ]
         }
+
+    def _shown(self, request: Request) -> list[PackInfo]:
+        """Return the avatars that a request may see; with a token for one of them, that one."""
+        packs, grant = self.visitors.for_rest(request).list(), _grant(request)
+        return [pack for pack in packs if grant is None or grant.avatar in ("", pack.name)]
 
     def voices(self, request: Request) -> dict[str, Any]:
         """List the voices that can speak now, those of preferred engines first."""
@@ -259,7 +287,7 @@ class Api:
 
     def task(self, task_id: str, request: Request) -> dict[str, Any]:
         """Return how far a task is, or how it ended."""
-        task = self._known(task_id)
+        task = self._known(task_id, request)
         language, root = _language(request), _root(request)
         entries = task.history.entries
         place = self.supervisor.place(task.id)
@@ -285,7 +313,7 @@ class Api:
 
     def events(self, task_id: str, request: Request) -> Response:
         """Send the events of a task: those after the one that Last-Event-ID names, or all."""
-        task = self._known(task_id)
+        task = self._known(task_id, request)
         after = request.headers.get("last-event-id", "") or "0"
         if not _EVENT_NUMBER.fullmatch(after):
             raise BadRequest(messages.server.LAST_EVENT_ID_INVALID())
@@ -296,10 +324,14 @@ class Api:
 
     async def inspection(self, task_id: str, request: Request) -> Response:
         """Draw the speech of a finished video and how its mouth moves: waveform, phonemes, opening, mouths, times."""
+        if not self.tokens.owns_task(_grant(request), task_id):
+            raise TaskNotFound(messages.server.TASK_NOT_FINISHED(task_id=task_id))
         return file_response(await while_there(request, self.inspector.picture_of(task_id)), "image/png", request)
 
-    async def cancel(self, task_id: str) -> dict[str, Any]:
+    async def cancel(self, task_id: str, request: Request) -> dict[str, Any]:
         """Stop a task that waits or runs: a video, or the making of an avatar."""
+        if not self.tokens.owns_task(_grant(request), task_id):
+            raise TaskNotFound(messages.jobs.TASK_ENDED(task_id=task_id))
         return {"success": True, "task_id": task_id, "state": await self.supervisor.cancel(task_id)}
 
     def measured(self) -> Response:
@@ -337,14 +369,20 @@ class Api:
 
         A video shows it from its first picture on, round and round; where one ends, the clip can go on.
         """
+        self.tokens.granted(request)
         name, _, resolution = avatar.rpartition("_")
         pack = self.visitors.for_rest(request).find(name, resolution)
         return bytes_response(self.studio.avatars.load(pack).video, "video/mp4", pack, request)
 
     def first_picture(self, avatar: str, request: Request) -> Response:
         """Send the first picture of an avatar's clip ("talk_long"), small, to be shown before the clip is there."""
+        self.tokens.granted(request)
         picture, pack = self.stills.first(avatar, self.visitors.for_rest(request))
         return bytes_response(picture, "image/jpeg", pack, request)
+
+    def framed(self, avatar: str, request: Request) -> Response:
+        """Send the page with the avatar alone, for frames in other web sites."""
+        return embed_page(avatar, request, self.studio.settings.allowed_origins)
 
     def card(self, request: Request) -> Response:
         """Send the picture that is shown where the page's address is shared."""
@@ -361,9 +399,9 @@ class Api:
         task = self._book.get(task_id)
         return task if isinstance(task, Task) else self._book.files_of(task_id)
 
-    def _known(self, task_id: str) -> Job:
+    def _known(self, task_id: str, request: Request) -> Job:
         task = self._book.find(task_id)
-        if task is None:
+        if task is None or not self.tokens.owns_task(_grant(request), task_id):
             raise TaskNotFound(messages.server.NO_SUCH_TASK(task_id=task_id))
         return task
 
@@ -385,7 +423,9 @@ class Api:
         key = request.headers.get("idempotency-key")
         if key is None:
             return await make()
-        return await self.repeats.join(request.headers.get("authorization", ""), key, body, make)
+        grant = _grant(request)
+        caller = request.headers.get("authorization", "") if grant is None else f"token {grant.id}"
+        return await self.repeats.join(caller, key, body, make)
 
     async def _queued(self, body: object, request: Request, form: RecordingForm | None = None) -> Job:
         """Check a request and queue it.
@@ -398,18 +438,32 @@ class Api:
         studio = replace(self.studio, avatars=self.visitors.for_rest(request))
         grace = self.studio.settings.resume_seconds if "idempotency-key" in request.headers else 0.0
         if form is None or form.file is None:
-            return await self.queue.join(await run_in_threadpool(parse, body, studio), grace, request)
+            return await self._paid(await run_in_threadpool(parse, body, studio), grace, request)
         folder = await run_in_threadpool(temporary_folder, self.clips)
         try:
             recording = await run_in_threadpool(form.save, Path(folder.name))
             asked = await run_in_threadpool(parse, body, studio, recording)
             await run_in_threadpool(check_kind, recording)
-            task = await self.queue.join(asked, grace, request)
+            task = await self._paid(asked, grace, request)
         except BaseException:
             folder.cleanup()
             raise
         self.supervisor.at_end(task, folder.cleanup)
         return task
+
+    async def _paid(self, asked: GenerateRequest, grace: float, request: Request) -> Job:
+        """Queue a request; with a token, its speech is counted."""
+        grant, text = _grant(request), "" if asked.recording else asked.text
+        self.tokens.check_avatar(grant, asked.avatar.name)
+        self.tokens.check(grant, text)
+        task = await self.queue.join(asked, grace, request)
+        self.tokens.count_task(grant, task, text)
+        return task
+
+
+def _grant(request: Request) -> Grant | None:
+    """Return what the token of a request allows, once it was checked; None if it has a key."""
+    return request.scope.get(GRANT)
 
 
 def _state(entries: list[Entry]) -> str:

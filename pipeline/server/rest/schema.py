@@ -87,6 +87,30 @@ class LipsyncForm(LipsyncBody):
     )
 
 
+class TokenBody(_Shape):
+    """What a token may be used for; all of it may be left out."""
+
+    endpoints: list[Literal["lipsync", "sessions"]] | None = Field(None, min_length=1, description="All if left out.")
+    origin: str | None = Field(None, description="The only web site that may use it: one of ALLOWED_ORIGINS.")
+    avatar: str | None = Field(None, description="The only avatar.")
+    session_id: str | None = Field(None, description="The only session, which is open.")
+    seconds: float | None = Field(None, ge=0, le=86_400, description="Seconds of speech; 300 if left out.")
+    expires_in: float | None = Field(None, ge=1, le=86_400, description="Seconds of its life; 600 if left out.")
+
+
+class Token(_Shape):
+    """A token, and what it may be used for."""
+
+    success: Literal[True]
+    token: str = Field(description="To be sent as Authorization: Bearer, or as ?token=.")
+    expires: str = Field(description="When it becomes invalid (ISO 8601, UTC).")
+    seconds: Seconds
+    endpoints: list[Literal["lipsync", "sessions"]]
+    origin: str | None
+    avatar: str | None
+    session_id: TaskId | None
+
+
 class Problem(_Shape):
     """Any error."""
 
@@ -613,8 +637,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of errors with some statuses, all of one shape."""
     why = {
         400: "Something in the request is wrong; the message names it.",
-        401: "No key came with the request.",
-        403: "A web site asks that is not allowed to; or what came with the program is to be deleted.",
+        401: "Neither a key nor a valid token came with the request.",
+        403: "A web site or a token may not do this; or what came with the program is to be deleted.",
         404: "There is no such thing.",
         408: "The body of the request comes too slowly.",
         409: "The Idempotency-Key came before with another body, the name is taken, or the session was deleted.",
@@ -633,7 +657,7 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    bodies = LipsyncBody, LipsyncForm, AvatarForm, FacesForm, SayBody, ChatBody, InterruptBody
+    bodies = TokenBody, LipsyncBody, LipsyncForm, AvatarForm, FacesForm, SayBody, ChatBody, InterruptBody
     nested = SessionBody, ConversationBody, InterviewBody
     for model in (*bodies, *nested, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
         schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -758,7 +782,7 @@ VIDEO: dict[str, Any] = {
 }
 IDLE: dict[str, Any] = {
     "response_class": Response,
-    "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 404)},
+    "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 401, 404)},
 }
 VOICE_SAMPLE: dict[str, Any] = {
     "response_class": Response,
@@ -769,7 +793,7 @@ VOICE_SAMPLE: dict[str, Any] = {
 }
 FIRST_PICTURE: dict[str, Any] = {
     "response_class": Response,
-    "responses": {200: _content("image/jpeg", "The picture.", binary=True), **problems(400, 404)},
+    "responses": {200: _content("image/jpeg", "The picture.", binary=True), **problems(400, 401, 404)},
 }
 CAPTIONS: dict[str, Any] = {
     "response_class": FileResponse,
@@ -792,6 +816,11 @@ OPEN_SESSION: dict[str, Any] = {
     "response_model": OpenedSession,
     "responses": problems(400, 401, 403, 404, 408, 503),
     "openapi_extra": _json(SessionBody),
+}
+TOKEN: dict[str, Any] = {
+    "response_model": Token,
+    "responses": problems(400, 404, 408, 409),
+    "openapi_extra": _json(TokenBody),
 }
 SESSION: dict[str, Any] = {"response_model": SessionState, "responses": problems(401, 403, 404, 409)}
 SAY: dict[str, Any] = {

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -25,7 +26,7 @@ from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.conversation.conversation import Conversation
 from pipeline.conversation.request import question_of
-from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError
+from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError, SessionNotFound, TokenWrongEndpoint
 from pipeline.jobs.studio import Studio
 from pipeline.live.events import Problem, to_json
 from pipeline.live.recording import Recorder
@@ -40,9 +41,12 @@ from pipeline.server.rest import schema
 from pipeline.server.rest.bodies import MAX_BODY, json_body
 from pipeline.server.rest.conversations import Conversations
 from pipeline.server.rest.event_stream import sse_event, sse_response
+from pipeline.server.tokens import Grant, Tokens
 from pipeline.server.visitors import Visitors
 from pipeline.settings import listed
 
+SESSIONS = "sessions"
+"""What a token must be for to open and use sessions."""
 ADDRESS = "/api/v2/sessions"
 PAGE_ADDRESS = "/page/sessions"
 """Where the page opens sessions: with the page's own access and avatars, which need no key where it is public."""
@@ -64,6 +68,7 @@ class SessionApi:
     recorder: Recorder
     visitors: Visitors
     conversations: Conversations
+    tokens: Tokens
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes. Opening a session needs a key; using it needs a key or the session's own token.
@@ -90,20 +95,24 @@ class SessionApi:
 
     async def open(self, request: Request) -> Response:
         """Open a session. Its stream begins as soon as the avatar is loaded."""
-        if self._keys and key_of(request.headers, self._keys) is None:
-            raise NotAllowed
-        return await self._opened(request, self.visitors.for_rest(request))
+        grant = self.tokens.allowed(request, SESSIONS)
+        if grant is not None and grant.session:
+            raise TokenWrongEndpoint(f"{ADDRESS}/{grant.session}")
+        self.tokens.check(grant)
+        return await self._opened(request, self.visitors.for_rest(request), grant)
 
     async def open_on_page(self, request: Request) -> Response:
         """Open a session for a visitor of the page."""
         return await self._opened(request, self.visitors.for_page(request))
 
-    async def _opened(self, request: Request, avatars: AvatarStore) -> Response:
+    async def _opened(self, request: Request, avatars: AvatarStore, grant: Grant | None = None) -> Response:
         body = await json_body(request)
         studio = replace(self.studio, avatars=avatars)
         asked = await run_in_threadpool(parse_session, body, studio)
+        self.tokens.check_avatar(grant, asked.avatar.name)
         plan = self.conversations.check(body, asked)
         session = await self.workers.open(asked)
+        self.tokens.count_session(grant, session)
         self.conversations.open(session, plan)
         if asked.record:
             try:
@@ -127,6 +136,7 @@ class SessionApi:
         """Speak a text; with ``more`` only a piece of one, whose sentences are spoken as they become complete."""
         session = self._allowed(session_id, request)
         fields = await _object(request)
+        self.tokens.check_session(session)
         _say(session, fields, self.studio.settings.max_text)
         return self._description(session, request)
 
@@ -148,6 +158,7 @@ class SessionApi:
         """Let the language model answer a text of the visitor; the avatar speaks while the model writes."""
         session = self._allowed(session_id, request)
         fields = await _object(request)
+        self.tokens.check_session(session)
         self.conversations.of(session).chat(text_of(fields, self.studio.settings.max_text))
         return self._description(session, request)
 
@@ -196,11 +207,13 @@ class SessionApi:
         try:
             session = self._allowed(websocket.path_params["session_id"], websocket)
         except PipelineError as error:
-            await websocket.close(1008, error.message.en[:120])
+            language = _language(websocket)
+            await websocket.send_denial_response(JSONResponse(error.to_json(language), error.status))
             return
         await websocket.accept()
         limit, conversation = self.studio.settings.max_text, self.conversations.of(session)
-        await _Socket(websocket, session, conversation, limit, self.workers.delete).run()
+        pays = partial(self.tokens.check_session, session)
+        await _Socket(websocket, session, conversation, limit, self.workers.delete, pays).run()
 
     @property
     def _keys(self) -> tuple[str, ...]:
@@ -215,16 +228,27 @@ class SessionApi:
             ended: Whether it may have ended.
 
         Raises:
-            NotAllowed: The request has neither a key nor the session's token.
+            NotAllowed, Forbidden: The request has neither a key, nor a token for it, nor the session's own.
             SessionNotFound, SessionClosed: There is no such session.
         """
         session = self.workers.ended(session_id) if ended else None
         if self._keys and key_of(connection.headers, self._keys) is None:
+            if self.tokens.granted(connection) is not None:
+                return self._granted(session_id, connection, session)
             token = connection.query_params.get("token", "")
             known = session or self.workers.known(session_id)
             if known is None or not hmac.compare_digest(token.encode(), known.token.encode()):
                 raise NotAllowed
         return session or self.workers.find(session_id)
+
+    def _granted(self, session_id: str, connection: HTTPConnection, ended: RemoteSession | None) -> RemoteSession:
+        """Return the session of a request with a token: its own, or one that it opened."""
+        grant = self.tokens.allowed(connection, SESSIONS)
+        if not self.tokens.owns_session(grant, session_id):
+            raise SessionNotFound(session_id)
+        session = ended or self.workers.find(session_id)
+        self.tokens.count_session(grant, session)
+        return session
 
     def _description(self, session: RemoteSession, request: Request, addresses: bool = False) -> dict[str, Any]:
         """Return what a client gets to know of a session.
@@ -261,12 +285,15 @@ class _Socket:
         conversation: Conversation,
         max_text: int,
         delete: Callable[[RemoteSession], object],
+        check: Callable[[], None],
     ) -> None:
         self._websocket = websocket
         self._session = session
         self._conversation = conversation
         self._max_text = max_text
         self._delete = delete
+        self._check = check
+        """Raises what keeps the avatar from speaking."""
         self._rate = DEFAULT_RATE
         self._from_visitor = False
         """Whether the sound that comes is the visitor's, not the avatar's."""
@@ -319,6 +346,7 @@ class _Socket:
         kind = fields.get("type")
         match kind:
             case "say":
+                self._check()
                 _say(self._session, fields, self._max_text)
             case "flush":
                 self._session.flush()
@@ -334,6 +362,7 @@ class _Socket:
             case "audio_text":
                 self._session.push_words(*words_of(fields, self._max_text))
             case "chat":
+                self._check()
                 self._conversation.chat(text_of(fields, self._max_text))
             case "visitor_said":
                 self._conversation.visitor_said(text_of(fields, self._max_text), question_of(fields))
@@ -346,6 +375,7 @@ class _Socket:
 
     async def _push(self, data: bytes) -> None:
         """Pass on sound; a client that is far ahead gets one event, and is then slowed down."""
+        self._check()
         seconds = len(data) / 2 / self._rate
         if self._session.sound_ahead + seconds > AHEAD_SECONDS >= seconds:
             if not self._speed_reported:
