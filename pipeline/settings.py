@@ -56,6 +56,12 @@ class Settings:
     """Keys that REST accepts, separated by commas; if it is empty, REST needs no key."""
     token_secret: str = field(default="", repr=False)
     """Signs tokens for browsers; if it is empty, a random one does until the program ends."""
+    webhook_url: str = ""
+    """Where the ends of all tasks and sessions are told, unless a request names another address."""
+    webhook_secret: str = field(default="", repr=False)
+    """Signs webhooks (whsec_ and base64, as Standard Webhooks has it); without it none are sent."""
+    webhook_private: int = 0
+    """1 also sends webhooks to addresses in private networks."""
     page: str = "key"
     """Whether the page needs a key, too ("key"), or is public ("open")."""
     rest_avatars: str = "all"

@@ -32,7 +32,7 @@ from pipeline.jobs.generate import generate
 from pipeline.jobs.studio import Studio
 from pipeline.live import workers
 from pipeline.messages import Message
-from pipeline.server import connections
+from pipeline.server import connections, webhooks
 from pipeline.server.gradio import joins
 from pipeline.server.serve import serve
 from pipeline.settings import Settings
@@ -57,6 +57,8 @@ UNSEEN = os.environ.get("FAKE_UNSEEN", "")
 """Seconds that a live session goes on without a viewer, where it is not the usual."""
 LISTEN = os.environ.get("FAKE_LISTEN", "")
 """Seconds that clients of Gradio's queue may take to listen, where it is not the usual."""
+WEBHOOK_PAUSES = os.environ.get("FAKE_WEBHOOK_PAUSES", "")
+"""Seconds between tries of webhooks, separated by commas, where they are not the usual ones."""
 RATE = 16_000
 
 
@@ -234,6 +236,8 @@ def main() -> None:
         workers.UNSEEN_SECONDS = float(UNSEEN)
     if LISTEN:
         joins.LISTEN_SECONDS = float(LISTEN)
+    if WEBHOOK_PAUSES:
+        webhooks.PAUSES = tuple(map(float, WEBHOOK_PAUSES.split(",")))
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
     serve(make_fake_studio(settings), generate, "tests.fake_worker")
 

@@ -37,10 +37,10 @@ class Supervisor:
 
     Args:
         book: The jobs.
-        on_end: Called once with each job that has ended, and its last event.
+        on_end: Called once, in order, with each job that has ended, and its last event.
     """
 
-    def __init__(self, book: TaskBook, on_end: Callable[[Job, Ended], None]) -> None:
+    def __init__(self, book: TaskBook, *on_end: Callable[[Job, Ended], None]) -> None:
         self.book = book
         self._on_end = on_end
         self._queues: list[JobQueue] = []
@@ -62,8 +62,9 @@ class Supervisor:
         if before is None or type(before.event) is not type(event):
             logger.info("task %s %s", job.id, _logged(event))
         if isinstance(event, Ended):
-            with best_effort("metrics"):
-                self._on_end(job, event)
+            for call in self._on_end:
+                with best_effort("what follows the end of a task"):
+                    call(job, event)
 
     def end(self, job: Job, last: Ended) -> None:
         """Close a job and emit its last event; no effect on a job that has ended."""

@@ -38,6 +38,21 @@ TOKEN_SPENT = Sentence(
     ko="토큰의 말하기 시간({seconds:g}초)이 모자랍니다. 더 짧게 말하거나 새 토큰을 받으세요.",
     en="The token's seconds of speech ({seconds:g}) do not suffice. Say less, or get a new token.",
 )
+WEBHOOK_NOT_SET_UP = Sentence(
+    "webhook_not_set_up",
+    ko="webhook_url: 서버에 WEBHOOK_SECRET이 있어야 웹훅을 보낼 수 있습니다.",
+    en="webhook_url: the server sends webhooks only with WEBHOOK_SECRET.",
+)
+WEBHOOK_URL_INVALID = Sentence(
+    "webhook_url_invalid",
+    ko="webhook_url: https://example.com/hook 같은 http나 https 주소여야 합니다.",
+    en="webhook_url: must be an address of http or https, such as https://example.com/hook.",
+)
+WEBHOOK_URL_PRIVATE = Sentence(
+    "webhook_url_private",
+    ko="webhook_url: 내부 네트워크의 주소로는 보내지 않습니다. 보내려면 서버에 WEBHOOK_PRIVATE=1을 설정하세요.",
+    en="webhook_url: the address is in a private network. To allow that, set WEBHOOK_PRIVATE=1 on the server.",
+)
 ENDPOINTS_INVALID = Sentence(
     "endpoints_invalid",
     ko="endpoints: {choices} 가운데 하나 이상을 담은 목록이어야 합니다.",

@@ -50,6 +50,7 @@ from pipeline.server.rest.token_api import TokenApi
 from pipeline.server.tokens import Tokens
 from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
+from pipeline.server.webhooks import Webhooks
 from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     uploads.clean()
     shutil.rmtree(settings.live_cache, ignore_errors=True)
     metrics, gpu = Metrics(), Gpu()
-    supervisor = Supervisor(book, metrics.ended)
+    webhooks = Webhooks(settings)
+    supervisor = Supervisor(book, metrics.ended, webhooks.ended)
     queue = RenderQueue(studio, supervisor, generate, metrics)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
@@ -132,6 +134,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         repeats=repeats,
         visitors=visitors,
         settings=settings,
+        webhooks=webhooks,
         clips=folder.clips,
     )
     stills, shipped = Stills(studio.avatars), visitors.shipped()
@@ -139,7 +142,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     recorder = Recorder(supervisor)
     metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
     tokens = Tokens(settings, supervisor)
-    sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers), tokens)
+    sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers), tokens, webhooks)
     api = Api(
         studio=studio,
         queue=queue,
@@ -156,6 +159,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         voice_download=voice_download,
         sessions=sessions,
         tokens=tokens,
+        webhooks=webhooks,
         token_api=TokenApi(tokens, visitors, workers, settings),
         clips=folder.clips,
     )
@@ -200,7 +204,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, folder, queue.joins, workers, recorder, settings),
+            "lifespan": _lifespan(book, folder, queue.joins, workers, recorder, webhooks, settings),
         },
     )
     build_dam()
@@ -250,8 +254,14 @@ def check_address(settings: Settings) -> None:
         raise CannotServe(messages.server.CANNOT_LISTEN(where=where, reason=error)) from error
 
 
-def _lifespan(
-    book: TaskBook, folder: UploadFolder, joins: Joins, workers: Workers, recorder: Recorder, settings: Settings
+def _lifespan(  # noqa: PLR0913 - all that lives as long as the server
+    book: TaskBook,
+    folder: UploadFolder,
+    joins: Joins,
+    workers: Workers,
+    recorder: Recorder,
+    webhooks: Webhooks,
+    settings: Settings,
 ) -> object:
     """Return a FastAPI lifespan that adds access rules and time limits, and removes expired files."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
@@ -269,11 +279,13 @@ def _lifespan(
         listened = joins.around(app.middleware_stack)
         app.middleware_stack = Patience(guarded(VisitorCookie(Compressed(listened), settings), settings))
         sweeper = asyncio.create_task(sweep())
+        webhooks.open()
         try:
             yield
         finally:
             sweeper.cancel()
             await workers.close()
             await recorder.close()
+            await webhooks.close()
 
     return lifespan

@@ -83,7 +83,7 @@ class Visitors:
     def _key_of(self, request: Request) -> str | None:
         """Return the key of a request, or the one that made its token."""
         grant: Grant | None = request.scope.get(GRANT)
-        return key_of(request.headers, self._keys) or (grant and grant.key)
+        return key_of(request.headers, self._keys) or (None if grant is None else grant.key)
 
     def owner_on_page(self, request: Request) -> str:
         """Return the same for the page, on which an avatar must have an owner.

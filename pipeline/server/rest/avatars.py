@@ -31,7 +31,9 @@ from pipeline.server.connections import while_there
 from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.forms import Form, digest_of, save
 from pipeline.server.rest.idempotency import Repeats
+from pipeline.server.rest.receivers import receiver_of
 from pipeline.server.visitors import Visitors
+from pipeline.server.webhooks import Webhooks
 from pipeline.settings import Settings
 
 CLIP_FIELDS = {f"clip_{name}": name for name in CLIPS}
@@ -130,6 +132,7 @@ class AvatarApi:
         repeats: Requests that may be repeated.
         visitors: Owners of avatars.
         settings: Limits.
+        webhooks: Told of what has ended.
         clips: Folder of the files that were sent.
     """
 
@@ -139,6 +142,7 @@ class AvatarApi:
     repeats: Repeats
     visitors: Visitors
     settings: Settings
+    webhooks: Webhooks
     clips: Path
 
     async def make(self, request: Request) -> Response:
@@ -148,6 +152,7 @@ class AvatarApi:
         if (sent.text("consent") or "").lower() not in ("true", "1", "yes", "on"):
             raise NoConsent(messages.server.CONSENT_MISSING())
         asked = replace(sent.asked(), owner=self.visitors.owner(request))
+        receiver = receiver_of(self.webhooks, sent.text("webhook_url"), request)
 
         async def start() -> Job:
             await run_in_threadpool(self.uploads.check, asked)
@@ -158,7 +163,10 @@ class AvatarApi:
             except BaseException:
                 folder.cleanup()
                 raise
-            return self.maker.start(clip, whole, 0.0 if key is None else self.settings.resume_seconds, folder.cleanup)
+            grace = 0.0 if key is None else self.settings.resume_seconds
+            job = self.maker.start(clip, whole, grace, folder.cleanup)
+            self.webhooks.follow(job, receiver)
+            return job
 
         try:
             if key is None:

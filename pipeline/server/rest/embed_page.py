@@ -33,7 +33,7 @@ html, body {{ height: 100%; margin: 0; background: transparent; }}
 talking-avatar {{ display: block; width: 100%; height: 100%; }}
 </style>
 <talking-avatar server="{server}" avatar="{avatar}"{attributes}></talking-avatar>
-<script type="module" src="{server}/embed/v1.js"></script>
+<script src="{server}/embed/v1.js" async></script>
 </html>
 """
 

@@ -64,6 +64,7 @@ from pipeline.server.rest.files import bytes_response, file_response, growing_re
 from pipeline.server.rest.forms import is_form
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
+from pipeline.server.rest.receivers import receiver_of
 from pipeline.server.rest.recordings import FILE as RECORDING
 from pipeline.server.rest.recordings import RecordingForm
 from pipeline.server.rest.result_page import result_page
@@ -71,6 +72,7 @@ from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.rest.token_api import TokenApi
 from pipeline.server.tokens import GRANT, Grant, Tokens
 from pipeline.server.visitors import Visitors
+from pipeline.server.webhooks import Receiver, Webhooks
 from pipeline.settings import listed
 from pipeline.speech.recording import check_kind
 
@@ -108,6 +110,7 @@ class Api:
     voice_download: VoiceDownload
     sessions: SessionApi
     tokens: Tokens
+    webhooks: Webhooks
     token_api: TokenApi
     clips: Path
     """Folder of the files that were sent."""
@@ -437,26 +440,29 @@ class Api:
         """
         studio = replace(self.studio, avatars=self.visitors.for_rest(request))
         grace = self.studio.settings.resume_seconds if "idempotency-key" in request.headers else 0.0
+        url = body.get("webhook_url") if isinstance(body, dict) else None
+        receiver = receiver_of(self.webhooks, url, request)
         if form is None or form.file is None:
-            return await self._paid(await run_in_threadpool(parse, body, studio), grace, request)
+            return await self._paid(await run_in_threadpool(parse, body, studio), grace, request, receiver)
         folder = await run_in_threadpool(temporary_folder, self.clips)
         try:
             recording = await run_in_threadpool(form.save, Path(folder.name))
             asked = await run_in_threadpool(parse, body, studio, recording)
             await run_in_threadpool(check_kind, recording)
-            task = await self._paid(asked, grace, request)
+            task = await self._paid(asked, grace, request, receiver)
         except BaseException:
             folder.cleanup()
             raise
         self.supervisor.at_end(task, folder.cleanup)
         return task
 
-    async def _paid(self, asked: GenerateRequest, grace: float, request: Request) -> Job:
+    async def _paid(self, asked: GenerateRequest, grace: float, request: Request, receiver: Receiver | None) -> Job:
         """Queue a request; with a token, its speech is counted."""
         grant, text = _grant(request), "" if asked.recording else asked.text
         self.tokens.check_avatar(grant, asked.avatar.name)
         self.tokens.check(grant, text)
         task = await self.queue.join(asked, grace, request)
+        self.webhooks.follow(task, receiver)
         self.tokens.count_task(grant, task, text)
         return task
 

@@ -49,6 +49,7 @@ class _Shape(BaseModel):
 
 
 _MOOD = f"How the face looks: {', '.join(MOODS)}; {NEUTRAL} if left out."
+_WEBHOOK = "Where to tell of the end; WEBHOOK_URL if left out. Needs WEBHOOK_SECRET, and an API key."
 _LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
 
 
@@ -74,6 +75,7 @@ class LipsyncBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+    webhook_url: str | None = Field(None, description=_WEBHOOK)
 
 
 class LipsyncForm(LipsyncBody):
@@ -206,6 +208,7 @@ class AvatarForm(_Shape):
     clip_nod: bytes | None = Field(None, description="Nodding once or twice.")
     clip_greeting: bytes | None = Field(None, description="Greeting, mouth closed.")
     clip_thinking: bytes | None = Field(None, description="Thinking: looking away for a moment, mouth closed.")
+    webhook_url: str | None = Field(None, description=_WEBHOOK)
 
 
 class FacesForm(_Shape):
@@ -421,6 +424,7 @@ class SessionBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+    webhook_url: str | None = Field(None, description=_WEBHOOK)
     record: bool = Field(False, description="Whether to keep the session as a video with captions.")
     conversation: ConversationBody | None = Field(None, description="How it converses; as usual if left out.")
     interview: InterviewBody | None = Field(None, description="An interview to be held.")

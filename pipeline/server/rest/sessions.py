@@ -41,8 +41,10 @@ from pipeline.server.rest import schema
 from pipeline.server.rest.bodies import MAX_BODY, json_body
 from pipeline.server.rest.conversations import Conversations
 from pipeline.server.rest.event_stream import sse_event, sse_response
+from pipeline.server.rest.receivers import receiver_of
 from pipeline.server.tokens import Grant, Tokens
 from pipeline.server.visitors import Visitors
+from pipeline.server.webhooks import Webhooks
 from pipeline.settings import listed
 
 SESSIONS = "sessions"
@@ -69,6 +71,7 @@ class SessionApi:
     visitors: Visitors
     conversations: Conversations
     tokens: Tokens
+    webhooks: Webhooks
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes. Opening a session needs a key; using it needs a key or the session's own token.
@@ -111,8 +114,10 @@ class SessionApi:
         asked = await run_in_threadpool(parse_session, body, studio)
         self.tokens.check_avatar(grant, asked.avatar.name)
         plan = self.conversations.check(body, asked)
+        receiver = receiver_of(self.webhooks, body.get("webhook_url"), request)
         session = await self.workers.open(asked)
         self.tokens.count_session(grant, session)
+        self.webhooks.follow_session(session, receiver)
         self.conversations.open(session, plan)
         if asked.record:
             try:

@@ -1,0 +1,29 @@
+"""Reads where a request wants to be told of its end."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from pipeline.errors import TokenWrongEndpoint
+from pipeline.server.reply_language import language_of
+from pipeline.server.tokens import GRANT, Grant
+from pipeline.server.webhooks import Receiver, Webhooks
+
+
+def receiver_of(webhooks: Webhooks, url: object, request: Request) -> Receiver | None:
+    """Return the receiver of what a request begins; None if nobody is told.
+
+    Args:
+        webhooks: The usual receiver.
+        url: What the request names; None if it names none.
+        request: The request.
+
+    Raises:
+        BadRequest: The address cannot be used.
+        TokenWrongEndpoint: The request has a token only.
+    """
+    grant: Grant | None = request.scope.get(GRANT)
+    if url not in (None, "") and grant is not None:
+        raise TokenWrongEndpoint(", ".join(grant.endpoints))
+    language = language_of(request.headers.get("accept-language"))
+    return webhooks.receiver(url, language, request.scope.get("root_path", ""))
