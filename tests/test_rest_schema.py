@@ -42,6 +42,7 @@ SHAPES = (
     ("POST", "/api/avatars/faces"),
     ("DELETE", "/api/avatars/{avatar}"),
     ("GET", "/api/queue_status"),
+    ("POST", "/api/v2/tokens"),
     ("POST", "/api/v2/sessions"),
     ("GET", "/api/v2/sessions/{session_id}"),
     ("DELETE", "/api/v2/sessions/{session_id}"),

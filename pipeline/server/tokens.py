@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import threading
 import time
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import jwt
 from starlette.requests import HTTPConnection
 
+from pipeline.core.notifier import until
 from pipeline.errors import (
     NotAllowed,
     PipelineError,
@@ -27,7 +28,7 @@ from pipeline.errors import (
     TokenWrongEndpoint,
     TokenWrongOrigin,
 )
-from pipeline.jobs.events import Ended, TtsDone
+from pipeline.jobs.events import TtsDone
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, TurnEnded, TurnStarted
@@ -85,6 +86,12 @@ class _Account:
     used: float = 0.0
     tasks: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, seconds: float) -> None:
+        """Count seconds of speech; from any thread."""
+        with self.lock:
+            self.used += seconds
 
 
 class Tokens:
@@ -226,21 +233,25 @@ class Tokens:
             return
         account = self._account(grant)
         account.tasks.add(job.id)
-        account.used += _least(text)
-        self._supervisor.do(self._count(account, grant, job, _least(text)))
+        expected = _least(text)
+        account.add(expected)
+        self._supervisor.do(self._count(account, grant, job, expected))
 
     async def _count(self, account: _Account, grant: Grant, job: Job, expected: float) -> None:
-        spoken = False
-        async with aclosing(job.history.follow(0)) as entries:
-            async for entry in entries:
-                event = entry and entry.event
-                if isinstance(event, TtsDone):
-                    spoken = True
-                    account.used += event.duration - expected
-                    if account.used > grant.seconds:
-                        job.cancel.cancel(TokenSpent(grant.seconds))
-                elif isinstance(event, Ended) and not spoken:
-                    account.used -= expected
+        history, spoken = job.history, threading.Event()
+
+        def take() -> None:  # in the thread of the task, so that it cannot end meanwhile
+            last = history.last
+            if last is not None and isinstance(last.event, TtsDone) and not spoken.is_set():
+                spoken.set()
+                account.add(last.event.duration - expected)
+                if account.used > grant.seconds:
+                    job.cancel.cancel(TokenSpent(grant.seconds))
+
+        with history.changes.calling(take):
+            await until(lambda: history.ended, history.changes)
+        if not spoken.is_set():
+            account.add(-expected)
 
     def count_session(self, grant: Grant | None, session: RemoteSession) -> None:
         """Count what a session says from now on, and interrupt it where the token has no speech left."""
@@ -296,8 +307,8 @@ class _Meter:
             left = max(0.0, self._seconds - self._account.used)
             self._end = asyncio.get_running_loop().call_later(left, self._stop)
         elif isinstance(event, TurnEnded | Interrupted | Closed) and self._started is not None:
-            until = self._session.time if isinstance(event, Closed) else event.stream
-            self._account.used += max(0.0, until - self._started)
+            moment = self._session.time if isinstance(event, Closed) else event.stream
+            self._account.add(max(0.0, moment - self._started))
             self._started = None
             if self._end is not None:
                 self._end.cancel()

@@ -253,6 +253,7 @@ class RenderQueue:
                 done = event
             else:
                 self._supervisor.emit(task, event)
+                task.cancel.check()  # who listens may have stopped it
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
         self._pace.note(asked.work, time.monotonic() - started - task.waits.seconds)

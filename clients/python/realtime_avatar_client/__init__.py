@@ -1,0 +1,55 @@
+"""Client of a server of talking avatars: ``Client`` blocks, ``AsyncClient`` is for asyncio; both do the same."""
+
+from realtime_avatar_client.aio import AsyncClient, AsyncSession
+from realtime_avatar_client.errors import AvatarError, ConnectionLost, ServerError
+from realtime_avatar_client.events import (
+    Answer,
+    AvatarMade,
+    Closed,
+    Event,
+    Failed,
+    Interrupted,
+    InterviewEnded,
+    Listening,
+    Other,
+    Problem,
+    Question,
+    Status,
+    TurnEnded,
+    TurnStarted,
+    VideoDone,
+    VisitorSaid,
+    VisitorSpeaking,
+    VisitorStopped,
+    Word,
+)
+from realtime_avatar_client.sync import Client, Session
+
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "AsyncSession",
+    "AvatarError",
+    "AvatarMade",
+    "Client",
+    "Closed",
+    "ConnectionLost",
+    "Event",
+    "Failed",
+    "Interrupted",
+    "InterviewEnded",
+    "Listening",
+    "Other",
+    "Problem",
+    "Question",
+    "ServerError",
+    "Session",
+    "Status",
+    "TurnEnded",
+    "TurnStarted",
+    "VideoDone",
+    "VisitorSaid",
+    "VisitorSpeaking",
+    "VisitorStopped",
+    "Word",
+]

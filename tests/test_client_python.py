@@ -1,0 +1,268 @@
+"""The Python client against a real server: videos, recordings, sessions, retries, and connections that break."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from realtime_avatar_client import (
+    AsyncClient,
+    Client,
+    Closed,
+    ConnectionLost,
+    Event,
+    Interrupted,
+    Other,
+    ServerError,
+    Status,
+    TurnEnded,
+    TurnStarted,
+    VideoDone,
+    Word,
+)
+from realtime_avatar_client.events import session_event, task_event
+from realtime_avatar_client.protocol import Lines
+
+from tests.recordings import record
+from tests.servers import ROOT, Server, free_port, wait_for
+
+SLOW = "slow " * 8
+SNIPPETS = ROOT / "clients" / "python" / "README.md"
+
+
+@pytest.fixture
+def client(fake_server: Server) -> Iterator[Client]:
+    with Client(fake_server.url) as made:
+        yield made
+
+
+class Breaking:
+    """A proxy in front of a server that breaks connections: the first ones after some bytes of their reply."""
+
+    def __init__(self, server: Server, *after: int) -> None:
+        self.after = list(after)
+        self.connections = 0
+        self._target = server.port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> Breaking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self.connections += 1
+                limit = self.after.pop(0) if self.after else None
+                threading.Thread(target=self._relay, args=(near, limit), daemon=True).start()
+
+    def _relay(self, near: socket.socket, limit: int | None) -> None:
+        far = socket.create_connection(("127.0.0.1", self._target))
+        threading.Thread(target=_copy, args=(near, far, None), daemon=True).start()
+        _copy(far, near, limit)
+
+
+def _copy(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+    with contextlib.suppress(OSError):
+        while limit is None or limit > 0:
+            data = source.recv(65536)
+            if not data:
+                break
+            target.sendall(data if limit is None else data[:limit])
+            limit = None if limit is None else limit - len(data)
+    for one in (source, target):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+def test_a_video_is_made_and_saved(client: Client, tmp_path: Path) -> None:
+    stages: list[Event] = []
+    done = client.video("one two", avatar="solo", on_event=stages.append)
+    assert isinstance(done, VideoDone) and done.text == "one two" and done.audio_duration > 0.8
+    assert [one.stage for one in stages if isinstance(one, Status)][:3] == ["queued", "tts", "tts_done"]
+    assert client.save(done.video_url, tmp_path / "video.mp4").read_bytes()[4:8] == b"ftyp"
+    assert done.captions_url and "two" in client.save(done.captions_url, tmp_path / "words.vtt").read_text()
+    assert client.task(done.task_id)["state"] == "done"
+    assert [event.id for event in client.follow(done.task_id)][-1] == done.id
+    assert list(client.follow(done.task_id, after=done.id)) == []
+
+
+def test_a_recording_is_sent_with_progress(client: Client, tmp_path: Path) -> None:
+    record(tmp_path / "speech.wav", "one two three")
+    sent: list[tuple[int, int]] = []
+    size = (tmp_path / "speech.wav").stat().st_size
+    report: Callable[[int, int], None] = lambda done, of: sent.append((done, of))  # noqa: E731
+    files: tuple[Any, ...] = (tmp_path / "speech.wav", (tmp_path / "speech.wav").read_bytes())
+    for file in files:
+        sent.clear()
+        *_, last = client.events(audio=file, avatar="solo", on_progress=report, liveliness=0.2)
+        assert isinstance(last, VideoDone) and last.audio_duration > 0.5
+        assert sent == sorted(sent) and sent[-1] == (size, size)
+
+
+def test_what_the_server_refuses_is_an_error_with_its_code(client: Client, fake_server: Server) -> None:
+    for call, code, status in (
+        (lambda: client.video("one", avatar="nobody"), "avatar_not_found", 404),
+        (lambda: client.video("crash", avatar="solo"), "internal_error", 500),
+        (lambda: client.delete_avatar("solo"), "avatar_protected", 403),
+        (lambda: client.make_avatar("x", b"nothing", consent=False), "consent_required", 400),
+        (lambda: client.make_avatar("x", b"nothing", consent=True), "clip_unusable", 400),
+        (lambda: client.task("../../etc"), "address_not_found", 404),
+        (lambda: client.save("/video/x.mp4", "never"), "result_not_found", 404),
+        (lambda: client.session(avatar="nobody"), "avatar_not_found", 404),
+    ):
+        with pytest.raises(ServerError) as refused:
+            call()
+        assert (refused.value.code, refused.value.status) == (code, status) and refused.value.message
+    with Client(fake_server.url, language="ko") as korean, pytest.raises(ServerError, match=r"[가-힣]"):
+        korean.video("one", avatar="nobody")
+
+
+def test_a_stream_that_breaks_goes_on_where_it_broke(fake_server: Server) -> None:
+    with Breaking(fake_server, 900, 0, 700) as proxy, Client(proxy.url) as client:
+        events = list(client.events("slow one two", avatar="solo"))
+    numbers = [event.id for event in events]
+    assert numbers == sorted(set(numbers)) and isinstance(events[-1], VideoDone) and proxy.connections > 3
+
+
+def test_an_upload_that_breaks_is_sent_again_and_is_one_task(fake_server: Server, tmp_path: Path) -> None:
+    record(tmp_path / "speech.wav", "one two three")
+    before = fake_server.log.count(" starts\n")
+    with Breaking(fake_server, 0, 0) as proxy, Client(proxy.url) as client:
+        assert client.video(audio=tmp_path / "speech.wav", avatar="solo").audio_duration > 0.5
+    assert fake_server.log.count(" starts\n") - before == 2  # "task ... starts" and "render starts"
+
+
+def test_a_server_that_is_away_is_an_error_after_some_tries() -> None:
+    with Client(f"http://127.0.0.1:{free_port()}", retries=1) as client:
+        for call in (client.status, lambda: client.video("one", avatar="solo"), lambda: client.session(avatar="solo")):
+            with pytest.raises(ConnectionLost):
+                call()
+
+
+def test_who_leaves_early_cancels_the_task(client: Client, fake_server: Server) -> None:
+    with closing(client.events(SLOW, avatar="solo")) as events:  # type: ignore[type-var]  # it is a generator
+        event = next(events)
+        assert isinstance(event, Status)
+    wait_for(lambda: client.task(event.task_id)["state"] == "cancelled")
+
+
+def test_a_session_speaks_and_is_interrupted(client: Client, fake_server: Server) -> None:
+    with client.session(avatar="solo") as session:
+        session.say("one two ", more=True, tag="first")
+        session.say("three.", more=True, tag="first")
+        session.flush()
+        words, events = "", session.events()
+        for event in events:
+            words += event.text if isinstance(event, Word) else ""
+            if isinstance(event, TurnEnded):
+                break
+        assert isinstance(event, TurnEnded) and event.tag == "first" and words == event.said == "one two three. "
+        session.say("one two three four five six seven eight nine ten.")
+        assert isinstance(next(one for one in events if isinstance(one, TurnStarted)), TurnStarted)
+        cut = session.interrupt()
+        assert isinstance(cut, Interrupted) and cut.said in "one two three four five six seven eight nine ten. "
+        assert session.state()["state"] == "open"
+    assert isinstance(list(events)[-1], Closed)
+    with pytest.raises(ServerError) as ended:
+        session.listen()
+    assert ended.value.code == "session_closed"
+
+
+def test_a_session_speaks_sound_and_shows_its_video(client: Client) -> None:
+    with client.session(avatar="solo", video=True) as session:
+        session.push_audio(b"\x00\x10\x00\xf0" * 8000, 16_000)
+        session.flush()
+        pieces, kinds = [], []
+        for one in session:
+            pieces += [one] if isinstance(one, bytes) else []
+            kinds += [type(one)] if isinstance(one, Event) else []
+            if TurnEnded in kinds:
+                break
+    assert pieces[0][4:8] == b"ftyp" and b"moof" in pieces[-1] and kinds[0] is TurnStarted
+
+
+def test_a_session_is_resumed_without_missing_an_event(fake_server: Server) -> None:
+    with Breaking(fake_server) as proxy, Client(proxy.url) as client, client.session(avatar="solo") as session:
+        proxy.after = [300]  # the first socket
+        session.say("one two three four five six.")
+        events = []
+        for event in session.events():
+            events.append(event)
+            if isinstance(event, TurnEnded):
+                break
+    numbers = [event.id for event in events]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and proxy.connections >= 3
+
+
+def test_the_asynchronous_client_does_the_same(fake_server: Server, tmp_path: Path) -> None:
+    record(tmp_path / "speech.wav", "one two three")
+
+    async def check() -> None:
+        sent: list[int] = []
+        async with AsyncClient(fake_server.url) as client:
+            assert (await client.avatars())[0]["name"] and (await client.status())["status"] == "ok"
+            report: Callable[[int, int], None] = lambda done, of: sent.append(done)  # noqa: E731
+            async with aclosing(
+                client.events(audio=tmp_path / "speech.wav", avatar="solo", on_progress=report)
+            ) as every:
+                events = [event async for event in every]
+            done = events[-1]
+            assert isinstance(done, VideoDone) and sent[-1] == (tmp_path / "speech.wav").stat().st_size
+            await client.save(done.video_url, tmp_path / "async.mp4")
+            with pytest.raises(ServerError, match="nobody"):
+                await client.video("one", avatar="nobody")
+            async with aclosing(client.events(SLOW, avatar="solo")) as slow:
+                event = await anext(slow)
+            assert isinstance(event, Status)
+            while (await client.task(event.task_id))["state"] != "cancelled":
+                await asyncio.sleep(0.05)
+            async with await client.session(avatar="solo") as session:
+                await session.push_audio(b"\x00\x10\x00\xf0" * 8000)
+                await session.flush()
+                await session.say("one two three four five six seven.")
+                async with aclosing(session.events()) as heard:
+                    turns = 0
+                    async for event in heard:
+                        turns += isinstance(event, TurnStarted)
+                        if turns == 2:
+                            break
+                    assert isinstance(await session.interrupt(), Interrupted)
+        with Breaking(fake_server, 900, 0) as proxy:
+            async with AsyncClient(proxy.url) as client:
+                assert (await client.video("slow one two", avatar="solo")).text == "slow one two"
+            assert proxy.connections > 2
+
+    asyncio.run(check())
+    assert (tmp_path / "async.mp4").stat().st_size > 500
+
+
+def test_what_is_unknown_is_kept() -> None:
+    for event in (task_event({"type": "news", "id": 3, "x": 1}), session_event({"type": "word", "id": 3})):
+        assert isinstance(event, Other) and event.id == 3 and event.raw["id"] == 3
+    word = session_event({"type": "word", "id": 1, "turn": 1, "text": "a", "stream": 0.1, "end": 0.2, "new": []})
+    assert isinstance(word, Word) and word.raw["new"] == []
+    lines = Lines()
+    assert [lines.feed(line) for line in (": ping", "", "id: 1", "data: {", 'data:"a": 1}', "")][-1] == {"a": 1}
+
+
+def test_the_package_needs_nothing_of_the_server() -> None:
+    code = "import sys, realtime_avatar_client; print([name for name in sys.modules if name.startswith('pipeline')])"
+    where = str(ROOT / "clients" / "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=where, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
