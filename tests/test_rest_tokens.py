@@ -183,7 +183,7 @@ def test_a_token_opens_a_session_and_uses_no_other(guarded: Server) -> None:
         assert json.loads(denied.value.response.body or b"")["code"]
     with connect(f"{ws}{other}/socket?token={bound}", origin=Origin(SITE)) as socket:
         socket.send('{"type": "listen"}')
-        assert json.loads(socket.recv(30))["type"] == "listening"
+        assert json.loads(socket.recv(120))["type"] == "listening"
     # the speech of the session is the token's, also with the address that the session has itself
     with guarded_events(guarded, mine) as events:
         assert guarded.post(f"{path}/say?token={mine['token']}", {"text": "one two three four five six."}).ok
