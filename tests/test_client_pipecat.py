@@ -1,0 +1,74 @@
+"""The video service for Pipecat, in a real pipeline down to a WebRTC peer.
+
+Pipecat is large, so it has an environment of its own: set PIPECAT_PYTHON to the Python of one in which
+``pipecat-ai[webrtc]`` and the client's requirements are installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from tests.recordings import write_wav
+from tests.servers import ROOT, Server
+
+PYTHON = os.environ.get("PIPECAT_PYTHON") or (sys.executable if find_spec("pipecat") else "")
+SCRIPT = ROOT / "clients" / "pipecat" / "tests" / "loopback.py"
+RATE, SECONDS = 24_000, 3.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PYTHON, reason="pipecat is not installed")]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tone = 0.4 * np.sin(2 * np.pi * 220 * np.arange(round(SECONDS * RATE)) / RATE)
+    return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", tone, RATE)
+
+
+def shown(server: Server, speech: Path, out: Path, *more: str) -> dict[str, Any]:
+    command = [PYTHON, str(SCRIPT), server.url, "solo", str(speech), str(out), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["errors"] == []
+    return result
+
+
+def test_what_the_pipeline_says_arrives_with_pictures(fake_server: Server, speech: Path, tmp_path: Path) -> None:
+    result = shown(fake_server, speech, tmp_path / "out.mp4")
+    assert abs(result["sound_seconds"] - SECONDS) < 0.3
+    assert result["pictures"] > 50
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        assert (video.streams.video[0].width, video.streams.video[0].height) == (64, 48)
+        assert len({int(frame.to_ndarray(format="gray").mean()) for frame in video.decode(video=0)}) > 10
+
+
+def test_an_interruption_silences_it(fake_server: Server, speech: Path, tmp_path: Path) -> None:
+    result = shown(fake_server, speech, tmp_path / "out.mp4", "1.2")
+    assert 0.2 < result["sound_seconds"] < 2.0 and result["sound_after_interruption"] < 1.0
+
+
+def test_an_avatar_that_is_not_there_is_an_error_of_the_pipeline(fake_server: Server, speech: Path) -> None:
+    code = f"""
+import asyncio, sys
+sys.path[:0] = [{str(ROOT / "clients" / "python")!r}, {str(ROOT / "clients" / "pipecat")!r}]
+from pipecat.frames.frames import ErrorFrame, TTSAudioRawFrame
+from pipecat.tests.utils import run_test
+from realtime_avatar_pipecat import RealtimeAvatarVideoService
+service = RealtimeAvatarVideoService(url={fake_server.url!r}, avatar="nobody")
+frames = [TTSAudioRawFrame(bytes(100), 24000, 1)]
+down, up = asyncio.run(run_test(service, frames_to_send=frames, start_timeout=30))
+print(next(one.error for one in up if isinstance(one, ErrorFrame)), [type(one).__name__ for one in down])
+"""
+    done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "nobody" in done.stdout and "TTSAudioRawFrame" in done.stdout  # speech is heard, without pictures
