@@ -1,7 +1,7 @@
 """The avatar for LiveKit Agents, on the library's own runner and media sources, with a room that stands in for one.
 
-LiveKit Agents has an environment of its own: set LIVEKIT_PYTHON to the Python of one in which ``livekit-agents`` and the
-client's requirements are installed. What this leaves untested: a LiveKit server, its network, and subscribers.
+LiveKit Agents has an environment of its own: set LIVEKIT_PYTHON to the Python of one in which ``livekit-agents`` and
+the client's requirements are installed. What this leaves untested: a LiveKit server, its network, and subscribers.
 """
 
 from __future__ import annotations

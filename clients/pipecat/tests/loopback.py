@@ -71,6 +71,7 @@ class Peer:
         self.pc = RTCPeerConnection()
         self.pictures: list[tuple[float, np.ndarray]] = []
         self.sound: list[tuple[float, np.ndarray]] = []
+        self.rate = 48_000
         self.tasks: list[asyncio.Task[None]] = []
         self.pc.addTransceiver("audio", direction="recvonly")
         self.pc.addTransceiver("video", direction="recvonly")
@@ -85,6 +86,7 @@ class Peer:
             if track.kind == "video":
                 self.pictures.append((time.monotonic(), frame.to_ndarray(format="yuv420p")))
             else:
+                self.rate = frame.sample_rate
                 samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0]
                 self.sound.append((time.monotonic(), samples))
 
@@ -165,14 +167,14 @@ async def run(url: str, avatar: str, speech: Path, out: Path, interrupt: float |
     for task in peer.tasks:
         task.cancel()
     peer.save(out)
-    loud = [moment for moment, part in peer.sound if np.abs(part.astype(int)).max() > LOUD]
-    spoken = [moment for moment in loud if moment >= begun["speech"]]
+    loud = [(moment, part) for moment, part in peer.sound if np.abs(part.astype(int)).max() > LOUD]
+    spoken = [moment for moment, _ in loud if moment >= begun["speech"]]
     first, last = peer.pictures[0][0], peer.pictures[-1][0]
     return {
         "pictures": len(peer.pictures),
         "pictures_per_second": round((len(peer.pictures) - 1) / (last - first), 1),
         "first_sound": round(spoken[0] - begun["speech"], 3) if spoken else None,
-        "sound_seconds": round(spoken[-1] - spoken[0], 3) if spoken else 0.0,
+        "sound_seconds": round(sum(len(part) for _, part in loud) / peer.rate, 3),
         "sound_after_interruption": (
             round(max(0.0, spoken[-1] - begun["interruption"]), 3) if spoken and interrupt is not None else None
         ),
