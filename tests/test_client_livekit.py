@@ -36,3 +36,14 @@ def test_an_agent_speaks_through_the_avatar_and_is_interrupted(fake_server: Serv
 def test_an_avatar_that_is_not_there_is_an_error(fake_server: Server) -> None:
     done = subprocess.run([PYTHON, str(SCRIPT), fake_server.url, "nobody"], capture_output=True, text=True, timeout=200)
     assert done.returncode != 0 and "ServerError" in done.stderr and "nobody" in done.stderr
+
+
+def test_the_snippet_of_its_readme_works() -> None:
+    text = (ROOT / "clients" / "livekit" / "README.md").read_text("utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    paths = os.pathsep.join(str(ROOT / "clients" / name) for name in ("python", "livekit"))
+    body = "\n".join(f"    {line}" for line in code.splitlines())
+    program = f"import asyncio\nasync def main():\n{body}\nasyncio.run(main())"  # it needs a running loop
+    environ = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([PYTHON, "-c", program], env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

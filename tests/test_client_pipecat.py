@@ -72,3 +72,12 @@ print(next(one.error for one in up if isinstance(one, ErrorFrame)), [type(one)._
     done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "nobody" in done.stdout and "TTSAudioRawFrame" in done.stdout  # speech is heard, without pictures
+
+
+def test_the_snippet_of_its_readme_works() -> None:
+    text = (ROOT / "clients" / "pipecat" / "README.md").read_text("utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    paths = os.pathsep.join(str(ROOT / "clients" / name) for name in ("python", "pipecat"))
+    environ = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([PYTHON, "-c", code], env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

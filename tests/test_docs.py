@@ -189,7 +189,7 @@ def answer_once(server: Server, session: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("name", ["docs/api.md", "docs/live.md", "README.md"])
+@pytest.mark.parametrize("name", ["docs/api.md", "docs/live.md", "docs/embedding.md", "README.md"])
 def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> None:
     (tmp_path / "my_clip.mp4").write_bytes(first_second((1280, 720)))
     done = server.post("/api/v2/lipsync", BODY).json()
@@ -206,7 +206,7 @@ def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> Non
         else:
             run(command, server, tmp_path, finished)
         ran += 1
-    assert ran >= {"docs/api.md": 15, "docs/live.md": 13, "README.md": 2}[name]
+    assert ran >= {"docs/api.md": 15, "docs/live.md": 13, "docs/embedding.md": 1, "README.md": 2}[name]
     server.delete("/api/avatars/me")
 
 
@@ -215,10 +215,13 @@ def test_every_python_snippet_works(server: Server, tmp_path: Path) -> None:
     speech = server.get(server.post("/api/v2/lipsync", BODY).json()["audio_url"]).content
     for name in ("speech.wav", "speech.ogg"):  # what it holds counts
         (tmp_path / name).write_bytes(speech)
-    pages = "docs/api.md", "docs/live.md", "README.md"
+    pages = "docs/api.md", "docs/live.md", "docs/embedding.md", "README.md", "clients/python/README.md"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")}
     for snippet in (snippet for page in pages for snippet in blocks(ROOT / page, "python")):
         code = snippet.replace(ADDRESS, server.url)
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stderr
 
 

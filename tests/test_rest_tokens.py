@@ -218,14 +218,14 @@ def test_the_same_order_with_a_token_is_one_task(guarded: Server) -> None:
 
 def test_a_frame_holds_the_tag_and_only_allowed_sites_may_frame_it(guarded: Server) -> None:
     token = make(guarded, origin=SITE)
-    query = f"?token={token}&mode=live&onload=alert(1)&voice=%22%3E%3Cscript%3E&captions"
+    query = f"?token={token}&mode=live&onload=alert(1)&text=%3Cb%3E&voice=%22%3E%3Cscript%3E&captions"
     answer = guarded.get(f"/embed/solo{query}", headers={"Accept-Language": "ko", "Referer": SITE})
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
     policy = answer.headers["Content-Security-Policy"]
     assert f"frame-ancestors 'self' {SITE} {OTHER}" in policy and "script-src 'self';" in policy
     assert "X-Frame-Options" not in answer.headers
     tag = f'<talking-avatar server="{guarded.url}" avatar="solo" voice="&quot;&gt;&lt;script&gt;" token="{token}" '
-    assert tag + 'captions="" mode="live"></talking-avatar>' in answer.text
+    assert tag + 'captions="" mode="live">&lt;b&gt;</talking-avatar>' in answer.text
     assert "onload" not in answer.text and f'<script src="{guarded.url}/embed/v1.js" async>' in answer.text
     assert "<script>" not in guarded.get("/embed/%22%3E%3Cscript%3E").text
     # a frame is the server's own page, so its token works from there

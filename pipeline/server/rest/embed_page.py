@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 html, body {{ height: 100%; margin: 0; background: transparent; }}
 talking-avatar {{ display: block; width: 100%; height: 100%; }}
 </style>
-<talking-avatar server="{server}" avatar="{avatar}"{attributes}></talking-avatar>
+<talking-avatar server="{server}" avatar="{avatar}"{attributes}>{text}</talking-avatar>
 <script src="{server}/embed/v1.js" async></script>
 </html>
 """
@@ -43,7 +43,7 @@ def embed_page(avatar: str, request: Request, origins: str) -> Response:
 
     Args:
         avatar: Its name.
-        request: The request; its query sets attributes of the tag.
+        request: The request; its query sets attributes of the tag, and its text.
         origins: The allowed web sites, as in the settings.
     """
     given = {name: request.query_params[name] for name in ATTRIBUTES if name in request.query_params}
@@ -54,6 +54,7 @@ def embed_page(avatar: str, request: Request, origins: str) -> Response:
         language=escape(given.get("language") or language_of(request.headers.get("accept-language"))),
         server=escape(str(request.base_url).rstrip("/")),
         avatar=escape(avatar),
+        text=escape(request.query_params.get("text", "")),
         attributes="".join(f' {name}="{escape(value)}"' for name, value in given.items()),
     )
     headers = {
