@@ -9,7 +9,7 @@ import gradio as gr
 from pipeline import messages
 from pipeline.jobs.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe
 from pipeline.messages import Language, Message
-from pipeline.server.page.words import in_browser, shown
+from pipeline.server.page.words import CTRL_ENTER, in_browser, shown
 
 TEMPLATE = """
 <div class="stage ${value.state}">
@@ -30,9 +30,6 @@ COUNT = """
   <span>${value.length.toLocaleString('en')} / ${value.limit.toLocaleString('en')}</span>
 </div>
 """
-ENTER = Message("Enter: 생성 · Shift+Enter: 줄 바꿈", "Enter: Generate · Shift+Enter: new line")
-CTRL_ENTER = Message("Ctrl+Enter: 생성", "Ctrl+Enter: Generate")
-"""What the keys do that send a text."""
 COUNT_STYLE = """
 .count { display: flex; justify-content: space-between; gap: 1rem; font-size: 0.8rem;
   font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }

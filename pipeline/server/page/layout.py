@@ -28,7 +28,7 @@ from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, fetching, live, making
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
-from pipeline.server.page.words import AUTOMATIC, EXAMPLES, FACES, TITLE, shown, visitors_language
+from pipeline.server.page.words import AUTOMATIC, ENTER, EXAMPLES, FACES, TITLE, shown, visitors_language
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.visitors import Visitors
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
@@ -222,7 +222,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                     with gr.Tab(shown("speak"), id="speak", elem_id="speak_tab"):
                         text = gr.Textbox(label=shown("text"), lines=2, max_lines=8, value=EXAMPLES[0], elem_id="text")
                         most = studio.settings.max_text
-                        counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, bar.ENTER))]
+                        counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, ENTER))]
                     with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab"):
                         gr.Markdown(shown("recording_help"))
                         audio = gr.Audio(

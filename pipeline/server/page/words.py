@@ -196,6 +196,9 @@ I18N = gr.I18n(
 )
 GENDERS = {"female": Message("여자", "woman"), "male": Message("남자", "man")}
 BE_AVATAR = Message("내가 아바타 되기", "Be the avatar")
+ENTER = Message("Enter: 생성 · Shift+Enter: 줄 바꿈", "Enter: Generate · Shift+Enter: new line")
+CTRL_ENTER = Message("Ctrl+Enter: 생성", "Ctrl+Enter: Generate")
+"""What the keys do that send a text."""
 AUTOMATIC = Message("자동", "Automatic")
 ENGINES = {
     AUTO: AUTOMATIC,
