@@ -65,7 +65,7 @@ def test_text_becomes_a_video_with_either_engine(models: Path, packs: Path, tmp_
     assert len(drawn) == len(moved) == round(replies[0]["audio_duration"] * 25)
     differs = [float(np.abs(a.astype(int) - b).mean()) for a, b in zip(drawn, moved, strict=True)]
     assert differs[0] < 0.5 and differs[-1] < 0.5  # silence: the film itself
-    assert max(differs) > 1  # speech: noise, from random weights
+    assert max(differs) > 0.6  # speech: noise, from random weights
 
 
 @pytest.mark.slow

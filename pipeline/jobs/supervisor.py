@@ -63,7 +63,7 @@ class Supervisor:
             logger.info("task %s %s", job.id, _logged(event))
         if isinstance(event, Ended):
             for call in self._on_end:
-                with best_effort("what follows the end of a task"):
+                with best_effort("metrics or webhook of a task that ended"):
                     call(job, event)
 
     def end(self, job: Job, last: Ended) -> None:

@@ -50,7 +50,7 @@ PIPE_BYTES = 1 << 20
 """What a pipe to the server may hold; Linux allows as much without privileges."""
 SWITCH_SECONDS = 0.0005
 """Longest time for which another thread keeps Python's lock when the clock's wants it."""
-WARM_UP = ("네, 준비됐습니다.", "Yes, it is ready.")
+WARM_UP = ("네.", "Yes, it is ready.")
 """What is said to nobody, so that the first turn of a session finds its voice loaded."""
 WARM_UP_IN_ANY_LANGUAGE = "1."
 LOAD_SECONDS = 1.0

@@ -188,6 +188,15 @@ LIVE = {
     "state_away": Message("다시 연결하는 중", "Reconnecting"),
 }
 """What the tab Live shows; its script chooses the language."""
+RESULT = {
+    "title": Message("말하는 아바타", "A talking avatar"),
+    "text": Message("대사", "What it says"),
+    "video": Message("영상 내려받기", "Download the video"),
+    "captions": Message("자막 내려받기", "Download the captions"),
+    "own": Message("나도 만들기", "Make your own"),
+    "made": Message("컴퓨터가 만든 영상입니다.", "This video was made by a computer."),
+}
+"""Labels of the page of one result."""
 _OURS = "page_"
 """Prefix of every key, since Gradio has its own texts under "audio" and the like."""
 I18N = gr.I18n(

@@ -11,19 +11,11 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from pipeline.jobs.tasks import Task
-from pipeline.messages import Message
+from pipeline.server.page.words import RESULT
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest.component import SCRIPT, script_version
 
 _PAGE = Template(Path(__file__).with_name("result.html").read_text("utf-8"))
-_WORDS = {
-    "title": Message("말하는 아바타", "A talking avatar"),
-    "text": Message("대사", "What it says"),
-    "video": Message("영상 내려받기", "Download the video"),
-    "captions": Message("자막 내려받기", "Download the captions"),
-    "own": Message("나도 만들기", "Make your own"),
-    "made": Message("컴퓨터가 만든 영상입니다.", "This video was made by a computer."),
-}
 
 
 def result_page(task: Task, request: Request) -> HTMLResponse:
@@ -32,7 +24,7 @@ def result_page(task: Task, request: Request) -> HTMLResponse:
     root: str = request.scope.get("root_path", "")
     captions = f"{root}/video/{task.id}.vtt" if task.captions.exists() else None
     event = {"type": "done", "task_id": task.id, "video_url": f"{root}/video/{task.id}.mp4", "captions_url": captions}
-    words = {name: html.escape(message.in_language(language)) for name, message in _WORDS.items()}
+    words = {name: html.escape(message.in_language(language)) for name, message in RESULT.items()}
     page = _PAGE.substitute(
         words,
         language=language,
