@@ -12,6 +12,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import gradio as gr
 import pytest
@@ -25,10 +26,11 @@ from pipeline.preparing.prepare import preview_faces
 from pipeline.server.page import words
 from pipeline.server.page.bar import at_event
 from pipeline.server.page.portraits import Portraits, portrait
-from pipeline.server.page.snippets import snippets, tag
+from pipeline.server.page.snippets import frame, snippets, tag
 from pipeline.server.page.speaking import _Fields
 from pipeline.server.page.words import EXAMPLES
 from pipeline.server.reply_language import language_of
+from pipeline.server.rest.embed_page import ATTRIBUTES
 from pipeline.text.language import LANGUAGES
 from tests.fakes import make_pack
 from tests.servers import ROOT, Server
@@ -202,6 +204,17 @@ def test_the_tag_to_copy_has_the_same_avatar_say_the_same() -> None:
     assert parser.tags["script"].keys() <= {"src", "async"} and "http://here:1/embed/v1.js" in shown
     assert 'a <b> & "c"' in parser.texts and '.options = {"mood": "smile"};' in shown and "secret" not in shown
     assert "options" not in tag("http://here:1", body, "") and "token" not in tag("http://here:1", body, "")
+
+
+def test_the_frame_to_copy_has_the_same_avatar_say_the_same() -> None:
+    body = {"text": 'a <b> & "c" 안녕', "avatar": "so lo", "resolution": "480p", "tts_voice": "alto", "engine": "auto"}
+    parser = Reader()
+    parser.feed(frame("http://here:1", body | {"mood": "smile"}, "secret"))
+    address = urlsplit(parser.tags["iframe"]["src"] or "")
+    assert address.netloc == "here:1" and unquote(address.path) == "/embed/so lo"
+    expected = {"text": body["text"], "resolution": "480p", "voice": "alto", "token": "..."}
+    assert dict(parse_qsl(address.query)) == expected and expected.keys() - {"text"} <= {*ATTRIBUTES}
+    assert "mood" in frame("http://here:1", body | {"mood": "smile"}, "") and "these" not in frame("", body, "")
 
 
 class Reader(HTMLParser):

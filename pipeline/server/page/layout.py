@@ -259,6 +259,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                         gr.Code(label="JavaScript", language="javascript", elem_id="javascript", **plain),
                         gr.Code(label="Python", language="python", elem_id="python", **plain),
                         gr.Code(label="HTML", language="html", elem_id="tag", **plain),
+                        gr.Code(label="iframe", language="html", elem_id="frame", **plain),
                     ]
                 with gr.Tab(shown("about"), id="about", elem_id="about_tab"):
                     gr.Markdown(shown("about_text"))

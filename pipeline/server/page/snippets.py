@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import quote, urlencode, urljoin
 
 from pipeline.settings import listed
 
@@ -46,6 +46,11 @@ TAG_OPTIONS = """<script>
   document.querySelector('talking-avatar').options = {options};
 </script>
 """
+FRAME = """<!-- name the site in ALLOWED_ORIGINS on the server -->{left_out}
+<iframe src="{url}/embed/{avatar}?{query}" width="640" height="360" allow="autoplay; microphone"></iframe>
+"""
+FRAME_LEFT_OUT = """
+<!-- a frame cannot have these settings; the tag can: {names} -->"""
 _ATTRIBUTES = {"avatar": "avatar", "resolution": "resolution", "tts_voice": "voice", "language": "language"}
 _USUAL = {"tts_engine": "auto", "engine": "auto", "frame_skip": 1}
 """What a tag need not say."""
@@ -55,14 +60,35 @@ PYTHON_KEY = """
 
 def tag(url: str, body: dict[str, Any], api_keys: str) -> str:
     """Return the tag that has the same avatar say the same on a page of another site."""
-    given = {name: body.get(field) for field, name in _ATTRIBUTES.items()}
-    given |= {"token": "..."} if listed(api_keys) else {}
-    attributes = "".join(f' {name}="{html.escape(str(value))}"' for name, value in given.items() if value)
-    known = {"text", *_ATTRIBUTES}
-    others = {key: value for key, value in body.items() if key not in known and value != _USUAL.get(key)}
+    given = _attributes(body, api_keys)
+    attributes = "".join(f' {name}="{html.escape(str(value))}"' for name, value in given.items())
+    others = _others(body)
     options = TAG_OPTIONS.format(options=json.dumps(others, ensure_ascii=False)) if others else ""
     text = html.escape(body["text"], quote=False)
     return TAG.format(url=url, attributes=attributes, text=text, options=options)
+
+
+def frame(url: str, body: dict[str, Any], api_keys: str) -> str:
+    """Return the frame in which the same avatar says the same, with a comment where it cannot have a setting."""
+    given = _attributes(body, api_keys)
+    avatar = quote(str(given.pop("avatar", "")), safe="")
+    query = html.escape(urlencode(given | {"text": body["text"]}, quote_via=quote))
+    others = _others(body)
+    left_out = FRAME_LEFT_OUT.format(names=", ".join(others)) if others else ""
+    return FRAME.format(url=url, avatar=avatar, query=query, left_out=left_out)
+
+
+def _attributes(body: dict[str, Any], api_keys: str) -> dict[str, Any]:
+    """Return what a tag has as attributes."""
+    given = {name: body.get(field) for field, name in _ATTRIBUTES.items()}
+    given |= {"token": "..."} if listed(api_keys) else {}
+    return {name: value for name, value in given.items() if value}
+
+
+def _others(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what a tag has as options."""
+    known = {"text", *_ATTRIBUTES}
+    return {key: value for key, value in body.items() if key not in known and value != _USUAL.get(key)}
 
 
 def snippets(url: str, body: dict[str, Any], api_keys: str) -> tuple[str, str, str]:

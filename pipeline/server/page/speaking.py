@@ -24,7 +24,7 @@ from pipeline.jobs.voices import sample_url, voices_of
 from pipeline.messages import Language
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
-from pipeline.server.page.snippets import snippets, tag
+from pipeline.server.page.snippets import frame, snippets, tag
 from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, FACES, GENDERS, visitors_language
 from pipeline.server.visitors import Visitors
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
@@ -221,8 +221,8 @@ class Speaking:
         tts_pitch: float = 0.0,
         mood: str | None = None,
         liveliness: float = USUAL_LIVELINESS,
-    ) -> tuple[str, str, str, str]:
-        """Return the request that makes the same video, for curl, JavaScript, Python, and as a tag."""
+    ) -> tuple[str, str, str, str, str]:
+        """Return the request that makes the same video, for curl, JavaScript, Python, as a tag, and as a frame."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
         fields = _Fields(
             text=text,
@@ -238,8 +238,8 @@ class Speaking:
             mood=mood,
             liveliness=liveliness,
         )
-        keys = self._studio.settings.api_keys
-        return (*snippets(url, fields.body(), keys), tag(url, fields.body(), keys))
+        asked = url, fields.body(), self._studio.settings.api_keys
+        return (*snippets(*asked), tag(*asked), frame(*asked))
 
     async def generate(  # noqa: PLR0913 - Gradio passes each field by its position
         self,

@@ -17,10 +17,11 @@ ATTRIBUTES = (
 )
 """Attributes of the tag that the address may set."""
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; "
-    "media-src 'self' blob:; connect-src 'self' {sockets}; base-uri 'none'; form-action 'none'; "
+    "default-src 'none'; script-src 'self' blob:; style-src 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self'; media-src 'self' blob:; connect-src 'self' {sockets}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors {sites}"
 )
+"""A blob is the component's own code that takes the microphone's sound."""
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 _PAGE = """<!doctype html>
 <html lang="{language}">
