@@ -99,7 +99,8 @@ def test_sentences_stand_nowhere_else() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Message":
             texts = (ast.Constant, ast.JoinedStr, ast.BinOp)
             assert not any(isinstance(one, texts) for one in node.args), f"{name}: {ast.unparse(node)}"
-    assert not re.search("[가-힣]", (ROOT / "server/page/page.js").read_text("utf-8"))
+    for script in (ROOT / "server/page").glob("*.js"):
+        assert not re.search("[가-힣]", script.read_text("utf-8")), script.name
 
 
 @pytest.mark.parametrize(

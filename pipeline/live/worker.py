@@ -100,9 +100,7 @@ class Worker:
         """Load what the first sentence would otherwise wait for."""
         espeak = self._studio.espeak
         voice = Voice(choose=lambda language: espeak, name=CUSTOM_VOICE, language=None, espeak=espeak)
-        turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("warm-up: %s", error))
-        turn.add("네. The first text in Latin letters loads what tells languages apart.")
-        turn.finish()
+        _speak_to_nobody(voice, "네. The first text in Latin letters loads what tells languages apart.")
         VoiceTurn(0, Fraction(25), AUDIO_RATE).take(5, 5 * AUDIO_RATE // 25)
 
     def report_load(self) -> None:
@@ -189,13 +187,11 @@ class Worker:
                 engine = voice.choose(language)
             except PipelineError:
                 continue  # the turn that needs it reports it
-            with self._loading:
+            with self._opening:
                 if engine.remote or engine.name in self._loaded_voices or not engine.speaks(language):
                     continue
                 self._loaded_voices.add(engine.name)
-            turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("loading a voice: %s", error))
-            turn.add(text)
-            turn.finish()
+            _speak_to_nobody(voice, text)
 
     def _engine(self, name: str, gender: str, language: str) -> TTSEngine:
         """Return the speech engine of a session: the named one, or the best for a gender that speaks a language."""
@@ -227,6 +223,13 @@ class Worker:
         with self._writing:
             self._out.write(data)
             self._out.flush()
+
+
+def _speak_to_nobody(voice: Voice, text: str) -> None:
+    """Have a voice speak in the background, so that what it needs is loaded."""
+    turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("loading a voice: %s", error))
+    turn.add(text)
+    turn.finish()
 
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:

@@ -118,6 +118,12 @@ QUEUE_FULL_OF_ADDRESS = Sentence(
 )
 
 # the page
+RESULT_TITLE = Sentence("result_title", ko="말하는 아바타", en="A talking avatar")
+RESULT_TEXT = Sentence("result_text", ko="대사", en="What it says")
+RESULT_VIDEO = Sentence("result_video", ko="영상 내려받기", en="Download the video")
+RESULT_CAPTIONS = Sentence("result_captions", ko="자막 내려받기", en="Download the captions")
+RESULT_OWN = Sentence("result_own", ko="나도 만들기", en="Make your own")
+RESULT_MADE = Sentence("result_made", ko="컴퓨터가 만든 영상입니다.", en="This video was made by a computer.")
 PAGE_READY = Sentence("page_ready", ko="준비됨", en="Ready")
 PAGE_WARMING = Sentence(
     "page_warming",

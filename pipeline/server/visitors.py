@@ -20,7 +20,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadRequest
 from pipeline.jobs.uploads import Uploads
 from pipeline.server.access import cookie, cookies_of, key_of, path_of
-from pipeline.server.tokens import GRANT, Grant
+from pipeline.server.tokens import grant_of
 from pipeline.settings import Settings, listed
 
 COOKIE = "avatar_visitor"
@@ -82,7 +82,7 @@ class Visitors:
 
     def _key_of(self, request: Request) -> str | None:
         """Return the key of a request, or the one that made its token."""
-        grant: Grant | None = request.scope.get(GRANT)
+        grant = grant_of(request)
         return key_of(request.headers, self._keys) or (None if grant is None else grant.key)
 
     def owner_on_page(self, request: Request) -> str:

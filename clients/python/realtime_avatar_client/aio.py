@@ -45,7 +45,7 @@ from realtime_avatar_client.protocol import (
 
 
 class AsyncClient:
-    """A server of talking avatars. Use it as a context manager, or ``close`` it; several threads may share it.
+    """A server of talking avatars. Use it as a context manager, or ``close`` it; tasks of one event loop may share it.
 
     Args:
         url: The server's address.

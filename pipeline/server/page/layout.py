@@ -28,7 +28,17 @@ from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, fetching, live, making
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
-from pipeline.server.page.words import AUTOMATIC, ENTER, EXAMPLES, FACES, TITLE, shown, visitors_language
+from pipeline.server.page.words import (
+    AUTOMATIC,
+    ENTER,
+    EXAMPLES,
+    FACES,
+    METER,
+    TITLE,
+    in_browser,
+    shown,
+    visitors_language,
+)
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.visitors import Visitors
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
@@ -79,6 +89,7 @@ WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
 PLAYER, PLAYER_CSS, PLAYER_JS = (
     Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
 )
+METER_WORDS = ", ".join(f"{name}: {in_browser(message)}" for name, message in METER.items())
 # functions of page.js
 STAGE = "(...shown) => window.page.shown(...shown)"
 LIVE = "(...chosen) => window.page.live(...chosen)"
@@ -466,7 +477,7 @@ def _lay_out_result() -> _Result:
         label=shown("player"),
         html_template=PLAYER,
         css_template=PLAYER_CSS,
-        js_on_load=PLAYER_JS,
+        js_on_load=PLAYER_JS.replace("METER", f"{{ {METER_WORDS} }}"),
         apply_default_css=False,
         elem_id="video",
         padding=False,

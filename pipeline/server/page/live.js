@@ -63,13 +63,16 @@ async function say(message) {
     part('latency').textContent = '';
     const sent = interview || !chats ? avatar.say(message) : avatar.chat(message);
     if (chats && !interview) write(message, true);
-    const refused = new Promise((no) => avatar.addEventListener('error', () => no(true), { once: true }));
+    const over = new AbortController(); // takes the listeners away
+    const refused = new Promise((no) => avatar.addEventListener('error', () => no(true), over));
     const begun = new Promise((yes) => {
         const look = () => (['waiting', 'speaking'].includes(avatar.state) || interview) && yes(false);
-        avatar.addEventListener('statechange', look);
+        avatar.addEventListener('statechange', look, over);
         look();
     });
-    if (await Promise.race([refused, begun, sent.then((whole) => !whole)])) return; // the text stays
+    const stays = await Promise.race([refused, begun, sent.then((whole) => !whole)]);
+    over.abort();
+    if (stays) return;
     if (text.value === message) text.value = '';
     grow();
 }

@@ -11,7 +11,7 @@ avatar.setAttribute('server', location.origin + window.page.root);
 
 const meter = element.querySelector('.meter');
 const { cores, gpu } = document.querySelector('meta[name=avatar]').dataset;
-const korean = navigator.language.startsWith('ko');
+const words = METER;
 const speeds = {}; // seconds until the first picture, and how many times as quickly as it plays it was made
 let pressedAt = 0; // when the button was pressed (ms)
 
@@ -23,11 +23,10 @@ function measure(stage) {
 
 function drawMeter() {
     const { first, times } = speeds;
-    const machine = korean ? `코어 ${cores}개 · GPU ${gpu === '1' ? '사용' : '없음'}` : `${cores} cores · ${gpu === '1' ? 'on a' : 'no'} GPU`;
     meter.textContent = [
-        first && (korean ? `첫 화면 ${first.toFixed(2)}초` : `first picture ${first.toFixed(2)} s`),
-        times && (korean ? `실시간의 ${times.toFixed(1)}배` : `${times.toFixed(1)} times real time`),
-        machine,
+        first && words.first.replace('{}', first.toFixed(2)),
+        times && words.times.replace('{}', times.toFixed(1)),
+        words[gpu === '1' ? 'with_gpu' : 'without_gpu'].replace('{}', cores),
     ].filter(Boolean).join(' · ');
 }
 

@@ -188,15 +188,13 @@ LIVE = {
     "state_away": Message("다시 연결하는 중", "Reconnecting"),
 }
 """What the tab Live shows; its script chooses the language."""
-RESULT = {
-    "title": Message("말하는 아바타", "A talking avatar"),
-    "text": Message("대사", "What it says"),
-    "video": Message("영상 내려받기", "Download the video"),
-    "captions": Message("자막 내려받기", "Download the captions"),
-    "own": Message("나도 만들기", "Make your own"),
-    "made": Message("컴퓨터가 만든 영상입니다.", "This video was made by a computer."),
+METER = {
+    "first": Message("첫 화면 {}초", "first picture {} s"),
+    "times": Message("실시간의 {}배", "{} times real time"),
+    "with_gpu": Message("코어 {}개 · GPU 사용", "{} cores · on a GPU"),
+    "without_gpu": Message("코어 {}개 · GPU 없음", "{} cores · no GPU"),
 }
-"""Labels of the page of one result."""
+"""How quick a video was, and on what."""
 _OURS = "page_"
 """Prefix of every key, since Gradio has its own texts under "audio" and the like."""
 I18N = gr.I18n(

@@ -169,11 +169,7 @@ class AvatarApi:
             return job
 
         try:
-            if key is None:
-                job = await start()
-            else:
-                body = await run_in_threadpool(sent.content)
-                job = await self.repeats.join(request.headers.get("authorization", ""), key, body, start)
+            job = await self.repeats.join(request.headers.get("authorization", ""), key, sent.content, start)
         finally:
             await sent.fields.close()
         return event_stream(self.supervisor, job, 0, request)

@@ -12,6 +12,8 @@ import re
 from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
+from starlette.concurrency import run_in_threadpool
+
 from pipeline import messages
 from pipeline.errors import BadRequest, KeyReused
 from pipeline.jobs.tasks import Job, TaskBook
@@ -27,23 +29,28 @@ class Repeats:
         self._tasks: dict[tuple[str, str], tuple[bytes, Job]] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def join(self, caller: str, key: str, body: object, make: Callable[[], Awaitable[Job]]) -> Job:
+    async def join(
+        self, caller: str, key: str | None, body: Callable[[], object], make: Callable[[], Awaitable[Job]]
+    ) -> Job:
         """Return the task of an earlier request with the same key and body, or make a new one.
 
         Args:
             caller: The client.
-            key: The Idempotency-Key.
-            body: The decoded request.
+            key: The Idempotency-Key; None without one.
+            body: Returns the decoded request; called only with a key, in a thread.
             make: Makes the task; if it raises, the key stays free.
 
         Raises:
             BadRequest: The key is invalid.
             Conflict: The key was used with another body.
         """
+        if key is None:
+            return await make()
         if not _KEY.fullmatch(key):
             raise BadRequest(messages.server.IDEMPOTENCY_KEY_INVALID())
         name = caller, key
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+        content = await run_in_threadpool(body)
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
         lock = self._locks.setdefault(name, asyncio.Lock())
         async with lock:  # the same request twice at once is one task, too
             before = self._tasks.get(name)

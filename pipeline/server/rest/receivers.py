@@ -6,7 +6,7 @@ from fastapi import Request
 
 from pipeline.errors import TokenWrongEndpoint
 from pipeline.server.reply_language import language_of
-from pipeline.server.tokens import GRANT, Grant
+from pipeline.server.tokens import grant_of
 from pipeline.server.webhooks import Receiver, Webhooks
 
 
@@ -22,7 +22,7 @@ def receiver_of(webhooks: Webhooks, url: object, request: Request) -> Receiver |
         BadRequest: The address cannot be used.
         TokenWrongEndpoint: The request has a token only.
     """
-    grant: Grant | None = request.scope.get(GRANT)
+    grant = grant_of(request)
     if url not in (None, "") and grant is not None:
         raise TokenWrongEndpoint(", ".join(grant.endpoints))
     language = language_of(request.headers.get("accept-language"))

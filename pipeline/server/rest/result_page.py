@@ -10,8 +10,8 @@ from string import Template
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
+from pipeline import messages
 from pipeline.jobs.tasks import Task
-from pipeline.server.page.words import RESULT
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest.component import SCRIPT, script_version
 
@@ -24,7 +24,15 @@ def result_page(task: Task, request: Request) -> HTMLResponse:
     root: str = request.scope.get("root_path", "")
     captions = f"{root}/video/{task.id}.vtt" if task.captions.exists() else None
     event = {"type": "done", "task_id": task.id, "video_url": f"{root}/video/{task.id}.mp4", "captions_url": captions}
-    words = {name: html.escape(message.in_language(language)) for name, message in RESULT.items()}
+    labels = {
+        "title": messages.server.RESULT_TITLE(),
+        "text": messages.server.RESULT_TEXT(),
+        "video": messages.server.RESULT_VIDEO(),
+        "captions": messages.server.RESULT_CAPTIONS(),
+        "own": messages.server.RESULT_OWN(),
+        "made": messages.server.RESULT_MADE(),
+    }
+    words = {name: html.escape(message.in_language(language)) for name, message in labels.items()}
     page = _PAGE.substitute(
         words,
         language=language,

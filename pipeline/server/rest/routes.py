@@ -70,7 +70,7 @@ from pipeline.server.rest.recordings import RecordingForm
 from pipeline.server.rest.result_page import result_page
 from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.rest.token_api import TokenApi
-from pipeline.server.tokens import GRANT, Grant, Tokens
+from pipeline.server.tokens import Tokens, grant_of
 from pipeline.server.visitors import Visitors
 from pipeline.server.webhooks import Receiver, Webhooks
 from pipeline.settings import listed
@@ -221,7 +221,7 @@ class Api:
 
     def _shown(self, request: Request) -> list[PackInfo]:
         """Return the avatars that a request may see; with a token for one of them, that one."""
-        packs, grant = self.visitors.for_rest(request).list(), _grant(request)
+        packs, grant = self.visitors.for_rest(request).list(), grant_of(request)
         return [pack for pack in packs if grant is None or grant.avatar in ("", pack.name)]
 
     def voices(self, request: Request) -> dict[str, Any]:
@@ -327,13 +327,13 @@ class Api:
 
     async def inspection(self, task_id: str, request: Request) -> Response:
         """Draw the speech of a finished video and how its mouth moves: waveform, phonemes, opening, mouths, times."""
-        if not self.tokens.owns_task(_grant(request), task_id):
+        if not self.tokens.owns_task(grant_of(request), task_id):
             raise TaskNotFound(messages.server.TASK_NOT_FINISHED(task_id=task_id))
         return file_response(await while_there(request, self.inspector.picture_of(task_id)), "image/png", request)
 
     async def cancel(self, task_id: str, request: Request) -> dict[str, Any]:
         """Stop a task that waits or runs: a video, or the making of an avatar."""
-        if not self.tokens.owns_task(_grant(request), task_id):
+        if not self.tokens.owns_task(grant_of(request), task_id):
             raise TaskNotFound(messages.jobs.TASK_ENDED(task_id=task_id))
         return {"success": True, "task_id": task_id, "state": await self.supervisor.cancel(task_id)}
 
@@ -404,31 +404,24 @@ class Api:
 
     def _known(self, task_id: str, request: Request) -> Job:
         task = self._book.find(task_id)
-        if task is None or not self.tokens.owns_task(_grant(request), task_id):
+        if task is None or not self.tokens.owns_task(grant_of(request), task_id):
             raise TaskNotFound(messages.server.NO_SUCH_TASK(task_id=task_id))
         return task
 
     async def _join(self, request: Request) -> Job:
         """Check a request and queue it; an error becomes a plain JSON response."""
+        grant = grant_of(request)
+        caller = request.headers.get("authorization", "") if grant is None else f"token {grant.id}"
+        key = request.headers.get("idempotency-key")
         if not is_form(request):
             body = await json_body(request)
-            return await self._join_once(body, request, lambda: self._queued(body, request))
+            return await self.repeats.join(caller, key, lambda: body, lambda: self._queued(body, request))
         form = await RecordingForm.of(request, RECORDING, self.studio.settings.max_upload)
         try:
             fields = form.body()
-            content = await run_in_threadpool(form.content)
-            return await self._join_once(content, request, lambda: self._queued(fields, request, form))
+            return await self.repeats.join(caller, key, form.content, lambda: self._queued(fields, request, form))
         finally:
             await form.fields.close()
-
-    async def _join_once(self, body: object, request: Request, make: Callable[[], Awaitable[Job]]) -> Job:
-        """Return the job of an earlier request with the same Idempotency-Key and body, or make a new one."""
-        key = request.headers.get("idempotency-key")
-        if key is None:
-            return await make()
-        grant = _grant(request)
-        caller = request.headers.get("authorization", "") if grant is None else f"token {grant.id}"
-        return await self.repeats.join(caller, key, body, make)
 
     async def _queued(self, body: object, request: Request, form: RecordingForm | None = None) -> Job:
         """Check a request and queue it.
@@ -458,18 +451,13 @@ class Api:
 
     async def _paid(self, asked: GenerateRequest, grace: float, request: Request, receiver: Receiver | None) -> Job:
         """Queue a request; with a token, its speech is counted."""
-        grant, text = _grant(request), "" if asked.recording else asked.text
+        grant, text = grant_of(request), "" if asked.recording else asked.text
         self.tokens.check_avatar(grant, asked.avatar.name)
         self.tokens.check(grant, text)
         task = await self.queue.join(asked, grace, request)
         self.webhooks.follow(task, receiver)
         self.tokens.count_task(grant, task, text)
         return task
-
-
-def _grant(request: Request) -> Grant | None:
-    """Return what the token of a request allows, once it was checked; None if it has a key."""
-    return request.scope.get(GRANT)
 
 
 def _state(entries: list[Entry]) -> str:
