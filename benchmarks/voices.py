@@ -5,7 +5,7 @@
 
 For every engine that is available and every language of the sentences below, one table row:
 
-    error    share of words (Korean: of letters) that the recogniser hears wrongly; needs --recogniser
+    error    share of words (Korean: letters, Japanese: sounds) that the recogniser hears wrongly; needs --recogniser
     speed    seconds of speech per second
     first    seconds until the first piece of a sentence is spoken, the voice being loaded
     memory   MiB that the process has held at most, with the voice alone
@@ -13,7 +13,7 @@ For every engine that is available and every language of the sentences below, on
     lips     the judge's figures (``benchmarks.lip_judge``), with the engine's own durations; needs --lips
 
 The recogniser is a function of yours: ``recognise(samples, language) -> str``, where samples is (n,) float32 at 16 kHz
-and language is "ko" or "en".
+and language is "ko", "en" or "ja" (where Janome is installed, which reads kanji).
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ from pipeline.jobs.studio import make_studio
 from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 from pipeline.speech_types import Speech, joined
+from pipeline.text import japanese
+from pipeline.text.reading import reading
 from pipeline.tts.finish import finished, loudness
+from pipeline.tts.kokoro_japanese import japanese_symbols
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 
 SENTENCES = {
@@ -64,7 +67,16 @@ SENTENCES = {
         "오늘 면접은 여기까지입니다. 결과는 이 주 안에 알려 드리겠습니다.",
     ),
 }
-VOICE_OF = {"en": "en-us", "ko": "ko"}
+if japanese.available():
+    SENTENCES["ja"] = (
+        "本日はお越しいただきありがとうございます。",
+        "まず簡単に自己紹介をお願いいたします。",
+        "この仕事で最も大切だと思う力は何ですか。",
+        "同僚と意見が合わなかったとき、どのように解決しましたか。",
+        "失敗した経験と、そこから学んだことを教えてください。",
+        "本日の面接は以上です。結果は2週間以内にお知らせします。",
+    )
+VOICE_OF = {"en": "en-us", "ko": "ko", "ja": "ja"}
 LIPS = ("closure", "corr", "lag_ms")
 HEAD = ("engine", "voice", "language", "error %", "speed", "first s", "memory MiB", "LUFS as it comes", "LUFS played")
 
@@ -152,8 +164,11 @@ def _function(named: str) -> Recogniser:
 
 
 def _units(text: str, language: str) -> list[str]:
-    """Return the words of a text, or the letters of Korean, without punctuation."""
+    """Return the words of a text, or the letters of Korean and the sounds of Japanese, without punctuation."""
     said = re.sub(r"[^\w\s]", "", text.lower())
+    if language == "ja":
+        spoken = "".join(symbol for symbol, _ in japanese_symbols(reading(said, "ja")))
+        return list(re.sub(r"\s", "", spoken))
     return list(re.sub(r"\s", "", said)) if language == "ko" else said.split()
 
 

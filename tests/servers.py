@@ -13,11 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
+
+if TYPE_CHECKING:
+    from gradio_client import Client
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
@@ -176,6 +180,18 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
         assert time.monotonic() < until, "this did not happen in time"
         time.sleep(0.05)
     return result
+
+
+def predict(client: Client, *values: Any, **fields: Any) -> Any:
+    """Call the page's function, again if the client cancels itself.
+
+    The server closes a client's stream after its last answer. A client that asks again in that moment waits at the
+    stream that is closing, and raises ``CancelledError`` (gradio_client 2.7).
+    """
+    for _ in range(5):
+        with suppress(CancelledError):
+            return client.predict(*values, **fields, api_name="/generate")
+    raise AssertionError("the client cancelled itself five times")
 
 
 def free_port() -> int:

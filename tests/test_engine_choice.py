@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client
 
 from tests.pages import FINISHED, TABS, opened, write
-from tests.servers import Server, running
+from tests.servers import Server, predict, running
 
 BODY = {"text": "one", "avatar": "solo"}
 ENGINES = "fake,bright,broken"
@@ -57,17 +57,17 @@ def test_rest_states_why_an_engine_cannot_work_and_which_there_are(server: Serve
 @pytest.mark.slow
 def test_gradio_client_takes_an_engine(client: Client) -> None:
     for asked, drawn in (({}, "fake"), ({"engine": "bright"}, "bright"), ({"engine": "auto"}, "fake")):
-        video, _, _ = client.predict(text="one", avatar="solo", api_name="/generate", **asked)
+        video, _, _ = predict(client, text="one", avatar="solo", **asked)
         assert drawn_by(Path(video["video"] if isinstance(video, dict) else video)) == drawn, asked
     with pytest.raises(Exception, match="broken"):
-        client.predict(text="one", avatar="solo", engine="broken", api_name="/generate")
+        predict(client, text="one", avatar="solo", engine="broken")
 
 
 @pytest.mark.slow
 def test_what_was_given_by_position_stays_where_it_was(client: Client) -> None:
     before = ("one", "solo", "480p", "fake", "Custom", 2, None)
     for given, drawn in ((before, "fake"), ((*before, "bright"), "bright"), ((*before, "bright", "en"), "bright")):
-        video, _, _ = client.predict(*given, api_name="/generate")
+        video, _, _ = predict(client, *given)
         assert drawn_by(Path(video["video"] if isinstance(video, dict) else video)) == drawn
 
 

@@ -10,7 +10,7 @@ import pytest
 from gradio_client import Client
 
 from tests.fakes import FPS, seconds_of
-from tests.servers import Server, running, wait_for
+from tests.servers import Server, predict, running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def client(fake_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_predict_gives_the_video_its_status_and_its_task(client: Client, fake_server: Server) -> None:
-    video, status, task_id = client.predict(text="one two three", avatar="solo", api_name="/generate")
+    video, status, task_id = predict(client, text="one two three", avatar="solo")
     path = Path(video["video"] if isinstance(video, dict) else video)
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) == round(seconds_of("one two three") * FPS)
@@ -31,10 +31,10 @@ def test_predict_gives_the_video_its_status_and_its_task(client: Client, fake_se
 
 @pytest.mark.parametrize("separator", ["\n", "\x85", "\u2028", "\u2029", "\x1e"], ids=ascii)
 def test_no_line_end_in_a_text_breaks_the_clients_stream(client: Client, separator: str) -> None:
-    _, status, _ = client.predict(text=f"one{separator}two", avatar="solo", api_name="/generate")
+    _, status, _ = predict(client, text=f"one{separator}two", avatar="solo")
     assert status["type"] == "done" and status["text"] == "one\ntwo"
     with pytest.raises(Exception, match="solo"):  # its sentence arrives whole
-        client.predict(text="one", avatar=f"no{separator}body", api_name="/generate")
+        predict(client, text="one", avatar=f"no{separator}body")
 
 
 def test_submit_gives_every_stage(client: Client) -> None:
@@ -89,16 +89,16 @@ def test_a_video_is_shown_where_ffmpeg_has_no_ffprobe(fake_packs: Path, tmp_path
     (programs / "ffmpeg").chmod(0o755)
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, PATH=str(programs)) as server:
         client = Client(server.url, verbose=False, download_files=False)
-        video, status, _ = client.predict(text="one", avatar="solo", api_name="/generate")
+        video, status, _ = predict(client, text="one", avatar="solo")
         client.close()
     assert video and status["type"] == "done"
 
 
 def test_bad_input_states_what_is_wrong(client: Client) -> None:
     with pytest.raises(Exception, match="text"):
-        client.predict(text=" ", avatar="solo", api_name="/generate")
+        predict(client, text=" ", avatar="solo")
     with pytest.raises(Exception, match="solo"):
-        client.predict(text="one", avatar="nobody", api_name="/generate")
+        predict(client, text="one", avatar="nobody")
 
 
 @pytest.mark.slow

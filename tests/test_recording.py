@@ -16,7 +16,7 @@ from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from pipeline.speech.recording import load_audio
 from tests.media import add_audio, encode_audio
 from tests.recordings import record, write_wav
-from tests.servers import Server, running
+from tests.servers import Server, predict, running
 
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 ENCODERS = {"ogg": "libopus", "mp3": "libmp3lame", "m4a": "aac", "webm": "libopus"}
@@ -83,9 +83,7 @@ def left_behind(server: Server) -> list[str]:
 @pytest.mark.parametrize("kind", ["wav", *ENCODERS])
 def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server, wav: Path, kind: str) -> None:
     recording = wav if kind == "wav" else encoded(wav, kind)
-    video, status, task_id = client.predict(
-        audio=handle_file(recording), avatar="talk_short", resolution="360p", api_name="/generate"
-    )
+    video, status, task_id = predict(client, audio=handle_file(recording), avatar="talk_short", resolution="360p")
     assert status["type"] == "done" and status["text"] == "" and status["task_id"] == task_id
     is_video_of(video, recording)
     kept = server.results / f"{task_id}.wav"
@@ -95,9 +93,7 @@ def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server
 @pytest.mark.slow
 def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path) -> None:
     text = "안녕하세요, 면접에 오신 것을 환영합니다!"
-    video, status, _ = client.predict(
-        text=text, audio=handle_file(wav), avatar="talk_short", resolution="360p", api_name="/generate"
-    )
+    video, status, _ = predict(client, text=text, audio=handle_file(wav), avatar="talk_short", resolution="360p")
     assert status["text"] == text
     is_video_of(video, wav)
 
@@ -108,8 +104,8 @@ def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp
     damaged = tmp_path / "damaged.mp3"
     damaged.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 + 3000 :])
     for text in ("", SENTENCE):
-        video, status, _ = client.predict(
-            text=text, audio=handle_file(damaged), avatar="talk_short", resolution="360p", api_name="/generate"
+        video, status, _ = predict(
+            client, text=text, audio=handle_file(damaged), avatar="talk_short", resolution="360p"
         )
         lost = status["audio_lost"]
         assert 0.1 < lost < 0.6 and f"{lost:.2f}" in status["message"]
@@ -119,16 +115,14 @@ def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp
 @pytest.mark.slow
 def test_a_call_that_a_phone_recorded_moves_the_mouth(client: Client, wav: Path) -> None:
     recording = encoded(wav, "amr")
-    video, status, _ = client.predict(
-        audio=handle_file(recording), avatar="talk_short", resolution="360p", api_name="/generate"
-    )
+    video, status, _ = predict(client, audio=handle_file(recording), avatar="talk_short", resolution="360p")
     assert "audio_lost" not in status
     is_video_of(video, recording)
 
 
 def refusal(client: Client, recording: Path, **more: object) -> str:
     with pytest.raises(Exception) as refused:
-        client.predict(audio=handle_file(recording), avatar="talk_short", api_name="/generate", **more)
+        predict(client, audio=handle_file(recording), avatar="talk_short", **more)
     return str(refused.value)
 
 
@@ -162,7 +156,7 @@ def test_a_recording_may_not_be_longer_than_allowed(fake_packs: Path, wav: Path,
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_AUDIO="1") as server:
         client = Client(server.url, verbose=False, download_files=False)
         with pytest.raises(Exception, match=r"audio: .*1"):
-            client.predict(audio=handle_file(wav), avatar="solo", api_name="/generate")
+            predict(client, audio=handle_file(wav), avatar="solo")
         client.close()
 
 

