@@ -828,7 +828,14 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
             "decoded": str(tmp_path / "clip.yuv"),
         }
         asked |= {"engine": "fake", "tts_engine": engine, "tts_voice": "Custom", "paces": {}, "language": language}
-        asked |= {"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "max_text": 100}
+        asked |= {
+            "speed": 1.0,
+            "pitch": 0.0,
+            "mood": "neutral",
+            "liveliness": 0.5,
+            "max_text": 100,
+            "pronunciations": {},
+        }
         worker.handle(of_json(Kind.OPEN, session * 32, asked))
         wait_for(lambda: session * 32 in worker._sessions)
 

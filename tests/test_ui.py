@@ -99,7 +99,8 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     assert list(endpoints) == ["/generate"]
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
     settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
-    assert names == ["text", *settings, "audio", "engine", "language", "tts_speed", "tts_pitch", "mood", "liveliness"]
+    more = ["engine", "language", "tts_speed", "tts_pitch", "mood", "liveliness", "pronunciations"]
+    assert names == ["text", *settings, "audio", *more]
     assert len(endpoints["/generate"]["returns"]) == 3
 
 

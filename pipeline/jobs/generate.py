@@ -30,7 +30,9 @@ from pipeline.speech.recording import load_recording
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech_types import Speech
 from pipeline.text.language import language_of
+from pipeline.text.script import plain_phrase
 from pipeline.tts.finish import finished
+from pipeline.tts.say import say
 from pipeline.video.captions import CaptionWriter
 from pipeline.video.encoder import Encoder
 from pipeline.video.frame import Frame
@@ -128,7 +130,8 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
 
     if request.recording is None:
         engine, voice, language = studio.tts[request.tts_engine], request.tts_voice, request.language
-        pieces = engine.stream(request.text, voice, cancel, language, request.tts_speed)
+        phrases = request.phrases or (plain_phrase(request.text),)
+        pieces = say(engine, phrases, voice, cancel, language, request.tts_speed)
         yield from finished(usable(pieces), engine.loudness(voice, language), request.tts_pitch)
         return
     recording = load_recording(request.recording, studio.settings.max_audio)
@@ -136,7 +139,7 @@ def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> 
     cancel.check()
     if request.text:
         language = request.language or language_of(request.text)
-        yield Speech(samples=samples, rate=rate, text=request.text, language=language, lost=recording.lost)
+        yield Speech(samples=samples, rate=rate, text=request.spoken, language=language, lost=recording.lost)
         return
     marks = listen(samples, rate, cancel)
     if not any(mark.text for mark in marks):
@@ -174,6 +177,7 @@ def saying(
             captions=captions,
             expression=ExpressionOptions(request.mood, request.liveliness),
             cues=request.cues,
+            phrases=request.phrases,
         )
         speaker = Speaker(speak(stop), spool, options, stop, studio.turns.asked)
         try:

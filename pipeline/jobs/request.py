@@ -18,9 +18,11 @@ from pipeline.errors import BadRequest, NothingToSay, PipelineError, ResolutionN
 from pipeline.jobs.studio import Studio
 from pipeline.messages import Message
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.text import pronunciations
 from pipeline.text.cues import MOODS, Cue
-from pipeline.text.language import LANGUAGES, language_of, speakable, voice_of
-from pipeline.text.markup import spoken_with_cues
+from pipeline.text.language import LANGUAGES, speakable, voice_of
+from pipeline.text.pronunciations import Pronunciations
+from pipeline.text.script import Phrase, Script, script_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS, TTSEngine
 
 DEFAULT_RESOLUTION = "720p"
@@ -32,7 +34,8 @@ class GenerateRequest:
     """A request that can be fulfilled.
 
     Attributes:
-        text: What to say, line by line, without what is only visible (Markdown, emoji).
+        text: What to say as captions show it, line by line, without what is only visible (Markdown, emoji).
+        phrases: How it is said; none says it as it is written.
         language: The language of `text`, as eSpeak NG calls it; empty without a text.
         avatar: The person who speaks. It stays as it is here, whatever becomes of its pack.
         cues: The stage directions in the text (see ``pipeline.text.cues``).
@@ -60,9 +63,15 @@ class GenerateRequest:
     tts_pitch: float = 0.0
     tts_note: Message | None = None
     recording: Path | None = None
+    phrases: tuple[Phrase, ...] = ()
     cues: tuple[Cue, ...] = ()
     mood: str = NEUTRAL
     liveliness: float = USUAL_LIVELINESS
+
+    @property
+    def spoken(self) -> str:
+        """What is spoken for the text."""
+        return "".join(phrase.spoken for phrase in self.phrases) if self.phrases else self.text
 
 
 def parse(body: object, studio: Studio, recording: Path | None = None) -> GenerateRequest:
@@ -86,11 +95,12 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     if body.get("audio") is not None:
         raise BadRequest(messages.jobs.AUDIO_IN_JSON())
     wordless = recording is not None and body.get("text") in (None, "")
-    text, cues = ("", ()) if wordless else _text(body, studio.settings.max_text)
+    asked = language_asked(body)
+    dictionary = pronunciations_of(body, studio)
+    script = Script((), (), "") if wordless else _script(body, studio.settings.max_text, asked, dictionary)
     frame_skip = _frame_skip(body)
     lipsync = lipsync_of(body, studio)
-    asked = language_asked(body)
-    language = language_of(text, asked) if text else ""
+    language = script.language
     voice = (recording is None and string_of(body, "tts_voice")) or CUSTOM_VOICE
     _, avatar = avatar_of(body, studio)
     engine: TTSEngine | None = None
@@ -101,8 +111,9 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     speed = number_of(body, "tts_speed", engine.speeds if engine else SPEEDS, 1.0)
     pitch = number_of(body, "tts_pitch", PITCHES, 0.0)
     return GenerateRequest(
-        text=text,
-        cues=cues,
+        text=script.written,
+        phrases=script.phrases,
+        cues=script.cues,
         mood=mood_of(body),
         liveliness=liveliness_of(body),
         language=language,
@@ -166,7 +177,16 @@ def _able_engines(studio: Studio, language: str) -> Iterator[tuple[TTSEngine, Me
         yield engine, note
 
 
-def _text(body: dict[str, Any], limit: int) -> tuple[str, tuple[Cue, ...]]:
+def pronunciations_of(body: dict[str, Any], studio: Studio) -> Pronunciations:
+    """Return the pronunciations of a request, before those of the setting.
+
+    Raises:
+        BadRequest: The field is no dictionary.
+    """
+    return pronunciations.parse(body.get("pronunciations")).over(studio.pronunciations)
+
+
+def _script(body: dict[str, Any], limit: int, asked: str | None, dictionary: Pronunciations) -> Script:
     value = body.get("text")
     if value is None:
         raise BadRequest(messages.jobs.TEXT_MISSING())
@@ -181,10 +201,10 @@ def _text(body: dict[str, Any], limit: int) -> tuple[str, tuple[Cue, ...]]:
     text = "\n".join("".join(" " if category(letter) == "Cc" else letter for letter in line) for line in lines).strip()
     if not text:
         raise BadRequest(messages.jobs.TEXT_BLANK())
-    text, cues = spoken_with_cues(text)
-    if not speakable(text):
+    script = script_of(text, asked, dictionary)
+    if not speakable(script.written):
         raise NothingToSay(messages.tts.NOTHING_TO_SAY())
-    return text, cues
+    return script
 
 
 def _frame_skip(body: dict[str, Any]) -> int:

@@ -30,6 +30,7 @@ from pipeline.speech.spoken_words import words_of
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech_types import Mark, Speech
 from pipeline.text.cues import Cue
+from pipeline.text.script import Phrase, Written
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
 
@@ -64,6 +65,7 @@ class SpeakerOptions:
         captions: Where captions go; None if the words are unknown.
         expression: How the face moves beside the mouth.
         cues: The stage directions in the text.
+        phrases: What is spoken and how it is written, where that differs.
     """
 
     fps: Fraction
@@ -72,6 +74,7 @@ class SpeakerOptions:
     captions: CaptionWriter | None = None
     expression: ExpressionOptions = STILL
     cues: Sequence[Cue] = ()
+    phrases: Sequence[Phrase] = ()
 
 
 class Speaker:
@@ -111,6 +114,7 @@ class Speaker:
         self._espeak = options.espeak
         self._cancel = cancel
         self._captions = options.captions
+        self._written = Written(options.phrases)
         self._expression = Expression(float(options.fps), options.expression, options.cues)
         spoken: Iterator[_Spoken | None] = self._speak()
         self._spoken = ahead(spoken, 0, cancel, leave=True, wake=wake)  # a service may hang
@@ -208,6 +212,7 @@ class Speaker:
         with best_effort("captions"):
             if words is None:
                 words = words_of(piece, phonemes, renderings, self._cancel)
+            words = self._written.next(piece.text).words(words)
             self._captions.add(words, begin, self.duration)
             self.words += [word.later(begin) for word in words]
             return

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from pipeline.engines.select import AUTO, lipsync_engines, preferred
 from pipeline.errors import PipelineError
 from pipeline.jobs.turns import Turns
 from pipeline.settings import BUNDLED, Settings
+from pipeline.text import pronunciations
 from pipeline.text.language import language_of
+from pipeline.text.pronunciations import Pronunciations
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.hibari import HibariEngine
@@ -45,6 +47,7 @@ class Studio:
         settings: The settings.
         avatars: The avatars.
         tts: The speech engines by name, preferred ones first.
+        pronunciations: What is spoken for words of all requests.
         espeak: Also provides phoneme times for the other engines.
         engines: The lipsync engines by name.
     """
@@ -54,6 +57,7 @@ class Studio:
     tts: dict[str, TTSEngine]
     espeak: EspeakEngine
     engines: dict[str, LipsyncEngine]
+    pronunciations: Pronunciations = field(default_factory=Pronunciations)
 
     @cached_property
     def turns(self) -> Turns:
@@ -78,7 +82,7 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
         lender: Lends cards (ZeroGPU).
 
     Raises:
-        ValueError: There is no such speech engine, lipsync engine or encoder.
+        ValueError: There is no such speech engine, lipsync engine or encoder, or the pronunciations cannot be read.
     """
     check_setting(settings.video_encoder)
     refuse_telemetry()
@@ -93,6 +97,7 @@ def make_studio(settings: Settings, lender: CardLender | None = None) -> Studio:
         tts=tts,
         espeak=espeak,
         engines=lipsync_engines(settings, lender),
+        pronunciations=pronunciations.read(Path(path)) if (path := settings.pronunciations) else Pronunciations(),
     )
 
 

@@ -18,11 +18,14 @@ from pipeline.jobs.request import (
     liveliness_of,
     mood_of,
     number_of,
+    pronunciations_of,
     string_of,
 )
 from pipeline.jobs.studio import Studio
 from pipeline.live.workers import SessionRequest
 from pipeline.speech_types import Mark
+from pipeline.text.script import script_of
+from pipeline.text.ssml import is_ssml
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
 LONGEST_WORD = 30.0
@@ -64,6 +67,7 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         record=flag_of(fields, "record"),
         mood=mood_of(fields),
         liveliness=liveliness_of(fields),
+        pronunciations=pronunciations_of(fields, studio),
         paces={one.name: one.pace for one in studio.tts.values() if one.pace is not None},
     )
 
@@ -85,10 +89,10 @@ def _lipsync(fields: dict[str, Any], studio: Studio) -> LipsyncEngine:
 
 
 def text_of(fields: dict[str, Any], limit: int) -> str:
-    """Return the piece of text of a request to speak.
+    """Return the piece of text of a request to speak; SSML must be whole.
 
     Raises:
-        BadRequest: There is none, or it is too long.
+        BadRequest: There is none, it is too long, or it is SSML that cannot be read.
     """
     value = fields.get("text")
     if not isinstance(value, str) or not value:
@@ -97,6 +101,8 @@ def text_of(fields: dict[str, Any], limit: int) -> str:
         raise BadRequest(messages.jobs.TEXT_TOO_LONG(limit=limit, length=len(value)))
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise BadRequest(messages.jobs.TEXT_NOT_UNICODE())
+    if is_ssml(value):
+        script_of(value)
     return value
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from html import escape
 from itertools import groupby
 from typing import Protocol
 
@@ -17,7 +19,7 @@ import soxr
 
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import NothingToSay, PipelineError
+from pipeline.errors import BadRequest, NothingToSay, PipelineError
 from pipeline.jobs.speak import usable
 from pipeline.jobs.supervisor import internal_error
 from pipeline.live.sentences import Sentences
@@ -30,10 +32,14 @@ from pipeline.speech.renderings import Renderings
 from pipeline.speech.spoken_words import words_of
 from pipeline.speech_types import Mark
 from pipeline.text.cues import Cue, letters_of
-from pipeline.text.language import language_of, speakable
-from pipeline.text.markup import spoken_with_cues
+from pipeline.text.language import speakable
+from pipeline.text.pronunciations import Pronunciations
+from pipeline.text.script import Script, Written, is_plain, plain_phrase, script_of
+from pipeline.text.ssml import is_ssml
+from pipeline.text.ssml import parse as parse_ssml
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.finish import finished
+from pipeline.tts.say import say
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
@@ -102,6 +108,7 @@ class Voice:
         language: Language of the texts, as eSpeak NG calls it; None detects it sentence by sentence.
         espeak: Provides the phonemes.
         speed, pitch: As in ``GenerateRequest``.
+        pronunciations: What is spoken for some words of the texts.
         expression: How the face moves beside the mouth.
     """
 
@@ -112,7 +119,16 @@ class Voice:
     gender: str = ""
     speed: float = 1.0
     pitch: float = 0.0
+    pronunciations: Pronunciations = field(default_factory=Pronunciations)
     expression: ExpressionOptions = STILL
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """A sentence that is to be said, and whether a blank follows it."""
+
+    script: Script
+    blank: bool
 
 
 @dataclass
@@ -243,7 +259,7 @@ class SpokenTurn:
 
     def _words(self, passage: Passage, begin: float, until: int) -> Iterator[Mark]:
         """Yield the words of a passage that begin before a frame and were not returned yet."""
-        if passage.words is None and until >= len(passage.weights):  # too late, or never known
+        if passage.words is None and passage.text and until >= len(passage.weights):  # too late, or never known
             passage.words = (Mark("word", passage.text, 0.0, len(passage.weights) / float(self.fps)),)
         for word in (passage.words or ())[passage.word :]:
             if word.start * self.fps >= until and until < len(passage.weights):
@@ -254,15 +270,15 @@ class SpokenTurn:
     def _work(self) -> None:
         try:
             blank = ""
-            for (engine, language), texts in groupby(self._texts(), self._speaker):
-                if engine.takes_sentences:
-                    self._say(engine, language, iter(texts), blank)
+            for (engine, language, plainly), sentences in groupby(self._texts(), self._speaker):
+                if engine.takes_sentences and plainly:
+                    self._say(engine, language, iter(sentences), blank)
                     blank = ""
                     continue
-                for text in texts:
+                for sentence in sentences:
                     with suppress(NothingToSay):
-                        self._say(engine, language, text.rstrip(), blank)
-                    blank = text[len(text.rstrip()) :]
+                        self._say(engine, language, sentence, blank)
+                    blank = " " if sentence.blank else ""
         except PipelineError as error:
             if not self._cancel.cancelled:
                 self.report(error)
@@ -273,27 +289,31 @@ class SpokenTurn:
             self._spoken = True
             self.stop()  # an engine may still wait for the next sentence
 
-    def _texts(self) -> Iterator[str]:
-        """Yield what is to be said of each sentence, with a blank at its end if there is one."""
+    def _texts(self) -> Iterator[_Sentence]:
+        """Yield what is to be said of each sentence."""
         early, letters = "", 0
         for sentence in self._sentences():
             with self._changed:
                 self.pending = max(0, self.pending - len(sentence))
-            spoken, cues = spoken_with_cues(early + sentence)
-            if not speakable(spoken):
-                early += sentence if cues else ""  # cues belong to what is said next
+            text = _after(early, sentence) if is_ssml(sentence) else early + sentence
+            script = script_of(text, self.voice.language, self.voice.pronunciations)
+            if not speakable(script.written):
+                early += sentence if script.cues else ""  # cues belong to what is said next
                 continue
             early = ""
-            self._cues += [replace(cue, start=letters + cue.start, end=letters + cue.end) for cue in cues]
-            letters += letters_of(spoken)
-            yield spoken.strip() + (" " if sentence[-1:].isspace() else "")
+            self._cues += [replace(cue, start=letters + cue.start, end=letters + cue.end) for cue in script.cues]
+            letters += letters_of(script.spoken)
+            yield _Sentence(script, sentence[-1:].isspace())
 
-    def _speaker(self, text: str) -> tuple[TTSEngine, str]:
-        """Return the engine that says a sentence, and its language; one voice for the whole turn, where it can."""
-        language = language_of(text, self.voice.language)
+    def _speaker(self, sentence: _Sentence) -> tuple[TTSEngine, str, bool]:
+        """Return the engine that says a sentence, its language, and whether it is said plainly.
+
+        One voice speaks the whole turn, where it can.
+        """
+        language = sentence.script.language
         if self._engine is None or not self._engine.speaks(language):
             self._engine = self.voice.choose(language)
-        return self._engine, language
+        return self._engine, language, is_plain(sentence.script.phrases)
 
     def _sentences(self) -> Iterator[str]:
         """Yield the sentences as soon as they are complete."""
@@ -303,24 +323,32 @@ class SpokenTurn:
                 while not (self._pieces or self._finished or self._cancel.cancelled):
                     if not self._changed.wait(SETTLES_SECONDS if text.may_be_complete else None):
                         break
-                piece = "".join(self._pieces)
+                pieces = [*self._pieces]
                 self._pieces.clear()
                 finished = self._finished
             self._cancel.check()
-            yield from text.add(piece)
-            if finished or (not piece and text.may_be_complete):
+            for piece in pieces:
+                if _is_document(piece):
+                    yield text.rest()
+                    yield piece
+                else:
+                    yield from text.add(piece)
+            if finished or (not pieces and text.may_be_complete):
                 yield text.rest()
             if finished:
                 return
 
-    def _say(self, engine: TTSEngine, language: str, text: str | Iterator[str], blank: str) -> None:
+    def _say(self, engine: TTSEngine, language: str, said: _Sentence | Iterator[_Sentence], blank: str) -> None:
         """Speak a sentence, or all that arrive, into passages; `blank` is what lies between them and the one before."""
-        voice, cancel = self.voice, self._cancel
+        voice, cancel, written = self.voice, self._cancel, Written()
         name = engine.voice_for(voice.gender) if voice.name == CUSTOM_VOICE else voice.name
-        if isinstance(text, str):
-            pieces = engine.stream(text, name, cancel, language, voice.speed)
+        if isinstance(said, _Sentence):
+            for phrase in said.script.phrases:
+                written.add(phrase)
+            pieces = say(engine, said.script.phrases, name, cancel, language, voice.speed)
         else:
-            pieces = engine.stream_sentences(map(self._due, text), name, cancel, language, voice.speed)
+            texts = (self._due(sentence, written) for sentence in said)
+            pieces = engine.stream_sentences(texts, name, cancel, language, voice.speed)
         level = engine.loudness(name, language)
         for piece in framed(finished(usable(pieces), level, voice.pitch), self.fps):
             frames = round(len(piece.samples) * self.fps / piece.rate)
@@ -337,8 +365,9 @@ class SpokenTurn:
                 with best_effort("words of cues"):
                     words = words_of(piece, phonemes, renderings, cancel)
             looks = self._expression.next(piece, phonemes, mouth, words or ())
+            part = written.next(piece.text)
             passage = Passage(
-                blank + piece.text,
+                blank + part.text,
                 mouth.weights,
                 sound,
                 looks=None if looks is None else looks.weights,
@@ -346,15 +375,19 @@ class SpokenTurn:
             )
             self._add(passage)
             with best_effort("words"):
-                words = words_of(piece, phonemes, renderings, cancel) if words is None else words
+                words = part.words(words_of(piece, phonemes, renderings, cancel) if words is None else words)
                 passage.words = (replace(words[0], text=blank + words[0].text), *words[1:]) if words else None
             blank = ""
 
-    def _due(self, text: str) -> str:
-        """Return a text, as soon as no more than `AHEAD_SECONDS` are ahead."""
+    def _due(self, sentence: _Sentence, written: Written) -> str:
+        """Return what is spoken of a sentence, as soon as no more than `AHEAD_SECONDS` are ahead."""
         with self._changed:
             self._wait_for_room()
-        return text
+        for phrase in sentence.script.phrases:
+            written.add(phrase)
+        if sentence.blank:
+            written.add(plain_phrase(" "))
+        return sentence.script.spoken + (" " if sentence.blank else "")
 
     def _add(self, passage: Passage) -> None:
         """Append a passage, as soon as no more than `AHEAD_SECONDS` are ahead."""
@@ -369,3 +402,16 @@ class SpokenTurn:
 
     def _ahead(self) -> float:
         return sum(len(passage.weights) - passage.frame for passage in self._passages) / float(self.fps)
+
+
+def _is_document(piece: str) -> bool:
+    """Return whether a piece of text is a whole document of SSML; what a client sent was checked before."""
+    try:
+        return is_ssml(piece) and bool(parse_ssml(piece))
+    except BadRequest:
+        return False
+
+
+def _after(cues: str, document: str) -> str:
+    """Return a document that begins with cues."""
+    return re.sub(r"<speak[^>]*>", lambda tag: tag[0] + escape(cues), document, count=1)

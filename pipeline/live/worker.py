@@ -36,6 +36,7 @@ from pipeline.settings import Settings
 from pipeline.speech.expression_track import ExpressionOptions
 from pipeline.speech_types import Mark
 from pipeline.text.language import language_of
+from pipeline.text.pronunciations import Pronunciations
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.writer import AUDIO_RATE
 
@@ -155,6 +156,7 @@ class Worker:
                 gender=pictures.avatar.gender,
                 speed=asked["speed"],
                 pitch=asked["pitch"],
+                pronunciations=Pronunciations(asked["pronunciations"]),
                 expression=ExpressionOptions(asked["mood"], asked["liveliness"]),
             )
             session = Session(pictures, voice, lambda event: self._emit(key, event), asked["max_text"])

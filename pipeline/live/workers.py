@@ -28,6 +28,7 @@ from pipeline.live.worker import settings_to_json
 from pipeline.settings import ROOT, Settings
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech_types import Mark
+from pipeline.text.pronunciations import Pronunciations
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class SessionRequest:
         language: Language of the texts, as eSpeak NG calls it; None detects it.
         record: Whether to keep the session as a video.
         mood, liveliness: As in ``GenerateRequest``.
+        pronunciations: What is spoken for some words of the texts.
         paces: How fast speech engines are here, as far as it was measured; see `TTSEngine.pace`.
     """
 
@@ -92,6 +94,7 @@ class SessionRequest:
     record: bool = False
     mood: str = NEUTRAL
     liveliness: float = USUAL_LIVELINESS
+    pronunciations: Pronunciations = field(default_factory=Pronunciations)
     devices: int = 0
     paces: Mapping[str, float] = field(default_factory=dict)
 
@@ -435,6 +438,7 @@ class Workers:
             "pitch": request.tts_pitch,
             "mood": request.mood,
             "liveliness": request.liveliness,
+            "pronunciations": request.pronunciations.entries,
             "max_text": self._settings.max_text,
         }
         process.send(of_json(Kind.OPEN, session.id, asked))

@@ -144,6 +144,7 @@ class _Settings:
     pitch: gr.Slider
     mood: gr.Dropdown
     liveliness: gr.Slider
+    pronunciations: gr.Textbox
     listen: gr.Button
     sample: gr.Textbox
 
@@ -154,7 +155,7 @@ class _Settings:
     def of_session(self) -> list[Any]:
         """Return the fields of a live session."""
         voice = [self.tts_engine, self.voice, self.language, self.speed, self.pitch]
-        return [self.avatar, self.resolution, *voice, self.mood, self.liveliness]
+        return [self.avatar, self.resolution, *voice, self.mood, self.liveliness, self.pronunciations]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
         """Return the fields of a JSON request."""
@@ -166,7 +167,8 @@ class _Settings:
 
     @property
     def _after_audio(self) -> list[Any]:
-        return [self.engine, self.language, self.speed, self.pitch, self.mood, self.liveliness]
+        of_voice = [self.language, self.speed, self.pitch]
+        return [self.engine, *of_voice, self.mood, self.liveliness, self.pronunciations]
 
     @property
     def _before_audio(self) -> list[Any]:
@@ -432,6 +434,14 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 info=shown("liveliness_help"),
                 elem_id="liveliness",
             )
+        pronunciations = gr.Textbox(
+            label=shown("pronunciations"),
+            info=shown("pronunciations_help"),
+            placeholder="SQL = 에스큐엘",
+            lines=2,
+            max_lines=8,
+            elem_id="pronunciations",
+        )
         frame_skip = gr.Slider(
             1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
         )
@@ -466,6 +476,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         pitch=pitch,
         mood=mood,
         liveliness=liveliness,
+        pronunciations=pronunciations,
         listen=listen,
         sample=gr.Textbox(visible=False, label="sample"),
     )

@@ -42,7 +42,8 @@
     window.page = {
         root,
         // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
-        live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness) {
+        live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness, ...more) {
+            const [pronunciations] = more;
             const resolutions = upTo(resolution, avatar, gallery);
             if (!resolutions) return shown;
             const options = {
@@ -53,6 +54,7 @@
                 tts_pitch: pitch,
                 mood,
                 liveliness,
+                ...(pronunciations?.trim() && { pronunciations }),
             };
             return { ...shown, wanted: { avatar, resolutions, options } };
         },

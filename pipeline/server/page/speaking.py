@@ -51,6 +51,7 @@ class _Fields:
     tts_pitch: float
     mood: str | None = None
     liveliness: float = USUAL_LIVELINESS
+    pronunciations: str = ""
 
     def body(self) -> dict[str, Any]:
         """Return the request in REST's format."""
@@ -69,6 +70,7 @@ class _Fields:
             **({"tts_pitch": self.tts_pitch} if self.tts_pitch else {}),
             **({"mood": self.mood} if self.mood not in (None, NEUTRAL) else {}),
             **({"liveliness": self.liveliness} if self.liveliness != USUAL_LIVELINESS else {}),
+            **({"pronunciations": self.pronunciations} if self.pronunciations.strip() else {}),
         }
 
 
@@ -221,6 +223,7 @@ class Speaking:
         tts_pitch: float = 0.0,
         mood: str | None = None,
         liveliness: float = USUAL_LIVELINESS,
+        pronunciations: str = "",
     ) -> tuple[str, str, str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript, Python, as a tag, and as a frame."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
@@ -237,6 +240,7 @@ class Speaking:
             tts_pitch=tts_pitch,
             mood=mood,
             liveliness=liveliness,
+            pronunciations=pronunciations,
         )
         asked = url, fields.body(), self._studio.settings.api_keys
         return (*snippets(*asked), tag(*asked), frame(*asked))
@@ -257,6 +261,7 @@ class Speaking:
         tts_pitch: float = 0.0,
         mood: str | None = None,
         liveliness: float = USUAL_LIVELINESS,
+        pronunciations: str = "",
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
@@ -275,6 +280,7 @@ class Speaking:
             tts_pitch=tts_pitch,
             mood=mood,
             liveliness=liveliness,
+            pronunciations=pronunciations,
         )
         reader = visitors_language(request)
         task_id = ""

@@ -65,6 +65,10 @@ WORDS = {
         "목소리를 따라 눈썹과 눈이 움직이는 정도입니다. 0: 입만 움직입니다",
         "How much brows and eyes move with the voice; 0: only the mouth moves",
     ),
+    "pronunciations": Message("이렇게 읽기", "Pronunciations"),
+    "pronunciations_help": Message(
+        "한 줄에 하나씩, 쓴 대로 = 읽는 대로", "One in each line: as it is written = as it is spoken"
+    ),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),

@@ -50,13 +50,19 @@ class _Shape(BaseModel):
 
 _MOOD = f"How the face looks: {', '.join(MOODS)}; {NEUTRAL} if left out."
 _WEBHOOK = "Where to tell of the end; WEBHOOK_URL if left out. Needs WEBHOOK_SECRET, and an API key."
+_PRONUNCIATIONS = (
+    'What is spoken for words, which captions show as they are written: {"SQL": "sequel"}, or by language '
+    '{"en": {"SQL": "sequel"}}. A text is the same as JSON, or has a line "SQL = sequel" for each.'
+)
 _LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
 
 
 class LipsyncBody(_Shape):
     """What to say, and the avatar that says it; ``avatar`` or ``avatar_path`` is required."""
 
-    text: str = Field(min_length=1, description="What to say, up to MAX_TEXT characters.")
+    text: str = Field(
+        min_length=1, description="What to say, up to MAX_TEXT characters; SSML if it begins with <speak>."
+    )
     avatar: str | None = Field(None, description="A name that GET /api/avatars lists.")
     avatar_path: str | None = Field(None, description="A path that GET /api/avatars lists.")
     resolution: str | None = Field(None, description=f"{', '.join(RESOLUTIONS)}; {DEFAULT_RESOLUTION} if left out.")
@@ -75,6 +81,7 @@ class LipsyncBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+    pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
     webhook_url: str | None = Field(None, description=_WEBHOOK)
 
 
@@ -424,6 +431,7 @@ class SessionBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+    pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
     webhook_url: str | None = Field(None, description=_WEBHOOK)
     record: bool = Field(False, description="Whether to keep the session as a video with captions.")
     conversation: ConversationBody | None = Field(None, description="How it converses; as usual if left out.")
