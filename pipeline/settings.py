@@ -84,7 +84,7 @@ class Settings:
     tts_engine: str = "auto"
     """Speech engine of a request that names none: one by its name, or auto (the best for the text's language)."""
     pronunciations: str = ""
-    """A file of JSON: what is spoken for words ({"SQL": "에스큐엘"}), by language if you like; see docs/voices.md."""
+    """A file of JSON: what is spoken for words ({"SQL": "sequel"}), by language if you like; see docs/api.md."""
     voice_downloads: str = "on"
     """Whether the page and REST may fetch Supertonic's weights when somebody asks for it: on or off."""
     video_encoder: str = "auto"

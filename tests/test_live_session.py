@@ -57,6 +57,7 @@ from pipeline.speech.listen import listen
 from pipeline.speech.renderings import Renderings
 from pipeline.speech.spoken_words import words_of
 from pipeline.speech_types import Mark, Speech
+from pipeline.text import pronunciations
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.writer import AUDIO_RATE
@@ -843,3 +844,30 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
         open_session(session, engine, None if session in "ce" else "ja")
     wait_for(lambda: local.texts and english.texts)
     assert local.texts == ["1."] and english.texts == ["Yes, it is ready."] and not service.texts
+
+
+def test_ssml_and_pronunciations_are_spoken_and_words_are_as_written(pictures: Watched) -> None:
+    stage, voice = Stage(pictures), NamedVoice("voice", ("en-us",))
+    words = pronunciations.parse({"SQL": "see quell"})
+    stage.voice = replace(stage.voice, choose=lambda language: voice, pronunciations=words)
+    stage.session = Session(pictures, stage.voice, stage.events.append)
+    for piece in ("I know S", "QL. ", "<speak>one <break time='1s'/><sub alias='duo'>two</sub></speak>", " <speak> x"):
+        stage.session.say(piece)
+    stage.session.flush()
+    stage.run_until(lambda: bool(stage.of(TurnEnded)))
+    stage.session.close()
+    assert [text.strip() for text in voice.texts] == ["I know see quell.", "one", "duo", "<speak> x"]
+    shown = [event for event in stage.events if isinstance(event, Word)]
+    assert "".join(word.text for word in shown if isinstance(word, Word)).split() == [
+        "I",
+        "know",
+        "SQL.",
+        "one",
+        "two",
+        "<speak>",
+        "x",
+    ]
+    one, two = (
+        next(word for word in shown if isinstance(word, Word) and word.text.strip() == text) for text in ("one", "two")
+    )
+    assert isinstance(one, Word) and isinstance(two, Word) and two.stream - one.end > 0.7

@@ -39,9 +39,7 @@ def trees() -> dict[str, ast.Module]:
     """Return the code of all modules that say something to people."""
     paths = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*.py")}
     return {
-        name: ast.parse(path.read_text("utf-8"))
-        for name, path in paths.items()
-        if not any(name == one or name.startswith(f"{one}/") for one in DATA)
+        name: ast.parse(path.read_text("utf-8")) for name, path in paths.items() if not name.startswith("messages/")
     }
 
 
@@ -93,10 +91,11 @@ def test_sentences_stand_nowhere_else() -> None:
         and isinstance(node.body[0], ast.Expr)
     }
     for name, node in nodes():
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in described:
+        data = any(name == one or name.startswith(f"{one}/") for one in DATA)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in described and not data:
             words_to_find = "|" in node.value  # a pattern of the language, no sentence for people
             assert words_to_find or not re.search("[가-힣].*[가-힣]", node.value), f"{name}: {node.value}"
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Message":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Message" and not data:
             texts = (ast.Constant, ast.JoinedStr, ast.BinOp)
             assert not any(isinstance(one, texts) for one in node.args), f"{name}: {ast.unparse(node)}"
     for script in (ROOT / "server/page").glob("*.js"):

@@ -189,6 +189,20 @@ def test_liveliness_is_a_number_from_0_to_1(fake_server: Server, liveliness: obj
     refused(fake_server, {**GOOD, "liveliness": liveliness}, 400, "liveliness", "0", "1")
 
 
+@pytest.mark.parametrize("value", [[], 1, "SQL", {"SQL": 1}, {"SQL": ""}, {"klingon": {"SQL": "a"}}])
+def test_pronunciations_are_words_and_what_is_spoken_for_them(fake_server: Server, value: object) -> None:
+    refused(fake_server, {**GOOD, "pronunciations": value}, 400, "pronunciations", "SQL")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("<speak>a<voice/><audio/></speak>", "<voice>, <audio>"), ("<speak>a", "1"), ("<speak>a & b</speak>", "&amp;")],
+)
+def test_ssml_that_cannot_be_read_is_refused_with_what_it_is(fake_server: Server, text: str, named: str) -> None:
+    refused(fake_server, {**GOOD, "text": text}, 400, "text", named)
+    refused(fake_server, {**GOOD, "text": "<speak> <break time='1s'/> </speak>"}, 400)
+
+
 @pytest.mark.parametrize("frame_skip", [0, 11, -1, 1.5, 2.0, "2", True, False, [1], 10**30])
 def test_frame_skip_is_a_whole_number_from_1_to_10(fake_server: Server, frame_skip: object) -> None:
     refused(fake_server, {**GOOD, "frame_skip": frame_skip}, 400, "frame_skip", "1", "10")

@@ -198,6 +198,8 @@ def test_sound_over_the_socket_is_spoken(session: Opened) -> None:
         ('{"type": "say", "text": 5}', "field_invalid", "text"),
         ('{"type": "say", "text": ""}', "field_invalid", "text"),
         ('{"type": "say", "text": "\\ud800"}', "field_invalid", "Unicode"),
+        ('{"type": "say", "text": "<speak>a"}', "field_invalid", "SSML"),
+        ('{"type": "say", "text": "<speak>a<voice/></speak>"}', "field_invalid", "<voice>"),
         ('{"type": "say", "text": "a", "more": "yes"}', "field_invalid", "more"),
         (json.dumps({"type": "say", "text": "a" * 5001}), "field_invalid", "5,000"),
         ('{"type": "say", "text": "a", "tag": 1}', "field_invalid", "tag"),

@@ -295,15 +295,16 @@ class SpokenTurn:
         for sentence in self._sentences():
             with self._changed:
                 self.pending = max(0, self.pending - len(sentence))
-            text = _after(early, sentence) if is_ssml(sentence) else early + sentence
-            script = script_of(text, self.voice.language, self.voice.pronunciations)
+            document = _is_document(sentence)
+            text = _after(early, sentence) if document else early + sentence
+            script = script_of(text, self.voice.language, self.voice.pronunciations, document)
             if not speakable(script.written):
                 early += sentence if script.cues else ""  # cues belong to what is said next
                 continue
             early = ""
             self._cues += [replace(cue, start=letters + cue.start, end=letters + cue.end) for cue in script.cues]
             letters += letters_of(script.spoken)
-            yield _Sentence(script, sentence[-1:].isspace())
+            yield _Sentence(script, document or sentence[-1:].isspace())
 
     def _speaker(self, sentence: _Sentence) -> tuple[TTSEngine, str, bool]:
         """Return the engine that says a sentence, its language, and whether it is said plainly.

@@ -91,19 +91,25 @@ class Script:
         return "".join(phrase.spoken for phrase in self.phrases)
 
 
-def script_of(text: str, asked: str | None = None, pronunciations: Pronunciations | None = None) -> Script:
+def script_of(
+    text: str,
+    asked: str | None = None,
+    pronunciations: Pronunciations | None = None,
+    document: bool | None = None,
+) -> Script:
     """Return what is said of a text.
 
     Args:
-        text: SSML, if it begins with ``<speak>``; else a text, whose Markdown and emoji are left out.
+        text: SSML, or a text, whose Markdown and emoji are left out.
         asked: The language that the request names, as eSpeak NG calls it.
         pronunciations: What is spoken for some of its words.
+        document: Whether it is SSML; by default it is if it begins with ``<speak>``.
 
     Raises:
         BadRequest: Its SSML is not well formed, or has what cannot be used.
     """
     runs: list[ssml.Run | ssml.Break]
-    if ssml.is_ssml(text):
+    if ssml.is_ssml(text) if document is None else document:
         runs, cues = _runs(ssml.parse(text))
     else:
         written, cues = spoken_with_cues(text)

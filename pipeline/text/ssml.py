@@ -187,8 +187,8 @@ class _Reader:
 def _check_attributes(tag: str, attributes: dict[str, str]) -> None:
     unknown = [name for name in attributes if name not in _ATTRIBUTES[tag]]
     if unknown:
-        listed = {"attributes": ", ".join(unknown)[:200], "choices": ", ".join(_ATTRIBUTES[tag])}
-        raise BadRequest(messages.text.SSML_ATTRIBUTES_UNKNOWN(tag=tag, **listed))
+        attributes_listed, choices = ", ".join(unknown)[:200], ", ".join(_ATTRIBUTES[tag])
+        raise BadRequest(messages.text.SSML_ATTRIBUTES_UNKNOWN(tag=tag, attributes=attributes_listed, choices=choices))
 
 
 def _one_of(tag: str, attribute: str, value: str, choices: Mapping[str, object] | tuple[str, ...]) -> str:

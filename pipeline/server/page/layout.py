@@ -437,7 +437,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         pronunciations = gr.Textbox(
             label=shown("pronunciations"),
             info=shown("pronunciations_help"),
-            placeholder="SQL = 에스큐엘",
+            value="",
+            placeholder="GIF = jif",
             lines=2,
             max_lines=8,
             elem_id="pronunciations",
