@@ -36,6 +36,19 @@ def test_open_vowels_open_further_than_close_ones() -> None:
     assert open_["jawOpen"].max() > 2.5 * close["jawOpen"].max()
 
 
+@pytest.mark.parametrize(
+    ("sounds", "unit"),
+    [("t d n l ɾ s z tʰ", "tongueOut"), ("k ɡ ŋ kʰ x", "tongueBack"), ("θ ð", "tongueThrough")],
+)
+def test_the_tongue_goes_where_each_sound_is_made_and_lies_low_in_vowels(sounds: str, unit: str) -> None:
+    for sound in sounds.split():
+        mouth = track(("a", 0.3), (sound, 0.15), ("a", 0.3))
+        middle = round(0.375 * 25)
+        assert mouth[unit][middle] > 0.5
+        assert all(mouth[other][middle] == 0 for other in UNITS if other.startswith("tongue") and other != unit)
+        assert mouth[unit][2] == 0
+
+
 @pytest.mark.parametrize("bilabial", ["p", "b", "m", "pʰ"])
 @pytest.mark.parametrize("seconds", [0.03, 0.06, 0.12])
 @pytest.mark.parametrize("fps", [15.0, 25.0, 30.0, 60.0])

@@ -15,12 +15,13 @@ from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, MouthPose
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
-from pipeline.engines.mesh.sprites import Sprite
+from pipeline.engines.mesh.sprites import Sprite, load_sprites
 from pipeline.engines.mesh.warp import _move, warp
 from pipeline.errors import Cancelled
 from pipeline.face.basis import OVAL
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.settings import Settings
+from pipeline.speech.articulate import viseme_of
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
@@ -264,33 +265,116 @@ def test_the_mouths_inside_follows_the_light_of_the_clip_within_a_quarter_of_a_s
     np.testing.assert_array_equal(dark.planes, expected.planes)
 
 
-@pytest.mark.slow
-def test_the_tongues_tip_rises_by_a_twentieth_of_the_head_and_stays_behind_the_teeth() -> None:
+def tongue_at(**pose: float) -> np.ndarray:
+    """Return Y down the middle of a wide open mouth with a tongue, and lower teeth that cover half of it."""
     unit, basis = 200.0, load_basis()
-    nothing = np.zeros((20, 20, 4), np.float32)
-    tongue = nothing.copy()
-    tongue[..., 0] = tongue[..., 3] = 1
     lips = basis.neutral[[0, 13]].mean(0)[:2]
-    corners = lips + np.array([(-0.2, 0.2), (0.2, 0.2), (-0.2, 0.4)], np.float32)
-    sprites = {name: Sprite(tongue if name == "tongue" else nothing, corners) for name in ("tongue", "lower", "upper")}
+    nothing, tongue, teeth = (np.zeros((20, 20, 4), np.float32) for _ in range(3))
+    tongue[..., 0], teeth[..., 0] = 0.5, 1
+    tongue[..., 3] = teeth[..., 3] = 1
+    places = {"tongue": (0.2, 0.4), "lower": (0.3, 0.5), "upper": (0.2, 0.4)}
+    pictures = {"tongue": tongue, "lower": teeth, "upper": nothing}
+    sprites = {
+        name: Sprite(pictures[name], lips + np.array([(-0.2, top), (0.2, top), (-0.2, bottom)], np.float32))
+        for name, (top, bottom) in places.items()
+    }
     target = np.full((478, 2), 150, np.float32)
     across = np.linspace(-90, 90, len(UPPER_INNER), dtype=np.float32)
     arc = 90 * np.sqrt(1 - (across / 91) ** 2)
     target[UPPER_INNER], target[LOWER_INNER] = (np.column_stack([150 + across, 150 + s * arc]) for s in (-1, 1))
     carry = np.array([(unit, 0), (0, unit), (0, 0)], np.float32)
-    tops = []
-    for height in (0.0, 1.0):
-        frame = Frame(np.full((450, 300), 128, np.uint8))
-        pose = MouthPose(
-            target=target,
-            anchor=np.array([150, 120], np.float32),
-            carry=carry,
-            jaw=np.zeros(2, np.float32),
-            tongue=height,
-            eyes=100.0,
-        )
-        light = Light(np.array([150, 120, 140], np.float32), np.array([110, 115, 150], np.float32))
-        MouthInterior(basis, sprites).draw(frame, pose, light)
-        column = frame.y[80:220, 150].astype(int)
-        tops.append(int(np.argmax(np.diff(column))))
-    assert (tops[0] - tops[1]) / unit == pytest.approx(0.05, abs=0.01)
+    frame = Frame(np.full((450, 300), 128, np.uint8))
+    jaw = np.array([0, pose.pop("jaw", 0.0) * unit], np.float32)
+    mouth = MouthPose(target=target, anchor=np.array([150, 120], np.float32), carry=carry, jaw=jaw, eyes=100.0, **pose)
+    light = Light(np.array([150, 120, 140], np.float32), np.array([110, 115, 150], np.float32))
+    MouthInterior(basis, sprites).draw(frame, mouth, light)
+    return frame.y[:, 150].astype(int)
+
+
+def top_of_tongue(**pose: float) -> float:
+    """Return where the tongue begins, in basis units below the lips' middle."""
+    column = tongue_at(**pose)[90:230]
+    return (90 + int(np.flatnonzero(column > column[0] + 12)[0]) - 120) / 200
+
+
+def test_the_tongues_tip_rises_by_a_twentieth_of_the_head() -> None:
+    assert top_of_tongue() - top_of_tongue(tongue=1.0) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_risen_tip_stays_at_the_upper_teeth_when_the_jaw_drops() -> None:
+    """A tip at rest goes down with the jaw, a risen one by four tenths of it, one between the teeth not at all."""
+    for pose, share in (({}, 1.0), ({"tongue": 1.0}, 0.4), ({"through": 1.0}, 0.0)):
+        way = top_of_tongue(jaw=0.1, **pose) - top_of_tongue(**pose)
+        assert way == pytest.approx(0.1 * share, abs=0.01)
+
+
+def test_the_tongues_back_rises_by_half_its_height_and_is_dark() -> None:
+    assert top_of_tongue() - top_of_tongue(back=1.0) == pytest.approx(0.55 * 0.2, abs=0.02)
+    row = 120 + round(0.26 * 200)  # between the tongue's edge and the lower teeth
+    low, high = (tongue_at(back=back)[row] - 16 for back in (0.0, 1.0))
+    assert high / low == pytest.approx(1 - 0.35, abs=0.06)
+
+
+def test_a_tongue_between_the_teeth_covers_the_lower_ones() -> None:
+    row = 120 + round(0.34 * 200)  # both are there
+    behind, before = tongue_at()[row], tongue_at(through=1.0)[row]
+    assert behind > 1.5 * before
+
+
+def test_lips_keep_their_volume(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spread lips thin and rounded ones bulge, by the 0.7th power of the mouth's width."""
+    geometry, delta = FaceGeometry(avatar, load_basis()), load_basis().delta
+
+    def width(points: np.ndarray) -> float:
+        return float(np.hypot(*(points[UPPER_INNER[-1]] - points[UPPER_INNER[0]])))
+
+    def thickness(points: np.ndarray) -> np.ndarray:
+        return np.asarray(np.array([points[17] - points[14], points[13] - points[0]]) @ geometry.down[0])
+
+    spread = 0.4 * (delta["mouthStretchLeft"] + delta["mouthStretchRight"])
+    for movement, thins in ((spread, True), (0.8 * delta["mouthPucker"], False)):
+        moved = geometry.moved(0, movement)
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.engines.mesh.geometry.FULLNESS", 0.0)
+            without = geometry.moved(0, movement)
+        factor = (width(geometry.rest[0]) / width(moved)) ** 0.7
+        assert (factor < 0.97) if thins else (factor > 1.1)
+        np.testing.assert_allclose(thickness(moved), factor * thickness(without), rtol=0.01)
+
+
+@pytest.mark.parametrize("sound", ["u", "o", "ʃ", "w"])
+@pytest.mark.parametrize("name", ["talk_long", "woman"])
+def test_the_skin_below_a_rounded_lip_is_squeezed_and_never_folds(name: str, sound: str) -> None:
+    """It keeps four tenths of its height: a lip that covers it ends in a straight edge."""
+    store = AvatarStore(Settings().precomputed)
+    geometry = FaceGeometry(store.load(store.find(name, "360p")), load_basis())
+    shape = viseme_of(sound).shape
+    delta = load_basis().delta
+    moves = [shape.get(unit.removesuffix("Left").removesuffix("Right"), 0.0) * delta[unit] for unit in delta]
+    moved = geometry.moved(0, np.sum(moves, axis=0))
+    for lip, skin in ((17, 18), (84, 83), (314, 313), (181, 182), (405, 406)):
+        height, rest = ((points[skin] - points[lip]) @ geometry.down[0] for points in (moved, geometry.rest[0]))
+        assert height > 0.38 * rest
+
+
+def test_a_mouth_that_opens_a_little_is_dark_inside(avatar: Avatar) -> None:
+    """Lips keep the light from the teeth: what lies between them is less than two thirds as bright as the skin."""
+    frame, units = base(avatar, 1)[0], ("jawOpen",)
+    mover = FaceMover(avatar, units)
+    skin = float(np.median(frame.y[tuple(avatar.landmarks[0, [205, 425], 1::-1].round().astype(int).T)]))
+    mover.move(frame, 0, np.array([0.12], np.float32))
+    target = mover.target(0, np.array([0.12], np.float32))
+    x, y = target[[13, 14]].mean(0).round().astype(int)
+    assert frame.y[y, x] - 16 < 0.67 * (skin - 16)
+
+
+def test_the_lower_front_teeth_stand_together() -> None:
+    """The slit between them is no wider than a twentieth of a tooth."""
+    lower = load_sprites(600.0, -6.3)["lower"]
+    width = lower.picture.shape[1]
+    left, top = lower.corners[0]
+    scale = width / float(lower.corners[1, 0] - left)
+    middle, tooth = round(-left * scale), round(0.085 * scale)
+    row = lower.picture[round((-6.26 - top) * scale), middle - tooth // 2 : middle + tooth // 2]
+    bright = row[:, 0] * row[:, 3]
+    assert (bright < 0.6 * np.median(bright)).sum() <= 0.05 * tooth

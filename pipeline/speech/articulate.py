@@ -35,8 +35,11 @@ UNITS = (
     "mouthRollUpper",
     "mouthRollLower",
     "tongueOut",
+    "tongueBack",
+    "tongueThrough",
 )
-"""The face units that speech moves. ``tongueOut`` is the height of the tongue's tip: 0 low, 1 at the teeth."""
+"""The face units that speech moves, and the tongue: the height of its tip (0 low, 1 at the teeth), the height of its
+back (1 at the palate), and how far it lies between the teeth."""
 
 LEAD = 0.004
 """Seconds by which the lips lead the sound."""
@@ -133,8 +136,8 @@ _define(
 _define("ʃ ʒ ʂ ʐ ʧ ʤ ɧ", _consonant(jawOpen=0.04, mouthFunnel=0.30, mouthLowerDown=0.07, tongueOut=0.5))
 _define("t d ɖ ʈ ɗ", _consonant(jawOpen=0.09, mouthLowerDown=0.12, tongueOut=0.9))
 _define("n l ɫ ɾ r ɹ ɳ ɭ ɽ ɺ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueOut=0.9))
-_define("θ ð", _consonant(jawOpen=0.09, mouthLowerDown=0.13, tongueOut=1.0))
-_define("k ɡ g ɠ ŋ ɴ q ɢ ʛ x ɣ ɰ χ ʁ ʀ ʟ c ɟ ʄ ç ʝ", _consonant(jawOpen=0.14, mouthLowerDown=0.11))
+_define("θ ð", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueThrough=1.0))
+_define("k ɡ g ɠ ŋ ɴ q ɢ ʛ x ɣ ɰ χ ʁ ʀ ʟ c ɟ ʄ ç ʝ", _consonant(jawOpen=0.14, mouthLowerDown=0.11, tongueBack=0.9))
 _define("h ʰ ɦ ʔ ? ħ ʕ ʜ ʢ ʡ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
 
 _OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(PARTING)]
@@ -142,7 +145,7 @@ _ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
 _SIGMA = np.full(len(UNITS), 0.034)
 _SIGMA[_ROUNDERS] = 0.060
 _SIGMA[[i for i, u in enumerate(UNITS) if u.startswith(("mouthPress", "mouthRoll"))]] = 0.030
-_SIGMA[UNITS.index("tongueOut")] = 0.030
+_SIGMA[[i for i, u in enumerate(UNITS) if u.startswith("tongue")]] = 0.030
 
 
 def viseme_of(phoneme: str) -> Viseme:

@@ -27,6 +27,12 @@ INSET = 0.15
 """Share of an open lip that is left out at its inner edge: it borders on teeth, which must not move with it."""
 CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
 """How much of the measured gap is kept along the inner lips: a mouth opens like a lens, not like a letter box."""
+FULLNESS, FULLEST = 0.7, (0.8, 1.3)
+"""Lips keep their volume: power of the mouth's width with which they thin and bulge, and range of their thickness."""
+SQUEEZED = 0.4
+"""Least distance of the skin below the lower lip from it, as a share of that at rest."""
+BELOW_LIP = [[43, 106, 182, 83, 18, 313, 406, 335, 273], [202, 204, 194, 201, 200, 421, 418, 424, 422]]
+"""The rings of skin below the lower lip, point for point."""
 FOLLOWING = (1.0, 0.67, 0.33, 0.0)
 """Share by which the lips' rings of points, innermost first, follow when their inner edges are moved into place."""
 
@@ -83,7 +89,26 @@ class FaceGeometry:
         for upper_ring, lower_ring, share in zip(UPPER_LIP, LOWER_LIP, FOLLOWING, strict=True):
             target[upper_ring] -= share * change[1:-1]
             target[lower_ring] += share * change[1:-1]
+        self._keep_volume(target, index)
         return target
+
+    def _keep_volume(self, target: np.ndarray, index: int) -> None:
+        """Thin lips that are spread and thicken rounded ones, and squeeze the skin below instead of folding it."""
+        rest, down = self.rest[index], self.down[index]
+        corners = UPPER_INNER[[0, -1]]
+        wide, usual = (float(np.hypot(*np.diff(points[corners], axis=0)[0])) for points in (target, rest))
+        thicker = float(np.clip((usual / max(wide, 1.0)) ** FULLNESS, *FULLEST)) - 1
+        for rings in (UPPER_LIP, LOWER_LIP):
+            inner = target[rings[0]]
+            for ring in rings[1:]:
+                target[ring] += thicker * ((target[ring] - inner) @ down)[:, None] * down
+        above = LOWER_LIP[-1]
+        for ring in BELOW_LIP:
+            room = np.maximum((rest[ring] - rest[above]) @ down, 1e-3)
+            share = ((target[ring] - target[above]) @ down) / room
+            kept = np.where(share < 1, 1 - (1 - SQUEEZED) * -np.expm1((share - 1) / (1 - SQUEEZED)), share)
+            target[ring] += ((kept - share) * room)[:, None] * down
+            above = ring
 
 
 def _part(points: np.ndarray, parted: np.ndarray) -> None:

@@ -16,21 +16,42 @@ import numpy as np
 from pipeline.core.numba_cache import compiled
 from pipeline.engines.mesh.sprites import Sprite
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, FaceBasis
+from pipeline.face.smooth_step import smooth_step
 from pipeline.video.frame import Frame
 
-LAYERS = ("tongue", "lower", "upper")
-"""The sprites in drawing order, back to front."""
+LAYERS = ("tongue", "lower", "tongue", "upper")
+"""The sprites in drawing order, back to front; a tongue between the teeth lies on the lower ones."""
 SUPERSAMPLE = 4
 """Factor by which the outline of the opening is drawn larger and then shrunk, so that the lip line is smooth."""
 TEETH_DEPTH = 0.06
 """How far the teeth sit behind the lips, in basis units."""
-TONGUE_LIFT = 0.05
-"""How far the tongue's tip rises at t, d, n, l, in basis units."""
-NARROW_LIGHT, WIDE_GAP = 0.4, 0.20
+TONGUE_LIFT, TONGUE_THROUGH = 0.05, 0.03
+"""How far the tongue's tip rises at t, d, n, l, and at th between the teeth, in basis units."""
+TONGUE_BACK, BACK_DARKER = 0.55, 0.35
+"""How much higher the tongue stands at k, g, when its back rises, as a share of its height, and how much darker it is:
+the back is deep in the mouth."""
+TIP_STAYS = 0.6
+"""Share of the jaw's way that a risen tip does not go: it stays at the upper teeth. Between the teeth: all."""
+FULL_COLOR = 0.6
+"""Luma, in that of the tongue's brightest parts, from which what is inside the mouth shows its full colour."""
+FRONT_LIGHT = 0.7
+"""Least share of the light on a tongue between the teeth."""
+TIP_NARROWS = 0.25
+"""How much narrower a tongue between the teeth is."""
+NARROW_LIGHT, WIDE_GAP = 0.2, 0.10
 """Share of the light that enters the narrowest gap, and the gap, in eye distances, from which all of it does.
 
 If teeth were as bright as the lips, a mouth that opens a little would look shut.
 """
+HOODED, LEAST_HOODED = 6.0, 0.45
+"""Share of the light that lips take from the teeth for each basis unit that they stand forward, and least light."""
+WET_WIDTH, WET_SHARE = 0.035, 0.30
+"""Width of the inner side of the lower lip that shows when it parts, at most, in eye distances and in gaps."""
+WET_RED, WET_DARK, GLEAM = 1.2, 0.68, 0.10
+"""Chroma and luma of that side, in those of the lip, and how much light gleams on it, as a share of the skin's."""
+SHADOW, SHADOW_SHARE = 0.015, 0.2
+"""How far the shadow between closed lips reaches onto the lower one, in eye distances and at most in gaps: it is gone
+when they part."""
 BRIGHTEST_WHITE = 228.0
 """Highest Y (16..235) of teeth."""
 YELLOWED = np.array([0.6, 0.45])
@@ -89,6 +110,9 @@ class MouthPose:
         carry: (3, 2) basis -> pixels.
         jaw: (2,) pixels, movement of the lower teeth.
         tongue: Height of the tongue's tip, 0..1.
+        back: Height of the tongue's back, 0..1.
+        through: How far the tongue's tip lies between the teeth, 0..1.
+        forward: How far the lips stand forward, in basis units.
         eyes: Eye distance in pixels.
     """
 
@@ -96,7 +120,10 @@ class MouthPose:
     anchor: np.ndarray
     carry: np.ndarray
     jaw: np.ndarray
-    tongue: float
+    tongue: float = 0.0
+    back: float = 0.0
+    through: float = 0.0
+    forward: float = 0.0
     eyes: float
 
     @property
@@ -131,11 +158,12 @@ class MouthInterior:
             pose: The mouth.
             light: The light on the face.
         """
-        points = np.concatenate([pose.target[UPPER_INNER], pose.target[LOWER_INNER][-2:0:-1]])
-        outline = _spline(len(points), 4) @ points
         gap = pose.gap
         if gap < 0.4:
             return
+        shadow = min(SHADOW * pose.eyes, SHADOW_SHARE * gap) * _direction(pose.carry[1])
+        points = np.concatenate([pose.target[UPPER_INNER], pose.target[LOWER_INNER][-2:0:-1] + shadow])
+        outline = _spline(len(points), 4) @ points
         low, high = outline.min(0), outline.max(0)
         room = 2 * self._softness
         box = _box(low - room, high + room, out)
@@ -143,18 +171,23 @@ class MouthInterior:
             return
         left, top, right, bottom = box
         mask = _coverage(outline - (left, top), (right - left, bottom - top), self._softness)
-        lit = min(NARROW_LIGHT + (1 - NARROW_LIGHT) * gap / (WIDE_GAP * pose.eyes), 1.0)
+        lit = NARROW_LIGHT + (1 - NARROW_LIGHT) * float(smooth_step(np.array(gap / (WIDE_GAP * pose.eyes))))
+        lit *= max(1 - HOODED * pose.forward, LEAST_HOODED)
         skin, red = light.skin, light.lips[1:] - 128
         colored = min(float(np.hypot(*red)) / max(float(light.lips[0]) - 16, 1) / COLORED, 1.0)
         white = teeth_white(light)
         spots = self._axes @ pose.carry
         spots[:, 0] += pose.anchor - (left, top)
-        spots[:2, 0] += pose.jaw
-        spots[0, 0] -= pose.tongue * TONGUE_LIFT * pose.carry[1]
+        spots[:3, 0] += pose.jaw
+        for layer in (0, 2):
+            self._move_tongue(spots[layer], layer, pose)
+        near = max(pose.tongue, pose.through)
+        tongue = (0.8 * skin[0] - 16) * (0.82 + 0.25 * near) * (1 - BACK_DARKER * pose.back)
         sprites = _PlacedSprites(
             pictures=self._pictures,
             spots=spots,
-            whites=np.array([(0.8 * skin[0] - 16) * (0.62 + 0.25 * pose.tongue), (white - 16) * 0.9, white - 16]),
+            shown=np.array([1 - pose.through, 1, pose.through, 1]),
+            whites=np.array([tongue, (white - 16) * 0.9, tongue * max(FRONT_LIGHT / lit, 1), white - 16]),
             # teeth of unknown colour take on a part of the light's, and are yellower than it
             tints=np.where(self._tinted, self._tints, YELLOWED * (skin[1:] - 128)),
             red=0.6 * red,
@@ -163,7 +196,22 @@ class MouthInterior:
         shade = cv2.GaussianBlur(mask, (0, 0), max(0.8, float(high[1] - low[1]) * 0.125))
         _darken(shade, low - (left, top), high - (left, top), lit)
         cavity = np.array([16 + 0.07 * (skin[0] - 16), *(128 + 0.35 * red)])
-        _paint((out.y, *out.uv), (left, top), _Opening(mask, shade, cavity), sprites)
+        middle, reach = (low[0] + high[0]) / 2 - left, max((high[0] - low[0]) / 2, 1)
+        wet = _wet_side(mask, min(WET_WIDTH * pose.eyes, WET_SHARE * gap) * _direction(pose.carry[1]), middle, reach)
+        lip = np.array([16 + WET_DARK * (light.lips[0] - 16), *(128 + WET_RED * red)])
+        opening = _Opening(mask, shade, cavity, wet, lip, GLEAM * (skin[0] - 16))
+        _paint((out.y, *out.uv), (left, top), opening, sprites)
+
+    def _move_tongue(self, spot: np.ndarray, layer: int, pose: MouthPose) -> None:
+        """Move the place of the tongue's picture ((3, 2): where it begins, and its steps right and down) in place."""
+        rows, columns = self._pictures[layer].shape[:2]
+        down, right = spot[2].copy(), spot[1].copy()
+        spot[0] -= (pose.tongue * TONGUE_LIFT + pose.through * TONGUE_THROUGH) * pose.carry[1]
+        spot[0] -= max(TIP_STAYS * pose.tongue, pose.through) * pose.jaw
+        spot[0] -= TONGUE_BACK * pose.back * rows * down
+        spot[2] += TONGUE_BACK * pose.back * down
+        spot[0] += TIP_NARROWS * pose.through * columns / 2 * right
+        spot[1] -= TIP_NARROWS * pose.through * right
 
     def draw_seam(self, out: Frame, pose: MouthPose, light: Light, strength: float) -> None:
         """Draw the dark line between lips that are open in the clip and shut now.
@@ -221,11 +269,17 @@ class _Opening(NamedTuple):
         mask: (h, w) 0..1, opacity.
         shade: (h, w) 0..1, factor of the luma.
         cavity: Y, U, V of the mouth's depth.
+        wet: (h, w) 0..1, where the inner side of the lower lip shows.
+        lip: Y, U, V of that side.
+        gleam: Y that is added where it is wettest.
     """
 
     mask: np.ndarray
     shade: np.ndarray
     cavity: np.ndarray
+    wet: np.ndarray
+    lip: np.ndarray
+    gleam: float
 
 
 class _PlacedSprites(NamedTuple):
@@ -234,6 +288,7 @@ class _PlacedSprites(NamedTuple):
     Attributes:
         pictures: (h, w, 4) each: luma, chroma u and v, alpha; back to front.
         spots: (n, 3, 2) pixels in the opening's box: where the pictures begin, and their steps right and down.
+        shown: (n,) 0..1, opacity.
         whites: (n,) Y of their brightest parts above black.
         tints: (n, 2) U, V of white things in this light.
         red: (2,) added where a picture is red, since gums and tongue have the colour of the person's lips.
@@ -242,6 +297,7 @@ class _PlacedSprites(NamedTuple):
 
     pictures: tuple[np.ndarray, ...]
     spots: np.ndarray
+    shown: np.ndarray
     whites: np.ndarray
     tints: np.ndarray
     red: np.ndarray
@@ -265,7 +321,8 @@ def _paint(
     """
     (left, top), mask, shade, cavity = corner, opening.mask, opening.shade, opening.cavity
     pictures, spots, whites, tints = sprites.pictures, sprites.spots, sprites.whites, sprites.tints
-    red, own_red = sprites.red, sprites.own_red
+    red, own_red, shown = sprites.red, sprites.own_red, sprites.shown
+    wet, lip, gleam, full = opening.wet, opening.lip, opening.gleam, FULL_COLOR * whites[0]
     height, width = mask.shape
     luma, half_left, half_top = planes[0][top : top + height, left : left + width], left // 2, top // 2
     chroma_u = planes[1][half_top : half_top + height // 2, half_left : half_left + width // 2]
@@ -279,6 +336,8 @@ def _paint(
                 if weight > 0:
                     color_y, color_u, color_v = cavity[0], cavity[1], cavity[2]
                     for k in range(len(pictures)):
+                        if shown[k] <= 0:
+                            continue
                         picture = pictures[k]
                         (begin_x, begin_y), (right_x, right_y), (down_x, down_y) = spots[k]
                         dx, dy, area = x - begin_x, y - begin_y, right_x * down_y - right_y * down_x
@@ -288,11 +347,21 @@ def _paint(
                         )
                         if 0 <= from_x < picture.shape[1] - 1 and 0 <= from_y < picture.shape[0] - 1:
                             white, u, v, alpha = _mixed(picture, from_x, from_y)
+                            alpha *= shown[k]
                             gum = min(max(v / 0.12, 0), 1)
                             color_y += (16 + whites[k] * white - color_y) * alpha
                             color_u += (128 + (own_red * u + red[0]) * gum + tints[k, 0] * (1 - gum) - color_u) * alpha
                             color_v += (128 + (own_red * v + red[1]) * gum + tints[k, 1] * (1 - gum) - color_v) * alpha
                     color_y = 16 + (color_y - 16) * shade[y, x]
+                    # what gets little light has little colour
+                    colored = min(max((color_y - 16) / full, 0.2), 1)
+                    color_u = 128 + (color_u - 128) * colored
+                    color_v = 128 + (color_v - 128) * colored
+                    share = wet[y, x]
+                    if share > 0:
+                        color_y += (lip[0] + gleam * share * share - color_y) * share
+                        color_u += (lip[1] - color_u) * share
+                        color_v += (lip[2] - color_v) * share
                     luma[y, x] = _byte(luma[y, x] + (color_y - luma[y, x]) * weight)
                     sum_u += color_u * weight
                     sum_v += color_v * weight
@@ -345,6 +414,27 @@ def _coverage(outline: np.ndarray, size: tuple[int, int], softness: float) -> np
     cv2.fillPoly(large, [points], 255, shift=shift)
     small = cv2.resize(large, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return np.asarray(cv2.GaussianBlur(small, (0, 0), float(np.hypot(0.7, softness))))
+
+
+def _wet_side(mask: np.ndarray, rise: np.ndarray, middle: float, reach: float) -> np.ndarray:
+    """Return where the inner side of the lower lip shows, (h, w) float32 0..1.
+
+    Args:
+        mask: (h, w) float32 0..1, the opening.
+        rise: (2,) pixels from the upper edge of that side to the lip.
+        middle: x of the mouth's middle.
+        reach: Half its width.
+    """
+    place = np.array([[1, 0, -rise[0]], [0, 1, -rise[1]]])
+    raised = cv2.warpAffine(mask, place, mask.shape[::-1], borderMode=cv2.BORDER_CONSTANT)
+    raised = cv2.GaussianBlur(raised, (0, 0), max(0.5, float(np.hypot(*rise)) / 2))
+    aside = np.clip(np.abs(np.arange(mask.shape[1]) - middle) / reach, 0, 1)
+    return np.asarray(np.clip(mask - raised, 0, 1) * (1 - aside**3), np.float32)
+
+
+def _direction(vector: np.ndarray) -> np.ndarray:
+    """Return a vector of length 1 in the direction of another."""
+    return np.asarray(vector / max(float(np.hypot(*vector)), 1e-6))
 
 
 @compiled

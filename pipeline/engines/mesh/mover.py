@@ -21,8 +21,10 @@ from pipeline.video.frame import Frame
 
 LOWER_TEETH = 0.9
 """Movement of the lower teeth, as a share of the chin's."""
-TONGUE = "tongueOut"
-"""Height of the tongue's tip behind the teeth; the tongue never leaves the mouth."""
+TONGUE = ("tongueOut", "tongueBack", "tongueThrough")
+"""Height of the tongue's tip and of its back, and how far it lies between the teeth; none of them moves the face."""
+FRONT_OF_LIPS = [13, 14]
+"""Points that move with the lips towards the viewer."""
 LIGHT_EVERY = 5
 """Frames after which the light on the face is measured again."""
 FADE_FRAMES = 7
@@ -58,11 +60,11 @@ class FaceMover:
     def __init__(self, avatar: Avatar, units: tuple[str, ...]) -> None:
         basis = load_basis()
         opens = np.array([avatar.opening if u.startswith(PARTING) else 1 for u in units], np.float32)
-        delta = np.stack([np.zeros((478, 3), np.float32) if u == TONGUE else basis.delta[u] for u in units])
+        delta = np.stack([np.zeros((478, 3), np.float32) if u in TONGUE else basis.delta[u] for u in units])
         self._delta = opens[:, None, None] * delta
         jaw = np.array([[u.startswith("jaw")] for u in units])
         self._teeth_travel = LOWER_TEETH * jaw * self._delta[:, list(CHIN)].mean(1)
-        self._tongue = units.index(TONGUE) if TONGUE in units else None
+        self._tongue = [units.index(u) if u in units else None for u in TONGUE]
         face = _faces.get(avatar)
         self._face = _faces[avatar] = _Face(avatar) if face is None else face
         self._light: tuple[int, Light] | None = None
@@ -95,12 +97,16 @@ class FaceMover:
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
         warp(frame, source, target, triangles)
+        tip, back, through = (0.0 if unit is None else float(weights[unit]) for unit in self._tongue)
         pose = MouthPose(
             target=target,
             anchor=(geometry.rest[index, 0] + geometry.rest[index, UPPER_INNER[5]]) / 2,
             carry=geometry.carry[index],
             jaw=weights @ self._teeth_travel @ geometry.carry[index],
-            tongue=0.0 if self._tongue is None else float(weights[self._tongue]),
+            tongue=tip,
+            back=back,
+            through=through,
+            forward=max(-float(movement[FRONT_OF_LIPS, 2].mean()), 0.0),
             eyes=float(geometry.eyes[index]),
         )
         if parted := float(geometry.parted[index]):

@@ -43,12 +43,6 @@ class Sprite:
     corners: np.ndarray
     tint: np.ndarray | None = None
 
-    def only(self, mask: np.ndarray) -> Sprite:
-        """Return the part of the picture that a mask ((h, w), 0..1) keeps."""
-        picture = self.picture.copy()
-        picture[..., 3] *= mask
-        return Sprite(picture, self.corners, self.tint)
-
 
 def load_sprites(
     pixels_per_unit: float, lip_line: float, own: Teeth | None = None, softness: float = 0.0
@@ -66,10 +60,8 @@ def load_sprites(
     """
     places = json.loads((ASSETS / "mouth.json").read_text())
     density = DENSITY * pixels_per_unit
-    upper, lower = (_read(name, places[name], density) for name in ("upper", "lower"))
-    upper = _lowered(upper, lip_line + SHOWN)
-    tongue = _tongue_mask(lower)
-    crisp = {"upper": upper, "lower": lower.only(1 - tongue), "tongue": lower.only(tongue)}
+    crisp = {name: _read(name, place, density) for name, place in places.items()}
+    upper = crisp["upper"] = _lowered(crisp["upper"], lip_line + SHOWN)
     sprites = {name: _softened(sprite, softness) for name, sprite in crisp.items()}
     if own is None:
         return sprites
@@ -156,10 +148,3 @@ def _softened(sprite: Sprite, softness: float) -> Sprite:
     across, along = room / width * (right - corner), room / height * (down - corner)
     corners = np.stack([corner - across - along, right + across - along, down - across + along])
     return replace(sprite, picture=np.dstack([solid / np.maximum(alpha, 1e-3)[..., None], alpha]), corners=corners)
-
-
-def _tongue_mask(lower: Sprite) -> np.ndarray:
-    """Return (h, w) 0..1: where the lower picture shows the tongue, which lies above and behind the teeth."""
-    rows = np.linspace(0, 1, len(lower.picture))[:, None]
-    pink = np.clip((lower.picture[..., 2] - 0.03) / 0.03, 0, 1)
-    return np.asarray(pink * np.clip((0.30 - rows) / 0.06, 0, 1), np.float32)
