@@ -31,8 +31,12 @@ FULLNESS, FULLEST = 0.7, (0.8, 1.3)
 """Lips keep their volume: power of the mouth's width with which they thin and bulge, and range of their thickness."""
 SQUEEZED = 0.4
 """Least distance of the skin below the lower lip from it, as a share of that at rest."""
-BELOW_LIP = [[43, 106, 182, 83, 18, 313, 406, 335, 273], [202, 204, 194, 201, 200, 421, 418, 424, 422]]
+BELOW_LIP = np.array([
+    [43, 106, 182, 83, 18, 313, 406, 335, 273], [202, 204, 194, 201, 200, 421, 418, 424, 422],
+])  # fmt: skip
 """The rings of skin below the lower lip, point for point."""
+_OUTER = np.concatenate([UPPER_LIP[1:].ravel(), LOWER_LIP[1:].ravel()])
+_INNER = np.concatenate([np.tile(UPPER_LIP[0], len(UPPER_LIP) - 1), np.tile(LOWER_LIP[0], len(LOWER_LIP) - 1)])
 FOLLOWING = (1.0, 0.67, 0.33, 0.0)
 """Share by which the lips' rings of points, innermost first, follow when their inner edges are moved into place."""
 
@@ -64,6 +68,10 @@ class FaceGeometry:
         self.rest = np.ascontiguousarray(np.concatenate([rest, ring], 1))
         self.down = self.carry[:, 1]  # the head's own downward direction in the picture
         self.down = self.down / np.linalg.norm(self.down, axis=1, keepdims=True)
+        self._wide = np.linalg.norm(self.rest[:, UPPER_INNER[-1]] - self.rest[:, UPPER_INNER[0]], axis=1)
+        below = np.concatenate([LOWER_LIP[-1:], BELOW_LIP])
+        heights = np.einsum("fknc,fc->fkn", self.rest[:, below], self.down)
+        self._room = np.maximum(np.diff(heights, axis=1), 1e-3)
         self._mesh_triangles = basis.triangles
 
     def triangles(self) -> np.ndarray:
@@ -94,20 +102,16 @@ class FaceGeometry:
 
     def _keep_volume(self, target: np.ndarray, index: int) -> None:
         """Thin lips that are spread and thicken rounded ones, and squeeze the skin below instead of folding it."""
-        rest, down = self.rest[index], self.down[index]
-        corners = UPPER_INNER[[0, -1]]
-        wide, usual = (float(np.hypot(*np.diff(points[corners], axis=0)[0])) for points in (target, rest))
-        thicker = float(np.clip((usual / max(wide, 1.0)) ** FULLNESS, *FULLEST)) - 1
-        for rings in (UPPER_LIP, LOWER_LIP):
-            inner = target[rings[0]]
-            for ring in rings[1:]:
-                target[ring] += thicker * ((target[ring] - inner) @ down)[:, None] * down
+        down = self.down[index]
+        across = target[UPPER_INNER[-1]] - target[UPPER_INNER[0]]
+        wide = max(float(np.hypot(*across)), 1.0)
+        thicker = min(max((float(self._wide[index]) / wide) ** FULLNESS, FULLEST[0]), FULLEST[1]) - 1
+        target[_OUTER] += (thicker * ((target[_OUTER] - target[_INNER]) @ down))[:, None] * down
         above = LOWER_LIP[-1]
-        for ring in BELOW_LIP:
-            room = np.maximum((rest[ring] - rest[above]) @ down, 1e-3)
+        for ring, room in zip(BELOW_LIP, self._room[index], strict=True):
             share = ((target[ring] - target[above]) @ down) / room
-            kept = np.where(share < 1, 1 - (1 - SQUEEZED) * -np.expm1((share - 1) / (1 - SQUEEZED)), share)
-            target[ring] += ((kept - share) * room)[:, None] * down
+            kept = 1 - (SQUEEZED - 1) * np.expm1(np.minimum(share - 1, 0) / (1 - SQUEEZED))
+            target[ring] += (np.where(share < 1, kept - share, 0) * room)[:, None] * down
             above = ring
 
 

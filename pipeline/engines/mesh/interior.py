@@ -179,8 +179,8 @@ class MouthInterior:
         spots = self._axes @ pose.carry
         spots[:, 0] += pose.anchor - (left, top)
         spots[:3, 0] += pose.jaw
-        for layer in (0, 2):
-            self._move_tongue(spots[layer], layer, pose)
+        self._move_tongue(spots[0], pose)
+        spots[2] = spots[0]
         near = max(pose.tongue, pose.through)
         tongue = (0.8 * skin[0] - 16) * (0.82 + 0.25 * near) * (1 - BACK_DARKER * pose.back)
         sprites = _PlacedSprites(
@@ -202,9 +202,9 @@ class MouthInterior:
         opening = _Opening(mask, shade, cavity, wet, lip, GLEAM * (skin[0] - 16))
         _paint((out.y, *out.uv), (left, top), opening, sprites)
 
-    def _move_tongue(self, spot: np.ndarray, layer: int, pose: MouthPose) -> None:
+    def _move_tongue(self, spot: np.ndarray, pose: MouthPose) -> None:
         """Move the place of the tongue's picture ((3, 2): where it begins, and its steps right and down) in place."""
-        rows, columns = self._pictures[layer].shape[:2]
+        rows, columns = self._pictures[0].shape[:2]
         down, right = spot[2].copy(), spot[1].copy()
         spot[0] -= (pose.tongue * TONGUE_LIFT + pose.through * TONGUE_THROUGH) * pose.carry[1]
         spot[0] -= max(TIP_STAYS * pose.tongue, pose.through) * pose.jaw

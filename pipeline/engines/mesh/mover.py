@@ -111,11 +111,13 @@ class FaceMover:
         )
         if parted := float(geometry.parted[index]):
             face.interior.draw_seam(frame, pose, light, parted)
-        shape = mouth_shape(movement)
-        if face.own is None or face.own.share(shape) < 1:
+        if face.own is None:
             face.interior.draw(frame, pose, light)
-        if face.own is not None:
-            face.own.draw(frame, mouth_frame(target), shape, light.skin)
+            return
+        shape = mouth_shape(movement)
+        if face.own.share(shape) < 1:
+            face.interior.draw(frame, pose, light)
+        face.own.draw(frame, mouth_frame(target), shape, light.skin)
 
     def target(self, index: int, weights: np.ndarray) -> np.ndarray:
         """Return where the points of a frame go ((514, 2) pixels, see ``FaceGeometry``) at weights (units,)."""
