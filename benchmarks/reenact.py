@@ -64,6 +64,8 @@ LIPS_COUNT = 4.0
 """How much more an error of the lips counts than one of jaw and cheeks when movement is read."""
 LEAST_MOVEMENT = 0.02
 """Cost of a unit's weight, in basis units: of several ways to the same shape the smallest movement is taken."""
+READINGS = 3
+"""Times that the movement is read: what the engine adds to it, such as the lips' volume, is taken off each time."""
 BRIGHT, RED = 0.5, 0.7
 """Teeth are brighter than this share of the skin, and less red than this share of the lips."""
 SHOWN = 10
@@ -190,11 +192,20 @@ def _movement(scene: Scene, delta: np.ndarray, geometry: FaceGeometry) -> Callab
     def read(number: int) -> np.ndarray:
         carry = geometry.carry[number]
         scale = float(np.linalg.norm(carry, axis=1).max())
-        moved = (scene.person.landmarks[number] - scene.avatar.rest[number])[moving, :2] / scale
+        filmed = (scene.person.landmarks[number] - scene.avatar.rest[number])[:, :2]
         columns = np.stack([(root * (unit[moving] @ carry / scale)).ravel() for unit in delta], axis=1)
         small = LEAST_MOVEMENT * np.eye(len(delta))
-        weights, _ = nnls(np.vstack([columns, small]), np.concatenate([(root * moved).ravel(), np.zeros(len(delta))]))
-        return np.asarray(np.minimum(weights, 1), np.float32)
+        more = np.zeros_like(filmed)
+        for _ in range(READINGS):
+            moved = (filmed - more)[moving] / scale
+            weights, _ = nnls(
+                np.vstack([columns, small]), np.concatenate([(root * moved).ravel(), np.zeros(len(delta))])
+            )
+            weights = np.minimum(weights, 1)
+            movement = np.tensordot(weights, delta, 1)
+            target = geometry.moved(number, movement)
+            more = (target - geometry.rest[number])[:478] - movement @ carry
+        return np.asarray(weights, np.float32)
 
     return read
 

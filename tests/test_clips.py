@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.joins import largest_step, nearest
 from pipeline.avatars.pack import load, save
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mesh_engine import MeshEngine
-from pipeline.errors import BadClip, BadPack, BadRequest
+from pipeline.errors import BadClip, BadPack, BadRequest, RenderFailed
 from pipeline.live.events import SessionEvent, Word
-from pipeline.live.pictures import CROSSING, Crossing, Pictures
+from pipeline.live.pictures import CROSSING, Crossing, DecodedClip, Pictures
 from pipeline.live.session import NOD_EVERY, THINKS_AFTER, Session
 from pipeline.live.turn import Voice
 from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
@@ -144,6 +145,35 @@ def test_who_waits_for_words_thinks_once(session: tuple[Session, list[SessionEve
     seen = shown(live, pictures, THINKS_AFTER + 2)
     assert seen.index("+") * 0.2 == pytest.approx(THINKS_AFTER, abs=0.21) and seen[-1] == "thinking"
     assert "thinking" not in shown(live, pictures, 6)[-1:]
+
+
+def test_a_session_decodes_further_clips_up_to_a_bound(
+    avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit is left out, and the avatar's own clip is shown in its place."""
+    one = len(avatar.clips["nod"].landmarks) * avatar.width * avatar.height * 3 // 2
+    monkeypatch.setattr("pipeline.live.pictures.MAX_FURTHER", 2 * one)
+    found = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
+    assert list(found.clips) == ["", "listening", "nod"]
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes.pop("clip.yuv") == len(avatar.landmarks) * avatar.width * avatar.height * 3 // 2
+    assert sizes == {"clip-listening.yuv": one, "clip-nod.yuv": one}
+
+
+def test_a_session_whose_disk_is_full_goes_without_further_clips(
+    avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DecodedClip._decode
+
+    def full(self: DecodedClip, path: Path, shape: tuple[int, int, int]) -> None:
+        if path.name != "clip.yuv":
+            raise RenderFailed(messages.live.CLIP_NOT_DECODED(reason="No space left on device"))
+        real(self, path, shape)
+
+    monkeypatch.setattr(DecodedClip, "_decode", full)
+    found = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
+    assert list(found.clips) == [""]
+    assert len(found.idle(0).sizes) == found.lengths[0]
 
 
 def test_names_shapes_and_places_of_clips_are_checked(avatar: Avatar) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
@@ -47,6 +48,9 @@ FUTURE_SECONDS = 0.3
 """Seconds after it, where they are there already."""
 MAX_DECODED = 3 << 30
 """Bytes of the decoded pictures of a clip on the disk: a minute and a half of 720p."""
+MAX_FURTHER = 1 << 30
+"""The same for an avatar's further clips, all together: half a minute of 720p."""
+logger = logging.getLogger(__name__)
 _X264 = replace(
     X264,
     options={**{name: value for name, value in X264.options.items() if name != "crf"}, "qp": "19"},
@@ -141,6 +145,36 @@ class _Frames:
             yield Frame(picture.planes.copy())
 
 
+def _decoded(filmed: Avatar, path: Path) -> Avatar:
+    """Return a clip whose pictures lie in a file."""
+    clip = replace(filmed)
+    clip.__dict__["clip"] = DecodedClip(clip.video, path)  # where engines take their frames from
+    return clip
+
+
+def _further(avatar: Avatar, decoded: Path) -> dict[str, Avatar]:
+    """Return an avatar's further clips, as many as fit into `MAX_FURTHER` bytes and on the disk.
+
+    A session lives without them: its avatar's own clip is shown in their place.
+    """
+    found: dict[str, Avatar] = {}
+    size = 0
+    for name, filmed in avatar.clips.items():
+        size_of_clip = len(filmed.landmarks) * filmed.width * filmed.height * 3 // 2
+        if size + size_of_clip > MAX_FURTHER:
+            logger.warning(
+                "sessions of %s go without the clip %s: it would take %d MB", avatar.id, name, size_of_clip >> 20
+            )
+            continue
+        try:
+            found[name] = _decoded(filmed, decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}"))
+        except RenderFailed as error:
+            logger.warning("sessions of %s go without the clip %s: %s", avatar.id, name, error)
+            continue
+        size += size_of_clip
+    return found
+
+
 def drawn_by(engine: LipsyncEngine, sessions: Sequence[LiveFrames]) -> list[list[Frame]]:
     """Return the frames of sessions of one engine; see ``LiveEngine.draw``."""
     if isinstance(engine, LiveEngine):
@@ -183,10 +217,7 @@ class Pictures:
         self._groups: list[tuple[Avatar, int]] = []
         """The clip of each group, and the frame of it with which it begins."""
         live = engine if isinstance(engine, LiveEngine) else None
-        for name, filmed in {"": avatar, **({} if live else avatar.clips)}.items():
-            clip = replace(filmed)
-            path = decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}") if name else decoded
-            clip.__dict__["clip"] = DecodedClip(clip.video, path)  # where engines take their frames from
+        for name, clip in {"": _decoded(avatar, decoded), **({} if live else _further(avatar, decoded))}.items():
             starts, first = gop_starts(clip.clip.count, avatar.fps), len(self._groups)
             self._groups += [(clip, start) for start in starts]
             self.lengths += [end - start for start, end in pairwise([*starts, clip.clip.count])]
