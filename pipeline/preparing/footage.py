@@ -15,6 +15,7 @@ from pipeline.errors import BadClip
 from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of, choose
 from pipeline.messages import Message
 from pipeline.preparing.changed_frames import Frames
+from pipeline.preparing.ends import pictures_meet
 from pipeline.preparing.file_kinds import SHORTEST
 from pipeline.preparing.progress import Progress
 from pipeline.preparing.shots import Shot, find_shots, thumbnail
@@ -48,12 +49,14 @@ class PictureSource:
         fps: Frames per second.
         colors: Tags of the videos made from them.
         count: Approximate number, 1 or more, for the progress.
+        ended: Called after the last picture with whether it meets the first.
     """
 
     frames: Iterable[Frame]
     fps: Fraction
     colors: ColorTags
     count: int
+    ended: Callable[[bool], None] = lambda meets: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,7 @@ def read_footage(source: PictureSource, face: FaceChoice, store: BinaryIO, progr
 
     fps = float(source.fps)
     read, thumbnails = keep(counted(), store)
+    source.ended(pictures_meet(read))
     shots = find_shots(thumbnails, fps)
     done = 0
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from pipeline.avatars.avatar import Avatar
+from pipeline.preparing.ends import pictures_meet
 from pipeline.preparing.footage import Footage
 
 
@@ -30,10 +29,7 @@ def reordered(avatar: Avatar, order: np.ndarray) -> Avatar:
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:
     """Return whether the clip's end meets its start, in the picture and in the face."""
-    height = footage.frames.shape[1] * 2 // 3
-    small = [cv2.resize(frame[:height], (160, 160), interpolation=cv2.INTER_AREA) for frame in footage.frames]
-    steps = [float(cv2.absdiff(a, b).mean()) for a, b in itertools.pairwise(small)]
     moves = np.linalg.norm(np.diff(landmarks[..., :2], axis=0), axis=2).mean(1)
     seam = float(np.linalg.norm(landmarks[0, :, :2] - landmarks[-1, :, :2], axis=1).mean())
     same_face = seam <= max(1.0, 1.5 * float(np.percentile(moves, 95)))
-    return same_face and float(cv2.absdiff(small[0], small[-1]).mean()) <= max(0.5, 2 * float(np.percentile(steps, 95)))
+    return same_face and pictures_meet(footage.frames)

@@ -176,7 +176,14 @@ def _read_video(
         kept = keep_stream(clip.path, clip.stream)
         frames = ClipReader(kept).once()
     count = round((clip.end - clip.start) * clip.wanted_fps)
-    source = PictureSource(frames=frames, fps=clip.wanted_fps, colors=clip.shown_colors, count=count)
+
+    def ended(meets: bool) -> None:
+        if meets and isinstance(progress, Stages):
+            for resolution in options.resolutions:
+                copied = kept is not None and resolution == f"{_WORK_SIDE}p"
+                progress.expect(writing_of(resolution), 0.0 if copied else writing_seconds(resolution))
+
+    source = PictureSource(frames=frames, fps=clip.wanted_fps, colors=clip.shown_colors, count=count, ended=ended)
     try:
         footage = read_footage(source, options.face, store, progress)
     except RenderFailed as error:
