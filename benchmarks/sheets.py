@@ -3,9 +3,9 @@
     python -m benchmarks.sheets --out docs/sheets
     python -m benchmarks.sheets --out sheets --clip seated=seated.mp4 --photo me=me.png
 
-Of each person: the mouth in the middle of the first a, i, u, o, e, p, b, m, s and n of some sentences; a blink that is
-drawn, and one of the clip itself; and for each further clip the way into it and out again. A still of each bundled
-person, taken as a photo, is there as well.
+Of each person: the mouth in the middle of the first a, i, u, o, e, p, b, m, s and n of some sentences, and of
+consonants made with the tongue; a blink that is drawn, and one of the clip itself; and for each further clip the way
+into it and out again. A still of each bundled person, taken as a photo, is there as well.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ from pipeline.tts.speech_engine import CUSTOM_VOICE
 from pipeline.video.frame import Frame
 from pipeline.video.writer import AUDIO_RATE
 
+CONSONANTS = (
+    "en-us",
+    "I think they go to the lake, and she likes four cats.",
+    {"θ": "th", "ð": "dh", "t": "t", "d": "d", "l": "l", "k": "k", "ɡ": "g", "ŋ": "ng", "ʃ": "sh", "f": "f"},
+)
+"""A language, a sentence in it, and which of its sounds are shown, under which names."""
 PEOPLE = ("woman", "talk_long")
 COLUMNS = 10
 TILE = 128
@@ -91,19 +97,24 @@ def _people(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Avat
 
 
 def _sounds(avatar: Avatar) -> Iterator[np.ndarray]:
-    """Yield a row of mouths for each of two sentences."""
+    """Yield a row of mouths for each of two Korean sentences, and one of consonants made with the tongue."""
     engine, fps = EspeakEngine(), float(avatar.fps)
-    for text in SENTENCES["ko"][:2]:
-        pieces = engine.stream(text, CUSTOM_VOICE, CancelToken(), "ko")
-        piece = next(framed(finished(pieces, engine.loudness(CUSTOM_VOICE, "ko"), 0.0), avatar.fps))
+    korean = {sound: sound for sound in SHOWN}
+    for language, text, sounds in (*(("ko", text, korean) for text in SENTENCES["ko"][:2]), CONSONANTS):
+        pieces = engine.stream(text, CUSTOM_VOICE, CancelToken(), language)
+        piece = next(framed(finished(pieces, engine.loudness(CUSTOM_VOICE, language), 0.0), avatar.fps))
         phonemes = phonemes_of(piece, Renderings(engine), CancelToken())
         mouth = articulate(phonemes, piece, round(piece.duration * fps), fps)
         first: dict[str, int] = {}
         for mark in phonemes:
             first.setdefault(sound_of(mark), round((mark.start + mark.end) / 2 * fps))
         frames = list(MeshEngine().render(avatar, [Stretch(piece, mouth)], CancelToken()))
-        tiles = [_mouth(frames[first[one]], avatar, first[one], one) if one in first else None for one in SHOWN]
-        yield _row(tiles)
+        yield _row(
+            [
+                _mouth(frames[first[sound]], avatar, first[sound], label) if sound in first else None
+                for sound, label in sounds.items()
+            ]
+        )
 
 
 def _blinks(avatar: Avatar) -> Iterator[np.ndarray]:
@@ -159,7 +170,7 @@ def _crossed(pictures: Pictures, leaves: int, clip: str) -> Iterator[Frame]:
 def _mouth(frame: Frame, avatar: Avatar, number: int, label: str) -> np.ndarray:
     points = avatar.landmarks[number % len(avatar.landmarks), :, :2]
     x, y = points[[13, 14]].mean(0)
-    return _tile(frame, (x, y), 0.36 * float(np.ptp(points[:, 0])), label)
+    return _tile(frame, (x, y), 0.25 * float(np.ptp(points[:, 0])), label)
 
 
 def _eyes(frame: Frame, avatar: Avatar, number: int, label: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
+from pipeline.engines.mesh.expression import OVERLAP
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.face.basis import LOWER_LIP, UPPER_LIP
@@ -259,13 +260,32 @@ def test_a_blink_shuts_the_eyes_and_none_is_drawn_beside_one_of_the_clip(avatar:
     index = awake(mover)
     face = mover._face
     source, target = face.geometry.source[index].copy(), face.geometry.source[index].copy()
+    slit = source[[145, 374]] - source[[159, 386]]
     face.expression.move_eyes(source, target, index, pose(eyeBlink=1.0))
-    np.testing.assert_allclose(target[[159, 386]], target[[145, 374]], atol=0.5)
+    # a tenth of the slit beyond each other: nothing of the eyeball is left between them
+    np.testing.assert_allclose(target[[159, 386]], target[[145, 374]] + OVERLAP * slit, atol=0.1)
     filmed, frame = drawn(avatar, mover, index, pose(eyeBlink=1.0))
     assert (filmed.y != frame.y).any()
     for own in blinks(mover):
         filmed, frame = drawn(avatar, mover, int(own), pose(eyeBlink=1.0))
         np.testing.assert_array_equal(filmed.y, frame.y)
+
+
+def test_a_shut_lid_is_skin_with_a_line_of_lashes_at_its_edge(avatar: Avatar, mover: FaceMover) -> None:
+    """The lid is about as light as the skin beside the eye, its edge two thirds as light at most."""
+    index = awake(mover)
+    source, target = (mover._face.geometry.source[index].copy() for _ in range(2))
+    filmed, frame = drawn(avatar, mover, index, pose(eyeBlink=1.0))
+    mover._face.expression.move_eyes(source, target, index, pose(eyeBlink=1.0))
+
+    def luma(picture: Frame, place: np.ndarray) -> np.ndarray:
+        x, y = place.round().astype(int)
+        return picture.y[y - 1 : y + 2, x].astype(float) - 16
+
+    skin = float(luma(filmed, source[117]).mean())
+    for upper, fold in ((159, 27), (386, 257)):
+        assert luma(frame, target[upper]).min() < 0.65 * skin
+        assert luma(frame, (target[upper] + target[fold]) / 2).mean() > 0.6 * skin
 
 
 def test_eyes_look_aside(mover: FaceMover) -> None:

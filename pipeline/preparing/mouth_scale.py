@@ -20,7 +20,7 @@ from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person, as_filmed
 from pipeline.video.frame import Frame
 
-USUAL = 1.12
+USUAL = 1.15
 """Apparent width of a drawn opening, as a share of its width, on the face for which the mouth shapes were made."""
 LIMITS = (0.85, 1.3)
 """Least and greatest factor of a mouth's movement."""

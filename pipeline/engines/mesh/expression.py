@@ -8,9 +8,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from pipeline.engines.mesh.geometry import FaceGeometry
+from pipeline.engines.mesh.interior import Light, draw_line
 from pipeline.face.eyes import IRISES, LOWER_LIDS, UPPER_LIDS
 from pipeline.face.mesh_basis import load_expressions
 from pipeline.speech.expression_track import UNITS
+from pipeline.video.frame import Frame
 
 
 class _Eye(NamedTuple):
@@ -49,8 +51,13 @@ _EYES = tuple(
 )
 UPPER_SHARE = 0.94
 """Share of a closing eye that the upper lid moves; the lower one does the rest."""
-SKIN_ABOVE = 0.12
-"""How far above the lid's edge its skin begins, in slits of the eye: below lie lashes, and the shade on the eyeball."""
+SKIN_ABOVE = 0.6
+"""How far above the lid's edge its skin begins, as a share of the way to its crease: a shut lid shows that skin.
+Below it lie lashes, and the shade on the eyeball, which would become streaks."""
+OVERLAP = 0.10
+"""How far the shut lid goes beyond the lower one, in slits: nothing of the eyeball is left between them."""
+LASHES, LASHES_DARK, LASHES_FROM = 0.05, 0.75, 0.3
+"""Width of the line of lashes of a shut lid, in lengths of the eye, its opacity, and the blink from which it shows."""
 FOLD_SHARE, BELOW_SHARE = 0.35, 0.5
 """How far the skin beside each lid follows it."""
 ASIDE, UPWARDS = 0.16, 0.10
@@ -104,8 +111,8 @@ class FaceExpression:
             slit = lower - upper
             blink = float(weights[UNITS.index(eye.blink)]) * self.alone[index]
             if blink:
-                source[eye.upper] -= SKIN_ABOVE * blink * slit
-                target[eye.upper] += UPPER_SHARE * blink * slit
+                source[eye.upper] += SKIN_ABOVE * blink * (source[eye.fold] - source[eye.upper])
+                target[eye.upper] += (UPPER_SHARE + OVERLAP) * blink * slit
                 target[eye.fold] += UPPER_SHARE * FOLD_SHARE * blink * slit
                 target[eye.lower] -= (1 - UPPER_SHARE) * blink * slit
                 target[eye.below] -= (1 - UPPER_SHARE) * BELOW_SHARE * blink * slit
@@ -114,6 +121,25 @@ class FaceExpression:
                 left, right = target[list(eye.corners)]
                 across = (right - left) * self._awake[index]
                 target[eye.iris] += ASIDE * aside * across - UPWARDS * up * np.array([-across[1], across[0]])
+
+    def draw_lashes(self, out: Frame, target: np.ndarray, index: int, weights: np.ndarray, light: Light) -> None:
+        """Draw the line of lashes of lids that close.
+
+        Args:
+            out: The frame, with its points moved.
+            target: (n, 2) pixels, where they are.
+            index: Number of the frame.
+            weights: (units,).
+            light: The light on the face.
+        """
+        for eye in _EYES:
+            blink = float(weights[UNITS.index(eye.blink)]) * self.alone[index]
+            if blink > LASHES_FROM:
+                left, right = target[list(eye.corners)]
+                line = np.concatenate([[left], target[eye.upper], [right]])
+                alpha = LASHES_DARK * (blink - LASHES_FROM) / (1 - LASHES_FROM)
+                color = np.array([16 + 0.22 * (light.skin[0] - 16), *(128 + 0.4 * (light.skin[1:] - 128))])
+                draw_line(out, line, LASHES * float(np.hypot(*(right - left))), alpha, color)
 
 
 def _inside(eye: _Eye) -> list[tuple[int, int, int]]:

@@ -227,26 +227,36 @@ class MouthInterior:
         if alpha < 0.02:
             return
         line = (pose.target[UPPER_INNER] + pose.target[LOWER_INNER]) / 2
-        box = _box(line.min(0), line.max(0), out)
-        if box is None:
-            return
-        left, top, right, bottom = box
-        large = np.zeros(((bottom - top) * SUPERSAMPLE, (right - left) * SUPERSAMPLE), np.uint8)
-        points = np.round((line - (left, top) + 0.5) * SUPERSAMPLE).astype(np.int32)
-        widths = (
-            SEAM_WIDTH
-            * pose.eyes
-            * SUPERSAMPLE
-            * np.sqrt(np.sin(np.pi * (np.arange(len(line) - 1) + 0.5) / (len(line) - 1)))
-        )
-        for begin, end, width in zip(points[:-1], points[1:], widths.tolist(), strict=True):
-            cv2.line(large, begin.tolist(), end.tolist(), 255, max(1, round(width)), cv2.LINE_AA)
-        small = cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-        mask = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), 0.6) * alpha
-        _blend(out.y[top:bottom, left:right], np.float32(16 + 0.3 * (light.lips[0] - 16)), mask)
-        half_mask = cv2.resize(mask, ((right - left) // 2, (bottom - top) // 2), interpolation=cv2.INTER_AREA)
-        for plane, color in zip(out.uv, light.lips[1:], strict=True):
-            _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], np.float32(color), half_mask)
+        color = np.array([16 + 0.3 * (light.lips[0] - 16), *light.lips[1:]])
+        draw_line(out, line, SEAM_WIDTH * pose.eyes, float(alpha), color)
+
+
+def draw_line(out: Frame, line: np.ndarray, width: float, alpha: float, color: np.ndarray) -> None:
+    """Draw a soft line that tapers to its ends.
+
+    Args:
+        out: The frame to draw into.
+        line: (n, 2) pixels.
+        width: Of its middle, in pixels.
+        alpha: Opacity, 0..1.
+        color: Y, U, V.
+    """
+    box = _box(line.min(0), line.max(0), out)
+    if box is None:
+        return
+    left, top, right, bottom = box
+    large = np.zeros(((bottom - top) * SUPERSAMPLE, (right - left) * SUPERSAMPLE), np.uint8)
+    points = np.round((line - (left, top) + 0.5) * SUPERSAMPLE).astype(np.int32)
+    count = len(line) - 1
+    widths = width * SUPERSAMPLE * np.sqrt(np.sin(np.pi * (np.arange(count) + 0.5) / count))
+    for begin, end, wide in zip(points[:-1], points[1:], widths.tolist(), strict=True):
+        cv2.line(large, begin.tolist(), end.tolist(), 255, max(1, round(wide)), cv2.LINE_AA)
+    small = cv2.resize(large, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    mask = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), 0.6) * alpha
+    _blend(out.y[top:bottom, left:right], np.float32(color[0]), mask)
+    half_mask = cv2.resize(mask, ((right - left) // 2, (bottom - top) // 2), interpolation=cv2.INTER_AREA)
+    for plane, shade in zip(out.uv, color[1:], strict=True):
+        _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], np.float32(shade), half_mask)
 
 
 def _axes(sprite: Sprite, rest: np.ndarray) -> np.ndarray:

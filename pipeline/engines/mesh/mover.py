@@ -97,6 +97,8 @@ class FaceMover:
         target = source + (target - source) * gain if gain < 1 else target
         light = self._light_of(frame, index)
         warp(frame, source, target, triangles)
+        if looks is not None:
+            face.expression.draw_lashes(frame, target, index, looks, light)
         tip, back, through = (0.0 if unit is None else float(weights[unit]) for unit in self._tongue)
         pose = MouthPose(
             target=target,
