@@ -9,6 +9,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pipeline import messages
+
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = not (_PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = Path.cwd() if _INSTALLED else _PACKAGE.parent
@@ -18,6 +20,8 @@ BUNDLED = _PACKAGE / "precomputed" if _INSTALLED else None
 SPACE: dict[str, object] = {"host": "0.0.0.0", "port": 7860, "forwarded_allow_ips": "*", "voice_downloads": "off"}
 """What differs in a Hugging Face Space: only its own proxy reaches the server, and its disk is not for weights."""
 
+AI_LABELS = ("off", messages.video.AI_MARK().ko, messages.video.AI_MARK().en)
+"""Marks that pictures may bear."""
 SHORTEST_SECRET = 32
 """Characters of a secret, from which it cannot be guessed."""
 MOST_DICTIONARIES = 3
@@ -87,6 +91,8 @@ class Settings:
     """A file of JSON: what is spoken for words ({"SQL": "sequel"}), by language if you like; see docs/api.md."""
     voice_downloads: str = "on"
     """Whether the page and REST may fetch Supertonic's weights when somebody asks for it: on or off."""
+    ai_label: str = "off"
+    """A mark that all pictures bear, one of `AI_LABELS`."""
     video_encoder: str = "auto"
     """Encoder of the videos: x264, nvenc (in an NVIDIA card), or auto (nvenc if the card also renders)."""
     musetalk_compile: int = 0
@@ -187,6 +193,8 @@ class Settings:
             raise ValueError(f"PAGE={self.page!r}: expected key or open")
         if self.voice_downloads not in ("on", "off"):
             raise ValueError(f"VOICE_DOWNLOADS={self.voice_downloads!r}: expected on or off")
+        if self.ai_label not in AI_LABELS:
+            raise ValueError(f"AI_LABEL={self.ai_label!r}: expected {', '.join(AI_LABELS)}")
         for name in ("stability", "similarity", "style"):
             value = getattr(self, f"elevenlabs_{name}")
             if value > 1:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import requests
@@ -276,3 +278,17 @@ def test_captions_grow_with_the_video_and_go_with_a_cancelled_task(fake_server: 
     fake_server.wait_idle()
     wait_for(lambda: not list(fake_server.results.glob(f"{started['task_id']}*")))
     assert fake_server.get(started["captions_url"]).status_code == 404
+
+
+def test_captions_come_as_subrip_and_in_the_pictures(fake_server: Server) -> None:
+    body = {"text": "one two. three.", "avatar": "solo", "captions": "burn", "aspect": "16:9", "fps": 30}
+    done = fake_server.events(body)
+    found = fake_server.get(done[-1]["captions_url"].replace(".vtt", ".srt"))
+    assert found.headers["content-type"].startswith("application/x-subrip")
+    assert re.findall(r"^\d+\n\d\d:\d\d:\d\d,\d{3} --> .*\n(.*)", found.text, re.MULTILINE) == ["one two.", "three."]
+    with av.open(io.BytesIO(fake_server.get(done[-1]["video_url"]).content), "r") as container:
+        pictures = [picture.to_ndarray(format="gray") for picture in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == 30
+    assert pictures[0].shape == (36, 64) and len(pictures) == pytest.approx(30 * done[-1]["audio_duration"], abs=1)
+    assert pictures[len(pictures) // 2][20:].max() > 180  # letters
+    assert fake_server.get(f"/video/{'0' * 32}.srt").status_code == 404

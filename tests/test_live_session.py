@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 import soxr
 
+from pipeline.avatars.framing import at_rate
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.core.priority import give_way
 from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest
+from pipeline.jobs.look import Look
 from pipeline.live.clock import Clock, Load
 from pipeline.live.events import (
     Closed,
@@ -60,6 +62,7 @@ from pipeline.speech_types import Mark, Speech
 from pipeline.text import pronunciations
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.crop import Box
 from pipeline.video.writer import AUDIO_RATE
 from tests.fakes import CLIP_FRAMES, FPS, FakeEngine, FakeTTS, make_fake_studio
 from tests.servers import wait_for
@@ -836,7 +839,11 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
             "liveliness": 0.5,
             "max_text": 100,
             "pronunciations": {},
+            "fps": None,
+            "box": None,
+            "label": "",
         }
+        asked |= {"fps": None, "box": None, "label": ""}
         worker.handle(of_json(Kind.OPEN, session * 32, asked))
         wait_for(lambda: session * 32 in worker._sessions)
 
@@ -871,3 +878,19 @@ def test_ssml_and_pronunciations_are_spoken_and_words_are_as_written(pictures: W
         next(word for word in shown if isinstance(word, Word) and word.text.strip() == text) for text in ("one", "two")
     )
     assert isinstance(one, Word) and isinstance(two, Word) and two.stream - one.end > 0.7
+
+
+def test_a_session_is_cropped_and_marked(fake_packs: Path, tmp_path: Path) -> None:
+    store = AvatarStore(fake_packs)
+    avatar = at_rate(store.load(store.find("solo", "720p")), 30)
+    look = Look(Box(8, 6, 40, 36), "AI")
+    pictures = Pictures(avatar, FakeEngine(), tmp_path / "clip.yuv", look)
+    voice = Voice(choose=lambda language: FakeTTS(), name="Custom", language="en-us", espeak=EspeakEngine())
+    session = Session(pictures, voice, lambda event: None)
+    stream = io.BytesIO(session.header + b"".join(session.advance().data for _ in range(4)))
+    session.close()
+    with av.open(stream, "r") as container:
+        assert container.streams.video[0].average_rate == 30
+        shown = [picture.to_ndarray(format="gray") for picture in container.decode(video=0)]
+    assert len(shown) >= 20 and {picture.shape for picture in shown} == {(36, 40)}
+    assert all(picture[:14, 20:].max() > 180 for picture in shown)  # the letters

@@ -189,6 +189,23 @@ def test_liveliness_is_a_number_from_0_to_1(fake_server: Server, liveliness: obj
     refused(fake_server, {**GOOD, "liveliness": liveliness}, 400, "liveliness", "0", "1")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "choices"),
+    [
+        *(("aspect", value, "16:9, 9:16, 1:1, 4:5, source") for value in ("16:10", "", 1, True, ["1:1"], "1:1 ")),
+        *(("fps", value, "24, 25, 30") for value in (0, 23, 60, 29.97, "25", True, [25], 10**30)),
+        *(("captions", value, "file, burn") for value in ("on", "", True, 1)),
+        *(("label", value, "off, AI 생성, AI") for value in ("ai", "<b>", "", True, 0)),
+    ],
+)
+def test_what_is_asked_of_the_pictures_is_one_of_a_list(
+    fake_server: Server, field: str, value: object, choices: str
+) -> None:
+    refused(fake_server, {**GOOD, field: value}, 400, field, choices)
+    reply = fake_server.post("/api/v2/sessions", {"avatar": "solo", field: value})
+    assert reply.status_code == (400 if field != "captions" or value == "" else reply.status_code)
+
+
 @pytest.mark.parametrize("value", [[], 1, "SQL", {"SQL": 1}, {"SQL": ""}, {"klingon": {"SQL": "a"}}])
 def test_pronunciations_are_words_and_what_is_spoken_for_them(fake_server: Server, value: object) -> None:
     refused(fake_server, {**GOOD, "pronunciations": value}, 400, "pronunciations", "SQL")

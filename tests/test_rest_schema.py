@@ -58,6 +58,7 @@ SHAPES = (
     ("POST", "/api/cancel/{task_id}"),
     ("GET", "/metrics"),
     ("GET", "/video/{task_id}.mp4"),
+    ("GET", "/video/{task_id}.srt"),
     ("GET", "/video/{task_id}.vtt"),
     ("GET", "/assets/audio/{task_id}.wav"),
     ("GET", "/assets/idle/{avatar}.mp4"),

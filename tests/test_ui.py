@@ -83,6 +83,10 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "resolution": ["720p", "480p", "360p"],
         "tts_engine": ["auto", "fake"],
         "voice": ["Custom"],
+        "aspect": ["source", "16:9", "9:16", "1:1", "4:5"],
+        "fps": ["source", "24", "25", "30"],
+        "captions_in": ["file", "burn"],
+        "label": ["off", "AI 생성", "AI"],
         "mood": ["neutral", "smile", "thinking", "serious"],
         "engine": ["auto"],
         "language": ["", *LANGUAGES],
@@ -100,6 +104,7 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
     settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
     more = ["engine", "language", "tts_speed", "tts_pitch", "mood", "liveliness", "pronunciations"]
+    more += ["aspect", "fps", "captions", "label"]
     assert names == ["text", *settings, "audio", *more]
     assert len(endpoints["/generate"]["returns"]) == 3
 

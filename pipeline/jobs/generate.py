@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from fractions import Fraction
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -70,11 +71,11 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     avatar = request.avatar
     speak = partial(speech_of, request, studio)
     engine = studio.engines[request.engine]
-    encoder = studio.encoder(engine, avatar.width, avatar.height)
+    encoder = studio.encoder(engine, *request.look.size(avatar))
     with saying(speak, request, task, studio) as speaker:
         speech_done = False
         first_byte = 0.0
-        for frames in render_video(avatar, speaker, task, engine, encoder, studio.turns):
+        for frames in render_video(request, speaker, task, engine, encoder, studio.turns):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
@@ -175,6 +176,7 @@ def saying(
             frame_skip=request.frame_skip,
             espeak=studio.espeak,
             captions=captions,
+            captions_first=request.look.captioned,
             expression=ExpressionOptions(request.mood, request.liveliness),
             cues=request.cues,
             phrases=request.phrases,
@@ -188,18 +190,19 @@ def saying(
 
 
 def render_video(
-    avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder, turns: Turns
+    request: GenerateRequest, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder, turns: Turns
 ) -> Iterator[int]:
-    """Make the video of an avatar; yield the number of frames, at most 4 times a second.
+    """Make the video of a request; yield the number of frames, at most 4 times a second.
 
     Args:
-        avatar: The person.
+        request: Which avatar speaks, and how the pictures look.
         speaker: The speech.
         task: Where the video goes.
         engine: Draws the frames.
         encoder: Encodes them.
         turns: When the task may draw.
     """
+    avatar, look = request.avatar, request.look
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
     frames = ahead(in_turns(avatar, speaker, task, engine, turns), depth, task.cancel)
     count = written = 0
@@ -212,13 +215,14 @@ def render_video(
         return samples
 
     colors = avatar.clip.colors
-    with Mp4Writer(task.video, avatar.width, avatar.height, avatar.fps, colors, encoder) as writer:
+    with Mp4Writer(task.video, *look.size(avatar), avatar.fps, colors, encoder) as writer:
         task.grown.notify()
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()
                 writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
-                if writer.write_frame(frame):
+                caption = speaker.caption_at(float((count - Fraction(1, 2)) / avatar.fps)) if look.captioned else ""
+                if writer.write_frame(look.of(frame, caption)):
                     task.grown.notify()
                 if time.perf_counter() - reported >= PROGRESS_SECONDS:
                     reported = time.perf_counter()

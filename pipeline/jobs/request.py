@@ -12,9 +12,11 @@ from unicodedata import category
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.framing import ASPECTS, RATES, SOURCE, at_rate, box_of
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.engines.select import AUTO, preferred
 from pipeline.errors import BadRequest, NothingToSay, PipelineError, ResolutionNotFound, Unavailable
+from pipeline.jobs.look import AS_FILMED, BURN, CAPTIONS, LABELS, NO_LABEL, Look
 from pipeline.jobs.studio import Studio
 from pipeline.messages import Message
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
@@ -24,6 +26,7 @@ from pipeline.text.language import LANGUAGES, speakable, voice_of
 from pipeline.text.pronunciations import Pronunciations
 from pipeline.text.script import Phrase, Script, script_of
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS, TTSEngine
+from pipeline.video import lettering
 
 DEFAULT_RESOLUTION = "720p"
 MAX_FRAME_SKIP = 10
@@ -43,6 +46,7 @@ class GenerateRequest:
         liveliness: How much the face moves with the voice, 0..1.
         frame_skip: The mouth is solved every n-th frame, 1-10.
         engine: What moves the mouth, a key of `Studio.engines`.
+        look: How its pictures are cropped, captioned and marked.
         tts_engine: A key of `Studio.tts`; empty if there is a recording.
         tts_voice: One of that engine's voices, or "Custom".
         tts_speed: How fast, 1 is usual (0.7-1.3).
@@ -63,6 +67,7 @@ class GenerateRequest:
     tts_pitch: float = 0.0
     tts_note: Message | None = None
     recording: Path | None = None
+    look: Look = AS_FILMED
     phrases: tuple[Phrase, ...] = ()
     cues: tuple[Cue, ...] = ()
     mood: str = NEUTRAL
@@ -117,7 +122,8 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         mood=mood_of(body),
         liveliness=liveliness_of(body),
         language=language,
-        avatar=avatar,
+        avatar=rated(body, avatar),
+        look=look_of(body, studio, avatar),
         frame_skip=frame_skip,
         engine=lipsync,
         tts_engine=engine.name if engine else "",
@@ -184,6 +190,38 @@ def pronunciations_of(body: dict[str, Any], studio: Studio) -> Pronunciations:
         BadRequest: The field is no dictionary.
     """
     return pronunciations.parse(body.get("pronunciations")).over(studio.pronunciations)
+
+
+def rated(body: dict[str, Any], avatar: Avatar) -> Avatar:
+    """Return an avatar at the frame rate of a request.
+
+    Raises:
+        BadRequest: The clip does not allow it, or it is none of those that may be asked for.
+    """
+    rate = body.get("fps")
+    if rate is None:
+        return avatar
+    if isinstance(rate, bool) or not isinstance(rate, int) or rate not in RATES:
+        choices = ", ".join(map(str, RATES))
+        raise BadRequest(messages.jobs.NOT_A_CHOICE(field="fps", value=_shown(rate), choices=choices))
+    return at_rate(avatar, rate)
+
+
+def look_of(body: dict[str, Any], studio: Studio, avatar: Avatar) -> Look:
+    """Return how the pictures of a request look; a mark of the setting AI_LABEL cannot be switched off.
+
+    Raises:
+        BadRequest: The aspect is unknown, or the head does not fit into it; captions or label are unknown.
+        Unavailable: The font of captions and marks is missing.
+    """
+    aspect = _choice(body, "aspect", (*ASPECTS, SOURCE)) or SOURCE
+    captions = _choice(body, "captions", CAPTIONS)
+    label, ours = _choice(body, "label", LABELS), studio.settings.ai_label
+    mark = label if label not in (None, NO_LABEL) else ours
+    look = Look(box_of(avatar, aspect), "" if mark == NO_LABEL else mark or "", captions == BURN)
+    if (look.label or look.captioned) and not lettering.available():
+        raise Unavailable(messages.jobs.FONT_MISSING())
+    return look
 
 
 def _script(body: dict[str, Any], limit: int, asked: str | None, dictionary: Pronunciations) -> Script:

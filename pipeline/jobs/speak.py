@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -33,6 +34,7 @@ from pipeline.text.cues import Cue
 from pipeline.text.script import Phrase, Written
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.captions import CaptionWriter
+from pipeline.video.captions import Cue as CaptionCue
 
 LONG = 6.0
 """Seconds after which speech is divided at the next pause: other tasks wait no longer for their turn."""
@@ -63,6 +65,7 @@ class SpeakerOptions:
         frame_skip: The mouth is solved at every n-th frame, 1 or more.
         espeak: Provides phonemes.
         captions: Where captions go; None if the words are unknown.
+        captions_first: Whether the captions of a piece are known before its stretches, to be drawn into the pictures.
         expression: How the face moves beside the mouth.
         cues: The stage directions in the text.
         phrases: What is spoken and how it is written, where that differs.
@@ -72,6 +75,7 @@ class SpeakerOptions:
     frame_skip: int = 1
     espeak: EspeakEngine
     captions: CaptionWriter | None = None
+    captions_first: bool = False
     expression: ExpressionOptions = STILL
     cues: Sequence[Cue] = ()
     phrases: Sequence[Phrase] = ()
@@ -114,6 +118,8 @@ class Speaker:
         self._espeak = options.espeak
         self._cancel = cancel
         self._captions = options.captions
+        self._captions_first = options.captions_first
+        self._cues: list[CaptionCue] = []
         self._written = Written(options.phrases)
         self._expression = Expression(float(options.fps), options.expression, options.cues)
         spoken: Iterator[_Spoken | None] = self._speak()
@@ -123,6 +129,11 @@ class Speaker:
     def captioned(self) -> bool:
         """Whether there are captions; if they fail, the speech goes on without them."""
         return self._captions is not None
+
+    def caption_at(self, time: float) -> str:
+        """Return the caption that is shown at a time (seconds), "" if there is none or it is not known yet."""
+        number = bisect_right(self._cues, time, key=lambda cue: cue.start) - 1
+        return self._cues[number].text if number >= 0 and time < self._cues[number].end else ""
 
     @property
     def duration(self) -> float:
@@ -175,13 +186,15 @@ class Speaker:
                 expression = self._expression.next(piece, phonemes, mouth, words or ())
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 silent = replace(piece, samples=np.zeros(0, np.float32))
+                if self._captions_first:
+                    self._caption(piece, phonemes, renderings, first / piece.rate, words)
                 for begin, end in pauses_between(phonemes, frames, float(self._fps)):
                     part = replace(mouth, weights=mouth.weights[begin:end])
                     looks = expression and expression.part(begin, end)
                     samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
                     yield _Spoken(silent, part, looks, *samples)
-                # after the pictures, which are needed sooner
-                self._caption(piece, phonemes, renderings, first / piece.rate, words)
+                if not self._captions_first:  # after the pictures, which are needed sooner
+                    self._caption(piece, phonemes, renderings, first / piece.rate, words)
         self._finish_captions()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
@@ -213,7 +226,7 @@ class Speaker:
             if words is None:
                 words = words_of(piece, phonemes, renderings, self._cancel)
             words = self._written.next(piece.text).words(words)
-            self._captions.add(words, begin, self.duration)
+            self._cues += self._captions.add(words, begin, self.duration)
             self.words += [word.later(begin) for word in words]
             return
         self._drop_captions()

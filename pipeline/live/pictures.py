@@ -23,6 +23,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
 from pipeline.engines.lipsync_engine import LipsyncEngine, LiveEngine, LiveFrames, Stretch
 from pipeline.errors import BadRequest, RenderFailed
+from pipeline.jobs.look import AS_FILMED, Look
 from pipeline.live.fragments import Gop, length_prefixed, video_timescale
 from pipeline.speech.articulate import UNITS
 from pipeline.speech.expression_track import ExpressionTrack
@@ -200,6 +201,7 @@ class Pictures:
         avatar: The person.
         engine: Moves the mouth.
         decoded: File for the decoded clip.
+        look: How the pictures are cropped and marked.
 
     Attributes:
         header: The beginning of every stream of this avatar (boxes ftyp and moov).
@@ -211,7 +213,8 @@ class Pictures:
         past, future: Seconds of sound before a group and after it that the engine hears.
     """
 
-    def __init__(self, avatar: Avatar, engine: LipsyncEngine, decoded: Path) -> None:
+    def __init__(self, avatar: Avatar, engine: LipsyncEngine, decoded: Path, look: Look = AS_FILMED) -> None:
+        self._look = look
         self.lengths: list[int] = []
         self.clips: dict[str, range] = {}
         self._groups: list[tuple[Avatar, int]] = []
@@ -235,9 +238,7 @@ class Pictures:
         file = io.BytesIO()
         container: Any = av.open(file, "w", format="mp4", options=options)
         gop = 2 * max(self.lengths)  # every group's first picture is marked, so none may begin by itself
-        self._stream = _X264.add_stream(
-            container, avatar.width, avatar.height, avatar.fps, gop, self.avatar.clip.colors
-        )
+        self._stream = _X264.add_stream(container, *look.size(avatar), avatar.fps, gop, self.avatar.clip.colors)
         container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
         container.start_encoding()
         self.header = file.getvalue()
@@ -351,7 +352,7 @@ class Pictures:
 
     def encoded(self, frames: Sequence[Frame]) -> Gop:
         """Encode the pictures of a group."""
-        units = [self._encode(frame, first=index == 0) for index, frame in enumerate(frames)]
+        units = [self._encode(self._look.of(frame), first=index == 0) for index, frame in enumerate(frames)]
         return Gop(b"".join(units), tuple(map(len, units)))
 
     def _encode(self, frame: Frame, first: bool) -> bytes:

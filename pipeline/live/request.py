@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline import messages
@@ -16,9 +17,11 @@ from pipeline.jobs.request import (
     language_asked,
     lipsync_of,
     liveliness_of,
+    look_of,
     mood_of,
     number_of,
     pronunciations_of,
+    rated,
     string_of,
 )
 from pipeline.jobs.studio import Studio
@@ -56,7 +59,9 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     lipsync = _lipsync(fields, studio)
     return SessionRequest(
         pack=pack,
-        avatar=avatar,
+        avatar=rated(fields, avatar),
+        fps=fields.get("fps"),
+        look=replace(look_of(fields, studio, avatar), captioned=False),
         engine=lipsync.name,
         devices=lipsync.concurrency if isinstance(lipsync, LiveEngine) else 0,
         tts_engine=engine.name if chosen else "",

@@ -19,8 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.avatars.framing import at_rate
 from pipeline.core.priority import give_way
 from pipeline.errors import PipelineError
+from pipeline.jobs.look import Look
 from pipeline.jobs.request import default_engine
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.supervisor import internal_error
@@ -38,6 +40,7 @@ from pipeline.speech_types import Mark
 from pipeline.text.language import language_of
 from pipeline.text.pronunciations import Pronunciations
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.video.crop import Box
 from pipeline.video.writer import AUDIO_RATE
 
 if sys.platform == "linux":
@@ -75,7 +78,7 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._early: dict[str, list[Packed]] = {}
         """What sessions are to do that are still loading."""
-        self._pictures: OrderedDict[tuple[Path, int], Pictures] = OrderedDict()
+        self._pictures: OrderedDict[tuple[Path, int, int | None, Look], Pictures] = OrderedDict()
         self._loading = threading.Lock()
         self._loaded_voices: set[str] = set()
         """Names of the speech engines that have spoken, or are about to."""
@@ -147,7 +150,11 @@ class Worker:
         try:
             for name, pace in asked["paces"].items():  # the server has measured them
                 self._studio.tts[name].pace = pace
-            pictures = self._pictures_of(Path(asked["pack"]), Path(asked["decoded"]), asked["engine"])
+            box, label = asked["box"], asked["label"]
+            look = Look(Box(*box) if box else None, label)
+            pictures = self._pictures_of(
+                Path(asked["pack"]), Path(asked["decoded"]), asked["engine"], asked["fps"], look
+            )
             voice = Voice(
                 choose=partial(self._engine, asked["tts_engine"], pictures.avatar.gender),
                 name=asked["tts_voice"],
@@ -206,12 +213,13 @@ class Worker:
         self._emit(key, Problem.of(error))
         self._emit(key, Closed("failed"))
 
-    def _pictures_of(self, pack: Path, decoded: Path, engine: str) -> Pictures:
+    def _pictures_of(self, pack: Path, decoded: Path, engine: str, fps: int | None, look: Look) -> Pictures:
         with self._loading:
-            key = pack, pack.stat().st_mtime_ns
+            key = pack, pack.stat().st_mtime_ns, fps, look
             if key not in self._pictures:
                 avatar = self._studio.avatars.load(pack)
-                self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded)
+                avatar = avatar if fps is None else at_rate(avatar, fps)
+                self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded, look)
                 while len(self._pictures) > KEPT:
                     self._pictures.popitem(last=False)
             self._pictures.move_to_end(key)

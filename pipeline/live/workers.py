@@ -12,7 +12,7 @@ import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import BadRequest, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
+from pipeline.jobs.look import AS_FILMED, Look
 from pipeline.live.clock import LEAD_SECONDS, Load
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unpacked
 from pipeline.live.messages import NO_SESSION, Kind, Packed, fragment_in, of_json, of_sound, receive
@@ -79,6 +80,8 @@ class SessionRequest:
         language: Language of the texts, as eSpeak NG calls it; None detects it.
         record: Whether to keep the session as a video.
         mood, liveliness: As in ``GenerateRequest``.
+        fps: The frame rate that is asked for; None is that of the clip.
+        look: How the pictures are cropped and marked.
         pronunciations: What is spoken for some words of the texts.
         paces: How fast speech engines are here, as far as it was measured; see `TTSEngine.pace`.
     """
@@ -94,6 +97,8 @@ class SessionRequest:
     record: bool = False
     mood: str = NEUTRAL
     liveliness: float = USUAL_LIVELINESS
+    fps: int | None = None
+    look: Look = AS_FILMED
     pronunciations: Pronunciations = field(default_factory=Pronunciations)
     devices: int = 0
     paces: Mapping[str, float] = field(default_factory=dict)
@@ -438,6 +443,9 @@ class Workers:
             "pitch": request.tts_pitch,
             "mood": request.mood,
             "liveliness": request.liveliness,
+            "fps": request.fps,
+            "box": request.look.box and list(astuple(request.look.box)),
+            "label": request.look.label,
             "pronunciations": request.pronunciations.entries,
             "max_text": self._settings.max_text,
         }

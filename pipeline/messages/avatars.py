@@ -59,3 +59,17 @@ NO_AVATAR_AT_PATH = Sentence(
     en="avatar_path '{avatar_path:.120}': there is no such avatar file (.pkl) inside {folder}/. Use a path that GET "
     "/api/avatars lists.",
 )
+
+# what a request asks of the pictures
+ASPECT_TOO_NARROW = Sentence(
+    "aspect_too_narrow",
+    ko="aspect: {aspect}에는 이 아바타의 머리가 다 들어가지 않습니다. 쓸 수 있는 값: {choices}",
+    en="aspect: the head of this avatar does not fit into {aspect}. Choose one of: {choices}",
+)
+RATE_IMPOSSIBLE = Sentence(
+    "rate_impossible",
+    ko="fps: 이 아바타의 영상은 초당 {own:g}프레임이어서 {rate}(으)로는 움직임이 너무 달라집니다. 쓸 수 있는 값: "
+    "{choices}",
+    en="fps: the clip of this avatar has {own:g} frames per second; at {rate} it would move too differently. Choose "
+    "one of: {choices}",
+)

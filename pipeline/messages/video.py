@@ -5,6 +5,9 @@ from pipeline.messages.sentence import Sentence
 # what is saved
 CAPTIONS_FILE = Sentence("captions_file", ko="자막", en="captions")
 
+# what pictures bear
+AI_MARK = Sentence("ai_mark", ko="AI 생성", en="AI")
+
 # the avatar's video
 AVATAR_VIDEO_BROKEN = Sentence(
     "avatar_video_broken",

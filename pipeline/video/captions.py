@@ -6,6 +6,7 @@ https://www.w3.org/TR/webvtt1/
 from __future__ import annotations
 
 import contextlib
+import html
 import math
 import re
 import unicodedata
@@ -42,6 +43,11 @@ class Cue:
     end: float
     words: tuple[Mark, ...]
 
+    @property
+    def text(self) -> str:
+        """Its words, as they are shown."""
+        return " ".join("".join(word.text for word in self.words).split())
+
     def to_vtt(self) -> str:
         """Return the cue as WebVTT; every word but the first carries its own time."""
         now, end = _timestamp(self.start), _timestamp(self.end)
@@ -53,6 +59,20 @@ class Cue:
                 now = time
             text += _escaped(word.text)
         return f"{_timestamp(self.start)} --> {end}\n{' '.join(text.split())}\n\n"
+
+
+def srt_of(vtt: str) -> str:
+    """Return captions as SubRip, without the times of single words.
+
+    Args:
+        vtt: What a `CaptionWriter` has written.
+    """
+    cues = [block.split("\n", 1) for block in vtt.split("\n\n")[1:] if "\n" in block]
+    found = []
+    for number, (times, text) in enumerate(cues, 1):
+        start, _, end = (f"00:{time}"[-12:].replace(".", ",") for time in times.split(" "))
+        found.append(f"{number}\n{start} --> {end}\n{html.unescape(re.sub('<[^>]*>', '', text)).strip()}\n")
+    return "\n".join(found)
 
 
 def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
@@ -118,15 +138,17 @@ class CaptionWriter:
         with contextlib.suppress(OSError):
             part_of(self.path).unlink(missing_ok=True)
 
-    def add(self, words: Iterable[Mark], begin: float, until: float) -> None:
-        """Append words.
+    def add(self, words: Iterable[Mark], begin: float, until: float) -> list[Cue]:
+        """Append words, and return them as cues.
 
         Args:
             words: Marks whose times count from `begin`.
             begin: Where in the video they begin, in seconds.
             until: Time at which the last cue ends at the latest, in seconds.
         """
-        self._write("".join(cue.to_vtt() for cue in cues_of([word.later(begin) for word in words], until)))
+        cues = cues_of([word.later(begin) for word in words], until)
+        self._write("".join(cue.to_vtt() for cue in cues))
+        return cues
 
     def finish(self) -> None:
         """Complete the file; do not append to it afterwards."""

@@ -13,11 +13,13 @@ from gradio.components import Component
 from gradio.data_classes import FileData
 
 from pipeline import messages
+from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.notifier import Flag
 from pipeline.engines.select import AUTO
 from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
+from pipeline.jobs.look import CAPTIONS, LABELS, NO_LABEL
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
@@ -145,6 +147,10 @@ class _Settings:
     mood: gr.Dropdown
     liveliness: gr.Slider
     pronunciations: gr.Textbox
+    aspect: gr.Dropdown
+    fps: gr.Dropdown
+    captions: gr.Dropdown
+    label: gr.Dropdown
     listen: gr.Button
     sample: gr.Textbox
 
@@ -155,7 +161,8 @@ class _Settings:
     def of_session(self) -> list[Any]:
         """Return the fields of a live session."""
         voice = [self.tts_engine, self.voice, self.language, self.speed, self.pitch]
-        return [self.avatar, self.resolution, *voice, self.mood, self.liveliness, self.pronunciations]
+        pictures = [self.aspect, self.fps, self.label]
+        return [self.avatar, self.resolution, *voice, self.mood, self.liveliness, self.pronunciations, *pictures]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
         """Return the fields of a JSON request."""
@@ -168,7 +175,8 @@ class _Settings:
     @property
     def _after_audio(self) -> list[Any]:
         of_voice = [self.language, self.speed, self.pitch]
-        return [self.engine, *of_voice, self.mood, self.liveliness, self.pronunciations]
+        pictures = [self.aspect, self.fps, self.captions, self.label]
+        return [self.engine, *of_voice, self.mood, self.liveliness, self.pronunciations, *pictures]
 
     @property
     def _before_audio(self) -> list[Any]:
@@ -443,6 +451,24 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             max_lines=8,
             elem_id="pronunciations",
         )
+        with gr.Row():
+            aspect = gr.Dropdown(
+                [SOURCE, *ASPECTS], value=SOURCE, label=shown("aspect"), info=shown("aspect_help"), elem_id="aspect"
+            )
+            fps = gr.Dropdown(
+                [SOURCE, *map(str, RATES)], value=SOURCE, label=shown("fps"), info=shown("fps_help"), elem_id="fps"
+            )
+        with gr.Row():
+            captions = gr.Dropdown(
+                list(CAPTIONS),
+                value=CAPTIONS[0],
+                label=shown("captions_in"),
+                info=shown("captions_help"),
+                elem_id="captions_in",
+            )
+            label = gr.Dropdown(
+                list(LABELS), value=NO_LABEL, label=shown("label"), info=shown("label_help"), elem_id="label"
+            )
         frame_skip = gr.Slider(
             1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
         )
@@ -478,6 +504,10 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         mood=mood,
         liveliness=liveliness,
         pronunciations=pronunciations,
+        aspect=aspect,
+        fps=fps,
+        captions=captions,
+        label=label,
         listen=listen,
         sample=gr.Textbox(visible=False, label="sample"),
     )

@@ -14,10 +14,12 @@ from typing import Any
 import gradio as gr
 
 from pipeline import messages
+from pipeline.avatars.framing import SOURCE
 from pipeline.core.notifier import Flag, until
 from pipeline.engines.select import AUTO, problem_of
 from pipeline.errors import PipelineError
 from pipeline.jobs.events import Done, Failed, to_json
+from pipeline.jobs.look import CAPTIONS, NO_LABEL
 from pipeline.jobs.request import default_engine, parse
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.voices import sample_url, voices_of
@@ -52,6 +54,10 @@ class _Fields:
     mood: str | None = None
     liveliness: float = USUAL_LIVELINESS
     pronunciations: str = ""
+    aspect: str | None = None
+    fps: str | None = None
+    captions: str | None = None
+    label: str | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the request in REST's format."""
@@ -71,6 +77,10 @@ class _Fields:
             **({"mood": self.mood} if self.mood not in (None, NEUTRAL) else {}),
             **({"liveliness": self.liveliness} if self.liveliness != USUAL_LIVELINESS else {}),
             **({"pronunciations": self.pronunciations} if self.pronunciations.strip() else {}),
+            **({"aspect": self.aspect} if self.aspect not in (None, SOURCE) else {}),
+            **({"fps": int(self.fps) if self.fps.isdecimal() else self.fps} if self.fps not in (None, SOURCE) else {}),
+            **({"captions": self.captions} if self.captions not in (None, CAPTIONS[0]) else {}),
+            **({"label": self.label} if self.label not in (None, NO_LABEL) else {}),
         }
 
 
@@ -224,6 +234,10 @@ class Speaking:
         mood: str | None = None,
         liveliness: float = USUAL_LIVELINESS,
         pronunciations: str = "",
+        aspect: str | None = None,
+        fps: str | None = None,
+        captions: str | None = None,
+        label: str | None = None,
     ) -> tuple[str, str, str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript, Python, as a tag, and as a frame."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
@@ -241,6 +255,10 @@ class Speaking:
             mood=mood,
             liveliness=liveliness,
             pronunciations=pronunciations,
+            aspect=aspect,
+            fps=fps,
+            captions=captions,
+            label=label,
         )
         asked = url, fields.body(), self._studio.settings.api_keys
         return (*snippets(*asked), tag(*asked), frame(*asked))
@@ -262,6 +280,10 @@ class Speaking:
         mood: str | None = None,
         liveliness: float = USUAL_LIVELINESS,
         pronunciations: str = "",
+        aspect: str | None = None,
+        fps: str | None = None,
+        captions: str | None = None,
+        label: str | None = None,
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
@@ -281,6 +303,10 @@ class Speaking:
             mood=mood,
             liveliness=liveliness,
             pronunciations=pronunciations,
+            aspect=aspect,
+            fps=fps,
+            captions=captions,
+            label=label,
         )
         reader = visitors_language(request)
         task_id = ""

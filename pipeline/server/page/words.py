@@ -69,6 +69,16 @@ WORDS = {
     "pronunciations_help": Message(
         "한 줄에 하나씩, 쓴 대로 = 읽는 대로", "One in each line: as it is written = as it is spoken"
     ),
+    "aspect": Message("화면 비율", "Aspect"),
+    "aspect_help": Message(
+        "사람을 가운데 두고 자릅니다. source: 원본 그대로", "Cropped around the person; source: as filmed"
+    ),
+    "fps": Message("초당 프레임", "Frames per second"),
+    "fps_help": Message("source: 원본 그대로", "source: as filmed"),
+    "captions_in": Message("자막", "Captions"),
+    "captions_help": Message("burn: 영상 안에 새깁니다", "burn: drawn into the pictures"),
+    "label": Message("AI 표시", "AI mark"),
+    "label_help": Message("화면 모서리에 새깁니다", "Drawn into a corner of the picture"),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),

@@ -20,6 +20,7 @@ from pipeline.core.notifier import until, woken_by
 from pipeline.errors import ResultNotFound
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.server.connections import Stream, while_there
+from pipeline.video.captions import srt_of
 from pipeline.video.remux import whole_copy
 
 CHUNK = 1 << 16
@@ -79,11 +80,26 @@ async def whole_response(task: Task, book: TaskBook, request: Request) -> Respon
         NotFound: There is no such video.
         ClientDisconnect: The client disconnected.
     """
-    await while_there(request, _finished(task, book))
+    await while_there(request, _finished(task, book, task.video))
     path = await asyncio.to_thread(whole_copy, task.video, task.whole) if task.video.exists() else task.video
     response = file_response(path, "video/mp4", request)
     response.headers["Content-Disposition"] = "attachment"  # without a name: the page sets one
     return response
+
+
+async def subrip_response(task: Task, book: TaskBook, request: Request) -> Response:
+    """Respond with the captions of a task as SubRip, once they are complete.
+
+    Raises:
+        NotFound: There are none.
+        ClientDisconnect: The client disconnected.
+    """
+    await while_there(request, _finished(task, book, task.captions))
+    try:
+        captions = await asyncio.to_thread(task.captions.read_text, "utf-8")
+    except OSError as error:
+        raise ResultNotFound(messages.server.NO_SUCH_FILE(file=f"{task.id}.srt")) from error
+    return bytes_response(srt_of(captions).encode(), "application/x-subrip", task.captions, request)
 
 
 def file_response(path: Path, media_type: str, request: Request) -> Response:
@@ -150,9 +166,9 @@ def _open(path: Path) -> BinaryIO | None:
         return None
 
 
-async def _finished(task: Task, book: TaskBook) -> None:
-    """Return as soon as the video of a task exists, or the task has ended."""
-    await until(lambda: task.video.exists() or book.get(task.id) is None, task.grown)
+async def _finished(task: Task, book: TaskBook, path: Path) -> None:
+    """Return as soon as a file of a task exists, or the task has ended."""
+    await until(lambda: path.exists() or book.get(task.id) is None, task.grown)
 
 
 async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:

@@ -12,7 +12,7 @@ from pipeline.speech.soundtrack import KINDS
 
 FILE = "audio"
 """The field of the recording."""
-NUMBERS = ("frame_skip", "tts_speed", "tts_pitch", "liveliness")
+NUMBERS = ("frame_skip", "tts_speed", "tts_pitch", "liveliness", "fps")
 """Fields that are numbers in JSON."""
 _INTEGER, _DECIMAL = re.compile("[+-]?[0-9]{1,9}"), re.compile(r"[+-]?[0-9]{0,9}\.[0-9]{1,9}")
 

@@ -60,7 +60,7 @@ from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.component import SCRIPT, script_response
 from pipeline.server.rest.embed_page import embed_page
 from pipeline.server.rest.event_stream import event_stream
-from pipeline.server.rest.files import bytes_response, file_response, growing_response, whole_response
+from pipeline.server.rest.files import bytes_response, file_response, growing_response, subrip_response, whole_response
 from pipeline.server.rest.forms import is_form
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
@@ -162,6 +162,7 @@ class Api:
         for path, endpoint, shape in (
             ("/video/{task_id}.mp4", self.video, schema.VIDEO),
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
+            ("/video/{task_id}.srt", self.subrip, schema.SUBRIP),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
             ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
@@ -355,6 +356,10 @@ class Api:
         """Send the captions of a video, which grow as it does; a recording without a text has none."""
         task = self._results_of(task_id)
         return await growing_response(task.captions, "text/vtt", task, self._book, request)
+
+    async def subrip(self, task_id: str, request: Request) -> Response:
+        """Send the captions of a video as SubRip (SRT), once they are complete."""
+        return await subrip_response(self._results_of(task_id), self._book, request)
 
     def result_page(self, task_id: str, request: Request) -> Response:
         """Send the page of a finished video, to be shared."""

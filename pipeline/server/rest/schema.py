@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.conversation.request import (
     LONGEST_ANSWERS,
@@ -24,6 +25,7 @@ from pipeline.conversation.request import (
     SILENCES,
 )
 from pipeline.errors import CODES
+from pipeline.jobs import look
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.live.request import LONGEST_TAG
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
@@ -54,6 +56,9 @@ _PRONUNCIATIONS = (
     'What is spoken for words, which captions show as they are written: {"SQL": "sequel"}, or by language '
     '{"en": {"SQL": "sequel"}}. A text is the same as JSON, or has a line "SQL = sequel" for each.'
 )
+_ASPECT = f"{', '.join((*ASPECTS, SOURCE))}: cropped around the person; {SOURCE} if left out."
+_FPS = f"{', '.join(map(str, RATES))}: frames per second, where the clip allows it; those of the clip if left out."
+_LABEL = f"A mark in a corner of the picture: {', '.join(look.LABELS)}; AI_LABEL if left out."
 _LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
 
 
@@ -82,6 +87,10 @@ class LipsyncBody(_Shape):
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
     pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
+    aspect: str | None = Field(None, description=_ASPECT)
+    fps: int | None = Field(None, description=_FPS)
+    label: str | None = Field(None, description=_LABEL)
+    captions: str | None = Field(None, description=f"{', '.join(look.CAPTIONS)}: burn draws them, too.")
     webhook_url: str | None = Field(None, description=_WEBHOOK)
 
 
@@ -432,6 +441,9 @@ class SessionBody(_Shape):
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
     pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
+    aspect: str | None = Field(None, description=_ASPECT)
+    fps: int | None = Field(None, description=_FPS)
+    label: str | None = Field(None, description=_LABEL)
     webhook_url: str | None = Field(None, description=_WEBHOOK)
     record: bool = Field(False, description="Whether to keep the session as a video with captions.")
     conversation: ConversationBody | None = Field(None, description="How it converses; as usual if left out.")
@@ -810,6 +822,10 @@ FIRST_PICTURE: dict[str, Any] = {
 CAPTIONS: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("text/vtt", "The captions."), **_FILE_ANSWERS, **problems(404)},
+}
+SUBRIP: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("application/x-subrip", "The captions as SubRip."), **_FILE_ANSWERS, **problems(404)},
 }
 AUDIO: dict[str, Any] = {
     "response_class": FileResponse,

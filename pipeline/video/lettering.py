@@ -1,0 +1,179 @@
+"""Draws letters onto pictures: captions and marks, in a font that has Korean and comes with a package.
+
+The font is Noto Sans KR (SIL Open Font Licence), of the package ``pylopdf-fonts-ko``, of which only the file is read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.video.frame import Frame
+
+SAFE = 0.05
+"""Share of the picture's width and height at each side in which no letters stand."""
+CAPTION, MARK = 0.055, 0.04
+"""Height of the letters as a share of the picture's short side: of captions, and of a mark in the corner."""
+SMALLEST = 0.6
+"""How much smaller letters of captions become, at most, so that they fit into two lines."""
+LINES = 2
+_WHITE, _BLACK = 235, 16
+"""Luma of the letters and of their outline."""
+_PACKAGE, _FILE = "pylopdf_fonts_ko", "NotoSansKR-Regular.otf"
+
+
+@dataclass(frozen=True, eq=False)
+class Lettering:
+    """Letters at a place of a picture.
+
+    Attributes:
+        left, top: Of the letters, in pixels, even.
+        light: (height, width) uint16, luma times opacity.
+        clear: (height, width) uint16, 255 where the picture is seen, 0 where it is covered.
+        clear_chroma: (height / 2, width / 2) uint16, the same of the chroma.
+    """
+
+    left: int
+    top: int
+    light: np.ndarray
+    clear: np.ndarray
+    clear_chroma: np.ndarray
+
+    def draw(self, frame: Frame) -> None:
+        """Draw the letters onto a picture, in place."""
+        height, width = self.clear.shape
+        part = frame.y[self.top : self.top + height, self.left : self.left + width]
+        part[:] = (part * self.clear + self.light) // 255
+        for plane in frame.uv:
+            part = plane[self.top // 2 : (self.top + height) // 2, self.left // 2 : (self.left + width) // 2]
+            part[:] = (part * self.clear_chroma + np.uint16(128) * (255 - self.clear_chroma)) // 255
+
+
+@lru_cache(maxsize=64)
+def caption(text: str, width: int, height: int) -> Lettering | None:
+    """Return a caption at the bottom of pictures of a size, in at most two lines; None if the font has no letter of it.
+
+    Letters become smaller before a third line would be needed; what is longer still is cut at the end.
+    """
+    text = _known(" ".join(text.split()))
+    if not text:
+        return None
+    room = width * (1 - 2 * SAFE)
+    size = CAPTION * min(width, height) if width >= height else 1.2 * CAPTION * width
+    for shrink in np.linspace(1, SMALLEST, 9):
+        font = _font(max(10, round(size * shrink)))
+        lines = _lines(text, font, room)
+        if len(lines) <= LINES:
+            break
+    lines = [*lines[: LINES - 1], _cut(" ".join(lines[LINES - 1 :]), font, room)] if len(lines) > LINES else lines
+    outline = max(1, round(font.size / 12))
+    block = round(font.size * 1.25) * len(lines) + 2 * outline
+    wide = math.ceil(max(map(font.getlength, lines))) + 2 * outline
+    image = Image.new("LA", (_even(wide), _even(block)), (0, 0))
+    ImageDraw.Draw(image).multiline_text(
+        (image.width / 2, image.height / 2),
+        "\n".join(lines),
+        (_WHITE, 255),
+        font,
+        anchor="mm",
+        align="center",
+        spacing=font.size * 0.08,
+        stroke_width=outline,
+        stroke_fill=(_BLACK, 255),
+    )
+    top = height * (1 - SAFE) - image.height
+    return _placed(image, (width - image.width) / 2, top)
+
+
+@lru_cache(maxsize=16)
+def mark(text: str, width: int, height: int) -> Lettering:
+    """Return a mark at the top right of pictures of a size: light letters in a dark, half transparent field."""
+    upright = 1.4 if width < height else 1.0  # people hold it closer
+    font = _font(max(9, round(MARK * min(width, height) * upright)))
+    pad = round(font.size * 0.4)
+    wide, high = math.ceil(font.getlength(text)) + 2 * pad, round(font.size * 1.2) + pad
+    image = Image.new("LA", (_even(wide), _even(high)), (0, 0))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((0, 0, image.width - 1, image.height - 1), pad, (_BLACK, 150))
+    letters = Image.new("L", image.size, 0)
+    ImageDraw.Draw(letters).text((image.width / 2, image.height / 2), text, 255, font, anchor="mm")
+    image.paste((_WHITE, 255), (0, 0), letters)
+    return _placed(image, width * (1 - SAFE / 2) - image.width, height * SAFE / 2)
+
+
+def available() -> bool:
+    """Return whether the font is installed."""
+    return _path() is not None
+
+
+def _placed(image: Image.Image, left: float, top: float) -> Lettering:
+    light, opacity = (np.asarray(band, np.uint16) for band in image.split())
+    height, width = opacity.shape
+    halved = opacity.reshape(height // 2, 2, width // 2, 2).mean((1, 3)).astype(np.uint16)
+    return Lettering(
+        left=max(0, int(left) & ~1),
+        top=max(0, int(top) & ~1),
+        light=light * opacity,
+        clear=255 - opacity,
+        clear_chroma=255 - halved,
+    )
+
+
+def _lines(text: str, font: ImageFont.FreeTypeFont, room: float) -> list[str]:
+    """Return a text in as few lines as fit, of about the same width."""
+    words = text.split() if " " in text else list(text)
+    joint = " " if " " in text else ""
+    whole = font.getlength(text)
+    for count in range(math.ceil(whole / room), len(words) + 1):
+        lines = [""]
+        for word in words:
+            longer = f"{lines[-1]}{joint if lines[-1] else ''}{word}"
+            full = font.getlength(longer) > (room if len(lines) == count else min(room, whole / count * 1.15))
+            if full and lines[-1]:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+        if max(map(font.getlength, lines)) <= room:
+            return lines
+    return list(words) if len(words) > 1 else [text, "", ""]
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    while text and font.getlength(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def _even(pixels: int) -> int:
+    return pixels + pixels % 2
+
+
+def _known(text: str) -> str:
+    """Return a text without letters that the font does not have."""
+    return " ".join("".join(letter for letter in text if letter.isspace() or _has(letter)).split())
+
+
+@cache
+def _has(letter: str) -> bool:
+    font = _font(24)
+    return bytes(font.getmask(letter)) != bytes(font.getmask("\U0010ffff"))
+
+
+def _path() -> Path | None:
+    found = importlib.util.find_spec(_PACKAGE)
+    path = Path(found.origin).parent / _FILE if found and found.origin else None
+    return path if path and path.is_file() else None
+
+
+@lru_cache(maxsize=32)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    path = _path()
+    if path is None:
+        raise FileNotFoundError(_FILE)
+    return ImageFont.truetype(str(path), size)
