@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.jobs.voice_download import Progress, VoiceDownload
 from pipeline.messages import Language
 from pipeline.server.page import bar
-from pipeline.server.page.words import shown, visitors_language
+from pipeline.server.page.words import FETCH_HELP, said, shown, visitors_language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Offer:
 def lay_out() -> Offer:
     """Lay out the offer, which is hidden at first."""
     with gr.Column(visible=False, elem_id="voices-offer") as box:
-        gr.Markdown(shown("fetch_help"))
+        said(FETCH_HELP, "p")
         fetch = gr.Button(shown("fetch_voices"), size="sm", elem_id="fetch-voices")
         leave = gr.Button(shown("leave_voices"), size="sm", visible=False, elem_id="leave-voices")
         status = bar.make_bar("voices-status", visible=False)

@@ -28,16 +28,20 @@ from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, fetching, live, making
+from pipeline.server.page.later import comes_when_opened
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
 from pipeline.server.page.words import (
     AUTOMATIC,
+    CHOOSE,
     ENTER,
     EXAMPLES,
     FACES,
+    HEADING,
     METER,
     TITLE,
     in_browser,
+    said,
     shown,
     visitors_language,
 )
@@ -153,6 +157,7 @@ class _Settings:
     label: gr.Dropdown
     listen: gr.Button
     sample: gr.Textbox
+    drawer: gr.Accordion
 
     def inputs(self, text: gr.Textbox, audio: gr.Audio) -> list[Any]:
         """Return the inputs of the public function, in order."""
@@ -234,17 +239,17 @@ def build_page(services: PageServices) -> gr.Blocks:
     portraits = Portraits(studio.avatars, visitors)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
-        gr.Markdown(shown("title"), elem_id="title")
-        with gr.Row(elem_id="house"):
+        said(HEADING, "h1", elem_id="title")
+        with gr.Column(elem_id="house"):
             with gr.Column(scale=8, min_width=320, elem_id="stage"):
                 with gr.Tabs(elem_id="ways"):
                     with gr.Tab(shown("live"), id="live", elem_id="live_tab"):
                         stage = live.make_stage(services.chat)
-                    with gr.Tab(shown("speak"), id="speak", elem_id="speak_tab"):
+                    with gr.Tab(shown("speak"), id="speak", elem_id="speak_tab") as speak_tab:
                         text = gr.Textbox(label=shown("text"), lines=2, max_lines=8, value=EXAMPLES[0], elem_id="text")
                         most = studio.settings.max_text
                         counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, ENTER))]
-                    with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab"):
+                    with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab") as audio_tab:
                         gr.Markdown(shown("recording_help"))
                         audio = gr.Audio(
                             label=shown("recording"),
@@ -262,15 +267,15 @@ def build_page(services: PageServices) -> gr.Blocks:
                     go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
                     say = gr.Button(shown("generate"), variant="primary", elem_id="say")
                     stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
-                with gr.Accordion(shown("examples"), open=False, elem_id="examples"):
+                with gr.Accordion(shown("examples"), open=False, elem_id="examples") as drawer:
                     examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
             with gr.Column(scale=4, min_width=320, elem_id="side"), gr.Tabs(elem_id="panel"):
                 with gr.Tab(shown("talk"), id="talk", elem_id="talk_tab"):
-                    gr.Markdown(shown("choose"), elem_classes="heading")
+                    said(CHOOSE, "p", elem_classes="heading")
                     picker = make_picker()
                     settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
                     offer = fetching.lay_out()
-                with gr.Tab(shown("avatars"), id="avatars", elem_id="avatars_tab"):
+                with gr.Tab(shown("avatars"), id="avatars", elem_id="avatars_tab") as avatars_tab:
                     studio_tab = making.lay_out()
                 with gr.Tab(shown("api"), id="api", elem_id="api_tab") as api:
                     gr.Markdown(shown("api_help"))
@@ -282,23 +287,50 @@ def build_page(services: PageServices) -> gr.Blocks:
                         gr.Code(label="HTML", language="html", elem_id="tag", **plain),
                         gr.Code(label="iframe", language="html", elem_id="frame", **plain),
                     ]
-                with gr.Tab(shown("about"), id="about", elem_id="about_tab"):
+                with gr.Tab(shown("about"), id="about", elem_id="about_tab") as about:
                     gr.Markdown(shown("about_text"))
+        for opened in (speak_tab, audio_tab, drawer, settings.drawer, result.details, avatars_tab, api, about):
+            comes_when_opened(opened)
 
         # --- the avatar and its voice
         follow: dict[str, Any] = {"js": "gallery => gallery.chosen", "api_visibility": "private"}
         kept: list[Any] = [text, words, studio_tab.sentence, studio_tab.name, *settings.asked_of_all()]
         before = [result.status, *kept]
         restored = page.load(None, before, before, js=RESTORE, api_visibility="private")
-        shows = restored.then(portraits.gallery, settings.avatar, picker, **UNQUEUED)
-        shows.then(None, picker, settings.avatar, **follow)
         offered, voices = [settings.avatar, settings.resolution], [settings.tts_engine, settings.voice]
-        restored.then(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
-        restored.then(speaking.on_tts_engine, [*voices, settings.avatar], settings.voice, **UNQUEUED)
         chosen = [text, settings.engine, settings.language, settings.tts_engine, settings.mood]
-        restored.then(speaking.on_load, chosen[:2], chosen, **UNQUEUED)
         filled = [studio_tab.uploaded, studio_tab.sentence, studio_tab.gender]
-        restored.then(maker.on_load, studio_tab.sentence, filled, **UNQUEUED)
+        fetcher = fetching.Fetcher(services.voice_download)
+        bars_of_voices = [offer.box, offer.status, offer.fetch, offer.leave]
+        warming = gr.Textbox(visible=False, label="warming")
+
+        def on_load(  # noqa: PLR0913 - Gradio passes each field by its position
+            request: gr.Request,
+            avatar: str | None,
+            resolution: str | None,
+            engine_of_speech: str | None,
+            voice: str | None,
+            written: str,
+            engine: str | None,
+            sentence: str | None,
+        ) -> tuple[Any, ...]:
+            """Fill all that depends on the visitor, with one request."""
+            gallery = portraits.gallery(request, avatar)
+            avatar = gallery["chosen"]
+            return (
+                gallery,
+                speaking.on_avatar(request, avatar, resolution),
+                speaking.on_tts_engine(request, engine_of_speech, voice, avatar),
+                *speaking.on_load(request, written, engine),
+                *maker.on_load(request, sentence),
+                *fetcher.on_load(request),
+                *speaking.on_start(request),
+            )
+
+        seen = [*offered, *voices, *chosen[:2], studio_tab.sentence]
+        fills = [picker, settings.resolution, settings.voice, *chosen, *filled, *bars_of_voices, result.status, warming]
+        shows = restored.then(on_load, seen, fills, **UNQUEUED)
+        shows.then(None, picker, settings.avatar, **follow)
         gr.on([one.change for one in kept], None, kept, None, js=KEEP_FIELDS, api_visibility="private")
         result.status.change(None, result.status, None, js=KEEP_STAGE, api_visibility="private")
         for written, count in counts:
@@ -311,9 +343,6 @@ def build_page(services: PageServices) -> gr.Blocks:
             speaking.on_listen, [text, *voices, settings.language, settings.avatar], settings.sample, **UNQUEUED
         )
         listens.then(None, settings.sample, None, js=LISTEN, api_visibility="private")
-        fetcher = fetching.Fetcher(services.voice_download)
-        bars_of_voices = [offer.box, offer.status, offer.fetch, offer.leave]
-        page.load(fetcher.on_load, None, bars_of_voices, **UNQUEUED)
         private_stream: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "queue": True}
         fetched = offer.fetch.click(fetcher.fetch, None, bars_of_voices, api_visibility="private", **private_stream)
         offer.leave.click(fetcher.leave, None, None, **UNQUEUED)
@@ -328,9 +357,8 @@ def build_page(services: PageServices) -> gr.Blocks:
         queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the queue itself
         for button in (go, say):
             button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
-        warming = page.load(speaking.on_start, None, result.status, **UNQUEUED)
-        warming = warming.then(speaking.until_warm, None, None, **UNQUEUED)
-        warming.then(None, result.status, result.status, js=WARM, api_visibility="private")
+        warm = warming.change(speaking.until_warm, None, None, **UNQUEUED)
+        warm.then(None, result.status, result.status, js=WARM, api_visibility="private")
         page.load(None, None, None, js=HOLD, api_visibility="private")
         bars = [result.status, studio_tab.status]
         stop.click(None, bars, bars, js=STOP, api_visibility="private")
@@ -399,7 +427,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     names, voices = speaking.avatars(), speaking.tts_engines()
     avatar = gr.Textbox(value=names[0] if names else None, label="avatar", visible=False, elem_id="avatar")
     _describe(avatar, {"type": "string", "description": "Name of an avatar; GET /api/avatars lists what there is."})
-    with gr.Row(elem_id="voices"):
+    with gr.Column(elem_id="voices"):
         voice = gr.Dropdown(
             [(AUTOMATIC.en, CUSTOM_VOICE)],
             value=CUSTOM_VOICE,
@@ -409,7 +437,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             elem_id="voice",
         )
         listen = gr.Button(shown("listen"), min_width=90, scale=0, elem_id="listen")
-    with gr.Accordion(shown("settings"), open=False, elem_id="settings"):
+    with gr.Accordion(shown("settings"), open=False, elem_id="settings") as drawer:
         with gr.Row():
             resolution = gr.Dropdown(
                 list(RESOLUTIONS),
@@ -510,6 +538,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         label=label,
         listen=listen,
         sample=gr.Textbox(visible=False, label="sample"),
+        drawer=drawer,
     )
 
 

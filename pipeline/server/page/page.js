@@ -99,6 +99,7 @@
 
     // --- the server
     const LOOK = 1500; // milliseconds between two looks whether it is there
+    const FIRST_LOOK = 5000; // milliseconds in which the page comes; it would tell, too
     const PATIENCE = 5000; // milliseconds that it may take to answer
     const RECENT = 15000; // milliseconds for which the connection is remembered to have been lost
     const sentences = JSON.parse(document.getElementById('sentences').textContent);
@@ -147,7 +148,7 @@
         if (before.running) notify(`${ANEW} ${DROPPED}`, 20000);
         else if (Date.now() - before.lost < RECENT) notify(ANEW, 20000);
         keep({ running: false, lost: 0 });
-        setTimeout(watch, LOOK);
+        setTimeout(watch, FIRST_LOOK);
     });
     // what is pressed now would only have Gradio give up
     addEventListener('click', (event) => {

@@ -154,12 +154,13 @@ class Speaking:
             visible=len(offered) > 1,
         )
 
-    def on_start(self, request: gr.Request) -> Any:
-        """Show early visitors that models are being loaded."""
+    def on_start(self, request: gr.Request) -> tuple[Any, Any]:
+        """Show early visitors that models are being loaded; the second value has the page wait for the end of that."""
         self._visited.set()
         if self._warm.is_set:
-            return gr.skip()
-        return bar.at(messages.server.PAGE_WARMING().in_language(visitors_language(request)), 0, "warming")
+            return gr.skip(), gr.skip()
+        message = messages.server.PAGE_WARMING().in_language(visitors_language(request))
+        return bar.at(message, 0, "warming"), "warming"
 
     async def until_warm(self) -> None:
         """Return once everything is loaded."""

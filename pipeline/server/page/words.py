@@ -22,8 +22,8 @@ DESCRIPTION = Message(
     "글이나 녹음을 주면 영상 속 사람이 실시간으로 말합니다.",
     "Write a text or give a recording, and a person on video says it, in real time.",
 )
+CHOOSE = Message("아바타 고르기", "Choose an avatar")
 WORDS = {
-    "title": Message("# 실시간 립싱크 아바타", "# Real-time talking avatar"),
     "live": Message("라이브", "Live"),
     "live_stage": Message("라이브 아바타", "Live avatar"),
     "speak": Message("영상", "Video"),
@@ -43,7 +43,7 @@ WORDS = {
         "The avatar speaks with this voice. Write below what it says, and the lips follow more exactly.",
     ),
     "transcript": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
-    "choose": Message("아바타 고르기", "Choose an avatar"),
+    "choose": CHOOSE,
     "settings": Message("더 많은 설정", "More settings"),
     "resolution": Message("해상도", "Resolution"),
     "tts_engine": Message("음성 엔진", "Speech engine"),
@@ -51,12 +51,6 @@ WORDS = {
     "listen": Message("들어 보기", "Listen"),
     "fetch_voices": Message("Supertonic 음성 받기 (400MB)", "Fetch Supertonic's voices (400 MB)"),
     "leave_voices": Message("받기 멈추기", "Stop fetching"),
-    "fetch_help": Message(
-        f"사람처럼 말하는 31개 언어의 음성입니다. 코드는 MIT, 가중치는 [{LICENCE}]({LICENCE_URL}) 라이선스이며, "
-        "버튼을 누르면 받습니다.",
-        "Natural voices for 31 languages. The code is under the MIT licence, the weights under "
-        f"[{LICENCE}]({LICENCE_URL}); they are fetched when you press the button.",
-    ),
     "tts_speed": Message("말하는 속도", "Speaking speed"),
     "tts_pitch": Message("목소리 높이 (반음)", "Pitch (semitones)"),
     "mood": Message("표정", "Mood"),
@@ -216,6 +210,13 @@ I18N = gr.I18n(
     en={_OURS + key: message.en for key, message in WORDS.items()},
 )
 GENDERS = {"female": Message("여자", "woman"), "male": Message("남자", "man")}
+HEADING = Message("실시간 립싱크 아바타", "Real-time talking avatar")
+_LICENCE = f'<a href="{LICENCE_URL}" target="_blank" rel="noopener">{LICENCE}</a>'
+FETCH_HELP = Message(
+    f"사람처럼 말하는 31개 언어의 음성입니다. 코드는 MIT, 가중치는 {_LICENCE} 라이선스이며, 버튼을 누르면 받습니다.",
+    f"Natural voices for 31 languages. The code is under the MIT licence, the weights under {_LICENCE}; they are "
+    "fetched when you press the button.",
+)
 BE_AVATAR = Message("내가 아바타 되기", "Be the avatar")
 ENTER = Message("Enter: 생성 · Shift+Enter: 줄 바꿈", "Enter: Generate · Shift+Enter: new line")
 CTRL_ENTER = Message("Ctrl+Enter: 생성", "Ctrl+Enter: Generate")
@@ -246,6 +247,12 @@ TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, i
 def shown(key: str) -> Any:
     """Return a value for Gradio's components that the browser shows in its own language."""
     return I18N(_OURS + key)
+
+
+def said(message: Message, tag: str, **placed: Any) -> gr.HTML:
+    """Lay out one sentence, as HTML, in an element of its own. It costs less than Gradio's Markdown, which is large."""
+    template = f"<{tag}>${{{in_browser(message)}}}</{tag}>"
+    return gr.HTML(" ", html_template=template, padding=False, **placed)
 
 
 def visitors_language(request: gr.Request) -> Language:

@@ -1,0 +1,34 @@
+"""Parts of the page that come when they are first opened.
+
+Gradio fetches the code of every component at the start, also of those that lie in a closed tab or drawer; only
+invisible ones wait.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import gradio as gr
+from gradio.blocks import Block, BlockContext
+
+_COMES = {"__type__": "update", "visible": True}
+
+
+def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
+    """Leave out all that lies in a tab or drawer until it is opened; what is hidden there stays so.
+
+    Handlers may read and set the components before.
+    """
+    parts = [part for part in _parts(holder) if part.visible is True]
+    for part in parts:
+        part.visible = False
+    opened = holder.select if isinstance(holder, gr.Tab) else holder.expand
+    opened(None, None, parts, js=f"() => Array({len(parts)}).fill({json.dumps(_COMES)})", api_visibility="private")
+
+
+def _parts(holder: BlockContext) -> Iterator[Block]:
+    for part in holder.children:
+        yield part
+        if isinstance(part, BlockContext):
+            yield from _parts(part)
