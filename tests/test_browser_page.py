@@ -90,8 +90,10 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_moves_while_the_page_comes(browser: Any, server: Server, width: int) -> None:
+@pytest.mark.parametrize(("at", "width", "most"), [("/", 390, 60), ("/", 1280, 60), ("/#speak", 390, 62)])
+def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
+    browser: Any, server: Server, at: str, width: int, most: int
+) -> None:
     context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": 844})
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -101,11 +103,16 @@ def test_nothing_moves_while_the_page_comes(browser: Any, server: Server, width:
             for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
         }).observe({ type: 'layout-shift', buffered: true });
     """)
-    page.goto(server.url)
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto(server.url + at)
     page.wait_for_selector("#portraits img")
-    page.wait_for_selector("#live .live[data-state=ready]")
+    page.wait_for_selector("#text textarea" if "speak" in at else "#live .live[data-state=ready]")
     page.wait_for_timeout(500)  # what might still come
     assert page.evaluate("moved") <= 0.02  # https://web.dev/articles/cls, of which 0.1 is called good
+    sent = [one for one in fetched if one.startswith("http")]
+    assert len(sent) <= most, sent
+    assert sum("/run/predict" in one for one in sent) == 1
     context.close()
 
 

@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,7 +86,8 @@ async def receiving(*answers: bytes | None) -> AsyncIterator[Raw]:
 
 
 @pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(webhooks, "FOLDER", str(tmp_path / "waiting"))
     monkeypatch.setattr(webhooks, "PAUSES", (0.01, 0.01, 0.01))
 
 
@@ -267,6 +269,61 @@ def test_what_waits_is_limited(caplog: pytest.LogCaptureFixture, monkeypatch: py
         return count
 
     assert asyncio.run(run()) == 3 and caplog.text.count("3 wait") == 2
+
+
+# --- what waits when the server ends
+
+
+def run_until(port: int, over: Callable[[], bool], job: AvatarJob | None = None) -> None:
+    """Run the webhooks of a server until something is the case, then end it; JOB ends meanwhile."""
+
+    async def run() -> None:
+        hooks = Webhooks(OPEN)
+        hooks.open()
+        if job is not None:
+            hooks.follow(job, Receiver(f"http://127.0.0.1:{port}/hook", "ko"))
+            hooks.ended(job, Made("민수", ("민수_360p",), REPORT))
+        async with asyncio.timeout(10):
+            while not over():
+                await asyncio.sleep(0.01)
+        await hooks.close()
+
+    asyncio.run(run())
+
+
+def test_what_waits_is_sent_after_the_next_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(webhooks, "PAUSES", (60.0,))
+    folder, got = tmp_path / "waiting", list[tuple[str, bytes]]()
+    answers = [503, 204]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(answers.pop(0))
+            self.end_headers()
+            got.append((self.headers["webhook-id"], body))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
+        Thread(target=receiver.serve_forever, daemon=True).start()
+        run_until(receiver.server_port, lambda: len(got) == 1, JOB)
+        (path,) = folder.iterdir()
+        assert path.stat().st_mode & 0o777 == 0o600 and folder.stat().st_mode & 0o777 == 0o700
+        run_until(receiver.server_port, lambda: len(got) == 2 and not list(folder.iterdir()))
+        receiver.shutdown()
+    assert got[0] == got[1]  # with the same id, by which the receiver knows a repetition
+
+
+@pytest.mark.parametrize("change", [{"begun": 0.0}, {"begun": "x"}, {"url": "file:///etc/passwd"}, {"body": None}, []])
+def test_what_is_too_old_or_damaged_is_dropped(change: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "waiting"
+    folder.mkdir()
+    whole = {"id": "msg_1", "type": "task.done", "url": "http://127.0.0.1:9/", "body": "{}", "begun": time.time()}
+    (folder / "msg_1.json").write_text(json.dumps({**whole, **change} if change else change))
+    run_until(9, lambda: True)
+    assert "msg_1.json is dropped" in caplog.text and list(folder.iterdir()) == []
 
 
 # --- with a server

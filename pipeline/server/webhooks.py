@@ -1,8 +1,8 @@
 """Webhooks: tells a receiver that a task or session has ended, signed as standardwebhooks.com describes.
 
-A delivery never holds up what it tells of. It is tried again with growing pauses for an hour, and then dropped; what
-waits is lost when the server ends. A receiver is reached at an address that was checked: none in a private network,
-unless the settings allow that, and no redirects.
+A delivery never holds up what it tells of. It is tried again with growing pauses for an hour, and then dropped. What
+waits lies in a file each, so that the next start of the server goes on with it. A receiver is reached at an address
+that was checked: none in a private network, unless the settings allow that, and no redirects.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import hmac
 import ipaddress
 import json
 import logging
+import os
 import random
 import secrets
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -40,6 +42,10 @@ logger = logging.getLogger(__name__)
 
 PAUSES: tuple[float, ...] = (5.0, 15.0, 60.0, 180.0, 420.0, 900.0, 1800.0)
 """Seconds between two tries: eight in an hour."""
+WAITING_SECONDS = 3600.0
+"""Seconds after which a delivery is dropped, also if the server was away meanwhile."""
+FOLDER = ".webhooks"
+"""Where deliveries wait, within the folder of results."""
 JITTER = 0.1
 """Share by which pauses differ, so that deliveries do not come back all at once."""
 CONNECTION_SECONDS = 10.0
@@ -81,12 +87,31 @@ class _Delivery:
         type: The event.
         url: The receiver.
         body: JSON.
+        begun: When it was to be sent first, seconds since 1970.
     """
 
     id: str
     type: str
     url: str
     body: bytes
+    begun: float
+
+    def to_json(self) -> bytes:
+        """Return what the file of a delivery holds."""
+        return json.dumps({**asdict(self), "body": self.body.decode()}).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> _Delivery:
+        """Return the delivery in a file.
+
+        Raises:
+            ValueError: It holds none.
+        """
+        held = json.loads(text)
+        names = {"id": str, "type": str, "url": str, "body": str, "begun": float}
+        if not isinstance(held, dict) or any(not isinstance(held.get(name), kind) for name, kind in names.items()):
+            raise ValueError("not a delivery")
+        return cls(held["id"], held["type"], held["url"], held["body"].encode(), held["begun"])
 
 
 class Refused(Exception):
@@ -119,7 +144,8 @@ class Webhooks:
     """Sends what has ended to its receivers.
 
     Args:
-        settings: The receiver of all, the secret, and whether receivers may be in a private network.
+        settings: The receiver of all, the secret, whether receivers may be in a private network, and the folder of
+            results.
 
     Raises:
         ValueError: A setting cannot be used.
@@ -131,6 +157,7 @@ class Webhooks:
         if settings.webhook_url and self._secret is None:
             raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET, with which its messages are signed")
         self._usual = Receiver(self.checked(settings.webhook_url), "ko") if settings.webhook_url else None
+        self.folder = settings.results / FOLDER
         self._receivers: dict[str, Receiver] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -207,23 +234,34 @@ class Webhooks:
         self._send(kind, {**data, "kind": job.kind}, receiver)
 
     def open(self) -> None:
-        """Begin; call it on the event loop."""
+        """Begin, with what an earlier run of the server left; call it on the event loop."""
         self._loop = asyncio.get_running_loop()
+        for path in sorted(self.folder.glob("msg_*.json")) if self._secret is not None else ():
+            try:
+                delivery = _Delivery.from_json(path.read_bytes())
+                self.checked(delivery.url)
+                if time.time() > delivery.begun + WAITING_SECONDS:
+                    raise ValueError("its hour is over")
+            except (OSError, ValueError, BadRequest) as error:  # damaged, or no longer allowed
+                logger.error("webhook in %s is dropped: %s", path.name, error)
+                path.unlink(missing_ok=True)
+                continue
+            self._begin(delivery)
 
     async def close(self) -> None:
-        """Drop what waits."""
+        """Stop; what waits is sent after the next start."""
         self._loop = None
         for task in self._sending:
             task.cancel()
         await self._client.aclose()
         if self._sending:
-            logger.warning("webhooks: %d deliveries are dropped, since the server ends", len(self._sending))
+            logger.warning("webhooks: %d deliveries wait for the next start of the server", len(self._sending))
 
     def _send(self, kind: str, data: dict[str, Any], receiver: Receiver) -> None:
         """Queue a delivery; from any thread."""
         content = {"type": kind, "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"), "data": data}
         body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
-        delivery = _Delivery(f"msg_{secrets.token_hex(16)}", kind, receiver.url, body)
+        delivery = _Delivery(f"msg_{secrets.token_hex(16)}", kind, receiver.url, body, time.time())
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._begin, delivery)
 
@@ -237,6 +275,28 @@ class Webhooks:
 
     async def _deliver(self, delivery: _Delivery) -> None:
         """Try until a receiver accepts, or an hour is over."""
+        await asyncio.to_thread(self._keep, delivery)
+        await self._try(delivery)
+        await asyncio.to_thread(self._path(delivery).unlink, missing_ok=True)
+
+    def _path(self, delivery: _Delivery) -> Path:
+        return self.folder / f"{delivery.id}.json"
+
+    def _keep(self, delivery: _Delivery) -> None:
+        """Write a delivery to its file, if it has none; only the server's own account may read it."""
+        path = self._path(delivery)
+        if path.exists():
+            return
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(delivery.to_json())
+            part.replace(path)
+        except OSError as error:  # it is sent all the same
+            logger.warning("webhook %s would be lost if the server ended: %s", delivery.type, error)
+
+    async def _try(self, delivery: _Delivery) -> None:
         for number, pause in enumerate((*PAUSES, None), 1):
             try:
                 async with self._slots, asyncio.timeout(CONNECTION_SECONDS):
@@ -251,6 +311,8 @@ class Webhooks:
                 why = f"status {status}"
                 if status == HTTPStatus.GONE:
                     pause = None
+            if pause is not None and time.time() + pause > delivery.begun + WAITING_SECONDS:
+                pause = None
             where = _shown(delivery.url)
             if pause is None:
                 logger.error("webhook %s to %s is dropped after %d tries: %s", delivery.type, where, number, why)

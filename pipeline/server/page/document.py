@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 from gradio import routes
 from jinja2 import BaseLoader, Environment
@@ -23,6 +24,11 @@ from pipeline.server.rest.routes import CARD
 
 PAGE = "frontend/index.html"
 """Gradio's template of the document."""
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#2563eb"/>'
+    '<circle cx="16" cy="12" r="6" fill="#fff"/><path d="M5 29a11 9 0 0 1 22 0z" fill="#fff"/></svg>'
+)
+"""The picture of the window's tab, which needs no request."""
 _SCRIPT, _STYLE = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.js", "page.css"))
 _SENTENCES = (
     messages.server.SERVER_AWAY,
@@ -96,7 +102,8 @@ def _head(avatar: str | None, gpu: bool) -> str:
     tags += ['<meta name="twitter:card" content="summary_large_image" />']
     first = f'<meta name="avatar" content="{html.escape(avatar or "")}" data-root="{root}"'
     first += f' data-cores="{os.cpu_count() or 1}" data-gpu="{int(gpu)}" />'
+    icon = f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}" />'
     sentences = json.dumps([asdict(sentence()) for sentence in _SENTENCES], ensure_ascii=False)
     scripts = f'<script type="application/json" id="sentences">{sentences}</script><script>{_SCRIPT}</script>'
     player = f'<script src="{root}{SCRIPT}?v={script_version()}" defer></script>'
-    return "\n".join([*tags, first, f"<style>{_STYLE}</style>", player, "{% raw %}" + scripts + "{% endraw %}"])
+    return "\n".join([*tags, icon, first, f"<style>{_STYLE}</style>", player, "{% raw %}" + scripts + "{% endraw %}"])

@@ -455,8 +455,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 elem_id="tts_engine",
             )
         with gr.Row():
-            speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), elem_id="tts_speed")
-            pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), elem_id="tts_pitch")
+            speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), min_width=300, elem_id="tts_speed")
+            pitch = gr.Slider(*PITCHES, value=0, step=0.5, label=shown("tts_pitch"), min_width=300, elem_id="tts_pitch")
         with gr.Row():
             mood = gr.Dropdown(
                 [(FACES[name].en, name) for name in MOODS], value=NEUTRAL, label=shown("mood"), elem_id="mood"
@@ -468,6 +468,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 step=0.05,
                 label=shown("liveliness"),
                 info=shown("liveliness_help"),
+                min_width=300,
                 elem_id="liveliness",
             )
         pronunciations = gr.Textbox(

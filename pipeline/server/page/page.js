@@ -85,6 +85,8 @@
             if (stage.state === 'done' && stage.video_url) keep({ stage });
         },
     };
+    const way = location.hash === '#speak' || before.tabs?.ways === 'speak_tab-button';
+    document.documentElement.classList.toggle('speaks-first', way && location.hash !== '#live'); // has another height
     const named = () => document.getElementById(`${location.hash.slice(1)}_tab-button`); // of an address such as /#speak
     addEventListener('hashchange', () => named()?.click());
     addEventListener('click', (event) => {
