@@ -10,8 +10,8 @@ ahead of the clock hides 0.3 s of that from viewers. CPU is that of the worker p
 that reads and forwards their streams. The plain encode of the same pictures by x264, one thread with the same
 options, is measured in the same run.
 
-With --browser, Chromium plays `examples/live.html` from a server that is started for it; per turn: from the text to
-the picture in which speech begins, and from the interruption to the last audible sample.
+With --browser, Chromium plays `examples/client_javascript.html` from a server that is started for it; per turn: from the
+text to the picture in which speech begins, and from the interruption to the last audible sample.
 
 With --hours, visitors talk, interrupt, lose their connection, come back and leave, on a server that is started for
 them. Every so many seconds: what the server and its worker processes hold, fragments that reached a visitor after their
@@ -244,16 +244,26 @@ def _memory(pid: int) -> float:
 # --- in a browser
 
 ASK = """async () => {
-    const video = document.getElementById('video'), asked = performance.now();
-    document.getElementById('say').click();
+    const { video } = window.avatar, asked = performance.now();
+    document.getElementById('go').click();
     let event;
     while (!(event = window.events.find((one) => one.type === 'turn_started')))
         await new Promise((go) => setTimeout(go, 5));
     while (video.currentTime < event.stream) await new Promise(requestAnimationFrame);
     return (performance.now() - asked) / 1000;
 }"""
+WATCH = """([resolution, engine]) => {
+    window.avatar = document.querySelector('talking-avatar');
+    window.events = [];
+    window.waits = 0;
+    avatar.addEventListener('session-event', ({ detail }) => events.push(detail));
+    avatar.video.addEventListener('waiting', () => window.waits++);
+    avatar.setAttribute('resolution', resolution);
+    avatar.options = { tts_engine: engine };
+    avatar.start();
+}"""
 STOP = """async () => {
-    const video = document.getElementById('video'), asked = performance.now();
+    const { video } = window.avatar, asked = performance.now();
     document.getElementById('stop').click();
     let event;
     while (!(event = window.events.find((one) => one.type === 'interrupted')))
@@ -276,9 +286,10 @@ def _browser(given: argparse.Namespace) -> None:
         flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page()
-        query = f"avatar={given.avatar}&resolution={given.resolution}&tts_engine={given.engine}&server={server.url}"
-        page.goto(f"{site}/live.html?{query}")
-        page.wait_for_function("window.session && document.getElementById('video').currentTime > 3", timeout=60_000)
+        page.goto(f"{site}/client_javascript.html?mode=live&avatar={given.avatar}&server={server.url}")
+        page.wait_for_function("customElements.get('talking-avatar')")
+        page.evaluate(WATCH, [given.resolution, given.engine])
+        page.wait_for_function("window.avatar.state === 'ready' && window.avatar.video.currentTime > 3", timeout=60_000)
         page.fill("#text", given.text)
         answers, stops = [], []
         for _ in range(given.turns):
@@ -288,7 +299,7 @@ def _browser(given: argparse.Namespace) -> None:
             stops.append(float(page.evaluate(STOP)))
             time.sleep(1.0)
         quality: Any = page.evaluate(
-            "(() => { const q = document.getElementById('video').getVideoPlaybackQuality();"
+            "(() => { const q = window.avatar.video.getVideoPlaybackQuality();"
             " return [q.totalVideoFrames, q.droppedVideoFrames, window.waits]; })()"
         )
         browser.close()

@@ -1,4 +1,4 @@
-"""The example for browsers, on a site of its own: it plays what is being made, stops, and says what is wrong."""
+"""The example for browsers, on a site of its own: it speaks, stops, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers import ROOT, Server, running, wait_for
 
-VIDEO = "document.querySelector('#video')"
+VIDEO = "document.querySelector('talking-avatar').video"
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -49,42 +48,58 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     context.close()
 
 
-def test_it_plays_while_the_video_is_made(page: Any, site: str, server: Server) -> None:
+def test_it_says_what_is_written(page: Any, site: str, server: Server) -> None:
     page.goto(f"{site}/client_javascript.html?server={server.url}/#key=secret")
-    assert page.locator("#go").inner_text() == ("생성" if page.korean else "Generate")
+    assert page.locator("#go").inner_text() == ("말하기" if page.korean else "Speak")
+    page.wait_for_selector("talking-avatar[alive]")
     page.click("#go")
     page.wait_for_function(f"() => {VIDEO}.currentTime > 0.3 && {VIDEO}.src.startsWith('blob:')")
-    page.wait_for_function("() => /(완료|Done): .* s$/.test(document.querySelector('#stage').innerText)")
-    page.wait_for_function(f"() => {VIDEO}.textTracks[0]?.cues?.length === 1")
-    page.wait_for_function(f"() => {VIDEO}.ended")
-    sound = page.evaluate(f"() => {VIDEO}.webkitAudioDecodedByteCount")
-    assert sound > 0 and page.locator("#stop").is_disabled() and page.faults == []
+    page.wait_for_function(f"() => {VIDEO}.webkitAudioDecodedByteCount > 0")
+    assert page.locator("#stop").is_enabled()
+    page.wait_for_function("() => document.querySelector('talking-avatar').state === 'ready'")
+    assert page.locator("#stop").is_disabled() and page.faults == []
 
 
 def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     before = len(server.log)
     page.goto(f"{site}/client_javascript.html?server={server.url}#key=secret")
+    page.wait_for_selector("talking-avatar[alive]")
     page.fill("#text", "하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉 열. " * 60)
     page.click("#go")
     page.wait_for_function(f"() => {VIDEO}.currentTime > 0.3")
     page.click("#stop")
     wait_for(lambda: "ends: Failed (Cancelled)" in server.log[before:])
-    assert page.locator("#stage").inner_text() == "" and page.evaluate(f"() => {VIDEO}.paused")
+    assert page.locator("#stop").is_disabled() and page.locator("talking-avatar .message").is_hidden()
     assert page.faults == []
     wait_for(lambda: not server.half_made())
 
 
-def test_what_is_wrong_is_reported(page: Any, site: str, server: Server, fake_server: Server, tmp_path: Path) -> None:
+def test_it_talks_in_a_live_session(page: Any, site: str, server: Server) -> None:
+    page.goto(f"{site}/client_javascript.html?server={server.url}&mode=live#key=secret")
+    page.wait_for_selector("talking-avatar[alive]")
+    page.click("#go")
+    page.wait_for_function("() => document.querySelector('talking-avatar').state === 'speaking'")
+    page.click("#stop")
+    page.wait_for_function("() => document.querySelector('talking-avatar').state === 'ready'")
+    assert page.faults == []
+
+
+def test_what_is_wrong_is_reported(page: Any, site: str, server: Server, fake_server: Server) -> None:
     def shown(address: str, text: str = "hello") -> str:
         page.goto("about:blank")
         page.goto(address)
+        page.wait_for_function("() => customElements.get('talking-avatar')")
         page.fill("#text", text)
         page.click("#go")
-        page.wait_for_selector("#stage.error")
-        return str(page.locator("#stage").inner_text())
+        message = page.locator("talking-avatar .message")
+        message.wait_for()
+        return str(message.inner_text())
 
     client = f"{site}/client_javascript.html?server="
-    assert ("비어" if page.korean else "blank") in shown(f"{client}{server.url}#key=secret", "  ")
+    assert ("할 말이 없습니다" if page.korean else "nothing to say") in shown(f"{client}{server.url}#key=secret", "  ")
     assert "Authorization" in shown(f"{client}{server.url}#key=wrong")
     assert "ALLOWED_ORIGINS" in shown(client + fake_server.url)  # which lets no site in
-    assert page.faults == []
+    page.goto("about:blank")
+    page.goto(f"{client}http://127.0.0.1:9")
+    page.locator("#stage.error").wait_for()
+    assert "http://127.0.0.1:9" in page.locator("#stage").inner_text() and page.faults == []

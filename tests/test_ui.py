@@ -64,8 +64,9 @@ def test_every_text_comes_in_both_languages(config: dict[str, Any]) -> None:
         "accordion",
         "tabitem",
     )
-    labels = [props["label"] for kind in kinds for props in parts(config, kind) if props.get("visible") is not False]
-    assert len(labels) > 20
+    labels = [props["label"] for kind in kinds for props in parts(config, kind) if "label" in props]
+    labels = [label for label in labels if label not in ("avatar", "video", "task", "sample", "warming")]  # never seen
+    assert len(labels) > 30
     for label in labels:
         assert json.loads(label.removeprefix("__i18n__"))["key"] in en, label
 
