@@ -10,8 +10,8 @@ ahead of the clock hides 0.3 s of that from viewers. CPU is that of the worker p
 that reads and forwards their streams. The plain encode of the same pictures by x264, one thread with the same
 options, is measured in the same run.
 
-With --browser, Chromium plays `examples/client_javascript.html` from a server that is started for it; per turn: from the
-text to the picture in which speech begins, and from the interruption to the last audible sample.
+With --browser, Chromium plays `examples/client_javascript.html` from a server that is started for it; per turn: from
+the text to the picture in which speech begins, and from the interruption to the last audible sample.
 
 With --hours, visitors talk, interrupt, lose their connection, come back and leave, on a server that is started for
 them. Every so many seconds: what the server and its worker processes hold, fragments that reached a visitor after their

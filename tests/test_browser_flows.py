@@ -107,7 +107,7 @@ def test_the_request_to_copy_is_the_one_that_the_page_would_send(visitor: Visito
     page.click("#resolution input")
     page.get_by_role("option", name="480p").click()
     visitor.goes_to(4)
-    page.wait_for_function("() => document.querySelector('#curl').innerText.includes('480p')")
+    page.wait_for_function("() => document.querySelector('#curl')?.innerText.includes('480p')")
     shell = page.locator("#curl .cm-content").inner_text()
     body = json.loads(shell[shell.index("{") : shell.rindex("}") + 1])
     assert (body["text"], body["avatar"], body["resolution"]) == ("one two", "solo", "480p")

@@ -112,7 +112,7 @@ def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
     assert page.evaluate("moved") <= 0.02  # https://web.dev/articles/cls, of which 0.1 is called good
     sent = [one for one in fetched if one.startswith("http")]
     assert len(sent) <= most, sent
-    assert sum("/run/predict" in one for one in sent) == 1
+    assert sum("/run/predict" in one for one in sent) <= 2  # the second waits until all is loaded
     context.close()
 
 

@@ -152,7 +152,7 @@ def test_the_page_works_under_its_path(browser: Any, seen: str) -> None:
         page.click("#video .download")
     assert download.value.url.startswith(f"{seen}/video/") and download.value.path().stat().st_size > 1000
     page.get_by_role("tab", name="Build").click()
-    page.wait_for_function(f"() => document.querySelector('#curl').innerText.includes('{seen}/api/v2/lipsync')")
+    page.wait_for_function(f"() => document.querySelector('#curl')?.innerText.includes('{seen}/api/v2/lipsync')")
     described = page.get_by_role("link", name="/api/openapi.json").evaluate("link => link.href")
     assert described == f"{seen}/api/openapi.json"
     assert [one for one in asked if not one[0].startswith((seen, "blob:", "data:")) or one[1] >= 400] == []

@@ -79,7 +79,7 @@ def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> 
     page.keyboard.press("ArrowRight")
     page.wait_for_function("() => document.querySelector('#portraits label[title=talk_short] input').checked")
     page.get_by_role("tab", name="Build").click()
-    page.wait_for_function("() => document.querySelector('#curl').innerText.includes('talk_short')")
+    page.wait_for_function("() => document.querySelector('#curl')?.innerText.includes('talk_short')")
     assert page.evaluate("() => document.querySelectorAll('#portraits input:checked').length") == 1
     page.context.close()
 

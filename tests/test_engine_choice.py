@@ -87,7 +87,7 @@ def test_the_page_offers_those_that_can_draw(browser: Any, server: Server, langu
     assert {"ko": "입을 움직이는 방식", "en": "How the mouth is moved"}[language] in label
     page.get_by_role("option", name="bright").click()
     page.get_by_role("tab", name=TABS[language][4]).click()
-    page.wait_for_function("() => document.querySelector('#curl').innerText.includes('bright')")
+    page.wait_for_function("() => document.querySelector('#curl')?.innerText.includes('bright')")
     shell = page.locator("#curl .cm-content").inner_text()
     assert json.loads(shell[shell.index("{") : shell.rindex("}") + 1])["engine"] == "bright"
     page.get_by_role("tab", name=TABS[language][1]).click()
