@@ -308,6 +308,7 @@ def _head(photo: np.ndarray, points: np.ndarray) -> TurningHead:
     return TurningHead(points, matte, without_person(photo, matte), 2.0)
 
 
+@pytest.mark.slow
 def test_movements_are_those_of_somebody_who_sits(person: tuple[np.ndarray, np.ndarray]) -> None:
     photo, points = person
     head, width = _head(photo, points), float(np.ptp(points[:, 0]))
@@ -322,6 +323,7 @@ def test_movements_are_those_of_somebody_who_sits(person: tuple[np.ndarray, np.n
     assert np.abs(moved[:, :, -1]).max() <= 2.5  # the picture's lower edge breathes at most
 
 
+@pytest.mark.slow
 def test_the_head_turns_in_depth(person: tuple[np.ndarray, np.ndarray]) -> None:
     photo, points = person
     head = _head(photo, points)
@@ -443,6 +445,7 @@ def test_the_points_of_the_face_are_where_the_pictures_show_them(man: tuple[np.n
             assert np.abs(moved.mean(0) - seen.mean(0)).max() < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("face", [1, 2])
 def test_of_two_people_in_a_photo_the_chosen_one_is_followed(
     face: int, man: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -32,8 +32,7 @@ def findings(page: Any) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("light", ["light", "dark"])
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize(("language", "light"), [("ko", "dark"), ("en", "light")])
 def test_everybody_can_use_every_tab(browser: Any, fake_server: Server, language: str, light: str) -> None:
     fake_server.wait_idle()
     page = opened(browser, fake_server, language, light=light)

@@ -143,6 +143,7 @@ def test_a_first_picture_is_asked_for_again_and_sent_only_where_it_changed(serve
     assert server.get("/assets/idle/nobody.jpg").status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("avatar", ["solo_360p", "nobody_720p", "solo", "..", "solo_480p.mp4"])
 def test_an_avatar_that_is_not_there_has_no_clip(fake_server: Server, avatar: str) -> None:
     assert fake_server.get(f"/assets/idle/{avatar}.mp4").status_code == 404

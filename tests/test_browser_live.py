@@ -203,6 +203,7 @@ def test_a_public_page_needs_no_key_where_rest_does(browser: Any, fake_packs: Pa
         page.context.close()
 
 
+@pytest.mark.slow
 def test_a_locked_page_opens_no_session_without_its_key(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS="secret") as server:
         refused = server.post("/page/sessions", {"avatar": "solo"})

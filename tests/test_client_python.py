@@ -35,6 +35,8 @@ from realtime_avatar_client.protocol import Lines
 from tests.recordings import record
 from tests.servers import ROOT, Server, free_port, wait_for
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 SLOW = "slow " * 8
 SNIPPETS = ROOT / "clients" / "python" / "README.md"
 

@@ -12,6 +12,8 @@ from gradio_client import Client
 from tests.fakes import FPS, seconds_of
 from tests.servers import Server, predict, running, wait_for
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 
 @pytest.fixture(scope="module")
 def client(fake_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
@@ -81,7 +83,6 @@ def test_page_and_rest_share_one_queue(client: Client, fake_server: Server) -> N
     assert ends() == [job.outputs()[-1][2], rest["task_id"]]
 
 
-@pytest.mark.slow
 def test_a_video_is_shown_where_ffmpeg_has_no_ffprobe(fake_packs: Path, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -101,7 +102,6 @@ def test_bad_input_states_what_is_wrong(client: Client) -> None:
         predict(client, text="one", avatar="nobody")
 
 
-@pytest.mark.slow
 def test_more_may_wait_than_gradio_has_workers_by_itself(fake_packs: Path, tmp_path: Path) -> None:
     visitors = 45
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_QUEUE="60") as server:

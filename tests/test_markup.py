@@ -82,6 +82,7 @@ _TEXTS = st.lists(st.one_of(_PARTS, st.text(max_size=3), st.sampled_from(" \n"))
 _UNSAID = frozenset("*#~|\\^_`{}→•😀❤🇰🇷①Ａ𝐁⇒★")
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(_TEXTS, st.sampled_from(["ko", "en-us", "fr-fr", "cmn", "ru"]))
 def test_any_text_can_be_read_and_no_symbol_is_left(text: str, language: str) -> None:

@@ -54,6 +54,7 @@ def test_a_still_mouth_is_the_base_video_to_the_last_bit(avatar: Avatar) -> None
         np.testing.assert_array_equal(shown.planes, original.planes)
 
 
+@pytest.mark.slow
 def test_only_the_lower_face_changes(avatar: Avatar) -> None:
     shown, original = render(avatar, 1, jawOpen=0.5)[0], base(avatar, 1)[0]
     points = avatar.landmarks[0]
@@ -297,6 +298,7 @@ def top_of_tongue(**pose: float) -> float:
     return (90 + int(np.flatnonzero(column > column[0] + 12)[0]) - 120) / 200
 
 
+@pytest.mark.slow
 def test_the_tongues_tip_rises_by_a_twentieth_of_the_head() -> None:
     assert top_of_tongue() - top_of_tongue(tongue=1.0) == pytest.approx(0.05, abs=0.01)
 

@@ -68,6 +68,7 @@ def test_both_languages_have_the_same_placeholders(name: str) -> None:
     assert not PARTICLE.search(sentence.ko), "a particle that only some values take"
 
 
+@pytest.mark.slow
 def test_every_sentence_is_used_and_filled() -> None:
     used = {ast.unparse(node) for _, node in nodes() if isinstance(node, ast.Attribute)}
     assert not SENTENCES.keys() - used
@@ -82,6 +83,7 @@ def test_every_sentence_is_used_and_filled() -> None:
     assert filled > 150
 
 
+@pytest.mark.slow
 def test_sentences_stand_nowhere_else() -> None:
     described = {
         node.body[0].value

@@ -50,6 +50,7 @@ class Transfers(TorchFunctionMode):
         return result
 
 
+@pytest.mark.slow
 def test_a_batch_is_given_to_the_device_without_waiting_for_it() -> None:
     network = Network(make_unet().to(META), make_vae().to(META))
     blender = Blender(320, 180, ColorTags(), (100, 90), META)

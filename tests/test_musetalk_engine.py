@@ -104,6 +104,7 @@ def _changed(frames: list[Frame], base: list[Frame]) -> list[int]:
     return [i for i, (one, other) in enumerate(zip(frames, base, strict=True)) if (one.planes != other.planes).any()]
 
 
+@pytest.mark.slow
 def test_every_frame_comes_and_silence_is_the_film_itself(engine: MuseTalkEngine, avatar: Avatar) -> None:
     frames = _rendered(engine, avatar, _stretch(33, slice(10, 29)), _stretch(14, slice(8, 14)))
     assert len(frames) == 47  # the last frame among them

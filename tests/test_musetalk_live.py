@@ -69,6 +69,7 @@ def _shown(frames: list[Frame]) -> np.ndarray:
     return np.stack([frame.planes for frame in frames]).astype(int)
 
 
+@pytest.mark.slow
 def test_sessions_share_batches_and_look_as_each_alone(
     engine: MuseTalkEngine, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_clock_draws_sessions_together_and_measures_the_device(
     assert stage.clock.load.frame_seconds > 0.001  # the network's time, though another thread spends it
 
 
+@pytest.mark.slow
 def test_one_session_that_cannot_be_drawn_leaves_the_others_alone(
     engine: MuseTalkEngine, avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

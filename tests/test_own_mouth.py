@@ -105,6 +105,7 @@ def _between_lips(avatar: Avatar, frame: Frame, weights: np.ndarray) -> np.ndarr
     return np.array([np.median(part) for part in (luma, u, v)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("jaw", "wide"), [(0.15, 0.2), (0.3, 0.8), (SEEN, 0.0)])
 def test_a_mouth_shows_what_the_clip_shows_of_it(man: Avatar, own: OwnMouth, jaw: float, wide: float) -> None:
     weights = _weights(jaw, wide)

@@ -18,6 +18,8 @@ from tests.media import add_audio, encode_audio
 from tests.recordings import record, write_wav
 from tests.servers import Server, predict, running
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 ENCODERS = {"ogg": "libopus", "mp3": "libmp3lame", "m4a": "aac", "webm": "libopus"}
 CALLS = {"amr": "libopencore_amrnb"}
@@ -79,7 +81,6 @@ def left_behind(server: Server) -> list[str]:
     return [path.name for path in files if path.suffix not in (".mp4", ".wav", ".vtt", ".json")]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wav", *ENCODERS])
 def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server, wav: Path, kind: str) -> None:
     recording = wav if kind == "wav" else encoded(wav, kind)
@@ -90,7 +91,6 @@ def test_a_recording_without_text_moves_the_mouth(client: Client, server: Server
     assert kept.is_file() and left_behind(server) == []
 
 
-@pytest.mark.slow
 def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path) -> None:
     text = "안녕하세요, 면접에 오신 것을 환영합니다!"
     video, status, _ = predict(client, text=text, audio=handle_file(wav), avatar="talk_short", resolution="360p")
@@ -98,7 +98,6 @@ def test_a_recording_with_its_text_keeps_its_own_sound(client: Client, wav: Path
     is_video_of(video, wav)
 
 
-@pytest.mark.slow
 def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp_path: Path) -> None:
     data = encoded(wav, "mp3").read_bytes()
     damaged = tmp_path / "damaged.mp3"
@@ -112,7 +111,6 @@ def test_a_damaged_recording_is_made_and_reported(client: Client, wav: Path, tmp
         is_video_of(video, damaged)
 
 
-@pytest.mark.slow
 def test_a_call_that_a_phone_recorded_moves_the_mouth(client: Client, wav: Path) -> None:
     recording = encoded(wav, "amr")
     video, status, _ = predict(client, audio=handle_file(recording), avatar="talk_short", resolution="360p")
@@ -126,7 +124,6 @@ def refusal(client: Client, recording: Path, **more: object) -> str:
     return str(refused.value)
 
 
-@pytest.mark.slow
 def test_a_file_that_holds_no_speech_is_refused(client: Client, server: Server, wav: Path, tmp_path: Path) -> None:
     before = sorted(server.results.iterdir())
     broken, text, silent, hushed = (tmp_path / name for name in ("broken.mp3", "text.wav", "silent.wav", "hushed.wav"))
@@ -146,12 +143,10 @@ def test_a_file_that_holds_no_speech_is_refused(client: Client, server: Server, 
     assert sorted(server.results.iterdir()) == before
 
 
-@pytest.mark.slow
 def test_text_beside_a_recording_is_checked_too(client: Client, wav: Path) -> None:
     assert "text: " in refusal(client, wav, text="...")
 
 
-@pytest.mark.slow
 def test_a_recording_may_not_be_longer_than_allowed(fake_packs: Path, wav: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, MAX_AUDIO="1") as server:
         client = Client(server.url, verbose=False, download_files=False)

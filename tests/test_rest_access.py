@@ -273,6 +273,7 @@ def test_results_are_not_listed(guarded: Server) -> None:
         assert guarded.get(path).status_code in (404, 405), path
 
 
+@pytest.mark.slow
 def test_the_log_reports_each_stage_with_its_task_and_no_secrets(guarded: Server) -> None:
     before = len(guarded.log)
     headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "secret-order"}

@@ -163,6 +163,7 @@ def test_video_and_speech_can_be_fetched_whole_and_in_parts(fake_server: Server)
     assert (frames[0].width, frames[0].height) == (WIDTH, HEIGHT)
 
 
+@pytest.mark.slow
 def test_a_video_can_be_watched_while_it_is_made(fake_server: Server) -> None:
     fake_server.wait_idle()
     with fake_server.stream({"text": "slow " + "word " * 5, "avatar": "solo"}) as events:

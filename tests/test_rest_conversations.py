@@ -17,6 +17,8 @@ from tests.stub_openai import KEY, OpenAIStub, seconds_of
 from tests.test_rest_sessions import Opened, messages, until
 from tests.voices import RATE, quiet, speak, spoken
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 ANSWER = spoken("저는 개발자 김민수입니다.")
 
 
@@ -169,7 +171,6 @@ def test_what_the_browser_recognized_is_answered(session: Opened, stub: OpenAISt
 QUESTIONS = ["one two?", "three?", "four?"]
 
 
-@pytest.mark.slow
 def test_an_interview_from_its_first_question_to_its_record(server: Server, stub: OpenAIStub) -> None:
     stub.reset()
     plan = {"questions": QUESTIONS, "silence": 0.5, "patience": 2, "reminders": 0, "farewell": "goodbye."}

@@ -13,6 +13,8 @@ import requests
 from tests.media import time_of
 from tests.servers import Server
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 KINDS = ("video", "download", "captions", "audio", "idle", "inspection")
 
 

@@ -103,6 +103,7 @@ def test_a_waiting_task_is_cancelled(fake_server: Server) -> None:
     fake_server.wait_idle()
 
 
+@pytest.mark.slow
 def test_a_voice_that_hangs_keeps_neither_its_client_nor_the_next_waiting(fake_server: Server) -> None:
     fake_server.wait_idle()
     before = len(fake_server.log)

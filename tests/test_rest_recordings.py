@@ -17,6 +17,8 @@ from pipeline.speech.soundtrack import KINDS
 from tests.recordings import record, write_wav
 from tests.servers import Server, events_of, running, wait_for
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 PATHS = ("/api/v2/lipsync", "/api/v2/lipsync/stream")
 MAX_UPLOAD = 1
 

@@ -15,6 +15,8 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, TaskBook
 from tests.servers import Server, events_of, running, wait_for
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 QUICK = {"text": "one two", "avatar": "solo"}
 SLOW = {"text": "slow " + "word " * 3, "avatar": "solo"}
 ENDLESS = {"text": "slow " + "word " * 100, "avatar": "solo"}
@@ -95,7 +97,6 @@ def test_without_a_key_a_dropped_connection_stops_the_task_at_once(fake_server: 
     assert resumed(fake_server, task_id)[-1]["cancelled"] is True
 
 
-@pytest.mark.slow
 def test_with_a_key_a_task_goes_on_for_a_while(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESUME_SECONDS="0.5") as server:
         with server.stream(ENDLESS, **{"Idempotency-Key": "gone"}) as events:
@@ -218,7 +219,6 @@ def test_waiting_clients_get_times_by_the_length_of_texts(fake_server: Server) -
     fake_server.wait_idle()
 
 
-@pytest.mark.slow
 def test_a_task_may_not_take_for_ever(short_grace: Server) -> None:
     last = short_grace.events(ENDLESS, **{"Accept-Language": "en"})[-1]
     assert last["status"] == 500 and "MAX_SECONDS" in last["error"] and last["cancelled"] is False

@@ -28,6 +28,8 @@ from pipeline.server.rest.schema import OpenedSession, SessionEvents
 from tests.fakes import FPS
 from tests.servers import Server, events_of, running, wait_for
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 SESSIONS = "/api/v2/sessions"
 NOBODY = "0" * 32
 
@@ -312,7 +314,6 @@ def test_a_deleted_session_is_told_as_such(fake_server: Server) -> None:
         assert reply.status_code == 409 and reply.json()["code"] == "session_closed"
 
 
-@pytest.mark.slow
 def test_a_sender_that_is_too_fast_is_told_and_slowed(session: Opened) -> None:
     second = (1000 * np.sin(np.arange(8000) * 0.1)).astype("<i2").tobytes()
     with session.socket() as socket:
@@ -333,7 +334,6 @@ def test_a_slow_viewer_goes_on_with_the_newest(session: Opened) -> None:
     assert session.server.get(session.path).json()["state"] == "open"
 
 
-@pytest.mark.slow
 def test_a_process_that_dies_takes_only_its_own_sessions_with_it(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
         sessions = [Opened(server), Opened(server)]
@@ -370,7 +370,6 @@ def workers_of(parent: int) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
     key = {"Authorization": "Bearer secret"}
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, API_KEYS="secret", LIVE_MAX_SESSIONS="1") as server:
@@ -400,7 +399,6 @@ def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
         assert not workers_of(server.process.pid)
 
 
-@pytest.mark.slow
 def test_sessions_end_by_their_time_or_without_a_viewer_and_leave_nothing(fake_packs: Path, tmp_path: Path) -> None:
     limits = {"LIVE_MAX_SECONDS": "12", "FAKE_UNSEEN": "1.5"}
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, **limits) as server:
@@ -421,7 +419,6 @@ def test_sessions_end_by_their_time_or_without_a_viewer_and_leave_nothing(fake_p
         assert not workers_of(server.process.pid)
 
 
-@pytest.mark.slow
 def test_a_real_avatar_is_interrupted_in_the_middle_of_a_word_without_a_jump(server: Server) -> None:
     """Read from the pixels of the stream, as a viewer gets it."""
     session = Opened(server, avatar="talk_long", resolution="360p", tts_engine="espeak")

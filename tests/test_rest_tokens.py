@@ -24,6 +24,8 @@ from pipeline.server.tokens import ALGORITHM, ENDPOINTS, ISSUER, Grant, Tokens
 from pipeline.settings import Settings
 from tests.servers import Server, events_of, running, wait_for
 
+pytestmark = pytest.mark.slow  # real servers throughout
+
 KEY, SITE, OTHER = "first-key", "https://example.com", "https://other.example"
 SECRET = "a secret of this server that nobody can guess"
 LIPSYNC, SESSIONS = "/api/v2/lipsync", "/api/v2/sessions"

@@ -323,6 +323,7 @@ def test_what_is_lost_is_reported() -> None:
 # --- tracks, phones
 
 
+@pytest.mark.slow
 def test_of_several_tracks_the_one_with_speech_is_taken(voice: np.ndarray, music: np.ndarray, tmp_path: Path) -> None:
     soft, tune = 0.4 * voice, fit(music, len(voice))
     quiet, hiss = ([0 * voice] * 2, "stereo"), ([_hiss(len(voice), 0.2)], "mono")

@@ -184,6 +184,7 @@ def test_a_microphone_forgets_what_is_no_speech() -> None:
     assert sum(len(part) for part in microphone._kept) < 2 * RATE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [

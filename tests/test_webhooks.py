@@ -355,6 +355,7 @@ def told() -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_server_tells_of_what_has_ended(
     fake_packs: Path, tmp_path: Path, told: tuple[str, list[tuple[dict[str, str], bytes]]]
 ) -> None:
