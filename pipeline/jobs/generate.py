@@ -165,7 +165,11 @@ def saying(
     """
     from pipeline.jobs.speak import Speaker, SpeakerOptions
 
-    with task.cancel.child() as stop, SpeechSpool(task.audio) as spool, ExitStack() as stack:
+    with (
+        task.cancel.child() as stop,
+        SpeechSpool(task.audio, synthetic=request.recording is None) as spool,
+        ExitStack() as stack,
+    ):
         captions = None
         if request.text:
             with best_effort("captions"):

@@ -19,6 +19,7 @@ import numpy as np
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.joins import best_entry
+from pipeline.core import origin
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
 from pipeline.engines.lipsync_engine import LipsyncEngine, LiveEngine, LiveFrames, Stretch
@@ -237,6 +238,7 @@ class Pictures:
         options = {**MUXER_OPTIONS, "video_track_timescale": str(video_timescale(avatar.fps))}
         file = io.BytesIO()
         container: Any = av.open(file, "w", format="mp4", options=options)
+        container.metadata[origin.KEY] = origin.comment(origin.COMPOSITE)
         gop = 2 * max(self.lengths)  # every group's first picture is marked, so none may begin by itself
         self._stream = _X264.add_stream(container, *look.size(avatar), avatar.fps, gop, self.avatar.clip.colors)
         container.add_stream("aac", rate=AUDIO_RATE, layout="mono")

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.core.growing_file import part_of, saving
+from pipeline.core.origin import SPOKEN, mark_wav
 from pipeline.errors import Cancelled, PipelineError, RenderFailed
 from pipeline.jobs.events import Done, Failed
 from pipeline.jobs.supervisor import Supervisor
@@ -194,6 +195,8 @@ def _write_sound(video: Path, path: Path) -> float:
                 values = np.clip(frame.to_ndarray()[0], -1, 1)
                 sound.writeframesraw((values * 32767).round().astype("<i2").tobytes())
                 samples += len(values)
+        with best_effort("mark of the sound"), part.open("r+b") as file:
+            mark_wav(file, SPOKEN)
         part.replace(path)
     except (av.error.FFmpegError, IndexError) as error:
         raise OSError(str(error)) from error

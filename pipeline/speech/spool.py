@@ -13,7 +13,9 @@ from typing import BinaryIO
 import numpy as np
 
 from pipeline import messages
+from pipeline.core.best_effort import best_effort
 from pipeline.core.growing_file import part_of, saving
+from pipeline.core.origin import SPOKEN, mark_wav
 from pipeline.errors import Cancelled
 
 _HEADER = 44
@@ -26,13 +28,18 @@ class SpeechSpool:
     The file is written at ``path`` + ".part" and renamed by ``finish``. If the block raises, nothing remains. One
     thread may append while another one reads.
 
+    Args:
+        path: The finished file.
+        synthetic: Whether a synthetic voice speaks; the file then says so.
+
     Raises:
         RenderFailed: The disk is full.
         Cancelled: The block has ended already.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, synthetic: bool = False) -> None:
         self.path = path
+        self._synthetic = synthetic
         self.rate = 0
         self.length = 0
         """Samples that can be read."""
@@ -103,6 +110,9 @@ class SpeechSpool:
                 raise Cancelled
             if self._wave is not None:
                 self._wave.close()  # writes the length into the header
+                if self._synthetic:
+                    with best_effort("mark of the sound"):
+                        mark_wav(self._file, SPOKEN)
             self._file.close()
             self._part.replace(self.path)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import av
 
+from pipeline.core import origin
 from pipeline.core.growing_file import part_of
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def whole_copy(source: Path, copy: Path) -> Path:
 def _copy(source: Path, target: Path) -> None:
     options = {"movflags": "faststart"}
     with av.open(str(source)) as old, av.open(str(target), "w", format="mp4", options=options) as new:
+        new.metadata.update({name: value for name, value in old.metadata.items() if name == origin.KEY})
         kept = *old.streams.video, *old.streams.audio
         streams = {stream.index: new.add_stream_from_template(stream) for stream in kept}
         for packet in old.demux(*kept):

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from pipeline import messages
+from pipeline.core import origin
 from pipeline.core.growing_file import part_of
 from pipeline.errors import RenderFailed
 from pipeline.video.encoder import X264, X264_BESIDE_CARD, Encoder
@@ -88,6 +89,7 @@ class Mp4Writer:
     def _open(self, encoder: Encoder, width: int, height: int, colors: ColorTags) -> None:
         try:
             self._container = av.open(str(self.part), "w", format="mp4", options=MUXER_OPTIONS)
+            self._container.metadata[origin.KEY] = origin.comment(origin.COMPOSITE)
             self._video = encoder.add_stream(self._container, width, height, self._fps, self._gop, colors)
             self._audio = self._container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
             self._audio.codec_context.bit_rate, self._audio.options = AUDIO_BITS, {"aac_coder": "fast"}
