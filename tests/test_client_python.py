@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import socket
@@ -38,7 +39,8 @@ from tests.servers import ROOT, Server, free_port, wait_for
 pytestmark = pytest.mark.slow  # real servers throughout
 
 SLOW = "slow " * 8
-SNIPPETS = ROOT / "clients" / "python" / "README.md"
+CLIENT = ROOT / "clients" / "python"
+SNIPPETS = CLIENT / "README.md"
 
 
 @pytest.fixture
@@ -268,3 +270,82 @@ def test_the_package_needs_nothing_of_the_server() -> None:
     where = str(ROOT / "clients" / "python")
     done = subprocess.run([sys.executable, "-c", code], cwd=where, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- two clients, one behaviour
+
+NAMES = {
+    **{"AsyncClient": "Client", "AsyncSession": "Session", "AsyncGenerator": "Iterator", "AsyncExitStack": "ExitStack"},
+    **{"aread": "read", "aclose": "close", "aiter_bytes": "iter_bytes", "aiter_lines": "iter_lines"},
+    **{"enter_async_context": "enter_context", "__aenter__": "__enter__", "__aexit__": "__exit__"},
+    **{"__aiter__": "__iter__", "asyncio": "time"},
+}
+"""What the blocking client calls by another name."""
+DIFFERENT = {
+    *("Client.events", "Client._json", "Client._tell", "Session.events", "Session._sound"),
+    *("Session.__init__", "Session.close", "Session._send", "Session._send_now", "Session._connected", "Session._drop"),
+}
+"""Methods that are written differently: with locks of threads, or because a loop needs no closing where it blocks."""
+
+
+class Blocking(ast.NodeTransformer):
+    """Turns code for asyncio into code that blocks."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self.visit_FunctionDef(ast.FunctionDef(**{name: getattr(node, name, None) for name in node._fields}))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = NAMES.get(node.name, node.name)
+        return self.generic_visit(node)
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
+        loop = ast.For(node.target, node.iter, node.body, node.orelse)
+        return self.generic_visit(ast.copy_location(loop, node))
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        self.generic_visit(node)
+        call, loop = node.items[0].context_expr, node.body[0]
+        closes = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "aclosing"
+        if not closes:
+            return ast.copy_location(ast.With(node.items, node.body), node)
+        assert isinstance(call, ast.Call) and isinstance(loop, ast.For)
+        first = loop.body[0]
+        if len(loop.body) == 1 and isinstance(first, ast.Expr) and isinstance(first.value, ast.Yield):
+            return ast.Expr(ast.YieldFrom(call.args[0]))
+        loop.iter = call.args[0]
+        return loop
+
+    def visit_Await(self, node: ast.Await) -> Any:
+        return self.visit(node.value)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(NAMES.get(node.id, node.id), node.ctx)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Attribute(node.value, NAMES.get(node.attr, node.attr), node.ctx)
+
+
+def methods(name: str, *, blocking: bool) -> dict[str, tuple[str, str, str]]:
+    """Return signature, description and body of each method of a module of the client."""
+    tree = ast.parse((CLIENT / "realtime_avatar_client" / f"{name}.py").read_text("utf-8"))
+    tree = ast.fix_missing_locations(tree if blocking else Blocking().visit(tree))
+    found = {}
+    for owner in (one for one in tree.body if isinstance(one, ast.ClassDef)):
+        for method in (one for one in owner.body if isinstance(one, ast.FunctionDef)):
+            signature = f"{ast.unparse(method.args)} -> {method.returns and ast.unparse(method.returns)}"
+            body = method.body[1:] if ast.get_docstring(method) else method.body
+            of = NAMES.get(owner.name, owner.name)
+            found[f"{of}.{method.name}"] = (
+                signature, ast.get_docstring(method) or "", "\n".join(map(ast.unparse, body)))  # fmt: skip
+    return found
+
+
+def test_both_clients_do_the_same() -> None:
+    for_asyncio, blocking = methods("aio", blocking=False), methods("sync", blocking=True)
+    assert len(blocking) > 40
+    public = {name for name in blocking if not name.split(".")[1].startswith("_")}
+    for name in public:
+        assert for_asyncio[name][:2] == blocking[name][:2], name
+    names = for_asyncio.keys() | blocking.keys()
+    assert {name for name in names if for_asyncio.get(name) != blocking.get(name)} == DIFFERENT
