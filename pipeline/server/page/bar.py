@@ -33,7 +33,7 @@ COUNT = """
 COUNT_STYLE = """
 .count { display: flex; justify-content: space-between; gap: 1rem; font-size: 0.8rem;
   font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }
-.count > :last-child { margin-left: auto; }
+.count > :last-child { margin-left: auto; white-space: nowrap; }
 .over > :last-child { color: var(--error-text-color, #b91c1c); font-weight: 700; }
 @media (hover: none) { .keys { display: none; } }
 """

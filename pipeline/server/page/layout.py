@@ -124,6 +124,13 @@ def make_theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover_dark="*primary_700",
+        button_cancel_background_fill="#b91c1c",  # Soft's own is hardly a button in the light
+        button_cancel_background_fill_hover="#991b1b",
+        button_cancel_background_fill_dark="#b91c1c",
+        button_cancel_background_fill_hover_dark="#991b1b",
+        button_cancel_text_color="white",
+        button_cancel_text_color_hover="white",
+        button_cancel_text_color_dark="white",
         link_text_color_visited="*link_text_color",
         link_text_color_dark="*secondary_400",
         link_text_color_visited_dark="*link_text_color",

@@ -41,9 +41,11 @@ ${(value.avatars || []).map((one, number) => `
 STYLE = """
 .strip { display: flex; gap: 0.6rem; overflow-x: auto; padding: 3px 3px 0.4rem; scrollbar-width: thin; }
 .portraits { display: flex; gap: 0.6rem; }
-.be { flex: none; width: 92px; padding: 0; border: 0; background: none; text-align: center; cursor: pointer; }
+.be { flex: none; box-shadow: none; width: 92px; padding: 0; border: 0; background: none;
+  text-align: center; cursor: pointer; }
 .be .face { display: grid; place-items: center; width: 84px; height: 84px; margin: 0 auto; box-sizing: border-box;
   border: 2px dashed var(--neutral-400); border-radius: 12px; font-size: 1.8rem; color: var(--body-text-color); }
+.be .face + span { margin-top: 0.25rem; }
 .be:hover .face { border-color: var(--color-accent); }
 label { position: relative; flex: none; width: 92px; cursor: pointer; text-align: center; }
 input { position: absolute; opacity: 0; }
