@@ -292,7 +292,8 @@ class Blocking(ast.NodeTransformer):
     """Turns code for asyncio into code that blocks."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self.visit_FunctionDef(ast.FunctionDef(**{name: getattr(node, name, None) for name in node._fields}))
+        plain = ast.FunctionDef(node.name, node.args, node.body, node.decorator_list, node.returns)
+        return self.visit_FunctionDef(plain)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.name = NAMES.get(node.name, node.name)
