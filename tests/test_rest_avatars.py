@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +82,7 @@ def jpeg(picture: np.ndarray) -> bytes:
 @pytest.mark.slow
 def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, store: Path, clip: bytes) -> None:
     before = listed(uploading)
-    events = made(uploading, clip, name="민수", resolutions="480p,360p", gender="male")
+    events = made(uploading, clip, name="민수", resolutions="480p,360p", gender="male", consent_by=" 김민수 ")
     stages = list(dict.fromkeys(event.get("stage", event["type"]) for event in events))
     assert stages == ["reading", "faces", "measuring", "mouth", "writing", "done"]
     progress = [event["progress"] for event in events[:-1]]
@@ -90,6 +93,12 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
     assert filmed.startswith("The mouth can be moved in 100 % of 1.2 s") and "teeth" in teeth
     assert listed(uploading) == {**before, "민수_480p": True, "민수_360p": True} and not any(before.values())
     assert working(store) == []
+
+    record = uploading.get("/api/avatars/민수_480p/consent").json()
+    assert record["confirmed_by"] == "김민수" and record["file_sha256"] == hashlib.sha256(clip).hexdigest()
+    assert abs(datetime.fromisoformat(record["confirmed_at"]).timestamp() - time.time()) < 300
+    assert uploading.get("/api/avatars/solo/consent").status_code == 404
+    assert send(uploading, clip, name="other", consent_by="a" * 201).status_code == 400
 
     genders = {one["id"]: one["gender"] for one in uploading.get("/api/avatars").json()["avatars"]}
     assert genders["민수_480p"] == genders["민수_360p"] == "male" and genders["solo_480p"] is None
@@ -104,6 +113,7 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
     assert uploading.delete("/api/avatars/민수").json()["deleted"] == ["민수_360p"]
     assert listed(uploading) == before and list((store / "uploads").iterdir()) == []
     assert uploading.delete("/api/avatars/민수").status_code == 404
+    assert uploading.get("/api/avatars/민수/consent").status_code == 404
     gone = uploading.post("/api/v2/lipsync", {"text": "one two", "avatar": "민수", "resolution": "360p"})
     assert gone.status_code == 404
 

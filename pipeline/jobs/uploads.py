@@ -5,7 +5,9 @@ Each is made in a child process, ``python -m pipeline.preparing``; see ``pipelin
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hashlib
 import json
 import shutil
 import tempfile
@@ -13,6 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,7 @@ class AvatarRequest:
         background: Colour behind transparent parts.
         owner: Owner of the avatar; see ``pipeline.server.visitors``.
         clips: Further clips by what they show.
+        consent_by: Who confirms that the person shown agreed; "" if nobody was named.
     """
 
     name: str
@@ -59,6 +63,7 @@ class AvatarRequest:
     background: Color = BACKGROUND
     owner: str = ""
     clips: Mapping[str, Path] = field(default_factory=dict)
+    consent_by: str = ""
 
 
 Step = Queued | Preparing | Made
@@ -119,6 +124,25 @@ class Uploads:
             return ""
         return str(report.get("owner", "")) if isinstance(report, dict) else ""
 
+    def consent(self, avatar: str, seen: AvatarStore) -> dict[str, Any]:
+        """Return the record of the consent to an avatar: who confirmed it, when, and from which file.
+
+        Args:
+            avatar: A name or an id.
+            seen: The avatars that the client can see.
+
+        Raises:
+            NotFound: There is no such avatar, or no record: it was not uploaded, or before records were kept.
+        """
+        name = next((pack.name for pack in seen.list() if avatar in (pack.id, pack.name)), None)
+        if name is None:
+            raise AvatarNotFound(messages.avatars.NO_SUCH_AVATAR(name=avatar))
+        try:
+            record = json.loads((self._folder / f"{name}.json").read_text("utf-8"))["consent"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise AvatarNotFound(messages.avatars.NO_CONSENT_RECORD(name=name)) from error
+        return dict(record)
+
     def check(self, asked: AvatarRequest) -> None:
         """Check that an avatar can be made, before the clip is read.
 
@@ -163,6 +187,7 @@ class Uploads:
                 if waiting is not None:
                     yield waiting
                     continue
+                consent = await asyncio.to_thread(_consent, clip, asked)
                 with self._workplace() as folder:
                     packs, report = folder / "packs", folder / "report"
                     command = [str(clip), f"--name={asked.name}", f"--out={packs}", f"--report={report}"]
@@ -175,7 +200,8 @@ class Uploads:
                                 name, _, resolution = step["stage"].partition(" ")
                                 if name != "done":
                                     yield Preparing(name, step["progress"], resolution)
-                    yield self._keep(asked, packs, json.loads((report / "report.json").read_text("utf-8")))
+                    report_of = json.loads((report / "report.json").read_text("utf-8"))
+                    yield self._keep(asked, packs, report_of, consent)
 
     async def faces(self, clip: Path, asked: AvatarRequest, cancel: CancelToken) -> Faces:
         """Return the faces of the requested part of a clip. Raises as ``make`` does."""
@@ -252,13 +278,13 @@ class Uploads:
     def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
         return run("pipeline.preparing.prepare", ["--json", *arguments], cancel, self._seconds)
 
-    def _keep(self, asked: AvatarRequest, packs: Path, report: dict[str, Any]) -> Made:
-        """Move the finished packs into the store."""
+    def _keep(self, asked: AvatarRequest, packs: Path, report: dict[str, Any], consent: dict[str, Any]) -> Made:
+        """Move the finished packs into the store, with the record of the consent beside them."""
         self._check_free(asked.name)  # another request may have been faster
         note = self._folder / f"{asked.name}.json"
         homes = [self._store.root / pack.relative_to(packs) for pack in packs.glob("*/*")]
         try:
-            kept = json.dumps({"owner": asked.owner, **report}, ensure_ascii=False, indent=2)
+            kept = json.dumps({"owner": asked.owner, "consent": consent, **report}, ensure_ascii=False, indent=2)
             note.write_text(f"{kept}\n", "utf-8")
             for home in homes:
                 home.parent.mkdir(exist_ok=True)
@@ -269,6 +295,14 @@ class Uploads:
             raise
         ids = [pack.id for pack in self._store.list() if pack.name == asked.name]
         return Made(asked.name, tuple(ids), report)
+
+
+def _consent(clip: Path, asked: AvatarRequest) -> dict[str, Any]:
+    """Return the record of a consent, which holds no picture."""
+    with clip.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"confirmed_by": asked.consent_by or None, "confirmed_at": now, "file_sha256": digest}
 
 
 def _part(asked: AvatarRequest) -> list[str]:

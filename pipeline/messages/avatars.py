@@ -73,3 +73,13 @@ RATE_IMPOSSIBLE = Sentence(
     en="fps: the clip of this avatar has {own:g} frames per second; at {rate} it would move too differently. Choose "
     "one of: {choices}",
 )
+NO_CONSENT_RECORD = Sentence(
+    "no_consent_record",
+    ko="아바타 '{name}'에는 동의 기록이 없습니다. 올려서 만든 아바타에만 있습니다.",
+    en="There is no record of consent for the avatar '{name}'. Only uploaded avatars have one.",
+)
+CONSENT_BY_TOO_LONG = Sentence(
+    "consent_by_too_long",
+    ko="consent_by: 동의를 확인한 사람을 {limit}자 안으로 적어 주세요.",
+    en="consent_by: name who confirms the consent in {limit} characters at most.",
+)

@@ -39,6 +39,9 @@ from pipeline.settings import Settings
 CLIP_FIELDS = {f"clip_{name}": name for name in CLIPS}
 """The fields of further clips, and what each shows."""
 
+LONGEST_CONSENT_BY = 200
+"""Characters that name who confirms a consent."""
+
 
 class AvatarForm(Form):
     """An uploaded form with a clip or photo, and perhaps further clips."""
@@ -105,7 +108,19 @@ class AvatarForm(Form):
             end=self.seconds("end"),
             resolutions=resolutions,
             background=self.background(),
+            consent_by=self.consent_by(),
         )
+
+    def consent_by(self) -> str:
+        """Return who confirms the consent; "" if nobody is named.
+
+        Raises:
+            BadRequest: The field is too long.
+        """
+        text = " ".join((self.text("consent_by") or "").split())
+        if len(text) > LONGEST_CONSENT_BY:
+            raise BadRequest(messages.avatars.CONSENT_BY_TOO_LONG(limit=LONGEST_CONSENT_BY))
+        return text
 
     def content(self) -> dict[str, Any]:
         """Return the contents of the form, with digests of its files, to recognise the same form."""
@@ -190,6 +205,11 @@ class AvatarApi:
             "faces": [{"number": number, **box} for number, box in enumerate(boxes, 1)],
             "picture": f"data:image/jpeg;base64,{base64.b64encode(found.picture).decode()}",
         }
+
+    def consent(self, avatar: str, request: Request) -> dict[str, Any]:
+        """Return who confirmed the consent to an uploaded avatar, when, and from which file."""
+        seen, name = self.visitors.for_rest(request), unicodedata.normalize("NFC", avatar)
+        return {"success": True, "avatar": name, **self.uploads.consent(name, seen)}
 
     def delete(self, avatar: str, request: Request) -> dict[str, Any]:
         """Delete an avatar that was uploaded: by its name in every resolution, by an id in one."""

@@ -151,6 +151,7 @@ class Api:
         rest.add_api_route("/api/v2/tokens", self.token_api.make, methods=["POST"], status_code=201, **schema.TOKEN)
         rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
+        rest.add_api_route("/api/avatars/{avatar}/consent", self.making.consent, **schema.CONSENT)
         rest.add_api_route("/api/avatars/{avatar}", self.making.delete, methods=["DELETE"], **schema.DELETE_AVATAR)
         fetching = "/api/voices/supertonic"
         rest.add_api_route(fetching, self.fetched_voices, response_model=schema.VoiceDownloadState)

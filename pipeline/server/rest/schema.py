@@ -210,6 +210,7 @@ class AvatarForm(_Shape):
     file: bytes = Field(description=_KINDS)
     name: str = Field(description="Its name: letters, digits, - and _, 64 at most; must not exist yet.")
     consent: Literal["true"] = Field(description="That the person shown agreed to be made to speak.")
+    consent_by: str | None = Field(None, max_length=200, description="Who confirms it; kept in its record.")
     face: str = Field("center", description="center, largest, or a number counted from the left.")
     gender: Literal["female", "male"] | None = Field(None, description="Whose voice it gets by default.")
     start: Seconds | None = Field(None, description="Where the part to use begins.")
@@ -254,6 +255,16 @@ class FoundFaces(_Shape):
     success: Literal[True]
     faces: list[Face]
     picture: str = Field(pattern="^data:image/jpeg;base64,", description="The picture with the numbers of the faces.")
+
+
+class Consent(_Shape):
+    """The record of the consent to an avatar."""
+
+    success: Literal[True]
+    avatar: str
+    confirmed_by: str | None = Field(description="Who confirmed it, if somebody was named.")
+    confirmed_at: str = Field(description="When (ISO 8601, UTC).")
+    file_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the clip or photo.")
 
 
 class Deleted(_Shape):
@@ -784,6 +795,7 @@ FACES: dict[str, Any] = {
     "responses": problems(400, 408, 500, 503),
     "openapi_extra": _form(FacesForm),
 }
+CONSENT: dict[str, Any] = {"response_model": Consent, "responses": problems(404)}
 DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}
 METRICS: dict[str, Any] = {
     "response_class": PlainTextResponse,
