@@ -49,6 +49,7 @@ Each has a message in Korean and English, from ``pipeline.messages``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copyreg import __newobj__  # type: ignore[attr-defined]  # what pickle itself calls
 from typing import Any, Self
 
 from pipeline import messages
@@ -79,6 +80,10 @@ class PipelineError(Exception):
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as it is: constructors of the classes below do not take the arguments that exceptions keep."""
+        return __newobj__, (type(self), *self.args), self.__dict__
 
 
 class BadRequest(PipelineError):

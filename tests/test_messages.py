@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from string import Formatter
 from types import ModuleType
@@ -14,7 +16,7 @@ import pytest
 
 import pipeline
 from pipeline import messages
-from pipeline.errors import BadRequest, PipelineError
+from pipeline.errors import KINDS, BadRequest, PipelineError
 from pipeline.messages import Message, Sentence
 
 ROOT = Path(pipeline.__file__).parent
@@ -143,6 +145,21 @@ def test_an_error_has_its_message_in_both_languages() -> None:
     assert str(error.message) == f"{error.message.ko}\n{error.message.en}"
     copy = error.afresh()
     assert isinstance(copy, PipelineError) and copy.message == error.message and str(copy) == str(error)
+
+
+def made(kind: type[PipelineError]) -> PipelineError:
+    """An error of KIND with whatever its constructor takes."""
+    values = {"message": Message("한국어", "English"), "retry_after": 7, "seconds": 2.5}
+    names = list(signature(kind).parameters)
+    return kind(**{name: values.get(name, name) for name in names})  # type: ignore[arg-type]  # by their names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_survives_pickling(kind: type[PipelineError]) -> None:
+    error = made(kind)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind and vars(copy) == vars(error) and str(copy) == str(error)
+    assert copy.to_json("ko") == error.to_json("ko")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,17 +22,18 @@ from pipeline.errors import Cancelled
 from pipeline.jobs.eta import Pace, done_in, work_of
 from pipeline.jobs.events import Done, Queued
 from pipeline.jobs.generate import generate
-from pipeline.jobs.request import parse
+from pipeline.jobs.request import GenerateRequest, parse
 from pipeline.jobs.speak import LONG, LONGEST, pauses_between
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import TaskBook
 from pipeline.jobs.turns import Turns, Waits
 from pipeline.server.page import bar
 from pipeline.settings import Settings
-from pipeline.speech_types import Mark
+from pipeline.speech_types import Mark, Speech, joined, silence
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.frame import Frame
-from tests.fakes import FakeEngine, FakeTTS
+from pipeline.video.writer import Mp4Writer
+from tests.fakes import FPS, FakeEngine, FakeTTS
 from tests.servers import Server, running, wait_for
 
 SENTENCES = 12
@@ -277,3 +279,51 @@ def test_the_time_of_a_text_goes_with_its_sounds_and_pixels() -> None:
     for work, seconds in ((10.0, 2.0), (30.0, 4.0), (None, 9.0)):
         pace.note(work, seconds)
     assert pace.seconds(20.0) == pytest.approx(3.0) and pace.seconds(None) == pytest.approx(5.0)
+
+
+class Late:
+    """Says a piece only when almost all frames of those before are encoded: slower than the pictures are."""
+
+    def __init__(self, pieces: list[Speech], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._pieces = pieces
+        self._encoded = threading.Condition()
+        self._count = 0
+        write = Mp4Writer.write_frame
+
+        def noted(writer: Mp4Writer, frame: Frame) -> bool:
+            with self._encoded:
+                self._count += 1
+                self._encoded.notify()
+            return write(writer, frame)
+
+        monkeypatch.setattr(Mp4Writer, "write_frame", noted)
+
+    def __call__(
+        self, _request: GenerateRequest, _studio: Studio, _cancel: CancelToken
+    ) -> Generator[Speech, None, None]:
+        frames = 0
+        for piece in self._pieces:
+            with self._encoded:
+                assert self._encoded.wait_for(partial(self._has_encoded, frames - 2), 30)
+            yield piece
+            frames += int(piece.duration * FPS)
+
+    def _has_encoded(self, frames: int) -> bool:
+        return self._count >= frames
+
+
+def test_a_video_does_not_depend_on_how_fast_it_is_spoken(
+    fake_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "one two three. four five six. seven eight."
+    spoken = FakeTTS().stream(text, "alto", CancelToken())
+    # each ends shortly after a key frame, with which a fragment is written
+    pieces = [joined([one, silence(0.6, one)]) for one in (replace(piece, rate=22_050) for piece in spoken)]
+    files = []
+    for late in (False, True):
+        studio = studio_with(FakeEngine(), fake_packs)
+        speak = Late(pieces, monkeypatch) if late else lambda *_: (piece for piece in pieces)
+        task = TaskBook(tmp_path / str(late), 0).open("0" * 32)
+        list(generate(parse({"text": text, "avatar": "solo"}, studio), task, studio, speak))
+        files.append([path.read_bytes() for path in (task.video, task.audio, task.captions)])
+    assert files[0] == files[1]

@@ -21,6 +21,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import LipsyncEngine
 from pipeline.errors import BadRequest
 from pipeline.jobs.events import Done, Event, Lipsync, TtsDone, TtsStarted
+from pipeline.jobs.recall import Recall, Speak, find_out
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
@@ -52,7 +53,9 @@ FRAMES_AHEAD_ON_CARD = 16
 """The same for a card, which draws several frames at a time while the last ones are encoded."""
 
 
-def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[Event]:
+def generate(
+    request: GenerateRequest, task: Task, studio: Studio, speech: Speak | None = None, recall: Recall = find_out
+) -> Iterator[Event]:
     """Make the video of a request, its sound and, if its text is known, captions; yield an event for each stage.
 
     The first sentence is rendered while the next one is spoken. Captions that fail are missing, and the video is made.
@@ -62,6 +65,8 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
         request: What to make.
         task: Where the results go, and the token.
         studio: Avatars, voices and engines.
+        speech: Speaks in place of ``speech_of``.
+        recall: What an earlier try found out about the speech.
 
     Raises:
         PipelineError: The video cannot be made, or is cancelled; no file is left behind.
@@ -69,10 +74,10 @@ def generate(request: GenerateRequest, task: Task, studio: Studio) -> Iterator[E
     started = time.perf_counter()
     yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.tts_note)
     avatar = request.avatar
-    speak = partial(speech_of, request, studio)
+    speak = partial(speech or speech_of, request, studio)
     engine = studio.engines[request.engine]
     encoder = studio.encoder(engine, *request.look.size(avatar))
-    with saying(speak, request, task, studio) as speaker:
+    with saying(speak, request, task, studio, recall) as speaker:
         speech_done = False
         first_byte = 0.0
         for frames in render_video(request, speaker, task, engine, encoder, studio.turns):
@@ -154,6 +159,7 @@ def saying(
     request: GenerateRequest,
     task: Task,
     studio: Studio,
+    recall: Recall = find_out,
 ) -> Iterator[Speaker]:
     """Speak while the block lasts. If the block fails, sound and captions are removed.
 
@@ -162,6 +168,7 @@ def saying(
         request: What is spoken, and by which avatar.
         task: Where sound and captions go.
         studio: Provides the phonemes.
+        recall: See ``generate``.
     """
     from pipeline.jobs.speak import Speaker, SpeakerOptions
 
@@ -184,6 +191,7 @@ def saying(
             expression=ExpressionOptions(request.mood, request.liveliness),
             cues=request.cues,
             phrases=request.phrases,
+            recall=recall,
         )
         speaker = Speaker(speak(stop), spool, options, stop, studio.turns.asked)
         try:
@@ -212,9 +220,9 @@ def render_video(
     count = written = 0
     reported = -PROGRESS_SECONDS
 
-    def sound_until(seconds: float) -> np.ndarray:
+    def sound_until(seconds: float, end: int) -> np.ndarray:
         nonlocal written
-        samples = speaker.sound(written, round(seconds * speaker.rate))
+        samples = speaker.sound(written, min(round(seconds * speaker.rate), end))
         written += len(samples)
         return samples
 
@@ -224,7 +232,9 @@ def render_video(
         try:
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()
-                writer.add_sound(sound_until(float(count / avatar.fps + SOUND_AHEAD)), speaker.rate)
+                # no further than this piece of speech: otherwise the file would depend on what is spoken by now
+                ahead_of_it = float(count / avatar.fps + SOUND_AHEAD)
+                writer.add_sound(sound_until(ahead_of_it, speaker.end_of(count)), speaker.rate)
                 caption = speaker.caption_at(float((count - Fraction(1, 2)) / avatar.fps)) if look.captioned else ""
                 if writer.write_frame(look.of(frame, caption)):
                     task.grown.notify()
@@ -233,7 +243,7 @@ def render_video(
                     yield count
         finally:
             frames.close()  # the engine must stop before the next task starts
-        writer.add_sound(sound_until(speaker.duration), speaker.rate)
+        writer.add_sound(sound_until(speaker.duration, speaker.end_of(count)), speaker.rate)
     yield count
 
 

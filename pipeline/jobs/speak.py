@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.core.notifier import Notifier
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.errors import SpeechFailed
+from pipeline.jobs.recall import Recall, find_out
 from pipeline.speech.articulate import articulate
 from pipeline.speech.expression import Expression
 from pipeline.speech.expression_track import STILL, ExpressionOptions, ExpressionTrack
@@ -69,6 +71,7 @@ class SpeakerOptions:
         expression: How the face moves beside the mouth.
         cues: The stage directions in the text.
         phrases: What is spoken and how it is written, where that differs.
+        recall: Called for what may be found out differently another time: the times of phonemes and words.
     """
 
     fps: Fraction
@@ -79,6 +82,7 @@ class SpeakerOptions:
     expression: ExpressionOptions = STILL
     cues: Sequence[Cue] = ()
     phrases: Sequence[Phrase] = ()
+    recall: Recall = find_out
 
 
 class Speaker:
@@ -121,6 +125,8 @@ class Speaker:
         self._captions_first = options.captions_first
         self._cues: list[CaptionCue] = []
         self._written = Written(options.phrases)
+        self._recall = options.recall
+        self._ends: list[tuple[int, int]] = []
         self._expression = Expression(float(options.fps), options.expression, options.cues)
         spoken: Iterator[_Spoken | None] = self._speak()
         self._spoken = ahead(spoken, 0, cancel, leave=True, wake=wake)  # a service may hang
@@ -149,6 +155,10 @@ class Speaker:
         """Return samples `start` to `stop` of the speech, (n,) float32; fewer if they are not spoken yet."""
         return self._spool.read(start, stop)
 
+    def end_of(self, frames: int) -> int:
+        """Return the sample at which the piece of speech ends that the last of a number of frames belongs to."""
+        return next(sample for last, sample in self._ends if frames <= last)
+
     def stretches(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Stretch]:
         """Yield each stretch when it is spoken, after those that were yielded before.
 
@@ -173,28 +183,34 @@ class Speaker:
 
     def _speak(self) -> Iterator[_Spoken]:
         started = time.perf_counter()
+        drawn = 0
         with closing(self._pieces) as pieces:
-            for piece in framed(self._counted(usable(pieces)), self._fps):
+            for number, piece in enumerate(framed(self._counted(usable(pieces)), self._fps)):
                 first = self._spool.append(piece.samples, piece.rate)
                 frames = round(len(piece.samples) * self._fps / piece.rate)
+                drawn += frames
+                self._ends.append((drawn, self._spool.length))
                 renderings = Renderings(self._espeak)
-                phonemes = phonemes_of(piece, renderings, self._cancel)
+                find = partial(phonemes_of, piece, renderings, self._cancel)
+                phonemes = self._recall("phonemes", number, find)
+                find = partial(words_of, piece, phonemes, renderings, self._cancel)
+                find_words = partial(self._recall, "words", number, find)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
                 words = None
                 if self._expression.needs_words:
-                    words = self._words(piece, phonemes, renderings)
+                    words = self._words(find_words)
                 expression = self._expression.next(piece, phonemes, mouth, words or ())
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 silent = replace(piece, samples=np.zeros(0, np.float32))
                 if self._captions_first:
-                    self._caption(piece, phonemes, renderings, first / piece.rate, words)
+                    self._caption(piece, first / piece.rate, words, find_words)
                 for begin, end in pauses_between(phonemes, frames, float(self._fps)):
                     part = replace(mouth, weights=mouth.weights[begin:end])
                     looks = expression and expression.part(begin, end)
                     samples = (first + round(edge * piece.rate / self._fps) for edge in (begin, end))
                     yield _Spoken(silent, part, looks, *samples)
                 if not self._captions_first:  # after the pictures, which are needed sooner
-                    self._caption(piece, phonemes, renderings, first / piece.rate, words)
+                    self._caption(piece, first / piece.rate, words, find_words)
         self._finish_captions()
         self._spool.finish()
         self.seconds = time.perf_counter() - started
@@ -205,26 +221,25 @@ class Speaker:
             self.lost += piece.lost
             yield piece
 
-    def _words(self, piece: Speech, phonemes: tuple[Mark, ...], renderings: Renderings) -> tuple[Mark, ...] | None:
+    def _words(self, find_words: Callable[[], tuple[Mark, ...]]) -> tuple[Mark, ...] | None:
         """Return the words of a piece; None if that fails, and its cues then hold for all of it."""
         with best_effort("words of cues"):
-            return words_of(piece, phonemes, renderings, self._cancel)
+            return find_words()
         return None
 
     def _caption(
         self,
         piece: Speech,
-        phonemes: tuple[Mark, ...],
-        renderings: Renderings,
         begin: float,
         words: tuple[Mark, ...] | None,
+        find_words: Callable[[], tuple[Mark, ...]],
     ) -> None:
         """Write the captions of a piece, whose words may be known; if that fails, drop all captions."""
         if self._captions is None:
             return
         with best_effort("captions"):
             if words is None:
-                words = words_of(piece, phonemes, renderings, self._cancel)
+                words = find_words()
             words = self._written.next(piece.text).words(words)
             self._cues += self._captions.add(words, begin, self.duration)
             self.words += [word.later(begin) for word in words]
