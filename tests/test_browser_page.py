@@ -110,9 +110,10 @@ def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
     page.wait_for_selector("#text textarea" if "speak" in at else "#live .live[data-state=ready]")
     page.wait_for_timeout(500)  # what might still come
     assert page.evaluate("moved") <= 0.02  # https://web.dev/articles/cls, of which 0.1 is called good
-    sent = [one for one in fetched if one.startswith("http")]
-    assert len(sent) <= most, sent
-    assert sum("/run/predict" in one for one in sent) <= 2  # the second waits until all is loaded
+    # a slow machine looks more often whether the server is there, and whether all is loaded
+    different = {one for one in fetched if one.startswith("http") and not one.endswith("/app_id")}
+    assert len(different) <= most, sorted(different)
+    assert sum("/run/predict" in one for one in fetched) <= 2
     context.close()
 
 
