@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest
 from pipeline.speech.renderings import Renderings
 from pipeline.speech.spoken_words import words_of
-from pipeline.speech_types import Speech, joined
+from pipeline.speech_types import Mark, Speech, joined
 from pipeline.text import pronunciations, ssml
 from pipeline.text.cues import Cue
 from pipeline.text.ipa import spelled
@@ -224,3 +225,16 @@ def test_a_pause_before_and_after_all_words_is_kept() -> None:
     loud = np.flatnonzero(np.abs(speech.samples) > 0.01)
     assert loud[0] / speech.rate == pytest.approx(1.0, abs=0.1)
     assert (len(speech.samples) - loud[-1]) / speech.rate == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("blanks", [False, True])
+@pytest.mark.parametrize("dictionary", [pronunciations.Pronunciations(), DICTIONARY])
+def test_voices_may_leave_out_the_blanks_between_sentences(dictionary: pronunciations.Pronunciations, blanks: bool) -> None:
+    sentences = ["SQL을 아세요?", "네, 압니다.", "SQL은 좋아요."]
+    script = script_of(" ".join(sentences), None, dictionary)
+    written, shown = Written(script.phrases), []
+    for sentence in re.findall(r"[^.?]+[.?]", script.spoken):
+        spoken = sentence if blanks else sentence.strip()
+        words = [Mark("word", word, at, at + 1) for at, word in enumerate(re.findall(r"\s*\S+", spoken))]
+        shown.append("".join(word.text for word in written.next(spoken).words(words)).strip())
+    assert shown == sentences

@@ -315,8 +315,9 @@ class Written:
 
     def __init__(self, phrases: Iterable[Phrase] = ()) -> None:
         self._pieces: list[Piece] = []  # of the texts: where a written piece stands, and what is spoken for it
-        self._text = ""
+        self._text = self._whole = ""
         self._spoken = 0
+        self._differs = False
         for phrase in phrases:
             self.add(phrase)
 
@@ -325,11 +326,19 @@ class Written:
         for written, spoken in phrase.pieces:
             self._pieces.append(Piece(len(self._text), len(self._text) + len(written), spoken))
             self._text += written
+            self._whole += spoken
+            self._differs |= written != spoken
 
     def next(self, spoken: str) -> WrittenPart:
-        """Return the next characters of what is spoken as they are written, and go on behind them."""
-        start, self._spoken = self._spoken, self._spoken + len(spoken)
-        if not self._pieces:
+        """Return the next characters of what is spoken as they are written, and go on behind them.
+
+        A voice may leave out the blanks between its sentences.
+        """
+        start = self._spoken
+        if not spoken[:1].isspace():
+            start += len(self._whole[start:]) - len(self._whole[start:].lstrip())
+        self._spoken = start + len(spoken)
+        if not self._differs:
             return WrittenPart(spoken, tuple)
         text = self._text[self._place(start)[0] : self._place(self._spoken)[0]]
         return WrittenPart(text, lambda words: self._words(words, start))
