@@ -229,7 +229,9 @@ def test_a_pause_before_and_after_all_words_is_kept() -> None:
 
 @pytest.mark.parametrize("blanks", [False, True])
 @pytest.mark.parametrize("dictionary", [pronunciations.Pronunciations(), DICTIONARY])
-def test_voices_may_leave_out_the_blanks_between_sentences(dictionary: pronunciations.Pronunciations, blanks: bool) -> None:
+def test_voices_may_leave_out_the_blanks_between_sentences(
+    dictionary: pronunciations.Pronunciations, blanks: bool
+) -> None:
     sentences = ["SQL을 아세요?", "네, 압니다.", "SQL은 좋아요."]
     script = script_of(" ".join(sentences), None, dictionary)
     written, shown = Written(script.phrases), []
