@@ -37,6 +37,8 @@ from pipeline.preparing.prepare import _read_photo, size_at
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "man": ROOT / "examples" / "talk_short.mp4",
     "woman": ROOT / "examples" / "woman.mp4",
@@ -283,7 +285,6 @@ def loop(man: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-@pytest.mark.slow
 def test_the_background_stays_as_it_is(man: tuple[np.ndarray, np.ndarray], loop: list[np.ndarray]) -> None:
     photo, points = man
     matte = person_matte(photo, points)
@@ -294,7 +295,6 @@ def test_the_background_stays_as_it_is(man: tuple[np.ndarray, np.ndarray], loop:
         np.testing.assert_array_equal(frame[away], loop[0][away])
 
 
-@pytest.mark.slow
 def test_the_loops_end_meets_its_start(loop: list[np.ndarray]) -> None:
     inside, seam = np.abs(loop[-1] - loop[-2]).mean(), np.abs(loop[-1] - loop[0]).mean()
     assert seam < 2 * inside + 0.05
@@ -308,7 +308,6 @@ def _head(photo: np.ndarray, points: np.ndarray) -> TurningHead:
     return TurningHead(points, matte, without_person(photo, matte), 2.0)
 
 
-@pytest.mark.slow
 def test_movements_are_those_of_somebody_who_sits(person: tuple[np.ndarray, np.ndarray]) -> None:
     photo, points = person
     head, width = _head(photo, points), float(np.ptp(points[:, 0]))
@@ -323,7 +322,6 @@ def test_movements_are_those_of_somebody_who_sits(person: tuple[np.ndarray, np.n
     assert np.abs(moved[:, :, -1]).max() <= 2.5  # the picture's lower edge breathes at most
 
 
-@pytest.mark.slow
 def test_the_head_turns_in_depth(person: tuple[np.ndarray, np.ndarray]) -> None:
     photo, points = person
     head = _head(photo, points)
@@ -429,7 +427,6 @@ def test_what_is_added_begins_as_the_photo_ends(man: tuple[np.ndarray, np.ndarra
     assert detail[:, : left - 60].mean() < 0.3 * detail[:, left:right].mean()
 
 
-@pytest.mark.slow
 def test_the_points_of_the_face_are_where_the_pictures_show_them(man: tuple[np.ndarray, np.ndarray]) -> None:
     photo, points = man
     living = LivingPhoto(photo, points)
@@ -445,7 +442,6 @@ def test_the_points_of_the_face_are_where_the_pictures_show_them(man: tuple[np.n
             assert np.abs(moved.mean(0) - seen.mean(0)).max() < 1.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("face", [1, 2])
 def test_of_two_people_in_a_photo_the_chosen_one_is_followed(
     face: int, man: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -67,6 +67,7 @@ def test_a_pack_with_a_broken_clip_is_refused(avatar: Avatar, tmp_path: Path, br
         load(path)
 
 
+@pytest.mark.slow
 def test_no_point_of_the_face_jumps_where_clips_are_joined(avatar: Avatar, pictures: Pictures) -> None:
     most = max(largest_step(clip.landmarks) for clip in (avatar, *avatar.clips.values()))
     for leaves in list(pictures.clips[""])[::7]:

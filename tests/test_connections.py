@@ -256,6 +256,7 @@ def test_a_server_at_its_limit_of_open_files_fills_no_log(server: Server) -> Non
     assert server.get("/api/queue_status").status_code == 200
 
 
+@pytest.mark.slow
 def test_what_happens_again_and_again_is_reported_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("pipeline.server.logs.time.monotonic", lambda: now[0])

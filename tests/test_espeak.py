@@ -295,6 +295,7 @@ def test_threads_do_not_disturb_each_other() -> None:
     assert all(phonemes == alone[voice] for (voice, _), phonemes in together.items())
 
 
+@pytest.mark.slow
 def test_the_library_is_initialised_once_however_many_threads_speak_first() -> None:
     """It has one state; a second initialisation while it speaks ends the process (SIGSEGV)."""
     program = """

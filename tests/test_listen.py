@@ -43,6 +43,7 @@ def curve(marks: tuple[Mark, ...], speech: Speech, unit: str) -> np.ndarray:
     return mouth.weights[:, UNITS.index(unit)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_the_mouth_opens_rounds_and_closes_with_the_sound(noise: float) -> None:
     opening, rounding, closed, meant = [], [], [], []

@@ -58,6 +58,7 @@ def test_the_bundled_man_opens_a_little_wider_than_usual(man: Avatar) -> None:
     assert opening_of(seen, seen) == pytest.approx(1.08, abs=0.06)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_lips_that_do_not_part_leave_everything_as_it_is(man: Avatar) -> None:
     seen = _seen(man)
     seen.frames[:] = 128  # no face at all

@@ -131,6 +131,7 @@ def test_frames_without_a_usable_face_pass_and_keep_the_others_in_place(
     )
 
 
+@pytest.mark.slow
 def test_what_is_drawn_follows_the_network(engine: MuseTalkEngine, avatar: Avatar, models: Path) -> None:
     """The mouth's pixels are those that the plain network draws for that frame alone."""
     stretch = _stretch(20, slice(0, 20))

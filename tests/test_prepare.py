@@ -446,6 +446,7 @@ def test_a_preview_numbers_the_faces(source: list[Frame], tmp_path: Path) -> Non
         assert saved.size == (1360, 720)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 def test_a_stream_full_of_errors_does_not_hang(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
