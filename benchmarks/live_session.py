@@ -287,7 +287,7 @@ def _browser(given: argparse.Namespace) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page()
         page.goto(f"{site}/client_javascript.html?mode=live&avatar={given.avatar}&server={server.url}")
-        page.wait_for_function("customElements.get('talking-avatar')")
+        page.wait_for_function("!!customElements.get('talking-avatar')")
         page.evaluate(WATCH, [given.resolution, given.engine])
         page.wait_for_function("window.avatar.state === 'ready' && window.avatar.video.currentTime > 3", timeout=60_000)
         page.fill("#text", given.text)
