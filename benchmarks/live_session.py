@@ -10,8 +10,9 @@ ahead of the clock hides 0.3 s of that from viewers. CPU is that of the worker p
 that reads and forwards their streams. The plain encode of the same pictures by x264, one thread with the same
 options, is measured in the same run.
 
-With --browser, Chromium plays `examples/client_javascript.html` from a server that is started for it; per turn: from
-the text to the picture in which speech begins, and from the interruption to the last audible sample.
+With --browser, Chromium plays `examples/client_javascript.html` from a server that is started for it: from the text to
+the picture in which speech begins, from the press of a button to the avatar's last sound, and from the first sound of a
+visitor, whose microphone is a recording, to the avatar's last one.
 
 With --hours, visitors talk, interrupt, lose their connection, come back and leave, on a server that is started for
 them. Every so many seconds: what the server and its worker processes hold, fragments that reached a visitor after their
@@ -23,22 +24,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import http.server
 import io
 import os
-import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import av
 
@@ -241,88 +237,16 @@ def _memory(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-# --- in a browser
-
-ASK = """async () => {
-    const { video } = window.avatar, asked = performance.now();
-    document.getElementById('go').click();
-    let event;
-    while (!(event = window.events.find((one) => one.type === 'turn_started')))
-        await new Promise((go) => setTimeout(go, 5));
-    while (video.currentTime < event.stream) await new Promise(requestAnimationFrame);
-    return (performance.now() - asked) / 1000;
-}"""
-WATCH = """([resolution, engine]) => {
-    window.avatar = document.querySelector('talking-avatar');
-    window.events = [];
-    window.waits = 0;
-    avatar.addEventListener('session-event', ({ detail }) => events.push(detail));
-    avatar.video.addEventListener('waiting', () => window.waits++);
-    avatar.setAttribute('resolution', resolution);
-    avatar.options = { tts_engine: engine };
-    avatar.start();
-}"""
-STOP = """async () => {
-    const { video } = window.avatar, asked = performance.now();
-    document.getElementById('stop').click();
-    let event;
-    while (!(event = window.events.find((one) => one.type === 'interrupted')))
-        await new Promise((go) => setTimeout(go, 5));
-    while (video.currentTime < event.stream) await new Promise(requestAnimationFrame);
-    return (performance.now() - asked) / 1000;
-}"""
-
-
 def _browser(given: argparse.Namespace) -> None:
-    from playwright.sync_api import sync_playwright
+    from benchmarks import live_browser  # it needs playwright
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _site() as site,
-        _server(Path(folder), ALLOWED_ORIGINS=site) as server,
-        sync_playwright() as playwright,
-    ):
-        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page()
-        page.goto(f"{site}/client_javascript.html?mode=live&avatar={given.avatar}&server={server.url}")
-        page.wait_for_function("!!customElements.get('talking-avatar')")
-        page.evaluate(WATCH, [given.resolution, given.engine])
-        page.wait_for_function("window.avatar.state === 'ready' && window.avatar.video.currentTime > 3", timeout=60_000)
-        page.fill("#text", given.text)
-        answers, stops = [], []
-        for _ in range(given.turns):
-            page.evaluate("window.events.length = 0")
-            answers.append(float(page.evaluate(ASK)))
-            time.sleep(1.2)
-            stops.append(float(page.evaluate(STOP)))
-            time.sleep(1.0)
-        quality: Any = page.evaluate(
-            "(() => { const q = window.avatar.video.getVideoPlaybackQuality();"
-            " return [q.totalVideoFrames, q.droppedVideoFrames, window.waits]; })()"
-        )
-        browser.close()
-    print("| turns | text to lips: median s | worst s | stop: median s | worst s | frames | dropped | waits |")
-    print("|---" * 8 + "|")
-    found = [statistics.median(answers), max(answers), statistics.median(stops), max(stops)]
-    print(f"| {given.turns} | {' | '.join(f'{value:.2f}' for value in found)} | {' | '.join(map(str, quality))} |")
-    print(f"\ntext to lips, in order: {' '.join(f'{value:.2f}' for value in answers)}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        live_browser.run(functools.partial(_server, folder), folder, _options(given), given.text, given.turns)
 
 
-@contextmanager
-def _site() -> Iterator[str]:
-    """Serve the examples while the block lasts."""
-    handler = functools.partial(_Quiet, directory=str(ROOT / "examples"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+def _options(given: argparse.Namespace) -> dict[str, str]:
+    return {"avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.engine}
 
 
 @dataclass(frozen=True)
@@ -365,12 +289,11 @@ def _server(folder: Path, **environ: str) -> Iterator[_Server]:
 
 
 def _hours(given: argparse.Namespace) -> None:
-    options = {"avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.engine}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with _server(folder, LIVE_MAX_SECONDS="0") as server:
             seconds = 3600 * given.hours
-            asyncio.run(live_hours.run(server.url, server.pid, options, given.sessions, seconds, given.every))
+            asyncio.run(live_hours.run(server.url, server.pid, _options(given), given.sessions, seconds, given.every))
             print(f"processes of sessions that are left: {len(live_hours.workers_of(server.pid))}")
         log = (folder / "log").read_text("utf-8", "replace")
         left = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != "log"]

@@ -99,7 +99,7 @@ export class Live {
     interrupt() {
         if (!this.#session) return;
         const { video } = this.#stage;
-        video.volume = 0; // what comes is silent
+        video.volume = 0; // at once; until where the server stops is known
         setTimeout(() => (video.volume = 1), 1000);
         this.#sentAt = 0;
         this.#session.send({ type: 'interrupt', at: this.#stream.time });
@@ -331,9 +331,9 @@ export class Live {
                 break;
             case 'interrupted':
                 stream.dropAfter(event.stream);
-                stream.jump(event.stream); // what lies before it is no longer wanted
+                this.#stage.video.volume = 0; // what is left of it is not heard
+                stream.at(event.stream, () => (this.#stage.video.volume = 1));
                 this.#speaking = false;
-                this.#stage.video.volume = 1;
                 this.#over(event, false);
                 this.#show();
                 this.#stage.emit('interrupted', { turn: event.turn, said: event.said, tag: event.tag });
@@ -393,6 +393,7 @@ export class Live {
     // Show how things are.
     #show() {
         const { video } = this.#stage;
+        this.#stream.calm = !this.#speaking;
         this.#stage.state(
             !this.#session ? (this.#opening ? 'opening' : 'closed')
                 : this.#away ? 'away'

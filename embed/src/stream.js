@@ -4,6 +4,9 @@ import { Source, madeUntil, open } from './media.js';
 
 const BEHIND = 0.25; // seconds behind the newest picture: what a network may delay unnoticed
 const HURRY = 0.35; // from here on, play a little faster
+const HOLD = 0.2; // up to here, play a little slower: at its end it would halt
+const HEARD = 0.05; // how much faster or slower where it can be heard
+const CALM = 0.25; // the same where nothing is heard
 const LATE = 0.6; // from here on, jump
 const KEPT = 30; // seconds that stay in the browser's memory
 
@@ -15,6 +18,7 @@ export class Stream {
     #parts = [];
     #acts = []; // what waits for a time of the stream
     #looking = false;
+    #calm = true;
 
     constructor(video) {
         this.#video = video;
@@ -24,6 +28,13 @@ export class Stream {
     get time() {
         if (Source) return this.#video.currentTime;
         return this.#session ? performance.now() / 1000 - this.#session.began : 0;
+    }
+
+    /** Whether nothing is to be heard: then it may catch up quickly. */
+    set calm(calm) {
+        if (calm === this.#calm) return;
+        this.#calm = calm;
+        this.#video.playbackRate = 1; // until the next part comes
     }
 
     async play(session) {
@@ -56,11 +67,6 @@ export class Stream {
         this.#video.playbackRate = 1;
         this.#video.removeAttribute('src');
         this.#video.load(); // only this frees what is buffered
-    }
-
-    /** Go to a later time that is there already. */
-    jump(time) {
-        if (Source && this.#video.currentTime < time && time < madeUntil(this.#video)) this.#video.currentTime = time;
     }
 
     /** Act when the visitor sees a time of the stream. */
@@ -114,6 +120,7 @@ export class Stream {
         if (!buffered.length) return;
         const behind = madeUntil(this.#video) - currentTime;
         if (behind > LATE || currentTime < buffered.start(0)) this.#video.currentTime = madeUntil(this.#video) - BEHIND;
-        this.#video.playbackRate = behind > HURRY ? 1.05 : 1;
+        const change = this.#calm ? CALM : HEARD;
+        this.#video.playbackRate = behind > HURRY ? 1 + change : behind < HOLD ? 1 - change : 1;
     }
 }
