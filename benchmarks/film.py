@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.jobs.generate import render_video, saying
+from pipeline.jobs.look import BurntCaptions
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
@@ -17,5 +18,5 @@ def film(avatar: Avatar, pieces: Iterable[Speech], task: Task, studio: Studio, f
     """Make the video of AVATAR saying PIECES, one after the other, at ``task.video``."""
     request = GenerateRequest(text="", language="", avatar=avatar, frame_skip=frame_skip, engine=studio.engine.name)
     with saying(lambda _: (piece for piece in pieces), request, task, studio) as speaker:
-        for _ in render_video(request, speaker, task, studio.engine, X264, studio.turns):
+        for _ in render_video(request, speaker, task, studio, BurntCaptions(), X264):
             pass

@@ -7,8 +7,9 @@ import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import av
 import numpy as np
 import pytest
 from gradio.context import LocalContext
@@ -18,18 +19,21 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
 from pipeline.engines.lipsync_engine import Stretch
-from pipeline.errors import Cancelled, NotFound, RenderFailed, SpeechFailed
+from pipeline.errors import Cancelled, NotFound, RenderFailed, SpeechFailed, Unavailable
 from pipeline.jobs.events import Done, TtsDone
 from pipeline.jobs.generate import generate
+from pipeline.jobs.look import BurntCaptions, Look
 from pipeline.jobs.request import GenerateRequest, parse
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.server.gradio.queue import RenderQueue, _Asked
 from pipeline.server.metrics import Metrics
+from pipeline.server.serve import serve
 from pipeline.settings import Settings
 from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.video import lettering
 from pipeline.video.frame import Frame
 from tests.fakes import RATE, FakeEngine, FakeTTS, make_pack
 from tests.servers import running, wait_for
@@ -212,6 +216,96 @@ def test_metrics_that_fail_keep_no_task_from_its_end(
     assert task.history.last is not None and isinstance(task.history.last.event, Done)
     assert task.video.exists()
     wait_for(lambda: "no metrics" in caplog.text)
+
+
+SIDE_PRODUCTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "captions": ("pipeline.video.captions.CaptionWriter.add", {}),
+    "the times of words": ("pipeline.jobs.speak.words_of", {}),
+    "the record": ("pipeline.jobs.generate.write_record", {}),
+    "the mark of the sound": ("pipeline.speech.spool.mark_wav", {}),
+    "expression": ("pipeline.speech.expression.Expression.next", {"liveliness": 0}),
+    "the font of a caption": ("pipeline.video.lettering._font", {"captions": "burn"}),
+    "the layout of a caption": ("pipeline.video.lettering._lines", {"captions": "burn"}),
+    "the letters of a caption": ("pipeline.video.lettering.ImageDraw.ImageDraw.multiline_text", {"captions": "burn"}),
+    "the words of a burnt caption": ("pipeline.jobs.speak.words_of", {"captions": "burn"}),
+}
+"""What fails, and what is asked for beside the text."""
+
+
+@pytest.mark.parametrize("product", SIDE_PRODUCTS)
+def test_a_side_product_that_fails_leaves_the_bytes_of_the_video_as_they_are(
+    studio: Studio, tmp_path: Path, product: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    where, more = SIDE_PRODUCTS[product]
+    body: dict[str, Any] = {"text": "one two. three", "avatar": "solo"}
+    book = TaskBook(tmp_path / "results", 0)
+    usual, task = book.open(ID[::-1]), book.open(ID)
+    list(generate(parse(body, studio), usual, studio))
+    request = parse({**body, **more}, studio)
+    lettering.caption.cache_clear()
+    monkeypatch.setattr(where, broken)
+    done = list(generate(request, task, studio))[-1]
+    assert isinstance(done, Done) and task.video.read_bytes() == usual.video.read_bytes()
+    assert caplog.text.count("ZeroDivisionError: secret detail") == 1  # not once for every picture
+    assert (done.note is not None) is ("captions" in more)
+
+
+def damaged_font(folder: Path, kind: str) -> Path | None:
+    """Return a file that is no font in one of several ways."""
+    font = lettering._path()
+    assert font is not None
+    content = {"empty": b"", "text": b"no font", "cut": font.read_bytes()[:30_000], "a folder": b""}
+    path = folder / "font.otf"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(content[kind])
+    return None if kind == "missing" else path
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "cut", "a folder"])
+def test_without_a_font_letters_are_refused_and_a_mark_that_was_promised_stays(
+    studio: Studio, task: Task, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"text": "one two. three", "avatar": "solo"}
+    marked = parse({**body, "label": "AI 생성", "captions": "burn"}, studio)
+    path = damaged_font(tmp_path, kind)
+    lettering.caption.cache_clear()
+    lettering.mark.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.video.lettering._path", lambda: path)
+        patch.setattr("pipeline.video.lettering._font", lettering._font.__wrapped__)
+        for more in ({"label": "AI"}, {"captions": "burn"}):
+            with pytest.raises(Unavailable, match="font of captions and marks"):
+                parse({**body, **more}, studio)
+        strict = replace(studio, settings=replace(studio.settings, ai_label="AI", port=0))
+        with pytest.raises(Unavailable, match="font of captions and marks"):
+            parse(body, strict)
+        with pytest.raises(Unavailable, match="font of captions and marks"):
+            serve(strict, generate)
+        done = list(generate(marked, task, studio))[-1]
+    assert isinstance(done, Done) and done.note is not None
+    lettering.caption.cache_clear()
+    lettering.mark.cache_clear()
+    with av.open(str(task.video)) as container:
+        for number, picture in enumerate(container.decode(video=0)):
+            seen = picture.to_ndarray(format="gray")  # all of one grey, but for the mark
+            assert int(seen[:20, 32:].max()) - FakeEngine().shade(number) > 50
+            assert abs(seen[30:].astype(int) - FakeEngine().shade(number)).max() < 20
+
+
+@pytest.mark.parametrize("size", [(2, 2), (16, 16), (32, 200), (200, 32), (64, 48), (4096, 2160)])
+def test_letters_fit_into_pictures_of_any_size(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    width, height = size
+    for text in ("AI 생성", "AI"):
+        look = Look(label=text)
+        caption = BurntCaptions().drawn("아주 긴 자막입니다 " * 9, width, height)
+        shown = look.of(Frame(np.full((height * 3 // 2, width), 90, np.uint8)), caption)
+        assert shown.planes.shape == (height * 3 // 2, width) and (shown.planes != 90).any()
+    monkeypatch.setattr("pipeline.video.lettering._mark", broken)
+    lettering.mark.cache_clear()
+    assert (Look(label="AI").of(Frame(np.full((height * 3 // 2, width), 90, np.uint8))).planes != 90).any()
+    lettering.mark.cache_clear()
 
 
 def test_a_picture_that_cannot_be_encoded_ends_the_task_alone(studio: Studio, task: Task) -> None:

@@ -13,7 +13,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.framing import at_rate, box_of
 from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadRequest
-from pipeline.jobs.look import AS_FILMED, Look
+from pipeline.jobs.look import AS_FILMED, BurntCaptions, Look
 from pipeline.speech_types import Mark
 from pipeline.video import lettering
 from pipeline.video.captions import cues_of, srt_of
@@ -91,7 +91,7 @@ def test_a_rate_is_that_of_every_clip_and_the_pictures_stay(man: Avatar, rate: i
 def test_captions_are_two_lines_at_most_within_the_safe_area(size: tuple[int, int]) -> None:
     text = "안녕하세요, 면접에 오신 것을 환영합니다 SQL은 아시나요"
     frame = picture(*size)
-    shown = Look(captioned=True).of(frame, text)
+    shown = Look(captioned=True).of(frame, BurntCaptions().drawn(text, *size))
     assert (frame.y == 100).all() and shown is not frame
     rows, columns = np.nonzero(shown.y != 100)
     width, height = size

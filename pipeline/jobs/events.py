@@ -89,6 +89,8 @@ class Done:
     """Seconds until the first bytes of the video were available."""
     lost: float = 0.0
     """Seconds of a recording that could not be read; they are silent, or missing at the end."""
+    note: Message | None = None
+    """What the video lacks, though it was asked for; None if that is nothing."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ def describe(event: Event) -> Message:
             return _and_noted(_and_lost(messages.jobs.SPEECH_READY(duration=duration), lost), note)
         case Lipsync():
             return messages.jobs.MAKING_VIDEO()
-        case Done(total=total, lost=lost):
-            return _and_lost(messages.jobs.DONE(total=total), lost)
+        case Done(total=total, lost=lost, note=note):
+            return _and_noted(_and_lost(messages.jobs.DONE(total=total), lost), note)
         case Preparing(stage, _, resolution):
             message = STAGES[stage]()
             return messages.jobs.WITH_RESOLUTION(message=message, resolution=resolution) if resolution else message
@@ -205,6 +207,7 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
                 "audio_duration": _seconds(event.audio_duration),
                 "elapsed": {stage: _seconds(seconds) for stage, seconds in elapsed_by_stage.items()},
                 **_lost(event.lost),
+                **({"note": event.note.in_language(language)} if event.note else {}),
             }
         case Preparing(stage, progress):
             body = _status(stage, message, progress=progress)

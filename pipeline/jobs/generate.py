@@ -21,11 +21,13 @@ from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import LipsyncEngine
 from pipeline.errors import BadRequest
 from pipeline.jobs.events import Done, Event, Lipsync, TtsDone, TtsStarted
+from pipeline.jobs.look import BurntCaptions
 from pipeline.jobs.recall import Recall, Speak, find_out
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
 from pipeline.jobs.turns import Turns
+from pipeline.messages import Message
 from pipeline.speech.expression_track import ExpressionOptions
 from pipeline.speech.record import SpeechRecord, write_record
 from pipeline.speech.recording import load_recording
@@ -75,12 +77,11 @@ def generate(
     yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.tts_note)
     avatar = request.avatar
     speak = partial(speech or speech_of, request, studio)
-    engine = studio.engines[request.engine]
-    encoder = studio.encoder(engine, *request.look.size(avatar))
+    burnt = BurntCaptions()
     with saying(speak, request, task, studio, recall) as speaker:
         speech_done = False
         first_byte = 0.0
-        for frames in render_video(request, speaker, task, engine, encoder, studio.turns):
+        for frames in render_video(request, speaker, task, studio, burnt):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
                 continue
@@ -109,10 +110,17 @@ def generate(
         total=finished - started,
         first_byte=first_byte,
         lost=speaker.lost,
+        note=_missing(request, speaker, burnt),
     )
     with best_effort(f"record of task {task.id}"):
         _note(done, speaker, task)
     yield done
+
+
+def _missing(request: GenerateRequest, speaker: Speaker, burnt: BurntCaptions) -> Message | None:
+    """Return what the pictures lack of what was asked for."""
+    lacking = request.look.captioned and bool(request.text) and (burnt.failed or not speaker.captioned)
+    return messages.jobs.CAPTIONS_NOT_BURNT() if lacking else None
 
 
 def _note(done: Done, speaker: Speaker, task: Task) -> None:
@@ -202,7 +210,12 @@ def saying(
 
 
 def render_video(
-    request: GenerateRequest, speaker: Speaker, task: Task, engine: LipsyncEngine, encoder: Encoder, turns: Turns
+    request: GenerateRequest,
+    speaker: Speaker,
+    task: Task,
+    studio: Studio,
+    burnt: BurntCaptions,
+    encoder: Encoder | None = None,
 ) -> Iterator[int]:
     """Make the video of a request; yield the number of frames, at most 4 times a second.
 
@@ -210,13 +223,16 @@ def render_video(
         request: Which avatar speaks, and how the pictures look.
         speaker: The speech.
         task: Where the video goes.
-        engine: Draws the frames.
-        encoder: Encodes them.
-        turns: When the task may draw.
+        studio: Has the engine that draws the frames, and the turns in which the task may do so.
+        burnt: Draws captions, if the pictures have them.
+        encoder: Encodes them; by default that of the studio.
     """
     avatar, look = request.avatar, request.look
+    size = look.size(avatar)
+    engine = studio.engines[request.engine]
+    encoder = encoder or studio.encoder(engine, *size)
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
-    frames = ahead(in_turns(avatar, speaker, task, engine, turns), depth, task.cancel)
+    frames = ahead(in_turns(avatar, speaker, task, engine, studio.turns), depth, task.cancel)
     count = written = 0
     reported = -PROGRESS_SECONDS
 
@@ -227,7 +243,7 @@ def render_video(
         return samples
 
     colors = avatar.clip.colors
-    with Mp4Writer(task.video, *look.size(avatar), avatar.fps, colors, encoder) as writer:
+    with Mp4Writer(task.video, *size, avatar.fps, colors, encoder) as writer:
         task.grown.notify()
         try:
             for count, frame in enumerate(frames, 1):
@@ -236,7 +252,7 @@ def render_video(
                 ahead_of_it = float(count / avatar.fps + SOUND_AHEAD)
                 writer.add_sound(sound_until(ahead_of_it, speaker.end_of(count)), speaker.rate)
                 caption = speaker.caption_at(float((count - Fraction(1, 2)) / avatar.fps)) if look.captioned else ""
-                if writer.write_frame(look.of(frame, caption)):
+                if writer.write_frame(look.of(frame, burnt.drawn(caption, *size))):
                     task.grown.notify()
                 if time.perf_counter() - reported >= PROGRESS_SECONDS:
                     reported = time.perf_counter()

@@ -212,15 +212,15 @@ def look_of(body: dict[str, Any], studio: Studio, avatar: Avatar) -> Look:
 
     Raises:
         BadRequest: The aspect is unknown, or the head does not fit into it; captions or label are unknown.
-        Unavailable: The font of captions and marks is missing.
+        Unavailable: The font of captions and marks is missing or damaged.
     """
     aspect = _choice(body, "aspect", (*ASPECTS, SOURCE)) or SOURCE
     captions = _choice(body, "captions", CAPTIONS)
     label, ours = _choice(body, "label", LABELS), studio.settings.ai_label
     mark = label if label not in (None, NO_LABEL) else ours
     look = Look(box_of(avatar, aspect), "" if mark == NO_LABEL else mark or "", captions == BURN)
-    if (look.label or look.captioned) and not lettering.available():
-        raise Unavailable(messages.jobs.FONT_MISSING())
+    if look.label or look.captioned:
+        lettering.check()
     return look
 
 

@@ -127,7 +127,7 @@ class Speaker:
         self._written = Written(options.phrases)
         self._recall = options.recall
         self._ends: list[tuple[int, int]] = []
-        self._expression = Expression(float(options.fps), options.expression, options.cues)
+        self._expression: Expression | None = Expression(float(options.fps), options.expression, options.cues)
         spoken: Iterator[_Spoken | None] = self._speak()
         self._spoken = ahead(spoken, 0, cancel, leave=True, wake=wake)  # a service may hang
 
@@ -197,9 +197,9 @@ class Speaker:
                 find_words = partial(self._recall, "words", number, find)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
                 words = None
-                if self._expression.needs_words:
+                if self._expression and self._expression.needs_words:
                     words = self._words(find_words)
-                expression = self._expression.next(piece, phonemes, mouth, words or ())
+                expression = self._expressed(piece, phonemes, mouth, words or ())
                 self.phonemes += [mark.later(first / piece.rate) for mark in phonemes]
                 silent = replace(piece, samples=np.zeros(0, np.float32))
                 if self._captions_first:
@@ -225,6 +225,17 @@ class Speaker:
         """Return the words of a piece; None if that fails, and its cues then hold for all of it."""
         with best_effort("words of cues"):
             return find_words()
+        return None
+
+    def _expressed(
+        self, piece: Speech, phonemes: tuple[Mark, ...], mouth: MouthTrack, words: tuple[Mark, ...]
+    ) -> ExpressionTrack | None:
+        """Return how the face moves beside the mouth; None, as it was filmed, once that has failed."""
+        if self._expression is None:
+            return None
+        with best_effort("expression"):
+            return self._expression.next(piece, phonemes, mouth, words)
+        self._expression = None
         return None
 
     def _caption(

@@ -365,7 +365,9 @@ class SpokenTurn:
             if self._expression.needs_words:
                 with best_effort("words of cues"):
                     words = words_of(piece, phonemes, renderings, cancel)
-            looks = self._expression.next(piece, phonemes, mouth, words or ())
+            looks = None
+            with best_effort("expression"):
+                looks = self._expression.next(piece, phonemes, mouth, words or ())
             part = written.next(piece.text)
             passage = Passage(
                 blank + part.text,

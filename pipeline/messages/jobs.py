@@ -55,10 +55,10 @@ NO_SUCH_VOICE = Sentence(
     ko="들어 볼 수 있는 음성이 아닙니다: {voice}. 음성 목록: GET /api/voices",
     en="There is no sample of the voice {voice}. GET /api/voices lists the voices.",
 )
-FONT_MISSING = Sentence(
-    "font_missing",
-    ko="자막과 표시를 그릴 글꼴이 설치되어 있지 않습니다. 설치: pip install -r requirements.txt",
-    en="The font of captions and marks is not installed. Install it: pip install -r requirements.txt",
+CAPTIONS_NOT_BURNT = Sentence(
+    "captions_not_burnt",
+    ko="자막을 그릴 수 없어, 비디오 화면에 자막이 없거나 일부만 있습니다.",
+    en="Captions could not be drawn: the video shows none, or only some of them.",
 )
 NUMBER_OUT_OF_RANGE = Sentence(
     "number_out_of_range",

@@ -7,6 +7,18 @@ CAPTIONS_FILE = Sentence("captions_file", ko="자막", en="captions")
 
 # what pictures bear
 AI_MARK = Sentence("ai_mark", ko="AI 생성", en="AI")
+FONT_MISSING = Sentence(
+    "font_missing",
+    ko="자막과 표시를 그릴 글꼴이 설치되어 있지 않습니다. 설치: pip install -r requirements.txt",
+    en="The font of captions and marks is not installed. Install it: pip install -r requirements.txt",
+)
+FONT_BROKEN = Sentence(
+    "font_broken",
+    ko="자막과 표시를 그릴 글꼴을 열 수 없습니다 ({reason}). 다시 설치하세요: "
+    "pip install --force-reinstall pylopdf-fonts-ko",
+    en="The font of captions and marks cannot be opened ({reason}). Install it again: "
+    "pip install --force-reinstall pylopdf-fonts-ko",
+)
 
 # the avatar's video
 AVATAR_VIDEO_BROKEN = Sentence(

@@ -51,7 +51,8 @@ from pipeline.server.tokens import Tokens
 from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.server.webhooks import Webhooks
-from pipeline.settings import Settings
+from pipeline.settings import AI_LABELS, Settings
+from pipeline.video import lettering
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +88,12 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
 
     Raises:
         CannotServe: The server cannot listen on its address.
+        Unavailable: All pictures are to bear a mark (AI_LABEL), and its font cannot be opened.
     """
     settings = studio.settings
     check_address(settings)
+    if settings.ai_label != AI_LABELS[0]:
+        lettering.check()
     host = settings.host.strip("[]")
     http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # otherwise GRADIO_SERVER_NAME, which must not be an IPv6 address
     book = TaskBook(settings.results, settings.result_ttl)

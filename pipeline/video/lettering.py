@@ -6,15 +6,21 @@ The font is Noto Sans KR (SIL Open Font Licence), of the package ``pylopdf-fonts
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline import messages
+from pipeline.errors import Unavailable
 from pipeline.video.frame import Frame
+
+logger = logging.getLogger(__name__)
 
 SAFE = 0.05
 """Share of the picture's width and height at each side in which no letters stand."""
@@ -25,6 +31,8 @@ SMALLEST = 0.6
 LINES = 2
 _WHITE, _BLACK = 235, 16
 """Luma of the letters and of their outline."""
+_PLAIN = "AI"
+"""A mark for which no font is needed."""
 _PACKAGE, _FILE = "pylopdf_fonts_ko", "NotoSansKR-Regular.otf"
 
 
@@ -88,12 +96,24 @@ def caption(text: str, width: int, height: int) -> Lettering | None:
         stroke_fill=(_BLACK, 255),
     )
     top = height * (1 - SAFE) - image.height
-    return _placed(image, (width - image.width) / 2, top)
+    return _placed(image, (width - image.width) / 2, top, width, height)
 
 
 @lru_cache(maxsize=16)
 def mark(text: str, width: int, height: int) -> Lettering:
-    """Return a mark at the top right of pictures of a size: light letters in a dark, half transparent field."""
+    """Return a mark at the top right of pictures of a size: light letters in a dark, half transparent field.
+
+    A mark may be prescribed by law, so it never fails: without the font it is ``AI``, in letters that OpenCV has.
+    """
+    try:
+        image = _mark(text, width, height)
+    except Exception:
+        logger.exception("no font for the mark %r: it becomes %r", text, _PLAIN)
+        image = _plain_mark(width, height)
+    return _placed(image, width * (1 - SAFE / 2) - image.width, height * SAFE / 2, width, height)
+
+
+def _mark(text: str, width: int, height: int) -> Image.Image:
     upright = 1.4 if width < height else 1.0  # people hold it closer
     font = _font(max(9, round(MARK * min(width, height) * upright)))
     pad = round(font.size * 0.4)
@@ -104,21 +124,46 @@ def mark(text: str, width: int, height: int) -> Lettering:
     letters = Image.new("L", image.size, 0)
     ImageDraw.Draw(letters).text((image.width / 2, image.height / 2), text, 255, font, anchor="mm")
     image.paste((_WHITE, 255), (0, 0), letters)
-    return _placed(image, width * (1 - SAFE / 2) - image.width, height * SAFE / 2)
+    return image
 
 
-def available() -> bool:
-    """Return whether the font is installed."""
-    return _path() is not None
+def _plain_mark(width: int, height: int) -> Image.Image:
+    """Return a mark that needs no font."""
+    thick = max(1, round(MARK * min(width, height) / 12))
+    scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, max(6, round(MARK * min(width, height))), thick)
+    (wide, high), _ = cv2.getTextSize(_PLAIN, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    pad = high // 2
+    letters = np.zeros((_even(high + 2 * pad), _even(wide + 2 * pad)), np.uint8)
+    cv2.putText(letters, _PLAIN, (pad, pad + high), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thick, cv2.LINE_AA)
+    light = _BLACK + letters * ((_WHITE - _BLACK) / 255)
+    image = Image.fromarray(light.astype(np.uint8))
+    opacity = Image.fromarray(np.maximum(letters, 150))
+    return Image.merge("LA", (image, opacity))
 
 
-def _placed(image: Image.Image, left: float, top: float) -> Lettering:
+def check() -> None:
+    """Check that letters can be drawn.
+
+    Raises:
+        Unavailable: The font is not installed, or damaged.
+    """
+    if _path() is None:
+        raise Unavailable(messages.video.FONT_MISSING())
+    try:
+        _font(24).getmask("가")
+    except Exception as error:  # whatever a damaged font does to FreeType
+        raise Unavailable(messages.video.FONT_BROKEN(reason=error)) from error
+
+
+def _placed(image: Image.Image, left: float, top: float, width: int, height: int) -> Lettering:
+    """Return an image as letters at a place of pictures of a size, of which it is cut to fit a tiny one."""
+    image = image.crop((0, 0, min(image.width, width), min(image.height, height)))
     light, opacity = (np.asarray(band, np.uint16) for band in image.split())
-    height, width = opacity.shape
-    halved = opacity.reshape(height // 2, 2, width // 2, 2).mean((1, 3)).astype(np.uint16)
+    high, wide = opacity.shape
+    halved = opacity.reshape(high // 2, 2, wide // 2, 2).mean((1, 3)).astype(np.uint16)
     return Lettering(
-        left=max(0, int(left) & ~1),
-        top=max(0, int(top) & ~1),
+        left=min(max(0, int(left) & ~1), width - wide),
+        top=min(max(0, int(top) & ~1), height - high),
         light=light * opacity,
         clear=255 - opacity,
         clear_chroma=255 - halved,

@@ -71,6 +71,7 @@ class VideoDone(Event):
     audio_duration: float
     elapsed: Mapping[str, float]
     audio_lost: float = 0.0
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

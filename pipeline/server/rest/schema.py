@@ -355,6 +355,7 @@ class DoneEvent(_Event):
     captions_url: Url | None
     audio_duration: Seconds
     elapsed: dict[Literal["tts", "lipsync", "total"], Seconds]
+    note: str | None = Field(None, description="What the video lacks, though it was asked for.")
 
 
 class ErrorEvent(_Event):
