@@ -297,9 +297,19 @@ class _Visit:
 
 @dataclass(frozen=True)
 class Held:
-    """What a process holds: MiB (its share of what others map as well), threads, open files, CPU seconds so far."""
+    """What a process holds.
+
+    Attributes:
+        memory: MiB of its own.
+        mapped: MiB of files in memory, its share where others map them as well: libraries, and pictures of clips, which
+            the system takes back when it needs the memory.
+        threads: Its threads.
+        files: Its open files.
+        cpu: CPU seconds so far.
+    """
 
     memory: float
+    mapped: float
     threads: int
     files: int
     cpu: float
@@ -308,10 +318,16 @@ class Held:
     def of(cls, pid: int) -> Held:
         """Return what a process holds now."""
         folder = Path(f"/proc/{pid}")
-        memory = next(line for line in (folder / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+        lines = (folder / "smaps_rollup").read_text().splitlines()[1:]
+        sizes = {name: int(value.split()[0]) / 1024 for name, value in (line.split(":") for line in lines)}
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
         cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        return cls(int(memory.split()[1]) / 1024, int(fields[17]), len(list((folder / "fd").iterdir())), cpu)
+        files = len(list((folder / "fd").iterdir()))
+        own = sizes["Pss_Anon"] + sizes["Pss_Shmem"]
+        return cls(memory=own, mapped=sizes["Pss_File"], threads=int(fields[17]), files=files, cpu=cpu)
+
+    def __str__(self) -> str:
+        return f"{self.memory:.0f} + {self.mapped:.0f}"
 
 
 def workers_of(server: int) -> list[int]:
@@ -339,7 +355,8 @@ async def run(url: str, server: int, options: dict[str, Any], sessions: int, sec
     started = time.monotonic()
     visitors = Visitors(url, options, started + seconds)
     print(
-        "| minutes | server MiB | threads | files | workers MiB | threads | files | cores | late | drift ms | turns |"
+        "| minutes | server MiB own + mapped | threads | files | workers MiB own + mapped | threads | files "
+        "| cores | late | drift ms | turns |"
     )
     print("|---" * 11 + "|")
     chores = [asyncio.create_task(visitors.visit(number)) for number in range(sessions)]
@@ -359,8 +376,8 @@ async def run(url: str, server: int, options: dict[str, Any], sessions: int, sec
         drifts = [abs(one.drift) for one in visitors.streams if one.drift is not None]
         cells = [
             f"{(now - started) / 60:.1f}",
-            *(f"{held[server].memory:.0f}", held[server].threads, held[server].files),
-            *(", ".join(f"{one.memory:.0f}" for one in workers), ", ".join(str(one.threads) for one in workers)),
+            *(held[server], held[server].threads, held[server].files),
+            *(", ".join(map(str, workers)), ", ".join(str(one.threads) for one in workers)),
             *(", ".join(str(one.files) for one in workers), f"{cores:.2f}"),
             *(sum(one.late for one in visitors.streams), f"{1000 * max(drifts, default=0):.0f}"),
             sum(visitors.did[what] for what in ("heard to the end", "interrupted", "came back")),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -18,13 +20,16 @@ from pipeline.avatars.joins import largest_step, nearest
 from pipeline.avatars.pack import load, save
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mesh_engine import MeshEngine
+from pipeline.engines.mesh.mover import _face_of
 from pipeline.errors import BadClip, BadPack, BadRequest, RenderFailed
 from pipeline.live.events import SessionEvent, Word
-from pipeline.live.pictures import CROSSING, Crossing, DecodedClip, Pictures
+from pipeline.live.pictures import CROSSING, Crossing, DecodedClip, Pictures, drawn_by
 from pipeline.live.session import NOD_EVERY, THINKS_AFTER, Session
 from pipeline.live.turn import Voice
 from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
 from pipeline.settings import Settings
+from pipeline.speech.articulate import UNITS
+from pipeline.speech.expression_track import UNITS as LOOKS
 from pipeline.tts.espeak import EspeakEngine
 from tests.fakes import FakeTTS
 
@@ -91,6 +96,39 @@ def test_a_crossing_ends_where_the_next_clip_goes_on(pictures: Pictures) -> None
     own = [frame for _, frame in zip(range(len(crossed)), clip.clip.frames(start), strict=False)]
     errors = [float(np.abs(a.y.astype(int) - b.y).mean()) for a, b in zip(crossed, own, strict=True)]
     assert errors[-1] < errors[0] and errors[-1] < 1
+
+
+def test_what_is_kept_of_crossings_and_expressions_is_bounded(
+    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.live.pictures.KEPT_CROSSINGS", 2)
+    monkeypatch.setattr("pipeline.live.pictures.KEPT_IDLE", 2)
+    entry = pictures.clips["listening"][0]
+    mouth = np.full((pictures.lengths[entry], len(UNITS)), 0.2, np.float32)
+    crossings = [Crossing(leaves, entry) for leaves in list(pictures.clips[""])[:4]]
+    drawn = []
+    for crossing in crossings:
+        frames = pictures.crossing(crossing, mouth, np.zeros(9600, np.float32), None)
+        gop = pictures.encoded(drawn_by(pictures.engine, [frames])[0])
+        pictures.keep_crossing(crossing, gop)
+        assert pictures.kept_crossing(crossing) is gop
+        drawn.append(weakref.ref(frames.avatar))
+        del frames
+    gc.collect()
+    assert [one() for one in drawn] == [None] * 4  # pictures of 7 MB each at 720p
+    assert [pictures.kept_crossing(one) is not None for one in crossings] == [False, False, True, True]
+    plain = pictures.idle(0)
+    for share in (0.2, 0.4, 0.6):
+        looks = np.full(len(LOOKS), share, np.float32)
+        assert pictures.idle(0, looks) is pictures.idle(0, looks)
+    assert len(pictures._idle_with_looks) == 2 and pictures.idle(0) is plain
+
+
+def test_the_mouth_in_a_crossing_is_that_of_the_clip_that_follows(pictures: Pictures) -> None:
+    entry = pictures.clips["listening"][0]
+    following, _ = pictures._groups[entry]
+    crossed = pictures._crossed(Crossing(pictures.clips[""][0], entry))
+    assert _face_of(crossed).interior is _face_of(following).interior
 
 
 @pytest.fixture

@@ -100,6 +100,7 @@ class Avatar:
         gender: "female" or "male", whose voice the avatar gets if none is chosen; "" if that is unknown.
         clips: Further clips by what they show (see `CLIPS`): the same person in the same size, at the same rate. Each
             is an avatar whose video, points and usable frames are those of the clip.
+        leads_into: Where these pictures lie between two clips, the one that follows; the mouth's inside is its own.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Avatar:
     softness: float = 0.0
     gender: str = ""
     clips: Mapping[str, Avatar] = field(default_factory=dict)
+    leads_into: Avatar | None = None
 
     @property
     def id(self) -> str:

@@ -42,8 +42,10 @@ CROSSING = 2
 """Groups of pictures in which one clip goes over into another."""
 SHOWN_ONCE = ("nod", "greeting", "thinking")
 """Clips that do not loop."""
-KEPT_CROSSINGS = 40
-"""Of them that stay in memory."""
+KEPT_CROSSINGS = 400
+"""Encoded groups of them that stay in memory: some 50 kB each at 720p."""
+KEPT_IDLE = 800
+"""The same for groups that idle with an expression, such as a smile; there are as many as groups times expressions."""
 PAST_SECONDS = 2.0
 """Seconds of sound before a group that an engine hears."""
 FUTURE_SECONDS = 0.3
@@ -177,6 +179,13 @@ def _further(avatar: Avatar, decoded: Path) -> dict[str, Avatar]:
     return found
 
 
+def _keep(kept: OrderedDict[Any, Gop], key: object, gop: Gop, most: int) -> None:
+    """Keep a group, and let the oldest go where there are too many."""
+    kept[key] = gop
+    if len(kept) > most:
+        kept.popitem(last=False)
+
+
 def drawn_by(engine: LipsyncEngine, sessions: Sequence[LiveFrames]) -> list[list[Frame]]:
     """Return the frames of sessions of one engine; see ``LiveEngine.draw``."""
     if isinstance(engine, LiveEngine):
@@ -227,13 +236,15 @@ class Pictures:
             self.lengths += [end - start for start, end in pairwise([*starts, clip.clip.count])]
             self.clips[name] = range(first, len(self._groups))
         self.avatar = self._groups[0][0]
-        self._crossings: OrderedDict[Crossing, tuple[Avatar, Gop | None]] = OrderedDict()
+        self._crossings: OrderedDict[Crossing, Gop] = OrderedDict()
+        """Those with a face at rest; their pictures are made again where the face moves, since they are large."""
         self.engine = engine
         self.together, self.past, self.future = 1, 0.0, 0.0
         if live:
             live.get_ready(self.avatar)
             self.together, self.past, self.future = live.together, PAST_SECONDS, FUTURE_SECONDS
-        self._idle: dict[tuple[int, bytes], Gop] = {}
+        self._idle: dict[int, Gop] = {}
+        self._idle_with_looks: OrderedDict[tuple[int, bytes], Gop] = OrderedDict()
         self._pts = 0
         options = {**MUXER_OPTIONS, "video_track_timescale": str(video_timescale(avatar.fps))}
         file = io.BytesIO()
@@ -248,17 +259,21 @@ class Pictures:
 
     def idle(self, number: int, looks: np.ndarray | None = None) -> Gop:
         """Return a group with the mouth at rest, and an expression (units,) if there is one."""
-        if looks is not None and not looks.any():
-            looks = None
-        key = number, b"" if looks is None else looks.tobytes()
-        if key not in self._idle:
-            count = self.lengths[number]
-            rest = np.zeros((count, len(UNITS)), np.float32)
-            silence = np.zeros(round(count * AUDIO_RATE / self.avatar.fps), np.float32)
-            held = None if looks is None else np.tile(looks, (count, 1))
-            frames = self.frames(number, rest, silence, held)
-            self._idle[key] = self.encoded(drawn_by(self.engine, [frames])[0])
-        return self._idle[key]
+        if looks is None or not looks.any():
+            if number not in self._idle:
+                self._idle[number] = self._resting(number, None)
+            return self._idle[number]
+        key = number, looks.tobytes()
+        if key not in self._idle_with_looks:
+            _keep(self._idle_with_looks, key, self._resting(number, looks), KEPT_IDLE)
+        return self._idle_with_looks[key]
+
+    def _resting(self, number: int, looks: np.ndarray | None) -> Gop:
+        count = self.lengths[number]
+        rest = np.zeros((count, len(UNITS)), np.float32)
+        silence = np.zeros(round(count * AUDIO_RATE / self.avatar.fps), np.float32)
+        held = None if looks is None else np.tile(looks, (count, 1))
+        return self.encoded(drawn_by(self.engine, [self.frames(number, rest, silence, held)])[0])
 
     def frames(self, number: int, mouth: np.ndarray, sound: np.ndarray, looks: np.ndarray | None = None) -> LiveFrames:
         """Return what is to be drawn for a group.
@@ -309,21 +324,16 @@ class Pictures:
             sound: (n,) float32 at 48 kHz, of these frames.
             looks: (frames, units) weights of the expression, if there is one.
         """
-        if crossing not in self._crossings:
-            self._crossings[crossing] = self._crossed(crossing), None
-            while len(self._crossings) > KEPT_CROSSINGS:
-                self._crossings.popitem(last=False)
-        clip, _ = self._crossings[crossing]
+        clip = self._crossed(crossing)
         return LiveFrames(avatar=clip, first=0, lead=0, mouth=mouth, looks=looks, sound=sound, rate=AUDIO_RATE)
 
     def kept_crossing(self, crossing: Crossing) -> Gop | None:
         """Return the group of a crossing with a face at rest; None if it must be drawn."""
-        return self._crossings.get(crossing, (None, None))[1]
+        return self._crossings.get(crossing)
 
     def keep_crossing(self, crossing: Crossing, gop: Gop) -> None:
         """Keep the group of a crossing with a face at rest."""
-        if crossing in self._crossings:
-            self._crossings[crossing] = self._crossings[crossing][0], gop
+        _keep(self._crossings, crossing, gop, KEPT_CROSSINGS)
 
     def _crossed(self, crossing: Crossing) -> Avatar:
         """Return the frames of a crossing as a clip."""
@@ -342,6 +352,7 @@ class Pictures:
             landmarks=(1 - mix) * one.landmarks[left] + mix * other.landmarks[entered],
             rest=(1 - mix) * one.rest[left] + mix * other.rest[entered],
             usable=one.usable[left] & other.usable[entered],
+            leads_into=other,
         )
         crossed.__dict__["clip"] = _Frames(pictures)
         return crossed

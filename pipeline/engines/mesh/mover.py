@@ -41,6 +41,11 @@ class _Face:
         self.speaks_in_clip = np.abs(self.geometry.source - self.geometry.rest).max((1, 2)) > 0.05
         self.expression = FaceExpression(self.geometry, self.triangles, float(avatar.fps))
         self.gain = fade(avatar.usable)
+        if avatar.leads_into is not None:
+            following = _face_of(avatar.leads_into)
+            self.interior: MouthInterior = following.interior
+            self.own: OwnMouthInterior | None = following.own
+            return
         rest, units = self.geometry.rest, np.linalg.norm(self.geometry.carry[:, 0], axis=1)
         lip = float(np.median(np.linalg.norm(rest[:, UPPER_INNER[5]] - rest[:, 0], axis=1) / units))
         lip_line = float(basis.neutral[[0, 13], 1].mean()) + lip / 2  # sprites are anchored at the lip's middle
@@ -54,6 +59,13 @@ _faces: WeakKeyDictionary[Avatar, _Face] = WeakKeyDictionary()
 """Kept as long as their avatars: the next request for the same one begins 20 ms sooner."""
 
 
+def _face_of(avatar: Avatar) -> _Face:
+    face = _faces.get(avatar)
+    if face is None:
+        face = _faces[avatar] = _Face(avatar)
+    return face
+
+
 class FaceMover:
     """Moves the mouth in the frames of one avatar."""
 
@@ -65,8 +77,7 @@ class FaceMover:
         jaw = np.array([[u.startswith("jaw")] for u in units])
         self._teeth_travel = LOWER_TEETH * jaw * self._delta[:, list(CHIN)].mean(1)
         self._tongue = [units.index(u) if u in units else None for u in TONGUE]
-        face = _faces.get(avatar)
-        self._face = _faces[avatar] = _Face(avatar) if face is None else face
+        self._face = _face_of(avatar)
         self._light: tuple[int, Light] | None = None
 
     def move(self, frame: Frame, index: int, weights: np.ndarray, looks: np.ndarray | None = None) -> None:
