@@ -42,7 +42,7 @@ def test_everybody_can_use_every_tab(browser: Any, fake_server: Server, language
     write(page, "two words")
     page.wait_for_function(FINISHED)
     page.click("#details > button")
-    page.wait_for_selector("#details img")
+    page.locator("#strip .now").filter(has_text="%").wait_for()
     assert findings(page) == []  # with a video, and what belongs to it
     for tab in TABS[language][1:]:
         page.get_by_role("tab", name=tab).click()

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from pipeline.messages import Message
-from tests.pages import FINISHED, MOVED, TABS, VIDEO, opened, write
+from tests.pages import FINISHED, MOVED, PLAYER, TABS, VIDEO, opened, write
 from tests.recordings import record
 from tests.servers import ROOT, Server
 
 STATUS = "#status .message"
+STRIP = "#strip .now"
 WITH = [("ko", 390, "dark"), ("en", 1280, "light")]
 """Language, width and light, each of them once; ``test_browser_studio`` and ``test_browser_axe`` have the others."""
 
@@ -52,10 +53,15 @@ def visitor(request: pytest.FixtureRequest, browser: Any, fake_server: Server) -
 
 def test_a_text_is_spoken_watched_inspected_and_spoken_again(visitor: Visitor) -> None:
     page = visitor.page
+    page.click("#details > button")
+    assert page.locator(STRIP).inner_text().startswith(visitor.reads("아바타가 말하면", "Phonemes and"))
     write(page, "brisk " + "word " * 5)
     page.wait_for_function(MOVED)
-    box = page.locator("#video .screen").bounding_box()
-    assert box["y"] >= 0 and box["y"] + box["height"] <= 900  # a phone has scrolled to it
+    page.locator(STRIP).filter(has_text="%").wait_for()
+    page.wait_for_function(f"""() => {{
+        const {{ top, bottom }} = {PLAYER}.querySelector('.screen').getBoundingClientRect();
+        return top >= 0 && bottom <= 900; // a phone scrolls to it
+    }}""")
     captions = page.locator("#video .captions")
     assert captions.inner_text() == visitor.reads("자막", "Captions")
     captions.click()
@@ -63,8 +69,10 @@ def test_a_text_is_spoken_watched_inspected_and_spoken_again(visitor: Visitor) -
     assert page.locator("#video .caption").inner_text() == ""
     page.wait_for_function(FINISHED)
     visitor.is_told("완료", "Done")
-    page.click("#details > button")
-    page.wait_for_selector("#details img")
+    page.focus("#strip canvas")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('#strip canvas').ariaValueText?.includes('/a/')")
     page.click("#video .replay")
     page.wait_for_function(f"() => !{VIDEO}.paused && {VIDEO}.currentTime > 0")
 

@@ -103,7 +103,7 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.wait_for_function(MOVED)
     page.wait_for_function(FINISHED)
     page.click("#details > button")
-    page.wait_for_selector("#details img")
+    page.locator("#strip .now").filter(has_text="%").wait_for()
     keep(page, "made_ko_1280")
     page.click("#delete")
     page.get_by_text("지울까요?").wait_for()  # it asks first

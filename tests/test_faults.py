@@ -161,8 +161,19 @@ def test_captions_that_fail_are_missing_and_the_video_is_made(
     events = list(generate(asked(studio), task, studio))
     assert isinstance(events[-1], Done) and events[-1].captions_url is None
     assert [event.captions_url for event in events if isinstance(event, TtsDone)] == [None]
-    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mp4", f"{ID}.wav"]
+    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mouth.ndjson", f"{ID}.mp4", f"{ID}.wav"]
     assert "no captions" in caplog.text and "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["__enter__", "add", "finish"])
+def test_lines_of_the_mouth_that_fail_are_missing_and_the_video_is_made(
+    studio: Studio, task: Task, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(f"pipeline.speech.mouth_lines.MouthLines.{where}", broken)
+    done = list(generate(asked(studio), task, studio))[-1]
+    assert isinstance(done, Done) and done.captions_url == task.captions_url
+    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mp4", f"{ID}.vtt", f"{ID}.wav"]
+    assert "no lines of the mouth" in caplog.text and "secret detail" in caplog.text
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
@@ -171,7 +182,7 @@ def test_captions_for_which_the_disk_has_no_room_are_missing(studio: Studio, tas
     part_of(task.captions).symlink_to(FULL)
     done = list(generate(asked(studio), task, studio))[-1]
     assert isinstance(done, Done) and done.captions_url is None
-    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mp4", f"{ID}.wav"]
+    assert sorted(left_by(task)) == [f"{ID}.json", f"{ID}.mouth.ndjson", f"{ID}.mp4", f"{ID}.wav"]
 
 
 def test_a_task_that_is_stopped_at_its_captions_stops(
@@ -194,7 +205,8 @@ def test_a_record_that_fails_is_missing_and_the_video_is_made(
     monkeypatch.setattr(where, broken)
     done = list(generate(asked(studio), task, studio))[-1]
     assert isinstance(done, Done) and done.captions_url == task.captions_url
-    assert sorted(left_by(task)) == [f"{ID}.mp4", f"{ID}.vtt", f"{ID}.wav"]
+    left = {*left_by(task)} - {f"{ID}.mouth.ndjson"}  # which are JSON, too
+    assert left == {f"{ID}.mp4", f"{ID}.vtt", f"{ID}.wav"}
     assert f"no record of task {ID}" in caplog.text
 
 

@@ -107,6 +107,7 @@ def test_odd_letters_in_unused_fields_are_no_matter(fake_server: Server) -> None
     [
         ("GET", "/video/{}.mp4"),
         ("GET", "/video/{}.vtt"),
+        ("GET", "/video/{}.mouth.ndjson"),
         ("GET", "/assets/audio/{}.wav"),
         ("GET", "/assets/idle/{}.mp4"),
         ("GET", "/assets/idle/solo_{}.mp4"),

@@ -15,7 +15,7 @@ from tests.servers import Server
 
 pytestmark = pytest.mark.slow  # real servers throughout
 
-KINDS = ("video", "download", "captions", "audio", "idle", "inspection")
+KINDS = ("video", "download", "captions", "mouth", "audio", "idle", "inspection")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def addresses(fake_server: Server) -> dict[str, str]:
     done = fake_server.post("/api/v2/lipsync", {"text": "one two", "avatar": "solo"}).json()
     inspection = f"/api/v2/tasks/{done['task_id']}/inspect.png"
     video = done["video_url"]
-    urls = (video, f"{video}?download=1", done["captions_url"], done["audio_url"], "/assets/idle/solo_720p.mp4")
+    mouth = video.replace(".mp4", ".mouth.ndjson")
+    urls = (video, f"{video}?download=1", done["captions_url"], mouth, done["audio_url"], "/assets/idle/solo_720p.mp4")
     return dict(zip(KINDS, (*urls, inspection), strict=True))
 
 

@@ -61,6 +61,7 @@ SHAPES = (
     ("GET", "/video/{task_id}.mp4"),
     ("GET", "/video/{task_id}.srt"),
     ("GET", "/video/{task_id}.vtt"),
+    ("GET", "/video/{task_id}.mouth.ndjson"),
     ("GET", "/assets/audio/{task_id}.wav"),
     ("GET", "/assets/idle/{avatar}.mp4"),
     ("GET", "/assets/idle/{avatar}.jpg"),
@@ -119,6 +120,7 @@ def test_real_answers_have_the_described_shapes(fake_server: Server, described: 
         ("GET", "/api/v2/tasks/{task_id}", {"path_parameters": {"task_id": done["task_id"]}}),
         ("GET", "/api/v2/tasks/{task_id}/events", {"path_parameters": {"task_id": done["task_id"]}}),
         ("GET", "/video/{task_id}.mp4", {"path_parameters": {"task_id": done["task_id"]}}),
+        ("GET", "/video/{task_id}.mouth.ndjson", {"path_parameters": {"task_id": done["task_id"]}}),
         ("GET", "/video/{task_id}.vtt", {"path_parameters": {"task_id": done["task_id"]}}),
         ("GET", "/assets/audio/{task_id}.wav", {"path_parameters": {"task_id": done["task_id"]}}),
     ):

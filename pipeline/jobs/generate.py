@@ -29,6 +29,7 @@ from pipeline.jobs.tasks import Task
 from pipeline.jobs.turns import Turns
 from pipeline.messages import Message
 from pipeline.speech.expression_track import ExpressionOptions
+from pipeline.speech.mouth_lines import MouthLines
 from pipeline.speech.record import SpeechRecord, write_record
 from pipeline.speech.recording import load_recording
 from pipeline.speech.spool import SpeechSpool
@@ -169,12 +170,12 @@ def saying(
     studio: Studio,
     recall: Recall = find_out,
 ) -> Iterator[Speaker]:
-    """Speak while the block lasts. If the block fails, sound and captions are removed.
+    """Speak while the block lasts. If the block fails, sound, captions and lines of the mouth are removed.
 
     Args:
         speak: Yields the speech; its token is set at the end of the block.
         request: What is spoken, and by which avatar.
-        task: Where sound and captions go.
+        task: Where sound, captions and lines of the mouth go.
         studio: Provides the phonemes.
         recall: See ``generate``.
     """
@@ -189,6 +190,9 @@ def saying(
         if request.text:
             with best_effort("captions"):
                 captions = stack.enter_context(CaptionWriter(task.captions))
+        mouth_lines = None
+        with best_effort("lines of the mouth"):
+            mouth_lines = stack.enter_context(MouthLines(task.mouth))
         task.grown.notify()
         options = SpeakerOptions(
             fps=request.avatar.fps,
@@ -196,6 +200,7 @@ def saying(
             espeak=studio.espeak,
             captions=captions,
             captions_first=request.look.captioned,
+            mouth_lines=mouth_lines,
             expression=ExpressionOptions(request.mood, request.liveliness),
             cues=request.cues,
             phrases=request.phrases,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from pipeline.speech.articulate import articulate
 from pipeline.speech.expression import Expression
 from pipeline.speech.expression_track import STILL, ExpressionOptions, ExpressionTrack
 from pipeline.speech.framed import framed
+from pipeline.speech.mouth_lines import MouthLines
 from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech.phonemes import phonemes_of
 from pipeline.speech.renderings import Renderings
@@ -67,6 +69,7 @@ class SpeakerOptions:
         frame_skip: The mouth is solved at every n-th frame, 1 or more.
         espeak: Provides phonemes.
         captions: Where captions go; None if the words are unknown.
+        mouth_lines: Where phonemes and the opening of the mouth go; None if nobody asks for them.
         captions_first: Whether the captions of a piece are known before its stretches, to be drawn into the pictures.
         expression: How the face moves beside the mouth.
         cues: The stage directions in the text.
@@ -78,6 +81,7 @@ class SpeakerOptions:
     frame_skip: int = 1
     espeak: EspeakEngine
     captions: CaptionWriter | None = None
+    mouth_lines: MouthLines | None = None
     captions_first: bool = False
     expression: ExpressionOptions = STILL
     cues: Sequence[Cue] = ()
@@ -122,6 +126,7 @@ class Speaker:
         self._espeak = options.espeak
         self._cancel = cancel
         self._captions = options.captions
+        self._mouth_lines = options.mouth_lines
         self._captions_first = options.captions_first
         self._cues: list[CaptionCue] = []
         self._written = Written(options.phrases)
@@ -196,6 +201,7 @@ class Speaker:
                 find = partial(words_of, piece, phonemes, renderings, self._cancel)
                 find_words = partial(self._recall, "words", number, find)
                 mouth = articulate(phonemes, piece, frames, float(self._fps), self._frame_skip)
+                self._note_mouth(MouthLines.add, phonemes, mouth, first / piece.rate)
                 words = None
                 if self._expression and self._expression.needs_words:
                     words = self._words(find_words)
@@ -212,6 +218,7 @@ class Speaker:
                 if not self._captions_first:  # after the pictures, which are needed sooner
                     self._caption(piece, first / piece.rate, words, find_words)
         self._finish_captions()
+        self._note_mouth(MouthLines.finish)
         self._spool.finish()
         self.seconds = time.perf_counter() - started
         self.done = True
@@ -256,6 +263,17 @@ class Speaker:
             self.words += [word.later(begin) for word in words]
             return
         self._drop_captions()
+
+    def _note_mouth(self, note: Callable[..., None], *noted: Any) -> None:
+        """Write lines of the mouth; if that fails, drop them all."""
+        lines, self._mouth_lines = self._mouth_lines, None
+        if lines is None:
+            return
+        with best_effort("lines of the mouth"):
+            note(lines, *noted)
+            self._mouth_lines = lines
+            return
+        lines.drop()
 
     def _finish_captions(self) -> None:
         if self._captions is None:

@@ -26,7 +26,9 @@ ABANDONED_SECONDS = 60.0
 KEPT_TASKS = 1000
 """Most finished tasks that are remembered, however long results are kept."""
 _ID = "[0-9a-f]{32}"
-_RESULT = re.compile(rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|answer-\d+\.wav|vtt|json|png)(?P<part>\.part)?")
+_RESULT = re.compile(
+    rf"(?P<id>{_ID})\.(mp4|whole\.mp4|wav|answer-\d+\.wav|vtt|mouth\.ndjson|json|png)(?P<part>\.part)?"
+)
 
 
 def is_task_id(text: str) -> bool:
@@ -92,6 +94,11 @@ class Task(Job):
     def record(self) -> Path:
         """Path of the record of its speech, once the video is finished."""
         return self.video.with_suffix(".json")
+
+    @property
+    def mouth(self) -> Path:
+        """Path of its phonemes and the opening of its mouth, which grow as it does."""
+        return self.video.with_suffix(".mouth.ndjson")
 
     @property
     def inspection(self) -> Path:

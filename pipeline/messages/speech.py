@@ -27,3 +27,4 @@ RECORDING_UNUSABLE = Sentence(
 
 # what is saved
 SPEECH_FILE = Sentence("speech_file", ko="음성", en="speech")
+MOUTH_LINES = Sentence("mouth_lines", ko="입 모양", en="the mouth")

@@ -120,7 +120,6 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
             avatar_maker=maker,
             supervisor=supervisor,
             visitors=visitors,
-            inspector=inspector,
             chat=llm_of(settings).configured,
             visited=visited,
             warm=warm,

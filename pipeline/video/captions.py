@@ -5,7 +5,6 @@ https://www.w3.org/TR/webvtt1/
 
 from __future__ import annotations
 
-import contextlib
 import html
 import math
 import re
@@ -14,11 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import TextIO
 
 from pipeline import messages
-from pipeline.core.growing_file import part_of, saving
+from pipeline.core.growing_file import GrowingText
 from pipeline.errors import RenderFailed
 from pipeline.speech_types import Mark
 from pipeline.text.language import LINE_BREAK, LINE_BREAKS
@@ -93,50 +90,24 @@ def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
     ]
 
 
-class CaptionWriter:
+class CaptionWriter(GrowingText):
     """A WebVTT file that grows sentence by sentence; use it as a context manager.
-
-    The file is written at ``path`` + ".part" and renamed by ``finish``. If the block raises, nothing remains.
 
     Raises:
         RenderFailed: The disk is full.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: TextIO | None = None
+        super().__init__(path, messages.video.CAPTIONS_FILE())
 
     def __enter__(self) -> CaptionWriter:
-        with saving(messages.video.CAPTIONS_FILE()):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = part_of(self.path).open("w", encoding="utf-8")
+        super().__enter__()
         try:
-            self._write("WEBVTT\n\n")
+            self.write("WEBVTT\n\n")
         except RenderFailed as error:
             self.__exit__(type(error), error, None)
             raise
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._remove_part()
-        if kind is not None:
-            self.drop()
-
-    def drop(self) -> None:
-        """Remove the captions."""
-        self._remove_part()
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
-
-    def _remove_part(self) -> None:
-        """Remove the unfinished file, so that a thread that still runs cannot rename it later."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # a full disk, which the writer has reported
-                self._file.close()
-        with contextlib.suppress(OSError):
-            part_of(self.path).unlink(missing_ok=True)
 
     def add(self, words: Iterable[Mark], begin: float, until: float) -> list[Cue]:
         """Append words, and return them as cues.
@@ -147,21 +118,8 @@ class CaptionWriter:
             until: Time at which the last cue ends at the latest, in seconds.
         """
         cues = cues_of([word.later(begin) for word in words], until)
-        self._write("".join(cue.to_vtt() for cue in cues))
+        self.write("".join(cue.to_vtt() for cue in cues))
         return cues
-
-    def finish(self) -> None:
-        """Complete the file; do not append to it afterwards."""
-        assert self._file is not None
-        with saving(messages.video.CAPTIONS_FILE()):
-            self._file.close()
-            part_of(self.path).replace(self.path)
-
-    def _write(self, text: str) -> None:
-        assert self._file is not None
-        with saving(messages.video.CAPTIONS_FILE()):
-            self._file.write(text)
-            self._file.flush()
 
 
 def _groups(words: list[Mark]) -> Iterator[list[Mark]]:

@@ -17,7 +17,6 @@ from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.notifier import Flag
 from pipeline.engines.select import AUTO
-from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.look import CAPTIONS, LABELS, NO_LABEL
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
@@ -25,7 +24,6 @@ from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voice_download import VoiceDownload
-from pipeline.server.connections import while_there
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, fetching, live, making
 from pipeline.server.page.later import comes_when_opened
@@ -39,13 +37,12 @@ from pipeline.server.page.words import (
     FACES,
     HEADING,
     METER,
+    STRIP,
     TITLE,
-    in_browser,
+    all_in_browser,
     said,
     shown,
-    visitors_language,
 )
-from pipeline.server.rest.inspector import Inspector
 from pipeline.server.visitors import Visitors
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.text.cues import MOODS
@@ -92,10 +89,11 @@ SETTLED = f"""(stage, making) => {{
 }}"""
 """Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
-PLAYER, PLAYER_CSS, PLAYER_JS = (
-    Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+PLAYER, PLAYER_CSS, PLAYER_JS, STRIP_HTML, STRIP_CSS, STRIP_JS = (
+    Path(__file__).with_name(f"{name}.{kind}").read_text("utf-8")
+    for name in ("player", "strip")
+    for kind in ("html", "css", "js")
 )
-METER_WORDS = ", ".join(f"{name}: {in_browser(message)}" for name, message in METER.items())
 # functions of page.js
 STAGE = "(...shown) => window.page.shown(...shown)"
 LIVE = "(...chosen) => window.page.live(...chosen)"
@@ -204,7 +202,6 @@ class _Result:
     video: gr.Video
     task_id: gr.Textbox
     details: gr.Accordion
-    picture: gr.Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +215,6 @@ class PageServices:
         avatar_maker: Makes them.
         supervisor: Follows, cancels and ends jobs.
         visitors: Selects the avatars that a visitor can see.
-        inspector: Draws pictures of finished videos.
         chat: Whether a language model answers in live sessions.
         visited: Set when a visitor opens the page.
         warm: Until it is set, the page shows that models are loading.
@@ -231,7 +227,6 @@ class PageServices:
     avatar_maker: AvatarMaker
     supervisor: Supervisor
     visitors: Visitors
-    inspector: Inspector
     chat: bool
     visited: threading.Event
     warm: Flag
@@ -414,17 +409,6 @@ def build_page(services: PageServices) -> gr.Blocks:
         stopping = stopping.then(None, None, None, js=SETTLE, api_visibility="private")
         stopping.then(None, bars, bars, js=SETTLED, api_visibility="private")
 
-        # --- looking closer
-        async def inspect(request: gr.Request, task_id: str) -> str | None:
-            try:
-                assert request.request is not None, "Gradio gives it to whatever it runs"
-                drawing = services.inspector.picture_of(task_id)
-                return str(await while_there(request.request, drawing)) if task_id else None
-            except PipelineError as error:
-                raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
-
-        result.details.expand(inspect, result.task_id, result.picture, queue=False, api_visibility="private")
-        result.task_id.change(lambda: (gr.update(open=False), None), None, [result.details, result.picture], **UNQUEUED)
         queue.register(page)
     return page
 
@@ -556,7 +540,7 @@ def _lay_out_result() -> _Result:
         label=shown("player"),
         html_template=PLAYER,
         css_template=PLAYER_CSS,
-        js_on_load=PLAYER_JS.replace("METER", f"{{ {METER_WORDS} }}"),
+        js_on_load=PLAYER_JS.replace("METER", all_in_browser(METER)),
         apply_default_css=False,
         elem_id="video",
         padding=False,
@@ -570,15 +554,16 @@ def _lay_out_result() -> _Result:
     video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
     task_id = gr.Textbox(label="task", visible=False)
     with gr.Accordion(shown("details"), open=False, elem_id="details") as details:
-        picture = gr.Image(
-            label=shown("inspection"),
-            show_label=False,
-            type="filepath",
-            interactive=False,
-            buttons=["fullscreen", "download"],
-            format="png",
+        gr.HTML(
+            " ",
+            html_template=STRIP_HTML,
+            css_template=STRIP_CSS,
+            js_on_load=STRIP_JS.replace("WORDS", all_in_browser(STRIP)),
+            apply_default_css=False,
+            elem_id="strip",
+            padding=False,
         )
-    return _Result(player=player, status=status, video=video, task_id=task_id, details=details, picture=picture)
+    return _Result(player=player, status=status, video=video, task_id=task_id, details=details)
 
 
 def _describe(component: Component, info: dict[str, Any]) -> None:

@@ -49,7 +49,8 @@ function show(stage) {
     if (stage.state === 'failed') document.querySelector('#status')?.scrollIntoView({ block: 'nearest' });
     if (stage.video_url && stage.task_id !== task) { // what comes late of one that was let go is passed over
         task = stage.task_id;
-        avatar.video.scrollIntoView({ block: 'nearest', behavior: 'smooth' }); // on a phone it is elsewhere
+        tell(stage);
+        comeToSee();
     }
     if (stage.task_id && stage.task_id === task) avatar.play(stage);
     const broken = stage.state === 'stopping' || (stage.state === 'failed' && stage.task_id === task);
@@ -61,7 +62,21 @@ async function putBack(stage) {
     if (stage.task_id === task) return;
     task = stage.task_id;
     const answer = await fetch(stage.video_url, { method: 'HEAD' }).catch(() => null);
-    if (task === stage.task_id && answer?.ok) avatar.putBack(stage); // or another one has begun, or it was kept long enough
+    if (task !== stage.task_id || !answer?.ok) return; // another one has begun, or it was kept long enough
+    avatar.putBack(stage);
+    tell(stage);
+}
+
+// On a phone the person is elsewhere than the button.
+function comeToSee() {
+    avatar.video.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+}
+avatar.addEventListener('turn-started', comeToSee); // what came meanwhile may have moved the page again
+
+// Tell the strip which video is shown.
+function tell({ video_url: address }) {
+    window.page.film = { video: avatar.video, address };
+    document.dispatchEvent(new Event('film'));
 }
 
 avatar.addEventListener('statechange', ({ detail }) => {

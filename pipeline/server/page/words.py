@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,7 @@ WORDS = {
     "player": Message("재생", "Player"),
     "status": Message("진행 상태", "Status"),
     "length": Message("글자 수", "Length"),
-    "details": Message("자세히: 소리, 음소, 입 모양", "Details: sound, phonemes, mouths"),
-    "inspection": Message("소리와 입 모양", "Sound and mouth"),
+    "details": Message("자세히: 음소와 입 모양", "Details: phonemes and mouth"),
     "make_help": Message(
         "5-15초 동안 카메라를 보고 입을 다문 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다. "
         f"동영상({', '.join(VIDEOS)} 등)과 사진({', '.join(PICTURES)}, 움직이는 것도)을 받습니다.",
@@ -203,6 +203,18 @@ METER = {
     "without_gpu": Message("코어 {}개 · GPU 없음", "{} cores · no GPU"),
 }
 """How quick a video was, and on what."""
+STRIP = {
+    "name": Message("음소와 입이 벌어진 정도", "Phonemes and opening of the mouth"),
+    "empty": Message(
+        "아바타가 말하면 음소와 입이 벌어진 정도가 여기에 흐릅니다.",
+        "Phonemes and the opening of the mouth run here as the avatar speaks.",
+    ),
+    "nothing": Message("이 영상의 음소는 알 수 없습니다.", "The phonemes of this video are not known."),
+    "seconds": Message("{}초", "{} s"),
+    "pause": Message("쉼", "pause"),
+    "open": Message("입 {}% 벌림", "mouth {} % open"),
+}
+"""What the strip under "Details" says."""
 _OURS = "page_"
 """Prefix of every key, since Gradio has its own texts under "audio" and the like."""
 I18N = gr.I18n(
@@ -258,6 +270,11 @@ def said(message: Message, tag: str, **placed: Any) -> gr.HTML:
 def visitors_language(request: gr.Request) -> Language:
     """Return the visitor's language; English if it is neither, as in the browser."""
     return language_of(request.headers.get("accept-language"), "en")
+
+
+def all_in_browser(messages: Mapping[str, Message]) -> str:
+    """Return a JavaScript expression whose value is an object of messages in the browser's language."""
+    return f"{{ {', '.join(f'{name}: {in_browser(message)}' for name, message in messages.items())} }}"
 
 
 def in_browser(message: Message) -> str:

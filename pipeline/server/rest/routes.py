@@ -164,6 +164,7 @@ class Api:
             ("/video/{task_id}.mp4", self.video, schema.VIDEO),
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
             ("/video/{task_id}.srt", self.subrip, schema.SUBRIP),
+            ("/video/{task_id}.mouth.ndjson", self.mouth, schema.MOUTH),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
             ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
@@ -361,6 +362,11 @@ class Api:
     async def subrip(self, task_id: str, request: Request) -> Response:
         """Send the captions of a video as SubRip (SRT), once they are complete."""
         return await subrip_response(self._results_of(task_id), self._book, request)
+
+    async def mouth(self, task_id: str, request: Request) -> Response:
+        """Send the phonemes of a video and how far its mouth opens, as lines of JSON that grow as it does."""
+        task = self._results_of(task_id)
+        return await growing_response(task.mouth, "application/x-ndjson", task, self._book, request)
 
     def result_page(self, task_id: str, request: Request) -> Response:
         """Send the page of a finished video, to be shared."""

@@ -840,6 +840,14 @@ SUBRIP: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("application/x-subrip", "The captions as SubRip."), **_FILE_ANSWERS, **problems(404)},
 }
+MOUTH: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {
+        200: _content("application/x-ndjson", "One JSON object a line for each piece of speech."),
+        **_FILE_ANSWERS,
+        **problems(404),
+    },
+}
 AUDIO: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("audio/wav", "The speech.", binary=True), **_FILE_ANSWERS, **problems(404)},
