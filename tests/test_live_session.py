@@ -837,6 +837,7 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
             "pitch": 0.0,
             "mood": "neutral",
             "liveliness": 0.5,
+            "eye_contact": False,
             "max_text": 100,
             "pronunciations": {},
             "fps": None,

@@ -190,6 +190,13 @@ def test_liveliness_is_a_number_from_0_to_1(fake_server: Server, liveliness: obj
     refused(fake_server, {**GOOD, "liveliness": liveliness}, 400, "liveliness", "0", "1")
 
 
+@pytest.mark.parametrize("value", ["true", 1, 0, [True], {}])
+def test_eye_contact_is_true_or_false(fake_server: Server, value: object) -> None:
+    refused(fake_server, {**GOOD, "eye_contact": value}, 400, "eye_contact", "true", "false")
+    reply = fake_server.post("/api/v2/sessions", {"avatar": "solo", "eye_contact": value})
+    assert reply.status_code == 400 and "eye_contact" in reply.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "choices"),
     [

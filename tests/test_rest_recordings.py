@@ -105,6 +105,7 @@ def test_an_unknown_kind_is_refused_with_the_list(fake_server: Server, path: str
         ({"frame_skip": "1.5"}, "frame_skip"),
         ({"frame_skip": "11"}, "frame_skip"),
         ({"liveliness": "nan"}, "liveliness"),
+        ({"eye_contact": "yes"}, "eye_contact"),
         ({"liveliness": "1_0"}, "liveliness"),
         ({"tts_speed": "9"}, "tts_speed"),
         ({"mood": "angry"}, "mood"),

@@ -105,7 +105,7 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
     settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
     more = ["engine", "language", "tts_speed", "tts_pitch", "mood", "liveliness", "pronunciations"]
-    more += ["aspect", "fps", "captions", "label"]
+    more += ["aspect", "fps", "captions", "label", "eye_contact"]
     assert names == ["text", *settings, "audio", *more]
     assert len(endpoints["/generate"]["returns"]) == 3
 

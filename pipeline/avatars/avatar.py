@@ -98,8 +98,11 @@ class Avatar:
         softness: How much softer the face is than a crisp picture (sigma, units of the face basis; see
             ``pipeline.preparing.blur``).
         gender: "female" or "male", whose voice the avatar gets if none is chosen; "" if that is unknown.
+        gaze: (frames, 3) float32: how far the eyes look past the camera, in degrees to the right and down in the
+            picture, and how far they may be turned to it, 0..1, smooth over time (see
+            ``pipeline.preparing.eye_contact``). None if that is unknown, or they can be turned nowhere.
         clips: Further clips by what they show (see `CLIPS`): the same person in the same size, at the same rate. Each
-            is an avatar whose video, points and usable frames are those of the clip.
+            is an avatar whose video, points, usable frames and gaze are those of the clip.
         leads_into: Where these pictures lie between two clips, the one that follows; the mouth's inside is its own.
     """
 
@@ -118,6 +121,7 @@ class Avatar:
     opening: float = 1.0
     softness: float = 0.0
     gender: str = ""
+    gaze: np.ndarray | None = None
     clips: Mapping[str, Avatar] = field(default_factory=dict)
     leads_into: Avatar | None = None
 

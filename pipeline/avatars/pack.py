@@ -96,6 +96,7 @@ def _filmed(avatar: Avatar) -> dict[str, object]:
         "landmarks": packed(avatar.landmarks),
         "rest": None if same else packed(avatar.rest),
         "usable": np.ascontiguousarray(avatar.usable, bool),
+        "gaze": None if avatar.gaze is None else np.ascontiguousarray(avatar.gaze, np.float32),
     }
 
 
@@ -215,7 +216,18 @@ def _clip(content: object, size: tuple[int, int], fps: Fraction) -> dict[str, An
     landmarks = _points(content, "landmarks", reader.count, max(size))
     rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(size))
     usable = _array(content, "usable", np.dtype(bool), (reader.count,))
-    return {"video": video, "landmarks": landmarks, "rest": rest, "usable": usable}
+    gaze = _gaze(content, reader.count)
+    return {"video": video, "landmarks": landmarks, "rest": rest, "usable": usable, "gaze": gaze}
+
+
+def _gaze(content: Mapping[str, Any], frames: int) -> np.ndarray | None:
+    if content.get("gaze") is None:  # also in packs older than this entry
+        return None
+    gaze = _array(content, "gaze", np.dtype(np.float32), (frames, 3))
+    # nan compares as false
+    if not ((np.abs(gaze[:, :2]) <= 90).all() and ((gaze[:, 2] >= 0) & (gaze[:, 2] <= 1)).all()):
+        raise _Wrong("gaze: out of range")
+    return gaze
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

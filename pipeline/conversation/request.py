@@ -9,7 +9,7 @@ from pipeline.conversation.conversation import ConversationPlan
 from pipeline.conversation.history import PROMPT
 from pipeline.conversation.interview import InterviewPlan
 from pipeline.errors import BadRequest
-from pipeline.live.request import flag_of
+from pipeline.jobs.request import flag_of
 from pipeline.text.language import speakable
 from pipeline.text.markup import spoken_text
 

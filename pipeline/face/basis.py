@@ -121,7 +121,8 @@ def mouth_reach() -> np.ndarray:
 
 
 def lid_reach() -> np.ndarray:
-    """Return how much blinking moves each point, (478,) from 0 to 1."""
+    """Return how much blinking and looking around move each point, (478,) from 0 to 1."""
     moves = np.linalg.norm(unit("eyeBlinkLeft") + unit("eyeBlinkRight"), axis=1)
     reach: np.ndarray = np.clip(moves / 0.03, 0, 1)
+    reach[468:] = 1  # the irises
     return reach

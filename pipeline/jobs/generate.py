@@ -75,7 +75,7 @@ def generate(
         PipelineError: The video cannot be made, or is cancelled; no file is left behind.
     """
     started = time.perf_counter()
-    yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.tts_note)
+    yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.note)
     avatar = request.avatar
     speak = partial(speech or speech_of, request, studio)
     burnt = BurntCaptions()
@@ -95,7 +95,7 @@ def generate(
                     duration=speaker.duration,
                     elapsed=speaker.seconds,
                     lost=speaker.lost,
-                    note=request.tts_note,
+                    note=request.note,
                 )
             yield Lipsync(task.video_url, min(1.0, frames / max(1, round(speaker.duration * avatar.fps))))
     finished = time.perf_counter()

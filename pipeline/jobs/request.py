@@ -12,6 +12,7 @@ from unicodedata import category
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.framing import ASPECTS, RATES, SOURCE, at_rate, box_of
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.engines.select import AUTO, preferred
@@ -51,6 +52,7 @@ class GenerateRequest:
         tts_voice: One of that engine's voices, or "Custom".
         tts_speed: How fast, 1 is usual (0.7-1.3).
         tts_pitch: Semitones above the voice's usual pitch (-4..4).
+        eyes_note: Why the eyes look as they were filmed although eye contact was asked for; None if they do not.
         tts_note: Why not the engine that would speak by default; None if it does, or if another was asked for.
         recording: A file with the speech itself, in place of a speech engine. `text` is then what it says, or empty
             if that is unknown.
@@ -66,12 +68,20 @@ class GenerateRequest:
     tts_speed: float = 1.0
     tts_pitch: float = 0.0
     tts_note: Message | None = None
+    eyes_note: Message | None = None
     recording: Path | None = None
     look: Look = AS_FILMED
     phrases: tuple[Phrase, ...] = ()
     cues: tuple[Cue, ...] = ()
     mood: str = NEUTRAL
     liveliness: float = USUAL_LIVELINESS
+
+    @property
+    def note(self) -> Message | None:
+        """What differs from what was asked for, or would be expected; None if nothing does."""
+        if self.tts_note is None or self.eyes_note is None:
+            return self.tts_note or self.eyes_note
+        return messages.jobs.WITH_NOTE(message=self.tts_note, note=self.eyes_note)
 
     @property
     def spoken(self) -> str:
@@ -108,6 +118,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     language = script.language
     voice = (recording is None and string_of(body, "tts_voice")) or CUSTOM_VOICE
     _, avatar = avatar_of(body, studio)
+    shown, eyes_note = looking(body, rated(body, avatar))
     engine: TTSEngine | None = None
     note: Message | None = None
     if recording is None:
@@ -122,7 +133,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         mood=mood_of(body),
         liveliness=liveliness_of(body),
         language=language,
-        avatar=rated(body, avatar),
+        avatar=shown,
         look=look_of(body, studio, avatar),
         frame_skip=frame_skip,
         engine=lipsync,
@@ -131,6 +142,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         tts_speed=speed,
         tts_pitch=pitch,
         tts_note=note,
+        eyes_note=eyes_note,
         recording=recording,
     )
 
@@ -207,6 +219,19 @@ def rated(body: dict[str, Any], avatar: Avatar) -> Avatar:
     return at_rate(avatar, rate)
 
 
+def looking(body: dict[str, Any], avatar: Avatar) -> tuple[Avatar, Message | None]:
+    """Return an avatar as a request has it look: as it was filmed, or at the camera; and why that is not possible.
+
+    Raises:
+        BadRequest: The field is not true or false.
+    """
+    if not flag_of(body, "eye_contact"):
+        return avatar, None
+    if avatar.gaze is None:
+        return avatar, messages.jobs.EYES_AS_FILMED()
+    return with_eye_contact(avatar), None
+
+
 def look_of(body: dict[str, Any], studio: Studio, avatar: Avatar) -> Look:
     """Return how the pictures of a request look; a mark of the setting AI_LABEL cannot be switched off.
 
@@ -267,6 +292,18 @@ def number_of(body: dict[str, Any], field: str, within: tuple[float, float], usu
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise BadRequest(messages.jobs.NUMBER_OUT_OF_RANGE(field=field, low=low, high=high))
     return float(value)
+
+
+def flag_of(fields: dict[str, Any], field: str) -> bool:
+    """Return the value of a field that is true or false; false if it is missing.
+
+    Raises:
+        BadRequest: It is something else.
+    """
+    value = fields.get(field)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise BadRequest(messages.jobs.FLAG_INVALID(field=field))
 
 
 def mood_of(body: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.joins import best_entry
 from pipeline.core import origin
 from pipeline.core.cancel import CancelToken
@@ -42,6 +43,8 @@ CROSSING = 2
 """Groups of pictures in which one clip goes over into another."""
 SHOWN_ONCE = ("nod", "greeting", "thinking")
 """Clips that do not loop."""
+LOOKS_AWAY = "thinking"
+"""The clip in which the person is meant to look elsewhere."""
 KEPT_CROSSINGS = 400
 """Encoded groups of them that stay in memory: some 50 kB each at 720p."""
 KEPT_IDLE = 800
@@ -212,6 +215,7 @@ class Pictures:
         engine: Moves the mouth.
         decoded: File for the decoded clip.
         look: How the pictures are cropped and marked.
+        eye_contact: Whether the eyes look at the camera where that is safe.
 
     Attributes:
         header: The beginning of every stream of this avatar (boxes ftyp and moov).
@@ -223,14 +227,22 @@ class Pictures:
         past, future: Seconds of sound before a group and after it that the engine hears.
     """
 
-    def __init__(self, avatar: Avatar, engine: LipsyncEngine, decoded: Path, look: Look = AS_FILMED) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        engine: LipsyncEngine,
+        decoded: Path,
+        look: Look = AS_FILMED,
+        eye_contact: bool = False,
+    ) -> None:
         self._look = look
         self.lengths: list[int] = []
         self.clips: dict[str, range] = {}
         self._groups: list[tuple[Avatar, int]] = []
         """The clip of each group, and the frame of it with which it begins."""
         live = engine if isinstance(engine, LiveEngine) else None
-        for name, clip in {"": _decoded(avatar, decoded), **({} if live else _further(avatar, decoded))}.items():
+        for name, filmed in {"": _decoded(avatar, decoded), **({} if live else _further(avatar, decoded))}.items():
+            clip = with_eye_contact(filmed) if eye_contact and name != LOOKS_AWAY else filmed
             starts, first = gop_starts(clip.clip.count, avatar.fps), len(self._groups)
             self._groups += [(clip, start) for start in starts]
             self.lengths += [end - start for start, end in pairwise([*starts, clip.clip.count])]
@@ -352,6 +364,7 @@ class Pictures:
             landmarks=(1 - mix) * one.landmarks[left] + mix * other.landmarks[entered],
             rest=(1 - mix) * one.rest[left] + mix * other.rest[entered],
             usable=one.usable[left] & other.usable[entered],
+            gaze=None,
             leads_into=other,
         )
         crossed.__dict__["clip"] = _Frames(pictures)

@@ -14,10 +14,12 @@ from pipeline.errors import BadRequest, Unavailable
 from pipeline.jobs.request import (
     avatar_of,
     engine_of,
+    flag_of,
     language_asked,
     lipsync_of,
     liveliness_of,
     look_of,
+    looking,
     mood_of,
     number_of,
     pronunciations_of,
@@ -57,6 +59,7 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     engine, _ = engine_of(fields, studio, language or "", voice, avatar.gender)
     chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
     lipsync = _lipsync(fields, studio)
+    _, eyes_note = looking(fields, avatar)
     return SessionRequest(
         pack=pack,
         avatar=rated(fields, avatar),
@@ -72,6 +75,8 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         record=flag_of(fields, "record"),
         mood=mood_of(fields),
         liveliness=liveliness_of(fields),
+        eye_contact=flag_of(fields, "eye_contact"),
+        note=eyes_note,
         pronunciations=pronunciations_of(fields, studio),
         paces={one.name: one.pace for one in studio.tts.values() if one.pace is not None},
     )
@@ -121,18 +126,6 @@ def tag_of(fields: dict[str, Any]) -> str | None:
     if value is None or (isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_TAG):
         return value
     raise BadRequest(messages.live.TAG_INVALID(limit=LONGEST_TAG))
-
-
-def flag_of(fields: dict[str, Any], field: str) -> bool:
-    """Return the value of a field that is true or false; false if it is missing.
-
-    Raises:
-        BadRequest: It is something else.
-    """
-    value = fields.get(field)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise BadRequest(messages.live.FLAG_INVALID(field=field))
 
 
 def moment_of(fields: dict[str, Any], field: str) -> float | None:

@@ -78,7 +78,7 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._early: dict[str, list[Packed]] = {}
         """What sessions are to do that are still loading."""
-        self._pictures: OrderedDict[tuple[Path, int, int | None, Look], Pictures] = OrderedDict()
+        self._pictures: OrderedDict[tuple[Path, int, int | None, Look, bool], Pictures] = OrderedDict()
         self._loading = threading.Lock()
         self._loaded_voices: set[str] = set()
         """Names of the speech engines that have spoken, or are about to."""
@@ -153,7 +153,7 @@ class Worker:
             box, label = asked["box"], asked["label"]
             look = Look(Box(*box) if box else None, label)
             pictures = self._pictures_of(
-                Path(asked["pack"]), Path(asked["decoded"]), asked["engine"], asked["fps"], look
+                Path(asked["pack"]), Path(asked["decoded"]), asked["engine"], asked["fps"], look, asked["eye_contact"]
             )
             voice = Voice(
                 choose=partial(self._engine, asked["tts_engine"], pictures.avatar.gender),
@@ -213,13 +213,15 @@ class Worker:
         self._emit(key, Problem.of(error))
         self._emit(key, Closed("failed"))
 
-    def _pictures_of(self, pack: Path, decoded: Path, engine: str, fps: int | None, look: Look) -> Pictures:
+    def _pictures_of(
+        self, pack: Path, decoded: Path, engine: str, fps: int | None, look: Look, eye_contact: bool
+    ) -> Pictures:
         with self._loading:
-            key = pack, pack.stat().st_mtime_ns, fps, look
+            key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact
             if key not in self._pictures:
                 avatar = self._studio.avatars.load(pack)
                 avatar = avatar if fps is None else at_rate(avatar, fps)
-                self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded, look)
+                self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded, look, eye_contact)
                 while len(self._pictures) > KEPT:
                     self._pictures.popitem(last=False)
             self._pictures.move_to_end(key)

@@ -26,6 +26,7 @@ from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unp
 from pipeline.live.messages import NO_SESSION, Kind, Packed, fragment_in, of_json, of_sound, receive
 from pipeline.live.voice_input import AHEAD_SECONDS, pcm
 from pipeline.live.worker import settings_to_json
+from pipeline.messages import Message
 from pipeline.settings import ROOT, Settings
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech_types import Mark
@@ -80,6 +81,8 @@ class SessionRequest:
         language: Language of the texts, as eSpeak NG calls it; None detects it.
         record: Whether to keep the session as a video.
         mood, liveliness: As in ``GenerateRequest``.
+        eye_contact: Whether the eyes look at the camera where that is safe.
+        note: Why they cannot although that was asked for; None if they can.
         fps: The frame rate that is asked for; None is that of the clip.
         look: How the pictures are cropped and marked.
         pronunciations: What is spoken for some words of the texts.
@@ -97,6 +100,8 @@ class SessionRequest:
     record: bool = False
     mood: str = NEUTRAL
     liveliness: float = USUAL_LIVELINESS
+    eye_contact: bool = False
+    note: Message | None = None
     fps: int | None = None
     look: Look = AS_FILMED
     pronunciations: Pronunciations = field(default_factory=Pronunciations)
@@ -443,6 +448,7 @@ class Workers:
             "pitch": request.tts_pitch,
             "mood": request.mood,
             "liveliness": request.liveliness,
+            "eye_contact": request.eye_contact,
             "fps": request.fps,
             "box": request.look.box and list(astuple(request.look.box)),
             "label": request.look.label,

@@ -60,6 +60,14 @@ CAPTIONS_NOT_BURNT = Sentence(
     ko="자막을 그릴 수 없어, 비디오 화면에 자막이 없거나 일부만 있습니다.",
     en="Captions could not be drawn: the video shows none, or only some of them.",
 )
+FLAG_INVALID = Sentence("flag_invalid", ko="{field}: true 또는 false여야 합니다.", en="{field}: must be true or false.")
+EYES_AS_FILMED = Sentence(
+    "eyes_as_filmed",
+    ko="눈은 찍힌 대로 둡니다. 시선 정보가 없는 예전 아바타이거나, 안경이나 작은 얼굴 때문에 안전하게 돌릴 수 "
+    "없습니다. 예전 아바타라면 다시 만드세요.",
+    en="The eyes stay as filmed: the avatar was made before gazes were measured, or its eyes cannot be turned safely "
+    "(glasses, a small face). Make an older avatar again.",
+)
 NUMBER_OUT_OF_RANGE = Sentence(
     "number_out_of_range",
     ko="{field}: {low}부터 {high}까지의 숫자여야 합니다.",

@@ -26,7 +26,6 @@ ENGINE_NOT_LIVE = Sentence(
     "mesh를 고르세요.",
     en="engine: {engine} is too slow for a live session here: it needs a GPU of this machine. Choose mesh.",
 )
-FLAG_INVALID = Sentence("flag_invalid", ko="{field}: true 또는 false여야 합니다.", en="{field}: must be true or false.")
 SESSIONS_FULL = Sentence(
     "sessions_full",
     ko="지금은 세션을 더 열 수 없습니다. 잠시 뒤에 다시 시도하세요.",

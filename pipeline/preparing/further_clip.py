@@ -48,6 +48,7 @@ class FurtherClip:
             landmarks=self.filmed.landmarks * scale,
             rest=self.filmed.rest * scale,
             usable=self.filmed.usable,
+            gaze=self.filmed.gaze,
             inpainting=None,
             clips={},
         )

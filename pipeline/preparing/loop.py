@@ -24,7 +24,13 @@ def loop_order(footage: Footage, landmarks: np.ndarray) -> np.ndarray:
 
 def reordered(avatar: Avatar, order: np.ndarray) -> Avatar:
     """Return an avatar with the measurements of its frames in another order (see ``loop_order``)."""
-    return replace(avatar, landmarks=avatar.landmarks[order], rest=avatar.rest[order], usable=avatar.usable[order])
+    return replace(
+        avatar,
+        landmarks=avatar.landmarks[order],
+        rest=avatar.rest[order],
+        usable=avatar.usable[order],
+        gaze=None if avatar.gaze is None else avatar.gaze[order],
+    )
 
 
 def _loops(footage: Footage, landmarks: np.ndarray) -> bool:

@@ -27,7 +27,7 @@ class Person:
     findings: Findings
 
 
-def as_filmed(footage: Footage, person: Person) -> Avatar:
+def as_filmed(footage: Footage, person: Person, gaze: np.ndarray | None = None) -> Avatar:
     """Return a person as an avatar without a video: enough to move the mouth in the footage."""
     height, width = footage.frames.shape[1] * 2 // 3, footage.frames.shape[2]
     return Avatar(
@@ -40,6 +40,7 @@ def as_filmed(footage: Footage, person: Person) -> Avatar:
         landmarks=person.landmarks,
         rest=person.rest,
         usable=person.findings.usable,
+        gaze=gaze,
     )
 
 

@@ -32,6 +32,7 @@ from pipeline.preparing.animate_photo import FPS, FRAMES, LivingPhoto
 from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
 from pipeline.preparing.encode_clip import encode, keep_stream
+from pipeline.preparing.eye_contact import find_gaze
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
 from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
 from pipeline.preparing.footage import Footage, PictureSource, faces_of_shots, keep, no_face, read_footage
@@ -97,6 +98,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         softness = softness_of(footage, person)
         stages(0.7, "measuring")
         mouth = find_mouth(footage, person)
+        gaze = find_gaze(footage, person)
         if person.findings.speaking:
             stages.expect("mouth", LENDING)
             lending = lend_mouth(footage, person, closed, step=lambda share: stages(0.9 * share, "mouth"))
@@ -111,7 +113,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
             copied = kept is not None and resolution == f"{_WORK_SIDE}p"
             longer = 0.0 if copied else len(order) / len(footage.frames)
             stages.expect(writing_of(resolution), longer * writing_seconds(resolution))
-        filmed = reordered(as_filmed(footage, person), order)
+        filmed = reordered(as_filmed(footage, person, gaze), order)
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
         whole = replace(whole, gender=options.gender, mouth=mouth)
         further = {name: _further_clip(name, path, options, whole) for name, path in options.clips.items()}
@@ -138,10 +140,11 @@ def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar)
     with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
         footage, kept = _read(path, alone, store, lambda share, doing: None)
         person = measure_person(footage)
+        gaze = find_gaze(footage, person)
         if person.findings.speaking:
             (footage, person), kept = lend_mouth(footage, person, closed), None
         order = at_rate(loop_order(footage, person.landmarks), footage.fps, whole.fps)
-        filmed = reordered(as_filmed(footage, person), order)
+        filmed = reordered(as_filmed(footage, person, gaze), order)
         check_meeting(name, filmed, whole)
         as_it_is = not footage.is_cut and np.array_equal(order, np.arange(len(footage.frames)))
         if kept is None or not as_it_is or (filmed.width, filmed.height) != (whole.width, whole.height):

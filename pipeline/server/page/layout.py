@@ -160,6 +160,7 @@ class _Settings:
     fps: gr.Dropdown
     captions: gr.Dropdown
     label: gr.Dropdown
+    eye_contact: gr.Checkbox
     listen: gr.Button
     sample: gr.Textbox
     drawer: gr.Accordion
@@ -171,7 +172,7 @@ class _Settings:
     def of_session(self) -> list[Any]:
         """Return the fields of a live session."""
         voice = [self.tts_engine, self.voice, self.language, self.speed, self.pitch]
-        pictures = [self.aspect, self.fps, self.label]
+        pictures = [self.aspect, self.fps, self.label, self.eye_contact]
         return [self.avatar, self.resolution, *voice, self.mood, self.liveliness, self.pronunciations, *pictures]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
@@ -185,7 +186,7 @@ class _Settings:
     @property
     def _after_audio(self) -> list[Any]:
         of_voice = [self.language, self.speed, self.pitch]
-        pictures = [self.aspect, self.fps, self.captions, self.label]
+        pictures = [self.aspect, self.fps, self.captions, self.label, self.eye_contact]
         return [self.engine, *of_voice, self.mood, self.liveliness, self.pronunciations, *pictures]
 
     @property
@@ -462,6 +463,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
                 min_width=300,
                 elem_id="liveliness",
             )
+        eye_contact = gr.Checkbox(label=shown("eye_contact"), info=shown("eye_contact_help"), elem_id="eye_contact")
         pronunciations = gr.Textbox(
             label=shown("pronunciations"),
             info=shown("pronunciations_help"),
@@ -528,6 +530,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         fps=fps,
         captions=captions,
         label=label,
+        eye_contact=eye_contact,
         listen=listen,
         sample=gr.Textbox(visible=False, label="sample"),
         drawer=drawer,

@@ -43,7 +43,7 @@
         root,
         // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
         live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness, ...more) {
-            const [pronunciations, aspect, fps, label] = more;
+            const [pronunciations, aspect, fps, label, eyeContact] = more;
             const resolutions = upTo(resolution, avatar, gallery);
             if (!resolutions) return shown;
             const options = {
@@ -57,6 +57,7 @@
                 ...(aspect !== "source" && { aspect }),
                 ...(Number(fps) && { fps: Number(fps) }),
                 ...(label !== "off" && { label }),
+                ...(eyeContact && { eye_contact: true }),
                 ...(pronunciations?.trim() && { pronunciations }),
             };
             return { ...shown, wanted: { avatar, resolutions, options } };

@@ -53,6 +53,7 @@ class _Fields:
     tts_pitch: float
     mood: str | None = None
     liveliness: float = USUAL_LIVELINESS
+    eye_contact: bool = False
     pronunciations: str = ""
     aspect: str | None = None
     fps: str | None = None
@@ -76,6 +77,7 @@ class _Fields:
             **({"tts_pitch": self.tts_pitch} if self.tts_pitch else {}),
             **({"mood": self.mood} if self.mood not in (None, NEUTRAL) else {}),
             **({"liveliness": self.liveliness} if self.liveliness != USUAL_LIVELINESS else {}),
+            **({"eye_contact": True} if self.eye_contact else {}),
             **({"pronunciations": self.pronunciations} if self.pronunciations.strip() else {}),
             **({"aspect": self.aspect} if self.aspect not in (None, SOURCE) else {}),
             **({"fps": int(self.fps) if self.fps.isdecimal() else self.fps} if self.fps not in (None, SOURCE) else {}),
@@ -239,6 +241,7 @@ class Speaking:
         fps: str | None = None,
         captions: str | None = None,
         label: str | None = None,
+        eye_contact: bool = False,
     ) -> tuple[str, str, str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript, Python, as a tag, and as a frame."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
@@ -260,6 +263,7 @@ class Speaking:
             fps=fps,
             captions=captions,
             label=label,
+            eye_contact=eye_contact,
         )
         asked = url, fields.body(), self._studio.settings.api_keys
         return (*snippets(*asked), tag(*asked), frame(*asked))
@@ -285,6 +289,7 @@ class Speaking:
         fps: str | None = None,
         captions: str | None = None,
         label: str | None = None,
+        eye_contact: bool = False,
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
@@ -308,6 +313,7 @@ class Speaking:
             fps=fps,
             captions=captions,
             label=label,
+            eye_contact=eye_contact,
         )
         reader = visitors_language(request)
         task_id = ""

@@ -60,6 +60,11 @@ WORDS = {
         "목소리를 따라 눈썹과 눈이 움직이는 정도입니다. 0: 입만 움직입니다",
         "How much brows and eyes move with the voice; 0: only the mouth moves",
     ),
+    "eye_contact": Message("카메라 바라보기", "Look at the camera"),
+    "eye_contact_help": Message(
+        "다른 곳을 보던 눈을 자연스러운 만큼만 카메라 쪽으로 돌립니다",
+        "Eyes that look elsewhere are turned to the camera as far as it looks natural",
+    ),
     "pronunciations": Message("이렇게 읽기", "Pronunciations"),
     "pronunciations_help": Message(
         "한 줄에 하나씩, 쓴 대로 = 읽는 대로", "One in each line: as it is written = as it is spoken"

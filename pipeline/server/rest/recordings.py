@@ -14,6 +14,9 @@ FILE = "audio"
 """The field of the recording."""
 NUMBERS = ("frame_skip", "tts_speed", "tts_pitch", "liveliness", "fps")
 """Fields that are numbers in JSON."""
+FLAGS = ("eye_contact",)
+"""Fields that are true or false."""
+_FLAGS = {"true": True, "false": False}
 _INTEGER, _DECIMAL = re.compile("[+-]?[0-9]{1,9}"), re.compile(r"[+-]?[0-9]{0,9}\.[0-9]{1,9}")
 
 
@@ -30,7 +33,14 @@ class RecordingForm(Form):
         if any(isinstance(value, str) for value in sent):
             raise BadRequest(messages.server.AUDIO_NOT_FILE(kinds=", ".join(KINDS)))
         texts = {name: self.text(name) for name in self.fields if name != FILE}
-        return {name: _number(text) if name in NUMBERS else text for name, text in texts.items() if text is not None}
+        return {name: _value(name, text) for name, text in texts.items() if text is not None}
+
+
+def _value(name: str, text: str) -> object:
+    """Return the value of a field as JSON has it; a text that is none of its kind as it is, which is refused later."""
+    if name in FLAGS:
+        return _FLAGS.get(text, text)
+    return _number(text) if name in NUMBERS else text
 
 
 def _number(text: str) -> object:

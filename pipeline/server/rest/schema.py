@@ -61,6 +61,8 @@ _FPS = f"{', '.join(map(str, RATES))}: frames per second, where the clip allows 
 _LABEL = f"A mark in a corner of the picture: {', '.join(look.LABELS)}; AI_LABEL if left out."
 _LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
 
+_EYE_CONTACT = "Whether the eyes look at the camera wherever that is safe; as filmed if left out."
+
 
 class LipsyncBody(_Shape):
     """What to say, and the avatar that says it; ``avatar`` or ``avatar_path`` is required."""
@@ -86,6 +88,7 @@ class LipsyncBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+    eye_contact: bool | None = Field(None, description=_EYE_CONTACT)
     pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
     aspect: str | None = Field(None, description=_ASPECT)
     fps: int | None = Field(None, description=_FPS)
@@ -452,6 +455,7 @@ class SessionBody(_Shape):
     )
     mood: str | None = Field(None, description=_MOOD)
     liveliness: float | None = Field(None, ge=0, le=1, description=_LIVELINESS)
+    eye_contact: bool | None = Field(None, description=_EYE_CONTACT)
     pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
     aspect: str | None = Field(None, description=_ASPECT)
     fps: int | None = Field(None, description=_FPS)
@@ -479,6 +483,7 @@ class OpenedSession(SessionState):
     socket_url: Url = Field(description="The WebSocket; with ?video=1 it sends the stream as well.")
     events_url: Url = Field(description="Its events, as server-sent events.")
     token: str = Field(description="Allows its owner to use the session without a key: ?token=...")
+    note: str | None = Field(None, description="What cannot be as it was asked for; left out if everything can.")
 
 
 class ChatBody(_Shape):

@@ -27,10 +27,11 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.conversation.conversation import Conversation
 from pipeline.conversation.request import question_of
 from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError, SessionNotFound, TokenWrongEndpoint
+from pipeline.jobs.request import flag_of
 from pipeline.jobs.studio import Studio
 from pipeline.live.events import Problem, to_json
 from pipeline.live.recording import Recorder
-from pipeline.live.request import flag_of, moment_of, parse_session, tag_of, text_of, words_of
+from pipeline.live.request import moment_of, parse_session, tag_of, text_of, words_of
 from pipeline.live.voice_input import AHEAD_SECONDS, RATES
 from pipeline.live.workers import RemoteSession, Workers
 from pipeline.messages import Language
@@ -125,7 +126,8 @@ class SessionApi:
             except PipelineError:
                 self.workers.delete(session, "failed")
                 raise
-        return JSONResponse(self._description(session, request, addresses=True), 201)
+        note = {} if asked.note is None else {"note": asked.note.in_language(_language(request))}
+        return JSONResponse({**self._description(session, request, addresses=True), **note}, 201)
 
     async def state(self, session_id: str, request: Request) -> dict[str, Any]:
         """Return the state of a session."""
