@@ -93,6 +93,10 @@ class Settings:
     """Whether the page and REST may fetch Supertonic's weights when somebody asks for it: on or off."""
     ai_label: str = "off"
     """A mark that all pictures bear, one of `AI_LABELS`."""
+    c2pa_cert: str = ""
+    """A file with the certificates (PEM, the signer's first) that sign Content Credentials of downloads."""
+    c2pa_key: str = ""
+    """The file with their private key (PEM, without a password)."""
     video_encoder: str = "auto"
     """Encoder of the videos: x264, nvenc (in an NVIDIA card), or auto (nvenc if the card also renders)."""
     musetalk_compile: int = 0
@@ -132,6 +136,11 @@ class Settings:
     def uploads(self) -> Path:
         """Folder of the visitors' uploads; emptied when the server starts."""
         return self.results / "uploads"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of keys that the program has made itself, which no one else may read."""
+        return self.results / ".keys"
 
     @property
     def live_cache(self) -> Path:
@@ -195,6 +204,8 @@ class Settings:
             raise ValueError(f"VOICE_DOWNLOADS={self.voice_downloads!r}: expected on or off")
         if self.ai_label not in AI_LABELS:
             raise ValueError(f"AI_LABEL={self.ai_label!r}: expected {', '.join(AI_LABELS)}")
+        if bool(self.c2pa_cert) != bool(self.c2pa_key):
+            raise ValueError("C2PA_CERT and C2PA_KEY: expected both, or none")
         for name in ("stability", "similarity", "style"):
             value = getattr(self, f"elevenlabs_{name}")
             if value > 1:

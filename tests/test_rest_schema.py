@@ -40,6 +40,7 @@ SHAPES = (
     ("GET", "/api/avatars"),
     ("POST", "/api/avatars"),
     ("POST", "/api/avatars/faces"),
+    ("POST", "/api/v2/verify"),
     ("GET", "/api/avatars/{avatar}/consent"),
     ("DELETE", "/api/avatars/{avatar}"),
     ("GET", "/api/queue_status"),

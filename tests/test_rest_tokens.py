@@ -278,7 +278,7 @@ def forged(tokens: Tokens) -> dict[str, str]:
     signer = tokens._signer(KEY)
     elsewhere = Tokens(Settings(api_keys=KEY), tokens._supervisor)
     return {
-        "no algorithm": jwt.encode(claims, None, "none"),
+        "no algorithm": jwt.encode(claims, "", "none"),
         "another algorithm": jwt.encode(claims, signer * 2, "HS512"),
         "another secret": jwt.encode(claims, b"x" * 32, ALGORITHM),
         "another server": elsewhere.make(GRANT),

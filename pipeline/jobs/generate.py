@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
 from itertools import chain
@@ -114,7 +115,7 @@ def generate(
         note=_missing(request, speaker, burnt),
     )
     with best_effort(f"record of task {task.id}"):
-        _note(done, speaker, task)
+        _note(done, speaker, task, request)
     yield done
 
 
@@ -124,10 +125,12 @@ def _missing(request: GenerateRequest, speaker: Speaker, burnt: BurntCaptions) -
     return messages.jobs.CAPTIONS_NOT_BURNT() if lacking else None
 
 
-def _note(done: Done, speaker: Speaker, task: Task) -> None:
-    """Write the record of the speech and the durations of the stages (for ``pipeline.tools.inspect``)."""
+def _note(done: Done, speaker: Speaker, task: Task, request: GenerateRequest) -> None:
+    """Write the record of the speech, of what made the video, and of how long that took."""
     seconds = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
-    write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds), task.record)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = {"avatar": request.avatar.name, "engine": request.engine, "at": now}
+    write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds, made), task.record)
 
 
 def speech_of(request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:

@@ -47,12 +47,14 @@ from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.routes import Api, exception_handlers
 from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.rest.token_api import TokenApi
+from pipeline.server.rest.verifier import Verifier
 from pipeline.server.tokens import Tokens
 from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.server.webhooks import Webhooks
 from pipeline.settings import AI_LABELS, Settings
 from pipeline.video import lettering
+from pipeline.video.credentials import Signer
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +90,15 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
 
     Raises:
         CannotServe: The server cannot listen on its address.
-        Unavailable: All pictures are to bear a mark (AI_LABEL), and its font cannot be opened.
+        Unavailable: All pictures are to bear a mark (AI_LABEL), and its font cannot be opened; or C2PA_CERT and
+            C2PA_KEY cannot sign.
     """
     settings = studio.settings
     check_address(settings)
     if settings.ai_label != AI_LABELS[0]:
         lettering.check()
+    signer = Signer(settings)
+    signer.check()
     host = settings.host.strip("[]")
     http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # otherwise GRADIO_SERVER_NAME, which must not be an IPv6 address
     book = TaskBook(settings.results, settings.result_ttl)
@@ -164,6 +169,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         tokens=tokens,
         webhooks=webhooks,
         token_api=TokenApi(tokens, visitors, workers, settings),
+        signer=signer,
+        verifier=Verifier(),
         clips=folder.clips,
     )
     dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)
@@ -198,7 +205,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         run_history=False,
         footer_links=["api"],
         allowed_paths=[str(settings.results.resolve())],  # the page copies finished videos from there
-        blocked_paths=[str(folder.clips.resolve()), str(webhooks.folder.resolve())],
+        blocked_paths=[str(one.resolve()) for one in (folder.clips, webhooks.folder, settings.keys)],
         state_session_capacity=SESSIONS,
         max_file_size=f"{settings.max_upload}mb",
         theme=make_theme(),

@@ -18,12 +18,14 @@ class SpeechRecord:
     Attributes:
         phonemes, words: Marks in seconds from the beginning of the video.
         seconds: Time by stage ("tts", "first_byte", "lipsync", "total"); empty if it was not measured.
+        made: What made the video: "avatar", "engine", and "at" (ISO 8601, UTC).
         known: Whether the phonemes are those that were spoken, not only detected in the sound.
     """
 
     phonemes: tuple[Mark, ...]
     words: tuple[Mark, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
     known: bool = False
 
 
@@ -37,6 +39,7 @@ def write_record(record: SpeechRecord, path: Path) -> None:
         "phonemes": [[mark.text, round(mark.start, 4), round(mark.end, 4)] for mark in record.phonemes],
         "words": [[mark.text, round(mark.start, 4), round(mark.end, 4)] for mark in record.words],
         "seconds": {stage: round(seconds, 4) for stage, seconds in record.seconds.items()},
+        "made": dict(record.made),
     }
     part = part_of(path)
     try:
@@ -53,6 +56,6 @@ def read_record(path: Path) -> SpeechRecord | None:
         content = json.loads(path.read_text("utf-8"))
         phonemes = tuple(Mark("phoneme", *mark) for mark in content["phonemes"])
         words = tuple(Mark("word", *mark) for mark in content["words"])
-        return SpeechRecord(phonemes, words, content["seconds"], known=True)
+        return SpeechRecord(phonemes, words, content["seconds"], content.get("made", {}), known=True)
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None

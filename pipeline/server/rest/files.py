@@ -20,8 +20,12 @@ from pipeline.core.notifier import until, woken_by
 from pipeline.errors import ResultNotFound
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.server.connections import Stream, while_there
+from pipeline.speech.record import read_record
 from pipeline.video.captions import srt_of
+from pipeline.video.credentials import Signer
 from pipeline.video.remux import whole_copy
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
 """Bytes."""
@@ -73,18 +77,42 @@ async def growing_response(path: Path, media_type: str, task: Task, book: TaskBo
     return Stream(_follow(growing, path, task), media_type=media_type, headers=headers)
 
 
-async def whole_response(task: Task, book: TaskBook, request: Request) -> Response:
+async def whole_response(task: Task, book: TaskBook, signer: Signer | None, must: bool, request: Request) -> Response:
     """Respond with the unfragmented video of a task as a download, once it is finished.
+
+    Args:
+        task: The task.
+        book: The tasks.
+        signer: Signs the copy; None leaves it as it is.
+        must: Whether an unsigned copy will not do where it cannot be signed.
+        request: The request.
 
     Raises:
         NotFound: There is no such video.
+        Unavailable: It cannot be signed, and must be.
         ClientDisconnect: The client disconnected.
     """
     await while_there(request, _finished(task, book, task.video))
-    path = await asyncio.to_thread(whole_copy, task.video, task.whole) if task.video.exists() else task.video
+    path = task.video
+    if path.exists():
+        path = await asyncio.to_thread(whole_copy, task.video, task.whole)
+        if signer is not None:
+            path = await asyncio.to_thread(_signed, task, path, signer, must)
     response = file_response(path, "video/mp4", request)
     response.headers["Content-Disposition"] = "attachment"  # without a name: the page sets one
     return response
+
+
+def _signed(task: Task, whole: Path, signer: Signer, must: bool) -> Path:
+    """Return the signed copy of a finished video, or `whole` if it cannot be signed and need not be."""
+    try:
+        record = read_record(task.record)
+        return signer.signed_copy(whole, task.signed, dict(record.made) if record else {})
+    except Exception as error:
+        if must:
+            raise
+        logger.warning("the download of %s is not signed: %s", task.id, error)
+        return whole
 
 
 async def subrip_response(task: Task, book: TaskBook, request: Request) -> Response:

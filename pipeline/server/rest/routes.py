@@ -61,7 +61,7 @@ from pipeline.server.rest.component import SCRIPT, script_response
 from pipeline.server.rest.embed_page import embed_page
 from pipeline.server.rest.event_stream import event_stream
 from pipeline.server.rest.files import bytes_response, file_response, growing_response, subrip_response, whole_response
-from pipeline.server.rest.forms import is_form
+from pipeline.server.rest.forms import Form, is_form
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.receivers import receiver_of
@@ -70,11 +70,13 @@ from pipeline.server.rest.recordings import RecordingForm
 from pipeline.server.rest.result_page import result_page
 from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.rest.token_api import TokenApi
+from pipeline.server.rest.verifier import Verifier
 from pipeline.server.tokens import Tokens, grant_of
 from pipeline.server.visitors import Visitors
 from pipeline.server.webhooks import Receiver, Webhooks
 from pipeline.settings import listed
 from pipeline.speech.recording import check_kind
+from pipeline.video.credentials import Signer
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +114,8 @@ class Api:
     tokens: Tokens
     webhooks: Webhooks
     token_api: TokenApi
+    signer: Signer
+    verifier: Verifier
     clips: Path
     """Folder of the files that were sent."""
 
@@ -148,6 +152,7 @@ class Api:
         lipsync.add_api_route("/api/v2/tasks/{task_id}/events", self.events, **schema.EVENTS)
         lipsync.add_api_route("/api/v2/tasks/{task_id}/inspect.png", self.inspection, **schema.INSPECTION)
         lipsync.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
+        rest.add_api_route("/api/v2/verify", self.verify, methods=["POST"], **schema.VERIFY)
         rest.add_api_route("/api/v2/tokens", self.token_api.make, methods=["POST"], status_code=201, **schema.TOKEN)
         rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
@@ -347,11 +352,14 @@ class Api:
     async def video(self, task_id: str, request: Request) -> Response:
         """Send a video: finished, with Range; or while it is being made, from its start.
 
-        With ``?download=1`` it comes finished and in one piece, to be kept.
+        With ``?download=1`` it comes finished and in one piece, to be kept; with ``?c2pa=1`` that copy is signed.
         """
         task = self._results_of(task_id)
-        if request.query_params.get("download", "0") not in ("", "0"):
-            return await whole_response(task, self._book, request)
+        asked = request.query_params.get("c2pa", "")
+        must = asked not in ("", "0")
+        if must or request.query_params.get("download", "0") not in ("", "0"):
+            signs = must or (self.signer.configured and asked == "")
+            return await whole_response(task, self._book, self.signer if signs else None, must, request)
         return await growing_response(task.video, "video/mp4", task, self._book, request)
 
     async def captions(self, task_id: str, request: Request) -> Response:
@@ -367,6 +375,19 @@ class Api:
         """Send the phonemes of a video and how far its mouth opens, as lines of JSON that grow as it does."""
         task = self._results_of(task_id)
         return await growing_response(task.mouth, "application/x-ndjson", task, self._book, request)
+
+    async def verify(self, request: Request) -> dict[str, Any]:
+        """Tell whether this program made a file, whether it is signed, and whether it is unchanged; nothing is kept."""
+        form = await Form.of(request, "file", self.studio.settings.max_upload)
+        if form.file is None:
+            await form.fields.close()
+            raise BadRequest(messages.server.FILE_MISSING())
+        with await run_in_threadpool(temporary_folder, self.clips) as folder:
+            file = await run_in_threadpool(form.save, Path(folder))
+            await form.fields.close()
+            found = await while_there(request, self.verifier.verdict(file))
+        message = found.pop("message")
+        return {"success": True, **found, "message": message[_language(request)]}
 
     def result_page(self, task_id: str, request: Request) -> Response:
         """Send the page of a finished video, to be shared."""

@@ -32,6 +32,7 @@ from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech.soundtrack import KINDS
 from pipeline.text.cues import MOODS
+from pipeline.tools.verify import KINDS as VERIFIABLE
 from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
 
 TITLE = "Realtime interview avatar"
@@ -268,6 +269,39 @@ class Consent(_Shape):
     confirmed_by: str | None = Field(description="Who confirmed it, if somebody was named.")
     confirmed_at: str = Field(description="When (ISO 8601, UTC).")
     file_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the clip or photo.")
+
+
+class VerifyForm(_Shape):
+    """A file to verify."""
+
+    file: bytes = Field(description=f"A file ({', '.join(VERIFIABLE)}), up to MAX_UPLOAD MiB.")
+
+
+class FileSignature(_Shape):
+    """The Content Credentials of a file, as they say themselves; null where they do not."""
+
+    key: Literal["certificate", "trial", "other"] = Field(
+        description="Who signed: the certificate of this server, its trial key, or a key that it does not know."
+    )
+    name: str | None = Field(description="Whom the certificate names.")
+    issuer: str | None = Field(description="Their organisation.")
+    program: str | None
+    version: str | None
+    avatar: str | None
+    engine: str | None
+    made_at: str | None
+
+
+class Verdict(_Shape):
+    """What a file is."""
+
+    success: Literal[True]
+    ours: bool = Field(description="Whether it says that this program made it; only a signature proves that.")
+    digital_source_type: str | None = Field(description="As IPTC names it.")
+    signed: bool | None = Field(description="null if signatures cannot be read here.")
+    unchanged: bool | None = Field(description="null if that cannot be told.")
+    signature: FileSignature | None
+    message: str = Field(description="What that means, in a sentence.")
 
 
 class Deleted(_Shape):
@@ -698,7 +732,7 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     schemas = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    bodies = TokenBody, LipsyncBody, LipsyncForm, AvatarForm, FacesForm, SayBody, ChatBody, InterruptBody
+    bodies = TokenBody, LipsyncBody, LipsyncForm, AvatarForm, FacesForm, VerifyForm, SayBody, ChatBody, InterruptBody
     nested = SessionBody, ConversationBody, InterviewBody
     for model in (*bodies, *nested, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
         schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -801,6 +835,11 @@ FACES: dict[str, Any] = {
     "responses": problems(400, 408, 500, 503),
     "openapi_extra": _form(FacesForm),
 }
+VERIFY: dict[str, Any] = {
+    "response_model": Verdict,
+    "responses": problems(400, 408, 500, 503),
+    "openapi_extra": _form(VerifyForm),
+}
 CONSENT: dict[str, Any] = {"response_model": Consent, "responses": problems(404)}
 DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}
 METRICS: dict[str, Any] = {
@@ -816,11 +855,19 @@ VIDEO: dict[str, Any] = {
                 "required": False,
                 "description": "1 waits for the end, and returns a copy in one piece, with its length.",
                 "schema": {"type": "string", "enum": ["0", "1"]},
-            }
+            },
+            {
+                "name": "c2pa",
+                "in": "query",
+                "required": False,
+                "description": "1 returns that copy with signed Content Credentials; 0 without them. "
+                "If left out, downloads are signed where C2PA_CERT is set.",
+                "schema": {"type": "string", "enum": ["0", "1"]},
+            },
         ]
     },
     "response_class": FileResponse,
-    "responses": {200: _content("video/mp4", "The video.", binary=True), **_FILE_ANSWERS, **problems(404)},
+    "responses": {200: _content("video/mp4", "The video.", binary=True), **_FILE_ANSWERS, **problems(404, 503)},
 }
 IDLE: dict[str, Any] = {
     "response_class": Response,
