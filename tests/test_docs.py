@@ -104,7 +104,7 @@ def test_every_setting_is_described_with_its_default(folder: str) -> None:
     variables = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
     expected = {variables.get(one.name, one.name.upper()): one.default for one in fields(Settings)}
     text = (ROOT / folder / "settings.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \|", text, re.MULTILINE))
     assert rows.keys() == expected.keys()
     for variable, default in expected.items():
         cell = re.match("`(.*?)`", rows[variable])
