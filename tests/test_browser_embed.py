@@ -92,6 +92,35 @@ def kinds(told: list[Any]) -> list[str]:
     return [kind for kind, _ in told]
 
 
+BADGE = "talking-avatar .badge"
+
+
+def test_the_badge_is_there_for_everybody_and_off_only_where_that_is_allowed(
+    page: Any, site: Site, fake_packs: Path, tmp_path: Path
+) -> None:
+    for language, words in (("en", "This person is AI-generated"), ("ko", "AI로 만든 사람입니다")):
+        visit(page, site, '<talking-avatar server="SERVER" avatar="solo"></talking-avatar>', language)
+        badge = page.get_by_role("img", name=words)
+        badge.wait_for()
+        assert badge.inner_text() == "AI" and badge.get_attribute("title") == words
+    stage, box = (page.locator(one).bounding_box() for one in ("talking-avatar .screen", BADGE))
+    assert stage["x"] < box["x"] < stage["x"] + 20 and stage["y"] < box["y"] < stage["y"] + 20
+    page.evaluate("avatar.setAttribute('badge', 'off')")
+    page.wait_for_selector(BADGE, state="hidden")
+    page.evaluate("avatar.removeAttribute('badge')")
+    page.wait_for_selector(BADGE, state="visible")
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" badge="off"></talking-avatar>')
+    page.wait_for_selector(BADGE, state="hidden")
+    prescribed = {"ALLOWED_ORIGINS": site.origin, "AI_LABEL": "AI"}
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, **prescribed) as strict:
+        with page.expect_response(lambda reply: reply.url.endswith("/assets/label.json")) as asked:
+            tag = f'<talking-avatar server="{strict.url}" avatar="solo" badge="off"></talking-avatar>'
+            visit(page, site, tag)
+        assert asked.value.json() == {"label": "AI"}
+        heard(page, "ready")
+        assert page.locator(BADGE).is_visible()
+
+
 def test_a_tag_speaks_its_text_and_tells_of_it_in_order(page: Any, site: Site) -> None:
     visit(page, site, '<talking-avatar server="SERVER" avatar="solo">brisk one two. three four</talking-avatar>')
     assert heard(page, "ready") == [["ready", {"avatar": "solo"}]]

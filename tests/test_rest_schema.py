@@ -66,6 +66,7 @@ SHAPES = (
     ("GET", "/assets/audio/{task_id}.wav"),
     ("GET", "/assets/idle/{avatar}.mp4"),
     ("GET", "/assets/idle/{avatar}.jpg"),
+    ("GET", "/assets/label.json"),
     ("GET", "/api/voices"),
     ("GET", "/api/voices/supertonic"),
     ("DELETE", "/api/voices/supertonic"),  # POST is refused in tests; see test_voice_download

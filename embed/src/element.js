@@ -43,7 +43,7 @@ const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 export class TalkingAvatar extends HTMLElement {
     static observedAttributes = [
         ...['server', 'avatar', 'voice', 'language', 'token', 'captions', 'mode', 'format', 'background'],
-        ...['resolution', 'controls', 'muted'],
+        ...['resolution', 'controls', 'muted', 'badge'],
     ];
 
     /** More fields of every request, as REST names them: `{ mood: 'smile', tts_speed: 1.1 }`. */
@@ -270,6 +270,7 @@ export class TalkingAvatar extends HTMLElement {
         this.#updating = false;
         this.#takeServer();
         this.#takeLook();
+        this.#takeBadge();
         this.#takeMode();
         if (!this.#problem) this.#takeAvatar();
         this.#show();
@@ -305,6 +306,16 @@ export class TalkingAvatar extends HTMLElement {
         if (background) this.style.setProperty('--avatar-background', background);
         if (this.hasAttribute('muted')) this.#parts.answer.muted = true;
         this.#showCaptions();
+    }
+
+    /** The badge says that the person is synthetic; badge="off" hides it where the server prescribes no label. */
+    async #takeBadge() {
+        const { badge } = this.#parts;
+        badge.hidden = false;
+        if (this.getAttribute('badge') !== 'off' || !this.#server) return;
+        const server = this.#server;
+        const label = await server.label();
+        if (server === this.#server && this.getAttribute('badge') === 'off') badge.hidden = label === 'off';
     }
 
     #takeMode() {
@@ -495,7 +506,8 @@ export class TalkingAvatar extends HTMLElement {
 
     // Name everything in the language of the page.
     #name() {
-        const { answer, empty, text, send, replay, captions, download, next, quit, play } = this.#parts;
+        const { answer, badge, empty, text, send, replay, captions, download, next, quit, play } = this.#parts;
+        badge.ariaLabel = badge.title = this.#words('badge');
         answer.ariaLabel = this.#words('answer');
         empty.textContent = this.#words('empty');
         text.ariaLabel = this.#words('text');

@@ -31,6 +31,12 @@ export class Server {
         return new URL(this.address).origin === location.origin;
     }
 
+    /** The mark that it prescribes for all pictures, "off" for none; undefined while it cannot be asked. */
+    async label() {
+        this.asked ??= fetch(this.at('/assets/label.json')).then((reply) => reply.json()).catch(() => (this.asked = null));
+        return (await this.asked)?.label;
+    }
+
     /** The address of one of its endpoints. */
     at(path) {
         return this.address + path;

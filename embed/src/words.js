@@ -3,6 +3,7 @@
 const WORDS = {
     answer: ['아바타의 영상', 'What the avatar says'],
     empty: ['여기에 영상이 나옵니다', 'The video appears here'],
+    badge: ['AI로 만든 사람입니다', 'This person is AI-generated'],
     controls: ['영상 조작', 'Video controls'],
     position: ['위치', 'Position'],
     play: ['재생', 'Play'],

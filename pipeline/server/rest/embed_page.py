@@ -13,7 +13,7 @@ from pipeline.settings import listed
 
 ATTRIBUTES = (
     *("voice", "language", "token", "captions", "mode", "format", "background"),
-    *("resolution", "controls", "muted", "autostart"),
+    *("resolution", "controls", "muted", "autostart", "badge"),
 )
 """Attributes of the tag that the address may set."""
 _POLICY = (

@@ -174,6 +174,7 @@ class Api:
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
             ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
             ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
+            ("/assets/label.json", self.label, schema.LABEL),
             (CARD, self.card, {"include_in_schema": False}),
             (SCRIPT, script_response, {"include_in_schema": False}),
             (RESULT_PAGE, self.result_page, {"include_in_schema": False}),
@@ -419,6 +420,10 @@ class Api:
     def framed(self, avatar: str, request: Request) -> Response:
         """Send the page with the avatar alone, for frames in other web sites."""
         return embed_page(avatar, request, self.studio.settings.allowed_origins)
+
+    def label(self) -> dict[str, str]:
+        """Return the mark that AI_LABEL prescribes for all pictures; "off" for none."""
+        return {"label": self.studio.settings.ai_label}
 
     def card(self, request: Request) -> Response:
         """Send the picture that is shown where the page's address is shared."""

@@ -304,6 +304,12 @@ class Verdict(_Shape):
     message: str = Field(description="What that means, in a sentence.")
 
 
+class Label(_Shape):
+    """A mark of pictures."""
+
+    label: str = Field(description=", ".join(look.LABELS))
+
+
 class Deleted(_Shape):
     """What was deleted."""
 
@@ -840,6 +846,7 @@ VERIFY: dict[str, Any] = {
     "responses": problems(400, 408, 500, 503),
     "openapi_extra": _form(VerifyForm),
 }
+LABEL: dict[str, Any] = {"response_model": Label}
 CONSENT: dict[str, Any] = {"response_model": Consent, "responses": problems(404)}
 DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}
 METRICS: dict[str, Any] = {
