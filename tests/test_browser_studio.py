@@ -5,6 +5,7 @@ With KEEP_SCREENSHOTS set, pictures of the tabs are left in ``tests/screenshots`
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -96,6 +97,7 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.click("#make")
     page.get_by_text("동의했는지 확인하고").first.wait_for()
     page.check("#consent input")
+    page.fill("#consent-by textarea, #consent-by input", " 김  <b>민수</b> ")
     page.click("#make")
     page.wait_for_selector("#making .done")
     assert "픽셀" in page.inner_text("#report")
@@ -105,6 +107,11 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.click("#details > button")
     page.locator("#strip .now").filter(has_text="%").wait_for()
     keep(page, "made_ko_1280")
+    record = page.locator("#consent-record a")
+    assert "동의를 확인한 사람: 김 <b>민수</b>" in page.inner_text("#consent-record")
+    assert record.get_attribute("download") == "새_얼굴_consent.json"
+    content = json.loads(base64.b64decode((record.get_attribute("href") or "").split(",")[1]))
+    assert content["avatar"] == "새_얼굴" and content["confirmed_by"] == "김 <b>민수</b>"
     page.click("#delete")
     page.get_by_text("지울까요?").wait_for()  # it asks first
     keep(page, "sure_ko_1280")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import os
 import shutil
 import time
@@ -22,6 +23,7 @@ from pydantic import TypeAdapter
 
 from pipeline.avatars.pack import load
 from pipeline.server.rest.schema import AvatarEvent
+from tests.fakes import make_pack
 from tests.media import image
 from tests.servers import ROOT, Server, events_of, running, wait_for
 
@@ -77,6 +79,57 @@ def working(store: Path) -> list[Path]:
 
 def jpeg(picture: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+def traces(folder: Path, *words: str) -> list[str]:
+    """Return the files in FOLDER that have one of WORDS in their path or contents."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"]
+    return [
+        str(path)
+        for path in files
+        if any(word in str(path.relative_to(folder)) or word.encode() in path.read_bytes() for word in words)
+    ]
+
+
+def test_deleting_an_avatar_leaves_nothing_of_it(uploading: Server, store: Path) -> None:
+    film = b"the clip of which it was made"
+    record = {"confirmed_by": "Kim", "confirmed_at": "2026-01-02T03:04:05+00:00"}
+    for name, more in (("mine", {"consent": {**record, "file_sha256": hashlib.sha256(film).hexdigest()}}), ("old", {})):
+        for resolution in ("480p", "360p"):
+            make_pack(store, name, resolution)
+        (store / "uploads" / f"{name}.json").write_text(json.dumps({"owner": "", **more}))
+    make_pack(store, "mine_too", "480p")
+    try:
+        lists = {one["id"]: one["consent"] for one in uploading.get("/api/avatars").json()["avatars"]}
+        assert lists["mine_480p"] is lists["mine_360p"] is True and lists["old_480p"] is False
+        assert lists["solo_480p"] is lists["mine_too_480p"] is None
+        assert "Kim" not in uploading.get("/api/avatars").text  # who it was, only the record tells
+        sent = uploading.post("/gradio_api/upload", files={"files": ("film.mp4", film)}).json()
+        other = uploading.post("/gradio_api/upload", files={"files": ("film.mp4", film + b"!")}).json()
+        assert uploading.get("/assets/idle/mine.jpg").status_code == 200
+        sessions = [
+            uploading.post("/api/v2/sessions", {"avatar": name, "resolution": "480p"}).json()
+            for name in ("mine", "mine_too")
+        ]
+        cache = uploading.results / "live"
+        wait_for(lambda: len(list(cache.glob("*.yuv"))) == 2)
+        uploading.delete(f"/api/v2/sessions/{sessions[0]['session_id']}")
+        assert traces(store.parent, "mine_480p") and Path(sent[0]).is_file()
+
+        assert uploading.delete("/api/avatars/mine_480p").json()["deleted"] == ["mine_480p"]
+        assert not traces(store.parent, "mine_480p-", "mine_480p_") and Path(sent[0]).is_file()
+        assert uploading.get("/api/avatars/mine/consent").json()["confirmed_by"] == "Kim"
+        assert uploading.delete("/api/avatars/mine").json()["deleted"] == ["mine_360p"]
+        assert not traces(store.parent, "mine_480p", "mine_360p", "Kim", "mine.json")
+        assert not Path(sent[0]).exists() and Path(other[0]).is_file()
+        assert [path.name.split("-")[0] for path in cache.glob("*.yuv")] == ["mine_too_480p"]
+        for path in ("/assets/idle/mine.jpg", "/assets/idle/mine_360p.mp4", "/api/avatars/mine/consent"):
+            assert uploading.get(path).status_code == 404
+        uploading.delete(f"/api/v2/sessions/{sessions[1]['session_id']}")
+    finally:
+        for name in ("mine_too", "old", "mine"):
+            for left in (*store.glob(f"*/{name}_*p_precomputed.pkl"), store / "uploads" / f"{name}.json"):
+                left.unlink(missing_ok=True)
 
 
 @pytest.mark.slow

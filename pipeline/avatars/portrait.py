@@ -45,6 +45,10 @@ class Stills:
         pack = seen.find(avatar, packs[-1].resolution)  # the smallest
         return self._first(pack, pack.stat().st_mtime_ns), pack
 
+    def forget(self, *_: object) -> None:
+        """Drop all pictures, since one of them is of an avatar that was deleted."""
+        self._first.cache_clear()
+
     def card(self, seen: AvatarStore) -> tuple[bytes, Path]:
         """Return the picture of a shared link, of the first avatar in `seen`, and its pack.
 

@@ -189,6 +189,18 @@ class AvatarStore:
                     self._kept.popitem(last=False)
             return avatar
 
+    def remove(self, name: str, resolution: str) -> None:
+        """Delete a pack, from memory as well.
+
+        Raises:
+            NotFound: There is none.
+        """
+        path = self.find(name, resolution)
+        path.unlink(missing_ok=True)
+        with self._lock:
+            self._kept.pop(path, None)
+            self._genders.pop(path, None)
+
     def gender(self, pack: PackInfo) -> str:
         """Return "female" or "male" as a listed pack has it; "" if that is unknown."""
         path = self._locate(PurePosixPath(pack.resolution, f"{pack.id}{SUFFIX}"))

@@ -21,11 +21,12 @@ from typing import Any
 
 from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
+from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.disk import writing
 from pipeline.core.notifier import Notifier, woken_by
-from pipeline.errors import AvatarNotFound, Conflict, Forbidden, QueueFull
+from pipeline.errors import AvatarNotFound, BadRequest, Conflict, Forbidden, QueueFull
 from pipeline.face.finder import FaceChoice
 from pipeline.jobs.events import Made, Preparing, Queued
 from pipeline.preparing.photo import BACKGROUND, Color
@@ -34,6 +35,8 @@ FOLDER = "uploads"
 """Folder in the store with the report (JSON) of each uploaded avatar, and a folder for each that is being made."""
 MAX_WAITING = 4
 """Preparations that may wait; each has its clip on the disk."""
+LONGEST_CONSENT_BY = 200
+"""Characters that name who confirms a consent."""
 RETRY_SECONDS = 30
 """Seconds after which to try again if too many wait."""
 
@@ -91,6 +94,11 @@ class Uploads:
         self._folder = store.root / FOLDER
         self._queue: list[str] = []
         self._moved = Notifier()
+        self.on_delete: list[Callable[[Sequence[str], str], object]] = []
+        """Called with the ids that were deleted, and the SHA-256 of the clip if nothing is left of the avatar, else "".
+
+        Each removes what somebody else has of it.
+        """
 
     def clean(self) -> None:
         """Remove the remains of a program that was killed."""
@@ -137,22 +145,33 @@ class Uploads:
         name = next((pack.name for pack in seen.list() if avatar in (pack.id, pack.name)), None)
         if name is None:
             raise AvatarNotFound(messages.avatars.NO_SUCH_AVATAR(name=avatar))
+        record = self._consent(name)
+        if record is None:
+            raise AvatarNotFound(messages.avatars.NO_CONSENT_RECORD(name=name))
+        return record
+
+    def has_consent(self, name: str) -> bool:
+        """Return whether there is a record of the consent to an avatar."""
+        return self._consent(name) is not None
+
+    def _consent(self, name: str) -> dict[str, Any] | None:
         try:
-            record = json.loads((self._folder / f"{name}.json").read_text("utf-8"))["consent"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise AvatarNotFound(messages.avatars.NO_CONSENT_RECORD(name=name)) from error
-        return dict(record)
+            return dict(json.loads((self._folder / f"{name}.json").read_text("utf-8"))["consent"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def check(self, asked: AvatarRequest) -> None:
         """Check that an avatar can be made, before the clip is read.
 
         Raises:
-            BadRequest: The name or a resolution is not possible.
+            BadRequest: The name, a resolution or who confirms the consent is not possible.
             Conflict: An avatar of that name exists.
             QueueFull: Too many avatars wait.
         """
         check_name(asked.name)
         check_resolutions(asked.resolutions)
+        if len(asked.consent_by) > LONGEST_CONSENT_BY:
+            raise BadRequest(messages.avatars.CONSENT_BY_TOO_LONG(limit=LONGEST_CONSENT_BY))
         self._check_free(asked.name)
         self._check_room()
 
@@ -219,7 +238,7 @@ class Uploads:
         raise RuntimeError("a turn never came")
 
     def delete(self, avatar: str, seen: AvatarStore) -> list[str]:
-        """Delete an avatar; return the ids that were deleted.
+        """Delete an avatar, with the record of its consent and all that was made of it; return the ids.
 
         Args:
             avatar: A name (all resolutions) or an id (one resolution).
@@ -236,10 +255,16 @@ class Uploads:
         if name not in self.names():
             raise Forbidden(messages.jobs.NOT_UPLOADED(name=name))
         for pack in packs:
-            self._store.find(name, pack.resolution).unlink(missing_ok=True)
+            self._store.remove(name, pack.resolution)
+        digest = ""
         if all(pack.name != name for pack in self._store.list()):
+            digest = str((self._consent(name) or {}).get("file_sha256", ""))
             (self._folder / f"{name}.json").unlink(missing_ok=True)
-        return [pack.id for pack in packs]
+        ids = [pack.id for pack in packs]
+        for call in self.on_delete:
+            with best_effort("complete removal of an avatar"):
+                call(ids, digest)
+        return ids
 
     def position(self, key: str) -> int:
         """Return how many are ahead of a job; 0 if it does not wait."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -602,6 +603,12 @@ class Workers:
             while self._closed and now - next(iter(self._closed.values()))[0] > REMEMBERED_SECONDS:
                 self._closed.popitem(last=False)
         self._clean()
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Delete the decoded clips of avatars that were deleted; sessions that are open keep what they have mapped."""
+        for path in self._settings.live_cache.glob("*.yuv"):
+            if any(re.fullmatch(rf"{re.escape(one)}-[0-9a-f]+-[0-9a-f]+(-\w+)?\.yuv", path.name) for one in ids):
+                path.unlink(missing_ok=True)
 
     def _clean(self) -> None:
         """Delete the decoded clips, which nobody needs without a process: those of 720p take 35 MB a second."""

@@ -159,6 +159,10 @@ AVATAR_DELETED = Sentence(
     ko="아바타 '{gone}'은(는) 지워졌습니다. 이제 '{chosen}'이(가) 말합니다. 다시 눌러 주세요.",
     en="The avatar '{gone}' has been deleted. Now '{chosen}' speaks: press again.",
 )
+CONSENT_BY = Sentence(
+    "consent_by", ko="동의를 확인한 사람: {by} ({at})", en="The consent was confirmed by {by} ({at})."
+)
+CONSENT_AT = Sentence("consent_at", ko="동의를 확인한 때: {at}", en="The consent was confirmed at {at}.")
 DELETE_AVATAR = Sentence(
     "delete_avatar",
     ko="아바타 **{name}**을(를) 지울까요? 되돌릴 수 없습니다.",

@@ -148,6 +148,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
+    uploads.on_delete += [lambda ids, _: workers.forget(ids), lambda _, digest: folder.forget(digest), stills.forget]
     metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
     tokens = Tokens(settings, supervisor)
     sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers), tokens, webhooks)

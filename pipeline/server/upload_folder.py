@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -42,6 +43,13 @@ class UploadFolder:
                 folder.mkdir(parents=True)
         os.environ[GRADIO_FOLDER] = str(self.gradio.resolve())
         route_utils.GradioMultiPartParser = TidyParser  # type: ignore[misc]  # replaced by ours
+
+    def forget(self, digest: str) -> None:
+        """Remove the uploads with a SHA-256, though their visitor may want to use them again; "" is none."""
+        for path in self.gradio.rglob("*") if digest else ():
+            with suppress(OSError), path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == digest:
+                    path.unlink()
 
     def sweep(self) -> None:
         """Remove old uploads and empty folders."""

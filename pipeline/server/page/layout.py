@@ -385,7 +385,11 @@ def build_page(services: PageServices) -> gr.Blocks:
         ]
         made = studio_tab.make.click(
             maker.make,
-            [*sources, studio_tab.face, studio_tab.name, studio_tab.gender, studio_tab.consent],
+            [
+                *sources,
+                *(studio_tab.face, studio_tab.name, studio_tab.gender),
+                *(studio_tab.consent, studio_tab.consent_by),
+            ],
             [studio_tab.status, studio_tab.report, settings.avatar],
             **private,
         )
@@ -395,6 +399,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         fields = settings.inputs(studio_tab.sentence, audio)
         tries = shows.then(speaking.generate, fields, outputs, js=_without(audio, fields), **private)
         asked = [studio_tab.sure, studio_tab.question]
+        studio_tab.uploaded.change(maker.record, studio_tab.uploaded, studio_tab.record, **UNQUEUED)
         studio_tab.delete.click(maker.ask, studio_tab.uploaded, asked, **UNQUEUED)
         for answer in (studio_tab.really, studio_tab.keep):
             answer.click(lambda: gr.update(visible=False), None, studio_tab.sure, **UNQUEUED)

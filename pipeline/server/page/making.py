@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,10 @@ from pipeline.errors import BadRequest, Cancelled, NoConsent, PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
 from pipeline.jobs.events import Failed, Made, Preparing, describe, report_sentences
 from pipeline.jobs.supervisor import Supervisor
-from pipeline.jobs.uploads import AvatarRequest, Uploads
+from pipeline.jobs.uploads import LONGEST_CONSENT_BY, AvatarRequest, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
-from pipeline.server.page.words import GENDERS, TEST_SENTENCE, shown, visitors_language
+from pipeline.server.page.words import GENDERS, KEEP_RECORD, TEST_SENTENCE, shown, visitors_language
 from pipeline.server.visitors import Visitors
 
 
@@ -38,11 +41,13 @@ class Making:
     name: gr.Textbox
     gender: gr.Radio
     consent: gr.Checkbox
+    consent_by: gr.Textbox
     make: gr.Button
     status: gr.HTML
     report: gr.Markdown
     sentence: gr.Textbox
     uploaded: gr.Dropdown
+    record: gr.HTML
     delete: gr.Button
     sure: gr.Column
     question: gr.Markdown
@@ -84,11 +89,15 @@ def lay_out() -> Making:
     )
     sentence = gr.Textbox(label=shown("try"), elem_id="sentence")
     consent = gr.Checkbox(label=shown("consent"), elem_id="consent")
+    consent_by = gr.Textbox(
+        label=shown("consent_by"), info=shown("consent_by_help"), max_length=LONGEST_CONSENT_BY, elem_id="consent-by"
+    )
     make = gr.Button(shown("make"), variant="primary", elem_id="make")
     status = bar.make_bar("making", visible=False)
     report = gr.Markdown(elem_id="report", visible=False)
     with gr.Group():
         uploaded = gr.Dropdown([], label=shown("uploaded"), elem_id="uploaded")
+        record = gr.HTML(visible=False, elem_id="consent-record")
         delete = gr.Button(shown("delete"), variant="stop", size="sm", elem_id="delete")
         with gr.Column(visible=False, elem_id="sure") as sure:
             question = gr.Markdown(elem_id="question")
@@ -103,11 +112,13 @@ def lay_out() -> Making:
         name=name,
         gender=gender,
         consent=consent,
+        consent_by=consent_by,
         make=make,
         status=status,
         report=report,
         sentence=sentence,
         uploaded=uploaded,
+        record=record,
         delete=delete,
         sure=sure,
         question=question,
@@ -170,6 +181,7 @@ class Maker:
         name: str,
         gender: str | None,
         consent: bool,
+        consent_by: str,
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
         """Make an avatar of a file or a webcam clip; yield bar, report and avatar for each step."""
         language = visitors_language(request)
@@ -182,7 +194,13 @@ class Maker:
                 raise NoConsent(messages.server.CONSENT_NOT_TICKED())
             assert request.request is not None, "Gradio gives it to whatever it runs"
             owner = self._visitors.owner_on_page(request.request)
-            asked = AvatarRequest(name=name, face=int(face) if face else "center", gender=gender or "", owner=owner)
+            asked = AvatarRequest(
+                name=name,
+                face=int(face) if face else "center",
+                gender=gender or "",
+                owner=owner,
+                consent_by=" ".join(consent_by.split()),
+            )
             await asyncio.to_thread(self._uploads.check, asked)
             job = self._maker.start(Path(path), asked, 0.0, lambda: None)  # Gradio's own file, which it removes
             listening = self._supervisor.listen(job, 0)
@@ -206,6 +224,23 @@ class Maker:
             message = error.message.in_language(language)
             yield gr.update(value=bar.at(message, 1.0, "failed"), visible=True), gr.skip(), gr.skip()
             raise gr.Error(message, visible=False, print_exception=False) from None  # the bar has it
+
+    def record(self, request: gr.Request, name: str | None) -> Any:
+        """Show who confirmed the consent to an avatar of the visitor, and when; the record can be kept as a file."""
+        if name is None:
+            return gr.update(visible=False)
+        assert request.request is not None, "Gradio gives it to whatever it runs"
+        language = visitors_language(request)
+        try:
+            found = self._uploads.consent(name, self._visitors.on_page(request.request))
+        except PipelineError as error:
+            return gr.update(value=f"<p>{escape(error.message.in_language(language))}</p>", visible=True)
+        by, at = found.get("confirmed_by"), str(found.get("confirmed_at"))
+        sentence = messages.server.CONSENT_BY(by=by, at=at) if by else messages.server.CONSENT_AT(at=at)
+        file = base64.b64encode(json.dumps({"avatar": name, **found}, ensure_ascii=False, indent=2).encode()).decode()
+        keep = escape(KEEP_RECORD.in_language(language))
+        link = f'<a href="data:application/json;base64,{file}" download="{escape(name)}_consent.json">{keep}</a>'
+        return gr.update(value=f"<p>{escape(sentence.in_language(language))} {link}</p>", visible=True)
 
     def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
         """Ask for confirmation before an avatar is deleted."""

@@ -110,6 +110,11 @@ WORDS = {
         "이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했습니다.",
         "The person shown agreed to be made to speak as an avatar.",
     ),
+    "consent_by": Message("동의를 확인한 사람", "Who confirmed it"),
+    "consent_by_help": Message(
+        "적지 않아도 됩니다. 때와 파일의 해시와 함께 동의 기록에 남습니다.",
+        "You may leave it empty. It is kept in a record, with the time and the hash of the file.",
+    ),
     "make": Message("아바타 만들기", "Make the avatar"),
     "try": Message("시험 문장", "Test sentence"),
     "uploaded": Message("내가 만든 아바타", "Avatars that you made"),
@@ -258,6 +263,7 @@ EXAMPLES = (
     "Hello, and welcome to the interview. Please tell me a little about yourself.",
     "What was the most difficult problem you have solved, and how did you solve it?",
 )
+KEEP_RECORD = Message("동의 기록 받기", "Keep the record")
 TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, it is a pleasure to meet you.")
 
 

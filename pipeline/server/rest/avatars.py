@@ -39,9 +39,6 @@ from pipeline.settings import Settings
 CLIP_FIELDS = {f"clip_{name}": name for name in CLIPS}
 """The fields of further clips, and what each shows."""
 
-LONGEST_CONSENT_BY = 200
-"""Characters that name who confirms a consent."""
-
 
 class AvatarForm(Form):
     """An uploaded form with a clip or photo, and perhaps further clips."""
@@ -108,19 +105,8 @@ class AvatarForm(Form):
             end=self.seconds("end"),
             resolutions=resolutions,
             background=self.background(),
-            consent_by=self.consent_by(),
+            consent_by=" ".join((self.text("consent_by") or "").split()),
         )
-
-    def consent_by(self) -> str:
-        """Return who confirms the consent; "" if nobody is named.
-
-        Raises:
-            BadRequest: The field is too long.
-        """
-        text = " ".join((self.text("consent_by") or "").split())
-        if len(text) > LONGEST_CONSENT_BY:
-            raise BadRequest(messages.avatars.CONSENT_BY_TOO_LONG(limit=LONGEST_CONSENT_BY))
-        return text
 
     def content(self) -> dict[str, Any]:
         """Return the contents of the form, with digests of its files, to recognise the same form."""

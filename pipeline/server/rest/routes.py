@@ -223,6 +223,7 @@ class Api:
                     "path": pack.path,
                     "gender": seen.gender(pack) or None,
                     "uploaded": pack.name in ours,
+                    "consent": self.uploads.has_consent(pack.name) if pack.name in ours else None,
                 }
                 for pack in self._shown(request)
             ]

@@ -169,6 +169,9 @@ class AvatarFile(_Shape):
     path: str
     gender: Literal["female", "male"] | None = Field(description="Whose voice it gets by default; null: unknown.")
     uploaded: bool = Field(description="Whether it was made from an upload, so that it can be deleted.")
+    consent: bool | None = Field(
+        description="Whether there is a record of the consent to it; null for avatars that came with the program."
+    )
 
 
 class Avatars(_Shape):
