@@ -5,29 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from pydantic import TypeAdapter
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
 
 from pipeline.server.rest.schema import TaskEvent
 from tests.servers import Server
 
-CHECKS = (
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    unsupported_method,
-)
 EXAMPLES, FEW = 15, 2
 """Requests made up for each route, and for one that looks at files."""
 SHAPES = (
@@ -77,22 +60,41 @@ LONG = [("POST", path) for path in ("/api/v2/lipsync", "/api/v2/lipsync/stream",
 
 
 @pytest.fixture(scope="module")
+def checks() -> tuple[Any, ...]:
+    from schemathesis.checks import not_a_server_error  # it takes seconds, here and below, which other tests need not
+    from schemathesis.specs.openapi import checks as openapi
+
+    return (
+        not_a_server_error,
+        openapi.status_code_conformance,
+        openapi.content_type_conformance,
+        openapi.response_headers_conformance,
+        openapi.response_schema_conformance,
+        openapi.unsupported_method,
+    )
+
+
+@pytest.fixture(scope="module")
 def described(fake_server: Server) -> Any:
+    import schemathesis
+
     return schemathesis.openapi.from_dict(fake_server.get("/api/openapi.json").json())
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [pytest.param(*one, marks=[pytest.mark.slow] * (one in LONG)) for one in SHAPES]
 )
-def test_every_answer_has_a_described_shape(fake_server: Server, described: Any, method: str, path: str) -> None:
+def test_every_answer_has_a_described_shape(
+    fake_server: Server, described: Any, checks: tuple[Any, ...], method: str, path: str
+) -> None:
     count = FEW if path.endswith("/faces") else EXAMPLES
 
     @settings(
         max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(case=described[path][method].as_strategy())
-    def check(case: schemathesis.Case) -> None:
-        case.call_and_validate(base_url=fake_server.url, checks=CHECKS, timeout=60)
+    def check(case: Any) -> None:
+        case.call_and_validate(base_url=fake_server.url, checks=checks, timeout=60)
 
     check()
 
@@ -113,7 +115,7 @@ def test_every_event_has_a_described_shape(fake_server: Server, text: str) -> No
         TypeAdapter(TaskEvent).validate_python(event, strict=True)
 
 
-def test_real_answers_have_the_described_shapes(fake_server: Server, described: Any) -> None:
+def test_real_answers_have_the_described_shapes(fake_server: Server, described: Any, checks: tuple[Any, ...]) -> None:
     """Made-up requests rarely get far; these do."""
     body = {"text": "one two", "avatar": "solo"}
     done = fake_server.events(body)[-1]
@@ -126,5 +128,5 @@ def test_real_answers_have_the_described_shapes(fake_server: Server, described: 
         ("GET", "/video/{task_id}.vtt", {"path_parameters": {"task_id": done["task_id"]}}),
         ("GET", "/assets/audio/{task_id}.wav", {"path_parameters": {"task_id": done["task_id"]}}),
     ):
-        answer = described[path][method].Case(**fields).call_and_validate(base_url=fake_server.url, checks=CHECKS)
+        answer = described[path][method].Case(**fields).call_and_validate(base_url=fake_server.url, checks=checks)
         assert answer.status_code == 200
