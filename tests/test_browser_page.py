@@ -11,10 +11,11 @@ import av
 import pytest
 import requests
 
+from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
 from tests.pages import CAPTION, FINISHED, MOVED, VIDEO, opened, write
 from tests.recordings import record
-from tests.servers import ROOT, Server, running, wait_for
+from tests.servers import Server, running, wait_for
 from tests.test_browser_axe import findings
 
 NOTE = "#connection"
@@ -278,8 +279,11 @@ def test_a_finished_video_has_a_page_for_others(browser: Any, fake_server: Serve
 
 
 @pytest.mark.slow
-def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(page: Any, fake_server: Server) -> None:
-    clip = ROOT / "examples" / "talk_long.mp4"
+def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
+    page: Any, fake_server: Server, tmp_path: Path
+) -> None:
+    clip = tmp_path / "me.mp4"
+    clip.write_bytes(first_second((640, 360), frames=150))
     page.get_by_role("tab", name="Avatars").click()
     page.set_input_files("#clip input[type=file]", clip)
     page.wait_for_selector("#faces img")

@@ -89,7 +89,7 @@ def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> 
 def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, tmp_path: Path) -> None:
     page = opened(browser, studio, "ko")
     page.get_by_role("tab", name="아바타").click()
-    (tmp_path / "me.mp4").write_bytes(first_second((1280, 720)))
+    (tmp_path / "me.mp4").write_bytes(first_second((640, 360)))
     page.set_input_files("#clip input[type=file]", tmp_path / "me.mp4")
     page.wait_for_selector("#faces img")
     assert page.locator("#face").is_hidden()  # there is one only
