@@ -39,7 +39,7 @@ def test_a_stage_that_turns_out_otherwise_moves_those_after_it() -> None:
 @pytest.mark.parametrize("resolutions", [["720p"], ["360p"], ["720p", "480p", "360p"]])
 def test_writing_is_as_long_as_it_takes(photo: bool, resolutions: list[str]) -> None:
     seconds = expected(photo, resolutions)
-    assert list(seconds)[:4] == ["reading", "faces", "measuring", "mouth"]
+    assert list(seconds)[:5] == ["reading", "faces", "measuring", "mouth", "matte"]
     assert list(seconds)[4:] == [writing_of(resolution) for resolution in resolutions]
     share = sum(seconds[writing_of(resolution)] for resolution in resolutions) / sum(seconds.values())
     assert (0.2 < share < 0.75) if "720p" in resolutions else share < 0.3
@@ -82,5 +82,5 @@ def test_the_bar_moves_in_small_steps(kind: str, resolutions: list[str], clip: b
     # thirty frames of a clip, two hundred of a photo: no step is longer than a few frames take
     assert np.diff(shares).max() < 0.1
     assert list(dict.fromkeys(stage for _, stage in seen)) == [
-        *("reading", "faces", "measuring", "mouth", *map(writing_of, resolutions), "done")
+        *("reading", "faces", "measuring", "mouth", "matte", *map(writing_of, resolutions), "done")
     ]

@@ -137,7 +137,7 @@ def test_a_clip_becomes_an_avatar_that_speaks_and_is_deleted(uploading: Server, 
     before = listed(uploading)
     events = made(uploading, clip, name="민수", resolutions="480p,360p", gender="male", consent_by=" 김민수 ")
     stages = list(dict.fromkeys(event.get("stage", event["type"]) for event in events))
-    assert stages == ["reading", "faces", "measuring", "mouth", "writing", "done"]
+    assert stages == ["reading", "faces", "measuring", "mouth", "matte", "writing", "done"]
     progress = [event["progress"] for event in events[:-1]]
     assert progress == sorted(progress) and 0 <= progress[0] < progress[-1] < 1
     done = events[-1]
@@ -391,7 +391,7 @@ def test_a_broken_connection_loses_no_avatar(uploading: Server, clip: bytes) -> 
     state = uploading.get(address).json()
     assert (state["state"], state["avatar"], state["ids"], state["video_url"]) == ("done", "kept", ["kept_360p"], None)
     stages = [stage["stage"] for stage in state["stages"]]
-    assert stages == ["reading", "faces", "measuring", "mouth", "writing", "done"]
+    assert stages == ["reading", "faces", "measuring", "mouth", "matte", "writing", "done"]
     assert uploading.get(f"{address}/events", headers={"Last-Event-ID": str(rest[-1]["id"])}).status_code == 204
     assert uploading.get(f"/video/{first['task_id']}.mp4").json()["code"] == "result_not_found"
     uploading.delete("/api/avatars/kept")

@@ -75,6 +75,24 @@ class Inpainting:
     masks: np.ndarray
 
 
+@dataclass(frozen=True)
+class Matte:
+    """How far each pixel of a clip belongs to the person.
+
+    Attributes:
+        video: An mp4 like the clip's, whose luma is the share (255: wholly the person's).
+        key: U and V of the green or blue screen behind the person; None if there is none.
+    """
+
+    video: bytes
+    key: tuple[int, int] | None = None
+
+    @cached_property
+    def clip(self) -> ClipReader:
+        """Its video, ready to be decoded."""
+        return ClipReader(self.video)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Avatar:
     """A person on video, ready to speak.
@@ -92,6 +110,7 @@ class Avatar:
         usable: (frames,) bool, False where the face is missing, covered or turned too far; those frames stay unchanged.
         teeth: None if the clip does not show them.
         mouth: None if the clip does not show its inside at enough shapes.
+        matte: Where the person is in each frame; None in packs that were made before there were mattes.
         inpainting: None if the pack was not prepared for MuseTalk.
         opening: Factor of the movement that parts the lips, so that it looks as wide as on other faces (see
             ``pipeline.preparing.mouth_scale``).
@@ -117,6 +136,7 @@ class Avatar:
     usable: np.ndarray
     teeth: Teeth | None = None
     mouth: OwnMouth | None = None
+    matte: Matte | None = None
     inpainting: Inpainting | None = None
     opening: float = 1.0
     softness: float = 0.0

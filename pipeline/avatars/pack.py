@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from pipeline import messages
-from pipeline.avatars.avatar import CLIPS, GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, OwnMouth, Teeth
+from pipeline.avatars.avatar import CLIPS, GENDERS, LATENTS, MASK_SIDE, Avatar, Inpainting, Matte, OwnMouth, Teeth
 from pipeline.avatars.points import POINTS, packed, unpacked
 from pipeline.avatars.unpickle import Refused, restricted_head, restricted_loads
 from pipeline.errors import AvatarNotFound, BadClip, BadPack, RenderFailed
@@ -97,10 +97,11 @@ def _filmed(avatar: Avatar) -> dict[str, object]:
         "rest": None if same else packed(avatar.rest),
         "usable": np.ascontiguousarray(avatar.usable, bool),
         "gaze": None if avatar.gaze is None else np.ascontiguousarray(avatar.gaze, np.float32),
+        "matte": _parts(avatar.matte),
     }
 
 
-def _parts(value: Teeth | OwnMouth | Inpainting | None) -> tuple[object, ...] | None:
+def _parts(value: Teeth | OwnMouth | Matte | Inpainting | None) -> tuple[object, ...] | None:
     return None if value is None else tuple(getattr(value, field.name) for field in fields(value))
 
 
@@ -216,8 +217,8 @@ def _clip(content: object, size: tuple[int, int], fps: Fraction) -> dict[str, An
     landmarks = _points(content, "landmarks", reader.count, max(size))
     rest = landmarks if content.get("rest") is None else _points(content, "rest", reader.count, max(size))
     usable = _array(content, "usable", np.dtype(bool), (reader.count,))
-    gaze = _gaze(content, reader.count)
-    return {"video": video, "landmarks": landmarks, "rest": rest, "usable": usable, "gaze": gaze}
+    gaze, matte = _gaze(content, reader.count), _matte(content, reader)
+    return {"video": video, "landmarks": landmarks, "rest": rest, "usable": usable, "gaze": gaze, "matte": matte}
 
 
 def _gaze(content: Mapping[str, Any], frames: int) -> np.ndarray | None:
@@ -228,6 +229,23 @@ def _gaze(content: Mapping[str, Any], frames: int) -> np.ndarray | None:
     if not ((np.abs(gaze[:, :2]) <= 90).all() and ((gaze[:, 2] >= 0) & (gaze[:, 2] <= 1)).all()):
         raise _Wrong("gaze: out of range")
     return gaze
+
+
+def _matte(content: Mapping[str, Any], clip: ClipReader) -> Matte | None:
+    if content.get("matte") is None:  # also in packs older than this entry
+        return None
+    parts = _named(content, "matte", Matte)
+    video, key = _value(parts, "video", bytes), parts["key"]
+    reader = ClipReader(video)
+    if reader.codec != "h264" or reader.pix_fmt != "yuv420p":
+        raise _Wrong(f"matte is {reader.codec} {reader.pix_fmt}")
+    if (reader.width, reader.height, reader.count) != (clip.width, clip.height, clip.count):
+        raise _Wrong(f"matte has {reader.count} frames of {reader.width}x{reader.height}")
+    if key is not None:
+        in_range = type(key) is tuple and len(key) == 2 and all(type(one) is int and 0 <= one <= 255 for one in key)
+        if not in_range:
+            raise _Wrong("matte: expected two bytes of a colour")
+    return Matte(video, key)
 
 
 def _value(content: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
@@ -318,7 +336,7 @@ def _mouth(content: Mapping[str, Any]) -> OwnMouth | None:
 
 
 def _named(
-    content: Mapping[str, Any], key: str, kind: type[Teeth] | type[OwnMouth] | type[Inpainting]
+    content: Mapping[str, Any], key: str, kind: type[Teeth] | type[OwnMouth] | type[Matte] | type[Inpainting]
 ) -> dict[str, Any]:
     """Return the fields of a saved object by name."""
     value = _value(content, key, tuple)

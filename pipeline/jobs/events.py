@@ -141,6 +141,7 @@ STAGES = {
     "faces": messages.jobs.FINDING_FACE,
     "measuring": messages.jobs.MEASURING_FACE,
     "mouth": messages.jobs.CLOSING_MOUTH,
+    "matte": messages.jobs.SEPARATING_PERSON,
     "writing": messages.jobs.WRITING_AVATAR,
 }
 """The stages in which an avatar is made, in order."""

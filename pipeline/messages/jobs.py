@@ -7,6 +7,9 @@ READING_FILE = Sentence("reading_file", ko="파일을 읽는 중...", en="Readin
 FINDING_FACE = Sentence("finding_face", ko="얼굴을 찾는 중...", en="Finding the face...")
 MEASURING_FACE = Sentence("measuring_face", ko="얼굴을 재는 중...", en="Measuring the face...")
 CLOSING_MOUTH = Sentence("closing_mouth", ko="입을 다무는 중...", en="Closing the mouth...")
+SEPARATING_PERSON = Sentence(
+    "separating_person", ko="배경에서 사람을 나누는 중...", en="Separating the person from the background..."
+)
 WRITING_AVATAR = Sentence("writing_avatar", ko="아바타를 쓰는 중...", en="Writing the avatar...")
 WITH_RESOLUTION = Sentence("with_resolution", ko="{message} {resolution}", en="{message} {resolution}")
 WAITING = Sentence("waiting", ko="대기 중... ({position}번째)", en="Waiting... (number {position} in the queue)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from pipeline.video.reader import ColorTags, open_file
 
 _X264 = {"preset": "medium", "crf": "16", "g": "250"}
 """Differences from the source stay invisible; packs are read from their start, so key frames are few."""
+MATTE = {"preset": "veryfast", "crf": "18", "g": "250"}
+"""Options for mattes: large even areas with an edge between them."""
 
 
 def keep_stream(path: Path, number: int) -> bytes:
@@ -38,7 +40,14 @@ def keep_stream(path: Path, number: int) -> bytes:
     return out.getvalue()
 
 
-def encode(frames: Iterable[Frame], width: int, height: int, fps: Fraction, colors: ColorTags) -> bytes:
+def encode(
+    frames: Iterable[Frame],
+    width: int,
+    height: int,
+    fps: Fraction,
+    colors: ColorTags,
+    options: Mapping[str, str] = _X264,
+) -> bytes:
     """Return an mp4 (H.264, yuv420p) of frames, resized and tagged.
 
     Resizing works on the YUV planes, so that colours stay the same.
@@ -49,12 +58,13 @@ def encode(frames: Iterable[Frame], width: int, height: int, fps: Fraction, colo
         height: Height in pixels.
         fps: Frames per second.
         colors: The tags.
+        options: Of x264.
     """
     out = io.BytesIO()
     with av.open(out, mode="w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = dict(_X264)
+        stream.options = dict(options)
         stream.codec_context.thread_type = "FRAME"
         colors.apply(stream.codec_context)
         for number, frame in enumerate(frames):

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import messages
-from pipeline.avatars.avatar import CLIPS, Avatar
+from pipeline.avatars.avatar import CLIPS, Avatar, Matte
 from pipeline.avatars.joins import nearest
 from pipeline.errors import BadClip, BadRequest
-from pipeline.preparing.encode_clip import encode
-from pipeline.video.reader import ClipReader
+from pipeline.preparing.encode_clip import MATTE, encode
+from pipeline.video.reader import ClipReader, ColorTags
 
 FARTHEST = 0.5
 """How far apart the poses of two clips may be where they are most alike, in face widths: what half a second bridges."""
@@ -29,17 +29,22 @@ class FurtherClip:
     Attributes:
         video: An mp4 in that size, at the avatar's rate.
         filmed: What was measured in it, without a video.
+        matte: Where the person is, in the same size and rate.
     """
 
     video: bytes
     filmed: Avatar
+    matte: Matte | None = None
 
     def at(self, avatar: Avatar) -> Avatar:
         """Return the clip in the size of an avatar, as one of its clips."""
         reader = ClipReader(self.video)
-        video = self.video
+        video, matte = self.video, self.matte
         if (reader.width, reader.height) != (avatar.width, avatar.height):
-            video = encode(reader.once(), avatar.width, avatar.height, avatar.fps, reader.colors)
+            size = avatar.width, avatar.height
+            video = encode(reader.once(), *size, avatar.fps, reader.colors)
+            if matte is not None:
+                matte = Matte(encode(matte.clip.once(), *size, avatar.fps, ColorTags(), MATTE), matte.key)
         across, down = avatar.width / self.filmed.width, avatar.height / self.filmed.height
         scale = np.array([across, down, across], np.float32)
         return replace(
@@ -49,6 +54,7 @@ class FurtherClip:
             rest=self.filmed.rest * scale,
             usable=self.filmed.usable,
             gaze=self.filmed.gaze,
+            matte=matte,
             inpainting=None,
             clips={},
         )

@@ -41,7 +41,7 @@ def person_matte(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
     cv2.fillPoly(matte, oval, 1.0)  # also where the network saw nobody
     fine = _guided(photo, matte, max(2, round(_FINE[0] * face.height)))
     cv2.fillPoly(fine, oval, 1.0)
-    return _of_face(fine, points)
+    return of_face(fine, points)
 
 
 def _guided(photo: np.ndarray, matte: np.ndarray, radius: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def _guided(photo: np.ndarray, matte: np.ndarray, radius: int) -> np.ndarray:
     return fine
 
 
-def _of_face(matte: np.ndarray, points: np.ndarray) -> np.ndarray:
+def of_face(matte: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return a matte of the part that hangs together with the face."""
     _, parts = cv2.connectedComponents((matte >= _SURE).astype(np.uint8))
     x, y = np.round(points[4, :2]).astype(int)

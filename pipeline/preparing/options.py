@@ -40,6 +40,7 @@ class PrepareOptions(ReadOptions):
         out: Folder of the packs; ``Settings.precomputed`` by default.
         report: Folder for a report on the clip (see ``write_report``); None writes none.
         clips: Further recordings of the same person by what they show (see ``pipeline.avatars.avatar.CLIPS``).
+        matte: Whether to find out where the person is in each frame, so that videos can have another background.
         musetalk: Folder of that engine's weights, to prepare the packs for it, too; None prepares them for the mesh
             alone.
     """
@@ -52,4 +53,5 @@ class PrepareOptions(ReadOptions):
     out: Path | None = None
     report: Path | None = None
     clips: Mapping[str, Path] = field(default_factory=dict)
+    matte: bool = True
     musetalk: Path | None = None

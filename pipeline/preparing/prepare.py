@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.avatars.avatar import CLIPS, GENDERS, Avatar
+from pipeline.avatars.avatar import CLIPS, GENDERS, Avatar, Matte
 from pipeline.avatars.pack import save
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.core.arguments import with_files
@@ -31,7 +31,8 @@ from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of
 from pipeline.preparing.animate_photo import FPS, FRAMES, LivingPhoto
 from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
-from pipeline.preparing.encode_clip import encode, keep_stream
+from pipeline.preparing.clip_matte import ClipMatte, clip_matte
+from pipeline.preparing.encode_clip import MATTE, encode, keep_stream
 from pipeline.preparing.eye_contact import find_gaze
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
 from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
@@ -44,7 +45,7 @@ from pipeline.preparing.open_clip import BT601, open_clip, pictures, unreadable
 from pipeline.preparing.options import PrepareOptions, ReadOptions
 from pipeline.preparing.own_mouth import find_mouth, resized
 from pipeline.preparing.own_teeth import find_teeth
-from pipeline.preparing.person import as_filmed, measure_person
+from pipeline.preparing.person import Person, as_filmed, measure_person
 from pipeline.preparing.photo import BACKGROUND, color_of, face_of_photo, open_photo
 from pipeline.preparing.progress import LENDING, Progress, Stages, expected, writing_of, writing_seconds
 from pipeline.preparing.report import numbered, write_report
@@ -53,7 +54,7 @@ from pipeline.preparing.teeth_white import teeth_by_eyes
 from pipeline.preparing.usable_frames import check_width
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ClipReader
+from pipeline.video.reader import ClipReader, ColorTags
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
     Args:
         clip: A video, a photo or an animated picture, whatever its name says.
         options: Which packs are made, and how.
-        progress: Called with the stages "reading", "faces", "measuring", "mouth" (closing it), "writing 720p" for each
-            resolution, and "done".
+        progress: Called with the stages "reading", "faces", "measuring", "mouth" (closing it), "matte" (where the
+            person is), "writing 720p" for each resolution, and "done".
 
     Returns:
         One path per resolution.
@@ -86,7 +87,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
     encode_faces = None if options.musetalk is None else _face_encoder(options.musetalk)
     stages = Stages(expected(kind_of(clip) == "photo", options.resolutions), progress)
     stages(0.0, "reading")
-    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
+    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed, tempfile.TemporaryFile() as shares:
         footage, kept = _read(clip, options, store, stages)
         stages(0.0, "measuring")
         person = measure_person(footage)
@@ -106,6 +107,8 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         stages(0.9 if person.findings.speaking else 0.0, "mouth")
         opening = opening_of(footage, person, softness)
         stages(0.95 if person.findings.speaking else 0.5, "mouth")
+        stages(0.0, "matte")
+        matte = _matte_of(footage, person, shares, partial(stages, stage="matte")) if options.matte else None
         order = loop_order(footage, person.landmarks)
         if footage.is_cut or len(order) > len(footage.frames):
             kept = None
@@ -122,6 +125,8 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
             step = partial(stages, stage=writing_of(resolution))
             step(0.0)
             avatar = _at(resolution, whole, _Reel(footage, order, step), kept)
+            if matte is not None:
+                avatar = replace(avatar, matte=_written(matte, order, avatar))
             clips = {name: clip.at(avatar) for name, clip in further.items()}
             avatars.append(replace(avatar, clips=clips))
             if encode_faces is not None:
@@ -137,7 +142,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
 def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar) -> FurtherClip:
     """Read a further recording of the person of an avatar, which is in its working size."""
     alone = replace(options, start=None, end=None)
-    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed:
+    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed, tempfile.TemporaryFile() as shares:
         footage, kept = _read(path, alone, store, lambda share, doing: None)
         person = measure_person(footage)
         gaze = find_gaze(footage, person)
@@ -149,7 +154,34 @@ def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar)
         as_it_is = not footage.is_cut and np.array_equal(order, np.arange(len(footage.frames)))
         if kept is None or not as_it_is or (filmed.width, filmed.height) != (whole.width, whole.height):
             kept = encode(footage.in_order(order), whole.width, whole.height, whole.fps, footage.colors)
-    return FurtherClip(kept, filmed)
+        matte = _matte_of(footage, person, shares) if options.matte else None
+        return FurtherClip(kept, filmed, None if matte is None else _written(matte, order, whole))
+
+
+def _matte_of(
+    footage: Footage, person: Person, store: BinaryIO, step: Callable[[float], None] = lambda share: None
+) -> ClipMatte:
+    """Return where a person is in footage.
+
+    Args:
+        footage: The frames.
+        person: The person.
+        store: An empty file for the result, which needs it.
+        step: Called with the share that is done, 0..1.
+    """
+    count, rows, width = footage.frames.shape
+    shape = count, rows * 2 // 3, width
+    store.truncate(count * shape[1] * width)
+    shares = np.memmap(store, np.uint8, "r+", shape=shape)
+    return clip_matte(footage.frames, person.landmarks, shares, step)
+
+
+def _written(matte: ClipMatte, order: np.ndarray, avatar: Avatar) -> Matte:
+    """Return the matte of frames in an order, in the size and at the rate of an avatar."""
+    count, height, width = matte.shares.shape
+    grey = np.full((height // 2, width), 128, np.uint8)
+    frames = (Frame(np.concatenate([matte.shares[number], grey])) for number in order.tolist())
+    return Matte(encode(frames, avatar.width, avatar.height, avatar.fps, ColorTags(), MATTE), matte.key)
 
 
 def size_at(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -394,6 +426,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME=FILE",
         help=f"a further recording of the same person: {', '.join(CLIPS)}; repeatable",
     )
+    parser.add_argument(
+        "--no-matte",
+        action="store_true",
+        help="do not separate the person from the background: faster, but videos cannot have another one",
+    )
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
@@ -419,6 +456,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             musetalk=models,
             background=given.background,
             shape=given.shape,
+            matte=not given.no_matte,
             clips={name: Path(file) for name, _, file in (one.partition("=") for one in given.further)},
         )
         if given.preview is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 Progress = Callable[[float, str], None]
 """Called with the share that is done (0..1) and the current stage."""
 
-_CLIP = {"reading": 0.010, "faces": 0.018, "measuring": 0.003, "mouth": 0.006}
+_CLIP = {"reading": 0.010, "faces": 0.018, "measuring": 0.003, "mouth": 0.006, "matte": 0.030}
 _PHOTO = {**_CLIP, "reading": 0.033}
 """Seconds that stages take for a frame, on two cores. Photos are animated while they are read."""
 LENDING = 0.010

@@ -354,7 +354,18 @@ class Stage(_Shape):
     """A stage that a task has reached, and when: seconds after it was asked for."""
 
     stage: Literal[
-        "queued", "tts", "tts_done", "lipsync", "reading", "faces", "measuring", "mouth", "writing", "done", "error"
+        "queued",
+        "tts",
+        "tts_done",
+        "lipsync",
+        "reading",
+        "faces",
+        "measuring",
+        "mouth",
+        "matte",
+        "writing",
+        "done",
+        "error",
     ]
     at: Seconds
 
@@ -425,7 +436,7 @@ class AvatarStage(_Event):
     """How far the making of an avatar is; position where it waits, progress (0..1) where it does not."""
 
     type: Literal["status"]
-    stage: Literal["queued", "reading", "faces", "measuring", "mouth", "writing"]
+    stage: Literal["queued", "reading", "faces", "measuring", "mouth", "matte", "writing"]
     message: str
 
 
