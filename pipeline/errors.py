@@ -286,6 +286,12 @@ class ResultNotFound(NotFound):
     code = "result_not_found"
 
 
+class BackgroundNotFound(NotFound):
+    """There is no such picture for backgrounds, or it has expired."""
+
+    code = "background_not_found"
+
+
 class SessionNotFound(NotFound):
     """There is no such session, or it has ended by itself."""
 

@@ -143,6 +143,11 @@ class Settings:
         return self.results / ".keys"
 
     @property
+    def backgrounds(self) -> Path:
+        """Folder of uploaded backgrounds, and of clips in front of them."""
+        return self.results / "backgrounds"
+
+    @property
     def live_cache(self) -> Path:
         """Folder of the decoded clips of live sessions; emptied when the server starts."""
         return self.results / "live"

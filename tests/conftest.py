@@ -53,10 +53,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fake_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with two tiny avatars: "solo" in 720p and 480p, "duet" in 720p only."""
+    """A store with two tiny avatars: "solo" in 720p and 480p, "duet" in 720p only and without a matte."""
     root = tmp_path_factory.mktemp("store") / "precomputed"
     for name, resolution in (("solo", "720p"), ("solo", "480p"), ("duet", "720p")):
-        make_pack(root, name, resolution)
+        make_pack(root, name, resolution, matte=name == "solo")
     return root
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.avatar import Avatar, Matte
 from pipeline.avatars.pack import save
 from pipeline.avatars.points import POINTS
 from pipeline.avatars.store import AvatarStore
@@ -32,6 +32,7 @@ from pipeline.jobs.generate import generate
 from pipeline.jobs.studio import Studio
 from pipeline.live import workers
 from pipeline.messages import Message
+from pipeline.preparing.encode_clip import encode
 from pipeline.server import connections, webhooks
 from pipeline.server.gradio import joins
 from pipeline.server.serve import serve
@@ -41,6 +42,7 @@ from pipeline.speech_types import Mark, Speech, Voice
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
 from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
 
 logger = logging.getLogger("tests.fakes")
 
@@ -183,8 +185,8 @@ ENGINES = os.environ.get("FAKE_ENGINES", FakeEngine.name).split(",")
 """Those that there are."""
 
 
-def make_pack(root: Path, name: str, resolution: str, gender: str = "") -> Path:
-    """Save a tiny pack in the store at ROOT and return its path."""
+def make_pack(root: Path, name: str, resolution: str, gender: str = "", matte: bool = False) -> Path:
+    """Save a tiny pack in the store at ROOT and return its path; with a matte, the person is on its left."""
     clip = BytesIO()
     with av.open(clip, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)
@@ -207,10 +209,17 @@ def make_pack(root: Path, name: str, resolution: str, gender: str = "") -> Path:
         rest=points,
         usable=usable,
         gender=gender,
+        matte=_left_half() if matte else None,
     )
     path = root / resolution / f"{name}_{resolution}_precomputed.pkl"
     save(avatar, path)
     return path
+
+
+def _left_half() -> Matte:
+    planes = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
+    planes[:HEIGHT, : WIDTH // 2], planes[:HEIGHT, WIDTH // 2 :] = 255, 0
+    return Matte(encode([Frame(planes)] * CLIP_FRAMES, WIDTH, HEIGHT, Fraction(FPS), ColorTags()))
 
 
 def make_fake_studio(settings: Settings) -> Studio:

@@ -25,6 +25,8 @@ SHAPES = (
     ("POST", "/api/avatars/faces"),
     ("POST", "/api/v2/verify"),
     ("GET", "/api/avatars/{avatar}/consent"),
+    ("POST", "/api/v2/backgrounds"),
+    ("DELETE", "/api/v2/backgrounds/{background}"),
     ("DELETE", "/api/avatars/{avatar}"),
     ("GET", "/api/queue_status"),
     ("POST", "/api/v2/tokens"),

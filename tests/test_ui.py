@@ -88,6 +88,7 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "fps": ["source", "24", "25", "30"],
         "captions_in": ["file", "burn"],
         "label": ["off", "AI 생성", "AI"],
+        "behind": ["source", "blur", "white", "black", "#e8eaed"],
         "mood": ["neutral", "smile", "thinking", "serious"],
         "engine": ["auto"],
         "language": ["", *LANGUAGES],
@@ -105,7 +106,7 @@ def test_one_function_is_public_and_shares_the_queue_with_rest(fake_server: Serv
     names = [parameter["parameter_name"] for parameter in endpoints["/generate"]["parameters"]]
     settings = ["avatar", "resolution", "tts_engine", "tts_voice", "frame_skip"]
     more = ["engine", "language", "tts_speed", "tts_pitch", "mood", "liveliness", "pronunciations"]
-    more += ["aspect", "fps", "captions", "label", "eye_contact"]
+    more += ["aspect", "fps", "captions", "label", "eye_contact", "background"]
     assert names == ["text", *settings, "audio", *more]
     assert len(endpoints["/generate"]["returns"]) == 3
 

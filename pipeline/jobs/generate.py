@@ -231,7 +231,7 @@ def render_video(
         request: Which avatar speaks, and how the pictures look.
         speaker: The speech.
         task: Where the video goes.
-        studio: Has the engine that draws the frames, and the turns in which the task may do so.
+        studio: Has the engine that draws the frames, the turns in which the task may do so, and what is behind the avatar.
         burnt: Draws captions, if the pictures have them.
         encoder: Encodes them; by default that of the studio.
     """
@@ -239,8 +239,12 @@ def render_video(
     size = look.size(avatar)
     engine = studio.engines[request.engine]
     encoder = encoder or studio.encoder(engine, *size)
+
+    def in_front() -> Avatar:
+        return studio.backdrops.composed(avatar, request.background, task.cancel)
+
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
-    frames = ahead(in_turns(avatar, speaker, task, engine, studio.turns), depth, task.cancel)
+    frames = ahead(in_turns(in_front, speaker, task, engine, studio.turns), depth, task.cancel)
     count = written = 0
     reported = -PROGRESS_SECONDS
 
@@ -271,12 +275,22 @@ def render_video(
     yield count
 
 
-def in_turns(avatar: Avatar, speaker: Speaker, task: Task, engine: LipsyncEngine, turns: Turns) -> Iterator[Frame]:
+def in_turns(
+    in_front: Callable[[], Avatar], speaker: Speaker, task: Task, engine: LipsyncEngine, turns: Turns
+) -> Iterator[Frame]:
     """Yield the frames of a speaker, drawn while the task has its turns.
 
     If other tasks wait, a turn ends with its stretch; between turns the task holds nothing of the engine.
+
+    Args:
+        in_front: Returns the avatar in front of its background, which may have to be composed, while it speaks already.
+        speaker: What it says.
+        task: Whose frames they are.
+        engine: Draws them.
+        turns: When the task may draw.
     """
     drawn = 0
+    avatar = in_front()
     for stretch in speaker.stretches():  # which is waited for outside of any turn
         with turns.turn(task.waits, task.cancel):
             more = chain([stretch], speaker.stretches(enough=lambda: turns.wanted))

@@ -12,6 +12,8 @@ from unicodedata import category
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.background import AS_FILMED as BEHIND_AS_FILMED
+from pipeline.avatars.background import Background
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.framing import ASPECTS, RATES, SOURCE, at_rate, box_of
 from pipeline.avatars.store import RESOLUTIONS
@@ -48,6 +50,7 @@ class GenerateRequest:
         frame_skip: The mouth is solved every n-th frame, 1-10.
         engine: What moves the mouth, a key of `Studio.engines`.
         look: How its pictures are cropped, captioned and marked.
+        background: What is behind the person.
         tts_engine: A key of `Studio.tts`; empty if there is a recording.
         tts_voice: One of that engine's voices, or "Custom".
         tts_speed: How fast, 1 is usual (0.7-1.3).
@@ -71,6 +74,7 @@ class GenerateRequest:
     eyes_note: Message | None = None
     recording: Path | None = None
     look: Look = AS_FILMED
+    background: Background = BEHIND_AS_FILMED
     phrases: tuple[Phrase, ...] = ()
     cues: tuple[Cue, ...] = ()
     mood: str = NEUTRAL
@@ -135,6 +139,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         language=language,
         avatar=shown,
         look=look_of(body, studio, avatar),
+        background=studio.backdrops.parse(body.get("background"), avatar),
         frame_skip=frame_skip,
         engine=lipsync,
         tts_engine=engine.name if engine else "",

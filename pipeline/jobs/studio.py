@@ -20,6 +20,7 @@ from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.musetalk.zerogpu import CardLender
 from pipeline.engines.select import AUTO, lipsync_engines, preferred
 from pipeline.errors import PipelineError
+from pipeline.jobs.backdrops import Backdrops
 from pipeline.jobs.turns import Turns
 from pipeline.settings import BUNDLED, Settings
 from pipeline.text import pronunciations
@@ -58,6 +59,11 @@ class Studio:
     espeak: EspeakEngine
     engines: dict[str, LipsyncEngine]
     pronunciations: Pronunciations = field(default_factory=Pronunciations)
+
+    @cached_property
+    def backdrops(self) -> Backdrops:
+        """What may be behind avatars."""
+        return Backdrops(self.settings.backgrounds)
 
     @cached_property
     def turns(self) -> Turns:

@@ -65,6 +65,7 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         avatar=rated(fields, avatar),
         fps=fields.get("fps"),
         look=replace(look_of(fields, studio, avatar), captioned=False),
+        background=studio.backdrops.parse(fields.get("background"), avatar),
         engine=lipsync.name,
         devices=lipsync.concurrency if isinstance(lipsync, LiveEngine) else 0,
         tts_engine=engine.name if chosen else "",

@@ -19,7 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.avatars.background import Background
 from pipeline.avatars.framing import at_rate
+from pipeline.core.cancel import CancelToken
 from pipeline.core.priority import give_way
 from pipeline.errors import PipelineError
 from pipeline.jobs.look import Look
@@ -78,7 +80,7 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._early: dict[str, list[Packed]] = {}
         """What sessions are to do that are still loading."""
-        self._pictures: OrderedDict[tuple[Path, int, int | None, Look, bool], Pictures] = OrderedDict()
+        self._pictures: OrderedDict[tuple[Path, int, int | None, Look, bool, Background], Pictures] = OrderedDict()
         self._loading = threading.Lock()
         self._loaded_voices: set[str] = set()
         """Names of the speech engines that have spoken, or are about to."""
@@ -152,8 +154,16 @@ class Worker:
                 self._studio.tts[name].pace = pace
             box, label = asked["box"], asked["label"]
             look = Look(Box(*box) if box else None, label)
+            kind, color, picture = asked["background"]
+            background = Background(kind, tuple(color), Path(picture) if picture else None)
             pictures = self._pictures_of(
-                Path(asked["pack"]), Path(asked["decoded"]), asked["engine"], asked["fps"], look, asked["eye_contact"]
+                Path(asked["pack"]),
+                Path(asked["decoded"]),
+                asked["engine"],
+                asked["fps"],
+                look,
+                asked["eye_contact"],
+                background,
             )
             voice = Voice(
                 choose=partial(self._engine, asked["tts_engine"], pictures.avatar.gender),
@@ -214,13 +224,21 @@ class Worker:
         self._emit(key, Closed("failed"))
 
     def _pictures_of(
-        self, pack: Path, decoded: Path, engine: str, fps: int | None, look: Look, eye_contact: bool
+        self,
+        pack: Path,
+        decoded: Path,
+        engine: str,
+        fps: int | None,
+        look: Look,
+        eye_contact: bool,
+        background: Background,
     ) -> Pictures:
         with self._loading:
-            key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact
+            key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact, background
             if key not in self._pictures:
                 avatar = self._studio.avatars.load(pack)
                 avatar = avatar if fps is None else at_rate(avatar, fps)
+                avatar = self._studio.backdrops.composed(avatar, background, CancelToken(), further=True)
                 self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded, look, eye_contact)
                 while len(self._pictures) > KEPT:
                     self._pictures.popitem(last=False)

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import sys
 import time
+import uuid
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -19,6 +20,8 @@ from typing import Any
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.background import AS_FILMED as BEHIND_AS_FILMED
+from pipeline.avatars.background import Background
 from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import BadRequest, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
 from pipeline.jobs.look import AS_FILMED, Look
@@ -86,6 +89,7 @@ class SessionRequest:
         note: Why they cannot although that was asked for; None if they can.
         fps: The frame rate that is asked for; None is that of the clip.
         look: How the pictures are cropped and marked.
+        background: What is behind the person.
         pronunciations: What is spoken for some words of the texts.
         paces: How fast speech engines are here, as far as it was measured; see `TTSEngine.pace`.
     """
@@ -105,6 +109,7 @@ class SessionRequest:
     note: Message | None = None
     fps: int | None = None
     look: Look = AS_FILMED
+    background: Background = BEHIND_AS_FILMED
     pronunciations: Pronunciations = field(default_factory=Pronunciations)
     devices: int = 0
     paces: Mapping[str, float] = field(default_factory=dict)
@@ -453,6 +458,7 @@ class Workers:
             "fps": request.fps,
             "box": request.look.box and list(astuple(request.look.box)),
             "label": request.look.label,
+            "background": _packed(request.background),
             "pronunciations": request.pronunciations.entries,
             "max_text": self._settings.max_text,
         }
@@ -508,8 +514,9 @@ class Workers:
 
     def _decoded(self, request: SessionRequest) -> Path:
         """Return where the decoded clip of an avatar is kept, for all processes."""
-        stamp = request.pack.stat()
-        return self._settings.live_cache / f"{request.avatar.id}-{stamp.st_mtime_ns:x}-{stamp.st_size:x}.yuv"
+        stamp, behind = request.pack.stat(), request.background
+        other = f"-{uuid.uuid5(uuid.NAMESPACE_OID, repr(behind)).hex}" if behind else ""
+        return self._settings.live_cache / f"{request.avatar.id}-{stamp.st_mtime_ns:x}-{stamp.st_size:x}{other}.yuv"
 
     async def _room(self, request: SessionRequest) -> _Process:
         """Return the process with most room, a new one if all are full.
@@ -635,6 +642,11 @@ class Workers:
         task = asyncio.get_running_loop().create_task(chore)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+
+
+def _packed(background: Background) -> list[Any]:
+    """Return a background for a process."""
+    return [background.kind, list(background.color), str(background.picture or "")]
 
 
 def _cores() -> int:

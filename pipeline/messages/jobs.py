@@ -71,6 +71,44 @@ EYES_AS_FILMED = Sentence(
     en="The eyes stay as filmed: the avatar was made before gazes were measured, or its eyes cannot be turned safely "
     "(glasses, a small face). Make an older avatar again.",
 )
+NO_MATTE = Sentence(
+    "no_matte",
+    ko="background: 아바타 '{avatar}'은(는) 배경을 바꿀 수 있기 전에 만들어졌습니다. 다시 만들거나 "
+    "source로 보내 주세요.",
+    en="background: the avatar '{avatar}' was made before backgrounds could be changed. Make it again, or send source.",
+)
+BACKGROUND_UNKNOWN = Sentence(
+    "background_unknown",
+    ko="background: {value}은(는) 쓸 수 없습니다. source, blur, #1e90ff나 white 같은 색, 또는 POST {address}에서 "
+    "알려 준 사진의 id를 보내 주세요.",
+    en="background: {value} cannot be used. Send source, blur, a colour such as #1e90ff or white, or the id of a "
+    "picture from POST {address}.",
+)
+BACKGROUND_GONE = Sentence(
+    "background_gone",
+    ko="background: 사진 {id}이(가) 없습니다. 쓰지 않은 사진은 하루 뒤에 지워집니다. "
+    "POST {address}에 다시 올려 주세요.",
+    en="background: there is no picture {id}. Pictures are removed a day after their last use: upload it again with "
+    "POST {address}.",
+)
+BACKGROUND_MISSING = Sentence(
+    "background_missing",
+    ko="{field}: 배경으로 쓸 사진 파일을 보내 주세요 ({kinds}).",
+    en="{field}: send the picture for the background as a file ({kinds}).",
+)
+BACKGROUND_NO_PICTURE = Sentence(
+    "background_no_picture",
+    ko="background: 사진으로 읽을 수 없는 파일입니다. 쓸 수 있는 형식: {kinds}",
+    en="background: this file cannot be read as a picture. Usable formats: {kinds}",
+)
+BACKGROUND_UNUSABLE = Sentence(
+    "background_unusable", ko="background: 쓸 수 없는 사진입니다. {why}", en="background: an unusable picture. {why}"
+)
+BACKGROUND_TOO_LARGE = Sentence(
+    "background_too_large",
+    ko="background: 사진이 너무 큽니다 ({width}x{height}). {limit}00만 픽셀 이하로 줄여 주세요.",
+    en="background: the picture is too large ({width}x{height}). Make it {limit} million pixels or fewer.",
+)
 NUMBER_OUT_OF_RANGE = Sentence(
     "number_out_of_range",
     ko="{field}: {low}부터 {high}까지의 숫자여야 합니다.",

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.face.basis import OVAL
 from pipeline.face.finder import box_of
 from pipeline.face.networks import PersonSegmenter
+from pipeline.preparing.changed_frames import Frames
 from pipeline.preparing.matte import of_face
 from pipeline.video.frame import Frame
 
@@ -59,7 +60,7 @@ class ClipMatte:
 
 
 def clip_matte(
-    frames: np.ndarray, landmarks: np.ndarray, out: np.ndarray, step: Callable[[float], None] = lambda share: None
+    frames: Frames, landmarks: np.ndarray, out: np.ndarray, step: Callable[[float], None] = lambda share: None
 ) -> ClipMatte:
     """Return how far each pixel of a clip belongs to the person with a face.
 
@@ -91,10 +92,7 @@ def clip_matte(
         frame = Frame(np.ascontiguousarray(frames[number]))
         shares = _of_person(coarse, points[number])
         face = float(box_of(landmarks[number]).height)
-        if key is None:
-            shares = _refined(frame, shares, face)
-        else:
-            shares = _keyed(frame, shares, face, key)
+        shares = _refined(frame, shares, face) if key is None else _keyed(frame, shares, face, key)
         oval = [np.round(landmarks[number, list(OVAL), :2]).astype(np.int32)]
         cv2.fillPoly(shares, oval, 1.0)  # also where the network saw nobody
         out[number] = np.round(255 * shares)
@@ -142,7 +140,7 @@ def _fade(length: int, begins: bool, ends: bool) -> np.ndarray:
 class _Movement:
     """Carries pictures from one frame of a clip to another, along what moves (see ``pipeline.video.morph``)."""
 
-    def __init__(self, frames: np.ndarray, size: tuple[int, int]) -> None:
+    def __init__(self, frames: Frames, size: tuple[int, int]) -> None:
         self._frames, self._size = frames, size
         shrink = min(1.0, _FLOW_SIDE / min(size))
         self._small = max(16, round(size[0] * shrink)), max(16, round(size[1] * shrink))

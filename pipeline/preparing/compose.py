@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import av
 import cv2
@@ -21,8 +20,10 @@ VERSION = 1
 """Changes whenever composed clips look different."""
 _X264 = {"preset": "superfast", "crf": "14", "g": "250"}
 """Finer than a pack's clip, since it is encoded once more; done while somebody waits."""
-_CLEAN = 0.008
+_CLEAN = 0.015
 """Radius around a pixel at the edge within which the person's own colour is looked for, in heights of the picture."""
+_PURE = 4
+"""Power of a pixel's share with which it counts there: those that are nearly all the person's count most."""
 _NOBODY, _WHOLLY = 0.01, 0.99
 """Shares up to which a pixel has nothing of the person, and from which it has nothing else."""
 _BLUR = 0.035
@@ -33,30 +34,25 @@ _SPILL = 0.6
 """How much chroma of a screen a person may have, as a share of their other chroma."""
 
 
-def composed(avatar: Avatar, background: Background, cancel: CancelToken, further: bool) -> Avatar:
-    """Return an avatar in front of another background; one without a matte stays as it is.
+def composed_video(avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
+    """Return the clip of an avatar in front of another background, an mp4 like its own.
 
     Args:
-        avatar: The avatar.
+        avatar: One with a matte.
         background: What is behind the person.
         cancel: Checked for every frame.
-        further: Whether its further clips are wanted; otherwise it has none.
 
     Raises:
         RenderFailed: A clip or its matte is broken.
         Cancelled: `cancel` is set.
     """
-    if avatar.matte is None:
-        return avatar
     reader = avatar.clip
     frames = _frames(avatar, background, cancel)
-    video = encode(frames, avatar.width, avatar.height, reader.fps, reader.colors, _X264)
-    clips = {name: composed(clip, background, cancel, further=False) for name, clip in avatar.clips.items() if further}
-    return replace(avatar, video=video, clips=clips)
+    return encode(frames, avatar.width, avatar.height, reader.fps, reader.colors, _X264)
 
 
 def _frames(avatar: Avatar, background: Background, cancel: CancelToken) -> Iterator[Frame]:
-    assert avatar.matte is not None, "checked before"
+    assert avatar.matte is not None, "requests without one are refused"
     colors, key = avatar.clip.colors, avatar.matte.key
     still = None if background.kind == "blur" else _still(background, avatar.width, avatar.height, colors)
     for frame, matte in zip(avatar.clip.once(), avatar.matte.clip.once(), strict=True):
@@ -107,9 +103,8 @@ def _clean(plane: np.ndarray, share: np.ndarray, radius: float) -> np.ndarray:
     def mean(of: np.ndarray) -> np.ndarray:
         return np.asarray(cv2.blur(of, size))
 
-    of_person, of_all, shares = mean(values * share), mean(values), mean(share)
-    person = of_person / np.maximum(shares, 1e-4)
-    behind = (of_all - of_person) / np.maximum(1 - shares, 1e-4)
+    pure, other = share**_PURE, (1 - share) ** _PURE
+    person, behind = (mean(values * weight) / (mean(weight) + 1e-6) for weight in (pure, other))
     clean: np.ndarray = (person + share * (values - share * person - (1 - share) * behind)).clip(0, 255)
     return clean
 

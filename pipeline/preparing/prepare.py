@@ -178,7 +178,7 @@ def _matte_of(
 
 def _written(matte: ClipMatte, order: np.ndarray, avatar: Avatar) -> Matte:
     """Return the matte of frames in an order, in the size and at the rate of an avatar."""
-    count, height, width = matte.shares.shape
+    height, width = matte.shares.shape[1:]
     grey = np.full((height // 2, width), 128, np.uint8)
     frames = (Frame(np.concatenate([matte.shares[number], grey])) for number in order.tolist())
     return Matte(encode(frames, avatar.width, avatar.height, avatar.fps, ColorTags(), MATTE), matte.key)

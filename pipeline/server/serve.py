@@ -40,6 +40,7 @@ from pipeline.server.page.document import Compressed, dress
 from pipeline.server.page.layout import CSS, PageServices, build_page, make_theme
 from pipeline.server.page.words import I18N
 from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.backgrounds import BackgroundApi
 from pipeline.server.rest.conversations import Conversations, llm_of
 from pipeline.server.rest.files import BrokenOffFilter
 from pipeline.server.rest.idempotency import Repeats
@@ -107,7 +108,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     folder.open()
     uploads = Uploads(studio.avatars, settings.max_seconds)
     uploads.clean()
-    shutil.rmtree(settings.live_cache, ignore_errors=True)
+    for cache in (settings.live_cache, settings.backgrounds):
+        shutil.rmtree(cache, ignore_errors=True)
     metrics, gpu = Metrics(), Gpu()
     webhooks = Webhooks(settings)
     supervisor = Supervisor(book, metrics.ended, webhooks.ended)
@@ -148,6 +150,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
+    uploads.on_delete.append(lambda ids, _: studio.backdrops.forget(ids))
     uploads.on_delete += [lambda ids, _: workers.forget(ids), lambda _, digest: folder.forget(digest), stills.forget]
     metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
     tokens = Tokens(settings, supervisor)
@@ -172,6 +175,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         token_api=TokenApi(tokens, visitors, workers, settings),
         signer=signer,
         verifier=Verifier(),
+        backgrounds=BackgroundApi(studio.backdrops, settings.max_upload, folder.clips),
         clips=folder.clips,
     )
     dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)
@@ -206,7 +210,9 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         run_history=False,
         footer_links=["api"],
         allowed_paths=[str(settings.results.resolve())],  # the page copies finished videos from there
-        blocked_paths=[str(one.resolve()) for one in (folder.clips, webhooks.folder, settings.keys)],
+        blocked_paths=[
+            str(one.resolve()) for one in (folder.clips, webhooks.folder, settings.keys, settings.backgrounds)
+        ],
         state_session_capacity=SESSIONS,
         max_file_size=f"{settings.max_upload}mb",
         theme=make_theme(),

@@ -13,6 +13,8 @@ from gradio.components import Component
 from gradio.data_classes import FileData
 
 from pipeline import messages
+from pipeline.avatars.background import BLUR
+from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
 from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.notifier import Flag
@@ -161,6 +163,8 @@ class _Settings:
     captions: gr.Dropdown
     label: gr.Dropdown
     eye_contact: gr.Checkbox
+    background: gr.Dropdown
+    picture: gr.UploadButton
     listen: gr.Button
     sample: gr.Textbox
     drawer: gr.Accordion
@@ -172,7 +176,7 @@ class _Settings:
     def of_session(self) -> list[Any]:
         """Return the fields of a live session."""
         voice = [self.tts_engine, self.voice, self.language, self.speed, self.pitch]
-        pictures = [self.aspect, self.fps, self.label, self.eye_contact]
+        pictures = [self.aspect, self.fps, self.label, self.eye_contact, self.background]
         return [self.avatar, self.resolution, *voice, self.mood, self.liveliness, self.pronunciations, *pictures]
 
     def asked(self, text: gr.Textbox) -> list[Any]:
@@ -186,7 +190,7 @@ class _Settings:
     @property
     def _after_audio(self) -> list[Any]:
         of_voice = [self.language, self.speed, self.pitch]
-        pictures = [self.aspect, self.fps, self.captions, self.label, self.eye_contact]
+        pictures = [self.aspect, self.fps, self.captions, self.label, self.eye_contact, self.background]
         return [self.engine, *of_voice, self.mood, self.liveliness, self.pronunciations, *pictures]
 
     @property
@@ -342,6 +346,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         settings.avatar.change(speaking.on_avatar, offered, settings.resolution, **UNQUEUED)
         for changed in (settings.avatar, settings.tts_engine):
             changed.change(speaking.on_tts_engine, [*voices, settings.avatar], settings.voice, **UNQUEUED)
+        settings.picture.upload(speaking.on_background, settings.picture, settings.background, **UNQUEUED)
         listens = settings.listen.click(
             speaking.on_listen, [text, *voices, settings.language, settings.avatar], settings.sample, **UNQUEUED
         )
@@ -496,6 +501,18 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             label = gr.Dropdown(
                 list(LABELS), value=NO_LABEL, label=shown("label"), info=shown("label_help"), elem_id="label"
             )
+        with gr.Row():
+            background = gr.Dropdown(
+                [BEHIND_AS_FILMED, BLUR, "white", "black", "#e8eaed"],
+                value=BEHIND_AS_FILMED,
+                label=shown("behind"),
+                info=shown("behind_help"),
+                allow_custom_value=True,
+                elem_id="behind",
+            )
+            picture = gr.UploadButton(
+                shown("behind_picture"), file_types=["image"], min_width=120, elem_id="behind_picture"
+            )
         frame_skip = gr.Slider(
             1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
         )
@@ -517,6 +534,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     # their lists are those of the start, or of one engine; a client may ask for more
     of_voice = f"Id of a voice of tts_engine; {CUSTOM_VOICE} leaves it to the engine."
     _describe(voice, {"type": "string", "description": of_voice})
+    behind = "source, blur, a colour (#rrggbb or a CSS name), or the id of a picture from POST /api/v2/backgrounds."
+    _describe(background, {"type": "string", "description": behind})
     _describe(engine, {"type": "string", "enum": speaking.lipsync_engines()})
     return _Settings(
         avatar=avatar,
@@ -536,6 +555,8 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         captions=captions,
         label=label,
         eye_contact=eye_contact,
+        background=background,
+        picture=picture,
         listen=listen,
         sample=gr.Textbox(visible=False, label="sample"),
         drawer=drawer,

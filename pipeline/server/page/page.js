@@ -43,7 +43,7 @@
         root,
         // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
         live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness, ...more) {
-            const [pronunciations, aspect, fps, label, eyeContact] = more;
+            const [pronunciations, aspect, fps, label, eyeContact, background] = more;
             const resolutions = upTo(resolution, avatar, gallery);
             if (!resolutions) return shown;
             const options = {
@@ -58,6 +58,7 @@
                 ...(Number(fps) && { fps: Number(fps) }),
                 ...(label !== "off" && { label }),
                 ...(eyeContact && { eye_contact: true }),
+                ...(background && background !== "source" && { background }),
                 ...(pronunciations?.trim() && { pronunciations }),
             };
             return { ...shown, wanted: { avatar, resolutions, options } };

@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline import messages
+from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
 from pipeline.avatars.framing import SOURCE
 from pipeline.core.notifier import Flag, until
 from pipeline.engines.select import AUTO, problem_of
@@ -59,6 +60,7 @@ class _Fields:
     fps: str | None = None
     captions: str | None = None
     label: str | None = None
+    background: str | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the request in REST's format."""
@@ -83,6 +85,7 @@ class _Fields:
             **({"fps": int(self.fps) if self.fps.isdecimal() else self.fps} if self.fps not in (None, SOURCE) else {}),
             **({"captions": self.captions} if self.captions not in (None, CAPTIONS[0]) else {}),
             **({"label": self.label} if self.label not in (None, NO_LABEL) else {}),
+            **({"background": self.background} if self.background not in (None, "", BEHIND_AS_FILMED) else {}),
         }
 
 
@@ -221,6 +224,13 @@ class Speaking:
             return one.sample or request.request.scope.get("root_path", "") + sample_url(speaks.name, one.id)
         return ""
 
+    def on_background(self, request: gr.Request, file: str) -> str:
+        """Keep a picture to be behind avatars; return its id."""
+        try:
+            return self._studio.backdrops.keep(Path(file))
+        except PipelineError as error:
+            raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
+
     def on_api(  # noqa: PLR0913 - Gradio passes each field by its position
         self,
         request: gr.Request,
@@ -242,6 +252,7 @@ class Speaking:
         captions: str | None = None,
         label: str | None = None,
         eye_contact: bool = False,
+        background: str | None = None,
     ) -> tuple[str, str, str, str, str]:
         """Return the request that makes the same video, for curl, JavaScript, Python, as a tag, and as a frame."""
         url = str(request.request.base_url).rstrip("/") if request.request else ""
@@ -264,6 +275,7 @@ class Speaking:
             captions=captions,
             label=label,
             eye_contact=eye_contact,
+            background=background,
         )
         asked = url, fields.body(), self._studio.settings.api_keys
         return (*snippets(*asked), tag(*asked), frame(*asked))
@@ -290,6 +302,7 @@ class Speaking:
         captions: str | None = None,
         label: str | None = None,
         eye_contact: bool = False,
+        background: str | None = None,
     ) -> AsyncGenerator[tuple[str | None, dict[str, Any], str]]:
         """Make a video of an avatar that says a text, or a recording; every stage is given, the video with the last.
 
@@ -314,6 +327,7 @@ class Speaking:
             captions=captions,
             label=label,
             eye_contact=eye_contact,
+            background=background,
         )
         reader = visitors_language(request)
         task_id = ""

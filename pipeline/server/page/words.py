@@ -79,6 +79,12 @@ WORDS = {
     "captions_help": Message("burn: 영상 안에 새깁니다", "burn: drawn into the pictures"),
     "label": Message("AI 표시", "AI mark"),
     "label_help": Message("화면 모서리에 새깁니다", "Drawn into a corner of the picture"),
+    "behind": Message("배경", "Background"),
+    "behind_help": Message(
+        "source: 원본 그대로, blur: 흐리게, 또는 #1e90ff나 white 같은 색",
+        "source: as filmed, blur, or a colour such as #1e90ff or white",
+    ),
+    "behind_picture": Message("사진 올리기...", "Upload a picture..."),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
     "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),

@@ -39,6 +39,8 @@ from pipeline.errors import (
     TaskNotFound,
     WrongMethod,
 )
+from pipeline.jobs.backdrops import ADDRESS as BACKGROUNDS
+from pipeline.jobs.backdrops import FIELD as BACKGROUND
 from pipeline.jobs.events import Ended, Failed, to_json
 from pipeline.jobs.history import Entry
 from pipeline.jobs.request import GenerateRequest, parse
@@ -56,6 +58,7 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema, socket_schema
 from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.backgrounds import BackgroundApi
 from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.component import SCRIPT, script_response
 from pipeline.server.rest.embed_page import embed_page
@@ -116,6 +119,7 @@ class Api:
     token_api: TokenApi
     signer: Signer
     verifier: Verifier
+    backgrounds: BackgroundApi
     clips: Path
     """Folder of the files that were sent."""
 
@@ -154,6 +158,10 @@ class Api:
         lipsync.add_api_route("/api/cancel/{task_id}", self.cancel, methods=["POST"], **schema.CANCEL)
         rest.add_api_route("/api/v2/verify", self.verify, methods=["POST"], **schema.VERIFY)
         rest.add_api_route("/api/v2/tokens", self.token_api.make, methods=["POST"], status_code=201, **schema.TOKEN)
+        kept = self.backgrounds
+        rest.add_api_route(BACKGROUNDS, kept.keep, methods=["POST"], status_code=201, **schema.BACKGROUND)
+        one = BACKGROUNDS + "/{background}"
+        rest.add_api_route(one, kept.remove, methods=["DELETE"], **schema.REMOVE_BACKGROUND)
         rest.add_api_route("/api/avatars", self.making.make, methods=["POST"], **schema.MAKE_AVATAR)
         rest.add_api_route("/api/avatars/faces", self.making.faces, methods=["POST"], **schema.FACES)
         rest.add_api_route("/api/avatars/{avatar}/consent", self.making.consent, **schema.CONSENT)
@@ -455,7 +463,7 @@ class Api:
         if not is_form(request):
             body = await json_body(request)
             return await self.repeats.join(caller, key, lambda: body, lambda: self._queued(body, request))
-        form = await RecordingForm.of(request, RECORDING, self.studio.settings.max_upload)
+        form = await RecordingForm.of(request, RECORDING, self.studio.settings.max_upload, most_files=2)
         try:
             fields = form.body()
             return await self.repeats.join(caller, key, form.content, lambda: self._queued(fields, request, form))
@@ -474,6 +482,12 @@ class Api:
         grace = self.studio.settings.resume_seconds if "idempotency-key" in request.headers else 0.0
         url = body.get("webhook_url") if isinstance(body, dict) else None
         receiver = receiver_of(self.webhooks, url, request)
+        picture = None if form is None else form.background
+        if form is not None and picture is not None and isinstance(body, dict):
+            with await run_in_threadpool(temporary_folder, self.clips) as where:
+                file = await run_in_threadpool(form.save_background, Path(where))
+                assert file is not None, "there is a picture"
+                body = {**body, BACKGROUND: await run_in_threadpool(studio.backdrops.keep, file)}
         if form is None or form.file is None:
             return await self._paid(await run_in_threadpool(parse, body, studio), grace, request, receiver)
         folder = await run_in_threadpool(temporary_folder, self.clips)

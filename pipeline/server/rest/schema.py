@@ -26,6 +26,7 @@ from pipeline.conversation.request import (
 )
 from pipeline.errors import CODES
 from pipeline.jobs import look
+from pipeline.jobs.backdrops import MAX_PIXELS
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.live.request import LONGEST_TAG
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
@@ -59,6 +60,10 @@ _PRONUNCIATIONS = (
 )
 _ASPECT = f"{', '.join((*ASPECTS, SOURCE))}: cropped around the person; {SOURCE} if left out."
 _FPS = f"{', '.join(map(str, RATES))}: frames per second, where the clip allows it; those of the clip if left out."
+_BACKGROUND = (
+    "What is behind the person: source as filmed, blur, a colour (#rrggbb or a CSS name), or the id of a picture from "
+    "POST /api/v2/backgrounds; source if left out."
+)
 _LABEL = f"A mark in a corner of the picture: {', '.join(look.LABELS)}; AI_LABEL if left out."
 _LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
 
@@ -93,6 +98,7 @@ class LipsyncBody(_Shape):
     pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
     aspect: str | None = Field(None, description=_ASPECT)
     fps: int | None = Field(None, description=_FPS)
+    background: str | None = Field(None, description=_BACKGROUND)
     label: str | None = Field(None, description=_LABEL)
     captions: str | None = Field(None, description=f"{', '.join(look.CAPTIONS)}: burn draws them, too.")
     webhook_url: str | None = Field(None, description=_WEBHOOK)
@@ -107,6 +113,32 @@ class LipsyncForm(LipsyncBody):
     audio: bytes | None = Field(
         None, description=f"A recording of speech ({', '.join(KINDS)}...), up to MAX_UPLOAD MiB and MAX_AUDIO seconds."
     )
+    background: str | bytes | None = Field(  # type: ignore[assignment]  # a file is possible here
+        None, description=f"{_BACKGROUND} Or the picture itself, as a file."
+    )
+
+
+class BackgroundForm(_Shape):
+    """A picture."""
+
+    picture: bytes = Field(
+        description=f"A picture ({', '.join(PICTURES)}), up to MAX_UPLOAD MiB and {MAX_PIXELS // 10**6} million pixels."
+    )
+
+
+class KeptBackground(_Shape):
+    """A picture that is kept until a day after its last use."""
+
+    success: Literal[True]
+    background: TaskId = Field(description="Its id, for the field background.")
+    url: Url = Field(description="The address at which DELETE removes it; the field takes it, too.")
+
+
+class RemovedBackground(_Shape):
+    """A picture that was removed."""
+
+    success: Literal[True]
+    background: TaskId
 
 
 class TokenBody(_Shape):
@@ -513,6 +545,7 @@ class SessionBody(_Shape):
     pronunciations: dict[str, str | dict[str, str]] | str | None = Field(None, description=_PRONUNCIATIONS)
     aspect: str | None = Field(None, description=_ASPECT)
     fps: int | None = Field(None, description=_FPS)
+    background: str | None = Field(None, description=_BACKGROUND)
     label: str | None = Field(None, description=_LABEL)
     webhook_url: str | None = Field(None, description=_WEBHOOK)
     record: bool = Field(False, description="Whether to keep the session as a video with captions.")
@@ -753,7 +786,7 @@ def described(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     bodies = TokenBody, LipsyncBody, LipsyncForm, AvatarForm, FacesForm, VerifyForm, SayBody, ChatBody, InterruptBody
-    nested = SessionBody, ConversationBody, InterviewBody
+    nested = BackgroundForm, SessionBody, ConversationBody, InterviewBody
     for model in (*bodies, *nested, *get_args(TaskEvent | AvatarEvent), *get_args(SessionEvents)):
         schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas[model.__name__].pop("$defs", None)  # each has its own place
@@ -861,6 +894,12 @@ VERIFY: dict[str, Any] = {
     "openapi_extra": _form(VerifyForm),
 }
 LABEL: dict[str, Any] = {"response_model": Label}
+BACKGROUND: dict[str, Any] = {
+    "response_model": KeptBackground,
+    "responses": problems(400, 408, 500, 503),
+    "openapi_extra": _form(BackgroundForm),
+}
+REMOVE_BACKGROUND: dict[str, Any] = {"response_model": RemovedBackground, "responses": problems(404)}
 CONSENT: dict[str, Any] = {"response_model": Consent, "responses": problems(404)}
 DELETE_AVATAR: dict[str, Any] = {"response_model": Deleted, "responses": problems(403, 404)}
 METRICS: dict[str, Any] = {

@@ -1,0 +1,235 @@
+"""Other backgrounds: the pictures that were uploaded for them, and avatars in front of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from PIL import Image
+
+from pipeline import messages
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, Background, color_of
+from pipeline.core.cancel import CancelToken
+from pipeline.core.disk import writing
+from pipeline.errors import BadClip, BadRequest
+from pipeline.messages import Message
+from pipeline.preparing.compose import VERSION, composed_video
+from pipeline.preparing.file_kinds import PICTURES, opened
+from pipeline.preparing.photo import flat
+
+FIELD = "background"
+ADDRESS = "/api/v2/backgrounds"
+"""Where pictures are uploaded."""
+MAX_PIXELS = 50_000_000
+"""Most pixels of a picture; it is decoded whole."""
+LONGEST_SIDE = 2560
+"""Pixels of a kept picture: more than any video has."""
+KEPT_SECONDS = 86_400.0
+"""Seconds for which a picture is kept after it was used last."""
+KEPT_PICTURES, KEPT_CLIPS = 500, 40
+"""Most pictures, and composed clips (some MB each), on the disk."""
+KEPT_AVATARS = 4
+"""Composed avatars in memory."""
+_ID = re.compile(f"(?:{ADDRESS}/)?([0-9a-f]{{32}})")
+_QUALITY = 95
+
+
+class Backdrops:
+    """What may be behind avatars; safe to use from any thread, and from several processes with one folder.
+
+    Args:
+        folder: Where pictures and composed clips are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._composing: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._kept: OrderedDict[tuple[str, ...], Avatar] = OrderedDict()
+
+    def parse(self, value: object, avatar: Avatar) -> Background:
+        """Return the background that a request asks for.
+
+        Args:
+            value: Of the field; None is as it was filmed.
+            avatar: Who is in front of it.
+
+        Raises:
+            BadRequest: There is no such background, or the avatar has no matte.
+        """
+        background = self._named(value)
+        if background and avatar.matte is None:
+            raise BadRequest(messages.jobs.NO_MATTE(avatar=avatar.name))
+        return background
+
+    def _named(self, value: object) -> Background:
+        if value is None or value == SOURCE:
+            return AS_FILMED
+        if value == BLUR:
+            return Background("blur")
+        if isinstance(value, str):
+            color = color_of(value)
+            if color is not None:
+                return Background("color", color)
+            found = _ID.fullmatch(value.strip())
+            if found:
+                picture = self._picture(found[1])
+                if not picture.is_file():
+                    raise BadRequest(messages.jobs.BACKGROUND_GONE(id=found[1], address=ADDRESS))
+                with suppress(OSError):
+                    picture.touch()
+                return Background("picture", picture=picture)
+        raise BadRequest(messages.jobs.BACKGROUND_UNKNOWN(value=f"{value!r:.60}", address=ADDRESS))
+
+    def keep(self, file: Path) -> str:
+        """Keep a picture as a background; return its id, which cannot be guessed.
+
+        Raises:
+            BadRequest: It is no picture, broken, or too large.
+            Unavailable: The disk cannot be written to.
+        """
+        picture = _opened(file)
+        with writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._sweep("*.jpg", KEPT_PICTURES - 1)
+            id = uuid.uuid4().hex
+            picture.save(self._picture(id), "JPEG", quality=_QUALITY, subsampling=0)
+        return id
+
+    def remove(self, id: str) -> bool:
+        """Remove a picture; return whether there was one."""
+        if not re.fullmatch("[0-9a-f]{32}", id) or not self._picture(id).is_file():
+            return False
+        self._picture(id).unlink(missing_ok=True)
+        return True
+
+    def forget(self, name: str) -> None:
+        """Remove whatever was composed for avatars of a name."""
+        for path in self._folder.glob(f"{_digest(name)}-*.mp4"):
+            path.unlink(missing_ok=True)
+        with self._lock:
+            for key in [key for key, avatar in self._kept.items() if avatar.name == name]:
+                del self._kept[key]
+
+    def composed(self, avatar: Avatar, background: Background, cancel: CancelToken, further: bool = False) -> Avatar:
+        """Return an avatar in front of a background; the first time, that takes seconds.
+
+        Args:
+            avatar: One with a matte.
+            background: What is behind the person.
+            cancel: The job's token.
+            further: Whether its further clips are wanted; otherwise it has none.
+
+        Raises:
+            RenderFailed: A clip is broken.
+            Unavailable: The disk cannot be written to.
+            Cancelled: `cancel` is set.
+        """
+        if not background:
+            return avatar
+        clips = {name: clip for name, clip in avatar.clips.items() if further and clip.matte is not None}
+        names = [self._name(one, background) for one in (avatar, *clips.values())]
+        key = (str(avatar.fps), *names)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        first, *others = (
+            replace(one, video=self._video(name, one, background, cancel), clips={})
+            for name, one in zip(names, (avatar, *clips.values()), strict=True)
+        )
+        made = replace(first, clips=dict(zip(clips, others, strict=True)))
+        with self._lock:
+            made = self._kept.setdefault(key, made)
+            while len(self._kept) > KEPT_AVATARS:
+                self._kept.popitem(last=False)
+        return made
+
+    def _video(self, name: str, avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
+        """Return the clip of an avatar in front of a background: from the disk, or composed now."""
+        path = self._folder / name
+        with self._lock:
+            composing = self._composing.setdefault(name, threading.Lock())
+        with composing:
+            with suppress(OSError):
+                video = path.read_bytes()
+                path.touch()
+                return video
+            video = composed_video(avatar, background, cancel)
+            with writing():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._sweep("*.mp4", KEPT_CLIPS - 1)
+                with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as part:
+                    part.write(video)
+                Path(part.name).replace(path)
+            return video
+
+    def _name(self, avatar: Avatar, background: Background) -> str:
+        """Return the name of the file of a composed clip: that of the avatar, and of all that it is made of."""
+        matte, picture = avatar.matte, background.picture
+        told = (VERSION, background.kind, background.color, matte.key if matte else None)
+        parts: Sequence[bytes] = (
+            repr(told).encode(),
+            avatar.video,
+            matte.video if matte else b"",
+            picture.read_bytes() if picture else b"",
+        )
+        whole = hashlib.blake2b(digest_size=16)
+        for part in parts:
+            whole.update(hashlib.blake2b(part).digest())
+        return f"{_digest(avatar.name)}-{whole.hexdigest()}.mp4"
+
+    def _picture(self, id: str) -> Path:
+        return self._folder / f"{id}.jpg"
+
+    def _sweep(self, pattern: str, most: int) -> None:
+        """Remove files that were not used for long, and the oldest of too many."""
+        now, found = time.time(), []
+        for path in self._folder.glob(pattern):
+            with suppress(OSError):
+                found.append((path.stat().st_mtime, path))
+        found.sort(reverse=True)
+        for number, (used, path) in enumerate(found):
+            if number >= most or now - used > KEPT_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def _digest(name: str) -> str:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _opened(file: Path) -> Image.Image:
+    """Return a picture upright, in sRGB, over white, and no larger than is needed.
+
+    Raises:
+        BadRequest: It is no picture, broken, or too large.
+    """
+    try:
+        with opened(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadRequest(_too_large(image))
+            picture = Image.fromarray(flat(image, (255, 255, 255)))
+    except BadClip as error:  # beyond the limits of any picture
+        raise BadRequest(messages.jobs.BACKGROUND_UNUSABLE(why=error.message)) from error
+    except (OSError, SyntaxError, ValueError, MemoryError, OverflowError) as error:
+        raise BadRequest(messages.jobs.BACKGROUND_NO_PICTURE(kinds=", ".join(PICTURES))) from error
+    if min(picture.size) < 2:
+        raise BadRequest(messages.jobs.BACKGROUND_NO_PICTURE(kinds=", ".join(PICTURES)))
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _too_large(image: Image.Image) -> Message:
+    limit = MAX_PIXELS // 1_000_000
+    return messages.jobs.BACKGROUND_TOO_LARGE(width=image.width, height=image.height, limit=limit)

@@ -1,0 +1,429 @@
+"""Other backgrounds: mattes of clips, people in front of colours and pictures, and what clients may send."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+import zlib
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.avatars.avatar import Avatar, Matte
+from pipeline.avatars.background import AS_FILMED, Background
+from pipeline.avatars.store import AvatarStore
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import BadRequest, Cancelled
+from pipeline.face.networks import PersonSegmenter
+from pipeline.jobs import backdrops
+from pipeline.jobs.backdrops import Backdrops
+from pipeline.preparing.clip_matte import ClipMatte, clip_matte
+from pipeline.preparing.compose import composed_video
+from pipeline.preparing.encode_clip import MATTE, encode
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ClipReader, ColorTags
+from tests.servers import Server
+
+ROOT = Path(__file__).parents[1]
+FRAMES = 8
+BT709 = ColorTags(1, 1, 1, 1)
+
+
+def planes_of(reader: ClipReader, count: int) -> list[np.ndarray]:
+    return [frame.planes for frame in itertools.islice(reader.once(), count)]
+
+
+@pytest.fixture(scope="module")
+def woman() -> Avatar:
+    """The beginning of a bundled clip, whose matte was rendered: it is exact."""
+    store = AvatarStore(ROOT / "precomputed")
+    avatar = store.load(store.find("woman", "360p"))
+    assert avatar.matte is not None
+    size = avatar.width, avatar.height
+    video, matte = (
+        encode(map(Frame, planes_of(reader, FRAMES)), *size, avatar.fps, tags)
+        for reader, tags in ((avatar.clip, BT709), (avatar.matte.clip, ColorTags()))
+    )
+    cut = {name: getattr(avatar, name)[:FRAMES] for name in ("landmarks", "rest", "usable")}
+    return replace(avatar, video=video, matte=Matte(matte), clips={}, **cut)
+
+
+def exact(avatar: Avatar) -> np.ndarray:
+    """Return its matte, (frames, height, width) 0..1."""
+    assert avatar.matte is not None
+    return np.stack([frame.y for frame in avatar.matte.clip.once()]).astype(np.float32) / 255
+
+
+def found(avatar: Avatar) -> ClipMatte:
+    frames = np.stack([frame.planes for frame in avatar.clip.once()])
+    out = np.empty((len(frames), avatar.height, avatar.width), np.uint8)
+    return clip_matte(frames, avatar.landmarks, out)
+
+
+def at_edge(shares: np.ndarray, reach: int) -> np.ndarray:
+    """Return which pixels are within some pixels of the edges of mattes."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    hard = (shares > 0.5).astype(np.uint8)
+    return np.stack([cv2.dilate(one, disc) != cv2.erode(one, disc, borderValue=1) for one in hard])
+
+
+def error(shares: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Return how wrong mattes are near the edge, and how much that changes from frame to frame."""
+    edge, wrong = at_edge(truth, 5), shares - truth
+    return float(np.abs(wrong)[edge].mean()), float(np.abs(np.diff(wrong, axis=0))[edge[1:] | edge[:-1]].mean())
+
+
+def test_mattes_are_nearer_to_exact_ones_and_steadier_than_the_network_alone(woman: Avatar) -> None:
+    network, truth = PersonSegmenter(), exact(woman)
+    alone = np.stack([network.find(cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)) for frame in woman.clip.once()])
+    matte = found(woman)
+    ours, theirs = error(matte.shares / np.float32(255), truth), error(alone, truth)
+    assert matte.key is None
+    assert ours[0] < 0.75 * theirs[0] and ours[0] < 0.1
+    assert ours[1] < theirs[1]
+
+
+def in_front_of(avatar: Avatar, color: tuple[int, int, int]) -> Avatar:
+    """Return an avatar filmed in front of a screen."""
+    video = composed_video(avatar, Background("color", color), CancelToken())
+    return replace(avatar, video=video)
+
+
+@pytest.mark.parametrize("screen", [(20, 180, 60), (20, 60, 200)])
+def test_a_screen_is_keyed_and_leaves_no_light_on_the_person(woman: Avatar, screen: tuple[int, int, int]) -> None:
+    filmed = in_front_of(woman, screen)
+    matte, truth = found(filmed), exact(woman)
+    assert matte.key is not None
+    assert error(matte.shares / np.float32(255), truth)[0] < 0.05
+    grey = np.full((woman.height // 2, woman.width), 128, np.uint8)
+    frames = [Frame(np.concatenate([share, grey])) for share in matte.shares]
+    keyed = Matte(encode(frames, woman.width, woman.height, woman.fps, ColorTags(), MATTE), matte.key)
+    shown = composed_video(replace(filmed, matte=keyed), Background("color", (128, 128, 128)), CancelToken())
+    toward = np.array(matte.key, np.float32) - 128
+    for frame, share in zip(ClipReader(shown).once(), truth, strict=True):
+        chroma = np.stack(frame.uv, axis=-1).astype(np.float32) - 128
+        edge = at_edge(cv2.resize(share, frame.uv[0].shape[::-1], interpolation=cv2.INTER_AREA)[None], 4)[0]
+        of_screen = (chroma[edge] @ toward) / float(toward @ toward)
+        assert np.percentile(of_screen, 99) < 0.15 and of_screen.mean() < 0.03
+
+
+def test_a_room_is_no_screen(woman: Avatar) -> None:
+    assert found(in_front_of(woman, (180, 170, 160))).key is None
+
+
+def bt709(color: tuple[int, int, int]) -> np.ndarray:
+    """Return Y, U and V of a colour in a video that is tagged as BT.709, limited range."""
+    r, g, b = (part / 255 for part in color)
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    return np.array([16 + 219 * y, 128 + 224 * (b - y) / 1.8556, 128 + 224 * (r - y) / 1.5748])
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (0, 0, 0), (30, 144, 255)])
+def test_a_colour_is_that_colour_and_the_person_stays(woman: Avatar, color: tuple[int, int, int]) -> None:
+    video = composed_video(woman, Background("color", color), CancelToken())
+    reader = ClipReader(video)
+    assert (reader.count, reader.width, reader.height, reader.fps) == (FRAMES, woman.width, woman.height, woman.fps)
+    assert reader.colors == woman.clip.colors
+    for frame, own, share in zip(reader.once(), woman.clip.once(), exact(woman), strict=True):
+        away = cv2.dilate(share, np.ones((9, 9))) < 0.01
+        y, u, v = bt709(color)
+        assert np.abs(frame.y[away] - y).max() < 6 and abs(frame.y[away].mean() - y) < 1
+        halved = away[::2, ::2] & away[1::2, 1::2]
+        assert abs(frame.uv[0][halved].mean() - u) < 1.5 and abs(frame.uv[1][halved].mean() - v) < 1.5
+        within = cv2.erode(share, np.ones((9, 9)), borderValue=1) > 0.99
+        assert np.abs(frame.y[within].astype(int) - own.y[within]).mean() < 2
+
+
+def soft(width: int, height: int) -> tuple[Frame, np.ndarray]:
+    """Return a dark person with soft edges in front of white, and their matte."""
+    x = np.arange(width) - width / 2
+    share = np.clip((60 - np.abs(x)) / 6 + 0.5, 0, 1).astype(np.float32) * np.ones((height, 1), np.float32)
+    frame = Frame(np.full((height * 3 // 2, width), 128, np.uint8))
+    frame.y[:] = np.rint(40 * share + 235 * (1 - share))
+    return frame, share
+
+
+@pytest.mark.parametrize("kind", ["color", "picture"])
+def test_nothing_of_the_old_background_is_left_at_the_edge(woman: Avatar, kind: str, tmp_path: Path) -> None:
+    frame, share = soft(320, 240)
+    grey = np.full((120, 320), 128, np.uint8)
+    matte = encode(
+        [Frame(np.concatenate([np.rint(255 * share).astype(np.uint8), grey]))] * 2, 320, 240, Fraction(25), BT709
+    )
+    avatar = replace(
+        woman, width=320, height=240, video=encode([frame] * 2, 320, 240, Fraction(25), BT709), matte=Matte(matte)
+    )
+    Image.new("RGB", (50, 90), "black").save(tmp_path / "black.png")
+    behind = Background("picture", picture=tmp_path / "black.png") if kind == "picture" else Background("color")
+    shown = next(ClipReader(composed_video(avatar, behind, CancelToken())).once())
+    assert shown.y.max() < 40 + 12  # a halo of the white wall would have 100 and more
+    assert shown.y[:, 150:170].mean() == pytest.approx(40, abs=2)
+
+
+def test_a_blurred_background_is_soft_and_the_person_is_not(woman: Avatar) -> None:
+    shown = next(ClipReader(composed_video(woman, Background("blur"), CancelToken())).once())
+    own, share = next(woman.clip.once()), exact(woman)[0]
+    away, within = (
+        cv2.dilate(share, np.ones((15, 15))) < 0.01,
+        cv2.erode(share, np.ones((15, 15)), borderValue=1) > 0.99,
+    )
+
+    def detail(frame: Frame, where: np.ndarray) -> float:
+        return float(np.percentile(np.abs(cv2.Sobel(frame.y, cv2.CV_32F, 1, 0))[where], 99))
+
+    assert detail(shown, away) < 0.5 * detail(own, away)
+    assert detail(shown, within) > 0.8 * detail(own, within)
+    assert abs(float(shown.y[away].mean()) - float(own.y[away].mean())) < 6
+
+
+def test_a_picture_fills_the_frame_whatever_its_shape(woman: Avatar, tmp_path: Path) -> None:
+    halves = np.zeros((400, 100, 3), np.uint8)
+    halves[:200] = 255
+    Image.fromarray(halves).save(tmp_path / "tall.png")
+    behind = Background("picture", picture=tmp_path / "tall.png")
+    shown = next(ClipReader(composed_video(woman, behind, CancelToken())).once())
+    assert shown.y[:150, :40].mean() > 225 and shown.y[-150:, :40].mean() < 25
+
+
+def test_composing_can_be_cancelled(woman: Avatar) -> None:
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        composed_video(woman, Background("blur"), cancel)
+
+
+# --- what is kept
+
+
+def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Background] = []
+
+    def compose(avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
+        made.append(background)
+        return b"video" + repr(background).encode()
+
+    monkeypatch.setattr(backdrops, "composed_video", compose)
+    red, blue = Background("color", (255, 0, 0)), Background("color", (0, 0, 255))
+    whole = replace(woman, clips={"nod": replace(woman, video=b"nod"), "idle": replace(woman, matte=None)})
+    ours = Backdrops(tmp_path)
+    assert ours.composed(whole, AS_FILMED, CancelToken()) is whole
+    first = ours.composed(whole, red, CancelToken())
+    assert ours.composed(whole, red, CancelToken()) is first  # engines keep what they know of an avatar
+    assert first.video.startswith(b"video") and first.clips == {} and first.landmarks is whole.landmarks
+    live = ours.composed(whole, red, CancelToken(), further=True)
+    assert list(live.clips) == ["nod"] and live.video == first.video
+    ours.composed(whole, blue, CancelToken())
+    assert made == [red, red, blue]
+    another = Backdrops(tmp_path)  # as a process of sessions has it
+    assert another.composed(whole, red, CancelToken(), further=True).clips["nod"].video == live.clips["nod"].video
+    assert len(made) == 3
+    ours.forget("somebody else")
+    assert len(list(tmp_path.iterdir())) == 3
+    ours.forget(woman.name)
+    assert not list(tmp_path.iterdir())
+    ours.composed(whole, red, CancelToken())
+    assert len(made) == 4
+
+
+def test_few_composed_clips_stay_on_the_disk(woman: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backdrops, "composed_video", lambda *_: b"video")
+    monkeypatch.setattr(backdrops, "KEPT_CLIPS", 3)
+    ours = Backdrops(tmp_path)
+    for red in range(6):
+        ours.composed(woman, Background("color", (red, 0, 0)), CancelToken())
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+# --- what clients send
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (None, AS_FILMED),
+        ("source", AS_FILMED),
+        ("blur", Background("blur")),
+        ("#1e90ff", Background("color", (30, 144, 255))),
+        ("#1E90FF", Background("color", (30, 144, 255))),
+        ("dodgerblue", Background("color", (30, 144, 255))),
+        ("White", Background("color", (255, 255, 255))),
+    ],
+)
+def test_backgrounds_have_names(woman: Avatar, tmp_path: Path, value: str | None, wanted: Background) -> None:
+    assert Backdrops(tmp_path).parse(value, woman) == wanted
+
+
+BAD = ("", "sauce", "#fff", "#12345g", "1e90ff", "rgb(1,2,3)", "hsl(0,0%,0%)", 7, True, ["blur"], "../x", "0" * 32)
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_other_backgrounds_are_refused(woman: Avatar, tmp_path: Path, value: object) -> None:
+    with pytest.raises(BadRequest, match="background"):
+        Backdrops(tmp_path).parse(value, woman)
+
+
+def test_an_avatar_without_a_matte_is_as_it_was_filmed(woman: Avatar, tmp_path: Path) -> None:
+    older = replace(woman, matte=None)
+    assert Backdrops(tmp_path).parse("source", older) == AS_FILMED
+    with pytest.raises(BadRequest, match="Make it again"):
+        Backdrops(tmp_path).parse("blur", older)
+
+
+def stored(**options: object) -> bytes:
+    file = io.BytesIO()
+    image = Image.new(str(options.pop("mode", "RGB")), (40, 30), "red")
+    image.save(file, **{"format": "PNG", **options})  # type: ignore[arg-type]  # Pillow's own
+    return file.getvalue()
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def claiming(width: int, height: int) -> bytes:
+    """Return a PNG of a few bytes that claims to be large."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1 << 16))), (b"IEND", b""))
+    packed = (struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "cannot be read"),
+        (b"no picture", "cannot be read"),
+        (b"GIF89a", "cannot be read"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "cannot be read"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot be read"),
+        (b"%PDF-1.7", "cannot be read"),
+        (stored()[:-40], "cannot be read"),
+        (claiming(7200, 7200), "too large"),
+        (claiming(60_000, 60_000), "too large"),
+        (claiming(2**31 - 1, 2**31 - 1), "too large"),
+        (claiming(9000, 20), "too long and narrow"),
+        (stored(mode="L")[:60], "cannot be read"),
+    ],
+)
+def test_what_is_no_picture_or_too_large_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "sent").write_bytes(content)
+    with pytest.raises(BadRequest, match=f"background: .*{said}"):
+        Backdrops(tmp_path / "kept").keep(tmp_path / "sent")
+    assert not list(tmp_path.glob("kept/*"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        stored(),
+        stored(format="JPEG"),
+        stored(format="WEBP"),
+        stored(format="GIF"),
+        stored(format="BMP"),
+        stored(mode="RGBA"),
+        stored(mode="CMYK", format="JPEG"),
+        stored(mode="P"),
+        stored(mode="1"),
+        stored(mode="L"),
+    ],
+)
+def test_pictures_of_any_kind_are_kept_and_used(woman: Avatar, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sent").write_bytes(content)
+    ours = Backdrops(tmp_path / "kept")
+    id = ours.keep(tmp_path / "sent")
+    for named in (id, f"/api/v2/backgrounds/{id}"):
+        background = ours.parse(named, woman)
+        assert background.kind == "picture" and background.picture is not None
+        assert size_of(background.picture) == (40, 30)
+    assert ours.remove(id) and not ours.remove(id)
+    with pytest.raises(BadRequest, match="no picture"):
+        ours.parse(id, woman)
+
+
+def test_large_pictures_are_kept_small_and_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (4000, 1000), "white")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "sent", "JPEG", exif=exif.tobytes())
+    Backdrops(tmp_path / "kept").keep(tmp_path / "sent")
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert size_of(kept) == (640, 2560)
+
+
+# --- REST
+
+
+def upload(server: Server, content: bytes, field: str = "picture") -> dict[str, object]:
+    reply = server.post("/api/v2/backgrounds", files=[(field, ("b.png", content))], headers={"Accept-Language": "en"})
+    return {"status": reply.status_code, **reply.json()}
+
+
+def test_a_picture_is_uploaded_used_and_removed(fake_server: Server) -> None:
+    kept = upload(fake_server, stored())
+    assert kept["status"] == 201 and kept["url"] == f"/api/v2/backgrounds/{kept['background']}"
+    for value in (kept["background"], kept["url"], "blur", "white", "source"):
+        body = {"text": "one", "avatar": "solo", "background": value}
+        assert fake_server.post("/api/v2/lipsync", body).json()["success"] is True, value
+    assert fake_server.delete(str(kept["url"])).json() == {"success": True, "background": kept["background"]}
+    gone = fake_server.delete(str(kept["url"]))
+    assert gone.status_code == 404 and gone.json()["code"] == "background_not_found"
+    body = {"text": "one", "avatar": "solo", "background": kept["background"]}
+    assert fake_server.post("/api/v2/lipsync", body).status_code == 400
+
+
+def test_a_form_brings_a_picture(fake_server: Server) -> None:
+    def send(*parts: tuple[str, object]) -> tuple[int, str]:
+        form = [("avatar", (None, "solo")), ("text", (None, "one")), *parts]
+        reply = fake_server.post("/api/v2/lipsync", files=form, headers={"Accept-Language": "en"})
+        return reply.status_code, reply.json().get("error", "")
+
+    assert send(("background", ("b.png", stored())))[0] == 200
+    assert send(("background", (None, "blur")))[0] == 200
+    assert send(("background", ("", b"")))[0] == 200  # a browser's field in which no file was chosen
+    for parts, said in (
+        ([("background", ("b.png", b"no picture"))], "cannot be read"),
+        ([("background", ("b.png", claiming(60_000, 60_000)))], "too large"),
+        ([("background", (None, "sauce"))], "source, blur"),
+        ([("background", ("b.png", stored())), ("background", (None, "blur"))], "background"),
+    ):
+        status, error = send(*parts)
+        assert status == 400 and said in error and "background" in error, (parts, error)
+
+
+@pytest.mark.parametrize("value", [one for one in BAD if one != ""])
+def test_videos_and_sessions_refuse_the_same_backgrounds(fake_server: Server, value: object) -> None:
+    for path, body in (("/api/v2/lipsync", {"text": "one"}), ("/api/v2/sessions", {})):
+        reply = fake_server.post(path, {**body, "avatar": "solo", "background": value})
+        assert reply.status_code == 400 and "background" in reply.json()["error"], (path, reply.text)
+
+
+def test_avatars_from_before_mattes_say_so(fake_server: Server) -> None:
+    for path, body in (("/api/v2/lipsync", {"text": "one"}), ("/api/v2/sessions", {})):
+        reply = fake_server.post(
+            path, {**body, "avatar": "duet", "background": "blur"}, headers={"Accept-Language": "en"}
+        )
+        assert reply.status_code == 400 and "Make it again" in reply.json()["error"]
+    assert fake_server.post("/api/v2/lipsync", {"text": "one", "avatar": "duet", "background": "source"}).ok
+
+
+def test_uploads_that_are_no_background_are_refused(fake_server: Server) -> None:
+    assert upload(fake_server, b"no picture")["status"] == 400
+    missing = upload(fake_server, stored(), field="file")
+    assert missing["status"] == 400 and "picture" in str(missing["error"])
+    assert fake_server.post("/api/v2/backgrounds", {"picture": "x"}).status_code == 400
+
+
+def test_a_session_has_a_background(fake_server: Server) -> None:
+    reply = fake_server.post("/api/v2/sessions", {"avatar": "solo", "background": "#0000ff"})
+    assert reply.status_code == 201
+    session = reply.json()
+    with fake_server.get(session["video_url"], stream=True) as stream:
+        assert next(stream.iter_content(4096))[4:8] == b"ftyp"
+    fake_server.delete(f"/api/v2/sessions/{session['session_id']}")
