@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.background import AS_FILMED, Background
 from pipeline.jobs.generate import render_video, saying
 from pipeline.jobs.look import BurntCaptions
 from pipeline.jobs.request import GenerateRequest
@@ -14,9 +15,23 @@ from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
 
 
-def film(avatar: Avatar, pieces: Iterable[Speech], task: Task, studio: Studio, frame_skip: int = 1) -> None:
+def film(
+    avatar: Avatar,
+    pieces: Iterable[Speech],
+    task: Task,
+    studio: Studio,
+    frame_skip: int = 1,
+    background: Background = AS_FILMED,
+) -> None:
     """Make the video of AVATAR saying PIECES, one after the other, at ``task.video``."""
-    request = GenerateRequest(text="", language="", avatar=avatar, frame_skip=frame_skip, engine=studio.engine.name)
+    request = GenerateRequest(
+        text="",
+        language="",
+        avatar=avatar,
+        frame_skip=frame_skip,
+        engine=studio.engine.name,
+        background=background,
+    )
     with saying(lambda _: (piece for piece in pieces), request, task, studio) as speaker:
         for _ in render_video(request, speaker, task, studio, BurntCaptions(), X264):
             pass

@@ -284,7 +284,7 @@ def stored(**options: object) -> bytes:
 
 def size_of(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
-        return image.size
+        return image.width, image.height
 
 
 def claiming(width: int, height: int) -> bytes:

@@ -195,6 +195,7 @@ def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> Non
     done = server.post("/api/v2/lipsync", BODY).json()
     finished = done["task_id"]
     (tmp_path / "speech.wav").write_bytes(server.get(done["audio_url"]).content)
+    (tmp_path / "office.jpg").write_bytes(server.get("/assets/idle/talk_long.jpg").content)
     ran = 0
     for command in blocks(ROOT / name, "bash"):
         if not command.startswith("curl"):

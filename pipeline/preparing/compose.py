@@ -22,8 +22,6 @@ _X264 = {"preset": "superfast", "crf": "14", "g": "250"}
 """Finer than a pack's clip, since it is encoded once more; done while somebody waits."""
 _CLEAN = 0.015
 """Radius around a pixel at the edge within which the person's own colour is looked for, in heights of the picture."""
-_PURE = 4
-"""Power of a pixel's share with which it counts there: those that are nearly all the person's count most."""
 _NOBODY, _WHOLLY = 0.01, 0.99
 """Shares up to which a pixel has nothing of the person, and from which it has nothing else."""
 _BLUR = 0.035
@@ -71,42 +69,49 @@ def _over(frame: Frame, share: np.ndarray, behind: Frame, key: tuple[int, int] |
         behind: The background.
         key: U and V of the screen that was behind the person.
     """
-    out = Frame(np.empty_like(frame.planes))
-    half = share.shape[1] // 2, share.shape[0] // 2
-    halved = cv2.resize(share, half, interpolation=cv2.INTER_AREA)
+    out = Frame(behind.planes.copy())
+    halved = cv2.resize(share, (share.shape[1] // 2, share.shape[0] // 2), interpolation=cv2.INTER_AREA)
     chroma = frame.uv if key is None else _without_spill(frame.uv, key)
     radius = _CLEAN * frame.height
-    for plane, own, other, alpha, reach in (
-        (out.y, frame.y, behind.y, share, radius),
-        *((a, b, c, halved, radius / 2) for a, b, c in zip(out.uv, chroma, behind.uv, strict=True)),
-    ):
-        person = _clean(own, alpha, reach)
-        mixed = person * alpha + other * (1 - alpha)
-        plane[:] = np.where(alpha >= _WHOLLY, own, np.where(alpha <= _NOBODY, other, mixed.round()))
+    _lay(frame.y, share, out.y, radius)
+    for own, plane in zip(chroma, out.uv, strict=True):
+        _lay(own, halved, plane, radius / 2)
     return out
 
 
-def _clean(plane: np.ndarray, share: np.ndarray, radius: float) -> np.ndarray:
-    """Return the person's own values, without what shines through at the edge: their halo in front of anything else.
+def _lay(own: np.ndarray, share: np.ndarray, plane: np.ndarray, radius: float) -> None:
+    """Lay a person over a plane, in place.
 
-    The mean of the person's values near each pixel, and what the pixel itself adds to the mixture of both means (Forte,
+    At the edge it is the person's own value that is mixed in, without what shone through there: that would be a halo.
+    It is the mean of their values near the pixel, and what the pixel itself adds to the mixture of both means (Forte,
     "Approximate Fast Foreground Colour Estimation", 2021).
 
     Args:
-        plane: (h, w) uint8.
-        share: (h, w) float32, 0..1.
-        radius: Of what is near, in pixels.
+        own: (h, w) uint8, the person as filmed.
+        share: (h, w) float32, how far each pixel is theirs.
+        plane: (h, w) uint8, what is behind them.
+        radius: In which their values are looked for, in pixels.
     """
-    size = (2 * max(2, round(radius)) + 1,) * 2
-    values = plane.astype(np.float32)
+    np.copyto(plane, own, where=share >= _WHOLLY)
+    at = np.nonzero((share > _NOBODY) & (share < _WHOLLY))
+    if not len(at[0]):
+        return
+    half = max(2, own.shape[1] // 2), max(2, own.shape[0] // 2)  # means are smooth
+    small = cv2.resize(own, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+    part = cv2.resize(share, half, interpolation=cv2.INTER_AREA)
+    size = (2 * max(2, round(radius / 2)) + 1,) * 2
 
-    def mean(of: np.ndarray) -> np.ndarray:
-        return np.asarray(cv2.blur(of, size))
+    def mean(weight: np.ndarray) -> np.ndarray:
+        weight = weight * weight  # to the fourth power: pixels that are nearly all the person's count most
+        weight = weight * weight
+        total = cv2.blur(small * weight, size) / (cv2.blur(weight, size) + 1e-6)
+        found: np.ndarray = total[np.minimum(at[0] // 2, half[1] - 1), np.minimum(at[1] // 2, half[0] - 1)]
+        return found
 
-    pure, other = share**_PURE, (1 - share) ** _PURE
-    person, behind = (mean(values * weight) / (mean(weight) + 1e-6) for weight in (pure, other))
-    clean: np.ndarray = (person + share * (values - share * person - (1 - share) * behind)).clip(0, 255)
-    return clean
+    person, rest = mean(part), mean(1 - part)
+    alpha, seen = share[at], own[at].astype(np.float32)
+    clean = (person + alpha * (seen - alpha * person - (1 - alpha) * rest)).clip(0, 255)
+    plane[at] = np.rint(clean * alpha + plane[at] * (1 - alpha))
 
 
 def _without_spill(chroma: tuple[np.ndarray, np.ndarray], key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
