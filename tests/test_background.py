@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.avatars.avatar import Avatar, Matte
 from pipeline.avatars.background import AS_FILMED, Background
+from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.errors import BadRequest, Cancelled
@@ -229,6 +230,19 @@ def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatc
     assert not list(tmp_path.iterdir())
     ours.composed(whole, red, CancelToken())
     assert len(made) == 4
+
+
+def test_eyes_are_turned_in_front_of_another_background(woman: Avatar, tmp_path: Path) -> None:
+    looking = replace(woman, gaze=np.tile(np.array([12, 0, 1], np.float32), (FRAMES, 1)))
+    ours, behind = Backdrops(tmp_path), Background("color", (0, 0, 0))
+    plain = next(ours.composed(looking, behind, CancelToken()).clip.once())
+    turned = next(ours.composed(with_eye_contact(looking), behind, CancelToken()).clip.once())
+    moved = np.abs(turned.y.astype(int) - plain.y) > 8
+    assert moved.any() and len(list(tmp_path.iterdir())) == 1
+    rows, columns = np.nonzero(moved)
+    eyes = woman.landmarks[0, 468:478, :2]
+    assert eyes[:, 1].min() - 20 < rows.min() and rows.max() < eyes[:, 1].max() + 20
+    assert eyes[:, 0].min() - 20 < columns.min() and columns.max() < eyes[:, 0].max() + 20
 
 
 def test_few_composed_clips_stay_on_the_disk(woman: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,11 @@ def with_eye_contact(avatar: Avatar) -> Avatar:
     return changed
 
 
+def looks_at_camera(avatar: Avatar) -> bool:
+    """Return whether an avatar comes from `with_eye_contact`."""
+    return isinstance(avatar.__dict__.get("clip"), _TurnedClip)
+
+
 class _TurnedClip(ClipReader):
     """The clip of an avatar with its eyes turned to the camera."""
 

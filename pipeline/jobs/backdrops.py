@@ -20,6 +20,7 @@ from PIL import Image
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, Background, color_of
+from pipeline.avatars.eye_contact import looks_at_camera, with_eye_contact
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
 from pipeline.errors import BadClip, BadRequest
@@ -138,6 +139,8 @@ class Backdrops:
         """
         if not background:
             return avatar
+        if looks_at_camera(avatar):  # its eyes are turned in what was composed
+            return with_eye_contact(self.composed(replace(avatar), background, cancel, further))
         clips = {name: clip for name, clip in avatar.clips.items() if further and clip.matte is not None}
         names = [self._name(one, background) for one in (avatar, *clips.values())]
         key = (str(avatar.fps), *names)

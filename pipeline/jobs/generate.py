@@ -231,7 +231,7 @@ def render_video(
         request: Which avatar speaks, and how the pictures look.
         speaker: The speech.
         task: Where the video goes.
-        studio: Has the engine that draws the frames, the turns in which the task may do so, and what is behind the avatar.
+        studio: Has the engine that draws the frames, the turns in which the task may do so, and what is behind them.
         burnt: Draws captions, if the pictures have them.
         encoder: Encodes them; by default that of the studio.
     """

@@ -223,7 +223,7 @@ class Worker:
         self._emit(key, Problem.of(error))
         self._emit(key, Closed("failed"))
 
-    def _pictures_of(
+    def _pictures_of(  # noqa: PLR0913 - all that makes pictures different
         self,
         pack: Path,
         decoded: Path,
