@@ -224,9 +224,9 @@ def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatc
     another = Backdrops(tmp_path)  # as a process of sessions has it
     assert another.composed(whole, red, CancelToken(), further=True).clips["nod"].video == live.clips["nod"].video
     assert len(made) == 3
-    ours.forget("somebody else")
+    ours.forget(["woman_720p"])
     assert len(list(tmp_path.iterdir())) == 3
-    ours.forget(woman.name)
+    ours.forget([woman.id])
     assert not list(tmp_path.iterdir())
     ours.composed(whole, red, CancelToken())
     assert len(made) == 4

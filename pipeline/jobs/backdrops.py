@@ -115,12 +115,13 @@ class Backdrops:
         self._picture(id).unlink(missing_ok=True)
         return True
 
-    def forget(self, name: str) -> None:
-        """Remove whatever was composed for avatars of a name."""
-        for path in self._folder.glob(f"{_digest(name)}-*.mp4"):
-            path.unlink(missing_ok=True)
+    def forget(self, ids: Sequence[str]) -> None:
+        """Remove whatever was composed for some avatars."""
+        for id in ids:
+            for path in self._folder.glob(f"{_digest(id)}-*.mp4"):
+                path.unlink(missing_ok=True)
         with self._lock:
-            for key in [key for key, avatar in self._kept.items() if avatar.name == name]:
+            for key in [key for key, avatar in self._kept.items() if avatar.id in ids]:
                 del self._kept[key]
 
     def composed(self, avatar: Avatar, background: Background, cancel: CancelToken, further: bool = False) -> Avatar:
@@ -191,7 +192,7 @@ class Backdrops:
         whole = hashlib.blake2b(digest_size=16)
         for part in parts:
             whole.update(hashlib.blake2b(part).digest())
-        return f"{_digest(avatar.name)}-{whole.hexdigest()}.mp4"
+        return f"{_digest(avatar.id)}-{whole.hexdigest()}.mp4"
 
     def _picture(self, id: str) -> Path:
         return self._folder / f"{id}.jpg"
@@ -208,8 +209,8 @@ class Backdrops:
                 path.unlink(missing_ok=True)
 
 
-def _digest(name: str) -> str:
-    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def _digest(id: str) -> str:
+    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _opened(file: Path) -> Image.Image:
