@@ -249,10 +249,11 @@ def _seconds(seconds: float | None) -> float | None:
 
 
 def report_sentences(report: dict[str, Any]) -> list[Message]:
-    """Return a report in sentences: the clip, its teeth, and its problems."""
+    """Return a report in sentences: the clip, its teeth, its problems, and what was found in it."""
     seconds, usable, width = report["frames"] / report["fps"], 100 * report["usable"], report["face_width"]
+    more = *report["problems"], *report.get("left_out", ()), *report.get("clips", ())
     return [
         messages.jobs.USABLE_SHARE(seconds=seconds, usable=usable, width=width),
         Message(report["teeth_ko"], report["teeth"]),
-        *(Message(one["message_ko"], one["message"]) for one in (*report["problems"], *report.get("left_out", ()))),
+        *(Message(one["message_ko"], one["message"]) for one in more),
     ]

@@ -54,6 +54,7 @@ class AvatarRequest:
         background: Colour behind transparent parts.
         owner: Owner of the avatar; see ``pipeline.server.visitors``.
         clips: Further clips by what they show.
+        find_clips: Whether further clips are found in the recording.
         consent_by: Who confirms that the person shown agreed; "" if nobody was named.
     """
 
@@ -66,6 +67,7 @@ class AvatarRequest:
     background: Color = BACKGROUND
     owner: str = ""
     clips: Mapping[str, Path] = field(default_factory=dict)
+    find_clips: bool = False
     consent_by: str = ""
 
 
@@ -212,6 +214,7 @@ class Uploads:
                     command = [str(clip), f"--name={asked.name}", f"--out={packs}", f"--report={report}"]
                     command += [f"--resolution={one}" for one in asked.resolutions]
                     command += [f"--gender={asked.gender}"] if asked.gender else []
+                    command += ["--find-clips"] if asked.find_clips else []
                     command += [f"--clip={name}={path}" for name, path in asked.clips.items()]
                     async with aclosing(self._run([*command, *_part(asked)], cancel)) as steps:
                         async for step in steps:

@@ -161,6 +161,18 @@ FACE_TOO_SMALL = Sentence(
 )
 
 # further clips
+CLIP_FOUND = Sentence(
+    "clip_found",
+    ko="영상의 {begin:.1f}-{end:.1f}초를 {name} 클립으로 씁니다.",
+    en="{begin:.1f}-{end:.1f} s of the recording is the clip {name}.",
+)
+CLIPS_NOT_FOUND = Sentence(
+    "clips_not_found",
+    ko="가만히 있거나 끄덕이거나 말하는 부분을 찾지 못해 영상 전체를 아바타의 클립으로 씁니다. 3초 넘게 가만히 있다가 "
+    "한 번 끄덕이는 모습을 찍어 보세요.",
+    en="No part was found in which the person waits, nods or talks: the whole recording is the avatar's clip. Film "
+    "three seconds and more of waiting, and then a nod.",
+)
 CLIP_UNKNOWN = Sentence(
     "clip_unknown",
     ko="clip '{name:.40}': 그런 클립은 없습니다. 가능한 값: {choices}",

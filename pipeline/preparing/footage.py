@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -109,6 +109,19 @@ class Footage:
     def frame(self, number: int) -> Frame:
         """Return a picture by its number."""
         return Frame(np.ascontiguousarray(self.frames[number]))
+
+    def part(self, begin: int, end: int) -> Footage:
+        """Return some of the frames that follow each other, as footage of its own."""
+        where, first = slice(begin, end), self.begin + begin
+        return replace(
+            self,
+            frames=self.read[first : self.begin + end],
+            points=self.points[where],
+            motion=self.motion[where],
+            patches=self.patches[where],
+            sharpness=self.sharpness[where],
+            begin=first,
+        )
 
     def in_order(self, numbers: np.ndarray) -> Iterator[Frame]:
         """Yield the pictures with some numbers."""

@@ -41,6 +41,8 @@ class PrepareOptions(ReadOptions):
         report: Folder for a report on the clip (see ``write_report``); None writes none.
         clips: Further recordings of the same person by what they show (see ``pipeline.avatars.avatar.CLIPS``).
         matte: Whether to find out where the person is in each frame, so that videos can have another background.
+        find_clips: Whether further clips are found in the recording itself (see ``pipeline.preparing.find_clips``);
+            where the person waits becomes the avatar's own clip. What is not found is left out.
         musetalk: Folder of that engine's weights, to prepare the packs for it, too; None prepares them for the mesh
             alone.
     """
@@ -54,4 +56,5 @@ class PrepareOptions(ReadOptions):
     report: Path | None = None
     clips: Mapping[str, Path] = field(default_factory=dict)
     matte: bool = True
+    find_clips: bool = False
     musetalk: Path | None = None

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipeline import messages
 from pipeline.avatars.avatar import CLIPS, GENDERS, Avatar, Matte
 from pipeline.avatars.pack import save
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
@@ -28,6 +29,7 @@ from pipeline.core.arguments import with_files
 from pipeline.core.disk import UNWRITABLE, unwritable
 from pipeline.errors import PipelineError, RenderFailed
 from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of
+from pipeline.messages import Message
 from pipeline.preparing.animate_photo import FPS, FRAMES, LivingPhoto
 from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
@@ -35,6 +37,7 @@ from pipeline.preparing.clip_matte import ClipMatte, clip_matte
 from pipeline.preparing.encode_clip import MATTE, encode, keep_stream
 from pipeline.preparing.eye_contact import find_gaze
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
+from pipeline.preparing.find_clips import Part, find_clips
 from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
 from pipeline.preparing.footage import Footage, PictureSource, faces_of_shots, keep, no_face, read_footage
 from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
@@ -93,12 +96,19 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         person = measure_person(footage)
         stages(0.3, "measuring")
         found = find_teeth(footage, person)
+        finds = options.find_clips and kind_of(clip) != "photo"
+        parts = find_clips(footage, person) if finds else {}
         if options.report is not None:
-            write_report(options.report, clip, footage, person.findings, found)
+            said = _found(parts, options, footage) if finds else ()
+            write_report(options.report, clip, footage, person.findings, found, said)
         teeth = teeth_by_eyes(footage, person) if found.teeth is None else found.teeth
         softness = softness_of(footage, person)
         stages(0.7, "measuring")
         mouth = find_mouth(footage, person)
+        recording = footage
+        if "idle" in parts:
+            footage, kept = recording.part(*parts["idle"]), None
+            person = measure_person(footage)
         gaze = find_gaze(footage, person)
         if person.findings.speaking:
             stages.expect("mouth", LENDING)
@@ -120,6 +130,8 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         whole = replace(filmed, name=options.name, teeth=teeth, opening=opening, softness=softness)
         whole = replace(whole, gender=options.gender, mouth=mouth)
         further = {name: _further_clip(name, path, options, whole) for name, path in options.clips.items()}
+        for name, part in _cut_out(parts, options).items():
+            further[name] = _measured(name, recording.part(*part), None, whole, options.matte)
         avatars = []
         for resolution in options.resolutions:
             step = partial(stages, stage=writing_of(resolution))
@@ -140,10 +152,41 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
 
 
 def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar) -> FurtherClip:
-    """Read a further recording of the person of an avatar, which is in its working size."""
+    """Read a further recording of the person of an avatar; see ``_measured``."""
     alone = replace(options, start=None, end=None)
-    with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed, tempfile.TemporaryFile() as shares:
+    with tempfile.TemporaryFile() as store:
         footage, kept = _read(path, alone, store, lambda share, doing: None)
+        return _measured(name, footage, kept, whole, options.matte)
+
+
+def _cut_out(parts: Mapping[str, Part], options: PrepareOptions) -> dict[str, Part]:
+    """Return the parts that become further clips: idling is the avatar's own clip, and separate recordings go first."""
+    return {name: part for name, part in parts.items() if name != "idle" and name not in options.clips}
+
+
+def _found(parts: Mapping[str, Part], options: PrepareOptions, footage: Footage) -> tuple[Message, ...]:
+    """Return which clips were found in a recording, in sentences."""
+    if not parts:
+        return (messages.preparing.CLIPS_NOT_FOUND(),)
+    shown = {name: part for name, part in parts.items() if name == "idle" or name in _cut_out(parts, options)}
+    fps = float(footage.fps)
+    return tuple(
+        messages.preparing.CLIP_FOUND(name=name, begin=begin / fps, end=end / fps)
+        for name, (begin, end) in shown.items()
+    )
+
+
+def _measured(name: str, footage: Footage, kept: bytes | None, whole: Avatar, with_matte: bool) -> FurtherClip:
+    """Return a further clip of the person of an avatar, which is in its working size.
+
+    Args:
+        name: What it shows.
+        footage: Its frames.
+        kept: A video of them as they are, if there is one.
+        whole: The avatar.
+        with_matte: Whether to find out where the person is.
+    """
+    with tempfile.TemporaryFile() as closed, tempfile.TemporaryFile() as shares:
         person = measure_person(footage)
         gaze = find_gaze(footage, person)
         if person.findings.speaking:
@@ -154,7 +197,7 @@ def _further_clip(name: str, path: Path, options: PrepareOptions, whole: Avatar)
         as_it_is = not footage.is_cut and np.array_equal(order, np.arange(len(footage.frames)))
         if kept is None or not as_it_is or (filmed.width, filmed.height) != (whole.width, whole.height):
             kept = encode(footage.in_order(order), whole.width, whole.height, whole.fps, footage.colors)
-        matte = _matte_of(footage, person, shares) if options.matte else None
+        matte = _matte_of(footage, person, shares) if with_matte else None
         return FurtherClip(kept, filmed, None if matte is None else _written(matte, order, whole))
 
 
@@ -431,6 +474,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="do not separate the person from the background: faster, but videos cannot have another one",
     )
+    parser.add_argument(
+        "--find-clips",
+        action="store_true",
+        help="find the avatar's clips in the recording: waiting (which becomes its own), listening, nod, speaking",
+    )
     parser.add_argument("--out", type=Path, help="folder of the packs; default: precomputed")
     parser.add_argument("--preview", type=Path, help="only write a picture (.jpg, .png) with the faces' numbers here")
     parser.add_argument("--report", type=Path, help="folder for a report on the clip, with pictures")
@@ -457,6 +505,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             background=given.background,
             shape=given.shape,
             matte=not given.no_matte,
+            find_clips=given.find_clips,
             clips={name: Path(file) for name, _, file in (one.partition("=") for one in given.further)},
         )
         if given.preview is not None:

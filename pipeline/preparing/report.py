@@ -90,8 +90,17 @@ def problems(footage: Footage, findings: Findings) -> list[Problem]:
     return found
 
 
-def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings, found: FoundTeeth) -> Path:
+def write_report(
+    folder: Path,
+    clip: Path,
+    footage: Footage,
+    findings: Findings,
+    found: FoundTeeth,
+    clips: Sequence[Message] = (),
+) -> Path:
     """Write report.json, faces.jpg and one picture per problem into a folder; return the path of the JSON.
+
+    `clips` says which clips were found in the recording.
 
     Times in it are seconds from the first frame used; for the unused parts of a cut clip, from the first frame read.
     """
@@ -135,6 +144,7 @@ def write_report(folder: Path, clip: Path, footage: Footage, findings: Findings,
         "teeth": found.message.en,
         "teeth_ko": found.message.ko,
         "problems": listed,
+        "clips": [{"message": message.en, "message_ko": message.ko} for message in clips],
         "left_out": [{"message": message.en, "message_ko": message.ko} for message in footage.left_out],
     }
     path = folder / "report.json"

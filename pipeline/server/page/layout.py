@@ -392,7 +392,7 @@ def build_page(services: PageServices) -> gr.Blocks:
             maker.make,
             [
                 *sources,
-                *(studio_tab.face, studio_tab.name, studio_tab.gender),
+                *(studio_tab.face, studio_tab.name, studio_tab.gender, studio_tab.find_clips),
                 *(studio_tab.consent, studio_tab.consent_by),
             ],
             [studio_tab.status, studio_tab.report, settings.avatar],

@@ -40,6 +40,7 @@ class Making:
     face: gr.Radio
     name: gr.Textbox
     gender: gr.Radio
+    find_clips: gr.Checkbox
     consent: gr.Checkbox
     consent_by: gr.Textbox
     make: gr.Button
@@ -87,6 +88,7 @@ def lay_out() -> Making:
         info=shown("gender_help"),
         elem_id="gender",
     )
+    find_clips = gr.Checkbox(label=shown("find_clips"), info=shown("find_clips_help"), elem_id="find_clips")
     sentence = gr.Textbox(label=shown("try"), elem_id="sentence")
     consent = gr.Checkbox(label=shown("consent"), elem_id="consent")
     consent_by = gr.Textbox(
@@ -111,6 +113,7 @@ def lay_out() -> Making:
         face=face,
         name=name,
         gender=gender,
+        find_clips=find_clips,
         consent=consent,
         consent_by=consent_by,
         make=make,
@@ -180,6 +183,7 @@ class Maker:
         face: str | None,
         name: str,
         gender: str | None,
+        find_clips: bool,
         consent: bool,
         consent_by: str,
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
@@ -200,6 +204,7 @@ class Maker:
                 gender=gender or "",
                 owner=owner,
                 consent_by=" ".join(consent_by.split()),
+                find_clips=find_clips,
             )
             await asyncio.to_thread(self._uploads.check, asked)
             job = self._maker.start(Path(path), asked, 0.0, lambda: None)  # Gradio's own file, which it removes

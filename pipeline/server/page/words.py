@@ -112,6 +112,11 @@ WORDS = {
     "name_help": Message("글자, 숫자, -, _", "Letters, digits, - and _"),
     "gender": Message("목소리", "Voice"),
     "gender_help": Message("음성을 고르지 않으면 이 목소리로 말합니다.", "How it sounds if no voice is chosen."),
+    "find_clips": Message("여러 모습 찾기", "Find several clips"),
+    "find_clips_help": Message(
+        "긴 영상에서 기다리고, 듣고, 끄덕이고, 말하는 부분을 찾아 라이브에 씁니다",
+        "In a longer recording: where you wait, listen, nod and talk, to be shown in live sessions",
+    ),
     "consent": Message(
         "이 영상이나 사진의 인물이 아바타로 말하게 되는 것에 동의했습니다.",
         "The person shown agreed to be made to speak as an avatar.",

@@ -105,8 +105,20 @@ class AvatarForm(Form):
             end=self.seconds("end"),
             resolutions=resolutions,
             background=self.background(),
+            find_clips=self.find_clips(),
             consent_by=" ".join((self.text("consent_by") or "").split()),
         )
+
+    def find_clips(self) -> bool:
+        """Return whether further clips are found in the recording.
+
+        Raises:
+            BadRequest: The field is not true or false.
+        """
+        text = self.text("find_clips")
+        if text not in (None, "true", "false"):
+            raise BadRequest(messages.jobs.FLAG_INVALID(field="find_clips"))
+        return text == "true"
 
     def content(self) -> dict[str, Any]:
         """Return the contents of the form, with digests of its files, to recognise the same form."""

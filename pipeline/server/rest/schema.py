@@ -258,6 +258,9 @@ class AvatarForm(_Shape):
     background: str = Field(
         "e0e0e0", pattern="^#?[0-9a-fA-F]{6}$", description="The colour behind transparent parts, RRGGBB."
     )
+    find_clips: Literal["true", "false"] = Field(
+        "false", description="Whether to find where the person waits, listens, nods and talks in a longer recording."
+    )
     clip_idle: bytes | None = Field(None, description="A further clip of the person: waiting.")
     clip_listening: bytes | None = Field(None, description="Listening.")
     clip_speaking: bytes | None = Field(None, description="Moving as one who speaks, mouth closed.")
