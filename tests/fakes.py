@@ -135,16 +135,16 @@ class FakeEngine:
     def check(self) -> None:
         pass
 
-    def shade(self, number: int) -> int:
+    def shade(self, number: int, opening: float = 0.0) -> int:
         return 16 + number % 200
 
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Generator[Frame, None, None]:
         logger.info("render starts")
-        texts = (stretch.speech.text for stretch in stretches for _ in stretch.mouth.weights)
+        frames = ((s.speech.text, opening) for s in stretches for opening in s.mouth.opening)
         try:
-            for number, text in enumerate(texts, first):
+            for number, (text, opening) in enumerate(frames, first):
                 while text == WARM_UP and COLD_UNTIL and not Path(COLD_UNTIL).exists():
                     cancel.wait(0.05)
                 if "slow" in text:
@@ -157,7 +157,7 @@ class FakeEngine:
                 if "torn" in text and number == 10:
                     raise ZeroDivisionError("secret detail")
                 planes = np.full((avatar.height * 3 // 2, avatar.width), 128, np.uint8)
-                planes[: avatar.height] = self.shade(number)
+                planes[: avatar.height] = self.shade(number, opening)
                 yield Frame(planes)
         finally:
             logger.info("render ends")
@@ -168,8 +168,17 @@ class BrightEngine(FakeEngine):
 
     name = "bright"
 
-    def shade(self, number: int) -> int:
+    def shade(self, number: int, opening: float = 0.0) -> int:
         return 235
+
+
+class MouthEngine(FakeEngine):
+    """Draws as the other does, dark while the mouth is shut and bright while it is open: no codec loses that."""
+
+    name = "mouth"
+
+    def shade(self, number: int, opening: float = 0.0) -> int:
+        return 200 if opening > 0.1 else 50
 
 
 class BrokenEngine(FakeEngine):
@@ -225,7 +234,7 @@ def _left_half() -> Matte:
 def make_fake_studio(settings: Settings) -> Studio:
     """Return a studio of stand-ins."""
     tts, espeak = FakeTTS(), EspeakEngine()
-    all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), BrokenEngine()]
+    all_engines: list[FakeEngine] = [FakeEngine(), BrightEngine(), MouthEngine(), BrokenEngine()]
     engines: dict[str, LipsyncEngine] = {engine.name: engine for engine in all_engines if engine.name in ENGINES}
     return Studio(
         settings=settings,

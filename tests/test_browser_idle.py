@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.media import image
-from tests.pages import MOVED, PLAYER, SPEAK, opened, write
+from tests.pages import FINISHED, MOVED, PLAYER, SPEAK, VIDEO, opened, write
 from tests.servers import Server
 
 IDLE = f"{PLAYER}.querySelector('.idle')"
@@ -92,6 +92,30 @@ def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_serve
     page.wait_for_selector("#video .idling")
     page.wait_for_function(f"() => {PLAYER}.querySelector('.cover').hidden")
     assert page.faults == []
+    page.context.close()
+
+
+def test_the_person_is_cropped_before_and_after_as_the_answers_are(fake_server: Server, browser: Any) -> None:
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, "ko")
+    page.wait_for_selector("#video .alive.idling")
+    shape = f"() => [{PLAYER}.querySelector('.screen'), {IDLE}].map((one) => one.clientWidth / one.clientHeight)"
+    assert page.evaluate(shape) == pytest.approx([4 / 3, 4 / 3], abs=0.01)
+    page.click("#settings > button")
+    page.click("#aspect input")
+    page.get_by_role("option", name="가로 16:9").click()
+    page.wait_for_function(f"() => getComputedStyle({IDLE}).objectPosition === '50% 0%'")  # the head is at the top
+    assert page.evaluate(shape) == pytest.approx([16 / 9, 16 / 9], abs=0.01)
+    write(page, "two words")
+    page.wait_for_function(FINISHED)
+    page.wait_for_selector("#video .idling")
+    assert page.evaluate(f"[{VIDEO}.videoWidth, {VIDEO}.videoHeight]") == [64, 36]
+    assert page.evaluate(f"getComputedStyle({VIDEO}).objectFit") == "cover"
+    page.click("#aspect input")
+    page.get_by_role("option", name="원본 그대로").click()
+    page.wait_for_function(f"() => getComputedStyle({VIDEO}).objectFit === 'contain'")
+    assert page.evaluate(shape) == pytest.approx([4 / 3, 4 / 3], abs=0.01)
+    assert page.evaluate(f"getComputedStyle({IDLE}).objectPosition") == "50% 50%" and page.faults == []
     page.context.close()
 
 

@@ -141,14 +141,16 @@ def test_two_visitors_have_a_session_each_and_a_third_is_told_why_not(
         state(one, "speaking")
         state(one, "ready")
         assert transcript(one) == ["Avatar: only for the first"] and transcript(other) == []
-        third = opened(browser, server, "ko", at=LIVE)
+        third = opened(browser, server, "ko", 390, at=LIVE)
         third.locator("#live .message").filter(has_text="지금은 세션을 더 열 수 없습니다").wait_for()
+        place = "document.querySelector('#live .writing').getBoundingClientRect().top + scrollY"
+        under_message = third.evaluate(place)
         say(third, "나중에 할 말")
         third.wait_for_timeout(500)
         assert third.input_value("#live .writing") == "나중에 할 말"  # nothing is lost
         other.close()
         is_there(third)  # by itself, as soon as there is room
-        assert third.locator("#live .message").is_hidden()
+        assert third.locator("#live .message").is_hidden() and third.evaluate(place) == under_message
         for page in (one, third):
             assert page.faults == []
             page.context.close()

@@ -11,6 +11,8 @@ import av
 import pytest
 import requests
 
+from pipeline.messages import Language
+from pipeline.server.page.words import FACES, choices_of
 from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
 from tests.pages import CAPTION, FINISHED, MOVED, VIDEO, opened, write
@@ -196,6 +198,42 @@ def test_a_message_is_shown_once_and_states_what_to_do(page: Any) -> None:
     page.wait_for_selector("#making .failed")
     page.wait_for_timeout(500)
     assert page.evaluate(VISIBLE_TEXTS, "Choose a clip or a photo first.") == 1
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_on_a_phone_an_error_moves_nothing_below_it(browser: Any, fake_server: Server, language: str) -> None:
+    page = opened(browser, fake_server, language, 390)
+    place = "document.querySelector('#text').getBoundingClientRect().top + scrollY"
+    page.wait_for_timeout(500)  # what still comes with the page
+    before = page.evaluate(place)
+    page.evaluate("""document.querySelector('#status .message').textContent =
+        'Nothing can be heard in this text. Write letters or numbers, or choose another voice.'""")
+    assert page.evaluate("document.querySelector('#status .message').clientHeight") > 40  # several lines
+    assert page.evaluate(place) == before
+    write(page, "...")
+    page.wait_for_selector("#status .failed")
+    assert page.evaluate(place) == before and page.faults == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_every_list_says_words_in_the_language_of_the_visitor(
+    browser: Any, fake_server: Server, language: Language
+) -> None:
+    page = opened(browser, fake_server, language)
+    page.click("#settings > button")
+    lists = {"aspect": "aspect", "fps": "fps", "captions_in": "captions", "label": "label", "behind": "background"}
+    for place, field in lists.items():
+        page.click(f"#{place} input")
+        page.wait_for_selector("[role=option]")
+        offered = [one.replace("✓", "").strip() for one in page.locator("[role=option]").all_inner_texts()]
+        assert offered == [words for words, _ in choices_of(field, language)], place
+        assert not {"source", "burn", "file", "off", "blur", "white", "black"} & {*offered}
+        page.keyboard.press("Escape")
+        page.wait_for_selector("[role=option]", state="hidden")
+    page.click("#mood input")
+    assert any(FACES["smile"].in_language(language) in one for one in page.locator("[role=option]").all_inner_texts())
+    page.context.close()
 
 
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac"), ("3gp", "aac")])

@@ -111,6 +111,7 @@ def test_odd_letters_in_unused_fields_are_no_matter(fake_server: Server) -> None
         ("GET", "/assets/audio/{}.wav"),
         ("GET", "/assets/idle/{}.mp4"),
         ("GET", "/assets/idle/solo_{}.mp4"),
+        ("GET", "/assets/idle/{}.json"),
         ("GET", "/api/v2/tasks/{}"),
         ("GET", "/api/v2/tasks/{}/events"),
         ("GET", "/api/v2/tasks/{}/inspect.png"),

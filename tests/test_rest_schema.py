@@ -52,6 +52,7 @@ SHAPES = (
     ("GET", "/assets/idle/{avatar}.mp4"),
     ("GET", "/assets/idle/{avatar}.jpg"),
     ("GET", "/assets/label.json"),
+    ("GET", "/assets/idle/{avatar}.json"),
     ("GET", "/api/voices"),
     ("GET", "/api/voices/supertonic"),
     ("DELETE", "/api/voices/supertonic"),  # POST is refused in tests; see test_voice_download

@@ -12,7 +12,7 @@ import html from './template.html';
 import { wordsFor } from './words.js';
 
 const SIZES = ['720p', '480p', '360p'];
-const RATIOS = { '16:9': 16 / 9, '9:16': 9 / 16, '1:1': 1 };
+const RATIOS = { '16:9': 16 / 9, '9:16': 9 / 16, '1:1': 1, '4:5': 4 / 5 };
 const LOADING = 2000; // milliseconds that a first text waits until it is known in which resolutions there is the avatar
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -65,6 +65,8 @@ export class TalkingAvatar extends HTMLElement {
     #loaded = null; // a promise of the resolution that the avatar is shown in
     #updating = false;
     #ratio = 16 / 9; // of the avatar's picture
+    #crops = {}; // of the avatar by aspect, as the server makes them
+    #cropped = ''; // address from which they came
     #forgetting = 0;
     #problem = ''; // what is wrong with the tag itself
     #stop = null;
@@ -81,8 +83,8 @@ export class TalkingAvatar extends HTMLElement {
         this.#transport = new Transport(this.#parts.player, (key) => this.#words(key), () => this.replay());
         this.#parts.answer.addEventListener('volumechange', () => this.#show());
         this.#parts.answer.addEventListener('loadedmetadata', ({ target }) => {
-            if (this.getAttribute('avatar') || !target.videoWidth) return;
-            this.#ratio = target.videoWidth / target.videoHeight; // nobody was there before
+            if (!target.videoWidth) return;
+            if (!this.getAttribute('avatar')) this.#ratio = target.videoWidth / target.videoHeight; // nobody was there before
             this.#takeLook();
         });
         this.#listenToButtons();
@@ -301,7 +303,13 @@ export class TalkingAvatar extends HTMLElement {
     }
 
     #takeLook() {
-        this.#parts.player.style.setProperty('--ratio', RATIOS[this.getAttribute('format')] ?? this.#ratio);
+        const format = this.getAttribute('format');
+        const ratio = RATIOS[format] ?? RATIOS[this.#options.aspect] ?? this.#ratio;
+        const { videoWidth, videoHeight } = this.#parts.answer;
+        this.#parts.player.style.setProperty('--ratio', ratio);
+        const other = !RATIOS[format] && videoWidth && Math.abs(videoWidth / videoHeight / ratio - 1) > 0.02;
+        this.#parts.screen.classList.toggle('other', Boolean(other)); // of a time when another aspect was chosen
+        this.#takeFocus(format in RATIOS ? format : this.#options.aspect);
         const background = this.getAttribute('background');
         if (background) this.style.setProperty('--avatar-background', background);
         if (this.hasAttribute('muted')) this.#parts.answer.muted = true;
@@ -316,6 +324,24 @@ export class TalkingAvatar extends HTMLElement {
         const server = this.#server;
         const label = await server.label();
         if (server === this.#server && this.getAttribute('badge') === 'off') badge.hidden = label === 'off';
+    }
+
+    // Crop the avatar's own clip as its answers are cropped.
+    async #takeFocus(aspect) {
+        const avatar = this.getAttribute('avatar');
+        const { style } = this.#parts.screen;
+        if (!avatar || !this.#server || !(aspect in RATIOS)) return style.removeProperty('--focus');
+        const address = this.#server.at(`/assets/idle/${encodeURIComponent(avatar)}.json`);
+        if (address !== this.#cropped) {
+            [this.#cropped, this.#crops] = [address, {}];
+            const found = await this.#server.request(address).then((answer) => answer.json(), () => ({}));
+            if (address !== this.#cropped) return;
+            this.#crops = found.crops ?? {}; // without them it is cropped in the middle
+            return this.#takeLook();
+        }
+        const { left = 0, top = 0, width = 1, height = 1 } = this.#crops[aspect] ?? {};
+        const share = (offset, size) => `${size < 1 ? (100 * offset) / (1 - size) : 50}%`;
+        style.setProperty('--focus', `${share(left, width)} ${share(top, height)}`);
     }
 
     #takeMode() {

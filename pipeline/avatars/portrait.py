@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import messages
+from pipeline.avatars.framing import ASPECTS, box_of
 from pipeline.avatars.store import AvatarStore
-from pipeline.errors import AvatarNotFound
+from pipeline.errors import AvatarNotFound, BadRequest
+from pipeline.video.crop import Box
 
 WIDTH = 480
 """Pixels of a first picture: a tenth of a second on a connection of 1.6 Mbit/s."""
@@ -39,15 +42,36 @@ class Stills:
             NotFound: There is no such avatar.
             BadPack: Its pack is broken.
         """
-        packs = [pack for pack in seen.list() if pack.name == avatar]
-        if not packs:
-            raise AvatarNotFound(messages.avatars.NO_SUCH_AVATAR(name=avatar))
-        pack = seen.find(avatar, packs[-1].resolution)  # the smallest
+        pack = self._smallest(avatar, seen)
         return self._first(pack, pack.stat().st_mtime_ns), pack
 
     def forget(self, *_: object) -> None:
         """Drop all pictures, since one of them is of an avatar that was deleted."""
         self._first.cache_clear()
+
+    def crops(self, avatar: str, seen: AvatarStore) -> dict[str, dict[str, float]]:
+        """Return the part of an avatar's pictures in each aspect that it can have, in shares of the whole.
+
+        Args:
+            avatar: Its name.
+            seen: The avatars that the client may see.
+
+        Raises:
+            NotFound: There is no such avatar.
+            BadPack: Its pack is broken.
+        """
+        found = {}
+        person = self._store.load(self._smallest(avatar, seen))
+        for aspect in ASPECTS:
+            with suppress(BadRequest):  # its head does not fit
+                box = box_of(person, aspect) or Box(0, 0, person.width, person.height)
+                found[aspect] = {
+                    "left": round(box.left / person.width, 4),
+                    "top": round(box.top / person.height, 4),
+                    "width": round(box.width / person.width, 4),
+                    "height": round(box.height / person.height, 4),
+                }
+        return found
 
     def card(self, seen: AvatarStore) -> tuple[bytes, Path]:
         """Return the picture of a shared link, of the first avatar in `seen`, and its pack.
@@ -62,6 +86,13 @@ class Stills:
         shown = min(packs, key=lambda pack: (pack.name, -int(pack.resolution[:-1])))
         pack = seen.find(shown.name, shown.resolution)
         return self._card(pack, pack.stat().st_mtime_ns), pack
+
+    @staticmethod
+    def _smallest(avatar: str, seen: AvatarStore) -> Path:
+        packs = [pack for pack in seen.list() if pack.name == avatar]
+        if not packs:
+            raise AvatarNotFound(messages.avatars.NO_SUCH_AVATAR(name=avatar))
+        return seen.find(avatar, packs[-1].resolution)
 
     def _drawn_first(self, pack: Path, _written: int) -> bytes:
         """Return the first picture of a pack; a pack that was written again is drawn again."""

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 import wave
+from bisect import bisect_right
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport  # noq
 from pipecat.workers.runner import WorkerRunner  # noqa: E402
 from realtime_avatar_pipecat import RealtimeAvatarVideoService  # noqa: E402
 
+RATE = 50
+"""Pictures a second of the recording."""
 AFTER = 2.0
 """Seconds that are recorded after the speech."""
 LOUD = 500
@@ -91,19 +94,18 @@ class Peer:
                 self.sound.append((time.monotonic(), samples))
 
     def save(self, path: Path) -> None:
-        """Write what came: pictures at the time of their arrival, sound without gaps from its first arrival on."""
+        """Write what somebody saw and heard: the newest picture `RATE` times a second, sound from its first arrival."""
         begun = min(self.pictures[0][0], self.sound[0][0])
         height, width = self.pictures[0][1].shape
         with av.open(str(path), "w") as out:
-            video = out.add_stream("libx264", rate=25, options={"crf": "16", "preset": "ultrafast"})
+            video = out.add_stream("libx264", rate=RATE, options={"crf": "16", "preset": "ultrafast"})
             video.width, video.height, video.pix_fmt = width, height * 2 // 3, "yuv420p"
-            video.codec_context.time_base = Fraction(1, 1000)
             audio = out.add_stream("aac", rate=48_000, layout="mono")
-            last = -1
-            for moment, planes in self.pictures:
-                frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-                last = max(last + 1, round(1000 * (moment - begun)))
-                frame.pts, frame.time_base = last, Fraction(1, 1000)
+            moments = [moment for moment, _ in self.pictures]
+            for number in range(round((moments[-1] - begun) * RATE)):
+                newest = max(0, bisect_right(moments, begun + number / RATE) - 1)
+                frame = av.VideoFrame.from_ndarray(self.pictures[newest][1], format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, RATE)
                 out.mux(video.encode(frame))
             out.mux(video.encode(None))
             silence = np.zeros(round(48_000 * (self.sound[0][0] - begun)), np.int16)

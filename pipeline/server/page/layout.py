@@ -13,14 +13,13 @@ from gradio.components import Component
 from gradio.data_classes import FileData
 
 from pipeline import messages
-from pipeline.avatars.background import BLUR
 from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
-from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
+from pipeline.avatars.framing import SOURCE
 from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.notifier import Flag
 from pipeline.engines.select import AUTO
 from pipeline.jobs.avatar_maker import AvatarMaker
-from pipeline.jobs.look import CAPTIONS, LABELS, NO_LABEL
+from pipeline.jobs.look import CAPTIONS, NO_LABEL
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
@@ -42,6 +41,7 @@ from pipeline.server.page.words import (
     STRIP,
     TITLE,
     all_in_browser,
+    choices_of,
     said,
     shown,
 )
@@ -305,7 +305,8 @@ def build_page(services: PageServices) -> gr.Blocks:
         before = [result.status, *kept]
         restored = page.load(None, before, before, js=RESTORE, api_visibility="private")
         offered, voices = [settings.avatar, settings.resolution], [settings.tts_engine, settings.voice]
-        chosen = [text, settings.engine, settings.language, settings.tts_engine, settings.mood]
+        looks = [settings.aspect, settings.fps, settings.captions, settings.label, settings.background]
+        chosen = [text, settings.engine, settings.language, settings.tts_engine, settings.mood, *looks]
         filled = [studio_tab.uploaded, studio_tab.sentence, studio_tab.gender]
         fetcher = fetching.Fetcher(services.voice_download)
         bars_of_voices = [offer.box, offer.status, offer.fetch, offer.leave]
@@ -370,7 +371,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         page.load(None, None, None, js=HOLD, api_visibility="private")
         bars = [result.status, studio_tab.status]
         stop.click(None, bars, bars, js=STOP, api_visibility="private")
-        shown_now: list[Any] = [result.status, settings.avatar, settings.resolution, picker]
+        shown_now: list[Any] = [result.status, settings.avatar, settings.resolution, picker, settings.aspect]
         for changed in shown_now:
             changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
         page.load(None, shown_now, result.player, js=STAGE, api_visibility="private")
@@ -384,7 +385,7 @@ def build_page(services: PageServices) -> gr.Blocks:
 
         # --- making avatars
         sources = (studio_tab.file, studio_tab.webcam)
-        looks = [
+        looked = [
             chosen.change(maker.look, chosen, [other, studio_tab.faces, studio_tab.face], **private)
             for chosen, other in (sources, sources[::-1])
         ]
@@ -412,7 +413,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
         deleted.then(None, picker, settings.avatar, **follow)
 
-        stopping = stop.click(lambda: None, cancels=[speaks, says, *looks, made, tries], **UNQUEUED)
+        stopping = stop.click(lambda: None, cancels=[speaks, says, *looked, made, tries], **UNQUEUED)
         for stopped in (speaks, says, tries):
             stopped.failure(None, None, None, js=ENDED, api_visibility="private")
             gone = stopped.failure(portraits.fall_back, settings.avatar, [picker, result.status], **UNQUEUED)
@@ -485,25 +486,23 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         )
         with gr.Row():
             aspect = gr.Dropdown(
-                [SOURCE, *ASPECTS], value=SOURCE, label=shown("aspect"), info=shown("aspect_help"), elem_id="aspect"
+                choices_of("aspect"),
+                value=SOURCE,
+                label=shown("aspect"),
+                info=shown("aspect_help"),
+                elem_id="aspect",
             )
-            fps = gr.Dropdown(
-                [SOURCE, *map(str, RATES)], value=SOURCE, label=shown("fps"), info=shown("fps_help"), elem_id="fps"
-            )
+            fps = gr.Dropdown(choices_of("fps"), value=SOURCE, label=shown("fps"), elem_id="fps")
         with gr.Row():
             captions = gr.Dropdown(
-                list(CAPTIONS),
-                value=CAPTIONS[0],
-                label=shown("captions_in"),
-                info=shown("captions_help"),
-                elem_id="captions_in",
+                choices_of("captions"), value=CAPTIONS[0], label=shown("captions_in"), elem_id="captions_in"
             )
             label = gr.Dropdown(
-                list(LABELS), value=NO_LABEL, label=shown("label"), info=shown("label_help"), elem_id="label"
+                choices_of("label"), value=NO_LABEL, label=shown("label"), info=shown("label_help"), elem_id="label"
             )
         with gr.Row():
             background = gr.Dropdown(
-                [BEHIND_AS_FILMED, BLUR, "white", "black", "#e8eaed"],
+                choices_of("background"),
                 value=BEHIND_AS_FILMED,
                 label=shown("behind"),
                 info=shown("behind_help"),

@@ -65,10 +65,10 @@
         },
         // What the player shows: the stage of the page's task, and the chosen avatar while it does not speak, in no more
         // than the chosen resolution.
-        shown(stage, avatar, resolution, gallery) {
+        shown(stage, avatar, resolution, gallery, aspect) {
             if (!avatar) return stage;
             keep({ avatar });
-            return { ...stage, idle: { avatar, resolutions: upTo(resolution, avatar, gallery) } };
+            return { ...stage, idle: { avatar, resolutions: upTo(resolution, avatar, gallery), aspect } };
         },
         // The stage and the fields, as they were before, or else as they are NOW.
         restore(...now) {

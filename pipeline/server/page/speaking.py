@@ -28,7 +28,16 @@ from pipeline.messages import Language
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
 from pipeline.server.page.snippets import frame, snippets, tag
-from pipeline.server.page.words import AUTOMATIC, ENGINES, EXAMPLES, FACES, GENDERS, visitors_language
+from pipeline.server.page.words import (
+    AUTOMATIC,
+    ENGINES,
+    EXAMPLES,
+    FACES,
+    GENDERS,
+    LOOKS,
+    choices_of,
+    visitors_language,
+)
 from pipeline.server.visitors import Visitors
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech_types import Voice
@@ -128,7 +137,7 @@ class Speaking:
         """Return the lipsync engines that a request may name."""
         return [AUTO, *self._studio.engines]
 
-    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, Any, Any, Any, Any]:
+    def on_load(self, request: gr.Request, text: str, engine: str | None) -> tuple[Any, ...]:
         """Give visitors who do not speak Korean a text that they can read, and all choices in their language.
 
         Their input from before a reload stays.
@@ -139,7 +148,8 @@ class Speaking:
         languages = gr.update(choices=[(AUTOMATIC.in_language(language), ""), *LANGUAGES])
         voices = gr.update(choices=[(AUTOMATIC.in_language(language), AUTO), *self.tts_engines()])
         moods = gr.update(choices=[(label.in_language(language), mood) for mood, label in FACES.items()])
-        return readable, self._engines(language, engine), languages, voices, moods
+        looks = (gr.update(choices=choices_of(field, language)) for field in LOOKS)
+        return readable, self._engines(language, engine), languages, voices, moods, *looks
 
     def _engines(self, language: Language, chosen: str | None) -> Any:
         """Offer the lipsync engines that are available now, if there are several, with the chosen one.

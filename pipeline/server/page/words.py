@@ -9,9 +9,13 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.avatars.background import BLUR
+from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
+from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
 from pipeline.engines.select import AUTO
+from pipeline.jobs.look import BURN, CAPTIONS, LABELS, NO_LABEL
 from pipeline.jobs.voice_download import LICENCE, LICENCE_URL
 from pipeline.messages import Language, Message
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
@@ -70,19 +74,15 @@ WORDS = {
         "한 줄에 하나씩, 쓴 대로 = 읽는 대로", "One in each line: as it is written = as it is spoken"
     ),
     "aspect": Message("화면 비율", "Aspect"),
-    "aspect_help": Message(
-        "사람을 가운데 두고 자릅니다. source: 원본 그대로", "Cropped around the person; source: as filmed"
-    ),
+    "aspect_help": Message("사람을 가운데 두고 자릅니다", "Cropped around the person"),
     "fps": Message("초당 프레임", "Frames per second"),
-    "fps_help": Message("source: 원본 그대로", "source: as filmed"),
     "captions_in": Message("자막", "Captions"),
-    "captions_help": Message("burn: 영상 안에 새깁니다", "burn: drawn into the pictures"),
     "label": Message("AI 표시", "AI mark"),
     "label_help": Message("화면 모서리에 새깁니다", "Drawn into a corner of the picture"),
     "behind": Message("배경", "Background"),
     "behind_help": Message(
-        "source: 원본 그대로, blur: 흐리게, 또는 #1e90ff나 white 같은 색",
-        "source: as filmed, blur, or a colour such as #1e90ff or white",
+        "#1e90ff 같은 색을 직접 써도 됩니다",
+        "Or write a colour such as #1e90ff",
     ),
     "behind_picture": Message("사진 올리기...", "Upload a picture..."),
     "frame_skip": Message("프레임 스킵", "Frame skip"),
@@ -149,6 +149,29 @@ FACES = {
     "serious": Message("진지", "Serious"),
 }
 """The moods of a face."""
+LOOKS = {
+    "aspect": {
+        SOURCE: Message("원본 그대로", "As filmed"),
+        "16:9": Message("가로 16:9", "Wide 16:9"),
+        "9:16": Message("세로 9:16", "Tall 9:16"),
+        "1:1": Message("정사각형 1:1", "Square 1:1"),
+        "4:5": Message("세로 4:5", "Tall 4:5"),
+    },
+    "fps": {SOURCE: Message("원본 그대로", "As filmed")},
+    "captions": {
+        CAPTIONS[0]: Message("영상 옆에", "Beside the video"),
+        BURN: Message("영상 안에 새김", "Drawn into the video"),
+    },
+    "label": {NO_LABEL: Message("없음", "None")},
+    "background": {
+        BEHIND_AS_FILMED: Message("원본 그대로", "As filmed"),
+        BLUR: Message("흐리게", "Blurred"),
+        "white": Message("흰색", "White"),
+        "black": Message("검은색", "Black"),
+        "#e8eaed": Message("밝은 회색", "Light grey"),
+    },
+}
+"""The values of the fields that say how a video looks; others are shown as they are."""
 LIVE = {
     "avatar": Message("아바타", "Avatar"),
     "you": Message("나", "You"),
@@ -281,6 +304,14 @@ TEST_SENTENCE = Message("안녕하세요, 만나서 반갑습니다.", "Hello, i
 def shown(key: str) -> Any:
     """Return a value for Gradio's components that the browser shows in its own language."""
     return I18N(_OURS + key)
+
+
+def choices_of(field: str, language: Language = "en") -> list[tuple[str, str]]:
+    """Return the values of a field in `LOOKS` for a list: what people read, and what a request says."""
+    values = {"aspect": (SOURCE, *ASPECTS), "fps": (SOURCE, *map(str, RATES)), "captions": CAPTIONS, "label": LABELS}
+    values["background"] = tuple(LOOKS["background"])
+    words = LOOKS[field]
+    return [(words[value].in_language(language) if value in words else value, value) for value in values[field]]
 
 
 def said(message: Message, tag: str, **placed: Any) -> gr.HTML:

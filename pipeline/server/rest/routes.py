@@ -183,6 +183,7 @@ class Api:
             ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
             ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
             ("/assets/label.json", self.label, schema.LABEL),
+            ("/assets/idle/{avatar}.json", self.crops, schema.CROPS),
             (CARD, self.card, {"include_in_schema": False}),
             (SCRIPT, script_response, {"include_in_schema": False}),
             (RESULT_PAGE, self.result_page, {"include_in_schema": False}),
@@ -425,6 +426,11 @@ class Api:
         self.tokens.granted(request)
         picture, pack = self.stills.first(avatar, self.visitors.for_rest(request))
         return bytes_response(picture, "image/jpeg", pack, request)
+
+    def crops(self, avatar: str, request: Request) -> dict[str, Any]:
+        """Return which part of an avatar's clip ("talk_long") its videos show in each aspect, in shares of the clip."""
+        self.tokens.granted(request)
+        return {"crops": self.stills.crops(avatar, self.visitors.for_rest(request))}
 
     def framed(self, avatar: str, request: Request) -> Response:
         """Send the page with the avatar alone, for frames in other web sites."""

@@ -270,6 +270,21 @@ class AvatarForm(_Shape):
     webhook_url: str | None = Field(None, description=_WEBHOOK)
 
 
+class Crop(_Shape):
+    """A part of a picture, in shares of its width and height."""
+
+    left: float = Field(ge=0, le=1)
+    top: float = Field(ge=0, le=1)
+    width: float = Field(gt=0, le=1)
+    height: float = Field(gt=0, le=1)
+
+
+class Crops(_Shape):
+    """What the videos of an avatar show of its clip, by aspect; those are left out into which its head does not fit."""
+
+    crops: dict[str, Crop]
+
+
 class FacesForm(_Shape):
     """A clip or photo, and the part of it to look at."""
 
@@ -947,6 +962,7 @@ FIRST_PICTURE: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: _content("image/jpeg", "The picture.", binary=True), **problems(400, 401, 404)},
 }
+CROPS: dict[str, Any] = {"response_model": Crops, "responses": problems(400, 401, 404)}
 CAPTIONS: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("text/vtt", "The captions."), **_FILE_ANSWERS, **problems(404)},
