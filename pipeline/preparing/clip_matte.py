@@ -30,6 +30,9 @@ _SOFT = 0.125
 """Share of a square's side at which its answer fades into that of the others."""
 _RANGE = 0.05, 0.55
 """Answers that become 0 and 1: the network is sure too far inside of the edge."""
+_CERTAIN, _THIN, _BESIDE = 0.75, 0.04, 0.06
+"""The network is certain of the person from this answer on; how thick (heights of the face) a part must be of which it
+is, and how far beside such parts less certain answers count: toys on a sofa look a little like people."""
 _FLOW_SIDE = 180
 """Short side (pixels) of the pictures in which movement is measured."""
 _BAND, _NEAR = 0.014, 0.04
@@ -188,7 +191,12 @@ def _between(
 def _of_person(coarse: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return the shares of the person with a face, without those of other people."""
     low, high = _RANGE
-    return of_face(((coarse - low) / (high - low)).clip(0, 1).astype(np.float32), points)
+    shares = ((coarse - low) / (high - low)).clip(0, 1).astype(np.float32)
+    face = float(box_of(points).height)
+    certain = (coarse > _CERTAIN).astype(np.float32)
+    thick = cv2.morphologyEx(certain, cv2.MORPH_OPEN, _disc(_THIN * face), borderValue=1)
+    near = cv2.dilate((of_face(thick, points) > 0).astype(np.float32), _disc(_BESIDE * face))
+    return of_face(shares * cv2.blur(near, (5, 5)), points)
 
 
 def _disc(radius: float) -> np.ndarray:
