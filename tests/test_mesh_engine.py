@@ -21,9 +21,9 @@ from pipeline.errors import Cancelled
 from pipeline.face.basis import OVAL
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.settings import Settings
-from pipeline.speech.articulate import viseme_of
+from pipeline.speech.articulate import articulate, viseme_of
 from pipeline.speech.mouth_track import MouthTrack
-from pipeline.speech_types import Speech
+from pipeline.speech_types import Mark, Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 
@@ -320,7 +320,40 @@ def test_the_tongues_back_rises_by_half_its_height_and_is_dark() -> None:
 def test_a_tongue_between_the_teeth_covers_the_lower_ones() -> None:
     row = 120 + round(0.34 * 200)  # both are there
     behind, before = tongue_at()[row], tongue_at(through=1.0)[row]
-    assert behind > 1.5 * before
+    assert behind > 1.25 * before
+    # it lies in front of the mouth, and is as bright again as the tongue within
+    depth = 120 + round(0.26 * 200)  # above the lower teeth
+    assert tongue_at(through=1.0)[depth] - 16 > 1.6 * (tongue_at()[depth] - 16)
+
+
+@pytest.mark.parametrize("beside", ["a", "i", "o"])
+def test_sounds_made_with_lips_have_the_lips_of_that_sound(avatar: Avatar, beside: str) -> None:
+    """Lower lip to upper teeth for f and v, whose edges show; lips pushed forward and narrow for sh, zh, ch and j."""
+    geometry, basis = FaceGeometry(avatar, load_basis()), load_basis()
+    eyes = float(geometry.eyes[0])
+
+    def lips(sound: str) -> tuple[float, float, float]:
+        """Return the opening and the width of the mouth, and how far the upper lip has risen, in eye distances."""
+        marks = tuple(
+            Mark("phoneme", text, at, at + 0.15) for text, at in ((beside, 0.2), (sound, 0.35), (beside, 0.5))
+        )
+        mouth = articulate(marks, replace(SILENCE, marks=marks), 25, 25.0)
+        units = {
+            u: float(w) for u, w in zip(mouth.units, mouth.weights[round(0.425 * 25)], strict=True) if u in basis.delta
+        }
+        movement = sum((w * basis.delta[u] for u, w in units.items()), np.zeros((478, 3), np.float32))
+        points = geometry.moved(0, movement)
+        gap = float(np.linalg.norm(points[14] - points[13])) / eyes
+        wide = float(np.linalg.norm(points[308] - points[78])) / eyes
+        return gap, wide, float(geometry.rest[0, 13, 1] - points[13, 1]) / eyes
+
+    for sound in ("f", "v"):
+        gap, _, risen = lips(sound)
+        assert 0.03 < gap < 0.12 and risen > 0.02
+    spread = lips("s")[1]
+    for sound in ("ʃ", "ʒ", "tʃ", "dʒ"):
+        gap, wide, _ = lips(sound)
+        assert gap > 0.03 and wide < (0.95 if beside == "o" else 0.9) * spread
 
 
 def test_lips_keep_their_volume(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:

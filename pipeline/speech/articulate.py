@@ -127,13 +127,20 @@ _define(
 _define("ɸ β", Viseme({"mouthFunnel": 0.1, "mouthPucker": 0.1}, closing=0.7, rounding_pull=0.25))
 _define(
     "f v ʋ ɱ ⱱ",
-    Viseme({"jawOpen": 0.05, "mouthRollLower": 0.42, "mouthUpperUp": 0.16}, closing=0.45, rounding_pull=0.25),
+    Viseme({"jawOpen": 0.05, "mouthRollLower": 0.50, "mouthUpperUp": 0.65}, closing=0.45, rounding_pull=0.25),
 )
 _define(
     "s z ɕ ʑ ʦ ʣ ʨ ʥ",
     _consonant(jawOpen=0.05, mouthStretch=0.20, mouthLowerDown=0.20, mouthUpperUp=0.08, tongueOut=0.6),
 )
-_define("ʃ ʒ ʂ ʐ ʧ ʤ ɧ", _consonant(jawOpen=0.04, mouthFunnel=0.30, mouthLowerDown=0.07, tongueOut=0.5))
+_define(
+    "ʃ ʒ ʂ ʐ ʧ ʤ ɧ",
+    Viseme(
+        {"jawOpen": 0.06, "mouthFunnel": 0.42, "mouthPucker": 0.30, "mouthLowerDown": 0.10, "tongueOut": 0.5},
+        pull=0.8,
+        rounding_pull=1.2,
+    ),
+)
 _define("t d ɖ ʈ ɗ", _consonant(jawOpen=0.09, mouthLowerDown=0.12, tongueOut=0.9))
 _define("n l ɫ ɾ r ɹ ɳ ɭ ɽ ɺ ɬ ɮ ɲ ʎ ɻ", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueOut=0.9))
 _define("θ ð", _consonant(jawOpen=0.10, mouthLowerDown=0.15, tongueThrough=1.0))
@@ -152,8 +159,11 @@ def viseme_of(phoneme: str) -> Viseme:
     """Return the mouth shape of an IPA phoneme as espeak-ng writes it ("tɕʰ", "aː"); rest for a pause.
 
     The first known letter decides. The second half of an affricate or a diphthong is left to its neighbours: the mouth
-    has no time for it. A letter with an accent ("ä", "ã") counts as the letter alone.
+    has no time for it; but lips are round from the beginning of "tʃ" and "dʒ". A letter with an accent ("ä", "ã")
+    counts as the letter alone.
     """
+    if phoneme[:1] in ("t", "d") and phoneme[1:2] in ("ʃ", "ʒ"):
+        phoneme = phoneme[1:]
     letters = phoneme + unicodedata.normalize("NFD", phoneme).lower()
     return next((_VISEMES[letter] for letter in letters if letter in _VISEMES), _REST)
 

@@ -34,8 +34,8 @@ TIP_STAYS = 0.6
 """Share of the jaw's way that a risen tip does not go: it stays at the upper teeth. Between the teeth: all."""
 FULL_COLOR = 0.6
 """Luma, in that of the tongue's brightest parts, from which what is inside the mouth shows its full colour."""
-FRONT_LIGHT = 0.7
-"""Least share of the light on a tongue between the teeth."""
+FRONT_LIGHT = 1.9
+"""Least light on a tongue between the teeth, in that on the rest of the mouth: it lies in front of it."""
 TIP_NARROWS = 0.25
 """How much narrower a tongue between the teeth is."""
 NARROW_LIGHT, WIDE_GAP = 0.2, 0.10
