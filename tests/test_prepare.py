@@ -34,7 +34,7 @@ from pipeline.preparing.usable_frames import mouth_gap
 from pipeline.settings import ROOT
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader, ColorTags
-from tests.footage import copied
+from tests.footage import copied, first_second
 from tests.media import image
 
 CLIP = ROOT / "examples" / "talk_short.mp4"
@@ -408,9 +408,29 @@ def test_a_disk_without_room_is_reported_to_programs(preview: bool, tmp_path: Pa
     assert str(tmp_path) not in done.stdout and "mp4" not in reply["error"]["en"]
 
 
+@pytest.mark.slow
+def test_a_clip_becomes_an_avatar_in_1080p_only_if_it_has_as_many_pixels(tmp_path: Path) -> None:
+    large, small = tmp_path / "large.mp4", tmp_path / "small.mp4"
+    large.write_bytes(first_second((1920, 1080), 8))
+    small.write_bytes(first_second((1280, 720), 8))
+    wanted = ["1080p", "360p"]
+    one, other = map(load, prepare(large, PrepareOptions(name="large", resolutions=wanted, out=tmp_path)))
+    assert (one.width, one.height, one.resolution) == (1920, 1080, "1080p")
+    assert (other.width, other.height, other.resolution) == (640, 360, "360p")
+    assert np.abs(one.landmarks / 3 - other.landmarks).max() < 0.01
+    frame = next(iter(ClipReader(one.video).once()))
+    assert frame.y.shape == (1080, 1920)
+    done = prepare(small, PrepareOptions(name="small", resolutions=wanted, out=tmp_path))
+    assert [path.parent.name for path in done] == ["360p"]
+    assert np.abs(load(done[0]).landmarks - other.landmarks).mean() < 0.5
+    with pytest.raises(BadClip, match="1080 pixels or more"):
+        prepare(small, PrepareOptions(name="none", resolutions=["1080p"], out=tmp_path))
+    assert not list(tmp_path.rglob("none*"))
+
+
 def test_unknown_resolutions_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="1080p: choose from 720p, 480p, 360p"):
-        prepare(CLIP, PrepareOptions(name="x", resolutions=["1080p"], out=tmp_path))
+    with pytest.raises(BadRequest, match="1440p: choose from 1080p, 720p, 480p, 360p"):
+        prepare(CLIP, PrepareOptions(name="x", resolutions=["1440p"], out=tmp_path))
 
 
 def test_the_command_line_states_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

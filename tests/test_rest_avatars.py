@@ -209,7 +209,7 @@ def test_what_came_with_the_program_is_not_deleted(uploading: Server) -> None:
         ({"face": "left"}, 400, "face"),
         ({"start": "soon"}, 400, "start"),
         ({"end": "inf"}, 400, "end"),
-        ({"resolutions": "360p,1080p"}, 400, "1080p"),
+        ({"resolutions": "360p,1440p"}, 400, "1440p"),
         ({"background": "grey"}, 400, "background"),
         ({"gender": "man"}, 400, "female, male"),
         ({"clip_nod": "no file"}, 400, "clip_nod"),

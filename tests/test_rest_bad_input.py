@@ -176,9 +176,9 @@ def test_a_resolution_that_the_avatar_lacks_is_answered_with_those_it_has(fake_s
     refused(fake_server, {"text": "one", "avatar_path": path, "resolution": "720p"}, 404, "resolution", "480p")
 
 
-@pytest.mark.parametrize("resolution", ["1080p", "", "720", 720, None.__class__.__name__, ["720p"]])
-def test_a_resolution_is_one_of_three(fake_server: Server, resolution: object) -> None:
-    refused(fake_server, {**GOOD, "resolution": resolution}, 400, "resolution", "720p", "480p", "360p")
+@pytest.mark.parametrize("resolution", ["1440p", "", "720", 720, None.__class__.__name__, ["720p"]])
+def test_a_resolution_is_one_of_four(fake_server: Server, resolution: object) -> None:
+    refused(fake_server, {**GOOD, "resolution": resolution}, 400, "resolution", "1080p", "720p", "480p", "360p")
 
 
 @pytest.mark.parametrize("mood", ["happy", "Smile", "nod", "", 1, True, ["smile"]])

@@ -111,7 +111,7 @@ def test_an_unknown_kind_is_refused_with_the_list(fake_server: Server, path: str
         ({"mood": "angry"}, "mood"),
         ({"text": "..."}, ""),
         ({"avatar": ""}, "avatar"),
-        ({"resolution": "1080p"}, "resolution"),
+        ({"resolution": "1440p"}, "resolution"),
     ],
 )
 def test_wrong_fields_are_refused_as_in_json(fake_server: Server, wav: Path, fields: dict[str, str], word: str) -> None:

@@ -40,7 +40,7 @@ function lineSpeed() {
     return speeds.length ? Math.max(...speeds) : downlink; // the quickest of them: it may share the line with others
 }
 
-const ENOUGH = { '720p': 4, '480p': 2 }; // Mbit/s: a slower line gets a smaller picture
+const ENOUGH = { '1080p': 8, '720p': 4, '480p': 2 }; // Mbit/s: a slower line gets a smaller picture
 
 /** Of some resolutions, the largest first, the largest that the visitor's line carries in good time. */
 export function fitting(sizes) {

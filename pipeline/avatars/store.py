@@ -20,7 +20,7 @@ from pipeline.errors import AvatarNotFound, BadRequest, ResolutionNotFound
 
 logger = logging.getLogger(__name__)
 
-RESOLUTIONS = ("720p", "480p", "360p")
+RESOLUTIONS = ("1080p", "720p", "480p", "360p")
 """Largest first; the number is the short side of the picture in pixels."""
 KEPT = 6
 """Packs in memory."""

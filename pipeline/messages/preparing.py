@@ -160,6 +160,13 @@ FACE_TOO_SMALL = Sentence(
     en="The face is too small: {width} pixels wide; at least {needed} are needed. Film closer.",
 )
 
+# sizes
+TOO_SMALL_FOR_1080P = Sentence(
+    "too_small_for_1080p",
+    ko="1080p 아바타에는 짧은 변이 1080픽셀 이상인 영상이 필요합니다. 더 크게 찍거나 720p를 고르세요.",
+    en="An avatar in 1080p needs a clip whose short side has 1080 pixels or more. Film it larger, or choose 720p.",
+)
+
 # further clips
 CLIP_FOUND = Sentence(
     "clip_found",

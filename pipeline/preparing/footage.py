@@ -96,6 +96,11 @@ class Footage:
     scale: float = 1.0
 
     @property
+    def short_side(self) -> int:
+        """Pixels of the short side of the frames."""
+        return min(self.frames.shape[1] * 2 // 3, self.frames.shape[2])
+
+    @property
     def is_cut(self) -> bool:
         """Whether the clip has more than the shot that is used."""
         return len(self.frames) < len(self.read)

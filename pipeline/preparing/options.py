@@ -33,7 +33,7 @@ class PrepareOptions(ReadOptions):
 
     Attributes:
         name: Name of the avatar.
-        resolutions: One pack for each, "360p", "480p" or "720p".
+        resolutions: One pack for each, "360p", "480p", "720p" or "1080p".
         face: Which face speaks.
         gender: "female" or "male", whose voice the avatar gets if none is chosen; "" leaves it open.
         shape: Of a photo's avatar; clips and animated pictures keep theirs.

@@ -27,7 +27,7 @@ from pipeline.avatars.pack import save
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, check_name, check_resolutions
 from pipeline.core.arguments import with_files
 from pipeline.core.disk import UNWRITABLE, unwritable
-from pipeline.errors import PipelineError, RenderFailed
+from pipeline.errors import BadClip, PipelineError, RenderFailed
 from pipeline.face.finder import Box, FaceChoice, FaceFinder, box_of
 from pipeline.messages import Message
 from pipeline.preparing.animate_photo import FPS, FRAMES, LivingPhoto
@@ -62,7 +62,10 @@ from pipeline.video.reader import ClipReader, ColorTags
 logger = logging.getLogger(__name__)
 
 _WORK_SIDE = 720
-"""Short side (pixels) at which faces are measured, whatever sizes are requested."""
+"""Short side (pixels) of the frames in which faces are measured, whatever smaller sizes are requested."""
+_LARGE = "1080p"
+_LARGE_SIDE = 1080
+"""The same where `_LARGE` is requested, and the clip has that many pixels."""
 _AS_IT_IS = ReadOptions()
 
 
@@ -76,11 +79,11 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
             person is), "writing 720p" for each resolution, and "done".
 
     Returns:
-        One path per resolution.
+        One path per resolution; 1080p is left out where the clip has too few pixels for it.
 
     Raises:
         BadRequest: The name or a resolution is not possible.
-        BadClip: The clip cannot become an avatar.
+        BadClip: The clip cannot become an avatar, or has too few pixels for 1080p, and nothing else is requested.
         Unavailable: The weights of MuseTalk cannot be loaded.
     """
     check_name(options.name)
@@ -92,6 +95,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
     stages(0.0, "reading")
     with tempfile.TemporaryFile() as store, tempfile.TemporaryFile() as closed, tempfile.TemporaryFile() as shares:
         footage, kept = _read(clip, options, store, stages)
+        options = _possible(options, footage, stages)
         stages(0.0, "measuring")
         person = measure_person(footage)
         stages(0.3, "measuring")
@@ -123,7 +127,7 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
         if footage.is_cut or len(order) > len(footage.frames):
             kept = None
         for resolution in options.resolutions:  # a clip that is played backwards as well is twice as long
-            copied = kept is not None and resolution == f"{_WORK_SIDE}p"
+            copied = kept is not None and resolution == f"{footage.short_side}p"
             longer = 0.0 if copied else len(order) / len(footage.frames)
             stages.expect(writing_of(resolution), longer * writing_seconds(resolution))
         filmed = reordered(as_filmed(footage, person, gaze), order)
@@ -248,7 +252,7 @@ def _read_video(
     path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress
 ) -> tuple[Footage, bytes | None]:
     clip = open_clip(path, options.start, options.end)
-    width, height = _work_size(clip.width, clip.height)
+    width, height = _work_size(clip.width, clip.height, options)
     kept, frames = None, pictures(clip, width, height, options.background)
     if clip.plain and (width, height) == (clip.width, clip.height):
         kept = keep_stream(clip.path, clip.stream)
@@ -258,7 +262,7 @@ def _read_video(
     def ended(meets: bool) -> None:
         if meets and isinstance(progress, Stages):
             for resolution in options.resolutions:
-                copied = kept is not None and resolution == f"{_WORK_SIDE}p"
+                copied = kept is not None and resolution == f"{min(width, height)}p"
                 progress.expect(writing_of(resolution), 0.0 if copied else writing_seconds(resolution))
 
     source = PictureSource(frames=frames, fps=clip.wanted_fps, colors=clip.shown_colors, count=count, ended=ended)
@@ -271,7 +275,7 @@ def _read_video(
 
 def _read_animation(path: Path, options: PrepareOptions, store: BinaryIO, progress: Progress) -> Footage:
     animation = open_animation(path, options.start, options.end, options.background)
-    size = _work_size(animation.width, animation.height)
+    size = _work_size(animation.width, animation.height, options)
     count = round((animation.end - animation.start) * animation.fps)
     frames = animated_pictures(animation, *size)
     source = PictureSource(frames=frames, fps=animation.fps, colors=BT601, count=count)
@@ -285,7 +289,7 @@ def _read_photo(path: Path, options: PrepareOptions, store: BinaryIO, progress: 
     small = cv2.resize(photo, _work_size(width, height), interpolation=cv2.INTER_AREA)
     points = face_of_photo(small, options.face) * np.float32(height / small.shape[0])
     cut = cut_for(width, height, points, options.shape)
-    size = _work_size(*size_of(cut, options.shape))
+    size = _work_size(*size_of(cut, options.shape), options)
     scale = cut.height / size[1]
     check_width(box_of(points).width, scale)
     points = (points - np.array([cut.x, cut.y, 0], np.float32)) / np.float32(scale)
@@ -413,8 +417,31 @@ def _views(
         yield cv2.cvtColor(frames[number], cv2.COLOR_YUV2RGB_I420), boxes
 
 
-def _work_size(width: int, height: int) -> tuple[int, int]:
-    return size_at(width, height, _WORK_SIDE)
+def _work_size(width: int, height: int, options: PrepareOptions | None = None) -> tuple[int, int]:
+    """Return the size of the frames in which faces are measured, as large as the largest pack: never more than a clip.
+
+    Args:
+        width: Of the clip.
+        height: Of the clip.
+        options: Which packs are made; None makes none.
+    """
+    large = options is not None and _LARGE in options.resolutions and min(width, height) >= _LARGE_SIDE
+    return size_at(width, height, _LARGE_SIDE if large else _WORK_SIDE)
+
+
+def _possible(options: PrepareOptions, footage: Footage, stages: Stages) -> PrepareOptions:
+    """Return the options without 1080p where the clip has too few pixels for it.
+
+    Raises:
+        BadClip: Nothing is left.
+    """
+    if footage.short_side >= _LARGE_SIDE or _LARGE not in options.resolutions:
+        return options
+    stages.expect(writing_of(_LARGE), 0.0)
+    left = [resolution for resolution in options.resolutions if resolution != _LARGE]
+    if not left:
+        raise BadClip(messages.preparing.TOO_SMALL_FOR_1080P())
+    return replace(options, resolutions=left)
 
 
 def _sheet(views: Sequence[tuple[np.ndarray, list[Box]]]) -> tuple[np.ndarray, list[Box]]:

@@ -15,7 +15,6 @@ from gradio.data_classes import FileData
 from pipeline import messages
 from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
 from pipeline.avatars.framing import SOURCE
-from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.notifier import Flag
 from pipeline.engines.select import AUTO
 from pipeline.jobs.avatar_maker import AvatarMaker
@@ -443,7 +442,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     with gr.Accordion(shown("settings"), open=False, elem_id="settings") as drawer:
         with gr.Row():
             resolution = gr.Dropdown(
-                list(RESOLUTIONS),
+                speaking.resolutions(names[0] if names else None),
                 value=DEFAULT_RESOLUTION,
                 label=shown("resolution"),
                 allow_custom_value=True,

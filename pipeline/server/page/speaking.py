@@ -16,6 +16,7 @@ import gradio as gr
 from pipeline import messages
 from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
 from pipeline.avatars.framing import SOURCE
+from pipeline.avatars.store import RESOLUTIONS
 from pipeline.core.notifier import Flag, until
 from pipeline.engines.select import AUTO, problem_of
 from pipeline.errors import PipelineError
@@ -128,6 +129,11 @@ class Speaking:
     def avatars(self) -> list[str]:
         """Return the names of the avatars that all visitors can see."""
         return sorted({pack.name for pack in self._visitors.shipped().list()})
+
+    def resolutions(self, avatar: str | None) -> list[str]:
+        """Return the resolutions of an avatar that all visitors can see, largest first; all that there are for none."""
+        found = [pack.resolution for pack in self._visitors.shipped().list() if pack.name == avatar]
+        return found or list(RESOLUTIONS)
 
     def tts_engines(self) -> list[str]:
         """Return the speech engines that are available now."""
