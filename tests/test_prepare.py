@@ -411,13 +411,13 @@ def test_a_disk_without_room_is_reported_to_programs(preview: bool, tmp_path: Pa
 @pytest.mark.slow
 def test_a_clip_becomes_an_avatar_in_1080p_only_if_it_has_as_many_pixels(tmp_path: Path) -> None:
     large, small = tmp_path / "large.mp4", tmp_path / "small.mp4"
-    large.write_bytes(first_second((1920, 1080), 8))
-    small.write_bytes(first_second((1280, 720), 8))
+    large.write_bytes(first_second((1920, 1080), 15))
+    small.write_bytes(first_second((1280, 720), 15))
     wanted = ["1080p", "360p"]
     one, other = map(load, prepare(large, PrepareOptions(name="large", resolutions=wanted, out=tmp_path)))
     assert (one.width, one.height, one.resolution) == (1920, 1080, "1080p")
     assert (other.width, other.height, other.resolution) == (640, 360, "360p")
-    assert np.abs(one.landmarks / 3 - other.landmarks).max() < 0.01
+    assert np.abs(one.landmarks / 3 - other.landmarks).max() < 0.05
     frame = next(iter(ClipReader(one.video).once()))
     assert frame.y.shape == (1080, 1920)
     done = prepare(small, PrepareOptions(name="small", resolutions=wanted, out=tmp_path))
