@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.background import AS_FILMED, Background
+from pipeline.avatars.background import AS_FILMED, TRANSPARENT, Background
 from pipeline.jobs.generate import render_video, saying
-from pipeline.jobs.look import BurntCaptions
+from pipeline.jobs.look import BurntCaptions, Look
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
@@ -31,6 +31,7 @@ def film(
         frame_skip=frame_skip,
         engine=studio.engine.name,
         background=background,
+        look=Look(parted=background.kind == TRANSPARENT),
     )
     with saying(lambda _: (piece for piece in pieces), request, task, studio) as speaker:
         for _ in render_video(request, speaker, task, studio, BurntCaptions(), X264):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -20,15 +21,28 @@ from pipeline.avatars.background import AS_FILMED, Background
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
-from pipeline.errors import BadRequest, Cancelled
+from pipeline.engines.mesh.mesh_engine import MeshEngine
+from pipeline.errors import BadRequest, Cancelled, RenderFailed
 from pipeline.face.networks import PersonSegmenter
 from pipeline.jobs import backdrops
 from pipeline.jobs.backdrops import Backdrops
+from pipeline.jobs.events import Done
+from pipeline.jobs.generate import generate
+from pipeline.jobs.look import Look
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import make_studio
+from pipeline.jobs.tasks import TaskBook
+from pipeline.live.pictures import Pictures, drawn_by
 from pipeline.preparing.clip_matte import ClipMatte, clip_matte
 from pipeline.preparing.compose import composed_video
 from pipeline.preparing.encode_clip import MATTE, encode
-from pipeline.video.frame import Frame
+from pipeline.settings import Settings
+from pipeline.speech.articulate import UNITS
+from pipeline.video.crop import Box
+from pipeline.video.frame import Frame, parts_of
 from pipeline.video.reader import ClipReader, ColorTags
+from pipeline.video.webm import transparent_copy
+from pipeline.video.writer import Mp4Writer
 from tests.servers import Server
 
 ROOT = Path(__file__).parents[1]
@@ -267,6 +281,7 @@ def test_few_composed_clips_stay_on_the_disk(woman: Avatar, tmp_path: Path, monk
         ("#1E90FF", Background("color", (30, 144, 255))),
         ("dodgerblue", Background("color", (30, 144, 255))),
         ("White", Background("color", (255, 255, 255))),
+        ("transparent", Background("transparent")),
     ],
 )
 def test_backgrounds_have_names(woman: Avatar, tmp_path: Path, value: str | None, wanted: Background) -> None:
@@ -441,3 +456,114 @@ def test_a_session_has_a_background(fake_server: Server) -> None:
     with fake_server.get(session["video_url"], stream=True) as stream:
         assert next(stream.iter_content(4096))[4:8] == b"ftyp"
     fake_server.delete(f"/api/v2/sessions/{session['session_id']}")
+
+
+# --- nothing behind the person
+
+
+def parted(avatar: Avatar) -> list[tuple[Frame, Frame]]:
+    video = composed_video(avatar, Background("transparent"), CancelToken())
+    return [parts_of(frame) for frame in ClipReader(video).once()]
+
+
+def test_a_transparent_clip_has_the_person_above_their_matte(woman: Avatar) -> None:
+    for (person, matte), own, share in zip(parted(woman), woman.clip.once(), exact(woman), strict=True):
+        assert np.abs((matte.y.astype(np.float32) - 16) / 219 - share).mean() < 0.01
+        within = share > 0.99
+        assert np.abs(person.y[within].astype(int) - own.y[within]).mean() < 2
+        over = person.y * share + 235 * (1 - share)  # in front of white, as a player mixes it
+        assert over[cv2.dilate(share, np.ones((9, 9))) < 0.01].min() > 230
+
+
+def test_players_find_no_halo_where_they_mix_colour_and_matte(woman: Avatar) -> None:
+    frame, share = soft(320, 240)
+    grey = np.full((120, 320), 128, np.uint8)
+    matte = encode(
+        [Frame(np.concatenate([np.rint(255 * share).astype(np.uint8), grey]))] * 2, 320, 240, Fraction(25), BT709
+    )
+    avatar = replace(
+        woman, width=320, height=240, video=encode([frame] * 2, 320, 240, Fraction(25), BT709), matte=Matte(matte)
+    )
+    person, shares = parted(avatar)[0]
+    alpha = (shares.y.astype(np.float32) - 16).clip(0, 219) / 219
+    over_black = 16 * (1 - alpha) + person.y * alpha
+    over_white = 235 * (1 - alpha) + person.y * alpha
+    assert over_black.max() < 52
+    assert (over_white - (235 * (1 - share) + 40 * share)).min() > -20  # nor a dark one
+
+
+def test_a_look_of_two_parts_crops_both_and_its_letters_are_seen(woman: Avatar) -> None:
+    look = Look(Box(100, 20, 200, 300), "AI", parted=True)
+    assert look.size(woman) == (200, 600) and look.shown_size(woman) == (200, 300)
+    planes = np.full((woman.height * 3, woman.width), 128, np.uint8)
+    whole = Frame(planes)
+    whole.y[: woman.height], whole.y[woman.height :] = 90, 16
+    person, matte = parts_of(look.of(whole))
+    assert (person.width, person.height) == (200, 300) and (person.y[150:] == 90).all()
+    assert (matte.y[150:] == 16).all() and matte.y.max() > 200  # where the mark stands
+    assert (whole.y[: woman.height] == 90).all()  # an engine may use its pictures again
+
+
+def test_a_transparent_video_is_webm_with_alpha(woman: Avatar, tmp_path: Path) -> None:
+    video = composed_video(woman, Background("transparent"), CancelToken())
+    look = Look(parted=True)
+    with Mp4Writer(tmp_path / "a.mp4", *look.size(woman), woman.fps, woman.clip.colors) as writer:
+        writer.add_sound(np.sin(np.arange(16_000) / 20).astype(np.float32), 16_000)
+        for frame in ClipReader(video).once():
+            writer.write_frame(look.of(frame))
+    path = transparent_copy(tmp_path / "a.mp4", tmp_path / "a.webm")
+    assert path.stat().st_mtime_ns == (tmp_path / "a.mp4").stat().st_mtime_ns
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.metadata["alpha_mode"] == "1" and (stream.width, stream.height) == (woman.width, woman.height)
+        assert container.streams.audio[0].codec_context.name in ("opus", "libopus")
+        decoder = av.VideoCodecContext.create("libvpx-vp9", "r")
+        pictures = [picture for packet in container.demux(stream) for picture in decoder.decode(packet)]
+    assert len(pictures) == FRAMES
+    for picture, share, own in zip(pictures, exact(woman), woman.clip.once(), strict=True):
+        assert picture.format.name == "yuva420p"
+        y, alpha = (
+            np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[: woman.height, : woman.width]
+            for plane in (picture.planes[0], picture.planes[3])
+        )
+        assert np.abs(alpha / 255 - share).mean() < 0.02 and alpha.max() > 250 and alpha.min() < 5
+        assert np.abs(y[share > 0.99].astype(int) - own.y[share > 0.99]).mean() < 5
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(RenderFailed):
+        transparent_copy(tmp_path / "broken.mp4", tmp_path / "broken.webm")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.mp4", "a.webm", "broken.mp4"]
+
+
+@pytest.mark.slow
+def test_a_transparent_person_speaks(tmp_path: Path) -> None:
+    studio = make_studio(replace(Settings(), precomputed=ROOT / "precomputed", results=tmp_path))
+    body = {"text": "wow", "avatar": "talk_short", "resolution": "360p", "tts_engine": "espeak", "aspect": "1:1"}
+    request = parse({**body, "background": "transparent", "label": "AI"}, studio)
+    task = TaskBook(tmp_path, 0).files_of("0" * 32)
+    assert isinstance(list(generate(request, task, studio))[-1], Done)
+    with av.open(str(task.video)) as container:
+        pictures = [parts_of(Frame(one.to_ndarray(format="yuv420p"))) for one in container.decode(video=0)]
+    assert (pictures[0][0].width, pictures[0][0].height) == (360, 360)
+    persons, mattes = (np.stack([pair[part].y for pair in pictures]).astype(int) for part in (0, 1))
+    mouth = np.s_[:, 85:125, 150:210]
+    assert np.ptp(persons[mouth], axis=0).max() > 60
+    assert np.ptp(mattes[mouth], axis=0).max() < 8 and mattes[mouth].min() > 225
+    assert mattes[:, :40, :40].max() < 30 and mattes[:, :40, -60:].max() > 200  # the wall, and the mark
+    assert transparent_copy(task.video, task.transparent).stat().st_size > 10_000
+
+
+def test_a_session_shows_both_parts(woman: Avatar, tmp_path: Path) -> None:
+    avatar = Backdrops(tmp_path).composed(woman, Background("transparent"), CancelToken(), further=True)
+    pictures = Pictures(avatar, MeshEngine(), tmp_path / "decoded.yuv", Look(parted=True))
+    drawn = drawn_by(pictures.engine, [pictures.frames(0, np.zeros((5, len(UNITS)), np.float32), np.zeros(9600))])[0]
+    assert (drawn[0].width, drawn[0].height) == (woman.width, 2 * woman.height)
+    matte = parts_of(drawn[0])[1].y.astype(np.float32)
+    assert np.abs((matte - 16) / 219 - exact(woman)[0]).mean() < 0.01
+    assert len(pictures.encoded(drawn).sizes) == len(drawn)
+
+
+def test_only_transparent_videos_come_as_webm(fake_server: Server) -> None:
+    body = {"text": "one", "avatar": "solo", "aspect": "source", "background": "transparent"}
+    done = fake_server.post("/api/v2/lipsync", {**body, "background": "white"}).json()
+    assert fake_server.get(done["video_url"].replace("mp4", "webm")).status_code == 404
+    assert fake_server.get(f"/video/{'0' * 32}.webm").status_code == 404

@@ -161,11 +161,15 @@ def run(command: str, server: Server, folder: Path, task_id: str) -> None:
     failing = 'curl() { command curl -sS --fail-with-body -m 200 "$@"; }\n'
     script = failing + command.replace(ADDRESS, server.url)
     environ = {**os.environ, "TASK": task_id}
+    body: dict[str, Any]
+    if ".webm" in command:
+        body = {"text": "하나.", "avatar": "talk_long", "resolution": "360p", "background": "transparent"}
+        environ["TASK"] = server.post("/api/v2/lipsync", body).json()["task_id"]
     if "$BACKGROUND" in command:
         kept = server.post("/api/v2/backgrounds", files=[("picture", (folder / "office.jpg").read_bytes())])
         environ["BACKGROUND"] = kept.json()["background"]
     if "$SESSION" in command:
-        body: dict[str, Any] = {"avatar": "talk_long", "resolution": "360p"}
+        body = {"avatar": "talk_long", "resolution": "360p"}
         if "/interview" in command or "/next" in command:
             body |= {"interview": {"questions": ["one?"], "silence": 0.5}, "record": True}
         opened = server.post("/api/v2/sessions", body).json()

@@ -26,6 +26,7 @@ SHAPES = (
     ("POST", "/api/v2/verify"),
     ("GET", "/api/avatars/{avatar}/consent"),
     ("POST", "/api/v2/backgrounds"),
+    ("GET", "/video/{task_id}.webm"),
     ("DELETE", "/api/v2/backgrounds/{background}"),
     ("DELETE", "/api/avatars/{avatar}"),
     ("GET", "/api/queue_status"),

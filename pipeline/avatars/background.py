@@ -1,4 +1,4 @@
-"""What is behind a person: what was filmed, a colour, a picture, or what was filmed, blurred."""
+"""What is behind a person: what was filmed, a colour, a picture, what was filmed, blurred, or nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from PIL import ImageColor
 
-SOURCE, BLUR = "source", "blur"
+SOURCE, BLUR, TRANSPARENT = "source", "blur", "transparent"
 COLORS = tuple(sorted(ImageColor.colormap))
 """The names of colours that CSS has."""
 _DIGITS = re.compile("#[0-9a-fA-F]{6}")
@@ -20,12 +20,13 @@ class Background:
     """What is behind a person.
 
     Attributes:
-        kind: "source" leaves it as it was filmed.
+        kind: "source" leaves it as it was filmed; "transparent" has pictures of two parts, the person above and their
+            matte below.
         color: Red, green and blue, 0..255, of the kind "color".
         picture: A file of the kind "picture".
     """
 
-    kind: Literal["source", "color", "picture", "blur"] = "source"
+    kind: Literal["source", "color", "picture", "blur", "transparent"] = "source"
     color: tuple[int, int, int] = (0, 0, 0)
     picture: Path | None = None
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, Background, color_of
+from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, TRANSPARENT, Background, color_of
 from pipeline.avatars.eye_contact import looks_at_camera, with_eye_contact
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
@@ -79,6 +79,8 @@ class Backdrops:
             return AS_FILMED
         if value == BLUR:
             return Background("blur")
+        if value == TRANSPARENT:
+            return Background("transparent")
         if isinstance(value, str):
             color = color_of(value)
             if color is not None:

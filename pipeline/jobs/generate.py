@@ -130,6 +130,8 @@ def _note(done: Done, speaker: Speaker, task: Task, request: GenerateRequest) ->
     seconds = {"tts": done.tts, "first_byte": done.first_byte, "lipsync": done.lipsync, "total": done.total}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = {"avatar": request.avatar.name, "engine": request.engine, "at": now}
+    if request.background:
+        made["background"] = request.background.kind
     write_record(SpeechRecord(tuple(speaker.phonemes), tuple(speaker.words), seconds, made), task.record)
 
 
@@ -236,7 +238,7 @@ def render_video(
         encoder: Encodes them; by default that of the studio.
     """
     avatar, look = request.avatar, request.look
-    size = look.size(avatar)
+    size, shown = look.size(avatar), look.shown_size(avatar)
     engine = studio.engines[request.engine]
     encoder = encoder or studio.encoder(engine, *size)
 
@@ -264,7 +266,7 @@ def render_video(
                 ahead_of_it = float(count / avatar.fps + SOUND_AHEAD)
                 writer.add_sound(sound_until(ahead_of_it, speaker.end_of(count)), speaker.rate)
                 caption = speaker.caption_at(float((count - Fraction(1, 2)) / avatar.fps)) if look.captioned else ""
-                if writer.write_frame(look.of(frame, burnt.drawn(caption, *size))):
+                if writer.write_frame(look.of(frame, burnt.drawn(caption, *shown))):
                     task.grown.notify()
                 if time.perf_counter() - reported >= PROGRESS_SECONDS:
                     reported = time.perf_counter()

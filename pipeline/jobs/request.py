@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -122,6 +122,7 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
     language = script.language
     voice = (recording is None and string_of(body, "tts_voice")) or CUSTOM_VOICE
     _, avatar = avatar_of(body, studio)
+    background = studio.backdrops.parse(body.get("background"), avatar)
     shown, eyes_note = looking(body, rated(body, avatar))
     engine: TTSEngine | None = None
     note: Message | None = None
@@ -138,8 +139,8 @@ def parse(body: object, studio: Studio, recording: Path | None = None) -> Genera
         liveliness=liveliness_of(body),
         language=language,
         avatar=shown,
-        look=look_of(body, studio, avatar),
-        background=studio.backdrops.parse(body.get("background"), avatar),
+        look=replace(look_of(body, studio, avatar), parted=background.kind == "transparent"),
+        background=background,
         frame_skip=frame_skip,
         engine=lipsync,
         tts_engine=engine.name if engine else "",

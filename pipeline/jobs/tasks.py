@@ -27,7 +27,7 @@ KEPT_TASKS = 1000
 """Most finished tasks that are remembered, however long results are kept."""
 _ID = "[0-9a-f]{32}"
 _RESULT = re.compile(
-    rf"(?P<id>{_ID})\.(mp4|whole\.mp4|c2pa\.mp4|wav|answer-\d+\.wav|vtt|mouth\.ndjson|json|png)(?P<part>\.part)?"
+    rf"(?P<id>{_ID})\.(mp4|whole\.mp4|c2pa\.mp4|webm|wav|answer-\d+\.wav|vtt|mouth\.ndjson|json|png)(?P<part>\.part)?"
 )
 
 
@@ -89,6 +89,11 @@ class Task(Job):
     def whole(self) -> Path:
         """Path of the unfragmented copy of the video, which is made on request."""
         return self.video.with_suffix(".whole.mp4")
+
+    @property
+    def transparent(self) -> Path:
+        """Path of the transparent copy of a video of two parts, which is made on request."""
+        return self.video.with_suffix(".webm")
 
     @property
     def signed(self) -> Path:

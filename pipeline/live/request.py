@@ -60,12 +60,13 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
     lipsync = _lipsync(fields, studio)
     _, eyes_note = looking(fields, avatar)
+    background = studio.backdrops.parse(fields.get("background"), avatar)
     return SessionRequest(
         pack=pack,
         avatar=rated(fields, avatar),
         fps=fields.get("fps"),
-        look=replace(look_of(fields, studio, avatar), captioned=False),
-        background=studio.backdrops.parse(fields.get("background"), avatar),
+        look=replace(look_of(fields, studio, avatar), captioned=False, parted=background.kind == "transparent"),
+        background=background,
         engine=lipsync.name,
         devices=lipsync.concurrency if isinstance(lipsync, LiveEngine) else 0,
         tts_engine=engine.name if chosen else "",

@@ -153,9 +153,9 @@ class Worker:
             for name, pace in asked["paces"].items():  # the server has measured them
                 self._studio.tts[name].pace = pace
             box, label = asked["box"], asked["label"]
-            look = Look(Box(*box) if box else None, label)
             kind, color, picture = asked["background"]
             background = Background(kind, tuple(color), Path(picture) if picture else None)
+            look = Look(Box(*box) if box else None, label, parted=kind == "transparent")
             pictures = self._pictures_of(
                 Path(asked["pack"]),
                 Path(asked["decoded"]),

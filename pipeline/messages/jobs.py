@@ -79,10 +79,10 @@ NO_MATTE = Sentence(
 )
 BACKGROUND_UNKNOWN = Sentence(
     "background_unknown",
-    ko="background: {value}은(는) 쓸 수 없습니다. source, blur, #1e90ff나 white 같은 색, 또는 POST {address}에서 "
-    "알려 준 사진의 id를 보내 주세요.",
-    en="background: {value} cannot be used. Send source, blur, a colour such as #1e90ff or white, or the id of a "
-    "picture from POST {address}.",
+    ko="background: {value}은(는) 쓸 수 없습니다. source, blur, transparent, #1e90ff나 white 같은 색, 또는 POST "
+    "{address}에서 알려 준 사진의 id를 보내 주세요.",
+    en="background: {value} cannot be used. Send source, blur, transparent, a colour such as #1e90ff or white, or "
+    "the id of a picture from POST {address}.",
 )
 BACKGROUND_GONE = Sentence(
     "background_gone",

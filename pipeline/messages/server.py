@@ -236,6 +236,11 @@ AUDIO_NOT_FILE = Sentence(
     ko="audio: 글자가 아니라 음성 파일 하나를 보내 주세요: {kinds}",
     en="audio: send one file with speech, not a text: {kinds}",
 )
+NOT_TRANSPARENT = Sentence(
+    "not_transparent",
+    ko="/video/{task_id}.webm: 그런 결과가 없거나, background를 transparent로 요청한 영상이 아닙니다.",
+    en="/video/{task_id}.webm: there is no such result, or it was not requested with the background transparent.",
+)
 FILE_MISSING = Sentence(
     "file_missing",
     ko="file: 영상이나 사진 파일을 보내 주세요.",

@@ -13,10 +13,10 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import Background
 from pipeline.core.cancel import CancelToken
 from pipeline.preparing.encode_clip import encode
-from pipeline.video.frame import Frame
+from pipeline.video.frame import Frame, parted
 from pipeline.video.reader import ColorTags
 
-VERSION = 1
+VERSION = 2
 """Changes whenever composed clips look different."""
 _X264 = {"preset": "superfast", "crf": "14", "g": "250"}
 """Finer than a pack's clip, since it is encoded once more; done while somebody waits."""
@@ -35,6 +35,9 @@ _SPILL = 0.6
 def composed_video(avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
     """Return the clip of an avatar in front of another background, an mp4 like its own.
 
+    With nothing behind the person, its pictures have two parts of the same size (see `Background`): above the person's
+    own colours, which go on a little beyond the edge, below how far each pixel is theirs (luma: black none of it).
+
     Args:
         avatar: One with a matte.
         background: What is behind the person.
@@ -46,7 +49,8 @@ def composed_video(avatar: Avatar, background: Background, cancel: CancelToken) 
     """
     reader = avatar.clip
     frames = _frames(avatar, background, cancel)
-    return encode(frames, avatar.width, avatar.height, reader.fps, reader.colors, _X264)
+    height = avatar.height * (2 if background.kind == "transparent" else 1)
+    return encode(frames, avatar.width, height, reader.fps, reader.colors, _X264)
 
 
 def _frames(avatar: Avatar, background: Background, cancel: CancelToken) -> Iterator[Frame]:
@@ -56,11 +60,34 @@ def _frames(avatar: Avatar, background: Background, cancel: CancelToken) -> Iter
     for frame, matte in zip(avatar.clip.once(), avatar.matte.clip.once(), strict=True):
         cancel.check()
         share = matte.y.astype(np.float32) / 255
+        if background.kind == "transparent":
+            yield _parted(frame, share, colors.range == 2, key)
+            continue
         behind = _blurred(frame, share) if still is None else still
         yield _over(frame, share, behind, key)
 
 
-def _over(frame: Frame, share: np.ndarray, behind: Frame, key: tuple[int, int] | None) -> Frame:
+def _parted(frame: Frame, share: np.ndarray, full: bool, key: tuple[int, int] | None) -> Frame:
+    """Return a picture of two parts: a person's own colours, and below them their shares.
+
+    Args:
+        frame: The picture.
+        share: (height, width) float32, 0..1.
+        full: Whether luma has the full range.
+        key: U and V of the screen that was behind the person.
+    """
+    dark = Frame(np.full_like(frame.planes, 128))
+    dark.y[:] = 0 if full else 16
+    sure = np.minimum(1, cv2.blur(share, (5, 5)) * 6)  # hair is not to be mixed with black
+    own = _over(frame, share, dark, key, opaque=sure)
+    low, high = (0, 255) if full else (16, 235)
+    dark.y[:] = np.rint(low + (high - low) * share)
+    return parted(own, dark)
+
+
+def _over(
+    frame: Frame, share: np.ndarray, behind: Frame, key: tuple[int, int] | None, opaque: np.ndarray | None = None
+) -> Frame:
     """Return the person of a frame over a background.
 
     Args:
@@ -68,18 +95,22 @@ def _over(frame: Frame, share: np.ndarray, behind: Frame, key: tuple[int, int] |
         share: (height, width) float32, how far each pixel belongs to the person, 0..1.
         behind: The background.
         key: U and V of the screen that was behind the person.
+        opaque: (height, width) float32, how much of the person's own colours is seen; by default `share`.
     """
     out = Frame(behind.planes.copy())
-    halved = cv2.resize(share, (share.shape[1] // 2, share.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    half = share.shape[1] // 2, share.shape[0] // 2
+    halved = cv2.resize(share, half, interpolation=cv2.INTER_AREA)
+    seen = share if opaque is None else opaque
+    seen_halved = halved if opaque is None else cv2.resize(opaque, half, interpolation=cv2.INTER_AREA)
     chroma = frame.uv if key is None else _without_spill(frame.uv, key)
     radius = _CLEAN * frame.height
-    _lay(frame.y, share, out.y, radius)
+    _lay(frame.y, share, seen, out.y, radius)
     for own, plane in zip(chroma, out.uv, strict=True):
-        _lay(own, halved, plane, radius / 2)
+        _lay(own, halved, seen_halved, plane, radius / 2)
     return out
 
 
-def _lay(own: np.ndarray, share: np.ndarray, plane: np.ndarray, radius: float) -> None:
+def _lay(own: np.ndarray, share: np.ndarray, opaque: np.ndarray, plane: np.ndarray, radius: float) -> None:
     """Lay a person over a plane, in place.
 
     At the edge it is the person's own value that is mixed in, without what shone through there: that would be a halo.
@@ -89,11 +120,12 @@ def _lay(own: np.ndarray, share: np.ndarray, plane: np.ndarray, radius: float) -
     Args:
         own: (h, w) uint8, the person as filmed.
         share: (h, w) float32, how far each pixel is theirs.
+        opaque: (h, w) float32, how much of them is seen there.
         plane: (h, w) uint8, what is behind them.
         radius: In which their values are looked for, in pixels.
     """
     np.copyto(plane, own, where=share >= _WHOLLY)
-    at = np.nonzero((share > _NOBODY) & (share < _WHOLLY))
+    at = np.nonzero((opaque > _NOBODY) & (share < _WHOLLY))
     if not len(at[0]):
         return
     half = max(2, own.shape[1] // 2), max(2, own.shape[0] // 2)  # means are smooth
@@ -111,7 +143,7 @@ def _lay(own: np.ndarray, share: np.ndarray, plane: np.ndarray, radius: float) -
     person, rest = mean(part), mean(1 - part)
     alpha, seen = share[at], own[at].astype(np.float32)
     clean = (person + alpha * (seen - alpha * person - (1 - alpha) * rest)).clip(0, 255)
-    plane[at] = np.rint(clean * alpha + plane[at] * (1 - alpha))
+    plane[at] = np.rint(clean * opaque[at] + plane[at] * (1 - opaque[at]))
 
 
 def _without_spill(chroma: tuple[np.ndarray, np.ndarray], key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -38,3 +38,21 @@ class Frame:
         size, flat = self.height * self.width, self.planes.reshape(-1)
         shape = self.height // 2, self.width // 2
         return flat[size : size * 5 // 4].reshape(shape), flat[size * 5 // 4 :].reshape(shape)
+
+
+def parts_of(frame: Frame) -> tuple[Frame, Frame]:
+    """Return copies of the upper and the lower half of a picture, each of even height."""
+    shape = frame.height * 3 // 4, frame.width
+    halves = Frame(np.empty(shape, np.uint8)), Frame(np.empty(shape, np.uint8))
+    for number, half in enumerate(halves):
+        for own, whole in zip((half.y, *half.uv), (frame.y, *frame.uv), strict=True):
+            own[:] = whole[number * len(own) : (number + 1) * len(own)]
+    return halves
+
+
+def parted(upper: Frame, lower: Frame) -> Frame:
+    """Return a picture of two parts of the same size, one above the other."""
+    whole = Frame(np.empty((upper.height * 3, upper.width), np.uint8))
+    for plane, first, last in zip((whole.y, *whole.uv), (upper.y, *upper.uv), (lower.y, *lower.uv), strict=True):
+        plane[: len(first)], plane[len(first) :] = first, last
+    return whole

@@ -53,6 +53,12 @@ class Lettering:
     clear: np.ndarray
     clear_chroma: np.ndarray
 
+    def cover(self, matte: Frame) -> None:
+        """Make a matte opaque where the letters are seen, in place; its luma is limited to 16..235."""
+        height, width = self.clear.shape
+        part = matte.y[self.top : self.top + height, self.left : self.left + width]
+        part[:] = (part * self.clear + np.uint16(_WHITE) * (255 - self.clear)) // 255
+
     def draw(self, frame: Frame) -> None:
         """Draw the letters onto a picture, in place."""
         height, width = self.clear.shape

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from pipeline import messages
+from pipeline.avatars.background import TRANSPARENT
 from pipeline.core.growing_file import part_of
 from pipeline.core.notifier import until, woken_by
 from pipeline.errors import ResultNotFound
@@ -24,6 +25,7 @@ from pipeline.speech.record import read_record
 from pipeline.video.captions import srt_of
 from pipeline.video.credentials import Signer
 from pipeline.video.remux import whole_copy
+from pipeline.video.webm import transparent_copy
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +103,22 @@ async def whole_response(task: Task, book: TaskBook, signer: Signer | None, must
     response = file_response(path, "video/mp4", request)
     response.headers["Content-Disposition"] = "attachment"  # without a name: the page sets one
     return response
+
+
+async def transparent_response(task: Task, book: TaskBook, request: Request) -> Response:
+    """Respond with the transparent copy of a video that was asked for so, once that is finished.
+
+    Raises:
+        NotFound: There is no such video, or it is not transparent.
+        RenderFailed: The copy cannot be made.
+        ClientDisconnect: The client disconnected.
+    """
+    await while_there(request, _finished(task, book, task.video))
+    record = await asyncio.to_thread(read_record, task.record)
+    if record is None or record.made.get("background") != TRANSPARENT or not task.video.exists():
+        raise ResultNotFound(messages.server.NOT_TRANSPARENT(task_id=task.id))
+    path = await asyncio.to_thread(transparent_copy, task.video, task.transparent)
+    return file_response(path, "video/webm", request)
 
 
 def _signed(task: Task, whole: Path, signer: Signer, must: bool) -> Path:

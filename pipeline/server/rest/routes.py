@@ -63,7 +63,14 @@ from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.component import SCRIPT, script_response
 from pipeline.server.rest.embed_page import embed_page
 from pipeline.server.rest.event_stream import event_stream
-from pipeline.server.rest.files import bytes_response, file_response, growing_response, subrip_response, whole_response
+from pipeline.server.rest.files import (
+    bytes_response,
+    file_response,
+    growing_response,
+    subrip_response,
+    transparent_response,
+    whole_response,
+)
 from pipeline.server.rest.forms import Form, is_form
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
@@ -177,6 +184,7 @@ class Api:
             ("/video/{task_id}.mp4", self.video, schema.VIDEO),
             ("/video/{task_id}.vtt", self.captions, schema.CAPTIONS),
             ("/video/{task_id}.srt", self.subrip, schema.SUBRIP),
+            ("/video/{task_id}.webm", self.transparent, schema.TRANSPARENT),
             ("/video/{task_id}.mouth.ndjson", self.mouth, schema.MOUTH),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
             ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
@@ -381,6 +389,10 @@ class Api:
     async def subrip(self, task_id: str, request: Request) -> Response:
         """Send the captions of a video as SubRip (SRT), once they are complete."""
         return await subrip_response(self._results_of(task_id), self._book, request)
+
+    async def transparent(self, task_id: str, request: Request) -> Response:
+        """Send a video whose background was requested as transparent, as WebM (VP9 with alpha), once it is complete."""
+        return await transparent_response(self._results_of(task_id), self._book, request)
 
     async def mouth(self, task_id: str, request: Request) -> Response:
         """Send the phonemes of a video and how far its mouth opens, as lines of JSON that grow as it does."""

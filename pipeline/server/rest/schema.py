@@ -61,8 +61,8 @@ _PRONUNCIATIONS = (
 _ASPECT = f"{', '.join((*ASPECTS, SOURCE))}: cropped around the person; {SOURCE} if left out."
 _FPS = f"{', '.join(map(str, RATES))}: frames per second, where the clip allows it; those of the clip if left out."
 _BACKGROUND = (
-    "What is behind the person: source as filmed, blur, a colour (#rrggbb or a CSS name), or the id of a picture from "
-    "POST /api/v2/backgrounds; source if left out."
+    "What is behind the person: source as filmed, blur, a colour (#rrggbb or a CSS name), the id of a picture from "
+    "POST /api/v2/backgrounds, or transparent: pictures of two parts; source if left out."
 )
 _LABEL = f"A mark in a corner of the picture: {', '.join(look.LABELS)}; AI_LABEL if left out."
 _LIVELINESS = f"How much brows and eyes move with the voice; 0: only the mouth. {USUAL_LIVELINESS} if left out."
@@ -970,6 +970,10 @@ CAPTIONS: dict[str, Any] = {
 SUBRIP: dict[str, Any] = {
     "response_class": FileResponse,
     "responses": {200: _content("application/x-subrip", "The captions as SubRip."), **_FILE_ANSWERS, **problems(404)},
+}
+TRANSPARENT: dict[str, Any] = {
+    "response_class": FileResponse,
+    "responses": {200: _content("video/webm", "The video.", binary=True), **_FILE_ANSWERS, **problems(404, 500)},
 }
 MOUTH: dict[str, Any] = {
     "response_class": FileResponse,
