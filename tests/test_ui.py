@@ -81,7 +81,7 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
     lists = parts(config, "dropdown")
     assert {props["elem_id"]: [value for _, value in props["choices"]] for props in lists} == {
         "uploaded": [],
-        "resolution": ["720p", "480p", "360p"],
+        "resolution": ["720p"],  # of the first avatar; choosing another offers its own
         "tts_engine": ["auto", "fake"],
         "voice": ["Custom"],
         "aspect": ["source", "16:9", "9:16", "1:1", "4:5"],
