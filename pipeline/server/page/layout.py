@@ -499,18 +499,15 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             label = gr.Dropdown(
                 choices_of("label"), value=NO_LABEL, label=shown("label"), info=shown("label_help"), elem_id="label"
             )
-        with gr.Row():
-            background = gr.Dropdown(
-                choices_of("background"),
-                value=BEHIND_AS_FILMED,
-                label=shown("behind"),
-                info=shown("behind_help"),
-                allow_custom_value=True,
-                elem_id="behind",
-            )
-            picture = gr.UploadButton(
-                shown("behind_picture"), file_types=["image"], min_width=120, elem_id="behind_picture"
-            )
+        background = gr.Dropdown(
+            choices_of("background"),
+            value=BEHIND_AS_FILMED,
+            label=shown("behind"),
+            info=shown("behind_help"),
+            allow_custom_value=True,
+            elem_id="behind",
+        )
+        picture = gr.UploadButton(shown("behind_picture"), file_types=["image"], size="sm", elem_id="behind_picture")
         frame_skip = gr.Slider(
             1, MAX_FRAME_SKIP, value=1, step=1, label=shown("frame_skip"), info=shown("frame_skip_help")
         )
