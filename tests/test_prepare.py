@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -23,6 +24,7 @@ from scipy.signal import savgol_filter
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load
+from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadClip, BadRequest
 from pipeline.face.finder import FaceChoice, FaceFinder, box_of
 from pipeline.jobs.events import report_sentences
@@ -100,6 +102,19 @@ def test_smaller_packs_show_the_same_in_the_same_colours(packs: dict[str, Avatar
             assert abs(float(plane.mean()) - float(shrunk.mean())) < 0.5
     # players go by the height where nothing is said: the smaller one must say what the larger one is taken for
     assert ClipReader(small.video).colors.space == 1
+
+
+@pytest.mark.slow
+def test_mattes_follow_the_person_in_every_size(packs: dict[str, Avatar]) -> None:
+    store = AvatarStore(ROOT / "precomputed")
+    for resolution, avatar in packs.items():
+        exact = store.load(store.find(CLIP.stem, resolution))  # rendered
+        assert avatar.matte is not None and exact.matte is not None and avatar.matte.key is None
+        assert avatar.matte.clip.count == len(avatar.landmarks)
+        pairs = zip(avatar.matte.clip.once(), exact.matte.clip.once(), strict=True)
+        wrong = [float(np.abs(one.y.astype(int) - other.y).mean()) for one, other in islice(pairs, 0, None, 10)]
+        assert max(wrong) < 3  # of 255, over the whole picture
+        assert len(avatar.matte.video) < 0.2 * len(avatar.video)
 
 
 @pytest.mark.slow
