@@ -843,8 +843,8 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
             "fps": None,
             "box": None,
             "label": "",
+            "background": ["source", [0, 0, 0], None],
         }
-        asked |= {"fps": None, "box": None, "label": ""}
         worker.handle(of_json(Kind.OPEN, session * 32, asked))
         wait_for(lambda: session * 32 in worker._sessions)
 

@@ -44,6 +44,7 @@ def test_avatars(fake_server: Server) -> None:
         "path": "precomputed/720p/solo_720p_precomputed.pkl",
         "uploaded": False,
         "gender": None,
+        "consent": None,
     }
     for avatar in avatars:
         answer = fake_server.post("/api/v2/lipsync", {"text": "one", "avatar_path": avatar["path"]})
