@@ -294,6 +294,11 @@ BODY_TOO_LARGE = Sentence(
     ko="요청 본문이 너무 큽니다 (최대 {limit} KiB).",
     en="The body is too large (at most {limit} KiB).",
 )
+NO_WEBCAM_PICTURE = Sentence(
+    "no_webcam_picture",
+    ko="웹캠 사진이 아닙니다. RGB로 {size}바이트를 보내 주세요.",
+    en="This is no picture of a webcam. Send {size} bytes of RGB.",
+)
 BODY_NOT_JSON = Sentence(
     "body_not_json",
     ko="요청 본문이 올바른 JSON(UTF-8)이 아닙니다.",

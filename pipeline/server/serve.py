@@ -43,6 +43,7 @@ from pipeline.server.rest.avatars import AvatarApi
 from pipeline.server.rest.backgrounds import BackgroundApi
 from pipeline.server.rest.conversations import Conversations, llm_of
 from pipeline.server.rest.files import BrokenOffFilter
+from pipeline.server.rest.guide import FaceGuide
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.routes import Api, exception_handlers
@@ -167,6 +168,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
         making=making,
         inspector=inspector,
         stills=stills,
+        guide=FaceGuide(),
         samples=VoiceSamples(studio),
         voice_download=voice_download,
         sessions=sessions,

@@ -383,11 +383,8 @@ def build_page(services: PageServices) -> gr.Blocks:
         says = say.click(speaking.say, settings.inputs(words, audio), outputs, **private)
 
         # --- making avatars
-        sources = (studio_tab.file, studio_tab.webcam)
-        looked = [
-            chosen.change(maker.look, chosen, [other, studio_tab.faces, studio_tab.face], **private)
-            for chosen, other in (sources, sources[::-1])
-        ]
+        looked = studio_tab.file.change(maker.look, studio_tab.file, [studio_tab.faces, studio_tab.face], **private)
+        sources = (studio_tab.file, studio_tab.listening, studio_tab.nod)
         made = studio_tab.make.click(
             maker.make,
             [
@@ -412,7 +409,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         deleted = deleted.success(portraits.gallery, settings.avatar, picker, **UNQUEUED)
         deleted.then(None, picker, settings.avatar, **follow)
 
-        stopping = stop.click(lambda: None, cancels=[speaks, says, *looked, made, tries], **UNQUEUED)
+        stopping = stop.click(lambda: None, cancels=[speaks, says, looked, made, tries], **UNQUEUED)
         for stopped in (speaks, says, tries):
             stopped.failure(None, None, None, js=ENDED, api_visibility="private")
             gone = stopped.failure(portraits.fall_back, settings.avatar, [picker, result.status], **UNQUEUED)

@@ -26,16 +26,29 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import LONGEST_CONSENT_BY, AvatarRequest, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
-from pipeline.server.page.words import GENDERS, KEEP_RECORD, TEST_SENTENCE, shown, visitors_language
+from pipeline.server.page.words import (
+    GENDERS,
+    GUIDE,
+    KEEP_RECORD,
+    TEST_SENTENCE,
+    all_in_browser,
+    shown,
+    visitors_language,
+)
 from pipeline.server.visitors import Visitors
+
+GUIDE_HTML, GUIDE_CSS, GUIDE_JS = (
+    Path(__file__).with_name(f"guide.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Making:
-    """The components of the tab. Of file and webcam the last used one holds the clip; `faces` is their picture."""
+    """The components of the tab. The webcam puts what it films into the files; `faces` is a picture of the first."""
 
     file: gr.File
-    webcam: gr.Video
+    listening: gr.File
+    nod: gr.File
     faces: gr.Image
     face: gr.Radio
     name: gr.Textbox
@@ -62,14 +75,19 @@ def lay_out() -> Making:
     # any name: the contents decide what a file is
     file = gr.File(label=shown("clip"), height=170, elem_id="clip", type="filepath")
     with gr.Accordion(shown("webcam"), open=False, elem_id="webcam"):
-        # with sound and unmirrored Gradio keeps it as it is, without an ffmpeg
-        webcam = gr.Video(
-            sources=["webcam"],
-            label=shown("webcam"),
-            include_audio=True,
-            webcam_options=gr.WebcamOptions(mirror=False),
-            height=240,
+        gr.HTML(
+            " ",
+            html_template=GUIDE_HTML,
+            css_template=GUIDE_CSS,
+            js_on_load=GUIDE_JS.replace("WORDS", all_in_browser(GUIDE)),
+            apply_default_css=False,
+            elem_id="guide",
+            padding=False,
         )
+        with gr.Row():
+            more: dict[str, Any] = {"height": 150, "type": "filepath", "min_width": 140}
+            listening = gr.File(label=shown("clip_listening"), elem_id="clip_listening", **more)
+            nod = gr.File(label=shown("clip_nod"), elem_id="clip_nod", **more)
     faces = gr.Image(
         label=shown("faces"),
         show_label=False,
@@ -108,7 +126,8 @@ def lay_out() -> Making:
                 keep = gr.Button(shown("keep"), size="sm", elem_id="keep")
     return Making(
         file=file,
-        webcam=webcam,
+        listening=listening,
+        nod=nod,
         faces=faces,
         face=face,
         name=name,
@@ -156,16 +175,16 @@ class Maker:
         own = sorted(seen & self._uploads.names())
         return gr.update(choices=own, value=chosen if chosen in own else None)
 
-    async def look(self, request: gr.Request, path: str | None) -> tuple[Any, Any, Any]:
-        """Show the faces of a clip, to choose from if there are several, and clear the other source."""
-        if path is None:  # cleared, by the visitor or by the other source
-            return gr.skip(), gr.skip(), gr.skip()
+    async def look(self, request: gr.Request, path: str | None) -> tuple[Any, Any]:
+        """Show the faces of a clip, to choose from if there are several."""
+        if path is None:  # cleared
+            return gr.skip(), gr.skip()
         try:
             cancel = CancelToken()
             async with self._queue.stopped_with_caller(cancel.cancel):
                 found = await self._uploads.faces(Path(path), AvatarRequest(name=""), cancel)
         except Cancelled:
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip()
         except PipelineError as error:
             raise gr.Error(error.message.in_language(visitors_language(request)), print_exception=False) from None
         numbers = [str(number) for number in range(1, len(found.boxes) + 1)]
@@ -173,13 +192,14 @@ class Maker:
             cv2.imdecode(np.frombuffer(found.picture, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
         )
         face = gr.update(choices=numbers, value=None, visible=len(numbers) > 1)
-        return None, gr.update(value=picture, visible=True), face
+        return gr.update(value=picture, visible=True), face
 
     async def make(  # noqa: PLR0913 - Gradio passes each field by its position
         self,
         request: gr.Request,
         file: str | None,
-        film: str | None,
+        listens: str | None,
+        nods: str | None,
         face: str | None,
         name: str,
         gender: str | None,
@@ -187,17 +207,17 @@ class Maker:
         consent: bool,
         consent_by: str,
     ) -> AsyncIterator[tuple[Any, Any, Any]]:
-        """Make an avatar of a file or a webcam clip; yield bar, report and avatar for each step."""
+        """Make an avatar of a clip, and perhaps of further ones; yield bar, report and avatar for each step."""
         language = visitors_language(request)
         name = "_".join(unicodedata.normalize("NFC", name).split())
         try:
-            path = file or film
-            if path is None:
+            if file is None:
                 raise BadRequest(messages.server.NO_FILE_CHOSEN())
             if not consent:
                 raise NoConsent(messages.server.CONSENT_NOT_TICKED())
             assert request.request is not None, "Gradio gives it to whatever it runs"
             owner = self._visitors.owner_on_page(request.request)
+            further = {"listening": listens, "nod": nods}
             asked = AvatarRequest(
                 name=name,
                 face=int(face) if face else "center",
@@ -205,9 +225,10 @@ class Maker:
                 owner=owner,
                 consent_by=" ".join(consent_by.split()),
                 find_clips=find_clips,
+                clips={shows: Path(clip) for shows, clip in further.items() if clip},
             )
             await asyncio.to_thread(self._uploads.check, asked)
-            job = self._maker.start(Path(path), asked, 0.0, lambda: None)  # Gradio's own file, which it removes
+            job = self._maker.start(Path(file), asked, 0.0, lambda: None)  # Gradio's own file, which it removes
             listening = self._supervisor.listen(job, 0)
             async with self._queue.stopped_with_caller(job.cancel.cancel), aclosing(listening) as events:
                 async for one in events:

@@ -102,6 +102,8 @@ WORDS = {
     ),
     "clip": Message("영상이나 사진 (끌어다 놓기)", "Clip or photo (drop it here)"),
     "webcam": Message("웹캠으로 찍기", "Film with the webcam"),
+    "clip_listening": Message("듣는 모습", "Listening"),
+    "clip_nod": Message("끄덕이는 모습", "Nodding"),
     "faces": Message("찾은 얼굴", "Faces found"),
     "face": Message("말할 얼굴", "The face that speaks"),
     "face_help": Message(
@@ -149,6 +151,56 @@ FACES = {
     "serious": Message("진지", "Serious"),
 }
 """The moods of a face."""
+GUIDE = {
+    "open": Message("카메라 켜기", "Turn on the camera"),
+    "close": Message("카메라 끄기", "Turn off the camera"),
+    "film_own": Message("찍기 (8초)", "Film (8 s)"),
+    "film_listening": Message("듣는 모습 찍기 (6초)", "Film how you listen (6 s)"),
+    "film_nod": Message("끄덕이는 모습 찍기 (5초)", "Film a nod (5 s)"),
+    "look": Message("얼굴을 타원에 맞추고 카메라를 보세요.", "Put your face into the oval, and look at the camera."),
+    "no_face": Message("얼굴이 보이지 않습니다. 타원에 맞춰 주세요.", "No face can be seen. Come into the oval."),
+    "nearer": Message("조금 더 가까이 오세요.", "Come a little closer."),
+    "farther": Message("조금 뒤로 가세요.", "Move back a little."),
+    "middle": Message("얼굴을 타원 가운데로 옮겨 주세요.", "Move your face to the middle of the oval."),
+    "dark": Message(
+        "너무 어둡습니다. 불을 켜거나 창을 마주 보세요.", "It is too dark. Turn on a light, or face a window."
+    ),
+    "bright": Message("너무 밝습니다. 빛을 줄여 주세요.", "It is too bright. Turn down the light."),
+    "good": Message("좋습니다. 찍을 수 있습니다.", "Good. You can film now."),
+    "do_own": Message(
+        "{}초 동안 입을 다물고 카메라를 편하게 보세요.",
+        "For {} s, keep your mouth closed and look at the camera, relaxed.",
+    ),
+    "do_listening": Message(
+        "{}초 동안 상대의 말을 듣듯이 카메라를 보세요.", "For {} s, look as if you listened to somebody."
+    ),
+    "do_nod": Message("{}초 동안 입을 다물고 한두 번 끄덕이세요.", "For {} s, nod once or twice, mouth closed."),
+    "done_own": Message(
+        "찍었습니다. 듣는 모습과 끄덕이는 모습도 찍으면 더 살아 있습니다.",
+        "Done. Film how you listen and nod as well, and the avatar is livelier.",
+    ),
+    "done_listening": Message("듣는 모습을 찍었습니다.", "Done: how you listen."),
+    "done_nod": Message("끄덕이는 모습을 찍었습니다.", "Done: your nod."),
+    "failed": Message("찍지 못했습니다. 다시 해 보세요.", "That was not filmed. Try again."),
+    "refused": Message(
+        "카메라를 쓸 수 없습니다. 브라우저의 주소창에서 카메라를 허용하거나, 영상이나 사진을 올려 주세요.",
+        "The camera may not be used. Allow it in the address bar of your browser, or upload a clip or photo.",
+    ),
+    "missing": Message(
+        "카메라를 찾을 수 없습니다. 카메라를 연결하거나, 영상이나 사진을 올려 주세요.",
+        "No camera was found. Plug one in, or upload a clip or photo.",
+    ),
+    "in_use": Message(
+        "다른 프로그램이 카메라를 쓰고 있습니다. 그 프로그램을 닫고 다시 해 보세요.",
+        "Another program is using the camera. Close it, and try again.",
+    ),
+    "insecure": Message(
+        "이 브라우저는 여기서 카메라를 쓸 수 없습니다. https 주소로 열거나, 영상이나 사진을 올려 주세요.",
+        "This browser cannot use a camera here. Open the page over https, or upload a clip or photo.",
+    ),
+    "lost": Message("카메라가 꺼졌습니다.", "The camera was turned off."),
+}
+"""What guides at the webcam."""
 LOOKS = {
     "aspect": {
         SOURCE: Message("원본 그대로", "As filmed"),

@@ -72,6 +72,8 @@ from pipeline.server.rest.files import (
     whole_response,
 )
 from pipeline.server.rest.forms import Form, is_form
+from pipeline.server.rest.guide import ADDRESS as GUIDE
+from pipeline.server.rest.guide import FaceGuide
 from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.receivers import receiver_of
@@ -118,6 +120,7 @@ class Api:
     making: AvatarApi
     inspector: Inspector
     stills: Stills
+    guide: FaceGuide
     samples: VoiceSamples
     voice_download: VoiceDownload
     sessions: SessionApi
@@ -206,6 +209,7 @@ class Api:
             description.add_api_route(path, described, include_in_schema=False)
         description.add_api_route("/api/asyncapi.json", cache(socket_schema.described), include_in_schema=False)
         frames = APIRouter()
+        frames.add_api_route(GUIDE, self.guide.look, methods=["POST"], include_in_schema=False)
         frames.add_api_route("/embed/{avatar}", self.framed, include_in_schema=False)
         return [*every, *description.routes, *frames.routes]
 
