@@ -101,6 +101,10 @@ class Settings:
     """Encoder of the videos: x264, nvenc (in an NVIDIA card), or auto (nvenc if the card also renders)."""
     musetalk_compile: int = 0
     """1 also tries torch.compile when MuseTalk is loaded; that takes minutes, and the faster variant is used."""
+    ray_address: str = ""
+    """Address of a Ray cluster that renders (host:6379, or auto); if it is empty, this machine does."""
+    store_url: str = ""
+    """Where web servers and nodes share packs and recordings (file:///path, s3://bucket); a folder in the results."""
     models_dir: Path = ROOT / "models"
     """Folder of the weights of networks."""
     elevenlabs_api_key: str = field(default="", repr=False)

@@ -37,6 +37,7 @@ def required(file: str) -> list[str]:
         ("voices", "requirements-voices.txt"),
         ("transcription", "requirements-transcription.txt"),
         ("c2pa", "requirements-c2pa.txt"),
+        ("cluster", "requirements-cluster.txt"),
     ],
 )
 def test_extras_are_the_requirements_files(extra: str, file: str) -> None:
@@ -57,7 +58,8 @@ def test_what_is_imported_is_declared() -> None:
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"pipeline"}
     extras = PROJECT["optional-dependencies"]
-    lines = [*PROJECT["dependencies"], *extras["gpu"], *extras["voices"], *extras["transcription"], *extras["c2pa"]]
+    own = [*PROJECT["dependencies"], *extras["gpu"], *extras["voices"], *extras["transcription"]]
+    lines = [*own, *extras["c2pa"], *extras["cluster"]]
     declared = {plain(re.split(r"[<>=~;\[ ]", line)[0]) for line in lines}
     packages = packages_distributions()
     undeclared = {

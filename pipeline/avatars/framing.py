@@ -68,11 +68,16 @@ def at_rate(avatar: Avatar, rate: int) -> Avatar:
     if rate not in possible:
         listed = ", ".join(map(str, possible)) or "-"
         raise BadRequest(messages.avatars.RATE_IMPOSSIBLE(rate=rate, own=float(avatar.fps), choices=listed))
+    return played_at(avatar, Fraction(rate))
+
+
+def played_at(avatar: Avatar, fps: Fraction) -> Avatar:
+    """Return an avatar with another number of frames per second, whichever it is."""
     changed = copy(avatar)  # with its opened clip
-    object.__setattr__(changed, "fps", Fraction(rate))
+    object.__setattr__(changed, "fps", fps)
     clips = {name: copy(clip) for name, clip in avatar.clips.items()}
     for clip in clips.values():
-        object.__setattr__(clip, "fps", Fraction(rate))
+        object.__setattr__(clip, "fps", fps)
     object.__setattr__(changed, "clips", clips)
     return changed
 

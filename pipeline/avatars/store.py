@@ -196,6 +196,10 @@ class AvatarStore:
             NotFound: There is none.
         """
         path = self.find(name, resolution)
+        self.forget(path)
+
+    def forget(self, path: Path) -> None:
+        """Delete the file of a pack, wherever it is, from memory as well; no effect if there is none."""
         path.unlink(missing_ok=True)
         with self._lock:
             self._kept.pop(path, None)

@@ -2,6 +2,7 @@
 
 from pipeline.messages import (
     avatars,
+    cluster,
     conversation,
     core,
     engines,
@@ -23,6 +24,7 @@ __all__ = [
     "Message",
     "Sentence",
     "avatars",
+    "cluster",
     "conversation",
     "core",
     "engines",

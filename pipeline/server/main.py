@@ -18,7 +18,13 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        serve(make_studio(Settings.from_environment(), card_lender()), generate)
+        studio = make_studio(Settings.from_environment(), card_lender())
+        cluster = None
+        if studio.settings.ray_address:
+            from pipeline.cluster.cluster import Cluster  # which alone imports Ray
+
+            cluster = Cluster(studio, make_studio)
+        serve(studio, cluster.generate if cluster else generate, cluster=cluster)
     except (PipelineError, ValueError) as error:
         message = error.message if isinstance(error, PipelineError) else error
         sys.stderr.write(f"{message}\n")

@@ -33,7 +33,7 @@ from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.gradio.joins import Joins
-from pipeline.server.gradio.queue import Generate, RenderQueue
+from pipeline.server.gradio.queue import Generate, RenderQueue, Slots
 from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
 from pipeline.server.page.document import Compressed, dress
@@ -82,13 +82,14 @@ class CannotServe(PipelineError):
     status = 503
 
 
-def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
+def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slots | None = None) -> None:
     """Run the server until SIGINT or SIGTERM; running tasks are then stopped, and their unfinished files removed.
 
     Args:
         studio: Avatars, voices and engines.
         generate: ``pipeline.jobs.generate.generate``, or a replacement.
         worker: The module that a process of live sessions runs.
+        cluster: The slots in which `generate` renders; without them it renders on this machine.
 
     Raises:
         CannotServe: The server cannot listen on its address.
@@ -114,7 +115,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER) -> None:
     metrics, gpu = Metrics(), Gpu()
     webhooks = Webhooks(settings)
     supervisor = Supervisor(book, metrics.ended, webhooks.ended)
-    queue = RenderQueue(studio, supervisor, generate, metrics)
+    queue = RenderQueue(studio, supervisor, generate, metrics, cluster)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
     visited, warm = threading.Event(), Flag()

@@ -1,15 +1,15 @@
 """The queue of all tasks: the page, REST and gradio_client wait in Gradio's own queue.
 
 This and ``joins`` are the only modules that touch the internals of Gradio's queue; ``tests/test_gradio_contract.py``
-fails if they change. Gradio keeps the order, starts one task at a time (or one for each graphics card:
-``concurrency_limit``) and carries messages to the client. This module adds the rest:
+fails if they change. Gradio keeps the order, starts one task at a time (or one for each graphics card
+or slot of a cluster: ``concurrency_limit``) and carries messages to the client. This module adds the rest:
 
 - Gradio keeps the messages of a task for one listener, which must be connected. Here events go into the task's history,
   which any number of clients follow, also later.
 - Gradio starts one task after the other. Here several run, and take turns by sentence (``pipeline.jobs.turns``), so
   that a long text does not block the others.
-- Gradio calls a cancelled task finished while its current step is still running, and starts the next one. Here a
-  semaphore, which the task's thread holds from its first step to its last, limits their number.
+- Gradio calls a cancelled task finished while its current step is still running, and starts the next one. Here
+  a task's thread holds a place from its first step to its last, which limits their number.
 - Gradio notifies a generator that its client has disconnected only when it yields next. Here tasks run on their own
   threads, so that the generator can notice it at once and stop the task.
 """
@@ -27,7 +27,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import gradio as gr
 from fastapi import Request
@@ -38,7 +38,7 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
-from pipeline.core.notifier import until
+from pipeline.core.notifier import Notifier, until
 from pipeline.core.priority import give_way
 from pipeline.errors import QueueFull, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
@@ -72,6 +72,8 @@ USHER_SECONDS = 1.0
 """Seconds between two checks whether waiting tasks have a better estimate: running ones may take longer than theirs."""
 ETA_SECONDS = 1.0
 """Seconds after which the page shows that an estimate has run down."""
+NO_PLACES = -1
+"""Gradio's limit while nothing may start: it divides by the limit."""
 ETA_CHANGE = 1.0
 """Seconds by which the estimate must change to be emitted again."""
 GUESSED_SECONDS = 5.0
@@ -96,37 +98,63 @@ class _Asked:
     address: str = ""
 
 
-class RenderQueue:
-    """The queue of tasks in front of the renderers."""
+class Slots(Protocol):
+    """How many tasks other machines render at a time."""
 
-    def __init__(self, studio: Studio, supervisor: Supervisor, generate: Generate, metrics: Metrics) -> None:
+    slots: int
+    changed: Notifier
+    """Reports that there are more or fewer slots."""
+
+
+class RenderQueue:
+    """The queue of tasks in front of the renderers.
+
+    Args:
+        studio: Avatars, voices and engines.
+        supervisor: Of the tasks.
+        generate: Makes a video.
+        metrics: Where tasks are counted.
+        slots: Of a cluster; without it this machine renders.
+    """
+
+    def __init__(
+        self,
+        studio: Studio,
+        supervisor: Supervisor,
+        generate: Generate,
+        metrics: Metrics,
+        slots: Slots | None = None,
+    ) -> None:
         self._studio = studio
         self._supervisor = supervisor
         self._book = supervisor.book
         self._generate = generate
         self._metrics = metrics
         self._pace = Pace()
-        self._renderers = max(engine.concurrency for engine in studio.engines.values())
-        self._places = self._renderers * max(1, studio.settings.max_sharing)
-        """Tasks that run at a time, and share the renderers."""
-        self._rendering = threading.Semaphore(self._places)
+        self._slots = slots
+        self._own_renderers = max(engine.concurrency for engine in studio.engines.values())
+        self._held = threading.Condition()
+        self._holders = 0
+        """Threads of tasks, each from its first step to its last."""
         self._running: dict[str, tuple[float | None, float, Waits]] = {}
         """Work, start and waits of each task that runs."""
         self._asked: dict[str, _Asked] = {}
         self._demo: gr.Blocks | None = None
         self._joins: Joins | None = None
+        self._following = contextlib.ExitStack()
         supervisor.add(self)
 
     def register(self, demo: gr.Blocks) -> None:
         """Add the function through which tasks join; call this inside the ``with`` block that builds the page."""
-        limit = self._places
+        limit = self._places or NO_PLACES
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=QUEUE_ID, concurrency_limit=limit)
         self._demo = demo
-        entry = next(f for f in demo.fns.values() if f.api_name == ENTRY)
-        self._joins = Joins(self._queue, entry, self._limit + PAGE_EVENTS)
+        self._joins = Joins(self._queue, self._entered, self._limit + PAGE_EVENTS)
         self._queue.max_size = None  # ``join`` has its own limit and message
         self._queue.sleep_when_free = IDLE_SECONDS
         self._queue.progress_update_sleep_when_free = NEVER_SECONDS
+        if self._slots is not None:
+            self._following.enter_context(self._slots.changed.calling(self._resize))
 
     @property
     def joins(self) -> Joins:
@@ -139,7 +167,45 @@ class RenderQueue:
         assert self._demo is not None, "register() comes first"
         return self._demo._queue
 
+    @property
+    def _entered(self) -> Any:
+        """Gradio's block of the function through which tasks join."""
+        assert self._demo is not None, "register() comes first"
+        return next(block for block in self._demo.fns.values() if block.api_name == ENTRY)
+
     # --- what waits and runs
+
+    @property
+    def _renderers(self) -> int:
+        return self._own_renderers if self._slots is None else self._slots.slots
+
+    @property
+    def _places(self) -> int:
+        """Tasks that run at a time, and share the renderers; those of a cluster are not shared."""
+        return self._renderers * (max(1, self._studio.settings.max_sharing) if self._slots is None else 1)
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """Wait for a place, and hold it while the block lasts."""
+        with self._held:
+            self._held.wait_for(lambda: self._holders < max(1, self._places))
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._held:
+                self._holders -= 1
+                self._held.notify_all()
+
+    def _resize(self) -> None:
+        """Follow the cluster; what runs is not disturbed."""
+        with self._held:
+            self._held.notify_all()
+        limit = self._places or NO_PLACES
+        self._entered.concurrency_limit = limit  # to which Gradio lowers the queue's whenever a task joins
+        queue = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
+        if queue is not None:
+            queue.concurrency_limit = limit
 
     @property
     def _limit(self) -> int:
@@ -165,6 +231,8 @@ class RenderQueue:
         seconds = [self._pace.seconds(one.work if one else None) for one in asked]
         if any(one is None for one in seconds):
             return Queued(position)
+        if not self._places:  # until a node comes
+            return Queued(position)
         return Queued(position, done_in(self._left(), [one or 0.0 for one in seconds], self._places, self._renderers))
 
     def _waiting_ids(self) -> list[str]:
@@ -182,17 +250,17 @@ class RenderQueue:
     def _rest(self) -> float:
         """Return in how many seconds the next running task will be done."""
         left = self._left()
-        if len(left) < self._places:
+        if not left or len(left) < self._places:
             return 0.0
-        return min(left) * len(left) / self._renderers
+        return min(left) * len(left) / max(1, self._renderers)
 
     def close(self, seconds: float) -> None:
         """Stop all tasks, and wait up to `seconds` for them to remove their unfinished files."""
         self._book.cancel_all()
         until = time.monotonic() + seconds
-        for _ in range(self._places):
-            if not self._rendering.acquire(timeout=max(0.0, until - time.monotonic())):
-                logger.warning("a task did not end within %.0f s", seconds)
+        with self._held:
+            if not self._held.wait_for(lambda: not self._holders, max(0.0, until - time.monotonic())):
+                logger.warning("%d tasks did not end within %.0f s", self._holders, seconds)
 
     # --- running a task, inside the queue
 
@@ -228,7 +296,7 @@ class RenderQueue:
         give_way()  # to live sessions, which cannot wait
         last: Done | Failed
         limit = self._studio.settings.max_seconds
-        with self._rendering:
+        with self._place():
             logger.info("task %s starts", task.id)
             over = threading.Event()
             if limit:
@@ -334,13 +402,12 @@ class RenderQueue:
         address = address_of(request)
         if not _is_here(address) and self._of(address) >= share_of(self._limit):
             raise self._full_of(address)
-        entry = next(f for f in self._demo.fns.values() if f.api_name == ENTRY)  # type: ignore[union-attr]  # see _queue
         scope = dict(request.scope)
         # Gradio derives its own address from the request's path, which must be one of its own
         scope["path"] = f"/gradio_api/call/{ENTRY}"
         scope["raw_path"] = scope["path"].encode()
         session = f"rest-{uuid.uuid4().hex}"
-        call = PredictBodyInternal(session_hash=session, fn_index=entry._id, data=[], request=Request(scope))
+        call = PredictBodyInternal(session_hash=session, fn_index=self._entered._id, data=[], request=Request(scope))
         accepted, result, _ = await self.joins.push(body=call, request=call.request, username=None)
         if not accepted:
             raise RuntimeError(f"Gradio's queue refused the task: {result}")

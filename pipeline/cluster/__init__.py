@@ -1,0 +1,1 @@
+"""Rendering on many machines with Ray; the only package that imports it."""

@@ -1,0 +1,282 @@
+"""The web server's side of a Ray cluster: its slots, and videos that are made there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import messages
+from pipeline.avatars.eye_contact import looks_at_camera
+from pipeline.cluster.delivery import Delivery
+from pipeline.cluster.packs import Packs
+from pipeline.cluster.parcels import Order
+from pipeline.cluster.renderer import APP, deployment, look
+from pipeline.cluster.store import digest_of, open_store, store_url
+from pipeline.core.best_effort import best_effort
+from pipeline.core.notifier import Notifier
+from pipeline.errors import PipelineError, Unavailable
+from pipeline.jobs.events import Event
+from pipeline.jobs.request import GenerateRequest
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.tasks import Task
+from pipeline.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SILENT_SECONDS = 3.0
+"""Seconds without a word after which a node is lost; it says one every half second."""
+LOST_NODES = 1
+"""Nodes that a task may lose."""
+REJOIN_SECONDS = 20.0
+"""Seconds in which a node must come back where none is left."""
+LOOK_SECONDS = 1.0
+"""Seconds between two looks at the slots of the cluster."""
+_OVER = object()
+
+
+class ClusterError(PipelineError):
+    """The cluster cannot be used: the message says what is missing."""
+
+    status = 503
+
+
+class Cluster:
+    """A Ray cluster that makes videos.
+
+    Args:
+        studio: The web server's.
+        make_studio: Makes the studio of a node, from the node's settings; an importable function.
+
+    Attributes:
+        slots: How many videos its nodes can make at a time.
+        changed: Reports that there are more or fewer slots.
+
+    Raises:
+        ClusterError: Ray is not installed, has no token, or no cluster answers.
+        ValueError: STORE_URL is no address of a store.
+        Unavailable: The store cannot be used.
+    """
+
+    def __init__(self, studio: Studio, make_studio: Callable[[Settings], Studio]) -> None:
+        self.changed = Notifier()
+        self.slots = 0
+        self._without_slots_since = time.monotonic()
+        self._settings = studio.settings
+        self._avatars = studio.avatars
+        self._make_studio = make_studio
+        self._store = open_store(store_url(self._settings))
+        check_token()
+        self._store.clear()  # of what a server left that was killed
+        self._connect()
+        self._packs = Packs(self._store, lambda pack, id: self._handle.broadcast("forget", pack, id))
+        threading.Thread(target=self._watch, name="slots", daemon=True).start()
+
+    def _connect(self) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read where Ray is imported
+        try:
+            import ray
+            from ray import serve
+        except ImportError as error:
+            raise ClusterError(messages.cluster.NO_RAY(setting="RAY_ADDRESS")) from error
+        self._ray = ray
+        self._failures: tuple[type[Exception], ...] = (ray.exceptions.RayError, serve.exceptions.RayServeException)
+        address = self._settings.ray_address
+        try:
+            ray.init(address=address, namespace="avatar", log_to_driver=False, configure_logging=False)
+            serve.start(proxy_location="Disabled")
+            self._handle = self._deploy()
+        except Exception as error:  # Ray has no class for all of them
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ClusterError(messages.cluster.NO_CLUSTER(address=address, reason=reason[:200])) from error
+
+    def _deploy(self) -> Any:
+        """Start the replicas, without waiting for them, and return a handle."""
+        from ray import serve
+
+        app = deployment().bind(self._make_studio, store_url(self._settings), uuid.uuid4().hex)
+        target = serve.RunTarget(app, name=APP, route_prefix=None)
+        [handle] = serve.run_many([target], wait_for_applications_running=False)
+        return handle
+
+    def _watch(self) -> None:
+        """Follow the slots of the cluster and the avatars of this machine."""
+        before = ""
+        while True:
+            try:
+                slots, trouble = look()
+            except Exception as error:  # the cluster may be away for a while
+                slots, trouble = 0, f"{type(error).__name__}: {error}"
+            if trouble and trouble != before:
+                logger.warning("trouble in the cluster: %s", trouble)
+            before = trouble
+            if slots != self.slots:
+                logger.info("slots of the cluster: %d", slots)
+                self._without_slots_since = time.monotonic()
+                self.slots = slots
+                self.changed.notify()
+            with best_effort("deletion of packs on the nodes"):
+                self._packs.keep_only({pack.id for pack in self._avatars.list()})
+            time.sleep(LOOK_SECONDS)
+
+    def generate(self, request: GenerateRequest, task: Task, _studio: Studio) -> Iterator[Event]:
+        """Make a video on a node, as ``pipeline.jobs.generate.generate`` does here.
+
+        If the node is lost, another one goes on with the same speech and the same bytes.
+
+        Raises:
+            PipelineError: The video cannot be made, or is cancelled; no file is left behind.
+            Unavailable: Two nodes were lost, the second one makes another video, or there is none.
+        """
+        delivery = Delivery(task)
+        try:
+            with (
+                self._packs.lent(request.avatar) as avatar,
+                self._lent(request.recording, task) as recording,
+                self._lent(request.background.picture, task) as picture,
+            ):
+                order = Order(
+                    request=_bare(request),
+                    avatar=avatar,
+                    fps=request.avatar.fps,
+                    eye_contact=looks_at_camera(request.avatar),
+                    recording=recording,
+                    picture=picture,
+                    task_id=task.id,
+                )
+                yield from self._deliver(order, task, delivery)
+        except BaseException:
+            delivery.discard()
+            raise
+        delivery.close()
+
+    @contextmanager
+    def _lent(self, path: Path | None, task: Task) -> Iterator[str | None]:
+        """Keep a file of a request in the store while the block lasts; give its name."""
+        if path is None:
+            yield None
+            return
+        name = f"files/{task.id}-{digest_of(path)}{path.suffix}"
+        try:
+            self._store.put(name, path)
+            yield name
+        finally:
+            with best_effort("deletion of a file in the store"):
+                self._store.delete(name)
+
+    def _deliver(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Event]:
+        """Take a video from one node, or from two if the first one is lost."""
+        lost = 0
+        while True:
+            try:
+                for parcel in self._parcels(order, task, delivery):
+                    yield from delivery.take(parcel)
+                return
+            except _LostNodeError as error:
+                task.cancel.check()
+                lost += 1
+                logger.warning("task %s lost its node: %s", task.id, error)
+                if lost > LOST_NODES:
+                    raise Unavailable(messages.cluster.NODE_LOST()) from error
+
+    def _parcels(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Any]:
+        """Yield what a node tells.
+
+        Raises:
+            _LostNodeError: It is lost.
+            Unavailable: No node takes the task.
+        """
+        until = time.monotonic() + REJOIN_SECONDS
+        while True:
+            taken = False
+            try:
+                for parcel in self._told(order, task, delivery):
+                    taken = True
+                    yield parcel
+                return
+            except self._failures as error:
+                task.cancel.check()
+                if isinstance(error, self._ray.exceptions.RayTaskError):
+                    raise  # the node works, and the program does not
+                if taken:
+                    raise _LostNodeError(type(error).__name__) from error
+                if time.monotonic() > until:
+                    raise Unavailable(messages.cluster.NO_NODE()) from error
+                task.cancel.wait(0.2)  # it was gone before it took the task: Ray may not know that yet
+
+    def _told(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Any]:
+        """Yield what a node tells, as long as it is heard."""
+        told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        stream = self._handle.options(stream=True).render.remote(order, delivery.memory)
+
+        def pump() -> None:
+            try:
+                for parcel in stream:
+                    told.put(parcel)
+                told.put(_OVER)
+            except BaseException as error:
+                told.put(_Raised(error))
+
+        threading.Thread(target=pump, name=f"pump-{task.id[:8]}", daemon=True).start()
+        taken = False
+        try:
+            with task.cancel.calling(lambda: told.put(None)):
+                while True:
+                    task.cancel.check()
+                    try:
+                        parcel = told.get(timeout=SILENT_SECONDS)
+                    except queue.Empty:
+                        if taken:
+                            raise _LostNodeError(f"silent for {SILENT_SECONDS:g} s") from None
+                        self._check_slots()  # all may be busy
+                        continue
+                    if parcel is _OVER:
+                        return
+                    if isinstance(parcel, _Raised):
+                        raise parcel.error
+                    if parcel is not None:
+                        taken = True
+                        yield parcel
+        finally:
+            with suppress(Exception):  # it may be gone
+                stream.cancel()
+
+    def _check_slots(self) -> None:
+        if not self.slots and time.monotonic() - self._without_slots_since > REJOIN_SECONDS:
+            raise Unavailable(messages.cluster.NO_NODE())
+
+
+def _bare(request: GenerateRequest) -> GenerateRequest:
+    """Return a request without what a node has or fetches itself."""
+    behind = replace(request.background, picture=None)
+    return replace(request, avatar=None, recording=None, background=behind)  # type: ignore[arg-type]
+
+
+class _LostNodeError(Exception):
+    """A node is gone, or silent."""
+
+
+class _Raised:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def check_token() -> None:
+    """Check that Ray has a token: whoever reaches a cluster without one can run any program on it.
+
+    Raises:
+        ClusterError: It has none.
+    """
+    environ = os.environ
+    path = environ.get("RAY_AUTH_TOKEN_PATH") or str(Path.home() / ".ray" / "auth_token")
+    has_token = bool(environ.get("RAY_AUTH_TOKEN")) or (Path(path).is_file() and Path(path).stat().st_size > 0)
+    if environ.get("RAY_AUTH_MODE") != "token" or not has_token:
+        raise ClusterError(messages.cluster.NO_TOKEN())

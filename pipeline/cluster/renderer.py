@@ -1,0 +1,169 @@
+"""The deployment: one replica in each slot of the nodes renders one video at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.avatars.eye_contact import with_eye_contact
+from pipeline.avatars.framing import played_at
+from pipeline.cluster.node import perform
+from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel
+from pipeline.cluster.slots import MOST_SLOTS, SLOT, replicas
+from pipeline.cluster.store import fetch, open_store
+from pipeline.core.cancel import CancelToken
+from pipeline.errors import PipelineError
+from pipeline.jobs.request import GenerateRequest
+from pipeline.jobs.studio import Studio, warm_up
+from pipeline.settings import Settings
+
+APP = "avatar"
+RENDERER = "renderer"
+TROUBLE = ("UNHEALTHY", "DEPLOY_FAILED")
+LOST_SECONDS = 60.0
+"""Seconds after which a slot that went away is given up. Before, Ray knows which of the replicas has gone with it."""
+
+
+class Renderer:
+    """Makes videos, one at a time.
+
+    Args:
+        make_studio: Makes the studio of this node's settings.
+        store: Address of the store of the web server.
+        run: Which run of the web server this is, as a folder name.
+    """
+
+    def __init__(self, make_studio: Callable[[Settings], Studio], store: str, run: str) -> None:
+        logging.basicConfig(level=logging.INFO)
+        self._store = open_store(store)
+        self._packs = folder_of(run)
+        self._studio = make_studio(replace(Settings.from_environment(), results=self._packs / "results"))
+        warm_up(self._studio)
+
+    async def render(self, order: Order, memory: Memory) -> AsyncIterator[Parcel]:
+        """Yield what happens while a video is made, at least every `BEAT_SECONDS`; cancelling this stops it."""
+        loop, told, stop = asyncio.get_running_loop(), asyncio.Queue[Parcel | None](), CancelToken()
+
+        def tell(parcel: Parcel | None) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, parcel)
+
+        def work() -> None:
+            try:
+                with self._request(order) as request:
+                    for parcel in perform(request, order.task_id, self._studio, memory, stop):
+                        tell(parcel)
+            except PipelineError as error:
+                tell(Broken(error.afresh()))
+            except Exception:  # of a library or of this program: its type need not be known on the other side
+                tell(Broken(RuntimeError(traceback.format_exc())))
+            finally:
+                tell(None)
+
+        working = asyncio.create_task(asyncio.to_thread(work))
+        try:
+            parcel: Parcel | None = Alive()
+            while parcel is not None:
+                yield parcel
+                try:
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        parcel = await told.get()
+                except TimeoutError:
+                    parcel = Alive()
+        finally:
+            stop.cancel()
+            await asyncio.shield(working)
+
+    @contextmanager
+    def _request(self, order: Order) -> Iterator[GenerateRequest]:
+        """Give the request of an order, with what the store has of it."""
+        pack = self._packs / Path(order.avatar).name
+        if not pack.exists():
+            fetch(self._store, order.avatar, pack)
+        avatar = self._studio.avatars.load(pack)
+        if avatar.fps != order.fps:
+            avatar = played_at(avatar, order.fps)
+        if order.eye_contact:
+            avatar = with_eye_contact(avatar)
+        with tempfile.TemporaryDirectory(prefix="avatar-") as home:
+
+            def fetched(name: str | None) -> Path | None:
+                if name is None:
+                    return None
+                path = Path(home) / Path(name).name
+                fetch(self._store, name, path)
+                return path
+
+            behind = replace(order.request.background, picture=fetched(order.picture))
+            yield replace(order.request, avatar=avatar, recording=fetched(order.recording), background=behind)
+
+    def forget(self, avatar: str, id: str) -> None:
+        """Remove what this node has of an avatar: its pack, and what was composed of it."""
+        self._studio.avatars.forget(self._packs / Path(avatar).name)
+        self._studio.backdrops.forget([id])
+
+
+def folder_of(run: str) -> Path:
+    """Return the folder of a run of the web server, in one that nobody else can write; remove those of earlier runs.
+
+    Args:
+        run: Which run of the web server this is, as a folder name: avatars that are deleted between two runs go, too.
+
+    Raises:
+        PermissionError: The folder belongs to somebody else.
+    """
+    home = Path(tempfile.gettempdir()) / f"avatar-packs-{os.getuid()}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    status = home.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
+        raise PermissionError(f"{home}: expected a folder that belongs to this user alone")
+    for path in home.iterdir():
+        if path.name != run:
+            shutil.rmtree(path, ignore_errors=True)
+    (home / run).mkdir(exist_ok=True)
+    return home / run
+
+
+def deployment() -> Any:
+    """Return the deployment; its replicas follow the slots of the nodes."""
+    from ray import serve
+    from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
+
+    following = AutoscalingConfig(
+        policy=AutoscalingPolicy(policy_function=replicas),
+        min_replicas=1,
+        max_replicas=MOST_SLOTS,
+        upscale_delay_s=0,
+        downscale_delay_s=LOST_SECONDS,
+    )
+    return serve.deployment(
+        Renderer,
+        name=RENDERER,
+        autoscaling_config=following,
+        max_ongoing_requests=1,
+        max_queued_requests=-1,
+        health_check_period_s=2,
+        health_check_timeout_s=5,
+        graceful_shutdown_timeout_s=20,
+        ray_actor_options={"num_cpus": 0, "resources": {SLOT: 1}},
+    )
+
+
+def look() -> tuple[int, str]:
+    """Return how many replicas are ready for a video, and what is wrong; "" if nothing is."""
+    from ray import serve
+
+    app = serve.status().applications.get(APP)
+    seen = app.deployments.get(RENDERER) if app else None
+    if seen is None:
+        return 0, ""
+    return int(seen.replica_states.get("RUNNING", 0)), seen.message if seen.status in TROUBLE else ""

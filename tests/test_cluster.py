@@ -1,0 +1,661 @@
+"""Videos that are made on other machines: a real Ray cluster of two nodes, each with its own processes.
+
+The nodes are alone on this machine's loopback; each has one slot. Skipped where Ray is not installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import pickle
+import random
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import gradio as gr
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.pack import load, save
+from pipeline.cluster.cluster import Cluster
+from pipeline.cluster.delivery import Delivery
+from pipeline.cluster.node import perform
+from pipeline.cluster.packs import Packs
+from pipeline.cluster.parcels import Bytes, Complete, Memory, Order, Parcel
+from pipeline.cluster.renderer import Renderer
+from pipeline.cluster.store import FolderStore, digest_of, fetch, open_store, store_url
+from pipeline.core.cancel import CancelToken
+from pipeline.core.notifier import Notifier
+from pipeline.engines.lipsync_engine import Stretch
+from pipeline.errors import Cancelled, Unavailable
+from pipeline.jobs.events import Done, TtsStarted
+from pipeline.jobs.generate import generate
+from pipeline.jobs.request import parse
+from pipeline.jobs.studio import Studio
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.preparing.encode_clip import encode
+from pipeline.server.gradio.queue import QUEUE_ID, RenderQueue
+from pipeline.server.metrics import Metrics
+from pipeline.settings import ROOT, Settings
+from pipeline.speech_types import Speech
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
+from tests import servers
+from tests.fakes import FPS, HEIGHT, WIDTH, FakeEngine, FakeTTS, make_fake_studio
+from tests.recordings import record
+from tests.servers import Server, free_port, wait_for
+
+TRIES = 4
+"""To start a node."""
+START_SECONDS = 300
+"""Ray is slow to start on a busy machine."""
+TEXT = "one two three. four five six. seven eight nine."
+
+
+# --- without Ray: what a node tells, and what becomes of it
+
+
+def files_of(task: Task) -> list[bytes]:
+    return [path.read_bytes() for path in (task.video, task.audio, task.captions, task.mouth) if path.exists()]
+
+
+class FreshVoice(FakeTTS):
+    """Says everything a little differently each time, as real ones do."""
+
+    def _say(self, text: str) -> Speech:
+        speech = super()._say(text)
+        return replace(speech, samples=speech.samples * np.float32(random.uniform(0.3, 0.9)))
+
+
+@pytest.mark.parametrize("voice", [FakeTTS, FreshVoice])
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.6, 1.0])
+def test_another_node_goes_on_with_the_same_bytes(
+    fake_packs: Path, tmp_path: Path, kept: float, voice: type[FakeTTS]
+) -> None:
+    """A first node is lost after a part of its parcels, which nobody sees in the files."""
+    studio = replace(make_fake_studio(Settings(precomputed=fake_packs)), tts={"fake": voice()})
+    request = parse({"text": TEXT, "avatar": "solo"}, studio)
+    whole = list(perform(request, "0" * 32, studio, Memory(), CancelToken()))
+    alone, two = (TaskBook(tmp_path / name, 0).open("0" * 32) for name in ("alone", "two"))
+    delivery = Delivery(alone)
+    assert isinstance([event for parcel in whole for event in delivery.take(parcel)][-1], Done)
+    delivery.close()
+    delivery = Delivery(two)
+    lost = whole[: round(kept * (len(whole) - 1))]
+    events = [event for parcel in lost for event in delivery.take(parcel)]
+    all_said = len(delivery.memory.pieces) == TEXT.count(".")
+    again = perform(request, "0" * 32, studio, delivery.memory, CancelToken())
+    events += [event for parcel in again for event in delivery.take(parcel)]  # which compares the bytes
+    delivery.close()
+    assert (files_of(two) == files_of(alone)) == (voice is FakeTTS or all_said)
+    assert frames_of(two.video.read_bytes()) == frames_of(alone.video.read_bytes())
+    assert sum(isinstance(event, TtsStarted) for event in events) == 1
+    [done] = [event for event in events if isinstance(event, Done)]
+    assert done.video_path == two.video_path and not list((tmp_path / "two").glob("*.part"))
+
+
+FIRST_TRY: tuple[Parcel, ...] = (
+    Bytes(".mp4", 0, b"abcdef"),
+    Bytes(".wav", 0, b"h" * 44 + b"sound"),
+    Bytes(".json", 0, b"{first one}"),
+)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        (Bytes(".mp4", 0, b"abc"), Bytes(".mp4", 3, b"dXfgh")),
+        (Bytes(".mp4", 0, b"Abcdef"),),
+        (Bytes(".mp4", 0, b"abcd"), Complete(".mp4", 4)),
+        (Bytes(".wav", 0, b"h" * 44 + b"sOund"),),
+        (Bytes(".wav", 0, b"h" * 44 + b"so"), Complete(".wav", 46)),
+    ],
+)
+def test_a_video_that_differs_is_an_error_that_may_be_retried(second: tuple[Parcel, ...], tmp_path: Path) -> None:
+    delivery = Delivery(TaskBook(tmp_path, 0).open("0" * 32))
+    for parcel in FIRST_TRY:
+        list(delivery.take(parcel))
+    with pytest.raises(Unavailable) as caught:
+        for parcel in second:
+            list(delivery.take(parcel))
+    assert caught.value.retryable
+    delivery.discard()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_client_reads_as_it_grows_is_that_of_the_second_node(tmp_path: Path) -> None:
+    task = TaskBook(tmp_path, 0).open("0" * 32)
+    delivery = Delivery(task)
+    second = Bytes(".json", 0, b"{two}"), Complete(".json", 5), Bytes(".wav", 0, b"H" * 44), Complete(".wav", 49)
+    for parcel in (*FIRST_TRY, *second):
+        list(delivery.take(parcel))
+    delivery.close()
+    assert task.record.read_bytes() == b"{two}" and task.audio.read_bytes() == b"H" * 44 + b"sound"
+    assert not task.video.exists() and not list(tmp_path.glob("*.part"))
+
+
+def test_nodes_forget_the_avatars_that_are_deleted(fake_packs: Path, tmp_path: Path) -> None:
+    store, copy = FolderStore(tmp_path / "store"), tmp_path / "copy.pkl"
+    forgotten: list[tuple[str, str]] = []
+    solo, duet = (load(fake_packs / "720p" / f"{name}_720p_precomputed.pkl") for name in ("solo", "duet"))
+    packs = Packs(store, lambda *one: forgotten.append(one))
+    with packs.lent(solo) as name, packs.lent(solo) as again, packs.lent(duet) as other:
+        assert name == again != other
+        packs.keep_only(["duet_720p"])  # the video that is being made may need it once more
+        fetch(store, name, copy)
+        assert load(copy).id == "solo_720p" and not forgotten
+    packs.keep_only(["duet_720p"])
+    assert forgotten == [(name, "solo_720p")] and [path.name for path in tmp_path.glob("store/packs/*")] == [
+        Path(other).name
+    ]
+    with pytest.raises(Unavailable):
+        fetch(store, name, copy)
+    with packs.lent(solo) as name:  # another one of the same name, or its last request
+        fetch(store, name, copy)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if request.param == "folder":
+        yield (tmp_path / "a store").as_uri()
+        return
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install -r requirements-cluster.txt")
+    moto = pytest.importorskip("moto.server", reason="S3 is not played: pip install 'moto[s3,server]'")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        own = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_REGION": "us-east-1"}
+        for name, value in {**own, "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true"}.items():
+            monkeypatch.setenv(name, value)
+        assert requests.put(f"{endpoint}/bucket", timeout=10).status_code == 200
+        yield "s3://bucket/a store"
+    finally:
+        server.stop()
+
+
+def test_a_store_returns_what_was_put_there_and_nothing_else(address: str, tmp_path: Path) -> None:
+    store = open_store(address)
+    pack, copy, other = (tmp_path / name for name in ("pack.pkl", "copy.pkl", "other.pkl"))
+    pack.write_bytes(os.urandom(6_000_000))  # more than a part of an upload
+    name, recording = f"packs/{digest_of(pack)}.pkl", f"files/{'0' * 32}-{digest_of(pack)}.wav"
+    for _ in range(2):
+        store.put(name, pack)
+        store.put(recording, pack)
+    for one in (name, recording):
+        fetch(store, one, copy)
+        assert copy.read_bytes() == pack.read_bytes()
+    other.write_bytes(b"no pack")
+    store.put(f"packs/{'0' * 64}.pkl", other)
+    for one in (f"packs/{'0' * 64}.pkl", "packs/unknown.pkl"):
+        with pytest.raises(Unavailable):
+            fetch(store, one, tmp_path / "bad.pkl")
+    for _ in range(2):
+        store.delete(name)
+    with pytest.raises(Unavailable):
+        fetch(store, name, copy)
+    fetch(store, recording, copy)
+    store.clear()
+    with pytest.raises(Unavailable):
+        fetch(store, recording, copy)
+    left = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert left == {"pack.pkl", "copy.pkl", "other.pkl"}
+
+
+class ChangingSlots:
+    """Slots of a cluster, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.slots, self.changed = 0, Notifier()
+
+    def set(self, slots: int) -> None:
+        self.slots = slots
+        self.changed.notify()
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_as_many_tasks_run_as_there_are_slots(fake_packs: Path, tmp_path: Path, start: int) -> None:
+    """Gradio lowers the limit of a queue to that of the function whenever a task joins."""
+    slots, metrics = ChangingSlots(), Metrics()
+    slots.slots = start
+    studio = make_fake_studio(Settings(precomputed=fake_packs, max_sharing=4))
+    queue = RenderQueue(studio, Supervisor(TaskBook(tmp_path, 0)), generate, metrics, slots)
+
+    async def build() -> gr.Blocks:
+        demo = gr.Blocks(analytics_enabled=False)
+        with demo:
+            queue.register(demo)
+        return demo
+
+    demo = asyncio.run(build())
+    [entry] = demo.fns.values()
+
+    def limit() -> int:
+        demo._queue.create_event_queue_for_fn(entry)  # as a task that joins does
+        return demo._queue.event_queue_per_concurrency_id[QUEUE_ID].concurrency_limit or 0
+
+    assert max(0, limit()) == start
+    for number in (1, 2, 0, 3, 1):
+        slots.set(number)
+        assert [max(0, limit()), max(0, limit())] == [number, number]
+
+
+def test_a_node_that_is_told_to_stop_leaves_nothing(
+    fake_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    studio = make_fake_studio(Settings(precomputed=fake_packs))
+    stop = CancelToken()
+    parcels = perform(parse({"text": "frozen words", "avatar": "solo"}, studio), "0" * 32, studio, Memory(), stop)
+    assert any(isinstance(parcel, TtsStarted) for parcel in parcels)
+    stop.cancel()
+    last = list(parcels)[-1]
+    assert isinstance(getattr(last, "error", None), Cancelled) and not list(tmp_path.iterdir())
+
+
+class ShowingEngine(FakeEngine):
+    """Shows the clip of the avatar."""
+
+    def render(
+        self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
+    ) -> Generator[Frame, None, None]:
+        frames = avatar.clip.frames(first % avatar.clip.count)
+        for stretch in stretches:
+            for _ in stretch.mouth.weights:
+                cancel.check()
+                yield next(frames)
+
+
+def make_showing_studio(settings: Settings) -> Studio:
+    return replace(make_fake_studio(settings), engines={"fake": ShowingEngine()})
+
+
+class LonelyCluster(Cluster):
+    """A cluster whose one node is this process; what they tell each other is pickled."""
+
+    def _connect(self) -> None:
+        self._failures = ()
+        run = "of this test"
+        self.node = Renderer(self._make_studio, store_url(self._settings), run)
+
+    def _watch(self) -> None:
+        pass
+
+    def _told(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Any]:
+        there = pickle.loads(pickle.dumps((order, delivery.memory)))
+
+        async def render() -> list[bytes]:
+            return [pickle.dumps(parcel) async for parcel in self.node.render(*there)]
+
+        for parcel in asyncio.run(render()):
+            assert len(parcel) < 100_000
+            yield pickle.loads(parcel)
+
+
+ALL_WAYS: dict[str, dict[str, object]] = {
+    "as it was filmed": {},
+    "slower": {"fps": 24},
+    "looking at the camera": {"eye_contact": True},
+    "in front of a colour": {"background": "#00ff00"},
+    "in front of a picture": {"background": "PICTURE"},
+    "in front of nothing": {"background": "transparent"},
+    "all at once": {"fps": 30, "eye_contact": True, "background": "PICTURE", "aspect": "1:1", "captions": "burn"},
+    "a recording": {"recording": "VOICE", "tts_speed": 1.0},
+}
+
+
+@pytest.mark.parametrize("way", ALL_WAYS)
+def test_a_node_makes_any_request_as_this_machine_does(
+    fake_packs: Path, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
+    monkeypatch.setattr("pipeline.cluster.cluster.check_token", lambda: None)
+    monkeypatch.setenv("PRECOMPUTED", str(tmp_path / "no packs"))
+    solo = load(fake_packs / "720p" / "solo_720p_precomputed.pkl")
+    gaze = np.tile(np.array([20, 10, 1], np.float32), (len(solo.landmarks), 1))
+    noise = np.random.default_rng(1)
+    face = noise.uniform(8, 40, solo.landmarks.shape).astype(np.float32)
+    planes = [Frame(noise.integers(16, 235, (HEIGHT * 3 // 2, WIDTH), np.uint8)) for _ in solo.landmarks]
+    clip = encode(planes, WIDTH, HEIGHT, solo.fps, ColorTags())
+    home = tmp_path / "packs" / "720p" / "gazing_720p_precomputed.pkl"
+    save(replace(solo, name="gazing", video=clip, gaze=gaze, landmarks=face), home)
+    studio = make_showing_studio(Settings(precomputed=tmp_path / "packs", results=tmp_path / "results"))
+    body = {"text": "one two three. four five.", "avatar": "gazing"} | ALL_WAYS[way]
+    Image.new("RGB", (90, 60), (200, 30, 90)).save(tmp_path / "picture.png")
+    if body.get("background") == "PICTURE":
+        body["background"] = studio.backdrops.keep(tmp_path / "picture.png")
+    voice = None
+    if body.pop("recording", None):
+        voice = tmp_path / "voice.wav"
+        record(voice, "one two three")
+        body["text"] = "one two three"
+    request = parse(body, studio, voice)
+    here, there = (TaskBook(tmp_path / name, 0).open("0" * 32) for name in ("here", "there"))
+    done_here = list(generate(request, here, studio))[-1]
+    cluster = LonelyCluster(studio, make_showing_studio)
+    done_there = list(cluster.generate(request, there, studio))[-1]
+    assert isinstance(done_here, Done) and isinstance(done_there, Done)
+    compared = 4 if voice is None else 2  # where the sounds of a recording are may be found a little differently
+    assert files_of(there)[:compared] == files_of(here)[:compared] and len(files_of(there)) == 4
+    assert done_there.audio_duration == done_here.audio_duration and done_there.note == done_here.note
+    if way != "as it was filmed" and voice is None:  # else the test would show nothing
+        plain = TaskBook(tmp_path / "plain", 0).open("0" * 32)
+        list(generate(parse({"text": body["text"], "avatar": "gazing"}, studio), plain, studio))
+        assert plain.video.read_bytes() != there.video.read_bytes()
+    store = tmp_path / "results" / "store"
+    assert len(list(store.glob("packs/*"))) == 1 and not list(store.glob("files/*"))
+    [pack] = (tmp_path / "temp").glob("avatar-packs-*/*/*.pkl")
+    cluster._packs._forget = cluster.node.forget
+    cluster._packs.keep_only([])
+    assert not list(store.glob("packs/*")) and not pack.exists()
+
+
+IMPORTS = """
+import sys
+import pipeline.server.main, pipeline.server.serve, pipeline.jobs.generate, pipeline.cluster.cluster
+print(sorted({"ray", "redis", "obstore"} & set(sys.modules)))
+"""
+
+
+def test_without_the_settings_nothing_of_a_cluster_is_imported() -> None:
+    out = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]"
+
+
+# --- with Ray
+
+
+class NodeError(Exception):
+    """A node did not start: on a busy machine Ray gives up after half a minute."""
+
+
+@dataclass
+class Nodes:
+    """Two nodes with a slot each, and the one of the web server, which has none."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    slots: list[int] = field(default_factory=list)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        token = self.folder / "token"
+        if not token.exists():
+            token.write_text(secrets.token_hex(32))
+        health = {
+            "RAY_health_check_initial_delay_ms": "2000",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "5000",  # of a machine that may be busy
+            "RAY_health_check_failure_threshold": "5",
+        }
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ADDRESS": f"127.0.0.1:{self.port}",
+            "RAY_TMPDIR": str(self.folder),
+            "PYTHONPATH": str(ROOT),
+            **health,
+        }
+
+    def start(self, *arguments: str) -> int:
+        """Start a node and return its process; each has an address of its own on this machine."""
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(NodeError):
+                return self._start(*arguments)
+        return self._start(*arguments)
+
+    def _start(self, *arguments: str) -> int:
+        number = len(self.started) + 1
+        ray, log = Path(sys.executable).with_name("ray"), self.folder / f"node-{number}.log"
+        command = [str(ray), "start", "--block", f"--node-ip-address=127.0.0.{number}"]
+        command += ["--disable-usage-stats", "--include-log-monitor=false", "--object-store-memory=100000000"]
+        environ = {**os.environ, **self.environ}
+        environ.pop("RAY_ADDRESS")
+        with log.open("wb") as out:
+            process = subprocess.Popen([*command, *arguments], cwd=ROOT, env=environ, stdout=out, stderr=out)
+        self.started.append(process)
+
+        def runs() -> bool:
+            if process.poll() is not None:
+                raise NodeError(log.read_text())
+            return "Ray runtime started" in log.read_text()
+
+        wait_for(runs, START_SECONDS)
+        return process.pid
+
+    def start_head(self) -> None:
+        arguments = ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"]
+        self.start(*arguments)
+
+    def start_slot(self) -> int:
+        return self.start(f"--address=127.0.0.1:{self.port}", "--num-cpus=1", '--resources={"avatar_slot": 1}')
+
+    def kill(self, node: int) -> None:
+        """Kill all processes of a node, as a machine that loses its power does."""
+        for number in family_of(node):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+
+    def close(self) -> None:
+        for node in self.started:
+            self.kill(node.pid)
+            node.wait(30)
+
+
+def family_of(process: int) -> list[int]:
+    """A process and all that it has started."""
+    out = subprocess.run(["ps", "-eo", "pid,ppid"], check=True, capture_output=True, text=True).stdout
+    parents = [tuple(map(int, line.split())) for line in out.splitlines()[1:]]
+    family = [process]
+    for one in family:
+        family += [child for child, parent in parents if parent == one]
+    return family
+
+
+ASKED = {"avatar": "solo", "resolution": "720p"}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # a short path: Ray's sockets lie in it
+    nodes = Nodes(folder)
+    try:
+        nodes.start_head()
+        nodes.slots = [nodes.start_slot(), nodes.start_slot()]
+        yield nodes
+    finally:
+        nodes.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def clustered(nodes: Nodes, fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("clustered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(servers, "START_SECONDS", START_SECONDS)
+        server = servers.Server(["-m", "tests.fake_cluster", str(fake_packs)], folder / "realtime", nodes.environ)
+    try:
+        wait_for_slots(server, 2)
+        assert server.events({"text": "warm up", **ASKED})[-1]["type"] == "done"
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(30)
+
+
+def wait_for_slots(server: Server, number: int) -> None:
+    """Return when the server knows of a number of slots."""
+    last = "slots of the cluster: "
+    wait_for(lambda: server.log.rpartition(last)[2].splitlines()[0] == str(number), START_SECONDS)
+
+
+def title_of(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
+def frames_of(video: bytes) -> int:
+    with av.open(io.BytesIO(video), "r") as container:
+        return len(list(container.decode(video=0)))
+
+
+@pytest.mark.slow
+def test_eight_tasks_share_two_slots(clustered: Server) -> None:
+    over, most = threading.Event(), [0]
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            text = clustered.get("/metrics").text
+            [running] = re.findall(r'^avatar_tasks_running\{kind="video"\} ([\d.]+)', text, re.MULTILINE)
+            most[0] = max(most[0], int(float(running)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(clustered.events, [{"text": "brisk one two three. " * 3, **ASKED}] * 8))
+    finally:
+        over.set()
+        watcher.join()
+    assert [events[-1]["type"] for events in told] == ["done"] * 8
+    places = [event["position"] for events in told for event in events if event.get("stage") == "queued"]
+    assert 1 <= most[0] <= 2 and max(places) >= 5
+    for events in told:
+        video = clustered.get(events[-1]["video_url"]).content
+        assert frames_of(video) == pytest.approx(events[-1]["audio_duration"] * FPS, abs=1)
+
+
+@pytest.mark.slow
+def test_a_node_makes_the_bytes_that_this_machine_makes(clustered: Server, fake_packs: Path, tmp_path: Path) -> None:
+    """The voice of the stand-ins always says the same."""
+    studio = make_fake_studio(Settings(precomputed=fake_packs))
+    task = TaskBook(tmp_path, 0).open("0" * 32)
+    list(generate(parse({"text": TEXT, **ASKED}, studio), task, studio))
+    for _ in range(5):
+        done = clustered.events({"text": TEXT, **ASKED})[-1]
+        urls = [done[key] for key in ("video_url", "audio_url", "captions_url")]
+        urls.append(done["video_url"].replace(".mp4", ".mouth.ndjson"))
+        assert [clustered.get(url).content for url in urls] == files_of(task)
+
+
+@pytest.mark.slow
+def test_a_recording_is_spoken_on_a_node_and_then_gone(clustered: Server, tmp_path: Path) -> None:
+    length = record(tmp_path / "voice.wav", "one two three")
+    form: list[tuple[str, Any]] = [("avatar", (None, "solo")), ("text", (None, "one two three"))]
+    form.append(("audio", ("voice.wav", (tmp_path / "voice.wav").read_bytes())))
+    reply = clustered.post("/api/v2/lipsync", files=form).json()
+    assert reply["success"] is True and abs(reply["audio_duration"] - length) < 0.5
+    assert "three" in clustered.get(reply["captions_url"]).text
+    store = clustered.results / "store"
+    assert list(store.glob("packs/*")) and not list(store.glob("files/*"))
+
+
+@pytest.mark.slow
+def test_a_cancelled_task_leaves_its_slot(clustered: Server) -> None:
+    for _ in range(3):  # more than there are slots
+        with clustered.stream({"text": "frozen words", **ASKED}) as events:
+            task = next(events)["task_id"]
+            assert any(event.get("stage") == "tts" for event in events)
+            assert clustered.post(f"/api/cancel/{task}").json()["state"] == "running"
+            assert list(events)[-1]["cancelled"]
+    with clustered.stream({"text": "frozen words", **ASKED}) as events:
+        assert any(event.get("stage") == "tts" for event in events)  # whose client then leaves
+    assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
+    assert not clustered.half_made()
+
+
+def events_while(server: Server, happens: Callable[[], object]) -> list[list[dict[str, Any]]]:
+    """Request four videos, two of which are being made when something happens; return the events of each."""
+    wait_for_slots(server, 2)
+    body = {"text": "brisk one two three four five six. " * 4, **ASKED}
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(server.events, body) for _ in range(4)]
+        wait_for(lambda: len(list(server.results.glob("*.mp4.part"))) == 2)
+        wait_for(lambda: all(path.stat().st_size > 10_000 for path in server.results.glob("*.mp4.part")))
+        happens()
+        return [one.result(timeout=600) for one in asked]
+
+
+def check_whole(server: Server, told: list[list[dict[str, Any]]]) -> None:
+    """Check that all videos were made, and are the same: those that two nodes made, too."""
+    assert [events[-1]["type"] for events in told] == ["done"] * len(told), told
+    videos = [server.get(events[-1]["video_url"]).content for events in told]
+    assert len(set(videos)) == 1
+    assert frames_of(videos[0]) == pytest.approx(told[0][-1]["audio_duration"] * FPS, abs=1)
+    assert not server.half_made()
+
+
+@pytest.mark.slow
+def test_a_node_falls_silent_and_no_video_is_lost(clustered: Server, nodes: Nodes) -> None:
+    before = clustered.log.count("lost its node")
+    [replica] = [one for one in family_of(nodes.slots[0]) if "ServeReplica" in title_of(one)]
+    try:
+        check_whole(clustered, events_while(clustered, lambda: os.kill(replica, signal.SIGSTOP)))
+    finally:
+        os.kill(replica, signal.SIGCONT)
+    assert clustered.log.count("lost its node") > before
+    assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
+
+
+@pytest.mark.slow
+def test_a_node_is_killed_and_no_video_is_lost(clustered: Server, nodes: Nodes) -> None:
+    before = clustered.log.count("lost its node")
+    check_whole(clustered, events_while(clustered, lambda: nodes.kill(nodes.slots[0])))
+    assert clustered.log.count("lost its node") > before
+    nodes.slots[0] = nodes.start_slot()  # it takes work without a restart of the server
+    wait_for_slots(clustered, 2)
+    check_whole(clustered, events_while(clustered, lambda: None))
+
+
+@pytest.mark.slow
+def test_all_nodes_are_killed_and_the_tasks_may_be_retried(clustered: Server, nodes: Nodes) -> None:
+    def kill() -> None:
+        for node in nodes.slots:
+            nodes.kill(node)
+        wait_for_slots(clustered, 0)
+        nodes.slots = []
+
+    with clustered.stream({"text": "frozen words", **ASKED}) as first:
+        assert any(event.get("stage") == "tts" for event in first)
+        kill()
+        last = list(first)[-1]
+    assert last["type"] == "error" and last["retryable"] and not clustered.half_made(), last
+    with ThreadPoolExecutor(1) as pool:  # a task waits for the node that comes
+        waiting = pool.submit(clustered.events, {"text": "two words", **ASKED})
+        nodes.slots = [nodes.start_slot()]
+        assert waiting.result(timeout=600)[-1]["type"] == "done"
+
+
+@pytest.mark.parametrize("environ", [{}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/nowhere"}])
+def test_a_start_without_a_token_ends_with_a_sentence(environ: dict[str, str], tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environ = {**inherited, "RAY_ADDRESS": "127.0.0.1:1", "HOME": str(tmp_path), **environ}
+    out = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert out.returncode == 1 and "RAY_AUTH_TOKEN_PATH" in out.stderr and "Traceback" not in out.stderr
+
+
+@pytest.mark.parametrize("url", ["ftp://somewhere/x", "s3:bucket", "file://host/x", "folder"])
+def test_an_address_that_is_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="STORE_URL"):
+        open_store(url)
