@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -32,18 +34,30 @@ FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
 
 
+@cache
+def _playwright() -> Any:
+    """Playwright of this process, until its end: there may be one only, and several browsers."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    manager = playwright.sync_playwright()
+    started = manager.start()
+    atexit.register(started.stop)
+    return started
+
+
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Any]:
     """Run Chromium without a window while the block lasts; a test is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as p:
-        installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-        try:
-            browser = p.chromium.launch(executable_path=installed, args=[*BROWSER_ARGUMENTS.split(), *arguments])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    try:
+        browser = _playwright().chromium.launch(
+            executable_path=installed, args=[*BROWSER_ARGUMENTS.split(), *arguments]
+        )
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "playwright":
+            raise
+        pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+    yield browser
+    browser.close()
 
 
 def write(page: Any, text: str) -> None:

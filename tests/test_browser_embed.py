@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -78,7 +79,9 @@ def page(browser: Any, site: Site) -> Iterator[Any]:
 
 def visit(page: Any, site: Site, tag: str, language: str = "en") -> None:
     site.write(tag, language)
-    page.goto(site.origin)
+    page.goto(
+        f"{site.origin}/?{time.monotonic_ns()}"
+    )  # one written in the same second would be taken for the one before
 
 
 def heard(page: Any, kind: str, count: int = 1) -> list[Any]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
 from realtime_avatar_client import (
     AsyncClient,
     Client,
@@ -31,6 +33,7 @@ from realtime_avatar_client import (
     Word,
 )
 from realtime_avatar_client.events import session_event, task_event
+from realtime_avatar_client.media import media_of
 from realtime_avatar_client.protocol import Lines
 
 from tests.recordings import record
@@ -199,6 +202,28 @@ def test_a_session_speaks_sound_and_shows_its_video(client: Client) -> None:
             if TurnEnded in kinds:
                 break
     assert pieces[0][4:8] == b"ftyp" and b"moof" in pieces[-1] and kinds[0] is TurnStarted
+
+
+def test_pictures_and_sound_of_a_session_come_in_the_order_of_their_times(fake_server: Server) -> None:
+    """A piece of the stream holds all of its pictures first: played in that order, sound would be late by a piece."""
+
+    async def check() -> list[tuple[str, float]]:
+        seen: list[tuple[str, float]] = []
+        async with (
+            AsyncClient(fake_server.url) as client,
+            await client.session(avatar="solo", video=True) as session,
+            aclosing(media_of(session)) as media,
+        ):
+            async for one in media:
+                if isinstance(one, VideoFrame | AudioFrame):
+                    seen.append((type(one).__name__, float(one.time or 0.0)))
+                if len(seen) == 150:
+                    return seen
+        raise AssertionError("the stream has ended")
+
+    seen = asyncio.run(check())
+    times = [moment for _, moment in seen]
+    assert times == sorted(times) and {kind for kind, _ in seen} == {"VideoFrame", "AudioFrame"}
 
 
 def test_a_session_is_resumed_without_missing_an_event(fake_server: Server) -> None:

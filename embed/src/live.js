@@ -25,6 +25,7 @@ export class Live {
     #sentAt = 0; // when a text was sent that is not being said yet (ms)
     #quiet = null; // whether the visitor wants no sound; null as long as nobody was asked
     #slept = false;
+    #cut = 0; // up to where in the stream what was said is dropped
     #seen = false; // whether a picture of the session can be seen
     #aloneSince = 0;
     #settling = 0;
@@ -272,7 +273,7 @@ export class Live {
         this.#stage.idle.takeOver(this.#stage.video);
         this.#session = null;
         this.#speaking = this.#visitor = this.#away = this.#seen = false;
-        this.#sentAt = 0;
+        this.#sentAt = this.#cut = 0;
         this.#stage.captions.clear();
         this.#stream.stop();
         this.#stage.video.volume = 1;
@@ -306,6 +307,7 @@ export class Live {
             case 'turn_started':
                 stream.at(event.stream - FORESEEN, () => captions.clear());
                 stream.at(event.stream, () => {
+                    if (event.stream < this.#cut) return;
                     const seconds = this.#sentAt ? (performance.now() - this.#sentAt) / 1000 : null;
                     [this.#speaking, this.#sentAt] = [true, 0];
                     this.#show();
@@ -314,8 +316,10 @@ export class Live {
                 break;
             case 'word':
                 stream.at(event.stream - FORESEEN, () => {
+                    if (event.stream < this.#cut) return;
                     const light = captions.add(event.text);
                     stream.at(event.stream, () => {
+                        if (event.stream < this.#cut) return;
                         light();
                         this.#stage.emit('word', { text: event.text, start: event.stream, end: event.end, turn: event.turn });
                     });
@@ -331,7 +335,8 @@ export class Live {
                 break;
             case 'interrupted':
                 stream.dropAfter(event.stream);
-                this.#stage.video.volume = 0; // what is left of it is not heard
+                this.#cut = event.stream; // what is left of it is neither heard nor told
+                this.#stage.video.volume = 0;
                 stream.at(event.stream, () => (this.#stage.video.volume = 1));
                 this.#speaking = false;
                 this.#over(event, false);
