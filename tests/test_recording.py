@@ -78,7 +78,7 @@ def is_video_of(video: object, recording: Path) -> None:
 
 def left_behind(server: Server) -> list[str]:
     files = (path for path in server.results.iterdir() if path.is_file())  # uploads go with their age
-    return [path.name for path in files if path.suffix not in (".mp4", ".wav", ".vtt", ".json")]
+    return [path.name for path in files if path.suffix not in (".mp4", ".wav", ".vtt", ".json", ".ndjson")]
 
 
 @pytest.mark.parametrize("kind", ["wav", *ENCODERS])

@@ -101,4 +101,4 @@ def short_man() -> Avatar:
     clip = ClipReader(man.video)
     video = encode(islice(clip.once(), count), man.width, man.height, man.fps, clip.colors)
     points, rest, usable = (values[:count].copy() for values in (man.landmarks, man.rest, man.usable))
-    return replace(man, video=video, landmarks=points, rest=rest, usable=usable)
+    return replace(man, video=video, landmarks=points, rest=rest, usable=usable, gaze=None, matte=None)

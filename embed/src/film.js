@@ -170,6 +170,7 @@ class Growing {
         const { signal } = this.#stop;
         const video = this.#video;
         const fetching = fetch(this.#address, { signal });
+        fetching.catch(() => {}); // it is awaited later, if at all
         const { source, buffer } = await open(video, signal);
         const response = await fetching;
         if (!response.ok) throw new Error(response.statusText);

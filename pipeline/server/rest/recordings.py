@@ -60,11 +60,12 @@ class RecordingForm(Form):
         """Return the fields as JSON has them; empty ones are left out.
 
         Raises:
-            BadRequest: A field is no single text, or ``audio`` is no file.
+            BadRequest: A field is no single text, or ``audio`` is no single file.
         """
         sent = [value for value in self.fields.getlist(FILE) if value != ""]
         if any(isinstance(value, str) for value in sent):
             raise BadRequest(messages.server.AUDIO_NOT_FILE(kinds=", ".join(KINDS)))
+        self.files([FILE])
         files = {FILE, *([BACKGROUND] if self._has_file(BACKGROUND) else [])}
         texts = {name: self.text(name) for name in self.fields if name not in files}
         return {name: _value(name, text) for name, text in texts.items() if text is not None}
