@@ -110,3 +110,63 @@ class _Decoder:
                     self._put(heapq.heappop(waiting)[2])
             for _, _, frame in sorted(waiting):
                 self._put(frame)
+
+
+class Playback:
+    """Pictures and sound of a session, each when its time has come; sound only while the avatar speaks.
+
+    Iterating yields pictures, sound and events. A `TurnEnded` comes after the last sound of its turn, other events at
+    once.
+
+    Args:
+        session: A session that was opened with ``video=True``.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self._turns: list[list[float]] = []
+        """When the avatar speaks: begin and end, in seconds of the stream."""
+        self._ends: list[TurnEnded] = []
+
+    def silence(self) -> None:
+        """Drop the sound that is on its way, and the ends of its turns."""
+        self._turns.clear()
+        self._ends.clear()
+
+    async def interrupt(self) -> None:
+        """Stop speaking at once."""
+        self.silence()
+        await self._session.interrupt()
+
+    async def __aiter__(self) -> AsyncGenerator[Medium]:
+        """Yield what is to be shown, heard and known now."""
+        loop, begun = asyncio.get_running_loop(), 0.0
+        async with aclosing(media_of(self._session)) as media:
+            async for one in media:
+                if isinstance(one, Event):
+                    if not self._note(one):
+                        yield one
+                    continue
+                moment = float(one.time or 0.0)
+                begun = begun or loop.time() - moment + LEAD
+                wait = begun + moment - loop.time()
+                if wait < -LATE:
+                    begun = loop.time() - moment
+                elif wait > 0:
+                    await asyncio.sleep(wait)
+                while self._ends and self._ends[0].stream <= moment:
+                    yield self._ends.pop(0)
+                self._turns = [turn for turn in self._turns if turn[1] > moment - 1]
+                if isinstance(one, VideoFrame) or any(begin <= moment < end for begin, end in self._turns):
+                    yield one
+
+    def _note(self, event: Event) -> bool:
+        """Note when the avatar speaks; return whether the event is kept until its time."""
+        if isinstance(event, TurnStarted):
+            self._turns.append([event.stream, float("inf")])
+        elif isinstance(event, TurnEnded | Interrupted) and self._turns and self._turns[-1][1] == float("inf"):
+            self._turns[-1][1] = event.stream
+        if isinstance(event, TurnEnded) and self._turns:
+            self._ends.append(event)
+            return True
+        return False
