@@ -33,7 +33,7 @@ from realtime_avatar_client import (
     Word,
 )
 from realtime_avatar_client.events import session_event, task_event
-from realtime_avatar_client.media import media_of
+from realtime_avatar_client.media import Playback, media_of
 from realtime_avatar_client.protocol import Lines
 
 from tests.recordings import record
@@ -224,6 +224,31 @@ def test_pictures_and_sound_of_a_session_come_in_the_order_of_their_times(fake_s
     seen = asyncio.run(check())
     times = [moment for _, moment in seen]
     assert times == sorted(times) and {kind for kind, _ in seen} == {"VideoFrame", "AudioFrame"}
+
+
+def test_what_is_played_is_heard_only_while_the_avatar_speaks(fake_server: Server) -> None:
+    async def check() -> list[Any]:
+        seen: list[Any] = []
+        async with (
+            AsyncClient(fake_server.url) as client,
+            await client.session(avatar="solo", video=True) as session,
+            aclosing(Playback(session).__aiter__()) as played,
+        ):
+            async for one in played:
+                seen.append(one)
+                if len(seen) == 30:  # it plays
+                    await session.say("one two three")
+                    await session.flush()
+                if isinstance(one, TurnEnded):
+                    return seen
+        raise AssertionError("the turn has not ended")
+
+    seen = asyncio.run(check())
+    (begun,) = (one.stream for one in seen if isinstance(one, TurnStarted))
+    heard = [one for one in seen if isinstance(one, AudioFrame)]
+    assert sum(one.samples / one.sample_rate for one in heard) == pytest.approx(seen[-1].stream - begun, abs=0.1)
+    assert all(begun <= float(one.time or 0.0) < seen[-1].stream for one in heard)
+    assert any(isinstance(one, VideoFrame) and float(one.time or 0.0) < begun for one in seen)
 
 
 def test_a_session_is_resumed_without_missing_an_event(fake_server: Server) -> None:

@@ -16,7 +16,7 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from realtime_avatar_client.aio import AsyncSession
-from realtime_avatar_client.events import Event
+from realtime_avatar_client.events import Event, Interrupted, TurnEnded, TurnStarted
 
 Medium: TypeAlias = VideoFrame | AudioFrame | Event
 _END = b""
