@@ -17,8 +17,11 @@ LOOK = """() => {
     const [idle, answer, cover] = ['idle', 'answer', 'cover'].map((name) => root.querySelector(`.${name}`));
     const screen = root.querySelector('.screen');
     const context = new OffscreenCanvas(160, 90).getContext('2d', { willReadFrequently: true });
-    const seen = (video) => {
-        context.drawImage(video, 0, 0, 160, 90);
+    const whole = new OffscreenCanvas(idle.videoWidth, idle.videoHeight).getContext('2d');
+    const seen = (picture) => {
+        // by way of a canvas of its size, as the cover is one: a video that is drawn smaller is smoothed in another way
+        whole.drawImage(picture, 0, 0, whole.canvas.width, whole.canvas.height);
+        context.drawImage(whole.canvas, 0, 0, 160, 90);
         return context.getImageData(0, 0, 160, 90).data.filter((_, i) => i % 4 !== 3);
     };
     const change = (one, other) => one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0) / one.length;
@@ -63,10 +66,10 @@ def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) 
     page.click("#generate")
     page.wait_for_function("() => window.ended !== undefined")
     covered, begun, ended, most = page.evaluate("[covered, begun, ended, Math.max(...usual)]")
-    assert covered and begun < 6 * most and 0 < ended < 1.5 * most  # a busy page learns late which picture is shown
+    assert covered and begun < 4 * most and 0 < ended < 1.5 * most  # a busy page learns late which picture is shown
     assert page.evaluate("first")  # until a picture of the answer is there, the idle one stays
     assert page.evaluate("fades") == [["1", "0"]]  # out of that picture into the answer
-    assert far > 3 * max(begun, ended)  # of all the way that it had gone; a busy page sees less of it
+    assert far > 5 * max(begun, ended)  # of all the way that it had gone
     at = page.evaluate(f"{IDLE}.currentTime")
     page.wait_for_function(f"() => {IDLE}.currentTime > {at + 0.3}")  # and on it goes
     assert 3.5 < at < 5 and page.faults == []

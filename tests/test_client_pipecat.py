@@ -67,7 +67,7 @@ def test_what_the_pipeline_says_arrives_with_pictures(mouths: Server, speech: Pa
         sound = [(frame.time, np.abs(frame.to_ndarray()).max()) for frame in video.decode(audio=0)]
     bright = [time for time, shade in pictures if time is not None and shade > 120]
     loud = [time for time, level in sound if time is not None and level > 0.02]
-    assert abs(bright[0] - loud[0]) < 0.6 and abs(bright[-1] - loud[-1]) < 0.6  # the mouth is open while it is heard
+    assert abs(bright[0] - loud[0]) < 0.3 and abs(bright[-1] - loud[-1]) < 0.3  # the mouth is open while it is heard
     assert min(shade for _, shade in pictures) < 60  # and shut before and after
 
 
