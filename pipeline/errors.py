@@ -22,6 +22,7 @@
     │   ├── ResolutionNotFound   404  resolution_not_found    the avatar has no such resolution
     │   ├── TaskNotFound         404  task_not_found          there is no such task, or it has ended
     │   ├── ResultNotFound       404  result_not_found        there is no such file, or it has expired
+    │   ├── BackgroundNotFound   404  background_not_found    there is no such background, or it has expired
     │   ├── SessionNotFound      404  session_not_found       there is no such session, or it has ended by itself
     │   └── InterviewNotFound    404  interview_not_found     the session holds no interview, or there is no such answer
     ├── WrongMethod              405  method_not_allowed      the address does not support this HTTP method
@@ -71,6 +72,11 @@ class PipelineError(Exception):
     def to_json(self, language: Language) -> dict[str, Any]:
         """Return the fields of every reply and event of an error, with the sentence in a language."""
         return {"success": False, "error": self.message.in_language(language), "code": self.code}
+
+    def to_line(self) -> dict[str, Any]:
+        """Return the fields of the line with which a command tells a program of an error, in both languages."""
+        sentences = {"ko": self.message.ko, "en": self.message.en}
+        return {"error": sentences, "status": self.status, "code": self.code}
 
     def afresh(self) -> Self:
         """Return a copy that was never raised, to be kept or raised again.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from pipeline.errors import PipelineError
 
 
 def with_files(arguments: Sequence[str] | None) -> list[str]:
@@ -15,3 +18,11 @@ def with_files(arguments: Sequence[str] | None) -> list[str]:
     """
     given = sys.argv[1:] if arguments is None else arguments
     return [f"./{one}" if one.startswith("-") and Path(one).is_file() else one for one in given]
+
+
+def print_error(error: PipelineError, as_json: bool) -> None:
+    """Print an error: for people to the error output, or as a line of JSON for programs."""
+    if as_json:
+        print(json.dumps(error.to_line(), ensure_ascii=False))
+    else:
+        print(error.message, file=sys.stderr)

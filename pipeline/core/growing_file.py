@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,35 @@ from pipeline.messages import Message
 def part_of(path: Path) -> Path:
     """Return the path at which a file is written until it is complete."""
     return path.with_name(path.name + ".part")
+
+
+def copy_once(source: Path, copy: Path, make: Callable[[Path], object]) -> Path:
+    """Return the copy of a file, which is made if it is missing. Hold a lock meanwhile.
+
+    It gets the time stamp of its source, so that both expire together. If it cannot be made, nothing of it remains.
+
+    Args:
+        source: The file.
+        copy: Path of the copy.
+        make: Writes the copy to a path.
+
+    Raises:
+        OSError: The disk is full, or the source is gone.
+        Exception: What `make` raises.
+    """
+    if copy.exists():
+        return copy
+    part = part_of(copy)
+    try:
+        make(part)
+        written = source.stat()
+        os.utime(part, ns=(written.st_atime_ns, written.st_mtime_ns))
+        part.replace(copy)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    return copy
 
 
 @contextmanager

@@ -602,7 +602,7 @@ class _JsonLines:
 
     def failed(self, error: PipelineError) -> None:
         """Report what went wrong."""
-        self._emit(error={"ko": error.message.ko, "en": error.message.en}, status=error.status, code=error.code)
+        self._emit(**error.to_line())
 
     def _emit(self, **what: object) -> None:
         print(json.dumps(what, ensure_ascii=False), flush=True)

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from pipeline import messages
-from pipeline.core.arguments import with_files
+from pipeline.core.arguments import print_error, with_files
 from pipeline.core.growing_file import part_of
 from pipeline.errors import BadClip, PipelineError, RenderFailed
 from pipeline.face.finder import FaceFinder, box_of, choose
@@ -219,11 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         inspect(video.absolute(), out)  # FFmpeg would take "10:30.mp4" for an address
     except PipelineError as error:
-        if given.json:
-            message = {"ko": error.message.ko, "en": error.message.en}
-            print(json.dumps({"error": message, "status": error.status, "code": error.code}, ensure_ascii=False))
-        else:
-            print(error.message, file=sys.stderr)
+        print_error(error, given.json)
         return 1
     print(json.dumps({"drawn": str(out)}) if given.json else out)
     return 0

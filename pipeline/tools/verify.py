@@ -19,7 +19,7 @@ import av
 
 from pipeline import messages
 from pipeline.core import origin
-from pipeline.core.arguments import with_files
+from pipeline.core.arguments import print_error, with_files
 from pipeline.errors import BadRequest, PipelineError, Unavailable
 from pipeline.messages import Message
 from pipeline.settings import Settings
@@ -203,11 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verdict = verify(given.file, Settings.from_environment())
     except PipelineError as error:
-        if given.json:
-            message = {"ko": error.message.ko, "en": error.message.en}
-            print(json.dumps({"error": message, "status": error.status, "code": error.code}, ensure_ascii=False))
-        else:
-            print(error.message, file=sys.stderr)
+        print_error(error, given.json)
         return 2
     sentence = verdict.sentence
     if given.json:

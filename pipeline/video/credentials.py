@@ -7,11 +7,9 @@ https://spec.c2pa.org/specifications/specifications/2.2/specs/C2PA_Specification
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
-import os
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +20,7 @@ from PIL import Image
 
 from pipeline import messages
 from pipeline.core import origin
-from pipeline.core.growing_file import part_of
+from pipeline.core.growing_file import copy_once
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings
 from pipeline.video.signing_key import SigningKey, load_key, trial_key
@@ -130,24 +128,19 @@ class Signer:
         Raises:
             Unavailable: It cannot be signed; the video is there all the same.
         """
-        with _SIGNING:
-            if copy.exists():
-                return copy
+
+        def sign(part: Path) -> None:
             key = self.key()
-            part = part_of(copy)
+            at = datetime.fromtimestamp(video.stat().st_mtime, UTC).isoformat(timespec="seconds")
+            with video.open("rb") as source, part.open("w+b") as target:
+                _sign(source, target, "video/mp4", {"at": at, **made}, key)
+
+        with _SIGNING:
             try:
-                written = video.stat()
-                at = datetime.fromtimestamp(written.st_mtime, UTC).isoformat(timespec="seconds")
-                with video.open("rb") as source, part.open("w+b") as target:
-                    _sign(source, target, "video/mp4", {"at": at, **made}, key)
-                os.utime(part, ns=(written.st_atime_ns, written.st_mtime_ns))
-                part.replace(copy)
+                return copy_once(video, copy, sign)
             except OSError as error:
                 logger.exception("no signed copy of %s", video.name)
-                with contextlib.suppress(OSError):
-                    part.unlink(missing_ok=True)
                 raise Unavailable(messages.video.C2PA_NOT_SIGNED(reason=_reason(error))) from error
-            return copy
 
 
 def read(file: BinaryIO, media_type: str, certificates: bytes = b"") -> Signature | None:

@@ -7,16 +7,14 @@ encoded again.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 from pathlib import Path
 
 import av
 
 from pipeline.core import origin
-from pipeline.core.growing_file import part_of
+from pipeline.core.growing_file import copy_once
 
 logger = logging.getLogger(__name__)
 
@@ -37,20 +35,11 @@ def whole_copy(source: Path, copy: Path) -> Path:
         `copy`, or `source` if the copy cannot be made (a full disk).
     """
     with _COPYING:
-        if copy.exists():
-            return copy
-        part = part_of(copy)
         try:
-            _copy(source, part)
-            written = source.stat()
-            os.utime(part, ns=(written.st_atime_ns, written.st_mtime_ns))
-            part.replace(copy)
+            return copy_once(source, copy, lambda part: _copy(source, part))
         except (OSError, av.error.FFmpegError) as error:
             logger.warning("no copy of %s in one piece: %s", source.name, error)
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             return source
-        return copy
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import threading
 from pathlib import Path
@@ -14,12 +12,10 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.core import origin
-from pipeline.core.growing_file import part_of
+from pipeline.core.growing_file import copy_once
 from pipeline.errors import RenderFailed
 from pipeline.video.frame import Frame, parts_of
 from pipeline.video.reader import ColorTags
-
-logger = logging.getLogger(__name__)
 
 _VP9 = {"deadline": "realtime", "cpu-used": "7", "row-mt": "1", "crf": "24", "b": "0", "g": "125", "auto-alt-ref": "0"}
 """Nearly as quick as it can be, at constant quality; pictures that are not shown would have no alpha."""
@@ -41,20 +37,11 @@ def transparent_copy(source: Path, copy: Path) -> Path:
         RenderFailed: It cannot be made; the disk may be full.
     """
     with _MAKING:
-        if copy.exists():
-            return copy
-        part = part_of(copy)
         try:
-            _convert(source, part)
-            written = source.stat()
-            os.utime(part, ns=(written.st_atime_ns, written.st_mtime_ns))
-            part.replace(copy)
+            return copy_once(source, copy, lambda part: _convert(source, part))
         except (OSError, av.error.FFmpegError) as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             reason = error.strerror or type(error).__name__  # the whole error would contain the path
             raise RenderFailed(messages.video.VIDEO_NOT_WRITTEN(reason=reason)) from error
-        return copy
 
 
 def _convert(source: Path, target: Path) -> None:
