@@ -317,6 +317,16 @@ def test_a_finished_video_has_a_page_for_others(browser: Any, fake_server: Serve
 
 
 @pytest.mark.slow
+def test_the_main_button_is_stop_until_the_avatar_is_silent(page: Any) -> None:
+    write(page, "brisk " + "word " * 30)  # made long before it is heard to its end
+    page.wait_for_selector("#status .done")
+    page.wait_for_selector("#stop")
+    assert page.evaluate(f"{VIDEO}.paused") is False and page.locator("#generate").is_hidden()
+    page.click("#stop")
+    page.wait_for_selector("#generate")
+    assert page.locator("#stop").is_hidden()
+
+
 def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
     page: Any, fake_server: Server, tmp_path: Path
 ) -> None:
