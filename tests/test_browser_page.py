@@ -97,6 +97,7 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
 def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
     browser: Any, server: Server, at: str, width: int, most: int
 ) -> None:
+    wait_for(lambda: "warm after" in server.log)  # until then a page looks whether all is loaded
     context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": 844})
     page = context.new_page()
     page.set_default_timeout(60_000)
