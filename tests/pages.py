@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import pytest
@@ -34,30 +32,45 @@ FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
 
 
-@cache
-def _playwright() -> Any:
-    """Playwright of this process, until its end: there may be one only, and several browsers."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    manager = playwright.sync_playwright()
-    started = manager.start()
-    atexit.register(started.stop)
-    return started
+class _Playwright:
+    """Playwright of this process: one for all browsers, and none without a browser.
+
+    Two in one thread refuse each other; and while one is there its event loop counts as running, so that
+    tests with a loop of their own fail.
+    """
+
+    def __init__(self) -> None:
+        self._running: Any = None
+        self._browsers = 0
+
+    @contextmanager
+    def chromium(self, arguments: list[str]) -> Iterator[Any]:
+        playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+        installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+        if not self._browsers:
+            self._running = playwright.sync_playwright().start()
+        self._browsers += 1
+        try:
+            try:
+                browser = self._running.chromium.launch(executable_path=installed, args=arguments)
+            except playwright.Error as error:
+                pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+            yield browser
+            browser.close()
+        finally:
+            self._browsers -= 1
+            if not self._browsers:
+                self._running.stop()
+
+
+_PLAYWRIGHT = _Playwright()
 
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Any]:
     """Run Chromium without a window while the block lasts; a test is skipped where there is none."""
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    try:
-        browser = _playwright().chromium.launch(
-            executable_path=installed, args=[*BROWSER_ARGUMENTS.split(), *arguments]
-        )
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "playwright":
-            raise
-        pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-    yield browser
-    browser.close()
+    with _PLAYWRIGHT.chromium([*BROWSER_ARGUMENTS.split(), *arguments]) as browser:
+        yield browser
 
 
 def write(page: Any, text: str) -> None:
