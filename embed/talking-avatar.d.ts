@@ -24,6 +24,7 @@ export interface TaskEvent {
     duration?: number;
     audio_duration?: number;
     text?: string;
+    background?: string;
 }
 
 export interface TalkingAvatarEventMap {

@@ -5,6 +5,7 @@ import { Transport, fileName, label } from './controls.js';
 import { Idle } from './idle.js';
 import { Live } from './live.js';
 import { fitting } from './media.js';
+import { Mixer, canMix } from './mixer.js';
 import { Server, ServerError } from './server.js';
 import { Speaking } from './speaking.js';
 import css from './style.css';
@@ -34,6 +35,7 @@ const stillness = matchMedia('(prefers-reduced-motion: reduce)');
  * @property {(error: Error, milliseconds?: number) => void} fail
  * @property {() => boolean} shown
  * @property {(yes: boolean) => void} blocked
+ * @property {(parted: boolean) => void} mixes
  * @property {() => void} begins
  * @property {() => void} filled
  * @property {() => void} offer
@@ -56,6 +58,7 @@ export class TalkingAvatar extends HTMLElement {
     #parts = {};
     #words;
     #captions;
+    #mixer;
     #idle;
     #transport;
     #server = null;
@@ -69,6 +72,7 @@ export class TalkingAvatar extends HTMLElement {
     #cropped = ''; // address from which they came
     #forgetting = 0;
     #problem = ''; // what is wrong with the tag itself
+    #unmixed = false; // whether it was told that nothing can be transparent
     #stop = null;
 
     constructor() {
@@ -79,12 +83,13 @@ export class TalkingAvatar extends HTMLElement {
         this.#parts.text = root.querySelector('textarea');
         this.#words = wordsFor(this);
         this.#captions = new Captions(this.#parts.caption, this.#parts.log);
-        this.#idle = new Idle(this.#parts.screen, (ratio) => this.#announce(ratio), (address) => this.#missing(address));
+        this.#mixer = new Mixer(this.#parts.screen, () => this.isConnected && this.#update());
+        this.#idle = new Idle(this.#parts.screen, this.#mixer, (ratio) => this.#announce(ratio), (address) => this.#missing(address));
         this.#transport = new Transport(this.#parts.player, (key) => this.#words(key), () => this.replay());
         this.#parts.answer.addEventListener('volumechange', () => this.#show());
         this.#parts.answer.addEventListener('loadedmetadata', ({ target }) => {
             if (!target.videoWidth) return;
-            if (!this.getAttribute('avatar')) this.#ratio = target.videoWidth / target.videoHeight; // nobody was there before
+            if (!this.getAttribute('avatar')) this.#ratio = this.#mixer.ratio(target); // nobody was there before
             this.#takeLook();
         });
         this.#listenToButtons();
@@ -275,6 +280,9 @@ export class TalkingAvatar extends HTMLElement {
         this.#takeBadge();
         this.#takeMode();
         if (!this.#problem) this.#takeAvatar();
+        const unmixed = this.#asked === 'transparent' && !canMix();
+        if (unmixed && !this.#unmixed) this.#fail(new ServerError(this.#words('no_webgl'), 'no_webgl'), 8000);
+        this.#unmixed = unmixed;
         this.#show();
     }
 
@@ -305,13 +313,14 @@ export class TalkingAvatar extends HTMLElement {
     #takeLook() {
         const format = this.getAttribute('format');
         const ratio = RATIOS[format] ?? RATIOS[this.#options.aspect] ?? this.#ratio;
-        const { videoWidth, videoHeight } = this.#parts.answer;
+        const { answer } = this.#parts;
         this.#parts.player.style.setProperty('--ratio', ratio);
-        const other = !RATIOS[format] && videoWidth && Math.abs(videoWidth / videoHeight / ratio - 1) > 0.02;
+        const other = !RATIOS[format] && answer.videoWidth && Math.abs(this.#mixer.ratio(answer) / ratio - 1) > 0.02;
         this.#parts.screen.classList.toggle('other', Boolean(other)); // of a time when another aspect was chosen
         this.#takeFocus(format in RATIOS ? format : this.#options.aspect);
         const background = this.getAttribute('background');
-        if (background) this.style.setProperty('--avatar-background', background);
+        if (background && CSS.supports('background', background)) this.style.setProperty('--avatar-background', background);
+        else if (background) this.style.removeProperty('--avatar-background');
         if (this.hasAttribute('muted')) this.#parts.answer.muted = true;
         this.#showCaptions();
     }
@@ -368,12 +377,18 @@ export class TalkingAvatar extends HTMLElement {
         const assets = this.#server.at(`/assets/idle/${encodeURIComponent(avatar)}`);
         const listed = this.getAttribute('resolution')?.split(/\s+/).filter(Boolean);
         const sizes = listed?.length ? listed : SIZES;
-        const clips = Object.fromEntries(sizes.map((size) => [size, `${assets}_${size}.mp4`]));
+        const behind = this.#behind;
+        const asked = behind ? `?background=${encodeURIComponent(behind)}` : '';
+        const clips = Object.fromEntries(sizes.map((size) => [size, `${assets}_${size}.mp4${asked}`]));
         const soon = this.#way instanceof Live && this.#startsItself() && Boolean(listed); // its stream is there at once
-        const loaded = this.#idle.load({ picture: `${assets}.jpg`, clips: soon ? undefined : clips });
+        const loaded = this.#idle.load({
+            picture: `${assets}.jpg${asked}`,
+            clips: soon ? undefined : clips,
+            parted: behind === 'transparent',
+        });
         this.#loaded = listed?.length ? Promise.resolve(fitting(sizes)) : loaded.then((size) => size || fitting(sizes));
         if (this.#way instanceof Live) {
-            const wanted = [this.#server.address, this.#server.token, avatar, sizes, ...this.#voice(), this.#options];
+            const wanted = [this.#server.address, this.#server.token, avatar, sizes, ...this.#voice(), behind, this.#options];
             this.#way.settle(wanted, () => this.#startsItself());
         }
     }
@@ -397,7 +412,19 @@ export class TalkingAvatar extends HTMLElement {
             ...(voice && { tts_voice: voice }),
             ...(language && { language }),
             ...this.#options,
+            ...(this.#asked !== undefined && { background: this.#behind ?? 'source' }),
         };
+    }
+
+    // What shall be behind the person, as the server names it; undefined where nobody has said so.
+    get #asked() {
+        return this.#options.background ?? named(this.getAttribute('background'));
+    }
+
+    // What can be; undefined is what was filmed.
+    get #behind() {
+        const asked = this.#asked;
+        return asked === 'source' || (asked === 'transparent' && !canMix()) ? undefined : asked;
     }
 
     // What is written in the tag, a line for each line and list item.
@@ -436,6 +463,7 @@ export class TalkingAvatar extends HTMLElement {
                 this.#parts.play.hidden = !yes;
                 this.#show();
             },
+            mixes: (parted) => this.#mixer.take(this.#parts.answer, parted),
             begins: () => this.#show(),
             filled: () => {
                 this.#parts.screen.classList.add('filled');
@@ -481,7 +509,7 @@ export class TalkingAvatar extends HTMLElement {
     async #missing(address) {
         try {
             await this.#server?.request(address);
-            if (!address.endsWith('.jpg')) return;
+            if (!address.includes('.jpg')) return;
             throw new ServerError(this.#words('unreachable', this.#server.address, location.origin), 'unreachable');
         } catch (error) {
             if (this.#parts.message.textContent !== error.message) this.#fail(error); // it may be asked for again
@@ -634,6 +662,18 @@ export class TalkingAvatar extends HTMLElement {
             parts.download.download = fileName(this.#way.text, this.#words('recording'));
         }
     }
+}
+
+// What a `background` asks for, as the server names it: colours of any spelling are #rrggbb. Undefined for what only a
+// stage can have: a gradient, a colour that lets the page through.
+function named(value) {
+    const asked = value?.trim();
+    if (!asked) return undefined;
+    if (asked === 'transparent' || !CSS.supports('background', asked)) return asked;
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.fillStyle = 'transparent';
+    pen.fillStyle = asked;
+    return pen.fillStyle.startsWith('#') ? pen.fillStyle : undefined;
 }
 
 function tryUrl(address) {

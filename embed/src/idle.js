@@ -11,6 +11,7 @@ const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 
 export class Idle {
     #screen;
+    #mixer;
     #clip;
     #cover; // holds what was seen until now while something else begins under it
     #appeared;
@@ -24,11 +25,13 @@ export class Idle {
 
     /**
      * @param {HTMLElement} screen with a video `.idle` and a canvas `.cover`
+     * @param {import('./mixer.js').Mixer} mixer draws it, where nothing is behind the person
      * @param {(ratio: number) => void} appeared told when the first picture of another avatar is there, with its shape
      * @param {(address: string) => void} failed told where a picture or clip cannot be fetched
      */
-    constructor(screen, appeared, failed) {
+    constructor(screen, mixer, appeared, failed) {
         this.#screen = screen;
+        this.#mixer = mixer;
         this.#clip = screen.querySelector('.idle');
         this.#cover = screen.querySelector('.cover');
         this.#appeared = appeared;
@@ -48,7 +51,8 @@ export class Idle {
 
     /**
      * Show an avatar: the address of its first picture, and those of its clip by resolution, the largest first (or none
-     * as long as they are not wanted). Returns the resolution that is shown; null if there is none.
+     * as long as they are not wanted), and whether nothing is behind the person, so that the clip has pictures of two
+     * parts. Returns the resolution that is shown; null if there is none.
      */
     async load(avatar) {
         this.#avatar = avatar;
@@ -62,8 +66,8 @@ export class Idle {
         return size;
     }
 
-    async #fetch({ picture, clips = {} }, key) {
-        if (picture !== this.#picture && !(await this.#begin(picture))) return null;
+    async #fetch({ picture, clips = {}, parted = false }, key) {
+        if (picture !== this.#picture && !(await this.#begin(picture, parted))) return null;
         const sizes = Object.keys(clips);
         const first = sizes.indexOf(sizes.length ? fitting(sizes) : '');
         for (const size of sizes.slice(first).concat(sizes.slice(0, first).reverse())) {
@@ -74,15 +78,16 @@ export class Idle {
             if (!response) return this.#failed(clips[size]), null;
             if (!clip) continue; // there may be others
             this.#address = clips[size];
-            this.#take(clip);
+            this.#take(clip, parted);
             return size;
         }
         return sizes.length ? null : '';
     }
 
-    #take(clip) {
+    #take(clip, parted) {
         if (this.#seen) this.#hold(this.#clip);
         this.#free();
+        this.#mixer.take(this.#clip, parted);
         this.#clip.src = URL.createObjectURL(clip);
         this.#screen.classList.add('alive');
         this.#clip.addEventListener('loadeddata', () => this.#yield(), { once: true });
@@ -90,11 +95,12 @@ export class Idle {
     }
 
     // Show the first picture of another avatar; returns whether it is there.
-    async #begin(picture) {
+    async #begin(picture, parted) {
         this.#picture = picture;
         this.#address = null;
         if (this.#seen) this.#hold(this.#clip);
         const image = new Image();
+        image.crossOrigin = this.#clip.crossOrigin;
         image.src = picture;
         const there = await image.decode().then(() => true, () => false);
         if (picture !== this.#picture) return false;
@@ -104,6 +110,8 @@ export class Idle {
         if (there) this.#clip.poster = picture;
         else this.#clip.removeAttribute('poster');
         this.#screen.classList.toggle('alive', there);
+        this.#mixer.take(this.#clip, parted);
+        this.#mixer.stand(there ? image : null);
         this.#yield();
         if (there) this.#appeared(image.naturalWidth / image.naturalHeight);
         else this.#failed(picture);
@@ -125,6 +133,7 @@ export class Idle {
     leave() {
         this.#seen = false;
         this.#screen.classList.remove('idling');
+        this.#mixer.draw();
         this.#clip.pause();
         this.#yield();
     }
@@ -141,6 +150,7 @@ export class Idle {
         await this.#arrived();
         if (!this.#seen) return;
         this.#screen.classList.add('idling');
+        this.#mixer.draw();
         this.#play();
     }
 
@@ -169,15 +179,12 @@ export class Idle {
     }
 
     #hold(shown) {
-        const { videoWidth, videoHeight } = shown;
-        if (!videoWidth) return;
-        [this.#cover.width, this.#cover.height] = [videoWidth, videoHeight];
-        this.#cover.getContext('2d').drawImage(shown, 0, 0);
-        this.#cover.hidden = false;
+        if (this.#mixer.copy(shown, this.#cover)) this.#cover.hidden = false;
     }
 
     async #yield() {
         if (this.#cover.hidden || this.#cover.getAnimations().length) return;
+        if (this.#mixer.on) this.#cover.nextElementSibling.animate({ opacity: [0, 1] }, FADE);
         await this.#cover.animate({ opacity: [1, 0] }, FADE).finished.catch(() => {});
         this.#cover.hidden = true;
     }

@@ -9,6 +9,7 @@ const ALONE = 300_000; // milliseconds after which a session that nobody uses en
 const HIDDEN = 60_000; // the same where the window cannot be seen
 const FORESEEN = 0.3; // seconds before it is said that a word can be seen
 const SETTLING = 300; // milliseconds in which options may change before a session is opened with them
+const TOLD = 3000; // milliseconds for which a stage is shown that is told of once a second
 const RETRY = 3; // seconds until a server that is away is asked again
 
 export class Live {
@@ -236,6 +237,7 @@ export class Live {
                 return this.#stage.shown() ? this.#begin() : false; // with what is wanted now
             }
             this.#session = opened;
+            this.#stage.mixes(fields.background === 'transparent');
             if (this.microphone) opened.greeting = { type: 'microphone', rate: this.microphone.rate };
             this.#stage.idle.standStill();
             this.#stage.video.muted = this.#quiet ?? !navigator.userActivation?.hasBeenActive;
@@ -304,6 +306,9 @@ export class Live {
         const { captions } = this.#stage;
         const stream = this.#stream;
         switch (event.type) {
+            case 'composing':
+                this.#stage.tell(event.message, TOLD);
+                break;
             case 'turn_started':
                 stream.at(event.stream - FORESEEN, () => captions.clear());
                 stream.at(event.stream, () => {

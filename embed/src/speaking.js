@@ -4,6 +4,8 @@ import { Track } from './captions.js';
 import { Film } from './film.js';
 import { ServerError, eventsOf } from './server.js';
 
+const TOLD = 3000; // milliseconds for which a stage is shown, until it is told of again
+
 export class Speaking {
     text = ''; // what the film says, as far as it is known
     #stage;
@@ -58,6 +60,7 @@ export class Speaking {
             const response = await server.request(server.at('/api/v2/lipsync/stream'), { body, signal });
             let last = null;
             for await (last of eventsOf(response)) {
+                if (last.stage === 'background') this.#stage.tell(last.message, TOLD);
                 if (last.type === 'error') throw new ServerError(last.message, last.code);
                 this.#take(last);
             }
@@ -83,6 +86,7 @@ export class Speaking {
         this.close();
         this.#task = event.task_id;
         this.#offer(event);
+        this.#stage.mixes(event.background === 'transparent');
         this.#film.putBack(this.#stage.server.named(event.video_url), event.audio_duration);
         this.#takeCaptions(event);
         this.#stage.offer();
@@ -136,6 +140,7 @@ export class Speaking {
     #take(event) {
         if (event.video_url && event.task_id !== this.#task) {
             this.#task = event.task_id;
+            this.#stage.mixes(event.background === 'transparent');
             this.#film.begin(this.#stage.server.named(event.video_url));
             this.#takeCaptions(event);
             this.#stage.begins();

@@ -47,6 +47,10 @@ const WORDS = {
         '<talking-avatar>에 아바타가 없습니다. avatar="이름"을 적어 주세요.',
         '<talking-avatar> has no avatar. Name one: avatar="name".',
     ],
+    no_webgl: [
+        '이 브라우저는 배경을 투명하게 할 수 없어 촬영한 배경을 보여 줍니다.',
+        'This browser cannot show a transparent background, so you see the one that was filmed.',
+    ],
     no_text: ['할 말이 없습니다.', 'There is nothing to say.'],
     no_questions: [
         '면접에 질문이 없습니다. 태그 안에 한 줄에 하나씩 적어 주세요.',

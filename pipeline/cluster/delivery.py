@@ -24,7 +24,7 @@ from pipeline.cluster.parcels import (
 )
 from pipeline.core.growing_file import part_of, saving
 from pipeline.errors import Unavailable
-from pipeline.jobs.events import Done, Event, Lipsync, TtsDone, TtsStarted
+from pipeline.jobs.events import Composing, Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.jobs.tasks import Task
 
 COMPARED = (".mp4", ".wav")
@@ -81,6 +81,8 @@ class Delivery:
         match event:
             case TtsStarted():
                 reached = 0.0
+            case Composing(progress=progress):
+                reached = 0.1 + 0.8 * progress
             case TtsDone():
                 reached = 1.0
             case Lipsync(progress=progress):

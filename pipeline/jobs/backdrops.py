@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import tempfile
 import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -21,11 +23,12 @@ from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, TRANSPARENT, Background, color_of
 from pipeline.avatars.eye_contact import looks_at_camera, with_eye_contact
+from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
 from pipeline.errors import BadClip, BadRequest
 from pipeline.messages import Message
-from pipeline.preparing.compose import VERSION, composed_video
+from pipeline.preparing.compose import VERSION, composed_picture, composed_video
 from pipeline.preparing.file_kinds import PICTURES, opened
 from pipeline.preparing.photo import flat
 
@@ -42,8 +45,39 @@ KEPT_PICTURES, KEPT_CLIPS = 500, 40
 """Most pictures, and composed clips (some MB each), on the disk."""
 KEPT_AVATARS = 4
 """Composed avatars in memory."""
+WAITING = 0.25
+"""Seconds between two looks at how far the composing of another thread is."""
+STILL_WIDTH = 480
+"""Pixels of a first picture."""
+STILL_QUALITY = 80
 _ID = re.compile(f"(?:{ADDRESS}/)?([0-9a-f]{{32}})")
 _QUALITY = 95
+Told = Callable[[float], object]
+"""Called with how much of a clip is composed, 0..1."""
+
+
+class _Composing:
+    """A clip that one thread composes, and others may wait for.
+
+    Attributes:
+        lock: Held by the thread that composes.
+        done: 0..1.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.done = 0.0
+
+    @contextmanager
+    def alone(self, cancel: CancelToken, told: Told) -> Iterator[None]:
+        """Wait until no other thread composes it, and tell how far that one is; then keep the others out."""
+        while not self.lock.acquire(timeout=WAITING):
+            cancel.check()
+            told(self.done)
+        try:
+            yield
+        finally:
+            self.lock.release()
 
 
 class Backdrops:
@@ -56,7 +90,7 @@ class Backdrops:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._composing: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._composing: WeakValueDictionary[str, _Composing] = WeakValueDictionary()
         self._kept: OrderedDict[tuple[str, ...], Avatar] = OrderedDict()
 
     def parse(self, value: object, avatar: Avatar) -> Background:
@@ -126,14 +160,37 @@ class Backdrops:
             for key in [key for key, avatar in self._kept.items() if avatar.id in ids]:
                 del self._kept[key]
 
-    def composed(self, avatar: Avatar, background: Background, cancel: CancelToken, further: bool = False) -> Avatar:
+    def composing(self, avatar: Avatar, background: Background, cancel: CancelToken) -> Generator[float, None, None]:
+        """Have an avatar composed in front of a background; yield how much is done, 0..1, and nothing if all is there.
+
+        Raises:
+            PipelineError: As `composed` does.
+        """
+        if background:
+            shown = 0.0
+            for done in pushed(lambda tell, stop: self.composed(avatar, background, stop, told=tell), cancel):
+                if not shown or done >= shown + 0.02:
+                    shown = done or 1e-6
+                    yield done
+
+    def composed(
+        self,
+        avatar: Avatar,
+        background: Background,
+        cancel: CancelToken,
+        further: bool = False,
+        told: Told = lambda done: None,
+    ) -> Avatar:
         """Return an avatar in front of a background; the first time, that takes seconds.
+
+        Threads that want the same wait for the first of them; those that want another one do not.
 
         Args:
             avatar: One with a matte.
             background: What is behind the person.
             cancel: The job's token.
             further: Whether its further clips are wanted; otherwise it has none.
+            told: Called with how much is done, again and again, if anything has to be composed.
 
         Raises:
             RenderFailed: A clip is broken.
@@ -143,36 +200,65 @@ class Backdrops:
         if not background:
             return avatar
         if looks_at_camera(avatar):  # its eyes are turned in what was composed
-            return with_eye_contact(self.composed(replace(avatar), background, cancel, further))
+            return with_eye_contact(self.composed(replace(avatar), background, cancel, further, told))
         clips = {name: clip for name, clip in avatar.clips.items() if further and clip.matte is not None}
-        names = [self._name(one, background) for one in (avatar, *clips.values())]
+        every = (avatar, *clips.values())
+        names = [self._name(one, background) for one in every]
         key = (str(avatar.fps), *names)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        first, *others = (
-            replace(one, video=self._video(name, one, background, cancel), clips={})
-            for name, one in zip(names, (avatar, *clips.values()), strict=True)
-        )
-        made = replace(first, clips=dict(zip(clips, others, strict=True)))
+        whole, before, made = sum(len(one.landmarks) for one in every), 0, []
+        for name, one in zip(names, every, strict=True):
+            share, begun = len(one.landmarks) / whole, before / whole
+            video = self._video(name, one, background, cancel, partial(_tell_of_part, told, begun, share))
+            made.append(replace(one, video=video, clips={}))
+            before += len(one.landmarks)
+        first = replace(made[0], clips=dict(zip(clips, made[1:], strict=True)))
         with self._lock:
-            made = self._kept.setdefault(key, made)
+            first = self._kept.setdefault(key, first)
             while len(self._kept) > KEPT_AVATARS:
                 self._kept.popitem(last=False)
-        return made
+        return first
 
-    def _video(self, name: str, avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
+    def has(self, avatar: Avatar, background: Background) -> bool:
+        """Return whether an avatar has been composed in front of a background, without further clips."""
+        return not background or (self._folder / self._name(avatar, background)).is_file()
+
+    def first_picture(self, avatar: Avatar, background: Background) -> tuple[bytes, str]:
+        """Return the first picture of an avatar in front of a background, small, and its media type.
+
+        It is a JPEG, and where nothing is behind the person a WebP that is transparent there.
+
+        Raises:
+            RenderFailed: A clip is broken.
+        """
+        picture = composed_picture(avatar, background)
+        height, width = picture.shape[:2]
+        image = Image.fromarray(picture)
+        if width > STILL_WIDTH:  # Pillow weighs colours with how opaque they are
+            image = image.resize((STILL_WIDTH, round(height * STILL_WIDTH / width)), Image.Resampling.BOX)
+        file, kind = io.BytesIO(), "WEBP" if image.mode == "RGBA" else "JPEG"
+        image.save(file, kind, quality=STILL_QUALITY)
+        return file.getvalue(), f"image/{kind.lower()}"
+
+    def _video(self, name: str, avatar: Avatar, background: Background, cancel: CancelToken, told: Told) -> bytes:
         """Return the clip of an avatar in front of a background: from the disk, or composed now."""
         path = self._folder / name
         with self._lock:
-            composing = self._composing.setdefault(name, threading.Lock())
-        with composing:
+            composing = self._composing.setdefault(name, _Composing())
+        with composing.alone(cancel, told):
             with suppress(OSError):
                 video = path.read_bytes()
                 path.touch()
                 return video
-            video = composed_video(avatar, background, cancel)
+
+            def count(done: float) -> None:
+                composing.done = done
+                told(done)
+
+            video = composed_video(avatar, background, cancel, count)
             with writing():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._sweep("*.mp4", KEPT_CLIPS - 1)
@@ -209,6 +295,10 @@ class Backdrops:
         for number, (used, path) in enumerate(found):
             if number >= most or now - used > KEPT_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def _tell_of_part(told: Told, begun: float, share: float, done: float) -> None:
+    told(begun + share * done)
 
 
 def _digest(id: str) -> str:

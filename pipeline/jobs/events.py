@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import messages
+from pipeline.avatars.background import TRANSPARENT
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.messages import Language, Message
 
@@ -31,11 +32,24 @@ class TtsStarted:
         video_url: Where the video grows from the first sentence on, while the next one is spoken.
         captions_url: Where its captions grow; here and below None if the words are unknown.
         note: Why not the engine speaks that would by default; None if it does.
+        transparent: Whether the video has pictures of two parts (see ``Background``).
     """
 
     video_url: str
     captions_url: str | None
     note: Message | None = None
+    transparent: bool = False
+
+
+@dataclass(frozen=True)
+class Composing:
+    """The avatar is being put in front of another background for the first time; its speech is made meanwhile.
+
+    Attributes:
+        progress: 0..1.
+    """
+
+    progress: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +105,8 @@ class Done:
     """Seconds of a recording that could not be read; they are silent, or missing at the end."""
     note: Message | None = None
     """What the video lacks, though it was asked for; None if that is nothing."""
+    transparent: bool = False
+    """See ``TtsStarted``."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ class Made:
 
 Ended = Done | Made | Failed
 """The last event of a job."""
-Event = Queued | TtsStarted | TtsDone | Lipsync | Preparing | Ended
+Event = Queued | TtsStarted | Composing | TtsDone | Lipsync | Preparing | Ended
 STAGES = {
     "reading": messages.jobs.READING_FILE,
     "faces": messages.jobs.FINDING_FACE,
@@ -154,6 +170,8 @@ def describe(event: Event) -> Message:
             return messages.jobs.WAITING(position=position)
         case TtsStarted(note=note):
             return _and_noted(messages.jobs.MAKING_SPEECH(), note)
+        case Composing():
+            return messages.jobs.COMPOSING()
         case TtsDone(duration=duration, lost=lost, note=note):
             return _and_noted(_and_lost(messages.jobs.SPEECH_READY(duration=duration), lost), note)
         case Lipsync():
@@ -189,8 +207,11 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
     match event:
         case Queued(position, eta):
             body = _status("queued", message, position=position, eta=_seconds(eta))
-        case TtsStarted(video_url, captions_url, _):
+        case TtsStarted(video_url, captions_url):
             body = _status("tts", message, video_url=video_url, captions_url=captions_url)
+            body |= _background(event.transparent)
+        case Composing(progress):
+            body = _status("background", message, progress=round(progress, 3))
         case TtsDone():
             body = _status("tts_done", message, audio_url=event.audio_url, captions_url=event.captions_url)
             body |= {"duration": _seconds(event.duration), "elapsed": _seconds(event.elapsed), **_lost(event.lost)}
@@ -208,6 +229,7 @@ def to_json(event: Event, task_id: str, language: Language, root: str = "") -> d
                 "audio_duration": _seconds(event.audio_duration),
                 "elapsed": {stage: _seconds(seconds) for stage, seconds in elapsed_by_stage.items()},
                 **_lost(event.lost),
+                **_background(event.transparent),
                 **({"note": event.note.in_language(language)} if event.note else {}),
             }
         case Preparing(stage, progress):
@@ -242,6 +264,11 @@ def _and_lost(message: Message, lost: float) -> Message:
 def _lost(lost: float) -> dict[str, float]:
     """Return the field for the seconds of a recording that are lost; empty if it is complete."""
     return {"audio_lost": round(lost, 3)} if lost >= 0.005 else {}
+
+
+def _background(transparent: bool) -> dict[str, str]:
+    """Return the field that tells players of pictures of two parts; empty for whole ones."""
+    return {"background": TRANSPARENT} if transparent else {}
 
 
 def _seconds(seconds: float | None) -> float | None:

@@ -21,7 +21,7 @@ from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import LipsyncEngine
 from pipeline.errors import BadRequest
-from pipeline.jobs.events import Done, Event, Lipsync, TtsDone, TtsStarted
+from pipeline.jobs.events import Composing, Done, Event, Lipsync, TtsDone, TtsStarted
 from pipeline.jobs.look import BurntCaptions
 from pipeline.jobs.recall import Recall, Speak, find_out
 from pipeline.jobs.request import GenerateRequest
@@ -76,13 +76,15 @@ def generate(
         PipelineError: The video cannot be made, or is cancelled; no file is left behind.
     """
     started = time.perf_counter()
-    yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.note)
-    avatar = request.avatar
+    avatar, transparent = request.avatar, request.look.parted
+    yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.note, transparent)
     speak = partial(speech or speech_of, request, studio)
     burnt = BurntCaptions()
     with saying(speak, request, task, studio, recall) as speaker:
         speech_done = False
         first_byte = 0.0
+        for progress in studio.backdrops.composing(avatar, request.background, task.cancel):
+            yield Composing(progress)
         for frames in render_video(request, speaker, task, studio, burnt):
             first_byte = first_byte or time.perf_counter() - started
             if not speaker.done:
@@ -113,6 +115,7 @@ def generate(
         first_byte=first_byte,
         lost=speaker.lost,
         note=_missing(request, speaker, burnt),
+        transparent=transparent,
     )
     with best_effort(f"record of task {task.id}"):
         _note(done, speaker, task, request)

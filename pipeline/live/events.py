@@ -8,8 +8,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, get_args
 
+from pipeline import messages
 from pipeline.errors import PipelineError
 from pipeline.messages import Language, Message
+
+
+@dataclass(frozen=True)
+class Composing:
+    """The avatar is being put in front of another background for the first time; the stream begins after that.
+
+    Attributes:
+        progress: 0..1.
+    """
+
+    type: ClassVar[str] = "composing"
+    progress: float
 
 
 @dataclass(frozen=True)
@@ -208,7 +221,8 @@ class Closed:
 
 
 SessionEvent = (
-    TurnStarted
+    Composing
+    | TurnStarted
     | Word
     | TurnEnded
     | Interrupted
@@ -228,10 +242,11 @@ KINDS: dict[str, type[SessionEvent]] = {kind.type: kind for kind in get_args(Ses
 def to_json(event: SessionEvent, language: Language) -> dict[str, Any]:
     """Return an event as clients get it, with messages in a language."""
     if isinstance(event, Problem):
-        message = Message(event.ko, event.en).in_language(language)
-        return {"type": event.type, "success": False, "error": message, "code": event.code}
+        problem = Message(event.ko, event.en).in_language(language)
+        return {"type": event.type, "success": False, "error": problem, "code": event.code}
+    message = {"message": messages.jobs.COMPOSING().in_language(language)} if isinstance(event, Composing) else {}
     fields = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(event).items()}
-    return {"type": event.type, **fields}
+    return {"type": event.type, **message, **fields}
 
 
 def packed(event: SessionEvent) -> dict[str, Any]:

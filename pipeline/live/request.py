@@ -61,11 +61,14 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     lipsync = _lipsync(fields, studio)
     _, eyes_note = looking(fields, avatar)
     background = studio.backdrops.parse(fields.get("background"), avatar)
+    look = look_of(fields, studio, avatar)
+    if look.captioned:  # their words are known when they are being said, and clients show them
+        raise BadRequest(messages.live.CAPTIONS_NOT_BURNT_LIVE())
     return SessionRequest(
         pack=pack,
         avatar=rated(fields, avatar),
         fps=fields.get("fps"),
-        look=replace(look_of(fields, studio, avatar), captioned=False, parted=background.kind == "transparent"),
+        look=replace(look, parted=background.kind == "transparent"),
         background=background,
         engine=lipsync.name,
         devices=lipsync.concurrency if isinstance(lipsync, LiveEngine) else 0,

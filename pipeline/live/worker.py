@@ -29,7 +29,7 @@ from pipeline.jobs.request import default_engine
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.supervisor import internal_error
 from pipeline.live.clock import Clock
-from pipeline.live.events import Closed, Problem, SessionEvent, packed
+from pipeline.live.events import Closed, Composing, Problem, SessionEvent, packed
 from pipeline.live.fragments import Fragment
 from pipeline.live.messages import NO_SESSION, Kind, Packed, of_fragment, of_json, read, sound_in
 from pipeline.live.pictures import Pictures
@@ -59,6 +59,8 @@ SWITCH_SECONDS = 0.0005
 WARM_UP = ("네.", "Yes, it is ready.")
 """What is said to nobody, so that the first turn of a session finds its voice loaded."""
 WARM_UP_IN_ANY_LANGUAGE = "1."
+COMPOSING_SECONDS = 1.0
+"""Seconds between two reports of how much of a background is composed."""
 LOAD_SECONDS = 1.0
 """Seconds between two reports of the load."""
 
@@ -157,6 +159,7 @@ class Worker:
             background = Background(kind, tuple(color), Path(picture) if picture else None)
             look = Look(Box(*box) if box else None, label, parted=kind == "transparent")
             pictures = self._pictures_of(
+                key,
                 Path(asked["pack"]),
                 Path(asked["decoded"]),
                 asked["engine"],
@@ -225,6 +228,7 @@ class Worker:
 
     def _pictures_of(  # noqa: PLR0913 - all that makes pictures different
         self,
+        session: str,
         pack: Path,
         decoded: Path,
         engine: str,
@@ -233,17 +237,30 @@ class Worker:
         eye_contact: bool,
         background: Background,
     ) -> Pictures:
+        """Return the pictures of a session; other sessions may load theirs while its background is composed."""
+        key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact, background
         with self._loading:
-            key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact, background
+            if key in self._pictures:
+                self._pictures.move_to_end(key)
+                return self._pictures[key]
+        avatar = self._studio.avatars.load(pack)
+        avatar = avatar if fps is None else at_rate(avatar, fps)
+        told = partial(self._tell_composing, session, [-COMPOSING_SECONDS])
+        avatar = self._studio.backdrops.composed(avatar, background, CancelToken(), further=True, told=told)
+        with self._loading:
             if key not in self._pictures:
-                avatar = self._studio.avatars.load(pack)
-                avatar = avatar if fps is None else at_rate(avatar, fps)
-                avatar = self._studio.backdrops.composed(avatar, background, CancelToken(), further=True)
                 self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded, look, eye_contact)
                 while len(self._pictures) > KEPT:
                     self._pictures.popitem(last=False)
             self._pictures.move_to_end(key)
             return self._pictures[key]
+
+    def _tell_composing(self, session: str, last: list[float], done: float) -> None:
+        """Tell a session how much of its background is composed, once a second; `last` holds when it was told."""
+        now = time.monotonic()
+        if now - last[0] >= COMPOSING_SECONDS:
+            last[0] = now
+            self._emit(session, Composing(done))
 
     def _emit(self, key: str, event: SessionEvent) -> None:
         self._send(of_json(Kind.EVENT, key, packed(event)))

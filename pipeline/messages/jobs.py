@@ -15,6 +15,11 @@ WITH_RESOLUTION = Sentence("with_resolution", ko="{message} {resolution}", en="{
 WAITING = Sentence("waiting", ko="대기 중... ({position}번째)", en="Waiting... (number {position} in the queue)")
 MAKING_SPEECH = Sentence("making_speech", ko="TTS 음성 생성 중...", en="Making speech...")
 SPEECH_READY = Sentence("speech_ready", ko="TTS 완료 ({duration:.1f}초)", en="Speech is ready ({duration:.1f} s)")
+COMPOSING = Sentence(
+    "composing",
+    ko="새 배경을 준비하는 중... (처음 한 번만)",
+    en="Preparing the new background... (the first time only)",
+)
 MAKING_VIDEO = Sentence("making_video", ko="립싱크 비디오 생성 중...", en="Making the lipsync video...")
 DONE = Sentence("done", ko="완료 ({total:.1f}초)", en="Done ({total:.1f} s)")
 AVATAR_READY = Sentence("avatar_ready", ko="아바타 '{name}'을(를) 만들었습니다.", en="The avatar '{name}' is ready.")

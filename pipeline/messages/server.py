@@ -221,6 +221,11 @@ BACKGROUND_INVALID = Sentence(
     ko="background: ffffff와 같은 RRGGBB 색을 보내 주세요.",
     en="background: send a colour as RRGGBB, such as ffffff.",
 )
+TOO_MANY_BACKGROUNDS = Sentence(
+    "too_many_backgrounds",
+    ko="지금 준비하는 배경이 너무 많습니다. 잠시 뒤에 다시 시도하세요.",
+    en="Too many backgrounds are being prepared now. Try again in a moment.",
+)
 FILE_TOO_LARGE = Sentence(
     "file_too_large",
     ko="파일이 너무 큽니다 (최대 {limit} MiB).",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import av
 import cv2
@@ -13,13 +17,15 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import Background
 from pipeline.core.cancel import CancelToken
 from pipeline.preparing.encode_clip import encode
-from pipeline.video.frame import Frame, parted
+from pipeline.video.frame import Frame, parted, parts_of
 from pipeline.video.reader import ColorTags
 
 VERSION = 2
 """Changes whenever composed clips look different."""
 _X264 = {"preset": "superfast", "crf": "14", "g": "250"}
 """Finer than a pack's clip, since it is encoded once more; done while somebody waits."""
+AT_ONCE = max(1, min(4, os.cpu_count() or 1))
+"""Frames that are composed at a time."""
 _CLEAN = 0.015
 """Radius around a pixel at the edge within which the person's own colour is looked for, in heights of the picture."""
 _NOBODY, _WHOLLY = 0.01, 0.99
@@ -32,7 +38,9 @@ _SPILL = 0.6
 """How much chroma of a screen a person may have, as a share of their other chroma."""
 
 
-def composed_video(avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
+def composed_video(
+    avatar: Avatar, background: Background, cancel: CancelToken, told: Callable[[float], object] = lambda done: None
+) -> bytes:
     """Return the clip of an avatar in front of another background, an mp4 like its own.
 
     With nothing behind the person, its pictures have two parts of the same size (see `Background`): above the person's
@@ -42,29 +50,91 @@ def composed_video(avatar: Avatar, background: Background, cancel: CancelToken) 
         avatar: One with a matte.
         background: What is behind the person.
         cancel: Checked for every frame.
+        told: Called with how much is done, 0..1, for every frame.
 
     Raises:
         RenderFailed: A clip or its matte is broken.
         Cancelled: `cancel` is set.
     """
     reader = avatar.clip
-    frames = _frames(avatar, background, cancel)
+
+    def counted(frames: Iterator[Frame]) -> Iterator[Frame]:
+        for number, frame in enumerate(frames):
+            cancel.check()
+            told(number / max(1, reader.count))
+            yield frame
+
     height = avatar.height * (2 if background.kind == "transparent" else 1)
-    return encode(frames, avatar.width, height, reader.fps, reader.colors, _X264)
+    with closing(_frames(avatar, background)) as frames:
+        return encode(counted(frames), avatar.width, height, reader.fps, reader.colors, _X264)
 
 
-def _frames(avatar: Avatar, background: Background, cancel: CancelToken) -> Iterator[Frame]:
+def composed_picture(avatar: Avatar, background: Background) -> np.ndarray:
+    """Return the first picture of an avatar in front of another background.
+
+    Args:
+        avatar: One with a matte.
+        background: What is behind the person; with nothing, the picture is transparent.
+
+    Returns:
+        (height, width, 3) uint8 RGB, or (height, width, 4) with how opaque each pixel is.
+
+    Raises:
+        RenderFailed: The clip or its matte is broken.
+    """
+    with closing(_frames(avatar, background, 1)) as frames:
+        frame = next(frames)
+    tags = avatar.clip.colors
+    if background.kind != "transparent":
+        return _rgb(frame, tags)
+    person, matte = parts_of(frame)
+    low, high = _limits(tags.range == 2)
+    share = (matte.y.astype(np.float32) - low) * (255 / (high - low))
+    return np.dstack([_rgb(person, tags), np.rint(share).clip(0, 255).astype(np.uint8)])
+
+
+def _rgb(frame: Frame, colors: ColorTags) -> np.ndarray:
+    """Return a picture of a video with tags, (height, width, 3) uint8."""
+    space, extent = _tags(colors)
+    picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
+    return picture.reformat(format="rgb24", src_colorspace=space, src_color_range=extent).to_ndarray()
+
+
+def _tags(colors: ColorTags) -> tuple[av.video.reformatter.Colorspace, av.video.reformatter.ColorRange]:
+    """Return the colour space and range of a video as PyAV names them."""
+    tags = av.video.reformatter
+    return (
+        tags.Colorspace.ITU709 if colors.space == 1 else tags.Colorspace.ITU601,
+        tags.ColorRange.JPEG if colors.range == 2 else tags.ColorRange.MPEG,
+    )
+
+
+def _frames(avatar: Avatar, background: Background, at_once: int = AT_ONCE) -> Generator[Frame, None, None]:
+    """Yield the frames of a clip in front of another background, several of which are composed at a time."""
     assert avatar.matte is not None, "requests without one are refused"
     colors, key = avatar.clip.colors, avatar.matte.key
     still = None if background.kind == "blur" else _still(background, avatar.width, avatar.height, colors)
-    for frame, matte in zip(avatar.clip.once(), avatar.matte.clip.once(), strict=True):
-        cancel.check()
+
+    def compose(frame: Frame, matte: Frame) -> Frame:
         share = matte.y.astype(np.float32) / 255
         if background.kind == "transparent":
-            yield _parted(frame, share, colors.range == 2, key)
-            continue
-        behind = _blurred(frame, share) if still is None else still
-        yield _over(frame, share, behind, key)
+            return _parted(frame, share, colors.range == 2, key)
+        return _over(frame, share, _blurred(frame, share) if still is None else still, key)
+
+    pairs = zip(avatar.clip.once(), avatar.matte.clip.once(), strict=True)
+    with ThreadPoolExecutor(at_once, "compose") as pool:
+        waiting: deque[Future[Frame]] = deque()
+        for frame, matte in pairs:
+            waiting.append(pool.submit(compose, frame, matte))
+            if len(waiting) >= at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _limits(full: bool) -> tuple[int, int]:
+    """Return luma of black and of white."""
+    return (0, 255) if full else (16, 235)
 
 
 def _parted(frame: Frame, share: np.ndarray, full: bool, key: tuple[int, int] | None) -> Frame:
@@ -77,10 +147,10 @@ def _parted(frame: Frame, share: np.ndarray, full: bool, key: tuple[int, int] | 
         key: U and V of the screen that was behind the person.
     """
     dark = Frame(np.full_like(frame.planes, 128))
-    dark.y[:] = 0 if full else 16
+    low, high = _limits(full)
+    dark.y[:] = low
     sure = np.minimum(1, cv2.blur(share, (5, 5)) * 6)  # hair is not to be mixed with black
     own = _over(frame, share, dark, key, opaque=sure)
-    low, high = (0, 255) if full else (16, 235)
     dark.y[:] = np.rint(low + (high - low) * share)
     return parted(own, dark)
 
@@ -185,11 +255,9 @@ def _still(background: Background, width: int, height: int, colors: ColorTags) -
     else:
         with Image.open(background.picture) as image:
             picture = _filling(np.asarray(image.convert("RGB")), width, height)
-    tags = av.video.reformatter
+    space, extent = _tags(colors)
     shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-        format="yuv420p",
-        dst_colorspace=tags.Colorspace.ITU709 if colors.space == 1 else tags.Colorspace.ITU601,
-        dst_color_range=tags.ColorRange.JPEG if colors.range == 2 else tags.ColorRange.MPEG,
+        format="yuv420p", dst_colorspace=space, dst_color_range=extent
     )
     return Frame(shown.to_ndarray())
 

@@ -45,6 +45,7 @@ from pipeline.server.rest.conversations import Conversations, llm_of
 from pipeline.server.rest.files import BrokenOffFilter
 from pipeline.server.rest.guide import FaceGuide
 from pipeline.server.rest.idempotency import Repeats
+from pipeline.server.rest.idle import IdleApi
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.routes import Api, exception_handlers
 from pipeline.server.rest.sessions import SessionApi
@@ -150,12 +151,14 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
         clips=folder.clips,
     )
     stills, shipped = Stills(studio.avatars), visitors.shipped()
+    tokens = Tokens(settings, supervisor)
+    idle = IdleApi(studio.avatars, stills, studio.backdrops, visitors, tokens)
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
     uploads.on_delete.append(lambda ids, _: studio.backdrops.forget(ids))
-    uploads.on_delete += [lambda ids, _: workers.forget(ids), lambda _, digest: folder.forget(digest), stills.forget]
+    uploads.on_delete += [lambda ids, _: workers.forget(ids), lambda _, digest: folder.forget(digest)]
+    uploads.on_delete += [stills.forget, idle.forget]
     metrics.watch_sessions(lambda: float(workers.count), lambda: float(workers.late))
-    tokens = Tokens(settings, supervisor)
     sessions = SessionApi(studio, workers, recorder, visitors, Conversations(settings, workers), tokens, webhooks)
     api = Api(
         studio=studio,
@@ -179,6 +182,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
         signer=signer,
         verifier=Verifier(),
         backgrounds=BackgroundApi(studio.backdrops, settings.max_upload, folder.clips),
+        idle=idle,
         clips=folder.clips,
     )
     dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)

@@ -40,7 +40,7 @@ class Status(Event):
 
     Attributes:
         task_id: The task.
-        stage: ``queued``, ``tts``, ``tts_done``, ``lipsync``; of an avatar ``reading``, ``faces`` and so on.
+        stage: ``queued``, ``tts``, ``background``, ``tts_done``, ``lipsync``; of an avatar ``reading`` and so on.
         message: A sentence for people.
         progress: 0..1, where it is known.
         position: In the queue, 1 is next.
@@ -72,6 +72,7 @@ class VideoDone(Event):
     elapsed: Mapping[str, float]
     audio_lost: float = 0.0
     note: str | None = None
+    background: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,14 @@ class Interrupted(Event):
     stream: float
     said: str
     tag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composing(Event):
+    """The session's background is prepared, before its stream begins; ``progress`` is 0..1."""
+
+    message: str
+    progress: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +227,7 @@ class Closed(Event):
 
 _TASK: dict[str, type[Event]] = {"status": Status, "error": Failed}
 _SESSION: dict[str, type[Event]] = {
+    "composing": Composing,
     "turn_started": TurnStarted,
     "word": Word,
     "turn_ended": TurnEnded,

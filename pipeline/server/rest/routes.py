@@ -75,6 +75,7 @@ from pipeline.server.rest.forms import Form, is_form
 from pipeline.server.rest.guide import ADDRESS as GUIDE
 from pipeline.server.rest.guide import FaceGuide
 from pipeline.server.rest.idempotency import Repeats
+from pipeline.server.rest.idle import IdleApi
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.receivers import receiver_of
 from pipeline.server.rest.recordings import FILE as RECORDING
@@ -130,6 +131,7 @@ class Api:
     signer: Signer
     verifier: Verifier
     backgrounds: BackgroundApi
+    idle: IdleApi
     clips: Path
     """Folder of the files that were sent."""
 
@@ -190,11 +192,11 @@ class Api:
             ("/video/{task_id}.webm", self.transparent, schema.TRANSPARENT),
             ("/video/{task_id}.mouth.ndjson", self.mouth, schema.MOUTH),
             ("/assets/audio/{task_id}.wav", self.audio, schema.AUDIO),
-            ("/assets/idle/{avatar}.mp4", self.idle, schema.IDLE),
+            ("/assets/idle/{avatar}.mp4", self.idle.clip, schema.IDLE),
             ("/assets/voices/{engine}/{voice}.wav", self.voice_sample, schema.VOICE_SAMPLE),
-            ("/assets/idle/{avatar}.jpg", self.first_picture, schema.FIRST_PICTURE),
+            ("/assets/idle/{avatar}.jpg", self.idle.first_picture, schema.FIRST_PICTURE),
             ("/assets/label.json", self.label, schema.LABEL),
-            ("/assets/idle/{avatar}.json", self.crops, schema.CROPS),
+            ("/assets/idle/{avatar}.json", self.idle.crops, schema.CROPS),
             (CARD, self.card, {"include_in_schema": False}),
             (SCRIPT, script_response, {"include_in_schema": False}),
             (RESULT_PAGE, self.result_page, {"include_in_schema": False}),
@@ -426,27 +428,6 @@ class Api:
     def audio(self, task_id: str, request: Request) -> Response:
         """Send the speech of a video."""
         return file_response(self._results_of(task_id).audio, "audio/wav", request)
-
-    def idle(self, avatar: str, request: Request) -> Response:
-        """Send the clip of an avatar ("talk_long_720p"), silent and with its mouth closed, to be shown between videos.
-
-        A video shows it from its first picture on, round and round; where one ends, the clip can go on.
-        """
-        self.tokens.granted(request)
-        name, _, resolution = avatar.rpartition("_")
-        pack = self.visitors.for_rest(request).find(name, resolution)
-        return bytes_response(self.studio.avatars.load(pack).video, "video/mp4", pack, request)
-
-    def first_picture(self, avatar: str, request: Request) -> Response:
-        """Send the first picture of an avatar's clip ("talk_long"), small, to be shown before the clip is there."""
-        self.tokens.granted(request)
-        picture, pack = self.stills.first(avatar, self.visitors.for_rest(request))
-        return bytes_response(picture, "image/jpeg", pack, request)
-
-    def crops(self, avatar: str, request: Request) -> dict[str, Any]:
-        """Return which part of an avatar's clip ("talk_long") its videos show in each aspect, in shares of the clip."""
-        self.tokens.granted(request)
-        return {"crops": self.stills.crops(avatar, self.visitors.for_rest(request))}
 
     def framed(self, avatar: str, request: Request) -> Response:
         """Send the page with the avatar alone, for frames in other web sites."""

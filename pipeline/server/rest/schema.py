@@ -406,6 +406,7 @@ class Stage(_Shape):
     stage: Literal[
         "queued",
         "tts",
+        "background",
         "tts_done",
         "lipsync",
         "reading",
@@ -447,7 +448,7 @@ class StatusEvent(_Event):
     """A stage that was reached, or how far it is: with position and eta, addresses, times, or progress."""
 
     type: Literal["status"]
-    stage: Literal["queued", "tts", "tts_done", "lipsync"]
+    stage: Literal["queued", "tts", "background", "tts_done", "lipsync"]
     message: str
 
 
@@ -463,6 +464,7 @@ class DoneEvent(_Event):
     audio_duration: Seconds
     elapsed: dict[Literal["tts", "lipsync", "total"], Seconds]
     note: str | None = Field(None, description="What the video lacks, though it was asked for.")
+    background: Literal["transparent"] | None = Field(None, description="Its pictures have two parts; else left out.")
 
 
 class ErrorEvent(_Event):
@@ -644,6 +646,14 @@ class _SessionEvent(_Shape):
 _TAG: Any = Field(description="What the client called the turn.")
 
 
+class ComposingEvent(_SessionEvent):
+    """The avatar is put in front of another background for the first time; the stream begins after that."""
+
+    type: Literal["composing"]
+    message: str
+    progress: Annotated[float, Field(ge=0, le=1)]
+
+
 class TurnStartedEvent(_SessionEvent):
     """The avatar begins to speak, at the time ``stream``."""
 
@@ -756,7 +766,8 @@ class ClosedEvent(_SessionEvent):
 
 
 SessionEvents = (
-    TurnStartedEvent
+    ComposingEvent
+    | TurnStartedEvent
     | WordEvent
     | TurnEndedEvent
     | InterruptedEvent
@@ -949,7 +960,11 @@ VIDEO: dict[str, Any] = {
 }
 IDLE: dict[str, Any] = {
     "response_class": Response,
-    "responses": {200: _content("video/mp4", "The clip.", binary=True), **_FILE_ANSWERS, **problems(400, 401, 404)},
+    "responses": {
+        200: _content("video/mp4", "The clip.", binary=True),
+        **_FILE_ANSWERS,
+        **problems(400, 401, 404, 503),
+    },
 }
 VOICE_SAMPLE: dict[str, Any] = {
     "response_class": Response,
@@ -960,7 +975,15 @@ VOICE_SAMPLE: dict[str, Any] = {
 }
 FIRST_PICTURE: dict[str, Any] = {
     "response_class": Response,
-    "responses": {200: _content("image/jpeg", "The picture.", binary=True), **problems(400, 401, 404)},
+    "responses": {
+        200: {
+            "description": "The picture; a WebP where it is transparent.",
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/jpeg", "image/webp")
+            },
+        },
+        **problems(400, 401, 404),
+    },
 }
 CROPS: dict[str, Any] = {"response_model": Crops, "responses": problems(400, 401, 404)}
 CAPTIONS: dict[str, Any] = {
