@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import AS_FILMED, TRANSPARENT, Background
+from pipeline.avatars.framing import SOURCE, box_of
 from pipeline.jobs.generate import render_video, saying
 from pipeline.jobs.look import BurntCaptions, Look
 from pipeline.jobs.request import GenerateRequest
@@ -22,6 +23,7 @@ def film(
     studio: Studio,
     frame_skip: int = 1,
     background: Background = AS_FILMED,
+    aspect: str = SOURCE,
 ) -> None:
     """Make the video of AVATAR saying PIECES, one after the other, at ``task.video``."""
     request = GenerateRequest(
@@ -31,7 +33,7 @@ def film(
         frame_skip=frame_skip,
         engine=studio.engine.name,
         background=background,
-        look=Look(parted=background.kind == TRANSPARENT),
+        look=Look(box_of(avatar, aspect), parted=background.kind == TRANSPARENT),
     )
     with saying(lambda _: (piece for piece in pieces), request, task, studio) as speaker:
         for _ in render_video(request, speaker, task, studio, BurntCaptions(), X264):

@@ -1,9 +1,11 @@
-"""What a frame costs in each resolution, from speech to finished mp4, beside 720p in the same run.
+"""What a frame costs in each resolution beside 720p, and with each option beside the same frames plain, in one run.
 
-    python -m benchmarks.sizes [--clip CLIP] [--seconds 4] [--rounds 3]
+    python -m benchmarks.sizes [--clip CLIP] [--seconds 4] [--rounds 3] [--cut 720p]
 
 The clip is prepared in all resolutions that it has; without one, a bundled clip is enlarged to 1080p. Counted is CPU
-time of all threads, which other work of the machine changes less than the clock's; the table shows the median.
+time of all threads from speech to finished mp4, which other work of the machine changes less than the clock's; the
+tables show medians. Options are measured in one resolution, in turns: crops, other backgrounds (composed before), and
+the WebM with alpha, which is made of the transparent mp4 and costs that as well.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -24,8 +27,11 @@ import av
 from benchmarks.film import film
 from benchmarks.machine import describe_machine, load
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.background import AS_FILMED, Background
+from pipeline.avatars.framing import ASPECTS, SOURCE
 from pipeline.avatars.pack import load as load_pack
 from pipeline.core.cancel import CancelToken
+from pipeline.errors import BadRequest
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.tasks import TaskBook
 from pipeline.preparing.options import PrepareOptions
@@ -33,8 +39,16 @@ from pipeline.preparing.prepare import prepare
 from pipeline.settings import ROOT, Settings
 from pipeline.speech_types import Speech
 from pipeline.tts.speech_engine import CUSTOM_VOICE
+from pipeline.video.webm import transparent_copy
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 자기소개를 부탁드립니다."
+
+PLAIN = "plain"
+BACKGROUNDS = {
+    "colour": Background("color", (232, 234, 237)),
+    "blur": Background("blur"),
+    "transparent, in two parts": Background("transparent"),
+}
 
 
 def main() -> None:
@@ -43,6 +57,7 @@ def main() -> None:
     options.add_argument("--clip", type=Path)
     options.add_argument("--seconds", type=float, default=4.0, help="of the bundled clip")
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--cut", default="720p", help="resolution in which options are measured")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -53,29 +68,68 @@ def main() -> None:
         made = ", ".join(one.parent.name for one in packs)
         print(f"prepared in {time.process_time() - started:.1f} s of CPU: {made}")
         avatars = {avatar.resolution: avatar for avatar in map(load_pack, packs)}
-        studio = make_studio(replace(Settings(), results=folder))
+        studio = make_studio(replace(Settings(), results=folder, backgrounds=folder / "backgrounds"))
         speech = studio.espeak.synthesize(TEXT, CUSTOM_VOICE, CancelToken())
         rounds = [
             {resolution: per_frame(avatar, [speech], studio) for resolution, avatar in avatars.items()}
             for _ in range(given.rounds + 1)
         ][1:]  # the first one warms up
+        options_of = [with_options(avatars[given.cut], [speech], studio) for _ in range(given.rounds + 1)][1:]
     print(f"{speech.duration:.1f} s of speech by {studio.espeak.name}\n")
     print("| resolution | ms of CPU a frame | beside 720p |\n|---|---|---|")
     for resolution, avatar in avatars.items():
-        milliseconds = statistics.median(1000 * one[resolution] for one in rounds)
-        beside = statistics.median(one[resolution] / one["720p"] for one in rounds)
-        print(f"| {resolution} ({avatar.width}x{avatar.height}) | {milliseconds:.1f} | {beside:.2f}x |")
+        print(f"| {resolution} ({avatar.width}x{avatar.height}) | {row(rounds, resolution, '720p')} |")
+    print(f"\n| option, {given.cut} | ms of CPU a frame | beside plain |\n|---|---|---|")
+    for name in options_of[0]:
+        print(f"| {name} | {row(options_of, name, PLAIN)} |")
 
 
-def per_frame(avatar: Avatar, pieces: Sequence[Speech], studio: Studio) -> float:
+def row(rounds: Sequence[Mapping[str, float]], name: str, beside: str) -> str:
+    """Return the cells of a row: milliseconds, and how many times those of another row."""
+    milliseconds = statistics.median(1000 * one[name] for one in rounds)
+    times = statistics.median(one[name] / one[beside] for one in rounds)
+    return f"{milliseconds:.1f} | {times:.2f}x"
+
+
+def with_options(avatar: Avatar, pieces: Sequence[Speech], studio: Studio) -> dict[str, float]:
+    """Return the seconds of CPU time for a frame with each option; plain ones come first and last, and are the mean."""
+    first = per_frame(avatar, pieces, studio)
+    found = {PLAIN: first}
+    for aspect in ASPECTS:
+        with suppress(BadRequest):  # its head does not fit
+            found[f"aspect {aspect}"] = per_frame(avatar, pieces, studio, aspect=aspect)
+    for kind, background in BACKGROUNDS.items():
+        studio.backdrops.composed(avatar, background, CancelToken())
+        found[kind] = per_frame(avatar, pieces, studio, background)
+    task = TaskBook(studio.settings.results, 0).open(uuid.uuid4().hex)
+    film(avatar, pieces, task, studio, background=Background("transparent"))
+    started = time.process_time()
+    transparent_copy(task.video, task.transparent)
+    found["WebM with alpha"] = found["transparent, in two parts"] + (time.process_time() - started) / frames_of(
+        task.video
+    )
+    found[PLAIN] = (first + per_frame(avatar, pieces, studio)) / 2
+    return found
+
+
+def per_frame(
+    avatar: Avatar,
+    pieces: Sequence[Speech],
+    studio: Studio,
+    background: Background = AS_FILMED,
+    aspect: str = SOURCE,
+) -> float:
     """Return the seconds of CPU time for a frame of an avatar's video of some speech."""
     task = TaskBook(studio.settings.results, 0).open(uuid.uuid4().hex)
     started = time.process_time()
-    film(avatar, pieces, task, studio)
-    seconds = time.process_time() - started
-    with av.open(str(task.video)) as container:
-        frames = sum(1 for packet in container.demux(video=0) if packet.pts is not None)
-    return seconds / frames
+    film(avatar, pieces, task, studio, background=background, aspect=aspect)
+    return (time.process_time() - started) / frames_of(task.video)
+
+
+def frames_of(video: Path) -> int:
+    """Return how many pictures a video has."""
+    with av.open(str(video)) as container:
+        return sum(1 for packet in container.demux(video=0) if packet.pts is not None)
 
 
 def enlarged(source: Path, target: Path, seconds: float) -> Path:

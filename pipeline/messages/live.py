@@ -93,7 +93,7 @@ SOUND_AHEAD = Sentence(
 
 CAPTIONS_NOT_BURNT_LIVE = Sentence(
     "captions_not_burnt_live",
-    ko="captions: burn은 영상에서만 됩니다. 세션의 낱말은 word 이벤트로 오며, <talking-avatar>가 영상 아래에 보여 줍니다.",
+    ko="captions: burn은 영상에서만 됩니다. 세션의 낱말은 word 이벤트로 오고, <talking-avatar>가 보여 줍니다.",
     en="captions: burn works for videos only. A session tells its words as events, which <talking-avatar> shows.",
 )
 

@@ -370,7 +370,8 @@ def build_page(services: PageServices) -> gr.Blocks:
         page.load(None, None, None, js=HOLD, api_visibility="private")
         bars = [result.status, studio_tab.status]
         stop.click(None, bars, bars, js=STOP, api_visibility="private")
-        shown_now: list[Any] = [result.status, settings.avatar, settings.resolution, picker, settings.aspect]
+        shown_now: list[Any] = [result.status, settings.avatar, settings.resolution, picker]
+        shown_now += [settings.aspect, settings.background]
         for changed in shown_now:
             changed.change(None, shown_now, result.player, js=STAGE, api_visibility="private")
         page.load(None, shown_now, result.player, js=STAGE, api_visibility="private")

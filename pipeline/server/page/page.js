@@ -64,11 +64,11 @@
             return { ...shown, wanted: { avatar, resolutions, options } };
         },
         // What the player shows: the stage of the page's task, and the chosen avatar while it does not speak, in no more
-        // than the chosen resolution.
-        shown(stage, avatar, resolution, gallery, aspect) {
+        // than the chosen resolution, in front of the chosen background.
+        shown(stage, avatar, resolution, gallery, aspect, background) {
             if (!avatar) return stage;
             keep({ avatar });
-            return { ...stage, idle: { avatar, resolutions: upTo(resolution, avatar, gallery), aspect } };
+            return { ...stage, idle: { avatar, resolutions: upTo(resolution, avatar, gallery), aspect, background } };
         },
         // The stage and the fields, as they were before, or else as they are NOW.
         restore(...now) {

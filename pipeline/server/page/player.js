@@ -44,7 +44,8 @@ function show(stage) {
     if (stage.idle) {
         if (stage.idle.resolutions) avatar.setAttribute('resolution', stage.idle.resolutions.join(' '));
         avatar.setAttribute('avatar', stage.idle.avatar);
-        avatar.options = { aspect: stage.idle.aspect };
+        const { aspect, background } = stage.idle;
+        avatar.options = { aspect, ...(background && { background }) };
     }
     if (stage.kept) return putBack(stage);
     if (stage.state === 'failed') document.querySelector('#status')?.scrollIntoView({ block: 'nearest' });

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.avatars.background import BLUR
+from pipeline.avatars.background import BLUR, TRANSPARENT
 from pipeline.avatars.background import SOURCE as BEHIND_AS_FILMED
 from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.engines.mesh.mesh_engine import MeshEngine
@@ -218,6 +218,7 @@ LOOKS = {
     "background": {
         BEHIND_AS_FILMED: Message("원본 그대로", "As filmed"),
         BLUR: Message("흐리게", "Blurred"),
+        TRANSPARENT: Message("투명하게", "Transparent"),
         "white": Message("흰색", "White"),
         "black": Message("검은색", "Black"),
         "#e8eaed": Message("밝은 회색", "Light grey"),

@@ -1,0 +1,164 @@
+"""<talking-avatar> with nothing behind the person: the page is seen beside them, and nothing shines through them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fakes import HEIGHT, WIDTH
+from tests.pages import chromium
+from tests.servers import Server
+
+HOSTS = (255, 0, 255), (0, 128, 0)
+"""Colours of the page around the tag."""
+AVATAR = "document.querySelector('talking-avatar')"
+ROOT = f"{AVATAR}.shadowRoot"
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Iterator[Any]:
+    """Chromium with WebGL, drawn by the processor."""
+    with chromium("--use-angle=swiftshader", "--enable-unsafe-swiftshader") as started:
+        yield started
+
+
+@pytest.fixture
+def page(drawing: Any) -> Iterator[Any]:
+    context = drawing.new_context(locale="en-US", viewport={"width": 640, "height": 520}, bypass_csp=True)
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    yield page
+    assert page.faults == []
+    context.close()
+
+
+def visit(page: Any, server: Server, avatar: str, **attributes: str) -> None:
+    page.goto(f"{server.url}/embed/{avatar}?{urlencode({'badge': 'off', 'resolution': '360p', **attributes})}")
+    page.wait_for_selector("talking-avatar[alive]")
+
+
+def seen(page: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the stage's own colours (h, w, 3), and how opaque it is (h, w), from what is seen on two pages."""
+    shots = []
+    for color in HOSTS:
+        page.evaluate(f"document.documentElement.style.background = 'rgb{color}'")
+        shot = page.locator("talking-avatar .screen").screenshot(animations="disabled")
+        shots.append(np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(np.float32))
+    hosts = np.array(HOSTS, np.float32)
+    apart = hosts[0] - hosts[1]
+    share = 1 - ((shots[0] - shots[1]) @ apart) / float(apart @ apart)
+    own = (shots[0] - (1 - share[..., None]) * hosts[0]) / np.maximum(share[..., None], 0.05)
+    return own, share
+
+
+def check(page: Any) -> np.ndarray:
+    """Assert that there is a person in front of nothing, with clean edges; return how opaque each pixel is."""
+    own, share = seen(page)
+    height, width = share.shape
+    sides = np.concatenate([share[:, : width // 8], share[:, -width // 8 :]], axis=1)
+    assert np.abs(sides[: height // 2]).max() < 0.02  # the page, and nothing else
+    assert share[height // 3 : height // 2, width * 7 // 16 : width * 9 // 16].min() > 0.98  # a face
+    assert 0.15 < (share > 0.5).mean() < 0.6
+    soft, hard = (share > 0.3) & (share < 0.7), share > 0.98
+    assert soft.sum() > 200
+    near = cv2.blur(own * hard[..., None], (9, 9)) / (cv2.blur(hard.astype(np.float32), (9, 9))[..., None] + 1e-6)
+    known = soft & (cv2.blur(hard.astype(np.float32), (9, 9)) > 0.1)
+    luma = (own - near)[known] @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    assert abs(float(np.median(luma))) < 12 and np.percentile(np.abs(luma), 90) < 45  # no halo, neither light nor dark
+    return share
+
+
+def still(page: Any, video: str) -> None:
+    """Have what is shown stand still, and wait until it can be seen alone."""
+    page.evaluate(f"{ROOT}.querySelector('{video}').pause()")
+    page.wait_for_function(f"{ROOT}.querySelector('.cover').hidden")
+    page.wait_for_timeout(100)
+
+
+def test_the_page_is_seen_beside_a_person_who_idles_speaks_and_lives(page: Any, server: Server) -> None:
+    visit(page, server, "talk_short", background="transparent", language="en")
+    check(page)  # the first picture, or the clip
+    page.wait_for_function(f"{ROOT}.querySelector('.idle').currentTime > 0.1")
+    still(page, ".idle")
+    idle = check(page)
+    page.evaluate(f"{AVATAR}.options = {{ tts_engine: 'espeak' }}")
+    page.evaluate(f"window.said = {AVATAR}.say('Hello there, how are you all doing today?'), 0")
+    page.wait_for_function(f"{AVATAR}.state === 'speaking' && {ROOT}.querySelector('.answer').currentTime > 0.3")
+    still(page, ".answer")
+    speaking = check(page)
+    assert np.abs(speaking - idle).mean() < 0.05  # the same person at the same place
+    page.evaluate(f"{ROOT}.querySelector('.answer').play()")
+    page.evaluate("said")
+    page.wait_for_function(f"{ROOT}.querySelector('.screen').matches('.idling')")
+    still(page, ".idle")
+    check(page)
+    lose = f"{ROOT}.querySelector('.parts').getContext('webgl').getExtension('WEBGL_lose_context')"
+    page.evaluate(f"window.loss = {lose}, loss.loseContext()")
+    page.wait_for_function(f"{ROOT}.querySelector('.parts').getContext('webgl').isContextLost()")
+    page.evaluate("loss.restoreContext()")
+    page.wait_for_function(f"!{ROOT}.querySelector('.parts').getContext('webgl').isContextLost()")
+    page.wait_for_timeout(100)
+    check(page)
+    page.evaluate(f"{AVATAR}.mode = 'live'")
+    page.evaluate(f"{AVATAR}.start()")
+    page.wait_for_function(f"{AVATAR}.state === 'ready' && !{ROOT}.querySelector('.screen').matches('.idling')")
+    # a stream that stands still would jump to what is newest
+    page.evaluate(
+        f"Object.defineProperty({ROOT}.querySelector('.answer'), 'currentTime', {{ get: () => 1e9, set() {{}} }})"
+    )
+    still(page, ".answer")
+    check(page)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [("rgb(30 144 255)", "#1e90ff"), ("White", "#ffffff"), ("blur", "blur"), ("transparent", "transparent")],
+)
+def test_the_idle_clip_and_what_is_said_have_the_background_of_the_tag(
+    page: Any, fake_server: Server, asked: str, sent: str
+) -> None:
+    fetched: list[Any] = []
+    page.on("request", lambda one: fetched.append(one))
+    visit(page, fake_server, "solo", background=asked, resolution="480p", text="brisk one")
+    page.wait_for_function(f"{ROOT}.querySelector('.idle').readyState > 1")
+    page.evaluate(f"{AVATAR}.say()")
+    clips = [one.url for one in fetched if "/assets/idle/" in one.url and ".json" not in one.url]
+    assert [url.rpartition("?")[2] for url in clips] == [urlencode({"background": sent})] * 2
+    (body,) = (json.loads(one.post_data) for one in fetched if one.url.endswith("/lipsync/stream"))
+    assert body["background"] == sent
+    assert page.evaluate(f"{ROOT}.querySelector('.screen').matches('.mixed')") is (sent == "transparent")
+    shape = page.evaluate(f"(one => one.videoHeight / one.videoWidth)({ROOT}.querySelector('.idle'))")
+    assert shape == pytest.approx((2 if sent == "transparent" else 1) * HEIGHT / WIDTH)
+
+
+def test_without_webgl_the_filmed_background_is_shown_and_that_is_said(page: Any, fake_server: Server) -> None:
+    fetched: list[str] = []
+    page.on("request", lambda one: fetched.append(one.url))
+    page.add_init_script("""
+        const { getContext } = HTMLCanvasElement.prototype;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+            return kind === 'webgl' ? null : getContext.call(this, kind, ...more);
+        };
+    """)
+    visit(page, fake_server, "solo", background="transparent", resolution="480p")
+    message = page.locator("talking-avatar .message")
+    assert "cannot show a transparent background" in message.inner_text()
+    assert not [url for url in fetched if "transparent" in url.partition("/assets/")[2]]
+    assert not page.evaluate(f"{ROOT}.querySelector('.screen').matches('.mixed')")
+
+
+def test_a_background_that_there_is_not_is_named_under_the_picture(page: Any, fake_server: Server) -> None:
+    page.goto(f"{fake_server.url}/embed/solo?background=sauce")
+    message = page.locator("talking-avatar .message")
+    message.wait_for()
+    assert "sauce" in message.inner_text() and "transparent" in message.inner_text()
