@@ -16,7 +16,7 @@ from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
 
 
-def film(
+def film(  # noqa: PLR0913 - all that benchmarks change in a video
     avatar: Avatar,
     pieces: Iterable[Speech],
     task: Task,

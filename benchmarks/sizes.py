@@ -68,7 +68,7 @@ def main() -> None:
         made = ", ".join(one.parent.name for one in packs)
         print(f"prepared in {time.process_time() - started:.1f} s of CPU: {made}")
         avatars = {avatar.resolution: avatar for avatar in map(load_pack, packs)}
-        studio = make_studio(replace(Settings(), results=folder, backgrounds=folder / "backgrounds"))
+        studio = make_studio(replace(Settings(), results=folder))
         speech = studio.espeak.synthesize(TEXT, CUSTOM_VOICE, CancelToken())
         rounds = [
             {resolution: per_frame(avatar, [speech], studio) for resolution, avatar in avatars.items()}
@@ -105,9 +105,8 @@ def with_options(avatar: Avatar, pieces: Sequence[Speech], studio: Studio) -> di
     film(avatar, pieces, task, studio, background=Background("transparent"))
     started = time.process_time()
     transparent_copy(task.video, task.transparent)
-    found["WebM with alpha"] = found["transparent, in two parts"] + (time.process_time() - started) / frames_of(
-        task.video
-    )
+    copied = (time.process_time() - started) / frames_of(task.video)
+    found["WebM with alpha"] = found["transparent, in two parts"] + copied
     found[PLAIN] = (first + per_frame(avatar, pieces, studio)) / 2
     return found
 

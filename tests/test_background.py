@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import threading
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -219,7 +222,7 @@ def test_composing_can_be_cancelled(woman: Avatar) -> None:
 def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Background] = []
 
-    def compose(avatar: Avatar, background: Background, cancel: CancelToken) -> bytes:
+    def compose(avatar: Avatar, background: Background, *_: object) -> bytes:
         made.append(background)
         return b"video" + repr(background).encode()
 
@@ -244,6 +247,76 @@ def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatc
     assert not list(tmp_path.iterdir())
     ours.composed(whole, red, CancelToken())
     assert len(made) == 4
+
+
+def test_composing_tells_how_far_it_is_to_all_that_wait_and_keeps_nobody_else(
+    woman: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red, blue = Background("color", (255, 0, 0)), Background("color", (0, 0, 255))
+    half_way, go_on = threading.Event(), threading.Event()
+
+    def compose(avatar: Avatar, background: Background, cancel: CancelToken, told: Callable[[float], object]) -> bytes:
+        told(0.5)
+        if background == red:
+            half_way.set()
+            assert go_on.wait(60)
+        return b"video"
+
+    monkeypatch.setattr(backdrops, "composed_video", compose)
+    monkeypatch.setattr(backdrops, "WAITING", 0.01)
+    ours = Backdrops(tmp_path)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(ours.composed, woman, red, CancelToken())
+        assert half_way.wait(60)
+        waits, waiting = [], threading.Event()
+
+        def told(done: float) -> None:
+            waits.append(done)
+            waiting.set()
+
+        second = pool.submit(ours.composed, woman, red, CancelToken(), told=told)
+        assert waiting.wait(60) and waits[0] == 0.5
+        assert ours.composed(woman, blue, CancelToken()).video == b"video"  # while red still waits
+        left = CancelToken()
+        third = pool.submit(ours.composed, woman, red, left)
+        left.cancel()
+        with pytest.raises(Cancelled):  # it need not wait for the end
+            third.result(60)
+        go_on.set()
+        assert first.result(60) is second.result(60)
+    assert list(ours.composing(woman, red, CancelToken())) == []
+    assert list(ours.composing(woman, AS_FILMED, CancelToken())) == []
+    assert list(ours.composing(woman, Background("blur"), CancelToken())) == [0.5]
+    monkeypatch.setattr(backdrops, "composed_video", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(ours.composing(woman, Background("color", (1, 2, 3)), CancelToken()))
+
+
+def test_frames_are_composed_in_order_and_counted(woman: Avatar) -> None:
+    told: list[float] = []
+    video = composed_video(woman, Background("color"), CancelToken(), told.append)
+    assert told == [number / FRAMES for number in range(FRAMES)]
+    for shown, own, share in zip(ClipReader(video).once(), woman.clip.once(), exact(woman), strict=True):
+        within = share > 0.99
+        assert np.abs(shown.y[within].astype(int) - own.y[within]).mean() < 2
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (30, 144, 255)])
+def test_a_first_picture_has_the_background(woman: Avatar, tmp_path: Path, color: tuple[int, int, int]) -> None:
+    content, kind = Backdrops(tmp_path).first_picture(woman, Background("color", color))
+    assert kind == "image/jpeg"
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == (480, 270)
+        assert np.abs(np.array(image.getpixel((4, 4))) - color).max() <= 4
+
+
+def test_a_transparent_first_picture_has_alpha(woman: Avatar, tmp_path: Path) -> None:
+    content, kind = Backdrops(tmp_path).first_picture(woman, Background("transparent"))
+    assert kind == "image/webp"
+    with Image.open(io.BytesIO(content)) as image:
+        alpha = np.asarray(image.getchannel("A")) / 255
+    truth = cv2.resize(exact(woman)[0], alpha.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(alpha - truth).mean() < 0.01
 
 
 def test_eyes_are_turned_in_front_of_another_background(woman: Avatar, tmp_path: Path) -> None:
@@ -447,6 +520,69 @@ def test_uploads_that_are_no_background_are_refused(fake_server: Server) -> None
     missing = upload(fake_server, stored(), field="file")
     assert missing["status"] == 400 and "picture" in str(missing["error"])
     assert fake_server.post("/api/v2/backgrounds", {"picture": "x"}).status_code == 400
+
+
+def test_a_silent_avatar_stands_before_the_same_backgrounds(fake_server: Server) -> None:
+    kept = str(upload(fake_server, stored())["background"])
+    plain = fake_server.get("/assets/idle/solo_720p.mp4").content
+    for value in ("#00ff00", "green", "blur", kept, "transparent", "source"):
+        clip = fake_server.get("/assets/idle/solo_720p.mp4", params={"background": value})
+        assert clip.status_code == 200 and clip.headers["content-type"] == "video/mp4"
+        assert (clip.content == plain) is (value == "source")
+        shown, own = ClipReader(clip.content), ClipReader(plain)
+        parts = 2 if value == "transparent" else 1
+        assert (shown.count, shown.width, shown.height) == (own.count, own.width, parts * own.height)
+        part = fake_server.get(
+            "/assets/idle/solo_720p.mp4", params={"background": value}, headers={"Range": "bytes=0-9"}
+        )
+        assert part.status_code == 206 and part.content == clip.content[:10]
+        picture = fake_server.get("/assets/idle/solo.jpg", params={"background": value})
+        kind = "webp" if value == "transparent" else "jpeg"
+        assert picture.status_code == 200 and picture.headers["content-type"] == f"image/{kind}"
+        with Image.open(io.BytesIO(picture.content)) as image:
+            assert image.size == (own.width, own.height)
+            red, green, blue = image.convert("RGB").getpixel((own.width - 4, 4))
+            assert value != "#00ff00" or (red < 8 and green > 247 and blue < 8)
+
+
+@pytest.mark.parametrize("value", [one for one in BAD if one not in ("", 7, True, ["blur"])])
+def test_a_silent_avatar_refuses_what_its_videos_refuse(fake_server: Server, value: object) -> None:
+    for path in ("/assets/idle/solo_720p.mp4", "/assets/idle/solo.jpg"):
+        reply = fake_server.get(path, params={"background": value})
+        assert reply.status_code == 400 and "background" in reply.json()["error"], (path, reply.text)
+
+
+def test_a_silent_avatar_from_before_mattes_says_so(fake_server: Server) -> None:
+    for path in ("/assets/idle/duet_720p.mp4", "/assets/idle/duet.jpg"):
+        reply = fake_server.get(path, params={"background": "blur"}, headers={"Accept-Language": "en"})
+        assert reply.status_code == 400 and "Make it again" in reply.json()["error"]
+        assert fake_server.get(path, params={"background": ""}).status_code == 200
+
+
+def test_a_video_tells_how_far_its_background_is_and_that_it_is_transparent(fake_server: Server) -> None:
+    body = {"text": "one", "avatar": "solo", "aspect": "source"}
+    events = fake_server.events({**body, "background": "#123456"}, **{"Accept-Language": "en"})
+    stages = [event.get("stage") for event in events]
+    told = events[stages.index("background")]
+    assert stages.index("tts") < stages.index("background") < stages.index("tts_done")
+    assert "background" in told["message"] and 0 <= told["progress"] < 1
+    assert not any("background" in event for event in events)
+    again = fake_server.events({**body, "background": "#123456"})
+    assert "background" not in [event.get("stage") for event in again]
+    clear = fake_server.events({**body, "background": "transparent"})
+    assert [event.get("background") for event in clear if event.get("stage") == "tts" or event["type"] == "done"] == [
+        "transparent"
+    ] * 2
+
+
+def test_captions_cannot_be_burnt_into_a_session(fake_server: Server) -> None:
+    for language, said in (("en", "videos only"), ("ko", "영상에서만")):
+        body = {"avatar": "solo", "captions": "burn"}
+        reply = fake_server.post("/api/v2/sessions", body, headers={"Accept-Language": language})
+        assert reply.status_code == 400 and said in reply.json()["error"]
+    reply = fake_server.post("/api/v2/sessions", {"avatar": "solo", "captions": "file"})
+    assert reply.status_code == 201
+    fake_server.delete(f"/api/v2/sessions/{reply.json()['session_id']}")
 
 
 def test_a_session_has_a_background(fake_server: Server) -> None:

@@ -112,10 +112,8 @@ def test_the_page_is_seen_beside_a_person_who_idles_speaks_and_lives(page: Any, 
     page.evaluate(f"{AVATAR}.mode = 'live'")
     page.evaluate(f"{AVATAR}.start()")
     page.wait_for_function(f"{AVATAR}.state === 'ready' && !{ROOT}.querySelector('.screen').matches('.idling')")
-    # a stream that stands still would jump to what is newest
-    page.evaluate(
-        f"Object.defineProperty({ROOT}.querySelector('.answer'), 'currentTime', {{ get: () => 1e9, set() {{}} }})"
-    )
+    held = "'currentTime', { get: () => 1e9, set() {} }"  # a stream that stands still would jump to what is newest
+    page.evaluate(f"Object.defineProperty({ROOT}.querySelector('.answer'), {held}), 0")
     still(page, ".answer")
     check(page)
 

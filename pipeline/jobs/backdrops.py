@@ -27,7 +27,6 @@ from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
 from pipeline.errors import BadClip, BadRequest
-from pipeline.messages import Message
 from pipeline.preparing.compose import VERSION, composed_picture, composed_video
 from pipeline.preparing.file_kinds import PICTURES, opened
 from pipeline.preparing.photo import flat
@@ -45,6 +44,8 @@ KEPT_PICTURES, KEPT_CLIPS = 500, 40
 """Most pictures, and composed clips (some MB each), on the disk."""
 KEPT_AVATARS = 4
 """Composed avatars in memory."""
+STEP = 0.02
+"""Least progress that is told to clients."""
 WAITING = 0.25
 """Seconds between two looks at how far the composing of another thread is."""
 STILL_WIDTH = 480
@@ -166,12 +167,15 @@ class Backdrops:
         Raises:
             PipelineError: As `composed` does.
         """
-        if background:
-            shown = 0.0
-            for done in pushed(lambda tell, stop: self.composed(avatar, background, stop, told=tell), cancel):
-                if not shown or done >= shown + 0.02:
-                    shown = done or 1e-6
-                    yield done
+
+        def compose(tell: Told, stop: CancelToken) -> object:
+            return self.composed(avatar, background, stop, told=tell)
+
+        last = -STEP
+        for done in pushed(compose, cancel) if background else ():
+            if done >= last + STEP:
+                last = done
+                yield done
 
     def composed(
         self,
@@ -312,11 +316,9 @@ def _opened(file: Path) -> Image.Image:
         BadRequest: It is no picture, broken, or too large.
     """
     try:
-        with opened(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadRequest(_too_large(image))
+        with opened(file, MAX_PIXELS) as image:
             picture = Image.fromarray(flat(image, (255, 255, 255)))
-    except BadClip as error:  # beyond the limits of any picture
+    except BadClip as error:
         raise BadRequest(messages.jobs.BACKGROUND_UNUSABLE(why=error.message)) from error
     except (OSError, SyntaxError, ValueError, MemoryError, OverflowError) as error:
         raise BadRequest(messages.jobs.BACKGROUND_NO_PICTURE(kinds=", ".join(PICTURES))) from error
@@ -324,8 +326,3 @@ def _opened(file: Path) -> Image.Image:
         raise BadRequest(messages.jobs.BACKGROUND_NO_PICTURE(kinds=", ".join(PICTURES)))
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return picture
-
-
-def _too_large(image: Image.Image) -> Message:
-    limit = MAX_PIXELS // 1_000_000
-    return messages.jobs.BACKGROUND_TOO_LARGE(width=image.width, height=image.height, limit=limit)

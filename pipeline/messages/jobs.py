@@ -109,11 +109,6 @@ BACKGROUND_NO_PICTURE = Sentence(
 BACKGROUND_UNUSABLE = Sentence(
     "background_unusable", ko="background: 쓸 수 없는 사진입니다. {why}", en="background: an unusable picture. {why}"
 )
-BACKGROUND_TOO_LARGE = Sentence(
-    "background_too_large",
-    ko="background: 사진이 너무 큽니다 ({width}x{height}). {limit}00만 픽셀 이하로 줄여 주세요.",
-    en="background: the picture is too large ({width}x{height}). Make it {limit} million pixels or fewer.",
-)
 NUMBER_OUT_OF_RANGE = Sentence(
     "number_out_of_range",
     ko="{field}: {low}부터 {high}까지의 숫자여야 합니다.",

@@ -68,8 +68,12 @@ def _marked(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path, most: int = MAX_PICTURE) -> Iterator[Image.Image]:
     """Give a picture, of which nothing is decoded yet; also raises what Pillow does.
+
+    Args:
+        path: The file.
+        most: Most pixels.
 
     Raises:
         BadClip: The picture is beyond the limits.
@@ -80,7 +84,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the limit below has a clearer message
     try:
         with Image.open(path, formats=list(PICTURES.values())) as image:
-            check_size(path, image.width, image.height, MAX_PICTURE)
+            check_size(path, image.width, image.height, most)
             yield image
     finally:
         Image.MAX_IMAGE_PIXELS = guard
