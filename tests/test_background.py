@@ -22,6 +22,7 @@ from PIL import Image
 from pipeline.avatars.avatar import Avatar, Matte
 from pipeline.avatars.background import AS_FILMED, Background
 from pipeline.avatars.eye_contact import with_eye_contact
+from pipeline.avatars.pack import save
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.mesh.mesh_engine import MeshEngine
@@ -35,7 +36,9 @@ from pipeline.jobs.look import Look
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import make_studio
 from pipeline.jobs.tasks import TaskBook
+from pipeline.live.messages import Kind, of_json, read
 from pipeline.live.pictures import Pictures, drawn_by
+from pipeline.live.worker import Worker
 from pipeline.preparing.clip_matte import ClipMatte, clip_matte
 from pipeline.preparing.compose import composed_video
 from pipeline.preparing.encode_clip import MATTE, encode
@@ -46,7 +49,8 @@ from pipeline.video.frame import Frame, parts_of
 from pipeline.video.reader import ClipReader, ColorTags
 from pipeline.video.webm import transparent_copy
 from pipeline.video.writer import Mp4Writer
-from tests.servers import Server
+from tests.fakes import make_fake_studio
+from tests.servers import Server, wait_for
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 8
@@ -592,6 +596,46 @@ def test_a_session_has_a_background(fake_server: Server) -> None:
     with fake_server.get(session["video_url"], stream=True) as stream:
         assert next(stream.iter_content(4096))[4:8] == b"ftyp"
     fake_server.delete(f"/api/v2/sessions/{session['session_id']}")
+
+
+def test_sessions_load_while_the_background_of_another_is_composed(
+    woman: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "360p" / "woman_360p_precomputed.pkl"
+    pack.parent.mkdir()
+    save(woman, pack)
+    red: list[object] = ["color", [255, 0, 0], ""]
+    composing, go_on = threading.Event(), threading.Event()
+
+    def compose(avatar: Avatar, background: Background, cancel: CancelToken, told: Callable[[float], object]) -> bytes:
+        told(0.25)
+        composing.set()
+        assert go_on.wait(60)
+        return avatar.video
+
+    monkeypatch.setattr(backdrops, "composed_video", compose)
+    asked = {"pack": str(pack), "engine": "mesh", "tts_engine": "", "tts_voice": "Custom", "paces": {}}
+    asked |= {"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "eye_contact": False, "fps": None}
+    asked |= {"box": None, "label": "", "pronunciations": {}, "max_text": 100, "language": "en"}
+    settings = replace(Settings(), precomputed=tmp_path, results=tmp_path / "results")
+    studio, out = make_fake_studio(settings), io.BytesIO()
+    worker = Worker(replace(studio, engines={"mesh": MeshEngine()}), out)
+
+    def begin(key: str, behind: list[object]) -> None:
+        decoded = str(tmp_path / f"{key}.yuv")
+        worker.handle(of_json(Kind.OPEN, key, {**asked, "background": behind, "decoded": decoded}))
+
+    waits, goes = "a" * 32, "b" * 32
+    begin(waits, red)
+    assert composing.wait(60)
+    begin(goes, ["source", [0, 0, 0], ""])
+    wait_for(lambda: goes in worker._sessions)
+    assert waits not in worker._sessions
+    go_on.set()
+    wait_for(lambda: waits in worker._sessions)
+    told = read(io.BytesIO(out.getvalue()))
+    assert told is not None and told.session == waits
+    assert told.json() == {"type": "composing", "progress": 0.25}
 
 
 # --- nothing behind the person

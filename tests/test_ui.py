@@ -88,7 +88,7 @@ def test_the_lists_hold_what_there_is(config: dict[str, Any]) -> None:
         "fps": ["source", "24", "25", "30"],
         "captions_in": ["file", "burn"],
         "label": ["off", "AI 생성", "AI"],
-        "behind": ["source", "blur", "white", "black", "#e8eaed"],
+        "behind": ["source", "blur", "transparent", "white", "black", "#e8eaed"],
         "mood": ["neutral", "smile", "thinking", "serious"],
         "engine": ["auto"],
         "language": ["", *LANGUAGES],
