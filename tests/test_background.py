@@ -614,7 +614,13 @@ def test_sessions_load_while_the_background_of_another_is_composed(
         return avatar.video
 
     monkeypatch.setattr(backdrops, "composed_video", compose)
-    asked = {"pack": str(pack), "engine": "mesh", "tts_engine": "", "tts_voice": "Custom", "paces": {}}
+    asked: dict[str, object] = {
+        "pack": str(pack),
+        "engine": "mesh",
+        "tts_engine": "",
+        "tts_voice": "Custom",
+        "paces": {},
+    }
     asked |= {"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "eye_contact": False, "fps": None}
     asked |= {"box": None, "label": "", "pronunciations": {}, "max_text": 100, "language": "en"}
     settings = replace(Settings(), precomputed=tmp_path, results=tmp_path / "results")
