@@ -2,10 +2,10 @@
 
     python -m benchmarks.lips --clip woman=woman.mp4 --clip seated=seated.mp4 --photo me=me.png
 
-``benchmarks.lip_judge`` measures each finished video from its pixels and its sound alone. The bundled man is always
-part of the matrix, in three resolutions, and so is the bundled woman. Every clip and photo is prepared anew. Each
-sentence is spoken by the voices that come with the program, with their own phoneme times, and (``aligned``) by one of
-espeak-ng's whose times are hidden from the program, so that they must be found by alignment.
+``benchmarks.lip_judge`` measures each finished video from its pixels and its sound alone. The bundled man and woman are
+always part of the matrix, in three resolutions. Every clip and photo is prepared anew. Each sentence is spoken by the
+voices that come with the program, with their own phoneme times, and (``aligned``) by one of espeak-ng's whose times are
+hidden from the program, so that they must be found by alignment.
 
 The column ``clip_alone`` is what ``silence_motion`` is compared with: the same measure, in the same moments, of the
 avatar's clip as it lies in the pack, which is silent.
@@ -66,6 +66,7 @@ VOICES = {
     "en-us": ("hibari/heart", "kokoro/kumo", "espeak", ALIGNED),
 }
 """Who speaks each language: engine/voice, or the engine alone."""
+BUNDLED, SIZES = ("talk_long", "woman"), ("720p", "480p", "360p")
 PAUSE = 2.0
 """Seconds."""
 SHOWN = "aiuoepmsn"
@@ -140,8 +141,7 @@ def main() -> None:
 
 
 def _avatars(given: argparse.Namespace, bundled: AvatarStore) -> list[Avatar]:
-    names = (("talk_long", "720p"), ("talk_long", "480p"), ("talk_long", "360p"), ("woman", "720p"))
-    found = [bundled.load(bundled.find(name, resolution)) for name, resolution in names]
+    found = [bundled.load(bundled.find(name, size)) for name in BUNDLED for size in SIZES]
     packs = given.out / "packs"
     for entry in (*given.clip, *given.photo):
         name, file = entry.split("=", 1)

@@ -4,8 +4,9 @@
     python -m benchmarks.sheets --out sheets --clip seated=seated.mp4 --photo me=me.png
 
 Of each person: the mouth in the middle of the first a, i, u, o, e, p, b, m, s and n of some sentences, and of
-consonants made with the tongue; a blink that is drawn, and one of the clip itself; and for each further clip the way
-into it and out again. A still of each bundled person, taken as a photo, is there as well.
+consonants made with the tongue; a blink that is drawn, and one of the clip itself; eyes that think, and the same turned
+to the camera; and for each further clip the way into it and out again. A still of each bundled person, taken as a
+photo, is there as well.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from PIL import Image
 
 from benchmarks.listen import SENTENCES, SHOWN, sound_of
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
@@ -74,7 +76,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, avatar in _people(given, Path(folder)):
-            rows = [*_sounds(avatar), *_blinks(avatar), *_seams(avatar, Path(folder) / f"{name}.yuv")]
+            rows = [*_sounds(avatar), *_blinks(avatar), *_looks(avatar), *_seams(avatar, Path(folder) / f"{name}.yuv")]
             Image.fromarray(np.vstack(rows)).save(given.out / f"{name}.webp", quality=75, method=6)
             print(name, len(rows), "rows", flush=True)
 
@@ -135,6 +137,17 @@ def _blinks(avatar: Avatar) -> Iterator[np.ndarray]:
     change = np.abs(eyes.astype(np.int16) - np.median(eyes, 0).astype(np.int16)).mean((1, 2, 3))
     begin = min(max(0, int(change.argmax()) - 4), max(0, count - COLUMNS))
     yield _row(list(eyes[begin : begin + COLUMNS]))
+
+
+def _looks(avatar: Avatar) -> Iterator[np.ndarray]:
+    """Yield a row of eyes that look away while the person thinks, and one of the same turned to the camera."""
+    thinks = avatar.clips.get("thinking")
+    if thinks is None or thinks.gaze is None:
+        return
+    chosen = np.linspace(0, len(thinks.landmarks) - 1, COLUMNS).round().astype(int)
+    for clip, label in ((thinks, "thinks"), (with_eye_contact(thinks), "turned")):
+        frames = list(clip.clip.once())
+        yield _row([_eyes(frames[n], thinks, n, label if n == chosen[0] else str(n)) for n in chosen])
 
 
 def _seams(avatar: Avatar, decoded: Path) -> Iterator[np.ndarray]:

@@ -115,6 +115,29 @@ def test_who_looks_at_the_camera_is_left_alone(opened: tuple[Frame, np.ndarray])
     assert looks is not None and looks[:, 2].max() < 0.01
 
 
+def test_who_seems_to_look_a_little_past_the_camera_is_left_alone() -> None:
+    """The bundled woman is rendered: she looks at the camera to the degree, and is measured up to five beside it."""
+    store = AvatarStore(Settings().precomputed)
+    clip = store.load(store.find("woman", "480p")).clips["listening"]
+    filmed = as_footage([frame.planes for frame in clip.clip.once()], clip.landmarks)
+    _, looks = found(filmed)
+    assert looks is not None and 4 < np.percentile(np.hypot(*looks[:, :2].T), 90) < 6
+    shown = np.radians(looks[:, :2]) * looks[:, 2:] * reach(clip.landmarks)[:, None]
+    assert np.hypot(*shown.T).max() < 0.25  # pixels
+
+
+@pytest.mark.parametrize("resolution", ["720p", "480p", "360p"])
+@pytest.mark.parametrize("name", ["talk_long", "talk_short", "woman"])
+def test_bundled_people_look_at_the_camera_except_while_they_think(name: str, resolution: str) -> None:
+    store = AvatarStore(Settings().precomputed)
+    avatar = store.load(store.find(name, resolution))
+    for clip in (avatar, *(clip for name, clip in avatar.clips.items() if name != "thinking")):
+        assert clip.gaze is not None and clip.gaze[:, 2].max() == 0 and np.abs(clip.gaze[:, :2]).max() < 1.5
+    thinks = avatar.clips["thinking"].gaze
+    assert thinks is not None and thinks[34:60] == pytest.approx(np.tile([-6.5, 4.0, 1.0], (26, 1)), abs=0.3)
+    assert thinks[:6, 2].max() == thinks[-6:, 2].max() == 0
+
+
 def _dark(footage: Footage, person: Person) -> Footage:
     """Return footage of somebody with dark glasses."""
     frames = np.array(footage.frames)

@@ -14,8 +14,13 @@ from pipeline.preparing.person import Person
 
 FULLY, NOT_AT_ALL = 11.0, 17.0
 """Degrees up to which eyes are turned all the way, and from which they are left alone."""
-NEAR, PAST = 3.0, 5.0
-"""Degrees up to which eyes look at the camera as far as can be measured, and from which they do not."""
+NEAR, PAST = 5.0, 7.0
+"""Degrees up to which eyes look at the camera as far as can be measured, and from which they do not.
+
+Rendered people who look into the camera are measured up to 5 degrees beside it, mostly below; and eyes that look a few
+degrees past somebody still seem to meet theirs (Gamer & Hecht 2007, "Are you looking at me? Measuring the cone of
+gaze").
+"""
 HEAD_FULLY, HEAD_NOT_AT_ALL = 20.0, 30.0
 """The same for the head, which hides a part of the farther eye."""
 OPEN, NARROW = 0.75, 0.55
