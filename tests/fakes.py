@@ -28,14 +28,9 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import LipsyncEngine, Stretch
 from pipeline.errors import BadRequest, SpeechFailed, Unavailable
-from pipeline.jobs.generate import generate
 from pipeline.jobs.studio import Studio
-from pipeline.live import workers
 from pipeline.messages import Message
 from pipeline.preparing.encode_clip import encode
-from pipeline.server import connections, webhooks
-from pipeline.server.gradio import joins
-from pipeline.server.serve import serve
 from pipeline.settings import Settings
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from pipeline.speech_types import Mark, Speech, Voice
@@ -247,6 +242,13 @@ def make_fake_studio(settings: Settings) -> Studio:
 
 def main() -> None:
     """Serve with the stand-ins, on the packs in the folder that the command line names."""
+    # here, since the processes of live sessions need none of it, and loading it takes most of their start
+    from pipeline.jobs.generate import generate
+    from pipeline.live import workers
+    from pipeline.server import connections, webhooks
+    from pipeline.server.gradio import joins
+    from pipeline.server.serve import serve
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if PATIENCE:
         connections.HEADER_SECONDS = connections.BODY_SECONDS = float(PATIENCE)
