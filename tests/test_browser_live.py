@@ -30,6 +30,21 @@ CONNECTIONS = """
     };
 """
 """Lets a test look at the page's connections, and break them."""
+SKIPS = f"""() => {{
+    [window.skipped, window.spoken] = [0, 0];
+    const player = document.querySelector('#live talking-avatar');
+    player.addEventListener('word', () => window.spoken++);
+    let [seen, at] = [{VIDEO}.currentTime, performance.now()];
+    const look = () => {{
+        const [time, now] = [{VIDEO}.currentTime, performance.now()];
+        const skipped = time - seen - (now - at) / 1000;
+        if (window.spoken > 0 && window.spoken < 10) window.skipped = Math.max(window.skipped, skipped);
+        [seen, at] = [time, now];
+        requestAnimationFrame(look);
+    }};
+    look();
+}}"""
+"""Notes how many words were heard, and by how much (s) what is played skips meanwhile."""
 
 
 @pytest.fixture
@@ -60,6 +75,15 @@ def transcript(page: Any) -> list[str]:
     """Return what the conversation shows, and who said it."""
     texts: list[str] = page.locator("#live .entry").all_text_contents()
     return texts
+
+
+def send_workers(server: Server, number: signal.Signals) -> None:
+    """Send a signal to the server's processes of sessions."""
+    shown = ["ps", "-eo", "pid=,ppid=,args="]
+    lines = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.splitlines()
+    for pid, parent, arguments in (line.split(None, 2) for line in lines):
+        if parent == str(server.process.pid) and "tests.fake_worker" in arguments:
+            os.kill(int(pid), number)
 
 
 def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
@@ -177,17 +201,29 @@ def test_a_session_that_breaks_off_is_opened_anew(browser: Any, fake_packs: Path
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
         page = opened(browser, server, "ko", at=LIVE)
         is_there(page)
-        shown = ["ps", "-eo", "pid=,ppid=,args="]
-        lines = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.splitlines()
-        for pid, parent, arguments in (line.split(None, 2) for line in lines):
-            if parent == str(server.process.pid) and "tests.fake_worker" in arguments:
-                os.kill(int(pid), signal.SIGKILL)
+        send_workers(server, signal.SIGKILL)
         wait_for(lambda: server.log.count(" opens: ") == 2)
         is_there(page)
         say(page, "다시 왔습니다")
         state(page, "speaking")
         assert page.faults == []
         page.context.close()
+
+
+def test_after_parts_that_come_late_no_word_is_skipped_and_it_catches_up(page: Any, fake_server: Server) -> None:
+    page.evaluate(SKIPS)
+    say(page, "one two three four five six seven eight nine ten")
+    for seen in (2, 5):
+        page.wait_for_function(f"() => window.spoken >= {seen}")
+        send_workers(fake_server, signal.SIGSTOP)
+        stopped = page.evaluate("performance.now()")
+        page.wait_for_function(f"() => {VIDEO}.readyState < 3 && performance.now() > {stopped} + 700")
+        send_workers(fake_server, signal.SIGCONT)
+        page.wait_for_function(f"() => {VIDEO}.readyState > 2")
+    page.wait_for_function("() => window.spoken > 9")
+    assert page.evaluate("window.skipped") < 0.15
+    state(page, "ready")
+    page.wait_for_function(f"() => {VIDEO}.buffered.end(0) - {VIDEO}.currentTime < 0.45")
 
 
 def test_a_public_page_needs_no_key_where_rest_does(browser: Any, fake_packs: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The network that hclassifier which mouth makes a sound, and how it is trained."""
+"""The network that tells which mouth makes a sound, and how it is trained."""
 
 from __future__ import annotations
 

@@ -2,13 +2,19 @@
 
 import { Source, madeUntil, open } from './media.js';
 
-const BEHIND = 0.25; // seconds behind the newest picture: what a network may delay unnoticed
-const HURRY = 0.35; // from here on, play a little faster
-const HOLD = 0.2; // up to here, play a little slower: at its end it would halt
-const HEARD = 0.05; // how much faster or slower where it can be heard
-const CALM = 0.25; // the same where nothing is heard
-const LATE = 0.6; // from here on, jump
+const BEHIND = 0.25; // seconds behind the newest picture after a jump
+const ENOUGH = 0.2; // seconds with which browsers begin to play
+const MEASURED = 10; // parts by which it is judged how late they come: two seconds
+// Seconds of which the next part may come later than the latest of these before the picture halts. Where nothing is
+// heard the picture is a little slower below the least, a little faster above the most, and jumps from LATE on.
+const LEAST = 0.05;
+const MOST = 0.12;
+const LATE = 0.6;
+const LOST = 2; // from here on it jumps, whatever is heard
+const CHANGE = 0.25; // how much slower or faster
 const KEPT = 30; // seconds that stay in the browser's memory
+
+const now = () => performance.now() / 1000;
 
 /** Plays the stream of a session, a moment behind its newest picture. */
 export class Stream {
@@ -19,18 +25,23 @@ export class Stream {
     #acts = []; // what waits for a time of the stream
     #looking = false;
     #calm = true;
+    #late = []; // when the last parts came, as against their time in the stream
+    #halted = false; // whether it waits for a part that is late
 
     constructor(video) {
         this.#video = video;
+        video.preservesPitch = false; // to keep the pitch, browsers need to know more of what comes
+        video.addEventListener('waiting', () => (this.#halted = !video.seeking));
+        video.addEventListener('playing', () => (this.#halted = false));
     }
 
     /** Where it is, in seconds of the stream. */
     get time() {
         if (Source) return this.#video.currentTime;
-        return this.#session ? performance.now() / 1000 - this.#session.began : 0;
+        return this.#session ? now() - this.#session.began : 0;
     }
 
-    /** Whether nothing is to be heard: then it may catch up quickly. */
+    /** Whether nothing is to be heard: then it may catch up. */
     set calm(calm) {
         if (calm === this.#calm) return;
         this.#calm = calm;
@@ -55,6 +66,8 @@ export class Stream {
         this.#begin();
         for await (const part of session.stream()) {
             if (this.#session !== session) return;
+            if (this.#video.currentTime) this.#late.push(now() - madeUntil(this.#video)); // the first ones come at once
+            if (this.#late.length > MEASURED) this.#late.shift();
             this.#parts.push(part);
             this.#pump();
         }
@@ -64,6 +77,7 @@ export class Stream {
         this.#session = this.#buffer = null;
         this.#parts = [];
         this.#acts = [];
+        this.#late = [];
         this.#video.playbackRate = 1;
         this.#video.removeAttribute('src');
         this.#video.load(); // only this frees what is buffered
@@ -94,8 +108,8 @@ export class Stream {
         this.#looking = true;
         const again = () => {
             this.#looking = false;
-            const now = this.time;
-            while (this.#acts.length && this.#acts[0].time <= now) this.#acts.shift().act();
+            const time = this.time;
+            while (this.#acts.length && this.#acts[0].time <= time) this.#acts.shift().act();
             this.#look();
         };
         if (document.hidden) setTimeout(again, 100); // there are no frames then
@@ -117,10 +131,16 @@ export class Stream {
 
     #keepUp() {
         const { buffered, currentTime } = this.#video;
-        if (!buffered.length) return;
-        const behind = madeUntil(this.#video) - currentTime;
-        if (behind > LATE || currentTime < buffered.start(0)) this.#video.currentTime = madeUntil(this.#video) - BEHIND;
-        const change = this.#calm ? CALM : HEARD;
-        this.#video.playbackRate = behind > HURRY ? 1 + change : behind < HOLD ? 1 - change : 1;
+        if (!buffered.length || !this.#late.length) return;
+        const until = madeUntil(this.#video);
+        const spare = now() - currentTime - Math.max(...this.#late);
+        const jumps = spare > (this.#calm ? LATE : LOST) || currentTime < buffered.start(0);
+        if (jumps) this.#video.currentTime = until - BEHIND;
+        else if (this.#halted && until - currentTime > ENOUGH) {
+            // Chromium goes on only with twice as much after each halt; with a seek, to where it is, it forgets that
+            this.#video.currentTime = this.#calm ? Math.max(currentTime, until - BEHIND) : currentTime;
+        }
+        const steady = jumps || !this.#calm;
+        this.#video.playbackRate = steady ? 1 : spare > MOST ? 1 + CHANGE : spare < LEAST ? 1 - CHANGE : 1;
     }
 }

@@ -255,6 +255,8 @@ class Pictures:
         if live:
             live.get_ready(self.avatar)
             self.together, self.past, self.future = live.together, PAST_SECONDS, FUTURE_SECONDS
+        else:
+            self._move_once()
         self._idle: dict[int, Gop] = {}
         self._idle_with_looks: OrderedDict[tuple[int, bytes], Gop] = OrderedDict()
         self._pts = 0
@@ -268,6 +270,15 @@ class Pictures:
         container.start_encoding()
         self.header = file.getvalue()
         self._container = container
+
+    def _move_once(self) -> None:
+        """Move a mouth that nobody sees, between two clips: what is loaded for that would hold up the first turn."""
+        number = self.entry(0, [*self.clips][-1]) if len(self.clips) > 1 else 0
+        count = self.lengths[number]
+        mouth = np.full((count, len(UNITS)), 0.5, np.float32)
+        silence = np.zeros(round(count * AUDIO_RATE / self.avatar.fps), np.float32)
+        crossing = self.crossing(Crossing(0, number), mouth, silence, None) if number else None
+        drawn_by(self.engine, [crossing or self.frames(number, mouth, silence)])
 
     def idle(self, number: int, looks: np.ndarray | None = None) -> Gop:
         """Return a group with the mouth at rest, and an expression (units,) if there is one."""

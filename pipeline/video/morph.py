@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -29,6 +31,8 @@ class Morph:
         scale = np.array([one.width / size[0], one.height / size[1]], np.float32)
         self._flow = cv2.resize(cv2.GaussianBlur(flow, (0, 0), 4), (one.width, one.height)) * scale
         self._half = cv2.resize(self._flow, (one.width // 2, one.height // 2), interpolation=cv2.INTER_AREA) / 2
+        # memory for places of pixels: to get it anew for each picture takes longer than to find them
+        self._places = [np.empty_like(flow) for flow in (self._flow, self._half)]
 
     def between(self, one: Frame, other: Frame, share: float) -> Frame:
         """Return a picture on the way.
@@ -40,17 +44,17 @@ class Morph:
         """
         planes = np.empty_like(one.planes)
         between = Frame(planes)
-        for flow, first, last, out in (
-            (self._flow, one.y, other.y, between.y),
-            *((self._half, first, last, out) for first, last, out in zip(one.uv, other.uv, between.uv, strict=True)),
+        for flow, places, first, last, out in (
+            (self._flow, self._places[0], one.y, other.y, between.y),
+            *((self._half, self._places[1], *planes) for planes in zip(one.uv, other.uv, between.uv, strict=True)),
         ):
-            grid = _grid(*out.shape)
-            there = _moved(first, grid - share * flow)
-            here = _moved(last, grid + (1 - share) * flow)
-            out[:] = cv2.addWeighted(there, 1 - share, here, share, 0)
+            there = _moved(first, cv2.scaleAdd(flow, -share, _grid(*out.shape), places))
+            here = _moved(last, cv2.add(places, flow, places))
+            cv2.addWeighted(there, 1 - share, here, share, 0, out)
         return between
 
 
+@lru_cache(maxsize=4)  # two for each size of pictures; a session needs them within its 0.2 s
 def _grid(height: int, width: int) -> np.ndarray:
     """Return the place (x, y) of each pixel, (height, width, 2) float32."""
     return np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)), axis=-1)
