@@ -50,6 +50,8 @@ SHOWN = (5, 47, 89)
 SCREEN = (20, 170, 70)
 DARK = 80
 """Luma up to which hair is dark."""
+SKIN = 138
+"""V from which dark places are skin in the shade."""
 TILE = 320
 """Pixels, width."""
 
@@ -161,19 +163,21 @@ def fair(avatar: Avatar) -> Avatar:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     for frame, matte, points in zip(avatar.clip.once(), avatar.matte.clip.once(), avatar.landmarks, strict=True):
         share = matte.y.astype(np.float32) / 255
+        red = cv2.resize(frame.uv[1], share.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        hair = ((DARK - frame.y.astype(np.float32)) / 25).clip(0, 1)
         face = cv2.convexHull(points[:, :2].astype(np.int32))
         left, top, width, height = cv2.boundingRect(face)
-        dark = ((frame.y < DARK) & (share > 0.9)).astype(np.uint8)
-        cv2.fillConvexPoly(dark, face, 0)
-        dark[top + height :] = 0
-        dark[:, : max(0, left - width // 2)] = dark[:, left + width + width // 2 :] = 0
-        hair = share * cv2.blur(cv2.dilate(dark, disc).astype(np.float32), (reach, reach))
         cv2.fillConvexPoly(hair, face, 0)
+        hair[top + height // 2 :] *= red[top + height // 2 :] < SKIN
+        rows = np.arange(avatar.height, dtype=np.float32)[:, None]
+        hair *= ((top + height - rows) / (0.15 * height)).clip(0, 1)
+        hair[:, : max(0, left - width // 2)] = hair[:, left + width + width // 2 :] = 0
+        hair = share * np.where(share < 0.98, cv2.dilate(hair, disc), hair)  # at the edge, it is mixed with the wall
         hair = cv2.blur(hair, (3, 3))
         out = Frame(frame.planes.copy())
-        out.y[:] = np.minimum(235, frame.y + hair * (90 + 0.9 * frame.y))
+        out.y[:] = np.minimum(235, frame.y + hair * 105)
         small = cv2.resize(hair, out.uv[0].shape[::-1], interpolation=cv2.INTER_AREA)
-        for plane, change in zip(out.uv, (-22, 8), strict=True):
+        for plane, change in zip(out.uv, (-16, 5), strict=True):
             plane[:] = np.rint(plane + small * change)
         frames.append(out)
     fine = {"preset": "veryfast", "crf": "10"}
