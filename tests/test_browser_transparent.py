@@ -85,6 +85,7 @@ def still(page: Any, video: str) -> None:
     page.wait_for_timeout(100)
 
 
+@pytest.mark.slow
 def test_the_page_is_seen_beside_a_person_who_idles_speaks_and_lives(page: Any, server: Server) -> None:
     visit(page, server, "talk_short", background="transparent", language="en")
     check(page)  # the first picture, or the clip
@@ -127,13 +128,15 @@ def test_the_idle_clip_and_what_is_said_have_the_background_of_the_tag(
 ) -> None:
     fetched: list[Any] = []
     page.on("request", lambda one: fetched.append(one))
-    visit(page, fake_server, "solo", background=asked, resolution="480p", text="brisk one")
+    visit(page, fake_server, "solo", background=asked, resolution="480p", controls="full", text="brisk one")
     page.wait_for_function(f"{ROOT}.querySelector('.idle').readyState > 1")
     page.evaluate(f"{AVATAR}.say()")
     clips = [one.url for one in fetched if "/assets/idle/" in one.url and ".json" not in one.url]
     assert [url.rpartition("?")[2] for url in clips] == [urlencode({"background": sent})] * 2
     (body,) = (json.loads(one.post_data) for one in fetched if one.url.endswith("/lipsync/stream"))
     assert body["background"] == sent
+    link = page.evaluate(f"(one => [one.href, one.download])({ROOT}.querySelector('.download'))")
+    assert all(one.endswith(".webm") for one in link) if sent == "transparent" else link[1].endswith(".mp4")
     assert page.evaluate(f"{ROOT}.querySelector('.screen').matches('.mixed')") is (sent == "transparent")
     shape = page.evaluate(f"(one => one.videoHeight / one.videoWidth)({ROOT}.querySelector('.idle'))")
     assert shape == pytest.approx((2 if sent == "transparent" else 1) * HEIGHT / WIDTH)

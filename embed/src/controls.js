@@ -104,11 +104,11 @@ function clock(seconds) {
 }
 
 /** Name a video after its first words and the time: "Hello and welcome 2026-03-01 09.30.mp4". */
-export function fileName(text, otherwise) {
+export function fileName(text, otherwise, kind) {
     const words = (text ?? '').match(/[\p{L}\p{M}\p{N}]+/gu) ?? [otherwise];
     const two = (number) => String(number).padStart(2, '0');
     const now = new Date();
     const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join('-');
     const first = [...words.slice(0, 5).join(' ')].slice(0, 40).join('').trim();
-    return `${first} ${day} ${two(now.getHours())}.${two(now.getMinutes())}.mp4`;
+    return `${first} ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${kind}`;
 }

@@ -658,8 +658,9 @@ export class TalkingAvatar extends HTMLElement {
         const file = full && this.#way?.file;
         parts.download.hidden = !file;
         if (file) {
-            parts.download.href = `${file}?download=1`; // in one piece
-            parts.download.download = fileName(this.#way.text, this.#words('recording'));
+            const clear = this.#mixer.parted(parts.answer); // then as WebM with alpha; else in one piece
+            parts.download.href = clear ? file.replace(/mp4$/, 'webm') : `${file}?download=1`;
+            parts.download.download = fileName(this.#way.text, this.#words('recording'), clear ? 'webm' : 'mp4');
         }
     }
 }

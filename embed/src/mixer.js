@@ -82,6 +82,11 @@ export class Mixer {
         this.draw();
     }
 
+    /** Whether a video's pictures have two parts. */
+    parted(video) {
+        return this.#parted.has(video);
+    }
+
     /** Show a picture as long as the clip is not there. */
     stand(still) {
         this.#still = still;
