@@ -33,6 +33,7 @@
     │   └── InterviewRuns        409  interview_runs          a session that holds an interview cannot chat meanwhile
     ├── Unavailable              503  engine_unavailable      a speech or lipsync engine cannot work now
     │   ├── Unwritable           503  disk_unavailable        the disk is full, or cannot be written to
+    │   ├── TasksUnavailable     503  tasks_unavailable       what web servers share (Redis) does not answer now
     │   ├── LanguageModelUnavailable  503  language_model_unavailable  no model is set up, or it does not answer
     │   ├── TranscriptionUnavailable  503  transcription_unavailable   what the visitor said cannot be transcribed
     │   └── QueueFull            503  queue_full              too many tasks wait already
@@ -335,6 +336,15 @@ class Unwritable(Unavailable):
     """The disk is full, or the server may not write to its folders."""
 
     code = "disk_unavailable"
+
+
+class TasksUnavailable(Unavailable):
+    """What web servers share (Redis) does not answer now, or the server that has the task."""
+
+    code = "tasks_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(messages.cluster.TASKS_UNAVAILABLE())
 
 
 class LanguageModelUnavailable(Unavailable):

@@ -105,6 +105,12 @@ class Settings:
     """Address of a Ray cluster that renders (host:6379, or auto); if it is empty, this machine does."""
     store_url: str = ""
     """Where web servers and nodes share packs and recordings (file:///path, s3://bucket); a folder in the results."""
+    store_links: float = 0.0
+    """Seconds for which addresses of finished videos in a bucket are valid; 0 sends videos through this server."""
+    tasks_url: str = field(default="", repr=False)
+    """Redis (redis://host:6379/0) in which several web servers share their tasks; if it is empty, this one is alone."""
+    server_url: str = ""
+    """Where the other web servers reach this one (http://10.0.0.5:5000); by default its address towards Redis."""
     models_dir: Path = ROOT / "models"
     """Folder of the weights of networks."""
     elevenlabs_api_key: str = field(default="", repr=False)
@@ -221,6 +227,10 @@ class Settings:
                 raise ValueError(f"ELEVENLABS_{name.upper()}={value:g}: expected 0 to 1")
         if len(listed(self.elevenlabs_dictionaries)) > MOST_DICTIONARIES:
             raise ValueError(f"ELEVENLABS_DICTIONARIES: expected {MOST_DICTIONARIES} at most, separated by commas")
+        if self.tasks_url and not re.match(r"(redis|rediss|unix)://", self.tasks_url):
+            raise ValueError("TASKS_URL: expected redis://host:port or rediss://host:port")
+        if self.server_url and not re.fullmatch(r"https?://[^/?#\s@]+", self.server_url.rstrip("/")):
+            raise ValueError(f"SERVER_URL={self.server_url!r}: expected scheme, host and port: http://10.0.0.5:5000")
         if self.rest_avatars not in ("all", "own"):
             raise ValueError(f"REST_AVATARS={self.rest_avatars!r}: expected all or own")
         if 0 < len(self.token_secret) < SHORTEST_SECRET:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.fakes import make_pack
 from tests.footage import first_second
 from tests.pages import chromium
-from tests.servers import QUEUE_LIMIT, Server, running, wait_for
+from tests.servers import QUEUE_LIMIT, Server, free_port, running, wait_for
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -96,3 +97,24 @@ def browser() -> Iterator[Any]:
     """Chromium, without a window."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(params=["folder", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a store: a folder, then a bucket."""
+    if request.param == "folder":
+        yield (tmp_path / "a store").as_uri()
+        return
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install -r requirements-cluster.txt")
+    moto = pytest.importorskip("moto.server", reason="S3 is not played: pip install 'moto[s3,server]'")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        own = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_REGION": "us-east-1"}
+        for name, value in {**own, "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true"}.items():
+            monkeypatch.setenv(name, value)
+        assert requests.put(f"{endpoint}/bucket", timeout=10).status_code == 200
+        yield "s3://bucket/a store"
+    finally:
+        server.stop()

@@ -29,7 +29,6 @@ import av
 import gradio as gr
 import numpy as np
 import pytest
-import requests
 from PIL import Image
 
 from pipeline.avatars.avatar import Avatar
@@ -170,26 +169,6 @@ def test_nodes_forget_the_avatars_that_are_deleted(fake_packs: Path, tmp_path: P
         fetch(store, name, copy)
     with packs.lent(solo) as name:  # another one of the same name, or its last request
         fetch(store, name, copy)
-
-
-@pytest.fixture(params=["folder", "s3"])
-def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    if request.param == "folder":
-        yield (tmp_path / "a store").as_uri()
-        return
-    pytest.importorskip("obstore", reason="obstore is not installed: pip install -r requirements-cluster.txt")
-    moto = pytest.importorskip("moto.server", reason="S3 is not played: pip install 'moto[s3,server]'")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
-    server.start()
-    try:
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        own = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_REGION": "us-east-1"}
-        for name, value in {**own, "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true"}.items():
-            monkeypatch.setenv(name, value)
-        assert requests.put(f"{endpoint}/bucket", timeout=10).status_code == 200
-        yield "s3://bucket/a store"
-    finally:
-        server.stop()
 
 
 def test_a_store_returns_what_was_put_there_and_nothing_else(address: str, tmp_path: Path) -> None:

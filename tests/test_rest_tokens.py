@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from pipeline.errors import PipelineError, TokenExpired, TokenInvalid
+from pipeline.jobs.accounts import MemoryAccounts
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import TaskBook
 from pipeline.server.tokens import ALGORITHM, ENDPOINTS, ISSUER, Grant, Tokens
@@ -249,8 +250,8 @@ def test_no_token_is_logged(guarded: Server) -> None:
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    return Tokens(Settings(api_keys=f"{KEY},second-key", token_secret=SECRET),
-                  Supervisor(TaskBook(tmp_path, 60), lambda job, last: None))  # fmt: skip
+    supervisor = Supervisor(TaskBook(tmp_path, 60), lambda job, last: None)
+    return Tokens(Settings(api_keys=f"{KEY},second-key", token_secret=SECRET), supervisor, MemoryAccounts(), "")
 
 
 GRANT = Grant("1", KEY, ENDPOINTS, "", "", "", 60.0, time.time() + 80_000)
@@ -276,7 +277,7 @@ def forged(tokens: Tokens) -> dict[str, str]:
     good = tokens.make(GRANT)
     head, body, sign = good.split(".")
     signer = tokens._signer(KEY)
-    elsewhere = Tokens(Settings(api_keys=KEY), tokens._supervisor)
+    elsewhere = Tokens(Settings(api_keys=KEY), tokens._supervisor, MemoryAccounts(), "another secret")
     return {
         "no algorithm": jwt.encode(claims, "", "none"),
         "another algorithm": jwt.encode(claims, signer * 2, "HS512"),

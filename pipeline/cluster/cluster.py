@@ -75,7 +75,8 @@ class Cluster:
         self._make_studio = make_studio
         self._store = open_store(store_url(self._settings))
         check_token()
-        self._store.clear()  # of what a server left that was killed
+        if not self._settings.tasks_url:  # another server may use it now
+            self._store.clear()  # of what a server left that was killed
         self._connect()
         self._packs = Packs(self._store, lambda pack, id: self._handle.broadcast("forget", pack, id))
         threading.Thread(target=self._watch, name="slots", daemon=True).start()

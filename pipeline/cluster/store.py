@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -18,6 +21,10 @@ KINDS = ("packs", "files")
 """What names begin with."""
 HERE = "store"
 """Folder in the results folder where no STORE_URL is set."""
+
+LIMITS = {"connect_timeout": "5s", "timeout": "60s"}
+RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+"""How long a bucket may take, in obstore's words; its own are three minutes."""
 
 
 class Store(Protocol):
@@ -39,6 +46,20 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Forget a name; no effect if it is unknown.
+
+        Raises:
+            Unavailable: The store cannot be used.
+        """
+
+    def list(self, prefix: str) -> dict[str, float]:
+        """Return the names below a prefix ("results"), and for how many seconds they have been there.
+
+        Raises:
+            Unavailable: The store cannot be used.
+        """
+
+    def sign(self, name: str, seconds: float) -> str | None:
+        """Return an address from which anybody can read a name for some time; None where there is none.
 
         Raises:
             Unavailable: The store cannot be used.
@@ -74,6 +95,23 @@ class FolderStore:
         except OSError as error:
             raise _failed(error) from error
 
+    def list(self, prefix: str) -> dict[str, float]:
+        """See ``Store``."""
+        found, now = {}, time.time()
+        try:
+            for path in (self._folder / prefix).rglob("*"):
+                if not path.name.startswith("."):
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        if path.is_file():
+                            found[path.relative_to(self._folder).as_posix()] = now - path.stat().st_mtime
+        except OSError as error:
+            raise _failed(error) from error
+        return found
+
+    def sign(self, name: str, seconds: float) -> str | None:
+        """See ``Store``: files on a disk have no address."""
+        return None
+
     def clear(self) -> None:
         """See ``Store``."""
         for kind in KINDS:
@@ -91,7 +129,9 @@ class ObjectStore:
             raise ValueError(messages.cluster.NO_RAY(setting="STORE_URL")) from error
         self._calls: Any = obstore
         self._errors = obstore.exceptions.BaseError
-        self._store = obstore.store.from_url(url)
+        # with options of its own, obstore does not read this one from the environment
+        options = {**LIMITS, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")}
+        self._store = obstore.store.from_url(url, client_options=options, retry_config=RETRIES)
 
     def put(self, name: str, path: Path) -> None:
         """See ``Store``."""
@@ -122,6 +162,22 @@ class ObjectStore:
             self._calls.delete(self._store, name)
         except FileNotFoundError:
             pass
+        except self._errors as error:
+            raise _failed(error) from error
+
+    def list(self, prefix: str) -> dict[str, float]:
+        """See ``Store``."""
+        now = datetime.now(UTC)
+        try:
+            parts = self._calls.list(self._store, f"{prefix}/")
+            return {one["path"]: (now - one["last_modified"]).total_seconds() for part in parts for one in part}
+        except self._errors as error:
+            raise _failed(error) from error
+
+    def sign(self, name: str, seconds: float) -> str | None:
+        """See ``Store``."""
+        try:
+            return str(self._calls.sign(self._store, "GET", name, timedelta(seconds=seconds)))
         except self._errors as error:
             raise _failed(error) from error
 

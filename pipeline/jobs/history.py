@@ -34,6 +34,9 @@ class History:
     first and the latest are kept, so that no task, however long, fills the memory.
     """
 
+    ours = True
+    """Whether its task is one of this web server."""
+
     def __init__(self) -> None:
         self.asked = time.monotonic()
         self.listeners = 0

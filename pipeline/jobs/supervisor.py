@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 UNFOLLOWED_SECONDS = 5.0
 """Seconds that a new job waits for its client to listen."""
+LOOK_SECONDS = 1.0
+"""Seconds between two checks whether clients of other web servers still follow a job."""
 
 
 class JobQueue(Protocol):
@@ -86,12 +88,16 @@ class Supervisor:
         history.listeners += 1
         try:
             async with aclosing(history.follow(after, heartbeat)) as events:
+                begun = False
                 async for entry in events:
+                    if entry is not None and (not begun or isinstance(entry.event, Ended)):
+                        begun = True
+                        await self.book.told(job)  # the client may ask another server next
                     yield entry
         finally:
             history.listeners -= 1
             history.departures += 1
-            if not history.listeners and not history.ended:
+            if history.ours and not history.listeners and not history.ended:
                 self.do(self._stop_unfollowed(job, job.grace))
 
     def expect_listener(self, job: Job) -> None:
@@ -99,11 +105,18 @@ class Supervisor:
         self.do(self._stop_unfollowed(job, max(job.grace, UNFOLLOWED_SECONDS)))
 
     async def _stop_unfollowed(self, job: Job, seconds: float) -> None:
-        departures = job.history.departures
+        history, departures = job.history, job.history.departures
+
+        def unfollowed() -> bool:
+            return history.departures == departures and not history.listeners and not history.ended
+
         await asyncio.sleep(seconds)
-        if job.history.departures == departures and not job.history.listeners and not job.history.ended:
-            logger.info("task %s has no listener", job.id)
-            await self.stop(job)
+        while unfollowed():
+            if not await self.book.followed_elsewhere(job):
+                logger.info("task %s has no listener", job.id)
+                await self.stop(job)
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def cancel(self, task_id: str) -> str:
         """Stop a job; return its former state, "queued" or "running".

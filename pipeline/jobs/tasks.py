@@ -183,6 +183,23 @@ class TaskBook:
                 return self._ended[task_id][1]
             return self._open.get(task_id)
 
+    def has(self, task_id: str) -> bool:
+        """Return whether this server knows a task as its own, or has its finished video on its disk."""
+        with self._lock:
+            known = task_id in self._open or task_id in self._ended
+        return known or self.files_of(task_id).video.exists()
+
+    def is_open(self, task_id: str) -> bool:
+        """Return whether a task waits or runs, so that its unfinished files are in use."""
+        return self.get(task_id) is not None
+
+    async def told(self, job: Job) -> None:
+        """Wait until all web servers know the latest event of a job of this one, but not for long."""
+
+    async def followed_elsewhere(self, job: Job) -> bool:
+        """Return whether clients of other web servers follow a job of this one."""
+        return False
+
     def files_of(self, task_id: str, grace: float = 0.0) -> Task:
         """Return a task's files, whether they exist or not."""
         video, audio, captions = (self._results / f"{task_id}.{kind}" for kind in ("mp4", "wav", "vtt"))
@@ -220,7 +237,7 @@ class TaskBook:
             try:
                 written = path.stat().st_mtime_ns
                 since = self._since(path, written, now)
-                if now - since > limit:
+                if now - since > limit and not (half_made and self.is_open(task_id)):
                     path.unlink()
                     logger.debug("removed %s", path.name)
                 else:

@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -25,6 +27,7 @@ from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 from pipeline.core.disk import writing
+from pipeline.core.growing_file import part_of
 from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import AvatarNotFound, BadRequest, Conflict, Forbidden, QueueFull
 from pipeline.face.finder import FaceChoice
@@ -35,6 +38,8 @@ FOLDER = "uploads"
 """Folder in the store with the report (JSON) of each uploaded avatar, and a folder for each that is being made."""
 MAX_WAITING = 4
 """Preparations that may wait; each has its clip on the disk."""
+FRESH_SECONDS = 3600.0
+"""Age from which an unfinished avatar is left over from a server that was killed, where several share the folder."""
 LONGEST_CONSENT_BY = 200
 """Characters that name who confirms a consent."""
 RETRY_SECONDS = 30
@@ -101,11 +106,22 @@ class Uploads:
 
         Each removes what somebody else has of it.
         """
+        self.on_made: list[Callable[[str], object]] = []
+        """Called in a thread with the name of an avatar that was made here, before its client is told."""
+        self.on_order: list[Callable[[str, str], object]] = []
+        """Called with the name of an avatar that a client had deleted, and with what ``share`` has noted."""
 
-    def clean(self) -> None:
-        """Remove the remains of a program that was killed."""
+    def clean(self, others: bool) -> None:
+        """Remove the remains of a program that was killed.
+
+        Args:
+            others: Whether other web servers may use the folder: what is fresh may be theirs.
+        """
+        newest = time.time() - FRESH_SECONDS if others else math.inf
         for left in self._folder.glob(".*"):
-            shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(OSError):  # its owner has removed it meanwhile
+                if left.stat().st_mtime < newest:
+                    shutil.rmtree(left, ignore_errors=True)
 
     def names(self) -> set[str]:
         """Return the names of all uploaded avatars."""
@@ -223,7 +239,11 @@ class Uploads:
                                 if name != "done":
                                     yield Preparing(name, step["progress"], resolution)
                     report_of = json.loads((report / "report.json").read_text("utf-8"))
-                    yield self._keep(asked, packs, report_of, consent)
+                    made = self._keep(asked, packs, report_of, consent)
+                    for call in self.on_made:
+                        with best_effort("sharing of an avatar"):
+                            await asyncio.to_thread(call, asked.name)
+                    yield made
 
     async def faces(self, clip: Path, asked: AvatarRequest, cancel: CancelToken) -> Faces:
         """Return the faces of the requested part of a clip. Raises as ``make`` does."""
@@ -257,6 +277,16 @@ class Uploads:
         name = packs[0].name
         if name not in self.names():
             raise Forbidden(messages.jobs.NOT_UPLOADED(name=name))
+        shared_as = self.shared_as(name)
+        ids = self.remove(name, [pack.resolution for pack in packs])
+        for call in self.on_order:
+            with best_effort("removal of an avatar from other servers"):
+                call(name, shared_as)
+        return ids
+
+    def remove(self, name: str, resolutions: Sequence[str]) -> list[str]:
+        """Remove packs of an uploaded avatar that are here; after the last one all of it. Return their ids."""
+        packs = [pack for pack in self._store.list() if pack.name == name and pack.resolution in resolutions]
         for pack in packs:
             self._store.remove(name, pack.resolution)
         digest = ""
@@ -264,10 +294,33 @@ class Uploads:
             digest = str((self._consent(name) or {}).get("file_sha256", ""))
             (self._folder / f"{name}.json").unlink(missing_ok=True)
         ids = [pack.id for pack in packs]
-        for call in self.on_delete:
+        for each in self.on_delete:
             with best_effort("complete removal of an avatar"):
-                call(ids, digest)
+                each(ids, digest)
         return ids
+
+    def note_of(self, name: str) -> dict[str, Any]:
+        """Return what is kept beside the packs of an uploaded avatar; empty if that cannot be read."""
+        try:
+            return dict(json.loads((self._folder / f"{name}.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def keep_note(self, name: str, note: Mapping[str, Any]) -> None:
+        """Write what is kept beside the packs of an avatar.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{name}.json"
+        part = part_of(path)
+        part.write_text(json.dumps(note, ensure_ascii=False, indent=2) + "\n", "utf-8")
+        part.replace(path)
+
+    def shared_as(self, name: str) -> str:
+        """Return under which name other servers know an avatar; "" if they do not."""
+        return str(self.note_of(name).get("shared", ""))
 
     def position(self, key: str) -> int:
         """Return how many are ahead of a job; 0 if it does not wait."""

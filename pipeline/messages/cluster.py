@@ -1,4 +1,4 @@
-"""Sentences about nodes and the store that they share."""
+"""Sentences about nodes, several web servers, and the store that they share."""
 
 from pipeline.messages.sentence import Sentence
 
@@ -45,5 +45,22 @@ STORE_FAILED = Sentence(
     "store_failed",
     ko="공유 저장소를 쓸 수 없습니다 ({reason}). STORE_URL과 그 권한을 확인한 뒤 다시 시도하세요.",
     en="The shared store cannot be used ({reason}). Check STORE_URL and its permissions, then try again.",
+)
+NO_REDIS = Sentence(
+    "no_redis",
+    ko="TASKS_URL={url!r}: Redis를 쓸 수 없습니다 ({reason}). redis://호스트:포트 또는 rediss://로 정하고, "
+    "Redis가 켜져 있는지 확인하세요.",
+    en="TASKS_URL={url!r}: Redis cannot be used ({reason}). Expected redis://host:port or rediss://; check that Redis "
+    "runs there.",
+)
+TASKS_UNAVAILABLE = Sentence(
+    "tasks_unavailable",
+    ko="웹 서버들이 함께 쓰는 Redis나 이 작업을 맡은 서버가 지금 응답하지 않습니다. 잠시 뒤에 다시 시도하세요.",
+    en="Redis, which the web servers share, or the server of this task does not answer now. Try again in a moment.",
+)
+SERVER_LOST = Sentence(
+    "server_lost",
+    ko="이 작업을 맡은 웹 서버가 사라졌습니다. 다시 시도하세요.",
+    en="The web server that had this task went away. Try again.",
 )
 RESULT_FILE = Sentence("result_file", ko="결과", en="result")

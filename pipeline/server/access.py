@@ -83,7 +83,7 @@ class Forwarded:
         dropped = [b"x-forwarded-host", b"x-forwarded-prefix", b"x-gradio-server", *([b"host"] if host else [])]
         kept = [(name, value) for name, value in scope["headers"] if name not in dropped]
         scope["headers"] = [*([(b"host", host.encode("latin-1"))] if host else []), *kept]
-        _put_under(scope, self._prefix or (prefix if re.fullmatch(r"(/[\w.~-]+)+", prefix, re.ASCII) else ""))
+        put_under(scope, self._prefix or (prefix if re.fullmatch(r"(/[\w.~-]+)+", prefix, re.ASCII) else ""))
         await self._proxies(scope, receive, send)  # type: ignore[arg-type]
 
     async def _take_over(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +103,7 @@ def is_ours(path: str) -> bool:
     return f"{path}/".startswith(OURS)
 
 
-def _put_under(scope: Scope, prefix: str) -> None:
+def put_under(scope: Scope, prefix: str) -> None:
     """Set a prefix as the application's public path."""
     scope["root_path"] = prefix
     path = scope["path"]
@@ -158,9 +158,9 @@ class Origins:
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE
         # a rebound name is the same origin, and so not strange
         if not self._is_known(scope) and not (self._guessed and strange):
-            await _refuse(UnknownName(_name_in(_host(scope))[:120] or "-"), scope, receive, send)
+            await refuse(UnknownName(_name_in(_host(scope))[:120] or "-"), scope, receive, send)
         elif strange and changes:
-            await _refuse(StrangeSite(), scope, receive, send)
+            await refuse(StrangeSite(), scope, receive, send)
         else:
             await self._cors(scope, receive, send)
 
@@ -325,7 +325,7 @@ class PageKey:
         elif scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
             await _form(Request(scope), HTTPStatus.UNAUTHORIZED)(scope, receive, send)
         else:
-            await _refuse(NotAllowed(), scope, receive, send)
+            await refuse(NotAllowed(), scope, receive, send)
 
     async def _take(self, request: Request) -> Response:
         """Handle the form: redirect to the page, or show the form again if the key is wrong."""
@@ -399,7 +399,7 @@ def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     return Forwarded(Origins(app, settings), settings.forwarded_allow_ips, settings.root_path)
 
 
-async def _refuse(why: PipelineError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(why: PipelineError, scope: Scope, receive: Receive, send: Send) -> None:
     """Respond with an error; a websocket is closed before it opens."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": why.message.en[:120]})

@@ -15,13 +15,17 @@ from types import FrameType
 
 from fastapi import FastAPI
 from gradio import http_server
+from starlette.types import ASGIApp
 
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
+from pipeline.cluster.results import StoredResults
+from pipeline.cluster.store import open_store
 from pipeline.core.gpu import Gpu
 from pipeline.core.notifier import Flag
 from pipeline.errors import PipelineError
 from pipeline.jobs.avatar_maker import AvatarMaker
+from pipeline.jobs.commons import Commons, alone
 from pipeline.jobs.studio import Studio, warm_up
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
@@ -39,6 +43,7 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.page.document import Compressed, dress
 from pipeline.server.page.layout import CSS, PageServices, build_page, make_theme
 from pipeline.server.page.words import I18N
+from pipeline.server.relay import Relayed, Relaying, Stored
 from pipeline.server.rest.avatars import AvatarApi
 from pipeline.server.rest.backgrounds import BackgroundApi
 from pipeline.server.rest.conversations import Conversations, llm_of
@@ -56,6 +61,9 @@ from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.server.webhooks import Webhooks
 from pipeline.settings import AI_LABELS, Settings
+from pipeline.shared.avatars import SharedAvatars
+from pipeline.shared.commons import SharedCommons, shared
+from pipeline.shared.task_book import SharedTaskBook
 from pipeline.video import lettering
 from pipeline.video.credentials import Signer
 
@@ -105,17 +113,27 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     signer.check()
     host = settings.host.strip("[]")
     http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # otherwise GRADIO_SERVER_NAME, which must not be an IPv6 address
-    book = TaskBook(settings.results, settings.result_ttl)
+    leaving = contextlib.ExitStack()
+    commons = _commons(settings)
+    book = commons.book
     book.sweep()
     folder = UploadFolder(settings.uploads)
     folder.open()
     uploads = Uploads(studio.avatars, settings.max_seconds)
-    uploads.clean()
+    uploads.clean(bool(settings.tasks_url))
     for cache in (settings.live_cache, settings.backgrounds):
         shutil.rmtree(cache, ignore_errors=True)
     metrics, gpu = Metrics(), Gpu()
     webhooks = Webhooks(settings)
-    supervisor = Supervisor(book, metrics.ended, webhooks.ended)
+    store = open_store(settings.store_url) if settings.store_url else None
+    results = None if store is None else StoredResults(store, book, settings.store_links)
+    supervisor = Supervisor(book, metrics.ended, webhooks.ended, *([results.ended] if results else []))
+    if isinstance(commons, SharedCommons):
+        supervisor.add(commons.book)
+        leaving.callback(commons.book.disconnect)
+        if store is not None:
+            shared_avatars = SharedAvatars(commons.link, commons.book.server, store, studio.avatars, uploads)
+            leaving.callback(shared_avatars.close)
     queue = RenderQueue(studio, supervisor, generate, metrics, cluster)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds)
@@ -139,7 +157,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     metrics.watch(Task.kind, queue.waiting, lambda: float(queue.busy()))
     metrics.watch(AvatarJob.kind, maker.waiting, maker.running)
     metrics.watch_gpu(gpu)
-    repeats = Repeats(book)
+    repeats = Repeats(commons.claims)
     making = AvatarApi(
         uploads=uploads,
         maker=maker,
@@ -151,7 +169,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
         clips=folder.clips,
     )
     stills, shipped = Stills(studio.avatars), visitors.shipped()
-    tokens = Tokens(settings, supervisor)
+    tokens = Tokens(settings, supervisor, commons.accounts, commons.secret)
     idle = IdleApi(studio.avatars, stills, studio.backdrops, visitors, tokens)
     workers = Workers(settings, worker)
     recorder = Recorder(supervisor)
@@ -228,7 +246,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
         app_kwargs={
             "routes": api.routes(),
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, folder, queue.joins, workers, recorder, webhooks, settings),
+            "lifespan": _lifespan(book, results, folder, queue.joins, workers, recorder, webhooks, settings),
         },
     )
     build_dam()
@@ -241,6 +259,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     warming.join(GOODBYE_SECONDS)  # a program that ends within a network's own code is aborted
     queue.close(GOODBYE_SECONDS)
     maker.close(GOODBYE_SECONDS)
+    leaving.close()
     page.close(verbose=False)
 
 
@@ -278,8 +297,18 @@ def check_address(settings: Settings) -> None:
         raise CannotServe(messages.server.CANNOT_LISTEN(where=where, reason=error)) from error
 
 
+def _commons(settings: Settings) -> Commons:
+    """Return what this web server has in common with others, if there are any.
+
+    Raises:
+        CannotShare: Redis cannot be used.
+    """
+    return shared(settings) if settings.tasks_url else alone(settings)
+
+
 def _lifespan(  # noqa: PLR0913 - all that lives as long as the server
     book: TaskBook,
+    results: StoredResults | None,
     folder: UploadFolder,
     joins: Joins,
     workers: Workers,
@@ -300,14 +329,21 @@ def _lifespan(  # noqa: PLR0913 - all that lives as long as the server
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert app.middleware_stack is not None  # built before a lifespan begins
         # outside of Gradio's own, which come last
-        listened = joins.around(app.middleware_stack)
-        app.middleware_stack = Patience(guarded(VisitorCookie(Compressed(listened), settings), settings))
+        own: ASGIApp = VisitorCookie(Compressed(joins.around(app.middleware_stack)), settings)
+        own = own if results is None else Stored(own, results, book)
+        relaying = Relaying(own, book) if isinstance(book, SharedTaskBook) else None
+        stack = guarded(relaying or own, settings)
+        if isinstance(book, SharedTaskBook):
+            stack = Relayed(own, stack, book.server)
+        app.middleware_stack = Patience(stack)
         sweeper = asyncio.create_task(sweep())
         webhooks.open()
         try:
             yield
         finally:
             sweeper.cancel()
+            if relaying is not None:
+                await relaying.close()
             await workers.close()
             await recorder.close()
             await webhooks.close()

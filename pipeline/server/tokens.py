@@ -1,17 +1,16 @@
 """Tokens: what a server with a key hands to a browser, so that it may do one thing for a while.
 
 A token is a JWT (RFC 7519), signed with a secret of the server and the API key that made it, so that it becomes
-invalid with that key. What it may do is in its claims; how much of its speech is used is kept in memory.
+invalid with that key. What it may do is in its claims; how much of its speech is used is in its account.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import jwt
@@ -28,6 +27,7 @@ from pipeline.errors import (
     TokenWrongEndpoint,
     TokenWrongOrigin,
 )
+from pipeline.jobs.accounts import Account, Accounts
 from pipeline.jobs.events import TtsDone
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
@@ -72,28 +72,6 @@ class Grant:
     expires: float
 
 
-@dataclass
-class _Account:
-    """What was done with a token.
-
-    Attributes:
-        used: Seconds of speech that were spoken, or are surely going to be.
-        tasks: Its tasks.
-        sessions: Its sessions.
-    """
-
-    expires: float
-    used: float = 0.0
-    tasks: set[str] = field(default_factory=set)
-    sessions: set[str] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, seconds: float) -> None:
-        """Count seconds of speech; from any thread."""
-        with self.lock:
-            self.used += seconds
-
-
 def grant_of(connection: HTTPConnection) -> Grant | None:
     """Return what the token of a request grants, once it was checked; None if it has a key, or needs none."""
     grant: Grant | None = connection.scope.get(GRANT)
@@ -106,13 +84,15 @@ class Tokens:
     Args:
         settings: The keys, and the secret with which tokens are signed; without one, it is random.
         supervisor: Runs what counts.
+        accounts: What was done with tokens.
+        secret: Signs tokens where the settings have no secret.
     """
 
-    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
+    def __init__(self, settings: Settings, supervisor: Supervisor, accounts: Accounts, secret: str) -> None:
         self._keys = listed(settings.api_keys)
-        self._secret = settings.token_secret or secrets.token_hex(32)
+        self._secret = settings.token_secret or secret
         self._supervisor = supervisor
-        self._accounts: dict[str, _Account] = {}
+        self._accounts = accounts
         self._meters: dict[str, dict[str, _Meter]] = {}
         """Those of each session, by token."""
 
@@ -240,12 +220,12 @@ class Tokens:
         if grant is None:
             return
         account = self._account(grant)
-        account.tasks.add(job.id)
+        account.add_task(job.id)
         expected = _least(text)
         account.add(expected)
         self._supervisor.do(self._count(account, grant, job, expected))
 
-    async def _count(self, account: _Account, grant: Grant, job: Job, expected: float) -> None:
+    async def _count(self, account: Account, grant: Grant, job: Job, expected: float) -> None:
         history, spoken = job.history, threading.Event()
 
         def take() -> None:  # in the thread of the task, so that it cannot end meanwhile
@@ -253,6 +233,7 @@ class Tokens:
             if last is not None and isinstance(last.event, TtsDone) and not spoken.is_set():
                 spoken.set()
                 account.add(last.event.duration - expected)
+                account.settle()
                 if account.used > grant.seconds:
                     job.cancel.cancel(TokenSpent(grant.seconds))
 
@@ -266,7 +247,9 @@ class Tokens:
         if grant is None:
             return
         account = self._account(grant)
-        account.sessions.add(session.id)
+        account.add_session(session.id)
+        if session.id not in self._meters:
+            self._meters = {id: one for id, one in self._meters.items() if any(meter.open for meter in one.values())}
         meters = self._meters.setdefault(session.id, {})
         if grant.id not in meters:
             meters[grant.id] = _Meter(account, grant.seconds, session)
@@ -281,19 +264,19 @@ class Tokens:
         for meter in self._meters.get(session.id, {}).values():
             meter.check()
 
-    def _account(self, grant: Grant) -> _Account:
-        if grant.id not in self._accounts:
-            now, meters = time.time(), self._meters
-            self._accounts = {name: one for name, one in self._accounts.items() if one.expires > now}
-            self._meters = {name: one for name, one in meters.items() if any(meter.open for meter in one.values())}
-            self._accounts[grant.id] = _Account(grant.expires)
-        return self._accounts[grant.id]
+    def settle(self, grant: Grant | None) -> None:
+        """Learn what other web servers have counted for a token; may take a moment."""
+        if grant is not None:
+            self._account(grant).settle()
+
+    def _account(self, grant: Grant) -> Account:
+        return self._accounts.of(grant.id, grant.expires)
 
 
 class _Meter:
     """Counts what a session says for an account."""
 
-    def __init__(self, account: _Account, seconds: float, session: RemoteSession) -> None:
+    def __init__(self, account: Account, seconds: float, session: RemoteSession) -> None:
         self._account = account
         self._seconds = seconds
         self._session = session

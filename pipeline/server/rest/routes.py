@@ -150,8 +150,8 @@ class Api:
         def may_read(request: Request) -> None:
             self.tokens.allowed(request)
 
-        def may_make(request: Request) -> None:
-            self.tokens.allowed(request, LIPSYNC)
+        def may_make(request: Request) -> None:  # in a thread, as it is no coroutine
+            self.tokens.settle(self.tokens.allowed(request, LIPSYNC))
 
         def locked(check: Callable[[Request], None]) -> APIRouter:
             # the second only describes the first
@@ -513,6 +513,8 @@ class Api:
         task = await self.queue.join(asked, grace, request)
         self.webhooks.follow(task, receiver)
         self.tokens.count_task(grant, task, text)
+        if grant is not None:  # another server may be asked for it next
+            await run_in_threadpool(self.tokens.settle, grant)
         return task
 
 

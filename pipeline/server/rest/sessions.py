@@ -102,6 +102,8 @@ class SessionApi:
         grant = self.tokens.allowed(request, SESSIONS)
         if grant is not None and grant.session:
             raise TokenWrongEndpoint(f"{ADDRESS}/{grant.session}")
+        if grant is not None:
+            await run_in_threadpool(self.tokens.settle, grant)
         self.tokens.check(grant)
         return await self._opened(request, self.visitors.for_rest(request), grant)
 

@@ -1,0 +1,218 @@
+"""Requests for a task of another web server: they are passed on to it, and its response comes back as it grows.
+
+``Relaying`` passes them on, inside of the rules of ``pipeline.server.access``; ``Relayed`` takes them at the other
+server, where those rules need not hold again. Keys and tokens of the request are checked at both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import re
+import socket
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from urllib.parse import quote
+
+import httpx
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline import messages
+from pipeline.cluster.results import StoredResults
+from pipeline.errors import TasksUnavailable, Unavailable
+from pipeline.jobs.tasks import TaskBook
+from pipeline.server.access import ORIGIN, path_of, put_under, refuse
+from pipeline.server.connections import Stream, while_there
+from pipeline.server.rest.files import BrokenOff
+from pipeline.shared.servers import WebServer
+from pipeline.shared.task_book import SharedTaskBook
+
+logger = logging.getLogger(__name__)
+
+RELAY = "x-avatar-relay"
+"""The header that holds the secret of the server to which a request is passed on."""
+SEEN = "x-avatar-seen"
+"""The header that tells it how the first server saw the request."""
+CONNECT_SECONDS = 10.0
+"""Seconds in which the other server must take a connection; as long as it counts as alive."""
+STORE_SECONDS = 20.0
+"""Seconds for which a client waits for the store."""
+STORE_THREADS = 4
+_OF_A_TASK = re.compile(
+    "/(?:video/(?P<video>[0-9a-f]{32})[.].+|assets/audio/(?P<audio>[0-9a-f]{32})[.]wav|v/(?P<page>[0-9a-f]{32})"
+    "|api/v2/tasks/(?P<inspection>[0-9a-f]{32})/inspect[.]png|api/cancel/(?P<cancel>[0-9a-f]{32}))"
+)
+"""Addresses that the server of a task must answer."""
+_OF_A_CONNECTION = (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade")
+_OF_A_BODY = (b"content-length", b"content-type", b"expect")
+_OF_A_SERVER = (b"date", b"server")
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Return the options of sockets with which a machine that is gone is noticed within half a minute."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+class Relaying:
+    """Passes on requests for tasks of other web servers."""
+
+    def __init__(self, app: ASGIApp, book: SharedTaskBook) -> None:
+        self._app = app
+        self._book = book
+        transport = httpx.AsyncHTTPTransport(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=50),
+            socket_options=_keepalive(),
+            trust_env=False,
+        )
+        # a growing file may pause for as long as its task waits
+        self._client = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(None, connect=CONNECT_SECONDS))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        match = _OF_A_TASK.fullmatch(path_of(scope)) if scope["type"] == "http" else None
+        if match is None or self._book.has(task_id := next(filter(None, match.groups()))):
+            await self._app(scope, receive, send)
+            return
+        try:
+            server = await self._book.server_of(task_id)
+        except TasksUnavailable as error:
+            await refuse(error, scope, receive, send)
+            return
+        if server is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._pass_on(server, scope, receive, send)
+
+    async def _pass_on(self, server: WebServer, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        left_out = (*_OF_A_CONNECTION, *_OF_A_BODY, RELAY.encode(), SEEN.encode())
+        headers = [one for one in scope["headers"] if one[0] not in left_out]
+        headers += [(RELAY.encode(), server.secret.encode()), (SEEN.encode(), _seen(scope).encode())]
+        address = (
+            server.url + quote(path_of(scope)) + (f"?{query}" if (query := scope["query_string"].decode()) else "")
+        )
+        try:
+            asked = self._client.build_request(scope["method"], address, headers=headers)
+            answer = await while_there(request, self._client.send(asked, stream=True))
+        except httpx.HTTPError as error:
+            logger.warning("the web server at %s does not answer: %s", server.url, type(error).__name__)
+            await refuse(TasksUnavailable(), scope, receive, send)
+            return
+        response = Stream(_pieces(answer), answer.status_code)
+        dropped = (*_OF_A_CONNECTION, *_OF_A_SERVER)
+        response.raw_headers = [
+            (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in dropped
+        ]
+        await response(scope, receive, send)
+
+    async def close(self) -> None:
+        """Close the connections to other servers."""
+        await self._client.aclose()
+
+
+class Stored:
+    """Sends finished videos from the store: those of servers that are gone, and all where it can sign addresses."""
+
+    def __init__(self, app: ASGIApp, results: StoredResults, book: TaskBook) -> None:
+        self._app = app
+        self._results = results
+        self._book = book
+        self._threads = ThreadPoolExecutor(STORE_THREADS, "store")  # its own: a store may hang
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        match = _OF_A_TASK.fullmatch(path_of(scope)) if scope["type"] == "http" else None
+        if match is None or match["cancel"]:
+            await self._app(scope, receive, send)
+            return
+        task_id = next(filter(None, match.groups()))
+        link = None
+        try:
+            if not self._book.has(task_id):
+                await self._fetch(task_id)
+            if path_of(scope) == f"/video/{task_id}.mp4" and not scope["query_string"]:
+                link = self._results.link(task_id)
+        except Unavailable as error:
+            if not self._book.has(task_id):
+                await refuse(error, scope, receive, send)
+                return
+            logger.warning("result %s is sent from here: %s", task_id, error)
+        if link is None:
+            await self._app(scope, receive, send)
+        else:
+            temporary = RedirectResponse(link, HTTPStatus.TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
+            await temporary(scope, receive, send)
+
+    async def _fetch(self, task_id: str) -> None:
+        """Fetch the results of a task, if the store has them.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        fetching = asyncio.get_running_loop().run_in_executor(self._threads, self._results.fetch, task_id)
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await fetching
+        except TimeoutError as error:
+            raise Unavailable(messages.cluster.STORE_FAILED(reason="timeout")) from error
+
+
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the body of a response as it comes.
+
+    Raises:
+        BrokenOff: It broke off, as this one must, too.
+    """
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    except httpx.HTTPError as error:
+        raise BrokenOff(str(answer.url.path)) from error
+    finally:
+        await answer.aclose()
+
+
+def _seen(scope: Scope) -> str:
+    """Return how this server sees a request, once proxies and rules were applied."""
+    client = scope.get("client") or ("", 0)
+    seen = {"scheme": scope["scheme"], "client": client[0], "root": scope.get("root_path", "")}
+    return json.dumps({**seen, "origin": scope.get(ORIGIN, "")})
+
+
+class Relayed:
+    """Takes requests that other web servers pass on.
+
+    Args:
+        app: The application without rules, which the other server has applied.
+        guarded: The application with them, for all other requests.
+        server: This web server.
+    """
+
+    def __init__(self, app: ASGIApp, guarded: ASGIApp, server: WebServer) -> None:
+        self._app = app
+        self._guarded = guarded
+        self._secret = server.secret.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        given = Headers(scope=scope).get(RELAY) if scope["type"] == "http" else None
+        if given is None or not hmac.compare_digest(given.encode("latin-1"), self._secret):
+            await self._guarded(scope, receive, send)
+            return
+        seen = json.loads(Headers(scope=scope)[SEEN])
+        hidden = (RELAY.encode(), SEEN.encode())
+        headers = [one for one in scope["headers"] if one[0] not in hidden]
+        inner = {**scope, "headers": headers, "scheme": seen["scheme"], "client": (seen["client"], 0)}
+        inner[ORIGIN] = seen["origin"]
+        put_under(inner, seen["root"])
+        await self._app(inner, receive, send)

@@ -1,0 +1,1 @@
+"""What several web servers have in common; the only package that imports Redis."""

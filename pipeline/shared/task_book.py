@@ -1,0 +1,318 @@
+"""The tasks of several web servers: each tells its own through Redis, and finds those of the others there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from pipeline.core.notifier import Notifier, until
+from pipeline.jobs.events import Ended, Queued
+from pipeline.jobs.tasks import AvatarJob, Job, TaskBook, is_task_id
+from pipeline.shared.codec import to_text
+from pipeline.shared.link import Link
+from pipeline.shared.remote import (
+    AGAIN_SECONDS,
+    Record,
+    RemoteHistory,
+    entries_of,
+    events_key,
+    followed_key,
+    lost_entry,
+    record_key,
+    record_of,
+)
+from pipeline.shared.servers import BEAT_SECONDS, LEASE_SECONDS, WebServer, key_of, server_of
+
+logger = logging.getLogger(__name__)
+
+OPEN_SECONDS = 900
+"""Seconds for which Redis keeps a job of which nothing is heard."""
+RENEW_SECONDS = 120.0
+"""Seconds between two times that a server says which of its jobs go on."""
+FOREVER_SECONDS = 7 * 24 * 3600
+"""Seconds for which Redis keeps an ended job whose results are kept for ever."""
+TOLD_SECONDS = 1.0
+"""Seconds for which a client waits until other servers know what it is told."""
+GOODBYE_SECONDS = 3.0
+"""Seconds in which a server that ends tells its last events."""
+
+
+@dataclass
+class _Told:
+    """What Redis has of a job of this server.
+
+    Attributes:
+        numbers: Of its events.
+        key: Name and value of its Idempotency-Key.
+        following: Until its end is told.
+        changes: Reports that Redis has more.
+    """
+
+    job: Job
+    numbers: set[int] = field(default_factory=set)
+    key: tuple[str, str] | None = None
+    following: ExitStack = field(default_factory=ExitStack)
+    changes: Notifier = field(default_factory=Notifier)
+
+    @property
+    def names(self) -> list[str]:
+        """What it has in Redis."""
+        return [record_key(self.job.id), events_key(self.job.id), *([self.key[0]] if self.key else [])]
+
+
+class SharedTaskBook(TaskBook):
+    """The tasks of all web servers; safe to use from any thread.
+
+    Its own tasks it has in memory, as ``TaskBook`` does, and a thread of its own tells them to Redis: what a task does
+    never waits for Redis. If Redis was away, or has forgotten everything, all is told once more.
+
+    Args:
+        results: Folder of finished files.
+        ttl: Seconds for which they are kept; 0 keeps them for ever.
+        link: Redis.
+        server: This web server.
+        forgotten: Called in a thread where Redis has forgotten what it was told.
+
+    Attributes:
+        server: This web server.
+    """
+
+    def __init__(
+        self, results: Path, ttl: float, link: Link, server: WebServer, forgotten: Callable[[], object]
+    ) -> None:
+        super().__init__(results, ttl)
+        self.server = server
+        self._link = link
+        self._forgotten = forgotten
+        self._told: dict[str, _Told] = {}
+        self._news: dict[str, _Told] = {}
+        self._woken = threading.Condition()
+        self._ending = False
+        self._beaten = self._renewed = float("-inf")
+        self._redis_run = ""
+        self._lost = False
+        self._beat()
+        self._lost = False  # nothing was told yet
+        self._teller = threading.Thread(target=self._tell, name="tasks", daemon=True)
+        self._teller.start()
+
+    # --- what this server tells
+
+    def note(self, job: Job) -> None:
+        """See ``TaskBook``."""
+        super().note(job)
+        told = _Told(job)
+        with self._woken:
+            self._told[job.id] = told
+        told.following.enter_context(job.history.changes.calling(lambda: self._wake(told)))
+
+    def keep_key(self, job: Job, name: str, value: str) -> None:
+        """Keep an Idempotency-Key in Redis as long as its job.
+
+        Args:
+            job: A job of this server.
+            name: Name in Redis.
+            value: Its content.
+        """
+        told = self._told.get(job.id)
+        if told is not None:
+            told.key = name, value
+            self._wake(told)
+
+    def _wake(self, told: _Told) -> None:
+        with self._woken:
+            self._news[told.job.id] = told
+            self._woken.notify_all()
+
+    def _tell(self) -> None:
+        """Tell Redis what is new, until the program ends."""
+        while not self._ending or self._news:
+            with self._woken:
+                due = self._beaten + BEAT_SECONDS
+                self._woken.wait_for(lambda: self._news or self._ending, max(0.0, due - time.monotonic()))
+                news, self._news = self._news, {}
+            try:
+                if time.monotonic() >= due:
+                    self._beat()
+                if self._lost:
+                    self._forgotten()
+                    with self._woken:
+                        for told in self._told.values():
+                            told.numbers = set()
+                        news |= self._told
+                    self._lost = False
+                self._publish([*news.values()])
+                self._link.works()
+            except self._link.errors as error:
+                self._link.failed(error)
+                with self._woken:
+                    self._news = {**news, **self._news}
+                    self._woken.wait_for(lambda: self._ending, AGAIN_SECONDS)
+                if self._ending:
+                    return
+            except Exception:  # this thread must go on
+                logger.exception("a task is not told to other servers")
+
+    def _beat(self) -> None:
+        """Say that this server lives, and find out whether Redis may have forgotten what it was told."""
+        with self._link.now.pipeline(transaction=False) as pipe:
+            pipe.set(self.server.key, self.server.to_text(), ex=LEASE_SECONDS, get=True).info("server")
+            known, info = pipe.execute()
+        run, self._redis_run = self._redis_run, info.get("run_id", "")
+        self._lost = self._lost or known is None or run != self._redis_run
+        now = time.monotonic()
+        if now - self._renewed > RENEW_SECONDS:
+            self._renewed = now
+            with self._woken:
+                told_of = [told for told in self._told.values() if not told.job.history.ended]
+                names = [name for told in told_of for name in told.names]
+            with self._link.now.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.expire(name, OPEN_SECONDS)
+                pipe.execute()
+        self._beaten = now
+
+    def _publish(self, news: list[_Told]) -> None:
+        """Tell Redis all of some jobs that it does not have."""
+        if not news:
+            return
+        told_now: list[tuple[_Told, set[int], bool]] = []
+        with self._link.now.pipeline(transaction=False) as pipe:
+            for told in news:
+                entries, key = told.job.history.entries, events_key(told.job.id)
+                ended = bool(entries) and isinstance(entries[-1].event, Ended)
+                numbers = {entry.number for entry in entries}
+                for entry in entries:
+                    if entry.number not in told.numbers:
+                        pipe.xadd(key, {"entry": to_text(entry), "time": time.time()}, id=f"{entry.number}-0")
+                if replaced := told.numbers - numbers:
+                    pipe.xdel(key, *(f"{number}-0" for number in replaced))
+                seconds = OPEN_SECONDS if not ended else max(1, round(self.ttl)) if self.ttl else FOREVER_SECONDS
+                record = Record(told.job.kind, self.server.url, self.server.run, ended)
+                pipe.set(record_key(told.job.id), json.dumps(asdict(record)), ex=seconds)
+                pipe.expire(key, seconds)
+                if told.key is not None:
+                    pipe.set(*told.key, ex=seconds)
+                told_now.append((told, numbers, ended))
+            for answer in pipe.execute(raise_on_error=False):
+                # an entry that is there already is refused: Redis had not forgotten it
+                if isinstance(answer, Exception) and "equal or smaller" not in str(answer):
+                    raise answer
+        for told, numbers, ended in told_now:
+            told.numbers = numbers
+            told.changes.notify()
+            if ended:
+                told.following.close()
+        if any(ended for _, _, ended in told_now):
+            self._forget_expired()
+
+    def _forget_expired(self) -> None:
+        """Forget what nobody may ask for any more."""
+        with self._woken:
+            self._told = {id: told for id, told in self._told.items() if super(SharedTaskBook, self).find(id)}
+
+    async def told(self, job: Job) -> None:
+        """See ``TaskBook``."""
+        told, last = self._told.get(job.id), job.history.last
+        if told is None or last is None or self._link.away:
+            return
+        with suppress(TimeoutError):  # it is told later
+            async with asyncio.timeout(TOLD_SECONDS):
+                await until(lambda: max(told.numbers, default=0) >= last.number, told.changes)
+
+    def disconnect(self) -> None:
+        """Tell the last events, and that this server is gone."""
+        with self._woken:
+            self._ending = True
+            self._woken.notify_all()
+        self._teller.join(GOODBYE_SECONDS)
+        try:
+            self._link.now.delete(self.server.key)
+        except self._link.errors as error:
+            self._link.failed(error)
+        self._link.close()
+
+    # --- what others tell
+
+    def find(self, task_id: str) -> Job | None:
+        """See ``TaskBook``; finds jobs of other servers, too.
+
+        Raises:
+            TasksUnavailable: Redis does not answer, or does not know yet.
+        """
+        own = super().find(task_id)
+        if own is not None or not is_task_id(task_id):
+            return own
+        with self._link.asked():
+            redis = self._link.now
+            with redis.pipeline(transaction=False) as pipe:
+                pipe.get(record_key(task_id)).xrange(events_key(task_id))
+                text, stream = pipe.execute()
+            if text is None:
+                self._link.check_settled(redis.info("server"))
+                return None
+            record = record_of(text)
+            entries, at = entries_of(stream), float(stream[-1][1].get("time", 0)) if stream else 0.0
+            if not record.ended and not record.is_by(server_of(redis.get(key_of(record.url)))):
+                self._link.check_settled(redis.info("server"))
+                entries.append(lost_entry(entries[-1].number + 1 if entries else 1))
+        return self._remote(task_id, record, RemoteHistory(self._link, task_id, record, entries, at))
+
+    def _remote(self, task_id: str, record: Record, history: RemoteHistory) -> Job:
+        if record.kind == AvatarJob.kind:
+            return AvatarJob(id=task_id, history=history)
+        return replace(self.files_of(task_id), history=history)
+
+    async def server_of(self, task_id: str) -> WebServer | None:
+        """Return the other server that has the files of a task; None if there is none, or it is gone.
+
+        Raises:
+            TasksUnavailable: Redis does not answer, or does not know yet.
+        """
+        with self._link.asked():
+            redis = self._link.later
+            text = await redis.get(record_key(task_id))
+            if text is None:
+                self._link.check_settled(await redis.info("server"))
+                return None
+            server = server_of(await redis.get(key_of(record_of(text).url)))
+        return None if server is None or server.url == self.server.url else server
+
+    async def followed_elsewhere(self, job: Job) -> bool:
+        """See ``TaskBook``; without an answer of Redis somebody may follow it."""
+        try:
+            return bool(await self._link.later.exists(followed_key(job.id)))
+        except self._link.errors as error:
+            self._link.failed(error)
+            return True
+
+    def place(self, task_id: str) -> Queued | None:
+        """Return the position of a waiting job of another server; None for any other."""
+        if self.get(task_id) is not None:
+            return None
+        job = self.find(task_id)
+        return job.history.place() if job is not None and isinstance(job.history, RemoteHistory) else None
+
+    async def leave(self, task_id: str) -> bool:
+        """Return False: jobs of other servers leave their queues there."""
+        return False
+
+    def is_open(self, task_id: str) -> bool:
+        """See ``TaskBook``; without an answer of Redis it may be open at another server."""
+        if super().is_open(task_id):
+            return True
+        try:
+            text = self._link.now.get(record_key(task_id))
+            if text is None or (record := record_of(text)).ended:
+                return False
+            return record.is_by(server_of(self._link.now.get(key_of(record.url))))
+        except self._link.errors as error:
+            self._link.failed(error)
+            return True

@@ -1,0 +1,519 @@
+"""Several web servers that share their tasks in a real Redis, behind nginx, which sends every request to any of them.
+
+Skipped where Redis or nginx is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import requests
+
+from pipeline import messages
+from pipeline.avatars.store import AvatarStore
+from pipeline.cluster.results import StoredResults
+from pipeline.cluster.store import Store, open_store
+from pipeline.errors import Cancelled, QueueFull, TokenSpent, TookTooLong, Unavailable
+from pipeline.jobs.events import (
+    Done,
+    Event,
+    Failed,
+    Lipsync,
+    Made,
+    Preparing,
+    Queued,
+    TtsDone,
+    TtsStarted,
+    to_json,
+)
+from pipeline.jobs.history import Entry
+from pipeline.jobs.tasks import TaskBook
+from pipeline.jobs.uploads import Uploads
+from pipeline.messages import Message
+from pipeline.shared.avatars import SharedAvatars
+from pipeline.shared.codec import from_text, to_text
+from pipeline.shared.link import Link
+from pipeline.shared.remote import record_key
+from pipeline.shared.servers import WebServer
+from pipeline.shared.task_book import SharedTaskBook
+from tests.fakes import make_pack
+from tests.servers import Server, events_of, free_port, running, wait_for
+from tests.test_browser_proxy import NGINX
+
+REDIS = shutil.which("redis-server")
+pytestmark = [
+    pytest.mark.skipif(REDIS is None, reason="Redis is not installed: apt-get install redis-server"),
+    pytest.mark.skipif(importlib.util.find_spec("redis") is None, reason="pip install -r requirements-cluster.txt"),
+]
+TIMES = 50
+KEY, SITE = "a-key-for-tests", "https://example.com"
+BODY = {"text": "one two", "avatar": "solo"}
+LONG = {"text": "brisk " * 20, "avatar": "solo"}
+"""Takes some seconds, of which every moment can be watched."""
+BALANCED = """
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+events {{}}
+http {{
+  access_log off; client_max_body_size 128m;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  upstream servers {{ random; {servers} }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://servers; proxy_buffering off; proxy_read_timeout 1h; proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+    }}
+  }}
+}}
+"""
+
+
+class Redis:
+    """A Redis of its own, which keeps nothing when it is stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        import redis
+
+        assert REDIS is not None
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        self._process = subprocess.Popen([REDIS, *options], stdout=subprocess.DEVNULL)
+        with redis.Redis.from_url(self.url) as client:
+
+            def answers() -> bool:
+                with suppress(redis.RedisError):
+                    return bool(client.ping())
+                return False
+
+            wait_for(answers)
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    redis = Redis(tmp_path_factory.mktemp("redis"))
+    redis.start()
+    yield redis
+    redis.stop()
+
+
+class Site:
+    """Two web servers, and the address of both."""
+
+    def __init__(self, servers: list[Server], url: str) -> None:
+        self.servers = servers
+        self.url = url
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(self.url + path, timeout=60, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> requests.Response:
+        more |= {} if body is None else {"json": body}
+        return requests.post(self.url + path, timeout=60, **more)
+
+    def started(self, body: Any, **headers: str) -> str:
+        """Ask for a video, and return its id once there is one; it goes on without a client for a while."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex, **headers}
+        with requests.post(
+            self.url + "/api/v2/lipsync/stream", json=body, headers=headers, stream=True, timeout=60
+        ) as answer:
+            assert answer.status_code == 200, answer.text
+            return str(next(events_of(answer))["task_id"])
+
+    def wait_idle(self) -> None:
+        for server in self.servers:
+            server.wait_idle()
+
+
+@contextmanager
+def site(folder: Path, packs: Path, redis: Redis, **environ: str) -> Iterator[Site]:
+    """Run two web servers behind nginx while the block lasts."""
+    assert NGINX is not None
+    with ExitStack() as stack:
+        servers = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            environ = {"TASKS_URL": redis.url, "MAX_SHARING": "8", **environ}
+            servers.append(stack.enter_context(running(["-m", "tests.fakes", str(packs)], folder / name, **environ)))
+        port, file = free_port(), folder / "nginx.conf"
+        upstream = " ".join(f"server 127.0.0.1:{server.port};" for server in servers)
+        file.write_text(BALANCED.format(folder=folder, port=port, servers=upstream))
+        proxy = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(file)], stderr=subprocess.DEVNULL)
+        try:
+            two = Site(servers, f"http://127.0.0.1:{port}")
+            wait_for(lambda: proxy.poll() is None and answers(two))
+            yield two
+        finally:
+            proxy.terminate()
+            proxy.wait(30)
+
+
+def answers(two: Site) -> bool:
+    try:
+        return two.get("/api/openapi.json").status_code in (200, 401)
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def two(fake_packs: Path, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if NGINX is None:
+        pytest.skip("nginx is not installed: apt-get install nginx-light")
+    with site(tmp_path_factory.mktemp("site"), fake_packs, redis_server, MAX_QUEUE="100") as both:
+        yield both
+
+
+def is_known(server: Server, task_id: str) -> bool:
+    return server.get(f"/api/v2/tasks/{task_id}").ok
+
+
+def many(one: Callable[[int], Any]) -> list[Any]:
+    with ThreadPoolExecutor(5) as pool:
+        return list(pool.map(one, range(TIMES)))
+
+
+@pytest.mark.slow
+def test_any_server_gives_state_events_and_files_of_any_task(two: Site) -> None:
+    def one(number: int) -> str:
+        task_id = two.started(BODY)
+        video = two.get(f"/video/{task_id}.mp4").content  # while it is made, or just after
+        states = [two.get(f"/api/v2/tasks/{task_id}").json() for _ in range(4)]
+        assert states[0]["task_id"] == task_id and states[0]["kind"] == "video"
+        with two.get(f"/api/v2/tasks/{task_id}/events", stream=True) as answer:
+            events = list(events_of(answer))
+        assert events[-1]["type"] == "done", events
+        numbers = [event["id"] for event in events]
+        assert numbers == sorted(set(numbers))
+        for after in random.sample(numbers[:-1], 2):
+            resumed = {"Last-Event-ID": str(after)}
+            with two.get(f"/api/v2/tasks/{task_id}/events", stream=True, headers=resumed) as answer:
+                assert list(events_of(answer)) == [event for event in events if event["id"] > after]
+        assert two.get(f"/api/v2/tasks/{task_id}").json()["state"] == "done"
+        finished = [two.get(f"/video/{task_id}.mp4") for _ in range(4)]
+        assert all(answer.content == video and answer.status_code == 200 for answer in finished)
+        part = two.get(f"/video/{task_id}.mp4", headers={"Range": "bytes=10-99"})
+        assert (part.status_code, part.content) == (206, video[10:100])
+        assert part.headers["Content-Range"] == f"bytes 10-99/{len(video)}"
+        for path in (f"/assets/audio/{task_id}.wav", f"/video/{task_id}.vtt", f"/video/{task_id}.mouth.ndjson"):
+            bodies = {two.get(path).content for _ in range(3)}
+            assert len(bodies) == 1 and b"" not in bodies
+        assert video.count(b"mdat") >= 1
+        return task_id
+
+    assert len({*many(one)}) == TIMES
+
+
+@pytest.mark.slow
+def test_any_server_cancels_any_task(two: Site) -> None:
+    def one(number: int) -> None:
+        task_id = two.started({**BODY, "text": "slow " * 40})
+        answer = two.post(f"/api/cancel/{task_id}")
+        assert answer.status_code == 200 and answer.json()["state"] in ("queued", "running"), answer.text
+        last = wait_for(lambda: (state := two.get(f"/api/v2/tasks/{task_id}").json())["state"] == "cancelled" and state)
+        assert last["code"] == "cancelled"
+        assert two.post(f"/api/cancel/{task_id}").status_code == 404
+
+    many(one)
+    two.wait_idle()
+    assert not any(server.half_made() for server in two.servers)
+
+
+@pytest.mark.slow
+def test_a_repeated_request_is_one_task_at_whichever_server(two: Site) -> None:
+    def one(number: int) -> None:
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        with ThreadPoolExecutor(3) as pool:
+            sent = [pool.submit(two.post, "/api/v2/lipsync", BODY, headers=key) for _ in range(3)]
+            replies = [one.result() for one in sent]
+        assert [reply.status_code for reply in replies] == [200] * 3, [reply.text for reply in replies]
+        assert len({reply.json()["task_id"] for reply in replies}) == 1
+        other = two.post("/api/v2/lipsync", {**BODY, "text": "three"}, headers=key)
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+
+    many(one)
+
+
+@pytest.mark.slow
+def test_a_token_is_one_account_at_all_servers(fake_packs: Path, redis_server: Redis, tmp_path: Path) -> None:
+    """Each server sees what the token did at the other one, and its seconds are spent once."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed: apt-get install nginx-light")
+    keys = {"API_KEYS": KEY, "ALLOWED_ORIGINS": SITE, "MAX_QUEUE": "100"}
+    with site(tmp_path, fake_packs, redis_server, **keys) as two:
+
+        def token(**body: Any) -> dict[str, str]:
+            made = two.post("/api/v2/tokens", {"avatar": "solo", **body}, headers={"Authorization": f"Bearer {KEY}"})
+            assert made.status_code == 201, made.text
+            return {"Authorization": f"Bearer {made.json()['token']}"}
+
+        def one(number: int) -> None:
+            mine, other = token(seconds=60), token(seconds=60)
+            task_id = two.started(BODY, **mine)
+            for path in (f"/api/v2/tasks/{task_id}", f"/api/v2/tasks/{task_id}/events"):
+                assert two.get(path, headers=mine).status_code == 200
+                assert two.get(path, headers=other).status_code == 404
+            assert two.post(f"/api/cancel/{task_id}", headers=other).status_code == 404
+
+        many(one)
+        spent = token(seconds=2.5)  # each video speaks for a second
+        replies = [two.post("/api/v2/lipsync", BODY, headers=spent) for _ in range(8)]
+        codes = [reply.json().get("code", "done") for reply in replies]
+        assert codes[:2] == ["done", "done"] and set(codes[3:]) == {"token_spent"}, codes
+
+
+@pytest.mark.slow
+def test_videos_go_on_while_redis_is_away_and_all_is_known_again_when_it_is_back(
+    fake_packs: Path, tmp_path: Path
+) -> None:
+    redis = Redis(tmp_path)
+    redis.start()
+    with ExitStack() as stack:
+        servers = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            command = ["-m", "tests.fakes", str(fake_packs)]
+            servers.append(stack.enter_context(running(command, tmp_path / name, TASKS_URL=redis.url)))
+        here, there = servers
+        before = here.post("/api/v2/lipsync", BODY, headers={"Idempotency-Key": "before"}).json()["task_id"]
+        with here.stream(LONG) as events:
+            task_id = next(events)["task_id"]
+            with requests.get(f"{there.url}/api/v2/tasks/{task_id}/events", stream=True, timeout=120) as followed:
+                told = events_of(followed)
+                assert next(told)["task_id"] == task_id
+                redis.stop()
+                assert list(events)[-1]["type"] == "done"  # which this server has made
+                alone = here.post("/api/v2/lipsync", BODY)  # and it goes on making others
+                assert alone.status_code == 200, alone.text
+                for answer in (
+                    there.get(f"/api/v2/tasks/{task_id}"),
+                    there.get(f"/video/{task_id}.mp4"),
+                    there.post(f"/api/cancel/{task_id}"),
+                    there.post("/api/v2/lipsync", BODY, headers={"Idempotency-Key": "before"}),
+                ):
+                    assert (answer.status_code, answer.json()["code"]) == (503, "tasks_unavailable"), answer.text
+                redis.start()  # empty
+                assert list(told)[-1]["type"] == "done"  # after a pause
+        for known in (before, task_id, alone.json()["task_id"]):
+            wait_for(partial(is_known, there, known))
+            assert there.get(f"/api/v2/tasks/{known}").json()["state"] == "done"
+            assert there.get(f"/video/{known}.mp4").content == here.get(f"/video/{known}.mp4").content != b""
+        again = there.post("/api/v2/lipsync", BODY, headers={"Idempotency-Key": "before"})
+        assert again.json()["task_id"] == before
+    redis.stop()
+
+
+@pytest.mark.slow
+def test_tasks_of_a_server_that_is_gone_end_with_an_error_that_may_be_retried(
+    fake_packs: Path, redis_server: Redis, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        servers = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            command = ["-m", "tests.fakes", str(fake_packs)]
+            environ = {"TASKS_URL": redis_server.url, "STORE_URL": (tmp_path / "store").as_uri()}
+            servers.append(stack.enter_context(running(command, tmp_path / name, **environ)))
+        here, there = servers
+        finished = here.post("/api/v2/lipsync", BODY).json()["task_id"]
+        video = here.get(f"/video/{finished}.mp4").content
+        wait_for(lambda: list((tmp_path / "store" / "results").glob("*/*.mp4")))
+        with here.stream({**BODY, "text": "frozen one"}) as events:
+            task_id = next(events)["task_id"]
+            with requests.get(f"{there.url}/api/v2/tasks/{task_id}/events", stream=True, timeout=120) as followed:
+                told = events_of(followed)
+                next(told)
+                here.process.kill()
+                last = list(told)[-1]
+        assert (last["type"], last["code"], last["retryable"]) == ("error", "engine_unavailable", True)
+        state = there.get(f"/api/v2/tasks/{task_id}").json()
+        assert (state["state"], state["code"]) == ("failed", "engine_unavailable")
+        assert there.get(f"/api/v2/tasks/{finished}").json()["state"] == "done"
+        part = there.get(f"/video/{finished}.mp4", headers={"Range": "bytes=5-"})  # which the store has
+        assert (part.status_code, part.content) == (206, video[5:])
+        assert there.get(f"/video/{finished}.vtt").text.startswith("WEBVTT")
+        assert there.get(f"/video/{task_id}.mp4").json()["code"] == "result_not_found"
+        assert there.post(f"/api/cancel/{task_id}").json()["code"] == "task_not_found"
+
+
+# --- avatars and results, without a web server
+
+
+class Refusing:
+    """A store that refuses as long as `refuses` is set."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.refuses = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.refuses:
+            raise Unavailable(messages.cluster.STORE_FAILED(reason="refused"))
+        return getattr(self.store, name)
+
+
+class Shelf:
+    """What one web server has of avatars."""
+
+    def __init__(self, root: Path, redis: Redis, store: Any) -> None:
+        self.avatars = AvatarStore(root)
+        self.uploads = Uploads(self.avatars, 0)
+        self.forgotten: list[str] = []
+        self.uploads.on_delete.append(lambda ids, digest: self.forgotten.extend(ids))
+        self.link = Link(redis.url)
+        self.server = WebServer(f"http://{root.parent.name}.{root.name}")
+        self.link.now.set(self.server.key, self.server.to_text(), ex=60)
+        self.shared = SharedAvatars(self.link, self.server, store, self.avatars, self.uploads)
+
+    def make(self, name: str) -> None:
+        """Have an avatar as one that was uploaded here."""
+        for resolution in ("720p", "480p"):
+            make_pack(self.avatars.root, name, resolution)
+        self.uploads.keep_note(name, {"owner": "somebody", "consent": {"file_sha256": "0" * 64}})
+        for call in self.uploads.on_made:
+            call(name)
+
+    @property
+    def ids(self) -> set[str]:
+        return {pack.id for pack in self.avatars.list()}
+
+    def bytes_of(self, name: str) -> bytes:
+        return self.avatars.find(name, "720p").read_bytes()
+
+
+def test_avatars_are_at_all_servers_and_deleted_at_all(address: str, redis_server: Redis, tmp_path: Path) -> None:
+    store = Refusing(open_store(address))
+    one, two = (Shelf(tmp_path / name, redis_server, store) for name in ("one", "two"))
+    one.make("mine")
+    assert two.ids == {"mine_720p", "mine_480p"}  # as soon as the first server tells its client
+    assert two.bytes_of("mine") == one.bytes_of("mine")
+    assert two.uploads.consent("mine", two.avatars) == one.uploads.consent("mine", one.avatars)
+
+    two.uploads.delete("mine_480p", two.avatars)
+    assert one.ids == two.ids == {"mine_720p"} and one.forgotten == ["mine_480p"]
+
+    three = Shelf(tmp_path / "three", redis_server, store)  # starts later
+    wait_for(lambda: three.ids == {"mine_720p"})
+    store.refuses = True
+    one.uploads.delete("mine", one.avatars)  # here at once, and elsewhere when the store is back
+    assert one.ids == set() and two.ids == {"mine_720p"}
+    store.refuses = False
+    wait_for(lambda: not two.ids and not three.ids, 20)
+    assert two.forgotten[-1] == "mine_720p" and not two.uploads.names()
+    wait_for(lambda: not store.list("avatars/packs") and not store.list("avatars/lists"))
+    two.make("mine")  # another one of that name
+    assert one.ids == three.ids == two.ids == {"mine_720p", "mine_480p"}
+    for shelf in (one, two, three):
+        shelf.shared.close()
+
+
+def test_a_finished_video_waits_for_its_store(address: str, tmp_path: Path) -> None:
+    store = Refusing(open_store(address))
+    books = [TaskBook(tmp_path / name, 60) for name in ("one", "two")]
+    one, two = (StoredResults(cast(Store, store), book, 100) for book in books)
+    task = books[0].open("a" * 32)
+    task.video.parent.mkdir(parents=True)
+    for path in (task.video, task.audio, task.captions, task.record):
+        path.write_bytes(path.name.encode() * 1000)
+    store.refuses = True
+    one.ended(task, DONE)
+    time.sleep(0.2)
+    assert task.video.exists() and one.link(task.id) is None
+    store.refuses = False
+    wait_for(lambda: f"results/{task.id}/{task.id}.mp4" in store.list("results"))
+    wait_for(lambda: (one.link(task.id) is None) == address.startswith("file:"))
+    assert two.fetch(task.id) and not two.fetch("b" * 32)
+    there = books[1].files_of(task.id)
+    for mine, theirs in zip((task.video, task.captions), (there.video, there.captions), strict=True):
+        assert theirs.read_bytes() == mine.read_bytes()
+    if link := one.link(task.id):
+        part = requests.get(link, headers={"Range": "bytes=3-9"}, timeout=30)
+        assert (part.status_code, part.content) == (206, task.video.read_bytes()[3:10])
+        assert requests.get(link.split("?")[0] + "?" + link.split("?")[1][::-1], timeout=30).content != part.content
+    one.sweep()
+    assert store.list("results")
+    StoredResults(cast(Store, store), TaskBook(tmp_path / "one", 1e-6), 0).sweep()
+    assert not store.list("results")
+
+
+DONE = Done(
+    text="one",
+    video_url="/video/x.mp4",
+    video_path="x.mp4",
+    audio_url="/x.wav",
+    captions_url=None,
+    audio_duration=1.0,
+    tts=0.5,
+    lipsync=0.5,
+    total=1.0,
+    first_byte=0.25,
+    note=Message("쪽지", "a note"),
+)
+EVERY_EVENT: tuple[Event, ...] = (
+    DONE,
+    Queued(3, 1.5),
+    Queued(1),
+    TtsStarted("/video/x.mp4", None, Message("쪽지", "a note")),
+    TtsDone(audio_url="/a.wav", captions_url="/a.vtt", duration=1.25, elapsed=0.5, lost=0.25),
+    Lipsync("/video/x.mp4", 0.5),
+    Preparing("faces", 0.25, "720p"),
+    Made("민수", ("민수_720p",), {"frames": 5, "problems": [{"message": "a", "message_ko": "b"}]}),
+    *(Failed(error) for error in (Cancelled(), QueueFull(Message("많음", "full"), 7), TokenSpent(3.0), TookTooLong(9))),
+)
+
+
+@pytest.mark.parametrize("event", EVERY_EVENT, ids=lambda event: type(event).__name__)
+def test_events_are_the_same_at_other_servers(event: Event) -> None:
+    there = from_text(7, to_text(Entry(7, 0.5, event)))
+    assert (there.number, there.at) == (7, 0.5)
+    if isinstance(event, Failed):
+        assert isinstance(there.event, Failed) and type(there.event.error) is type(event.error)
+        assert vars(there.event.error) == vars(event.error)
+        assert to_json(there.event, "x", "ko") == to_json(event, "x", "ko")
+    else:
+        assert there.event == event
+
+
+def test_nothing_of_a_task_that_runs_elsewhere_is_swept(redis_server: Redis, tmp_path: Path) -> None:
+    """Two servers have the same folder of results."""
+    link = Link(redis_server.url)
+    one, two = (
+        SharedTaskBook(tmp_path, 60, link, WebServer(f"http://{name}.sweeping"), lambda: None) for name in ("a", "b")
+    )
+    mine, left = one.open("c" * 32), one.files_of("d" * 32)
+    mine.history.add(Queued(1))
+    wait_for(lambda: link.now.exists(record_key(mine.id)))
+    for path in (mine.video_part, left.video_part):
+        path.write_bytes(b"half")
+        os.utime(path, (1, 1))
+    two.sweep()
+    assert mine.video_part.exists() and not left.video_part.exists()
+    mine.history.add(Failed(Cancelled()))
+    one.close(mine.id)
+    wait_for(lambda: not two.is_open(mine.id))
+    two.sweep()
+    assert not mine.video_part.exists()
+    for book in (one, two):
+        book.disconnect()
