@@ -195,25 +195,27 @@ def _lay(own: np.ndarray, share: np.ndarray, opaque: np.ndarray, plane: np.ndarr
         radius: In which their values are looked for, in pixels.
     """
     np.copyto(plane, own, where=share >= _WHOLLY)
-    at = np.nonzero((opaque > _NOBODY) & (share < _WHOLLY))
-    if not len(at[0]):
+    at = np.flatnonzero((opaque > _NOBODY) & (share < _WHOLLY))
+    if not len(at):
         return
     half = max(2, own.shape[1] // 2), max(2, own.shape[0] // 2)  # means are smooth
     small = cv2.resize(own, half, interpolation=cv2.INTER_AREA).astype(np.float32)
     part = cv2.resize(share, half, interpolation=cv2.INTER_AREA)
     size = (2 * max(2, round(radius / 2)) + 1,) * 2
+    rows, columns = np.divmod(at, own.shape[1])
+    near = np.minimum(rows // 2, half[1] - 1) * half[0] + np.minimum(columns // 2, half[0] - 1)
 
     def mean(weight: np.ndarray) -> np.ndarray:
         weight = weight * weight  # to the fourth power: pixels that are nearly all the person's count most
         weight = weight * weight
-        total = cv2.blur(small * weight, size) / (cv2.blur(weight, size) + 1e-6)
-        found: np.ndarray = total[np.minimum(at[0] // 2, half[1] - 1), np.minimum(at[1] // 2, half[0] - 1)]
-        return found
+        parts = (np.take(cv2.blur(one, size), near) for one in (small * weight, weight))
+        return next(parts) / (next(parts) + 1e-6)
 
     person, rest = mean(part), mean(1 - part)
-    alpha, seen = share[at], own[at].astype(np.float32)
+    alpha, seen, behind = (np.take(one, at) for one in (share, own, plane))
     clean = (person + alpha * (seen - alpha * person - (1 - alpha) * rest)).clip(0, 255)
-    plane[at] = np.rint(clean * opaque[at] + plane[at] * (1 - opaque[at]))
+    much = np.take(opaque, at)
+    np.put(plane, at, np.rint(clean * much + behind * (1 - much)))
 
 
 def _without_spill(chroma: tuple[np.ndarray, np.ndarray], key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
