@@ -21,8 +21,8 @@ from pipeline.core.cancel import CancelToken
 from pipeline.settings import ROOT
 from pipeline.tts.espeak import EspeakEngine
 
-LONG = "면접은 약 이십 분 동안 진행되며 모두 여섯 개의 질문을 드리겠습니다. " * 4
-"""What the avatar is interrupted in."""
+LONG = 8
+"""How many times the avatar says its text where it is interrupted."""
 WORDS = "잠깐만요, 질문이 있습니다."
 """What the visitor says over and over."""
 QUIET_SECONDS = 5.0
@@ -119,7 +119,7 @@ def run(server: Callable[..., Any], folder: Path, options: dict[str, str], text:
             "(() => { const q = window.avatar.video.getVideoPlaybackQuality();"
             " return [q.totalVideoFrames, q.droppedVideoFrames, window.waits]; })()"
         )
-        given_way = _speak_over(page, turns)
+        given_way = _speak_over(page, f"{text} " * LONG, turns)
         browser.close()
     print("| from | to | times | median s | worst s |")
     print("|---" * 5 + "|")
@@ -135,9 +135,9 @@ def run(server: Callable[..., Any], folder: Path, options: dict[str, str], text:
         print(f"{name}: {' '.join(f'{value:.2f}' for value in seconds)}")
 
 
-def _speak_over(page: Page, times: int) -> list[float]:
+def _speak_over(page: Page, text: str, times: int) -> list[float]:
     """Return the seconds from the visitor's first sound to the avatar's last one, each time both spoke."""
-    page.fill("#text", LONG)
+    page.fill("#text", text)
     page.evaluate("window.avatar.listen(true)")
     page.wait_for_function("window.heard.visitor.length > 0", timeout=30_000)
     found: list[float] = []
