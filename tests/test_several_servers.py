@@ -9,6 +9,7 @@ import importlib.util
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 import uuid
@@ -26,7 +27,7 @@ from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.cluster.results import StoredResults
 from pipeline.cluster.store import Store, open_store
-from pipeline.errors import Cancelled, QueueFull, TokenSpent, TookTooLong, Unavailable
+from pipeline.errors import Cancelled, QueueFull, TasksUnavailable, TokenSpent, TookTooLong, Unavailable
 from pipeline.jobs.events import (
     Done,
     Event,
@@ -43,6 +44,7 @@ from pipeline.jobs.history import Entry
 from pipeline.jobs.tasks import TaskBook
 from pipeline.jobs.uploads import Uploads
 from pipeline.messages import Message
+from pipeline.shared import link as links
 from pipeline.shared.avatars import SharedAvatars
 from pipeline.shared.codec import from_text, to_text
 from pipeline.shared.link import Link
@@ -454,8 +456,11 @@ def test_a_finished_video_waits_for_its_store(address: str, tmp_path: Path) -> N
         assert requests.get(link.split("?")[0] + "?" + link.split("?")[1][::-1], timeout=30).content != part.content
     one.sweep()
     assert store.list("results")
-    StoredResults(cast(Store, store), TaskBook(tmp_path / "one", 1e-6), 0).sweep()
+    old = StoredResults(cast(Store, store), TaskBook(tmp_path / "one", 1e-6), 0)
+    old.sweep()
     assert not store.list("results")
+    for each in (one, two, old):
+        each.close()
 
 
 DONE = Done(
@@ -494,6 +499,26 @@ def test_events_are_the_same_at_other_servers(event: Event) -> None:
         assert to_json(there.event, "x", "ko") == to_json(event, "x", "ko")
     else:
         assert there.event == event
+
+
+def test_a_redis_that_hangs_is_an_error_that_may_be_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    redis = Redis(tmp_path)
+    redis.start()
+    assert redis._process is not None
+    monkeypatch.setattr(links, "ANSWER_SECONDS", 0.3)
+    link = Link(redis.url)
+    book = SharedTaskBook(tmp_path, 60, link, WebServer("http://hanging"), lambda: None)
+    own = book.open("c" * 32)
+    redis._process.send_signal(signal.SIGSTOP)
+    for _ in range(3):
+        with pytest.raises(TasksUnavailable) as failed:
+            book.find("d" * 32)
+        assert failed.value.retryable and book.find(own.id) is own
+    own.history.add(Queued(1))
+    redis._process.send_signal(signal.SIGCONT)
+    wait_for(lambda: not link.away and link.now.exists(record_key(own.id)))
+    book.disconnect()
+    redis.stop()
 
 
 def test_nothing_of_a_task_that_runs_elsewhere_is_swept(redis_server: Redis, tmp_path: Path) -> None:

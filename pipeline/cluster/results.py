@@ -47,6 +47,7 @@ class StoredResults:
         self._stored: dict[str, float] = {}
         """When the video of each task was stored, by the monotonic clock."""
         self._fetching = threading.Lock()
+        self._closed = threading.Event()
         for name, work in (("results", self._put_all), ("results-sweep", self._sweep_all)):
             threading.Thread(target=work, name=name, daemon=True).start()
 
@@ -54,6 +55,10 @@ class StoredResults:
         """Keep the results of a task that has ended."""
         if isinstance(job, Task) and isinstance(last, Done):
             self._ended.put((time.monotonic(), job))
+
+    def close(self) -> None:
+        """Look for expired results no more, and give up those that the store refuses."""
+        self._closed.set()
 
     def _put_all(self) -> None:
         while True:
@@ -67,9 +72,8 @@ class StoredResults:
                 except Exception:
                     logger.exception("result %s is not stored", task.id)
                     break
-                if self._book.ttl and time.monotonic() - since > self._book.ttl:
+                if self._is_expired(time.monotonic() - since) or self._closed.wait(AGAIN_SECONDS):
                     break
-                time.sleep(AGAIN_SECONDS)
 
     def _put(self, task: Task) -> None:
         """Put the files of a task into the store, the video last: where that is, all are."""
@@ -117,8 +121,7 @@ class StoredResults:
         return bool(self._book.ttl) and age > self._book.ttl
 
     def _sweep_all(self) -> None:
-        while True:
-            time.sleep(min(SWEEP_SECONDS, max(1.0, self._book.ttl or SWEEP_SECONDS)))
+        while not self._closed.wait(min(SWEEP_SECONDS, max(1.0, self._book.ttl or SWEEP_SECONDS))):
             with best_effort("removal of expired results from the store"):
                 self.sweep()
 

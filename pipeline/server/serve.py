@@ -127,6 +127,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     webhooks = Webhooks(settings)
     store = open_store(settings.store_url) if settings.store_url else None
     results = None if store is None else StoredResults(store, book, settings.store_links)
+    if results is not None:
+        leaving.callback(results.close)
     supervisor = Supervisor(book, metrics.ended, webhooks.ended, *([results.ended] if results else []))
     if isinstance(commons, SharedCommons):
         supervisor.add(commons.book)

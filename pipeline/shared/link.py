@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ PREFIX = "avatar:"
 """What all names in Redis begin with, so that it can be used for other things, too."""
 ANSWER_SECONDS = 5.0
 """Seconds in which Redis must answer; every other limit is longer."""
+QUIET_SECONDS = 2.0
+"""Seconds for which clients do not ask again after that, so that one that hangs does not hold up all of them."""
 BLOCK_SECONDS = 1.5
 """Seconds for which a reader waits in Redis for news."""
 SETTLED_SECONDS = 15.0
@@ -72,10 +75,13 @@ class Link:
             raise CannotShare.of(url, error) from error
         self._lock = threading.Lock()
         self.away = False
+        self._failed = 0.0
 
     @contextmanager
     def asked(self) -> Iterator[None]:
-        """Turn errors of Redis in the block into TasksUnavailable."""
+        """Turn errors of Redis in the block into TasksUnavailable; where it has just not answered, do not ask again."""
+        if self.away and time.monotonic() - self._failed < QUIET_SECONDS:
+            raise TasksUnavailable
         try:
             yield
         except self.errors as error:
@@ -86,7 +92,7 @@ class Link:
     def failed(self, error: Exception) -> None:
         """Log that Redis does not answer, once until it does."""
         with self._lock:
-            known, self.away = self.away, True
+            known, self.away, self._failed = self.away, True, time.monotonic()
         if not known:
             logger.warning("Redis does not answer: %s", type(error).__name__)
 
