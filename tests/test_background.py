@@ -73,7 +73,7 @@ def woman() -> Avatar:
         for reader, tags in ((avatar.clip, BT709), (avatar.matte.clip, ColorTags()))
     )
     cut = {name: getattr(avatar, name)[:FRAMES] for name in ("landmarks", "rest", "usable")}
-    return replace(avatar, video=video, matte=Matte(matte), clips={}, **cut)
+    return replace(avatar, video=video, matte=Matte(matte), gaze=None, clips={}, **cut)
 
 
 def exact(avatar: Avatar) -> np.ndarray:

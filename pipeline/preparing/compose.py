@@ -208,8 +208,9 @@ def _lay(own: np.ndarray, share: np.ndarray, opaque: np.ndarray, plane: np.ndarr
     def mean(weight: np.ndarray) -> np.ndarray:
         weight = weight * weight  # to the fourth power: pixels that are nearly all the person's count most
         weight = weight * weight
-        parts = (np.take(cv2.blur(one, size), near) for one in (small * weight, weight))
-        return next(parts) / (next(parts) + 1e-6)
+        total, weights = (np.take(cv2.blur(one, size), near) for one in (small * weight, weight))
+        found: np.ndarray = total / (weights + 1e-6)
+        return found
 
     person, rest = mean(part), mean(1 - part)
     alpha, seen, behind = (np.take(one, at) for one in (share, own, plane))
