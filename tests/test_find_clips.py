@@ -59,13 +59,15 @@ class Recording:
         aside: float = 0.0,
         talks: bool = False,
         usable: bool = True,
+        opens: np.ndarray | float = 0.0,
     ) -> Recording:
-        """Add some seconds in which the head goes down and sways aside (face widths), and the mouth may talk."""
+        """Add some seconds in which the head goes down and sways aside, the mouth opens (face widths) or talks."""
         count = round(seconds * FPS)
         time = np.arange(count) / FPS
         more = np.tile(self._face, (count, 1, 1)) + self._rng.normal(0, 0.05, (count, 1, 3))
         more[:, :, 1] += (self.width * np.broadcast_to(down, count))[:, None]
         more[:, :, 0] += (self.width * aside * np.sin(2 * np.pi * 0.4 * time))[:, None]
+        more[:, OPENS, 1] += (self.width * np.broadcast_to(opens, count))[:, None]
         if talks:
             more[:, OPENS, 1] += (0.09 * self.width * np.sin(np.pi * 3 * time) ** 2)[:, None]
         self.points = np.concatenate([self.points, more.astype(np.float32)])
@@ -94,6 +96,13 @@ class Recording:
         for begin, end in found.values():
             assert self.usable[begin:end].all() and end > begin
         return {name: (begin / FPS, end / FPS) for name, (begin, end) in found.items()}
+
+    def film(self, clip: Avatar) -> tuple[float, float]:
+        """Add a clip as it was filmed; return when it begins and ends, in seconds."""
+        begin = len(self.points) / FPS
+        self.points = np.concatenate([self.points, clip.landmarks])
+        self.usable = np.concatenate([self.usable, clip.usable])
+        return begin, len(self.points) / FPS
 
 
 def test_waiting_a_nod_listening_and_talking_are_found(man: Avatar) -> None:
@@ -126,6 +135,47 @@ def test_what_is_no_nod_is_not_taken_for_one(man: Avatar, spoilt: dict[str, floa
     recording = Recording(man).add(4)
     recording.add(2, **{"down": 0.12 * swing, **spoilt})  # type: ignore[arg-type]
     assert "nod" not in recording.add(4).clips()
+
+
+ACTS = {"thinking": (0.4, 2.4), "greeting": (0.3, 1.5), "nod": (0.2, 1.6)}
+"""Seconds of the bundled clips in which somebody looks away, bows and nods twice."""
+
+
+@pytest.mark.parametrize("name", ["talk_long", "woman"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("", "thinking", "greeting", "nod", "listening"),
+        ("listening", "greeting", "thinking", ""),
+        ("thinking", "thinking", ""),
+        ("", "greeting", ""),
+        ("", "nod", ""),
+        ("thinking", "greeting"),
+    ],
+)
+def test_what_somebody_does_is_neither_waiting_nor_listening(name: str, order: tuple[str, ...]) -> None:
+    store = AvatarStore(Settings().precomputed)
+    person = store.load(store.find(name, "360p"))
+    recording, acts = Recording(person), []
+    for part in order:
+        begin, _ = recording.film(person.clips[part] if part else person)
+        if part in ACTS:
+            first, last = ACTS[part]
+            acts.append((part, begin + first, begin + last))
+    found = recording.clips()
+    assert ("idle" in found) == ("" in order)
+    for kind, (begin, end) in found.items():
+        met = {part for part, first, last in acts if begin < last and end > first}
+        assert met == ({"nod"} if kind == "nod" else set())
+        if kind == "nod":  # as a whole
+            assert any(begin <= first + 0.15 and end >= last - 0.15 for part, first, last in acts if part == "nod")
+
+
+def test_a_yawn_and_a_mouth_that_hangs_open_are_no_talking(man: Avatar) -> None:
+    yawn = np.sin(np.pi * np.arange(4 * FPS) / (4 * FPS)) ** 2
+    recording = Recording(man).add(5).add(4, opens=0.25 * yawn).add(4).add(5, opens=0.05).add(1)
+    assert "speaking" not in recording.clips()
+    assert "speaking" in recording.add(5, talks=True).clips()
 
 
 def test_a_recording_without_such_parts_has_none(man: Avatar) -> None:

@@ -1,9 +1,11 @@
 """Finds the clips of an avatar in one recording: where the person waits, listens, nods and talks.
 
-Talking is told by the mouth, which opens or varies. A nod is told by the point between the eyes, as by Kawato & Ohya
-2000 ("Real-time detection of nodding and head-shaking by directly detecting and tracking the between-eyes"): it swings
-down and back within a second, and hardly aside. What is left is calm; the calmest part of it is waiting, and another
-part, in which the head moves a little more, is listening.
+Talking is told by the mouth, which opens and closes again and again. A nod is told by the point between the eyes, as by
+Kawato & Ohya 2000 ("Real-time detection of nodding and head-shaking by directly detecting and tracking the
+between-eyes"): it swings down and back within a second, and hardly aside. What is left is calm where the head makes no
+other gesture and the eyes look where they usually do; the calmest part of it is waiting, and another part, in which the
+head moves a little more, is listening. What might be something else gets no name: a wrong one shows at every turn of a
+conversation.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter, uniform_filter1d
 from scipy.signal import find_peaks
 
 from pipeline.avatars.joins import distances
 from pipeline.face.basis import STILL
+from pipeline.face.gaze import gaze
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.further_clip import FARTHEST
 from pipeline.preparing.person import Person
@@ -32,6 +35,19 @@ NOD, ASIDE = 0.045, 0.6
 """Least way of a nod, in face widths, and the largest share of it by which the head may move aside."""
 NOD_SECONDS = 0.1, 0.7
 """Width of its peak at half its height."""
+GESTURE, AROUND_GESTURE = 0.027, 0.9
+"""Least way down or up of a head that does not just wait, in face widths, and seconds around its farthest point that
+belong to it.
+
+Heads that wait go up to 0.02, the smaller half of a double nod 0.03 and more, a bow 0.06.
+"""
+AWAY, GLANCE_SECONDS = 4.0, 0.5
+"""Degrees past their usual direction from which eyes look elsewhere, and for how long, so that blinks do not count.
+
+Eyes that rest are measured within 2.5 degrees of it, those of somebody who thinks 5 degrees away and more.
+"""
+TALKS_MOSTLY = 0.5
+"""Mean activity of a mouth that talks, over the `SHORTEST` seconds; a yawn or an open mouth has less."""
 NODS_APART, MOST_NODS = 1.3, 4
 """Seconds within which peaks belong together, and most of them."""
 NOD_BEFORE, NOD_AFTER = (0.4, 0.9), (0.4, 1.0)
@@ -57,13 +73,16 @@ def find_clips(footage: Footage, person: Person) -> dict[str, Part]:
     usable = person.findings.usable
     width = float(np.median(np.ptp(points[:, :, 0], axis=1)))
     speed = _speed(points, fps) / width
-    moves = (mouth_activity(points, fps) > TALKS) | (person.findings.gap > OPEN_GAP)
+    activity = mouth_activity(points, fps)
+    moves = (activity > TALKS) | (person.findings.gap > OPEN_GAP)
     talks = maximum_filter1d(moves, 1 + 2 * round(AROUND_TALK * fps))
     found: dict[str, Part] = {}
-    nods = list(_nods(points[:, _BETWEEN_EYES, :2] / width, speed, usable & ~talks, fps))
-    calm = usable & ~talks
+    between_eyes = points[:, _BETWEEN_EYES, :2] / width
+    nods = list(_nods(between_eyes, speed, usable & ~talks, fps))
+    calm = usable & ~talks & ~_gestures(between_eyes, fps)
     for _, (begin, end) in nods:
         calm[begin:end] = False
+    calm &= ~_looks_away(points, calm, fps)
     if nods:
         found["nod"] = max(nods)[1]
     idle = _best(calm, -speed, fps)
@@ -73,8 +92,8 @@ def find_clips(footage: Footage, person: Person) -> dict[str, Part]:
         listening = _best(calm & (uniform_filter1d(speed, round(fps)) < RESTLESS), speed, fps)
         if listening is not None:
             found["listening"] = listening
-    speaking = _best(usable & talks, np.zeros(len(usable)), fps)
-    if speaking is not None:
+    speaking = _best(usable & talks, activity, fps)
+    if speaking is not None and _highest(activity[slice(*speaking)], round(SHORTEST * fps)) > TALKS_MOSTLY:
         found["speaking"] = speaking
     own = points[slice(*found["idle"])] if "idle" in found else points
     return {name: part for name, part in found.items() if _meet(own, points[slice(*part)]) <= FARTHEST * width}
@@ -109,6 +128,36 @@ def _best(where: np.ndarray, wanted: np.ndarray, fps: float) -> Part | None:
     return begin, min(end, begin + longest)
 
 
+def _highest(values: np.ndarray, count: int) -> float:
+    """Return the highest mean of some values that follow each other."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return float((sums[count:] - sums[:-count]).max() / count)
+
+
+def _swing(between_eyes: np.ndarray, fps: float) -> np.ndarray:
+    """Return how far the head is from its posture, (frames, 2), in the units of `between_eyes`."""
+    posture = gaussian_filter1d(between_eyes, DRIFT_SECONDS * fps, axis=0, mode="nearest")
+    return np.asarray(between_eyes - posture)
+
+
+def _gestures(between_eyes: np.ndarray, fps: float) -> np.ndarray:
+    """Return in which frames the head goes down or up and back, as in a bow, (frames,) bool."""
+    swing = _swing(between_eyes, fps)[:, 1]
+    turns = np.zeros(len(swing), bool)
+    for way in (swing, -swing):
+        turns[find_peaks(way, prominence=GESTURE)[0]] = True
+    return np.asarray(maximum_filter1d(turns, 1 + 2 * round(AROUND_GESTURE * fps)))
+
+
+def _looks_away(points: np.ndarray, calm: np.ndarray, fps: float) -> np.ndarray:
+    """Return in which frames the eyes look elsewhere than they usually do in calm frames, (frames,) bool."""
+    if not calm.any():
+        return np.zeros(len(calm), bool)
+    looks = median_filter(gaze(points), (1 + 2 * round(GLANCE_SECONDS * fps / 2), 1), mode="nearest")
+    away = np.linalg.norm(looks - np.median(looks[calm], axis=0), axis=1)
+    return np.asarray(away > AWAY)
+
+
 def _nods(between_eyes: np.ndarray, speed: np.ndarray, quiet: np.ndarray, fps: float) -> Iterator[tuple[float, Part]]:
     """Yield each nod: how far the head goes, and its part.
 
@@ -118,9 +167,9 @@ def _nods(between_eyes: np.ndarray, speed: np.ndarray, quiet: np.ndarray, fps: f
         quiet: (frames,) bool, where the face is usable and does not talk.
         fps: Frames per second.
     """
-    swing = between_eyes - gaussian_filter1d(between_eyes, DRIFT_SECONDS * fps, axis=0, mode="nearest")
+    swing = _swing(between_eyes, fps)
     widths = tuple(seconds * fps for seconds in NOD_SECONDS)
-    peaks, about = find_peaks(swing[:, 1], prominence=NOD, width=widths)
+    peaks, about = find_peaks(swing[:, 1], prominence=GESTURE, width=widths)
     if not len(peaks):
         return
     for group in np.split(np.arange(len(peaks)), np.flatnonzero(np.diff(peaks) > NODS_APART * fps) + 1):
@@ -129,8 +178,10 @@ def _nods(between_eyes: np.ndarray, speed: np.ndarray, quiet: np.ndarray, fps: f
         begin = _calmest(still, first, -NOD_BEFORE[1] * fps, -NOD_BEFORE[0] * fps)
         end = _calmest(still, last, NOD_AFTER[0] * fps, NOD_AFTER[1] * fps) + 1
         aside = float(np.ptp(swing[begin:end, 0])) / max(float(np.ptp(swing[begin:end, 1])), 1e-6)
-        if len(group) <= MOST_NODS and aside <= ASIDE and quiet[begin:end].all() and begin > 0 and end < len(speed):
-            yield float(about["prominences"][group].max()), (begin, end)
+        size = float(about["prominences"][group].max())
+        whole = quiet[begin:end].all() and begin > 0 and end < len(speed)
+        if size >= NOD and len(group) <= MOST_NODS and aside <= ASIDE and whole:
+            yield size, (begin, end)
 
 
 def _calmest(speed: np.ndarray, number: int, low: float, high: float) -> int:
