@@ -67,7 +67,7 @@ def cut(avatar: Avatar, numbers: range) -> Avatar:
     fine = {"preset": "veryfast", "crf": "10"}
     matte = Matte(some(avatar.matte.clip, ColorTags(), fine), avatar.matte.key)
     parts = {name: getattr(avatar, name)[list(numbers)] for name in ("landmarks", "rest", "usable")}
-    return replace(avatar, video=some(avatar.clip, avatar.clip.colors, fine), matte=matte, clips={}, **parts)
+    return replace(avatar, video=some(avatar.clip, avatar.clip.colors, fine), matte=matte, gaze=None, clips={}, **parts)
 
 
 def shares_of(avatar: Avatar) -> np.ndarray:

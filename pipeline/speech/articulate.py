@@ -45,7 +45,7 @@ LEAD = 0.004
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.08, 0.10
 """Seconds before and after speech in which the mouth leaves and reaches rest; it is still within 150 ms."""
-CLOSING_SIGMA = 0.022
+CLOSING_SIGMA = 0.025
 """Seconds by which a lip closure is softened; the fastest movement of a mouth."""
 CLOSING_SHORTER = 0.05
 """Seconds by which the lips meet for less time than their sound lasts: they still move at its beginning and end."""
