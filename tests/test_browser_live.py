@@ -97,7 +97,7 @@ def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
     state(page, "ready")
     assert transcript(page) == ["Avatar: brisk one two, three four. five six seven eight"]
     assert page.input_value("#live .writing") == ""
-    assert re.fullmatch(r"\d+\.\d\d s", page.inner_text("#live .latency"))
+    assert re.fullmatch(r"first picture \d+\.\d\d s", page.inner_text("#live .latency"))
     assert page.evaluate(f"{VIDEO}.currentTime") > before + 1
     assert page.evaluate(f"{VIDEO}.muted") is False  # a key is a press
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import gradio as gr
@@ -23,6 +24,8 @@ STYLE = """
 .bar { height: 100%; background: var(--color-accent); transition: width 0.25s ease-out; }
 .done .bar { background: #16a34a; }
 .failed .bar { background: #dc2626; }
+.failed .message { font-weight: 600; }
+.failed .message::before { content: "\26a0\fe0e\2002" / ""; color: #dc2626; }
 """
 COUNT = """
 <div class="count ${value.length > value.limit ? 'over' : ''}">
@@ -37,6 +40,8 @@ COUNT_STYLE = """
 .over > :last-child { color: var(--error-text-color, #b91c1c); font-weight: 700; }
 @media (hover: none) { .keys { display: none; } }
 """
+_FIELD = re.compile(r"^[a-z_]+: ")
+"""What errors of requests begin with: the field's name in REST. The page names its fields otherwise."""
 IDLE = {"message": "", "percent": 0, "state": "idle"}
 
 
@@ -91,7 +96,7 @@ def at_event(event: Event, language: Language) -> dict[str, Any]:
             share, state = 0.0, "queued"
         case _:
             share, state = 0.03, "running"
-    return at(_message(event).in_language(language), share, state)
+    return at(_FIELD.sub("", _message(event).in_language(language)), share, state)
 
 
 def _message(event: Event) -> Message:

@@ -30,7 +30,7 @@ class Offer:
 def lay_out() -> Offer:
     """Lay out the offer, which is hidden at first."""
     with gr.Column(visible=False, elem_id="voices-offer") as box:
-        said(FETCH_HELP, "p")
+        said({"p": FETCH_HELP})
         fetch = gr.Button(shown("fetch_voices"), size="sm", elem_id="fetch-voices")
         leave = gr.Button(shown("leave_voices"), size="sm", visible=False, elem_id="leave-voices")
         status = bar.make_bar("voices-status", visible=False)

@@ -27,11 +27,13 @@ from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar, fetching, live, making
 from pipeline.server.page.later import comes_when_opened
+from pipeline.server.page.parts import make_part
 from pipeline.server.page.portraits import Portraits, make_picker
 from pipeline.server.page.speaking import Speaking
 from pipeline.server.page.words import (
     AUTOMATIC,
     CHOOSE,
+    DESCRIPTION,
     ENTER,
     EXAMPLES,
     FACES,
@@ -39,7 +41,6 @@ from pipeline.server.page.words import (
     METER,
     STRIP,
     TITLE,
-    all_in_browser,
     choices_of,
     said,
     shown,
@@ -90,11 +91,6 @@ SETTLED = f"""(stage, making) => {{
 }}"""
 """Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
-PLAYER, PLAYER_CSS, PLAYER_JS, STRIP_HTML, STRIP_CSS, STRIP_JS = (
-    Path(__file__).with_name(f"{name}.{kind}").read_text("utf-8")
-    for name in ("player", "strip")
-    for kind in ("html", "css", "js")
-)
 # functions of page.js
 STAGE = "(...shown) => window.page.shown(...shown)"
 LIVE = "(...chosen) => window.page.live(...chosen)"
@@ -115,8 +111,32 @@ def make_theme() -> gr.themes.Base:
         color_accent="*primary_600",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
-        block_title_text_color="*primary_800",
-        block_label_text_color="*primary_800",
+        block_title_background_fill="none",
+        block_title_background_fill_dark="none",
+        block_title_padding="0",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_label_background_fill="none",
+        block_label_background_fill_dark="none",
+        block_label_text_color="*body_text_color",
+        block_label_text_color_dark="*body_text_color",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_padding="0",  # all that lies in a column has one edge
+        block_label_border_width="0",
+        form_gap_width="*spacing_xl",
+        input_border_width="1px",
+        input_border_color="#8391a5",  # 3:1 against the ground, as the borders of all that is pressed or written in
+        input_border_color_dark="*neutral_500",
+        input_shadow="none",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        button_border_width="1px",
+        button_secondary_border_color="#8391a5",
+        button_secondary_border_color_hover="*primary_600",
+        button_secondary_border_color_dark="*neutral_500",
+        button_secondary_shadow="none",
+        button_secondary_shadow_hover="none",
         checkbox_border_color="*neutral_500",
         checkbox_border_color_dark="*neutral_400",
         button_primary_background_fill="*primary_600",
@@ -245,7 +265,7 @@ def build_page(services: PageServices) -> gr.Blocks:
     portraits = Portraits(studio.avatars, visitors)
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as page:
-        said(HEADING, "h1", elem_id="title")
+        said({"h1": HEADING, "p": DESCRIPTION}, elem_id="title")
         with gr.Column(elem_id="house"):
             with gr.Column(scale=8, min_width=320, elem_id="stage"):
                 with gr.Tabs(elem_id="ways"):
@@ -277,7 +297,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                     examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
             with gr.Column(scale=4, min_width=320, elem_id="side"), gr.Tabs(elem_id="panel"):
                 with gr.Tab(shown("talk"), id="talk", elem_id="talk_tab"):
-                    said(CHOOSE, "p", elem_classes="heading")
+                    said({"p": CHOOSE}, elem_classes="heading")
                     picker = make_picker()
                     settings = _lay_out_settings(speaking, studio.settings.lipsync_engine)
                     offer = fetching.lay_out()
@@ -402,7 +422,8 @@ def build_page(services: PageServices) -> gr.Blocks:
         fields = settings.inputs(studio_tab.sentence, audio)
         tries = shows.then(speaking.generate, fields, outputs, js=_without(audio, fields), **private)
         asked = [studio_tab.sure, studio_tab.question]
-        studio_tab.uploaded.change(maker.record, studio_tab.uploaded, studio_tab.record, **UNQUEUED)
+        of_record = [studio_tab.record, studio_tab.delete]
+        studio_tab.uploaded.change(maker.record, studio_tab.uploaded, of_record, **UNQUEUED)
         studio_tab.delete.click(maker.ask, studio_tab.uploaded, asked, **UNQUEUED)
         for answer in (studio_tab.really, studio_tab.keep):
             answer.click(lambda: gr.update(visible=False), None, studio_tab.sure, **UNQUEUED)
@@ -557,16 +578,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
 
 
 def _lay_out_result() -> _Result:
-    player = gr.HTML(
-        bar.IDLE,
-        label=shown("player"),
-        html_template=PLAYER,
-        css_template=PLAYER_CSS,
-        js_on_load=PLAYER_JS.replace("METER", all_in_browser(METER)),
-        apply_default_css=False,
-        elem_id="video",
-        padding=False,
-    )
+    player = make_part("player", METER, bar.IDLE, label=shown("player"), elem_id="video")
     status = bar.make_bar("status")
     _describe(
         status, {"type": "object", "additionalProperties": True, "description": "The last event, as REST sends it."}
@@ -576,15 +588,7 @@ def _lay_out_result() -> _Result:
     video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
     task_id = gr.Textbox(label="task", visible=False)
     with gr.Accordion(shown("details"), open=False, elem_id="details") as details:
-        gr.HTML(
-            " ",
-            html_template=STRIP_HTML,
-            css_template=STRIP_CSS,
-            js_on_load=STRIP_JS.replace("WORDS", all_in_browser(STRIP)),
-            apply_default_css=False,
-            elem_id="strip",
-            padding=False,
-        )
+        make_part("strip", STRIP, elem_id="strip")
     return _Result(player=player, status=status, video=video, task_id=task_id, details=details)
 
 

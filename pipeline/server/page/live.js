@@ -1,7 +1,7 @@
 // The tab Live: a message box under somebody who is there, what was said, and interviews.
 //
 // The body of a function that Gradio calls once, with the component's `element` and its `props`. `watch` calls back
-// whenever `props.value` has changed: the words of the page, and the options of a session (which avatar and voice).
+// whenever `props.value` has changed: the options of a session (which avatar and voice).
 //
 // The person, the session and the microphone are <talking-avatar>'s.
 
@@ -9,10 +9,7 @@ const tab = element.querySelector('.live');
 const part = (name) => tab.querySelector(`.${name}`);
 const avatar = tab.querySelector('talking-avatar');
 const [text, main, log] = [part('writing'), part('main'), part('log')];
-const korean = navigator.language.startsWith('ko');
-const words = Object.fromEntries(
-    Object.entries(props.value.words).map(([key, { ko, en }]) => [key, korean ? ko : en]),
-);
+const words = WORDS;
 
 let interview = null; // the questions of the interview that is held
 avatar.setAttribute('server', location.origin + window.page.root);
@@ -123,7 +120,8 @@ function keepQuestions() {
 function list(focus = null) {
     keepQuestions();
     const item = (question, number) => {
-        const [row, field] = [document.createElement('li'), document.createElement('textarea')];
+        const [row, line, field] = ['li', 'div', 'textarea'].map((name) => document.createElement(name));
+        line.className = 'question';
         Object.assign(field, { rows: 2, value: question, maxLength: 500, ariaLabel: `${words.question} ${number + 1}` });
         field.addEventListener('input', () => {
             questions[number] = field.value;
@@ -140,7 +138,8 @@ function list(focus = null) {
             [questions[number], questions[other]] = [questions[other], questions[number]];
             list(other);
         };
-        row.append(
+        row.append(line);
+        line.append(
             field,
             button('up', '↑', () => swap(number - 1), number === 0),
             button('down', '↓', () => swap(number + 1), number === questions.length - 1),

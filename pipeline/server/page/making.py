@@ -26,20 +26,16 @@ from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.uploads import LONGEST_CONSENT_BY, AvatarRequest, Uploads
 from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.page import bar
+from pipeline.server.page.parts import make_part
 from pipeline.server.page.words import (
     GENDERS,
     GUIDE,
     KEEP_RECORD,
     TEST_SENTENCE,
-    all_in_browser,
     shown,
     visitors_language,
 )
 from pipeline.server.visitors import Visitors
-
-GUIDE_HTML, GUIDE_CSS, GUIDE_JS = (
-    Path(__file__).with_name(f"guide.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +70,9 @@ def lay_out() -> Making:
     gr.Markdown(shown("make_help"))
     # any name: the contents decide what a file is
     file = gr.File(label=shown("clip"), height=170, elem_id="clip", type="filepath")
+    gr.Markdown(shown("accepted"), elem_classes="fine")
     with gr.Accordion(shown("webcam"), open=False, elem_id="webcam"):
-        gr.HTML(
-            " ",
-            html_template=GUIDE_HTML,
-            css_template=GUIDE_CSS,
-            js_on_load=GUIDE_JS.replace("WORDS", all_in_browser(GUIDE)),
-            apply_default_css=False,
-            elem_id="guide",
-            padding=False,
-        )
+        make_part("guide", GUIDE, elem_id="guide")
         with gr.Row():
             more: dict[str, Any] = {"height": 150, "type": "filepath", "min_width": 140}
             listening = gr.File(label=shown("clip_listening"), elem_id="clip_listening", **more)
@@ -115,10 +104,10 @@ def lay_out() -> Making:
     make = gr.Button(shown("make"), variant="primary", elem_id="make")
     status = bar.make_bar("making", visible=False)
     report = gr.Markdown(elem_id="report", visible=False)
-    with gr.Group():
-        uploaded = gr.Dropdown([], label=shown("uploaded"), elem_id="uploaded")
+    with gr.Column():
+        uploaded = gr.Dropdown([], label=shown("uploaded"), visible=False, elem_id="uploaded")
         record = gr.HTML(visible=False, elem_id="consent-record")
-        delete = gr.Button(shown("delete"), variant="stop", size="sm", elem_id="delete")
+        delete = gr.Button(shown("delete"), variant="stop", size="sm", visible=False, elem_id="delete")
         with gr.Column(visible=False, elem_id="sure") as sure:
             question = gr.Markdown(elem_id="question")
             with gr.Row():
@@ -169,11 +158,11 @@ class Maker:
         return self.uploaded(request), sentence or TEST_SENTENCE.in_language(language), gr.update(choices=genders)
 
     def uploaded(self, request: gr.Request, chosen: str | None = None) -> Any:
-        """Offer the avatars that the visitor may delete: their own."""
+        """Offer the avatars that the visitor may delete: their own, if there are any."""
         assert request.request is not None, "Gradio gives it to whatever it runs"
         seen = {pack.name for pack in self._visitors.on_page(request.request).list()}
         own = sorted(seen & self._uploads.names())
-        return gr.update(choices=own, value=chosen if chosen in own else None)
+        return gr.update(choices=own, value=chosen if chosen in own else None, visible=bool(own))
 
     async def look(self, request: gr.Request, path: str | None) -> tuple[Any, Any]:
         """Show the faces of a clip, to choose from if there are several."""
@@ -251,22 +240,27 @@ class Maker:
             yield gr.update(value=bar.at(message, 1.0, "failed"), visible=True), gr.skip(), gr.skip()
             raise gr.Error(message, visible=False, print_exception=False) from None  # the bar has it
 
-    def record(self, request: gr.Request, name: str | None) -> Any:
-        """Show who confirmed the consent to an avatar of the visitor, and when; the record can be kept as a file."""
+    def record(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
+        """Show who confirmed the consent to an avatar of the visitor, and when, and the button that deletes it.
+
+        The record can be kept as a file.
+        """
         if name is None:
-            return gr.update(visible=False)
+            return gr.update(visible=False), gr.update(visible=False)
         assert request.request is not None, "Gradio gives it to whatever it runs"
         language = visitors_language(request)
         try:
             found = self._uploads.consent(name, self._visitors.on_page(request.request))
         except PipelineError as error:
-            return gr.update(value=f"<p>{escape(error.message.in_language(language))}</p>", visible=True)
+            value = f"<p>{escape(error.message.in_language(language))}</p>"
+            return gr.update(value=value, visible=True), gr.update(visible=True)
         by, at = found.get("confirmed_by"), str(found.get("confirmed_at"))
         sentence = messages.server.CONSENT_BY(by=by, at=at) if by else messages.server.CONSENT_AT(at=at)
         file = base64.b64encode(json.dumps({"avatar": name, **found}, ensure_ascii=False, indent=2).encode()).decode()
         keep = escape(KEEP_RECORD.in_language(language))
         link = f'<a href="data:application/json;base64,{file}" download="{escape(name)}_consent.json">{keep}</a>'
-        return gr.update(value=f"<p>{escape(sentence.in_language(language))} {link}</p>", visible=True)
+        value = f"<p>{escape(sentence.in_language(language))} {link}</p>"
+        return gr.update(value=value, visible=True), gr.update(visible=True)
 
     def ask(self, request: gr.Request, name: str | None) -> tuple[Any, Any]:
         """Ask for confirmation before an avatar is deleted."""

@@ -41,7 +41,7 @@
 
     window.page = {
         root,
-        // What the tab Live shows: its words, and the session that is wanted, once it is known which avatars there are.
+        // What the tab Live shows: what it knew, and the session that is wanted, once it is known which avatars there are.
         live(shown, gallery, avatar, resolution, engine, voice, language, speed, pitch, mood, liveliness, ...more) {
             const [pronunciations, aspect, fps, label, eyeContact, background] = more;
             const resolutions = upTo(resolution, avatar, gallery);

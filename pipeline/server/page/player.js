@@ -11,7 +11,7 @@ avatar.setAttribute('server', location.origin + window.page.root);
 
 const meter = element.querySelector('.meter');
 const { cores, gpu } = document.querySelector('meta[name=avatar]').dataset;
-const words = METER;
+const words = WORDS;
 const speeds = {}; // seconds until the first picture, and how many times as quickly as it plays it was made
 let pressedAt = 0; // when the button was pressed (ms)
 

@@ -94,10 +94,12 @@ WORDS = {
     "length": Message("글자 수", "Length"),
     "details": Message("자세히: 음소와 입 모양", "Details: phonemes and mouth"),
     "make_help": Message(
-        "5-15초 동안 카메라를 보고 입을 다문 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다. "
-        f"동영상({', '.join(VIDEOS)} 등)과 사진({', '.join(PICTURES)}, 움직이는 것도)을 받습니다.",
+        "5-15초 동안 입을 다물고 카메라를 바라보는 영상이 가장 좋습니다. 말하는 영상이나 사진도 됩니다.",
         "Best is a clip of 5 to 15 seconds, looking at the camera, mouth closed. A clip of a person talking works too, "
-        "and so does a photo. "
+        "and so does a photo.",
+    ),
+    "accepted": Message(
+        f"동영상({', '.join(VIDEOS)} 등)과 사진({', '.join(PICTURES)}, 움직이는 것도)을 받습니다.",
         f"Videos ({', '.join(VIDEOS)}...) and pictures ({', '.join(PICTURES)}, also animated ones) are accepted.",
     ),
     "clip": Message("영상이나 사진 (끌어다 놓기)", "Clip or photo (drop it here)"),
@@ -244,7 +246,7 @@ LIVE = {
         "글을 보내면 아바타가 바로 말합니다. 말하는 중에 새 글을 보내면 하던 말을 멈춥니다.",
         "Send a text, and the avatar says it at once. A new text interrupts what it is saying.",
     ),
-    "latency": Message("{}초", "{} s"),
+    "latency": Message("첫 화면 {}초", "first picture {} s"),
     "placeholder_chat": Message("아바타에게 말을 걸어 보세요", "Talk to the avatar"),
     "placeholder_answer": Message("말로 답하거나 여기에 쓰세요", "Answer by voice, or write here"),
     "hint_chat": Message(
@@ -367,9 +369,9 @@ def choices_of(field: str, language: Language = "en") -> list[tuple[str, str]]:
     return [(words[value].in_language(language) if value in words else value, value) for value in values[field]]
 
 
-def said(message: Message, tag: str, **placed: Any) -> gr.HTML:
-    """Lay out one sentence, as HTML, in an element of its own. It costs less than Gradio's Markdown, which is large."""
-    template = f"<{tag}>${{{in_browser(message)}}}</{tag}>"
+def said(sentences: Mapping[str, Message], **placed: Any) -> gr.HTML:
+    """Lay out sentences, each in an element with its tag; as HTML, which costs less than Gradio's large Markdown."""
+    template = "".join(f"<{tag}>${{{in_browser(message)}}}</{tag}>" for tag, message in sentences.items())
     return gr.HTML(" ", html_template=template, padding=False, **placed)
 
 
