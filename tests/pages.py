@@ -29,6 +29,14 @@ VIDEO = f"{PLAYER}.querySelector('.answer')"
 CAPTION = f"{PLAYER}.querySelector('.caption').innerText.trim()"
 MOVED = f"() => {VIDEO}.currentTime > 0.3"
 FINISHED = f"() => {VIDEO}.currentSrc.endsWith('.mp4') && {VIDEO}.readyState > 1"
+SHIFTS = "moved"
+"""How far parts of the page were moved without the visitor's doing: https://web.dev/articles/cls."""
+WATCH_SHIFTS = """
+    window.moved = 0;
+    new PerformanceObserver((list) => {
+        for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+"""
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
 
 
@@ -96,6 +104,7 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
     page = context.new_page()
     page.set_default_timeout(120_000)
     page.faults = []
+    page.add_init_script(WATCH_SHIFTS)
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.goto(server.url + at)
     page.wait_for_selector("#portraits img")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages import FINISHED, TABS, opened, write
+from tests.pages import FINISHED, SHIFTS, TABS, opened, write
 from tests.servers import Server
 
 GRAVE = ("serious", "critical")
@@ -44,9 +44,21 @@ def test_everybody_can_use_every_tab(browser: Any, fake_server: Server, language
     page.click("#details > button")
     page.locator("#strip .now").filter(has_text="%").wait_for()
     assert findings(page) == []  # with a video, and what belongs to it
+    page.click("#voice input")
+    page.wait_for_selector("#voice [role=listbox], [role=listbox]")
+    assert findings(page) == [], "a list"
+    page.keyboard.press("Escape")
     for tab in TABS[language][1:]:
         page.get_by_role("tab", name=tab).click()
         assert findings(page) == [], tab
+    page.get_by_role("tab", name=TABS[language][3]).click()
+    page.click("#webcam > button")
+    page.click("#guide .open")
+    page.wait_for_function("() => document.querySelector('#guide .advice').textContent")  # there is no camera
+    page.click("#make")
+    page.wait_for_selector("#making .failed")
+    assert findings(page) == [], "the webcam, and an error"
+    assert page.evaluate(SHIFTS) <= 0.02
     page.context.close()
 
 
@@ -54,5 +66,6 @@ def test_an_error_can_be_read_by_everybody(browser: Any, fake_server: Server) ->
     page = opened(browser, fake_server, "en", 390)
     write(page, "...")
     page.wait_for_selector("#status .failed")
-    assert findings(page) == []
+    assert page.inner_text("#status .message").startswith("Text: ")  # as the page calls the field
+    assert findings(page) == [] and page.evaluate(SHIFTS) <= 0.02
     page.context.close()

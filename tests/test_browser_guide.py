@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import requests
 
-from tests.pages import TABS, chromium, opened
+from tests.pages import SHIFTS, TABS, chromium, opened
 from tests.servers import ROOT, Server
+from tests.test_browser_axe import findings
 
 ADVICE = "#guide .advice"
 CLIP = ROOT / "tests" / "clips" / "webcam_woman.mp4"
@@ -105,6 +106,7 @@ def test_it_guides_into_the_oval_and_the_light(
         page = at_the_webcam(opened(browser, fake_server, "ko"))
         page.locator(ADVICE).filter(has_text=sentence).wait_for()
         assert page.locator("#guide .guide").get_attribute("data-state") == "on" and page.faults == []
+        assert findings(page) == [] and page.evaluate(SHIFTS) <= 0.02
         page.context.close()
 
 

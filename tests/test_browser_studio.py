@@ -21,6 +21,7 @@ from tests.fakes import make_pack
 from tests.footage import first_second
 from tests.pages import FINISHED, MOVED, SPEAK, TABS, opened
 from tests.servers import ROOT, Server, running
+from tests.test_browser_axe import findings
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select')]
@@ -115,6 +116,7 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.click("#delete")
     page.get_by_text("지울까요?").wait_for()  # it asks first
     keep(page, "sure_ko_1280")
+    assert findings(page) == []
     page.click("#keep")
     page.locator("#sure").wait_for(state="hidden")
     assert "새_얼굴" in studio.get("/api/avatars").text

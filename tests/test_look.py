@@ -16,7 +16,7 @@ from pipeline.errors import BadRequest
 from pipeline.jobs.look import AS_FILMED, BurntCaptions, Look
 from pipeline.speech_types import Mark
 from pipeline.video import lettering
-from pipeline.video.captions import cues_of, srt_of
+from pipeline.video.captions import cues_of, srt_of, text_of
 from pipeline.video.crop import Box
 from pipeline.video.frame import Frame
 
@@ -126,4 +126,5 @@ def test_subrip_has_the_same_words_at_the_same_times(width: int) -> None:
     words = [Mark("word", "A < B & ", 0.5, 0.9), Mark("word", "둘. ", 1.0, 1.5), Mark("word", "셋.", 3725.0, 3726.25)]
     vtt = "WEBVTT\n\n" + "".join(cue.to_vtt() for cue in cues_of(words, 4000))
     assert srt_of(vtt) == ("1\n00:00:00,500 --> 00:00:02,000\nA < B & 둘.\n\n2\n01:02:05,000 --> 01:02:06,750\n셋.\n")
-    assert srt_of("WEBVTT\n\n") == ""
+    assert text_of(vtt) == "A < B & 둘. 셋."
+    assert srt_of("WEBVTT\n\n") == text_of("WEBVTT\n\n") == ""

@@ -15,8 +15,6 @@ import { wordsFor } from './words.js';
 const SIZES = ['720p', '480p', '360p'];
 const RATIOS = { '16:9': 16 / 9, '9:16': 9 / 16, '1:1': 1, '4:5': 4 / 5 };
 const LOADING = 2000; // milliseconds that a first text waits until it is known in which resolutions there is the avatar
-// An error of the server's without the field's name in REST, with which it begins.
-const plain = (message) => message.replace(/^[a-z_]+: /, '');
 const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 
 /**
@@ -514,7 +512,7 @@ export class TalkingAvatar extends HTMLElement {
             if (!address.includes('.jpg')) return;
             throw new ServerError(this.#words('unreachable', this.#server.address, location.origin), 'unreachable');
         } catch (error) {
-            if (this.#parts.message.textContent !== plain(error.message)) this.#fail(error); // it may be asked for again
+            if (this.#parts.message.textContent !== error.message) this.#fail(error); // it may be asked for again
         }
     }
 
@@ -543,7 +541,7 @@ export class TalkingAvatar extends HTMLElement {
     #tell(message, milliseconds = 0) {
         clearTimeout(this.#forgetting);
         const { message: place } = this.#parts;
-        place.textContent = plain(message);
+        place.textContent = message;
         place.hidden = !message;
         if (milliseconds) this.#forgetting = setTimeout(() => this.#tell(''), milliseconds);
     }

@@ -64,12 +64,16 @@ def srt_of(vtt: str) -> str:
     Args:
         vtt: What a `CaptionWriter` has written.
     """
-    cues = [block.split("\n", 1) for block in vtt.split("\n\n")[1:] if "\n" in block]
     found = []
-    for number, (times, text) in enumerate(cues, 1):
+    for number, (times, text) in enumerate(_plain_cues(vtt), 1):
         start, _, end = (f"00:{time}"[-12:].replace(".", ",") for time in times.split(" "))
-        found.append(f"{number}\n{start} --> {end}\n{html.unescape(re.sub('<[^>]*>', '', text)).strip()}\n")
+        found.append(f"{number}\n{start} --> {end}\n{text}\n")
     return "\n".join(found)
+
+
+def text_of(vtt: str) -> str:
+    """Return the text of captions that a `CaptionWriter` has written, in one line."""
+    return " ".join(text for _, text in _plain_cues(vtt))
 
 
 def cues_of(words: Iterable[Mark], until: float) -> list[Cue]:
@@ -120,6 +124,14 @@ class CaptionWriter(GrowingText):
         cues = cues_of([word.later(begin) for word in words], until)
         self.write("".join(cue.to_vtt() for cue in cues))
         return cues
+
+
+def _plain_cues(vtt: str) -> Iterator[tuple[str, str]]:
+    """Yield times and text of each cue, without the times of single words."""
+    for block in vtt.split("\n\n")[1:]:
+        times, line, text = block.partition("\n")
+        if line:
+            yield times, html.unescape(re.sub("<[^>]*>", "", text)).strip()
 
 
 def _groups(words: list[Mark]) -> Iterator[list[Mark]]:

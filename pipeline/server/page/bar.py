@@ -10,7 +10,7 @@ import gradio as gr
 from pipeline import messages
 from pipeline.jobs.events import Done, Event, Failed, Lipsync, Queued, TtsDone, describe
 from pipeline.messages import Language, Message
-from pipeline.server.page.words import CTRL_ENTER, in_browser, shown
+from pipeline.server.page.words import CTRL_ENTER, WORDS, in_browser, shown
 
 TEMPLATE = """
 <div class="stage ${value.state}">
@@ -40,8 +40,10 @@ COUNT_STYLE = """
 .over > :last-child { color: var(--error-text-color, #b91c1c); font-weight: 700; }
 @media (hover: none) { .keys { display: none; } }
 """
-_FIELD = re.compile(r"^[a-z_]+: ")
-"""What errors of requests begin with: the field's name in REST. The page names its fields otherwise."""
+_FIELD = re.compile(r"^(\w+)(?=: )")
+"""What errors of requests begin with: the field's name in REST."""
+_LABELS = {"audio": "recording", "tts_voice": "voice", "captions": "captions_in", "background": "behind"}
+"""The page's words for fields that have other names in REST."""
 IDLE = {"message": "", "percent": 0, "state": "idle"}
 
 
@@ -96,7 +98,17 @@ def at_event(event: Event, language: Language) -> dict[str, Any]:
             share, state = 0.0, "queued"
         case _:
             share, state = 0.03, "running"
-    return at(_FIELD.sub("", _message(event).in_language(language)), share, state)
+    return at(_for_people(_message(event), language), share, state)
+
+
+def _for_people(message: Message, language: Language) -> str:
+    """Return a message that calls a field as the page does."""
+
+    def label(field: re.Match[str]) -> str:
+        name = WORDS.get(_LABELS.get(field[0], field[0]))
+        return name.in_language(language) if name else field[0]
+
+    return _FIELD.sub(label, message.in_language(language))
 
 
 def _message(event: Event) -> Message:

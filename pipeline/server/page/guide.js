@@ -61,11 +61,11 @@ function close(sentence = '') {
 }
 
 function show() {
-    part('view').hidden = part('close').hidden = part('film').hidden = !stream;
+    part('close').hidden = part('film').hidden = !stream;
     part('open').hidden = Boolean(stream);
     for (const one of guide.querySelectorAll('.more')) one.hidden = !stream || !own;
     for (const one of [...films, part('close')]) one.disabled = filming;
-    left.hidden = !filming;
+    left.classList.toggle('unused', !filming);
 }
 
 // --- light and distance

@@ -13,6 +13,8 @@ import gradio as gr
 from gradio.blocks import Block, BlockContext
 
 _COMES = {"__type__": "update", "visible": True}
+_SCRIPT = "() => {{ window.page.comes({holder}); return Array({count}).fill({comes}); }}"
+"""The first is a function of page.js."""
 
 
 def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
@@ -24,7 +26,8 @@ def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
     for part in parts:
         part.visible = False
     opened = holder.select if isinstance(holder, gr.Tab) else holder.expand
-    opened(None, None, parts, js=f"() => Array({len(parts)}).fill({json.dumps(_COMES)})", api_visibility="private")
+    script = _SCRIPT.format(holder=json.dumps(holder.elem_id), count=len(parts), comes=json.dumps(_COMES))
+    opened(None, None, parts, js=script, api_visibility="private")
 
 
 def _parts(holder: BlockContext) -> Iterator[Block]:

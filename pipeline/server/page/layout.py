@@ -97,6 +97,7 @@ LIVE = "(...chosen) => window.page.live(...chosen)"
 KEEP_STAGE, KEEP_FIELDS = "(stage) => window.page.stage(stage)", "(...fields) => window.page.fields(...fields)"
 RESTORE = "(...now) => window.page.restore(...now)"
 LISTEN = "url => { window.sample?.pause(); if (url) (window.sample = new Audio(url)).play(); }"
+SEE = "status => status.state === 'failed' && window.page.see('making')"
 COUNT = "(text, count) => ({...count, length: [...(text ?? '')].length})"
 CSS = Path(__file__).with_name("layout.css").read_text("utf-8")
 
@@ -305,7 +306,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                     studio_tab = making.lay_out()
                 with gr.Tab(shown("api"), id="api", elem_id="api_tab") as api:
                     gr.Markdown(shown("api_help"))
-                    plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
+                    plain: dict[str, Any] = {"interactive": False, "wrap_lines": True, "lines": 1}
                     codes = [
                         gr.Code(label="curl", language="shell", elem_id="curl", **plain),
                         gr.Code(label="JavaScript", language="javascript", elem_id="javascript", **plain),
@@ -405,6 +406,7 @@ def build_page(services: PageServices) -> gr.Blocks:
 
         # --- making avatars
         looked = studio_tab.file.change(maker.look, studio_tab.file, [studio_tab.faces, studio_tab.face], **private)
+        studio_tab.status.change(None, studio_tab.status, None, js=SEE, api_visibility="private")
         sources = (studio_tab.file, studio_tab.listening, studio_tab.nod)
         made = studio_tab.make.click(
             maker.make,

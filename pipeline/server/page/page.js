@@ -39,6 +39,7 @@
         return small?.length ? small : sizes;
     }
 
+    const STILL = 150; // milliseconds in which no part comes, after which all are there
     window.page = {
         root,
         // What the tab Live shows: what it knew, and the session that is wanted, once it is known which avatars there are.
@@ -69,6 +70,25 @@
             if (!avatar) return stage;
             keep({ avatar });
             return { ...stage, idle: { avatar, resolutions: upTo(resolution, avatar, gallery), aspect, background } };
+        },
+        // Bring a part into view that has changed, as little as needed.
+        see: (id) => requestAnimationFrame(() => document.getElementById(id)?.scrollIntoView({ block: 'nearest' })),
+        // A tab or drawer is opened for the first time: it is shown once all its parts are there, in place of one by one.
+        comes(id) {
+            const holder = document.getElementById(id);
+            if (!holder || holder.dataset.came) return;
+            holder.dataset.came = 'coming';
+            let still = 0;
+            const shown = () => {
+                holder.dataset.came = 'there';
+                parts.disconnect();
+            };
+            const parts = new MutationObserver(() => {
+                clearTimeout(still);
+                still = setTimeout(shown, STILL);
+            });
+            parts.observe(holder, { childList: true, subtree: true });
+            still = setTimeout(shown, 10 * STILL);
         },
         // The stage and the fields, as they were before, or else as they are NOW.
         restore(...now) {

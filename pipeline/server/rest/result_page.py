@@ -14,6 +14,7 @@ from pipeline import messages
 from pipeline.jobs.tasks import Task
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest.component import SCRIPT, script_version
+from pipeline.video.captions import text_of
 
 _PAGE = Template(Path(__file__).with_name("result.html").read_text("utf-8"))
 
@@ -23,6 +24,7 @@ def result_page(task: Task, request: Request) -> HTMLResponse:
     language = language_of(request.headers.get("accept-language"), "en")
     root: str = request.scope.get("root_path", "")
     captions = f"{root}/video/{task.id}.vtt" if task.captions.exists() else None
+    text = text_of(task.captions.read_text("utf-8")) if captions else ""
     event = {"type": "done", "task_id": task.id, "video_url": f"{root}/video/{task.id}.mp4", "captions_url": captions}
     labels = {
         "title": messages.server.RESULT_TITLE(),
@@ -33,12 +35,16 @@ def result_page(task: Task, request: Request) -> HTMLResponse:
         "made": messages.server.RESULT_MADE(),
     }
     words = {name: html.escape(message.in_language(language)) for name, message in labels.items()}
+    said, link = "", ""
+    if captions:
+        said = f'  <section><h2>{words["text"]}</h2><p id="text">{html.escape(text)}</p></section>\n'
+        link = f'    <a id="captions" href="{html.escape(captions)}" download="{task.id}.vtt">{words["captions"]}</a>\n'
     page = _PAGE.substitute(
-        words,
+        words | {"said": said, "captions": link},
         language=language,
         root=html.escape(root),
         script=f"{root}{SCRIPT}?v={script_version()}",
         task=task.id,
-        event=json.dumps(event),
+        event=json.dumps({**event, "text": text}).replace("<", "\\u003c"),  # it lies in a script
     )
     return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
