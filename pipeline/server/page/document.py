@@ -37,6 +37,8 @@ _SENTENCES = (
     messages.server.VIDEO_DROPPED,
 )
 """What the script says itself while the server is away, in its order."""
+_IN_FRAMES = "document.head.appendChild(script);"
+"""How Gradio fetches a script that is of use in another site's frame alone."""
 _OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 """Tags for shared links in Gradio's template; some are about Gradio."""
 
@@ -86,6 +88,7 @@ class _Dressed(BaseLoader):
             if source.count('<meta charset="utf-8" />') != 1:
                 raise RuntimeError("Gradio's page has another head than was known")
             source = source.replace('<meta charset="utf-8" />', '<meta charset="utf-8" />' + self._head)
+            source = source.replace(_IN_FRAMES, f"if (parent !== window) {_IN_FRAMES}")
         return source, path, newest
 
 

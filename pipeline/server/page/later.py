@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import gradio as gr
 from gradio.blocks import Block, BlockContext
+from gradio.layouts import Form
 
 _COMES = {"__type__": "update", "visible": True}
-_SCRIPT = "() => {{ window.page.comes({holder}); return Array({count}).fill({comes}); }}"
+_SCRIPT = "() => {{ window.page.comes({holder}, {named}); return Array({count}).fill({comes}); }}"
 """The first is a function of page.js."""
 
 
@@ -22,11 +23,13 @@ def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
 
     Handlers may read and set the components before.
     """
-    parts = [part for part in _parts(holder) if part.visible is True]
+    parts = [part for part in _parts(holder) if part.visible is True or isinstance(part, Form)]
+    named = [part.elem_id for part in parts if part.elem_id]
     for part in parts:
         part.visible = False
     opened = holder.select if isinstance(holder, gr.Tab) else holder.expand
-    script = _SCRIPT.format(holder=json.dumps(holder.elem_id), count=len(parts), comes=json.dumps(_COMES))
+    names = {"holder": json.dumps(holder.elem_id), "named": json.dumps(named)}
+    script = _SCRIPT.format(**names, count=len(parts), comes=json.dumps(_COMES))
     opened(None, None, parts, js=script, api_visibility="private")
 
 

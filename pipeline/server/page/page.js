@@ -39,7 +39,8 @@
         return small?.length ? small : sizes;
     }
 
-    const STILL = 150; // milliseconds in which no part comes, after which all are there
+    const STILL = 100; // milliseconds in which nothing changes any more in a tab or drawer whose parts have come
+    const LATEST = 5000; // milliseconds after which it is shown at any rate
     window.page = {
         root,
         // What the tab Live shows: what it knew, and the session that is wanted, once it is known which avatars there are.
@@ -73,22 +74,22 @@
         },
         // Bring a part into view that has changed, as little as needed.
         see: (id) => requestAnimationFrame(() => document.getElementById(id)?.scrollIntoView({ block: 'nearest' })),
-        // A tab or drawer is opened for the first time: it is shown once all its parts are there, in place of one by one.
-        comes(id) {
+        // A tab or drawer is opened for the first time: it is shown once its parts are there, in place of one by one.
+        comes(id, parts) {
             const holder = document.getElementById(id);
             if (!holder || holder.dataset.came) return;
             holder.dataset.came = 'coming';
             let still = 0;
             const shown = () => {
                 holder.dataset.came = 'there';
-                parts.disconnect();
+                changes.disconnect();
             };
-            const parts = new MutationObserver(() => {
+            const changes = new MutationObserver(() => {
                 clearTimeout(still);
-                still = setTimeout(shown, STILL);
+                if (parts.every((part) => document.getElementById(part))) still = setTimeout(shown, STILL);
             });
-            parts.observe(holder, { childList: true, subtree: true });
-            still = setTimeout(shown, 10 * STILL);
+            changes.observe(holder, { childList: true, subtree: true });
+            setTimeout(shown, LATEST);
         },
         // The stage and the fields, as they were before, or else as they are NOW.
         restore(...now) {
