@@ -108,4 +108,6 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.goto(server.url + at)
     page.wait_for_selector("#portraits img")
+    page.wait_for_selector("#text textarea" if at == SPEAK else "#ways")
+    page.evaluate("moved = 0")  # what comes first has a test of its own
     return page

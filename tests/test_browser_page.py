@@ -93,7 +93,7 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at", "width", "most"), [("/", 390, 60), ("/", 1280, 60), ("/#speak", 390, 62)])
+@pytest.mark.parametrize(("at", "width", "most"), [("/", 390, 60), ("/", 1280, 60), ("/#speak", 390, 61)])
 def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
     browser: Any, server: Server, at: str, width: int, most: int
 ) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import gradio as gr
 from gradio.blocks import Block, BlockContext
-from gradio.layouts import Form
 
 _COMES = {"__type__": "update", "visible": True}
 _SCRIPT = "() => {{ window.page.comes({holder}, {named}); return Array({count}).fill({comes}); }}"
@@ -23,7 +22,7 @@ def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
 
     Handlers may read and set the components before.
     """
-    parts = [part for part in _parts(holder) if part.visible is True or isinstance(part, Form)]
+    parts = [part for part in _parts(holder) if part.visible is True]
     named = [part.elem_id for part in parts if part.elem_id]
     for part in parts:
         part.visible = False

@@ -41,7 +41,6 @@ from pipeline.server.page.words import (
     METER,
     STRIP,
     TITLE,
-    WORDS,
     choices_of,
     said,
     shown,
@@ -274,15 +273,7 @@ def build_page(services: PageServices) -> gr.Blocks:
                     with gr.Tab(shown("live"), id="live", elem_id="live_tab"):
                         stage = live.make_stage(services.chat)
                     with gr.Tab(shown("speak"), id="speak", elem_id="speak_tab") as speak_tab:
-                        text = gr.Textbox(
-                            label=shown("text"),
-                            placeholder=shown("text_help"),
-                            lines=2,
-                            max_lines=8,
-                            value=EXAMPLES[0],
-                            container=False,  # which would be one more thing to fetch
-                            elem_id="text",
-                        )
+                        text = gr.Textbox(label=shown("text"), lines=2, max_lines=8, value=EXAMPLES[0], elem_id="text")
                         most = studio.settings.max_text
                         counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, ENTER))]
                     with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab") as audio_tab:
@@ -339,7 +330,7 @@ def build_page(services: PageServices) -> gr.Blocks:
         filled = [studio_tab.uploaded, studio_tab.sentence, studio_tab.gender]
         fetcher = fetching.Fetcher(services.voice_download)
         bars_of_voices = [offer.box, offer.status, offer.fetch, offer.leave]
-        warming = gr.Textbox(visible=False, container=False, label="warming")
+        warming = gr.Textbox(visible=False, label="warming")
 
         def on_load(  # noqa: PLR0913 - Gradio passes each field by its position
             request: gr.Request,
@@ -457,11 +448,8 @@ def build_page(services: PageServices) -> gr.Blocks:
 def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
     """Lay out the settings. Gradio rejects values outside a list, so lists that change later accept other values."""
     names, voices = speaking.avatars(), speaking.tts_engines()
-    avatar = gr.Textbox(
-        value=names[0] if names else None, label="avatar", visible=False, container=False, elem_id="avatar"
-    )
+    avatar = gr.Textbox(value=names[0] if names else None, label="avatar", visible=False, elem_id="avatar")
     _describe(avatar, {"type": "string", "description": "Name of an avatar; GET /api/avatars lists what there is."})
-    said({"p": WORDS["voice"]}, elem_classes="heading")
     with gr.Column(elem_id="voices"):
         voice = gr.Dropdown(
             [(AUTOMATIC.en, CUSTOM_VOICE)],
@@ -469,7 +457,6 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             label=shown("voice"),
             allow_custom_value=True,
             min_width=140,
-            container=False,
             elem_id="voice",
         )
         listen = gr.Button(shown("listen"), min_width=90, scale=0, elem_id="listen")
@@ -587,7 +574,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         background=background,
         picture=picture,
         listen=listen,
-        sample=gr.Textbox(visible=False, container=False, label="sample"),
+        sample=gr.Textbox(visible=False, label="sample"),
         drawer=drawer,
     )
 
@@ -601,7 +588,7 @@ def _lay_out_result() -> _Result:
     # for gradio_client; the page plays the video while it grows
     video = gr.Video(label="video", interactive=False, visible=False)
     video.postprocess = _as_it_is  # a subclass of a component makes Gradio write a .pyi file here
-    task_id = gr.Textbox(label="task", visible=False, container=False)
+    task_id = gr.Textbox(label="task", visible=False)
     with gr.Accordion(shown("details"), open=False, elem_id="details") as details:
         make_part("strip", STRIP, elem_id="strip")
     return _Result(player=player, status=status, video=video, task_id=task_id, details=details)

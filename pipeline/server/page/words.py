@@ -39,7 +39,6 @@ WORDS = {
     "about": Message("소개", "About"),
     "about_text": Message(*(Path(__file__).with_name(f"about.{one}.md").read_text("utf-8") for one in ("ko", "en"))),
     "text": Message("대사", "Text"),
-    "text_help": Message("할 말을 쓰세요", "Write what to say"),
     "examples": Message("예문", "Examples"),
     "generate": Message("생성", "Generate"),
     "stop": Message("중지", "Stop"),
