@@ -285,6 +285,8 @@ user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("app.update.enabled", false);
 user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("intl.accept_languages", "en-US");
+user_pref("media.navigator.streams.fake", true);
+user_pref("media.navigator.permission.disabled", true);
 """
 
 
@@ -312,7 +314,7 @@ class Firefox:
         """Run CODE, an expression whose value may be a promise, and return its JSON."""
         found = self(
             "script.evaluate",
-            expression=f"(async () => JSON.stringify(await ({code})))()",
+            expression=f"(async () => JSON.stringify((await ({code})) ?? null))()",
             target={"context": self._context},
             awaitPromise=True,
             userActivation=True,
@@ -360,3 +362,42 @@ def test_it_speaks_in_firefox(firefox: Firefox, site: Site) -> None:
     assert kinds(told) == ["turn-started", *["word"] * 4, "turn-ended"], told
     whole = "avatar.shadowRoot.querySelector('.screen').matches('.alive.idling')"
     assert firefox.run(f"(() => {{ const avatar = document.querySelector('talking-avatar'); return {whole}; }})()")
+
+
+UNTIL = """new Promise((over) => {
+    const look = () => { const found = CONDITION; if (found) over(found); else setTimeout(look, 50); };
+    look();
+})"""
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_page_speaks_shows_phonemes_and_films_in_firefox(firefox: Firefox, fake_server: Server) -> None:
+    def until(condition: str) -> Any:
+        return firefox.run(UNTIL.replace("CONDITION", condition))
+
+    player = "document.querySelector('#video talking-avatar')?.shadowRoot"
+    firefox.visit(f"{fake_server.url}/#speak")
+    until("document.querySelector('#portraits img') && document.querySelector('#text textarea')")
+    until(f"{player}?.querySelector('.screen.alive')")
+    assert firefox.run(f"getComputedStyle({player}.querySelector('.badge')).visibility") == "visible"
+    firefox.run("document.querySelector('#details > button').click()")
+    firefox.run("document.querySelector('#generate').click()")
+    until(f"{player}.querySelector('.answer').currentTime > 0.3")
+    until("document.querySelector('#strip .now')?.textContent.includes('%')")
+    painted = """(() => {
+        const canvas = document.querySelector('#strip canvas');
+        const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        return new Set(new Uint32Array(pixels.buffer)).size;
+    })()"""
+    assert firefox.run(painted) > 3  # a curve, signs and the line of now
+    until(f"{player}.querySelector('.answer').currentSrc.endsWith('.mp4')")
+    firefox.run("document.querySelector('#avatars_tab-button').click()")
+    until("document.querySelector('#webcam > button')")
+    firefox.run("document.querySelector('#webcam > button').click()")
+    firefox.run("document.querySelector('#guide .open').click()")
+    until("document.querySelector('#guide .seen').videoWidth")
+    until("document.querySelector('#guide .guide').dataset.state === 'on'")  # Firefox's own picture shows nobody
+    firefox.run("document.querySelector('#guide .film').click()")
+    until("document.querySelector('#clip').textContent.includes('webcam_own')")
+    firefox.run("document.querySelector('#guide .close').click()")
