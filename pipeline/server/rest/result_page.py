@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+from contextlib import suppress
 from pathlib import Path
 from string import Template
 
+import av
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
@@ -45,6 +47,15 @@ def result_page(task: Task, request: Request) -> HTMLResponse:
         root=html.escape(root),
         script=f"{root}{SCRIPT}?v={script_version()}",
         task=task.id,
+        ratio=f"{_ratio(task.video):.4f}",
         event=json.dumps({**event, "text": text}).replace("<", "\\u003c"),  # it lies in a script
     )
     return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
+
+
+def _ratio(video: Path) -> float:
+    """Return width by height of a video, that of most where it cannot be read: room is kept for it."""
+    with suppress(OSError, av.FFmpegError), av.open(str(video)) as film:
+        picture = film.streams.video[0]
+        return picture.width / picture.height
+    return 16 / 9
