@@ -23,7 +23,7 @@ def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
     Handlers may read and set the components before.
     """
     parts = [part for part in _parts(holder) if part.visible is True]
-    named = [part.elem_id for part in parts if part.elem_id]
+    named = [part.elem_id for part in _parts(holder, later=False) if part in parts and part.elem_id]
     for part in parts:
         part.visible = False
     opened = holder.select if isinstance(holder, gr.Tab) else holder.expand
@@ -32,8 +32,13 @@ def comes_when_opened(holder: gr.Tab | gr.Accordion) -> None:
     opened(None, None, parts, js=script, api_visibility="private")
 
 
-def _parts(holder: BlockContext) -> Iterator[Block]:
+def _parts(holder: BlockContext, later: bool = True) -> Iterator[Block]:
+    """Yield all that lies in a tab or drawer; without `later` only what comes when that is opened.
+
+    What lies in a drawer of it that is closed, or in a column that is hidden, comes later.
+    """
     for part in holder.children:
         yield part
-        if isinstance(part, BlockContext):
-            yield from _parts(part)
+        comes = part.visible is not False and (not isinstance(part, gr.Accordion) or part.open)
+        if isinstance(part, BlockContext) and (later or comes):
+            yield from _parts(part, later)
