@@ -54,7 +54,7 @@ def visitor(request: pytest.FixtureRequest, browser: Any, fake_server: Server) -
 def test_a_text_is_spoken_watched_inspected_and_spoken_again(visitor: Visitor) -> None:
     page = visitor.page
     page.click("#details > button")
-    assert page.locator(STRIP).inner_text().startswith(visitor.reads("아바타가 말하면", "Phonemes and"))
+    page.locator(STRIP).filter(has_text=visitor.reads("아바타가 말하면", "Phonemes and")).wait_for()
     write(page, "brisk " + "word " * 5)
     page.wait_for_function(MOVED)
     page.locator(STRIP).filter(has_text="%").wait_for()
