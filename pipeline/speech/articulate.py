@@ -45,8 +45,9 @@ LEAD = 0.004
 """Seconds by which the lips lead the sound."""
 FADE_IN, FADE_OUT = 0.08, 0.10
 """Seconds before and after speech in which the mouth leaves and reaches rest; it is still within 150 ms."""
-CLOSING_SIGMA = 0.025
-"""Seconds by which a lip closure is softened; the fastest movement of a mouth."""
+QUICK, CLOSING_SIGMA = (0.04, 0.05), (0.022, 0.028)
+"""Seconds by which a lip closure is softened, the fastest movement of a mouth: in sounds of up to the first length, and
+in those of the second or more, which leave time for it."""
 CLOSING_SHORTER = 0.05
 """Seconds by which the lips meet for less time than their sound lasts: they still move at its beginning and end."""
 MIN_CLOSURE = 0.03
@@ -256,7 +257,8 @@ def _closing(sounds: list[tuple[Viseme, float, float]], times: np.ndarray) -> np
             middle = times[np.abs(times - (start + end) / 2).argmin()]
             half = max(end - start - CLOSING_SHORTER, MIN_CLOSURE) / 2
             near = slice(*np.searchsorted(times, (middle - half - 0.1, middle + half + 0.1)))
-            held = _soft_box(times[near], middle - half, middle + half, CLOSING_SIGMA)
+            sigma = float(np.interp(end - start, QUICK, CLOSING_SIGMA))
+            held = _soft_box(times[near], middle - half, middle + half, sigma)
             closing[near] = np.maximum(closing[near], held / held.max() * viseme.closing)
     return closing
 
