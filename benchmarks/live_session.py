@@ -44,7 +44,8 @@ from pipeline.jobs.studio import make_studio
 from pipeline.live.clock import Load
 from pipeline.live.events import TurnEnded, TurnStarted
 from pipeline.live.request import parse_session
-from pipeline.live.workers import RemoteSession, SessionRequest, Workers
+from pipeline.live.session_request import SessionRequest
+from pipeline.live.workers import RemoteSession, Workers
 from pipeline.settings import ROOT, Settings
 from pipeline.video.encoder import X264
 

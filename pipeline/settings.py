@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,16 @@ class Settings:
     def live_cache(self) -> Path:
         """Folder of the decoded clips of live sessions; emptied when the server starts."""
         return self.results / "live"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings for another process; `from_json` reads them."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Settings:
+        """Return the settings that `to_json` wrote."""
+        paths = {f.name: Path(content[f.name]) for f in fields(cls) if isinstance(f.default, Path)}
+        return replace(cls(), **{**content, **paths})
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -25,7 +25,7 @@ def main() -> int:
     try:
         studio = make_fake_studio(settings)
         cluster = clusters.Cluster(studio, make_fake_studio)
-        serve(studio, cluster.generate, cluster=cluster)
+        serve(studio, cluster.generate, "tests.fake_worker", cluster)
     except PipelineError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import itertools
 import os
 import pickle
 import random
@@ -21,38 +22,44 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import gradio as gr
 import numpy as np
 import pytest
+import requests
 from PIL import Image
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load, save
-from pipeline.cluster.cluster import Cluster
+from pipeline.cluster.cluster import Cluster, ClusterError
 from pipeline.cluster.delivery import Delivery
 from pipeline.cluster.node import perform
 from pipeline.cluster.packs import Packs
-from pipeline.cluster.parcels import Bytes, Complete, Memory, Order, Parcel
+from pipeline.cluster.parcels import Broken, Bytes, Complete, Memory, Parcel
 from pipeline.cluster.renderer import Renderer
 from pipeline.cluster.store import FolderStore, digest_of, fetch, open_store, store_url
 from pipeline.core.cancel import CancelToken
 from pipeline.core.notifier import Notifier
 from pipeline.engines.lipsync_engine import Stretch
-from pipeline.errors import Cancelled, Unavailable
+from pipeline.errors import KINDS, BadClip, Cancelled, NotAllowed, PipelineError, Unavailable
 from pipeline.jobs.events import Done, TtsStarted
 from pipeline.jobs.generate import generate
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.messages import Message
 from pipeline.preparing.encode_clip import encode
 from pipeline.server.gradio.queue import QUEUE_ID, RenderQueue
 from pipeline.server.metrics import Metrics
+from pipeline.server.serve import CannotServe
 from pipeline.settings import ROOT, Settings
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
@@ -149,6 +156,27 @@ def test_what_no_client_reads_as_it_grows_is_that_of_the_second_node(tmp_path: P
     delivery.close()
     assert task.record.read_bytes() == b"{two}" and task.audio.read_bytes() == b"H" * 44 + b"sound"
     assert not task.video.exists() and not list(tmp_path.glob("*.part"))
+
+
+GIVEN: dict[str, Any] = {"message": Message("한국어 {x}", "English {x}"), "retry_after": 7, "seconds": 2.5}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, CannotServe, ClusterError], ids=lambda kind: kind.__name__)
+def test_an_error_of_a_node_arrives_as_it_was_raised(kind: type[PipelineError]) -> None:
+    wanted = [name for name in signature(kind.__init__).parameters if name != "self"]
+    raised = kind(*(GIVEN.get(name, f"a {name}") for name in wanted))
+    for error in (raised, raised.afresh()):
+        arrived = pickle.loads(pickle.dumps(Broken(error))).error
+        assert type(arrived) is kind and vars(arrived) == vars(raised) and str(arrived) == str(raised)
+        for language in ("ko", "en"):
+            assert arrived.to_json(language) == raised.to_json(language)
+        assert (arrived.status, arrived.retryable) == (kind.status, kind.retryable)
+    if "message" not in wanted or kind is NotAllowed:
+        return
+    assert arrived.message == GIVEN["message"] and arrived.to_line()["error"] == {
+        "ko": "한국어 {x}",
+        "en": "English {x}",
+    }
 
 
 def test_nodes_forget_the_avatars_that_are_deleted(fake_packs: Path, tmp_path: Path) -> None:
@@ -267,6 +295,20 @@ def make_showing_studio(settings: Settings) -> Studio:
     return replace(make_fake_studio(settings), engines={"fake": ShowingEngine()})
 
 
+class _Handle:
+    """Calls a node as Ray's handle does."""
+
+    def __init__(self, node: Renderer) -> None:
+        self._node = node
+
+    def options(self, stream: bool) -> _Handle:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._node, name)
+        return SimpleNamespace(remote=lambda *given: call(*pickle.loads(pickle.dumps(given))))
+
+
 class LonelyCluster(Cluster):
     """A cluster whose one node is this process; what they tell each other is pickled."""
 
@@ -274,17 +316,16 @@ class LonelyCluster(Cluster):
         self._failures = ()
         run = "of this test"
         self.node = Renderer(self._make_studio, store_url(self._settings), run)
+        self._handle = _Handle(self.node)
 
     def _watch(self) -> None:
         pass
 
-    def _told(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Any]:
-        there = pickle.loads(pickle.dumps((order, delivery.memory)))
+    def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
+        async def told() -> list[bytes]:
+            return [pickle.dumps(parcel) async for parcel in begin()]
 
-        async def render() -> list[bytes]:
-            return [pickle.dumps(parcel) async for parcel in self.node.render(*there)]
-
-        for parcel in asyncio.run(render()):
+        for parcel in asyncio.run(told()):
             assert len(parcel) < 100_000
             yield pickle.loads(parcel)
 
@@ -308,6 +349,7 @@ def test_a_node_makes_any_request_as_this_machine_does(
     (tmp_path / "temp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
     monkeypatch.setattr("pipeline.cluster.cluster.check_token", lambda: None)
+    monkeypatch.setattr("pipeline.cluster.renderer.node_name", lambda: "here")
     monkeypatch.setenv("PRECOMPUTED", str(tmp_path / "no packs"))
     solo = load(fake_packs / "720p" / "solo_720p_precomputed.pkl")
     gaze = np.tile(np.array([20, 10, 1], np.float32), (len(solo.landmarks), 1))
@@ -346,6 +388,43 @@ def test_a_node_makes_any_request_as_this_machine_does(
     cluster._packs._forget = cluster.node.forget
     cluster._packs.keep_only([])
     assert not list(store.glob("packs/*")) and not pack.exists()
+
+
+async def lines_of(cluster: Cluster, *arguments: str, stop: CancelToken | None = None, **files: Any) -> list[Any]:
+    run = cluster.run("tests.chore", arguments, stop or CancelToken(), 30, **files)
+    async with aclosing(run) as told:
+        return [line async for line in told]
+
+
+def test_a_command_reads_and_writes_on_a_node_as_it_does_here(
+    tmp_path: Path, fake_packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
+    monkeypatch.setattr("pipeline.cluster.cluster.check_token", lambda: None)
+    monkeypatch.setattr("pipeline.cluster.renderer.node_name", lambda: "here")
+    cluster = LonelyCluster(make_fake_studio(Settings(precomputed=fake_packs, results=tmp_path)), make_fake_studio)
+    one, two, folder, file = (tmp_path / name for name in ("one.bin", "a=two.bin", "folder", "file"))
+    one.write_bytes(os.urandom(250_000))
+    two.write_bytes(b"")
+    arguments = [str(one), f"--more=x={two}", f"--folder={folder}", f"--file={file}"]
+    [line] = asyncio.run(lines_of(cluster, *arguments, reads=(one, two), writes=(folder, file)))
+    assert line["sizes"] == [250_000, 0] and line["names"] == ["one.bin", "a=two.bin"]
+    assert str(tmp_path / "temp") in line["where"]
+    assert file.read_bytes() == one.read_bytes()[::-1]
+    assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} == {
+        "720p/a.pkl": one.read_bytes(),
+        "empty.json": b"",
+    }
+    with pytest.raises(BadClip, match="no face"):
+        asyncio.run(lines_of(cluster, str(one), "--fail", reads=(one,)))
+    stop = CancelToken()
+    with pytest.raises(Cancelled):
+        threading.Timer(0.5, stop.cancel).start()
+        asyncio.run(lines_of(cluster, str(one), "--hang", stop=stop, reads=(one,)))
+    ended = {(kind, how): count for node in cluster.nodes.all({}) for (kind, how), count in node.ended.items()}
+    assert ended == {("chore", "done"): 1, ("chore", "failed"): 1, ("chore", "cancelled"): 1}
+    assert not list((tmp_path / "store").glob("files/*")) and len(list((tmp_path / "temp").iterdir())) == 1
 
 
 IMPORTS = """
@@ -391,6 +470,7 @@ class Nodes:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # of a machine that does other things, too
             "RAY_ADDRESS": f"127.0.0.1:{self.port}",
             "RAY_TMPDIR": str(self.folder),
             "PYTHONPATH": str(ROOT),
@@ -605,6 +685,90 @@ def test_a_node_is_killed_and_no_video_is_lost(clustered: Server, nodes: Nodes) 
     nodes.slots[0] = nodes.start_slot()  # it takes work without a restart of the server
     wait_for_slots(clustered, 2)
     check_whole(clustered, events_while(clustered, lambda: None))
+
+
+class Watched:
+    """A live session, and all that a client gets of it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.opened = server.post("/api/v2/sessions", {"avatar": "solo"}).json()
+        self.path = f"/api/v2/sessions/{self.opened['session_id']}"
+        self.stream, self.events = io.BytesIO(), list[dict[str, Any]]()
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._watch, self._follow)]
+        for thread in self._threads:
+            thread.start()
+
+    def _watch(self) -> None:
+        with requests.get(self.server.url + self.opened["video_url"], stream=True, timeout=300) as reply:
+            for piece in reply.iter_content(None):
+                self.stream.write(piece)
+
+    def _follow(self) -> None:
+        with requests.get(f"{self.server.url}{self.path}/events", stream=True, timeout=300) as reply:
+            for event in servers.events_of(reply):
+                self.events.append(event)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    def close(self) -> None:
+        self.server.delete(self.path)
+        for thread in self._threads:
+            thread.join(30)
+
+
+def sessions_on(server: Server) -> dict[str, int]:
+    """Return how many sessions run on each node, by its address."""
+    return {one["address"]: one["sessions"] for one in server.get("/api/v2/status").json()["nodes"] if one["sessions"]}
+
+
+@pytest.mark.slow
+def test_a_node_is_killed_and_its_sessions_go_on(clustered: Server, nodes: Nodes) -> None:
+    wait_for_slots(clustered, 2)
+    watched = [Watched(clustered) for _ in range(4)]
+    text = " ".join(f"w{number}" for number in range(25)) + "."
+    try:
+        wait_for(lambda: all(one.stream.tell() for one in watched), START_SECONDS)
+        assert sorted(sessions_on(clustered).values()) == [2, 2]
+        for one in watched:
+            assert clustered.post(f"{one.path}/say", {"text": text, "tag": "count"}).json()["success"]
+        wait_for(lambda: all(len(one.of("word")) > 3 for one in watched))
+        nodes.kill(nodes.slots[0])
+        wait_for(lambda: all(one.of("turn_ended") for one in watched), START_SECONDS)
+        [(_, count)] = sessions_on(clustered).items()
+        assert count == 4
+        lines = clustered.get("/metrics").text.splitlines()
+        assert any(line.startswith("avatar_node_sessions{") and line.endswith(" 4.0") for line in lines)
+    finally:
+        for one in watched:
+            one.close()
+    for one in watched:
+        [ended] = one.of("turn_ended")
+        assert ended["said"].split() == text.split() and ended["tag"] == "count" and len(one.of("turn_started")) == 1
+        heard = [event["text"].strip() for event in one.of("word")]
+        assert [word for word, _ in itertools.groupby(heard)] == text.split() or set(heard) == set(text.split())
+        one.stream.seek(0)
+        with av.open(one.stream, "r") as container:
+            times = [float(one.pts * one.time_base) for one in container.demux(video=0) if one.pts is not None]
+        assert times == pytest.approx(times[0] + np.arange(len(times)) / FPS)
+    nodes.slots[0] = nodes.start_slot()
+
+
+@pytest.mark.slow
+def test_avatars_are_made_on_nodes_and_speak_there(clustered: Server, clip: bytes) -> None:
+    form = {"name": "newone", "resolutions": "480p", "consent": "true"}
+    made = clustered.post("/api/avatars", data=form, files={"file": ("me.mp4", clip)})
+    assert made.status_code == 200, made.text
+    lines = clustered.get("/metrics").text
+    assert re.search(r'avatar_node_tasks_total\{kind="prepare",node="127[.0-9]+",state="done"\} 1.0', lines)
+    done = clustered.events({"text": "one two", "avatar": "newone", "resolution": "480p"})[-1]
+    assert done["type"] == "done"
+    picture = clustered.get(f"/api/v2/tasks/{done['task_id']}/inspect.png")
+    assert picture.headers["content-type"] == "image/png" and Image.open(io.BytesIO(picture.content)).width > 100
+    assert clustered.delete("/api/avatars/newone").status_code == 200
+    wait_for(lambda: len(list((clustered.results / "store" / "packs").glob("*"))) <= 1)
+    assert not list((clustered.results / "store").glob("files/*"))
 
 
 @pytest.mark.slow

@@ -45,11 +45,12 @@ from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_js
 from pipeline.live.pictures import Pictures
 from pipeline.live.sentences import Sentences
 from pipeline.live.session import Session
+from pipeline.live.session_request import SessionRequest
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import Voice
 from pipeline.live.voice_input import VoiceTurn, pcm, phonemes_within
 from pipeline.live.worker import Worker
-from pipeline.live.workers import RemoteSession, SessionRequest, _Process
+from pipeline.live.workers import RemoteSession, _Process
 from pipeline.settings import Settings
 from pipeline.speech.articulate import articulate
 from pipeline.speech.expression import resting

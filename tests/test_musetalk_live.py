@@ -212,7 +212,7 @@ def test_a_card_has_one_process_and_cores_have_theirs(tmp_path: Path, monkeypatc
 
     async def start(device: tuple[str, int] | None) -> Any:
         started.append(device)
-        process = _Process(SimpleNamespace(pid=len(started)), device)  # type: ignore[arg-type]
+        process = _Process(SimpleNamespace(pid=len(started)), device)
         workers._processes.append(process)
         return process
 

@@ -8,23 +8,29 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline import messages
 from pipeline.avatars.eye_contact import looks_at_camera
+from pipeline.cluster.chores import Chore, Line, Written, in_thread, keep
 from pipeline.cluster.delivery import Delivery
+from pipeline.cluster.nodes import Nodes
 from pipeline.cluster.packs import Packs
-from pipeline.cluster.parcels import Order
+from pipeline.cluster.parcels import Alive, Broken, Order
 from pipeline.cluster.renderer import APP, deployment, look
-from pipeline.cluster.store import digest_of, open_store, store_url
+from pipeline.cluster.sessions import NodeSessions
+from pipeline.cluster.store import lent, open_store, store_url
 from pipeline.core.best_effort import best_effort
+from pipeline.core.cancel import CancelToken
+from pipeline.core.disk import writing
 from pipeline.core.notifier import Notifier
 from pipeline.errors import PipelineError, Unavailable
-from pipeline.jobs.events import Event
+from pipeline.jobs.events import Done, Event
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.tasks import Task
@@ -40,6 +46,8 @@ REJOIN_SECONDS = 20.0
 """Seconds in which a node must come back where none is left."""
 LOOK_SECONDS = 1.0
 """Seconds between two looks at the slots of the cluster."""
+DESCRIBE_SECONDS = 10.0
+"""Seconds in which nodes describe themselves."""
 _OVER = object()
 
 
@@ -58,6 +66,8 @@ class Cluster:
 
     Attributes:
         slots: How many videos its nodes can make at a time.
+        sessions: Its nodes as places for live sessions.
+        nodes: What they are and have done.
         changed: Reports that there are more or fewer slots.
 
     Raises:
@@ -69,16 +79,19 @@ class Cluster:
     def __init__(self, studio: Studio, make_studio: Callable[[Settings], Studio]) -> None:
         self.changed = Notifier()
         self.slots = 0
+        self.nodes = Nodes()
         self._without_slots_since = time.monotonic()
         self._settings = studio.settings
         self._avatars = studio.avatars
         self._make_studio = make_studio
+        self._run = uuid.uuid4().hex
         self._store = open_store(store_url(self._settings))
         check_token()
         if not self._settings.tasks_url:  # another server may use it now
             self._store.clear()  # of what a server left that was killed
         self._connect()
         self._packs = Packs(self._store, lambda pack, id: self._handle.broadcast("forget", pack, id))
+        self.sessions = NodeSessions(self._packs, self._store, (store_url(self._settings), self._run))
         threading.Thread(target=self._watch, name="slots", daemon=True).start()
 
     def _connect(self) -> None:
@@ -103,7 +116,7 @@ class Cluster:
         """Start the replicas, without waiting for them, and return a handle."""
         from ray import serve
 
-        app = deployment().bind(self._make_studio, store_url(self._settings), uuid.uuid4().hex)
+        app = deployment().bind(self._make_studio, store_url(self._settings), self._run)
         target = serve.RunTarget(app, name=APP, route_prefix=None)
         [handle] = serve.run_many([target], wait_for_applications_running=False)
         return handle
@@ -114,6 +127,9 @@ class Cluster:
         while True:
             try:
                 slots, trouble = look()
+                seen = self._ray.nodes()
+                self.sessions.look(seen)
+                self.nodes.look(seen)
             except Exception as error:  # the cluster may be away for a while
                 slots, trouble = 0, f"{type(error).__name__}: {error}"
             if trouble and trouble != before:
@@ -124,6 +140,8 @@ class Cluster:
                 self._without_slots_since = time.monotonic()
                 self.slots = slots
                 self.changed.notify()
+                with best_effort("description of the nodes"):
+                    self.nodes.describe(self._handle.broadcast("describe").results(timeout_s=DESCRIBE_SECONDS))
             with best_effort("deletion of packs on the nodes"):
                 self._packs.keep_only({pack.id for pack in self._avatars.list()})
             time.sleep(LOOK_SECONDS)
@@ -140,6 +158,7 @@ class Cluster:
         delivery = Delivery(task)
         try:
             with (
+                self.nodes.counted(task.kind) as take,
                 self._packs.lent(request.avatar) as avatar,
                 self._lent(request.recording, task) as recording,
                 self._lent(request.background.picture, task) as picture,
@@ -153,7 +172,7 @@ class Cluster:
                     picture=picture,
                     task_id=task.id,
                 )
-                yield from self._deliver(order, task, delivery)
+                yield from self._deliver(order, task, delivery, take)
         except BaseException:
             delivery.discard()
             raise
@@ -165,30 +184,92 @@ class Cluster:
         if path is None:
             yield None
             return
-        name = f"files/{task.id}-{digest_of(path)}{path.suffix}"
-        try:
-            self._store.put(name, path)
+        with lent(self._store, path, task.id) as name:
             yield name
-        finally:
-            with best_effort("deletion of a file in the store"):
-                self._store.delete(name)
 
-    def _deliver(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Event]:
+    async def run(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        cancel: CancelToken,
+        seconds: float,
+        *,
+        reads: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Run a command on a node, as ``pipeline.core.child_process.run`` does here; again on another if it is lost.
+
+        Raises:
+            PipelineError: As that does.
+            Unavailable: Two nodes were lost, or there is none.
+        """
+
+        def lines(stop: CancelToken) -> Iterator[dict[str, Any]]:
+            with ExitStack() as stack:
+                take = stack.enter_context(self.nodes.counted(module.rpartition(".")[2]))
+                names = {str(path): stack.enter_context(lent(self._store, path)) for path in reads}
+                chore = Chore(module, tuple(arguments), seconds, names, tuple(map(str, writes)))
+                begin = partial(self._handle.options(stream=True).run.remote, chore)
+                for news in self._news(begin, module, stop, take):
+                    match news:
+                        case Line(content):
+                            yield content
+                        case Written():
+                            with writing():
+                                keep(news)
+                        case Broken(error):
+                            stop.check()
+                            raise error
+
+        async with aclosing(in_thread(lines, cancel)) as told:
+            async for line in told:
+                yield line
+
+    def _deliver(self, order: Order, task: Task, delivery: Delivery, take: Callable[[str], None]) -> Iterator[Event]:
         """Take a video from one node, or from two if the first one is lost."""
+        node = [""]
+
+        def taken(name: str) -> None:
+            node[0] = name
+            take(name)
+
+        for parcel in self._news(lambda: self._rendering(order, delivery), task.id, task.cancel, taken):
+            for event in delivery.take(parcel):
+                if isinstance(event, Done):
+                    self.nodes.made(node[0], event)
+                yield event
+
+    def _rendering(self, order: Order, delivery: Delivery) -> Any:
+        return self._handle.options(stream=True).render.remote(order, delivery.memory)
+
+    def _news(
+        self, begin: Callable[[], Any], name: str, cancel: CancelToken, take: Callable[[str], None]
+    ) -> Iterator[Any]:
+        """Yield what a node tells, and then another one if the first is lost.
+
+        Args:
+            begin: Has a node begin.
+            name: Of the work, for the log.
+            cancel: Stops it.
+            take: Called with Ray's name of a node that takes it.
+        """
         lost = 0
         while True:
             try:
-                for parcel in self._parcels(order, task, delivery):
-                    yield from delivery.take(parcel)
+                for parcel in self._parcels(begin, name, cancel):
+                    if not isinstance(parcel, Alive):
+                        yield parcel
+                    elif parcel.node:
+                        take(parcel.node)
                 return
             except _LostNodeError as error:
-                task.cancel.check()
+                cancel.check()
                 lost += 1
-                logger.warning("task %s lost its node: %s", task.id, error)
+                logger.warning("%s lost its node: %s", name, error)
                 if lost > LOST_NODES:
                     raise Unavailable(messages.cluster.NODE_LOST()) from error
 
-    def _parcels(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Any]:
+    def _parcels(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
         """Yield what a node tells.
 
         Raises:
@@ -199,24 +280,24 @@ class Cluster:
         while True:
             taken = False
             try:
-                for parcel in self._told(order, task, delivery):
+                for parcel in self._told(begin, name, cancel):
                     taken = True
                     yield parcel
                 return
             except self._failures as error:
-                task.cancel.check()
+                cancel.check()
                 if isinstance(error, self._ray.exceptions.RayTaskError):
                     raise  # the node works, and the program does not
                 if taken:
                     raise _LostNodeError(type(error).__name__) from error
                 if time.monotonic() > until:
                     raise Unavailable(messages.cluster.NO_NODE()) from error
-                task.cancel.wait(0.2)  # it was gone before it took the task: Ray may not know that yet
+                cancel.wait(0.2)  # it was gone before it took the task: Ray may not know that yet
 
-    def _told(self, order: Order, task: Task, delivery: Delivery) -> Iterator[Any]:
+    def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
         """Yield what a node tells, as long as it is heard."""
         told: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        stream = self._handle.options(stream=True).render.remote(order, delivery.memory)
+        stream = begin()
 
         def pump() -> None:
             try:
@@ -226,12 +307,12 @@ class Cluster:
             except BaseException as error:
                 told.put(_Raised(error))
 
-        threading.Thread(target=pump, name=f"pump-{task.id[:8]}", daemon=True).start()
+        threading.Thread(target=pump, name=f"pump-{name[:8]}", daemon=True).start()
         taken = False
         try:
-            with task.cancel.calling(lambda: told.put(None)):
+            with cancel.calling(lambda: told.put(None)):
                 while True:
-                    task.cancel.check()
+                    cancel.check()
                     try:
                         parcel = told.get(timeout=SILENT_SECONDS)
                     except queue.Empty:

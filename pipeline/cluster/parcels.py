@@ -87,7 +87,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Alive:
-    """Nothing has happened for a while."""
+    """Nothing has happened for a while.
+
+    Attributes:
+        node: Ray's name of the node, in its first word.
+    """
+
+    node: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
-import stat
 import tempfile
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.framing import played_at
+from pipeline.cluster.chores import Chore, News, do
+from pipeline.cluster.disk import decoded_of, folder_of
 from pipeline.cluster.node import perform
+from pipeline.cluster.nodes import Described
 from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel
 from pipeline.cluster.slots import MOST_SLOTS, SLOT, replicas
 from pipeline.cluster.store import fetch, open_store
 from pipeline.core.cancel import CancelToken
+from pipeline.engines.select import problem_of
 from pipeline.errors import PipelineError
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio, warm_up
@@ -45,6 +47,7 @@ class Renderer:
 
     def __init__(self, make_studio: Callable[[Settings], Studio], store: str, run: str) -> None:
         logging.basicConfig(level=logging.INFO)
+        self._node = node_name()
         self._store = open_store(store)
         self._packs = folder_of(run)
         self._studio = make_studio(replace(Settings.from_environment(), results=self._packs / "results"))
@@ -52,36 +55,34 @@ class Renderer:
 
     async def render(self, order: Order, memory: Memory) -> AsyncIterator[Parcel]:
         """Yield what happens while a video is made, at least every `BEAT_SECONDS`; cancelling this stops it."""
-        loop, told, stop = asyncio.get_running_loop(), asyncio.Queue[Parcel | None](), CancelToken()
 
-        def tell(parcel: Parcel | None) -> None:
-            loop.call_soon_threadsafe(told.put_nowait, parcel)
+        def work(tell: Callable[[Any], object], stop: CancelToken) -> None:
+            with self._request(order) as request:
+                for parcel in perform(request, order.task_id, self._studio, memory, stop):
+                    tell(parcel)
 
-        def work() -> None:
-            try:
-                with self._request(order) as request:
-                    for parcel in perform(request, order.task_id, self._studio, memory, stop):
-                        tell(parcel)
-            except PipelineError as error:
-                tell(Broken(error.afresh()))
-            except Exception:  # of a library or of this program: its type need not be known on the other side
-                tell(Broken(RuntimeError(traceback.format_exc())))
-            finally:
-                tell(None)
-
-        working = asyncio.create_task(asyncio.to_thread(work))
-        try:
-            parcel: Parcel | None = Alive()
-            while parcel is not None:
+        async with aclosing(_telling(work, self._node)) as told:
+            async for parcel in told:
                 yield parcel
-                try:
-                    async with asyncio.timeout(BEAT_SECONDS):
-                        parcel = await told.get()
-                except TimeoutError:
-                    parcel = Alive()
-        finally:
-            stop.cancel()
-            await asyncio.shield(working)
+
+    async def run(self, chore: Chore) -> AsyncIterator[News]:
+        """Yield what a command prints and writes; otherwise as `render`."""
+
+        def work(tell: Callable[[Any], object], stop: CancelToken) -> None:
+            asyncio.run(do(chore, self._store, tell, stop))
+
+        async with aclosing(_telling(work, self._node)) as told:
+            async for news in told:
+                yield news
+
+    def describe(self) -> Described:
+        """Return what works here."""
+        engines, voices = self._studio.engines.values(), self._studio.tts.values()
+        return Described(
+            self._node,
+            tuple(engine.name for engine in engines if problem_of(engine) is None),
+            tuple(voice.name for voice in voices if voice.available()),
+        )
 
     @contextmanager
     def _request(self, order: Order) -> Iterator[GenerateRequest]:
@@ -108,29 +109,42 @@ class Renderer:
 
     def forget(self, avatar: str, id: str) -> None:
         """Remove what this node has of an avatar: its pack, and what was composed of it."""
-        self._studio.avatars.forget(self._packs / Path(avatar).name)
+        pack = self._packs / Path(avatar).name
+        self._studio.avatars.forget(pack)
+        shutil.rmtree(decoded_of(pack), ignore_errors=True)
         self._studio.backdrops.forget([id])
 
 
-def folder_of(run: str) -> Path:
-    """Return the folder of a run of the web server, in one that nobody else can write; remove those of earlier runs.
+async def _telling(work: Callable[[Callable[[Any], object], CancelToken], object], node: str) -> AsyncGenerator[Any]:
+    """Yield what is told by work that is done in a thread, at least every `BEAT_SECONDS`; cancelling this stops it."""
+    loop, told, stop = asyncio.get_running_loop(), asyncio.Queue[Any](), CancelToken()
 
-    Args:
-        run: Which run of the web server this is, as a folder name: avatars that are deleted between two runs go, too.
+    def tell(parcel: Any) -> None:
+        loop.call_soon_threadsafe(told.put_nowait, parcel)
 
-    Raises:
-        PermissionError: The folder belongs to somebody else.
-    """
-    home = Path(tempfile.gettempdir()) / f"avatar-packs-{os.getuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    status = home.lstat()
-    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
-        raise PermissionError(f"{home}: expected a folder that belongs to this user alone")
-    for path in home.iterdir():
-        if path.name != run:
-            shutil.rmtree(path, ignore_errors=True)
-    (home / run).mkdir(exist_ok=True)
-    return home / run
+    def work_and_tell() -> None:
+        try:
+            work(tell, stop)
+        except PipelineError as error:
+            tell(Broken(error.afresh()))
+        except Exception:  # of a library or of this program: its type need not be known on the other side
+            tell(Broken(RuntimeError(traceback.format_exc())))
+        finally:
+            tell(None)
+
+    working = asyncio.create_task(asyncio.to_thread(work_and_tell))
+    try:
+        parcel: Any = Alive(node)
+        while parcel is not None:
+            yield parcel
+            try:
+                async with asyncio.timeout(BEAT_SECONDS):
+                    parcel = await told.get()
+            except TimeoutError:
+                parcel = Alive()
+    finally:
+        stop.cancel()
+        await asyncio.shield(working)
 
 
 def deployment() -> Any:
@@ -156,6 +170,13 @@ def deployment() -> Any:
         graceful_shutdown_timeout_s=20,
         ray_actor_options={"num_cpus": 0, "resources": {SLOT: 1}},
     )
+
+
+def node_name() -> str:
+    """Return Ray's name of this node."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def look() -> tuple[int, str]:

@@ -7,13 +7,15 @@ import os
 import shutil
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pipeline import messages
+from pipeline.core.best_effort import best_effort
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings
 
@@ -235,6 +237,24 @@ def fetch(store: Store, name: str, path: Path) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def lent(store: Store, path: Path, owner: str = "") -> Iterator[str]:
+    """Keep a file in a store while the block lasts; give its name there.
+
+    Args:
+        store: The store.
+        path: The file.
+        owner: Who needs it; a new name by default.
+    """
+    name = f"files/{owner or uuid.uuid4().hex}-{digest_of(path)}{path.suffix}"
+    try:
+        store.put(name, path)
+        yield name
+    finally:
+        with best_effort("deletion of a file in the store"):
+            store.delete(name)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,7 +15,8 @@ import sys
 import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 import anyio
 
@@ -38,8 +39,30 @@ _LAST_WORDS = 8192
 """Bytes at the end of its standard error stream that are logged when the child fails."""
 
 
+class Run(Protocol):
+    """Runs a module of the program in a process of its own, here or on another machine."""
+
+    def __call__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        cancel: CancelToken,
+        seconds: float,
+        *,
+        reads: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """See ``run``."""
+
+
 async def run(
-    module: str, arguments: Sequence[str], cancel: CancelToken, seconds: float
+    module: str,
+    arguments: Sequence[str],
+    cancel: CancelToken,
+    seconds: float,
+    *,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
 ) -> AsyncGenerator[dict[str, Any]]:
     """Run ``python -m module arguments`` and yield the JSON objects that it prints, one a line.
 
@@ -50,6 +73,8 @@ async def run(
         arguments: Its command-line arguments.
         cancel: The task's token.
         seconds: How long the process may run; 0 sets no limit.
+        reads: The files that the arguments name; another machine has to know them.
+        writes: The files and folders that they name and that the process writes.
 
     Raises:
         BadClip, BadRequest, Unavailable, Unwritable, RenderFailed: The process printed an object with "error" (a

@@ -25,7 +25,7 @@ from pipeline import messages
 from pipeline.avatars.store import RESOLUTIONS, AvatarStore, check_name, check_resolutions
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
-from pipeline.core.child_process import run
+from pipeline.core.child_process import Run, run
 from pipeline.core.disk import writing
 from pipeline.core.growing_file import part_of
 from pipeline.core.notifier import Notifier, woken_by
@@ -93,11 +93,13 @@ class Uploads:
     Args:
         store: The store.
         seconds: How long one may take to make; 0 sets no limit.
+        run: Runs the process that makes it.
     """
 
-    def __init__(self, store: AvatarStore, seconds: float) -> None:
+    def __init__(self, store: AvatarStore, seconds: float, run: Run = run) -> None:
         self._store = store
         self._seconds = seconds
+        self._run_process = run
         self._folder = store.root / FOLDER
         self._queue: list[str] = []
         self._moved = Notifier()
@@ -232,7 +234,9 @@ class Uploads:
                     command += [f"--gender={asked.gender}"] if asked.gender else []
                     command += ["--find-clips"] if asked.find_clips else []
                     command += [f"--clip={name}={path}" for name, path in asked.clips.items()]
-                    async with aclosing(self._run([*command, *_part(asked)], cancel)) as steps:
+                    clips = (clip, *asked.clips.values())
+                    command += _part(asked)
+                    async with aclosing(self._run(command, cancel, clips, (packs, report))) as steps:
                         async for step in steps:
                             if "stage" in step:
                                 name, _, resolution = step["stage"].partition(" ")
@@ -254,7 +258,7 @@ class Uploads:
                     with self._workplace() as folder:
                         picture = folder / "faces.jpg"
                         command = [str(clip), f"--preview={picture}", *_part(asked)]
-                        async with aclosing(self._run(command, cancel)) as results:
+                        async with aclosing(self._run(command, cancel, (clip,), (picture,))) as results:
                             faces = [result async for result in results][-1]["faces"]
                         boxes = (tuple(box[key] for key in ("x", "y", "width", "height")) for box in faces)
                         return Faces(tuple(boxes), picture.read_bytes())
@@ -356,8 +360,11 @@ class Uploads:
             with tempfile.TemporaryDirectory(prefix=".", dir=self._folder, ignore_cleanup_errors=True) as folder:
                 yield Path(folder)
 
-    def _run(self, arguments: Sequence[str], cancel: CancelToken) -> AsyncGenerator[dict[str, Any]]:
-        return run("pipeline.preparing.prepare", ["--json", *arguments], cancel, self._seconds)
+    def _run(
+        self, arguments: Sequence[str], cancel: CancelToken, reads: Sequence[Path], writes: Sequence[Path]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        module, arguments = "pipeline.preparing.prepare", ["--json", *arguments]
+        return self._run_process(module, arguments, cancel, self._seconds, reads=reads, writes=writes)
 
     def _keep(self, asked: AvatarRequest, packs: Path, report: dict[str, Any], consent: dict[str, Any]) -> Made:
         """Move the finished packs into the store, with the record of the consent beside them."""

@@ -85,7 +85,7 @@ class Clock:
         """
         with self._changed:
             now = self._now()
-            self._entries[key] = _Entry(session, deliver, fail, started=now, due=now - LEAD_SECONDS)
+            self._entries[key] = _Entry(session, deliver, fail, now - session.time, due=now - LEAD_SECONDS)
             self._changed.notify()
 
     def hurry(self, key: str) -> None:

@@ -75,14 +75,15 @@ class FragmentWriter:
         fps: Frames per second.
         sound_rate: Samples per second.
         packet_samples: Samples in a packet of sound.
+        number: At least the number of its fragments that another process has written.
     """
 
-    def __init__(self, fps: Fraction, sound_rate: int, packet_samples: int) -> None:
+    def __init__(self, fps: Fraction, sound_rate: int, packet_samples: int, number: int = 0) -> None:
         self._fps = fps
         self._frame_units = fps.denominator * TIMESCALE_FACTOR
         self._sound_rate = sound_rate
         self._packet_samples = packet_samples
-        self._number = 0
+        self._number = number
 
     def fragment(self, frame: int, gop: Gop, packet: int, sound: Sequence[bytes]) -> Fragment:
         """Return a fragment.

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -321,6 +321,13 @@ class Pictures:
     def clip_of(self, number: int) -> str:
         """Return what the clip of a group shows."""
         return next(name for name, numbers in self.clips.items() if number in numbers)
+
+    def group_at(self, frame: int) -> int:
+        """Return the group of the avatar's own clip, which loops, in which a frame of a stream is."""
+        numbers = self.clips[""]
+        frame %= sum(self.lengths[number] for number in numbers)
+        ends = accumulate(self.lengths[number] for number in numbers)
+        return next(number for number, end in zip(numbers, ends, strict=True) if frame < end)
 
     def following(self, number: int) -> int:
         """Return the group after another in its clip, which loops."""

@@ -27,7 +27,7 @@ from pipeline.jobs.request import (
     string_of,
 )
 from pipeline.jobs.studio import Studio
-from pipeline.live.workers import SessionRequest
+from pipeline.live.session_request import SessionRequest
 from pipeline.speech_types import Mark
 from pipeline.text.script import script_of
 from pipeline.text.ssml import is_ssml

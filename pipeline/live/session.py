@@ -83,6 +83,8 @@ class Session:
         voice: The voice of its texts.
         emit: Called with each event, from the thread on which it happens.
         max_text: Most characters that may wait to be spoken.
+        frame: The first frame of the stream, where another process has made those before it.
+        turns: Turns that are over already.
 
     Attributes:
         header: The beginning of the stream; every player needs it before the first fragment.
@@ -90,7 +92,14 @@ class Session:
     """
 
     def __init__(
-        self, pictures: Pictures, voice: Voice, emit: Callable[[SessionEvent], object], max_text: int = 5000
+        self,
+        pictures: Pictures,
+        voice: Voice,
+        emit: Callable[[SessionEvent], object],
+        max_text: int = 5000,
+        *,
+        frame: int = 0,
+        turns: int = 0,
     ) -> None:
         self.header = pictures.header
         self.pictures = pictures
@@ -98,12 +107,12 @@ class Session:
         self._emit = emit
         self._max_text = max_text
         self._fps = pictures.avatar.fps
-        self._fragments = FragmentWriter(self._fps, AUDIO_RATE, PACKET)
-        self._sound = SoundPackets()
+        self._fragments = FragmentWriter(self._fps, AUDIO_RATE, PACKET, frame)
+        self._sound = SoundPackets(round(frame * AUDIO_RATE / self._fps))
         self._lock = threading.RLock()
         self._queue: deque[_TurnProgress] = deque()
         self._open: SpokenTurn | VoiceTurn | None = None
-        self._turns = 0
+        self._turns = turns
         self._words_ahead: list[Mark] = []
         """Words of sound that has not come yet."""
         self._language_ahead: str | None = None
@@ -116,8 +125,8 @@ class Session:
         self._looks_ease = np.zeros((0, len(self._looks)), np.float32)
         self._before: deque[tuple[np.ndarray, np.ndarray]] = deque()
         """Mouths and sound of the last groups, as far as the engine hears them."""
-        self._frame = 0
-        self._gop = 0
+        self._frame = frame
+        self._gop = pictures.group_at(frame)
         self._crossing: Crossing | None = None
         self._until = 0
         """The last group of a clip that is shown once."""

@@ -19,13 +19,16 @@ SETTLED = 4
 class SoundPackets:
     """An AAC encoder whose packets come in the order of a session's clock.
 
+    Args:
+        before: Samples of the stream whose packets another encoder has made.
+
     Attributes:
         count: Packets so far.
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._rest = np.zeros(0, np.float32)
+    def __init__(self, before: int = 0) -> None:
+        blocks = before // PACKET
+        self._rest = np.zeros(before % PACKET, np.float32)
         self._fed = 0
         context = self._context = av.CodecContext.create("aac", "w")
         context.sample_rate, context.layout, context.format = AUDIO_RATE, "mono", "fltp"
@@ -38,7 +41,8 @@ class SoundPackets:
                 late = block - int(packet.pts or 0) // PACKET
                 self._silent = bytes(packet)
         self._quiet = SETTLED
-        self._late = late
+        self.count = max(0, blocks - late)
+        self._late = max(0, late - blocks)
         """Packets by which the encoder is behind: the first ones belong to the time before the stream."""
 
     def add(self, samples: np.ndarray | int) -> list[bytes]:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -179,7 +179,11 @@ class Worker:
                 pronunciations=Pronunciations(asked["pronunciations"]),
                 expression=ExpressionOptions(asked["mood"], asked["liveliness"]),
             )
-            session = Session(pictures, voice, lambda event: self._emit(key, event), asked["max_text"])
+            session = Session(
+                *(pictures, voice, lambda event: self._emit(key, event), asked["max_text"]),
+                frame=asked["frame"],
+                turns=asked["turns"],
+            )
         except PipelineError as error:
             self._fail(key, error)
             return
@@ -279,17 +283,6 @@ def _speak_to_nobody(voice: Voice, text: str) -> None:
     turn.finish()
 
 
-def settings_to_json(settings: Settings) -> dict[str, Any]:
-    """Return settings for a worker."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-
-
-def settings_from_json(content: dict[str, Any]) -> Settings:
-    """Return the settings that `settings_to_json` was given."""
-    paths = {f.name: Path(content[f.name]) for f in fields(Settings) if isinstance(f.default, Path)}
-    return replace(Settings(), **{**content, **paths})
-
-
 def main(make: Callable[[Settings], Studio] = make_studio) -> None:
     """Run sessions until the input ends.
 
@@ -303,7 +296,7 @@ def main(make: Callable[[Settings], Studio] = make_studio) -> None:
     first = read(sys.stdin.buffer)
     if first is None:
         return
-    worker = Worker(make(settings_from_json(first.json())), out)
+    worker = Worker(make(Settings.from_json(first.json())), out)
     threading.Thread(target=worker.clock.run, name="clock", daemon=True).start()
     # a thread that speaks ahead must not keep the clock's from its 0.2 s (Python's own 5 ms add up)
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -5,36 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import re
 import secrets
-import shutil
-import sys
 import time
-import uuid
-from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import astuple, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pipeline import messages
-from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.background import AS_FILMED as BEHIND_AS_FILMED
-from pipeline.avatars.background import Background
 from pipeline.core.notifier import Notifier, woken_by
-from pipeline.errors import BadRequest, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
-from pipeline.jobs.look import AS_FILMED, Look
+from pipeline.errors import BadRequest, PipelineError, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
 from pipeline.live.clock import LEAD_SECONDS, Load
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unpacked
-from pipeline.live.messages import NO_SESSION, Kind, Packed, fragment_in, of_json, of_sound, receive
+from pipeline.live.messages import Kind, Packed, fragment_in, of_json, of_sound
+from pipeline.live.processes import Files, Link, Machines, ThisMachine
+from pipeline.live.session_request import SessionRequest
+from pipeline.live.unsaid import Unsaid
 from pipeline.live.voice_input import AHEAD_SECONDS, pcm
-from pipeline.live.worker import settings_to_json
-from pipeline.messages import Message
-from pipeline.settings import ROOT, Settings
-from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
+from pipeline.settings import Settings
 from pipeline.speech_types import Mark
-from pipeline.text.pronunciations import Pronunciations
 
 logger = logging.getLogger(__name__)
 
@@ -68,51 +58,12 @@ HANGS_SECONDS = 60.0
 """Seconds without a report after which a process is ended."""
 IDLE_SECONDS = 60.0
 """Seconds after which a process without a session ends."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionRequest:
-    """What a client asked for.
-
-    Attributes:
-        pack: The avatar's pack.
-        avatar: The same, loaded.
-        engine: What moves the mouth, a key of `Studio.engines`.
-        devices: Devices that draw for the engine, each for one process; 0 if the processes draw themselves.
-        tts_engine: A key of `Studio.tts`; "" chooses by the language of the text.
-        tts_voice: One of its voices, or "Custom".
-        tts_speed, tts_pitch: As in ``GenerateRequest``.
-        language: Language of the texts, as eSpeak NG calls it; None detects it.
-        record: Whether to keep the session as a video.
-        mood, liveliness: As in ``GenerateRequest``.
-        eye_contact: Whether the eyes look at the camera where that is safe.
-        note: Why they cannot although that was asked for; None if they can.
-        fps: The frame rate that is asked for; None is that of the clip.
-        look: How the pictures are cropped and marked.
-        background: What is behind the person.
-        pronunciations: What is spoken for some words of the texts.
-        paces: How fast speech engines are here, as far as it was measured; see `TTSEngine.pace`.
-    """
-
-    pack: Path
-    avatar: Avatar
-    engine: str
-    tts_engine: str
-    tts_voice: str
-    tts_speed: float = 1.0
-    tts_pitch: float = 0.0
-    language: str | None = None
-    record: bool = False
-    mood: str = NEUTRAL
-    liveliness: float = USUAL_LIVELINESS
-    eye_contact: bool = False
-    note: Message | None = None
-    fps: int | None = None
-    look: Look = AS_FILMED
-    background: Background = BEHIND_AS_FILMED
-    pronunciations: Pronunciations = field(default_factory=Pronunciations)
-    devices: int = 0
-    paces: Mapping[str, float] = field(default_factory=dict)
+ELSEWHERE_SECONDS = 20.0
+"""Seconds in which there must be a place for a session whose process was lost."""
+AGAIN_SECONDS = 0.2
+"""Seconds between two attempts to find one."""
+MOST_LOST = 3
+"""Processes that a session may lose; it may be what ends them."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +97,17 @@ class RemoteSession:
         token: Allows a client without an API key to use this session.
         request: What was asked for.
         expires: When it ends at the latest, in seconds since 1970.
+        unsaid: What is left to be said if its process is lost; None if it then ends.
+        while_open: Closed when it has ended.
     """
 
-    def __init__(self, request: SessionRequest, seconds: float, send: Callable[[Packed], object]) -> None:
+    def __init__(
+        self,
+        request: SessionRequest,
+        seconds: float,
+        send: Callable[[Packed], object],
+        unsaid: Unsaid | None = None,
+    ) -> None:
         self.id = secrets.token_hex(16)
         self.token = secrets.token_hex(16)
         self.request = request
@@ -160,6 +119,12 @@ class RemoteSession:
         self.on_fragment: Callable[[bytes], object] | None = None
         self.listeners: list[Callable[[SessionEvent], object]] = []
         """Called with each event before anybody else gets it."""
+        self.unsaid = unsaid
+        self.while_open = AsyncExitStack()
+        self.lost = 0
+        """Processes that it has lost."""
+        self.paused = False
+        """Whether it waits for a process."""
         self._fragment_at = 0.0
         self._clock = 0.0
         self._send = send
@@ -222,7 +187,7 @@ class RemoteSession:
                 await woken.wait()
         self._check()
         self.sound_ahead += seconds
-        self._send(of_sound(self.id, data, rate))
+        self._ask(of_sound(self.id, data, rate))
 
     def push_words(self, words: Sequence[Mark], language: str | None = None) -> None:
         """Take words of the sound that is pushed. See ``Session.push_words``."""
@@ -323,6 +288,10 @@ class RemoteSession:
     def take(self, message: Packed) -> None:
         """Take what the worker sends."""
         match message.kind:
+            case Kind.HEADER if self._header:
+                if message.content != self._header:  # another encoder: players cannot go on
+                    self.emit(Problem.of(SessionFailed()))
+                    self.close("failed")
             case Kind.HEADER:
                 self._header = message.content
                 self._deliver(message.content)
@@ -340,7 +309,28 @@ class RemoteSession:
                 if waits:
                     self._changes.notify()
             case Kind.EVENT:
-                self.emit(unpacked(message.json()))
+                event: SessionEvent | None = unpacked(message.json())
+                assert event is not None
+                if self.unsaid is not None:
+                    event = self.unsaid.take(event)
+                if event is not None:
+                    self.emit(event)
+
+    def pause(self) -> None:
+        """Note that it has no process: what is asked for meanwhile is for the next one."""
+        assert self.unsaid is not None
+        self.paused = True
+        self._send = lambda message: None
+        for event in self.unsaid.lost(self.time, self.sound_ahead):
+            self.emit(event)
+
+    def resume(self, send: Callable[[Packed], object]) -> None:
+        """Go on with a process that has been asked to open it."""
+        assert self.unsaid is not None
+        self.paused = False
+        self._send = send
+        for message in self.unsaid.commands(self.id):
+            send(message)
 
     def close(self, reason: str) -> None:
         """End the session."""
@@ -354,7 +344,13 @@ class RemoteSession:
 
     def _do(self, what: str, **arguments: object) -> None:
         self._check()
-        self._send(of_json(Kind.DO, self.id, {"do": what, **arguments}))
+        self._ask(of_json(Kind.DO, self.id, {"do": what, **arguments}))
+
+    def _ask(self, message: Packed) -> None:
+        if self.unsaid is not None:
+            for event in self.unsaid.note(message, self.time):
+                self.emit(event)
+        self._send(message)
 
     def _check(self) -> None:
         if self.closed is not None:
@@ -363,11 +359,15 @@ class RemoteSession:
 
 @dataclass(eq=False)
 class _Process:
-    """A worker process."""
+    """A worker process.
 
-    process: asyncio.subprocess.Process
-    device: tuple[str, int] | None = None
-    """Engine and number of the device that draws; None if the process draws itself."""
+    Attributes:
+        link: The way to it.
+        place: Where it runs; see ``Machines``.
+    """
+
+    link: Link
+    place: Hashable = None
     sessions: dict[str, RemoteSession] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     empty_since: float = field(default_factory=time.monotonic)
@@ -382,11 +382,6 @@ class _Process:
         self.behind = late > LATE_SHARE * fragments
         self.load, self.reported = load, time.monotonic()
 
-    def send(self, message: Packed) -> None:
-        assert self.process.stdin is not None
-        if not self.process.stdin.is_closing():
-            self.process.stdin.write(message.to_bytes())
-
     def load_with(self, fps: float) -> float:
         """Return the share of a core that sessions are expected to take once another one has come."""
         frame = (self.load.frame_seconds or FIRST_GUESS) * (BEHIND_FACTOR if self.behind else 1)
@@ -400,14 +395,22 @@ class Workers:
     Args:
         settings: Uses `live_max_sessions`, `live_max_seconds` and what the voices need.
         module: What a process runs.
-        cores: Most processes.
+        cores: Most processes on this machine.
         full: Share of a core that sessions may take.
+        machines: Where the processes run; on this machine by default.
     """
 
-    def __init__(self, settings: Settings, module: str = WORKER, cores: int | None = None, full: float = FULL) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        module: str = WORKER,
+        cores: int | None = None,
+        full: float = FULL,
+        machines: Machines | None = None,
+    ) -> None:
         self._settings = settings
         self._module = module
-        self._cores = cores or _cores()
+        self._machines = machines or ThisMachine(settings, cores)
         self._full = full
         self._processes: list[_Process] = []
         self._open: dict[str, RemoteSession] = {}
@@ -429,7 +432,15 @@ class Workers:
     @property
     def loads(self) -> dict[int, Load]:
         """What each process has measured, by its id in the system."""
-        return {one.process.pid: one.load for one in self._processes}
+        return {one.link.pid: one.load for one in self._processes}
+
+    @property
+    def by_machine(self) -> Counter[Hashable]:
+        """How many sessions run on each machine; see ``Machines``."""
+        counted: Counter[Hashable] = Counter()
+        for process in list(self._processes):
+            counted[self._machines.machine_of(process.place)] += len(process.sessions)
+        return counted
 
     async def open(self, request: SessionRequest) -> RemoteSession:
         """Open a session; its stream begins as soon as its avatar is loaded.
@@ -437,14 +448,29 @@ class Workers:
         Raises:
             SessionsFull: There is no room for another one.
         """
+        unsaid = Unsaid() if self._machines.go_on else None
+        seconds = self._settings.live_max_seconds or float("inf")
         async with self._starting:
             process = await self._room(request)
-            session = RemoteSession(request, self._settings.live_max_seconds or float("inf"), process.send)
+            session = RemoteSession(request, seconds, process.link.send, unsaid)
             process.sessions[session.id] = session
             self._open[session.id] = session
-        asked = {
-            "pack": str(request.pack),
-            "decoded": str(self._decoded(request)),
+        if unsaid is None:
+            files = await process.link.files(request, session.while_open)
+            process.link.send(of_json(Kind.OPEN, session.id, self._asked(session, files)))
+        else:
+            session.pause()
+            self._do(self._bring(session, process))
+            self._do(self._spare(request))
+        logger.info("session %s opens: %d are open", session.id[:8], self.count)
+        return session
+
+    def _asked(self, session: RemoteSession, files: Files) -> dict[str, Any]:
+        """Return what a process is told to open a session, or to go on with it."""
+        request, unsaid = session.request, session.unsaid
+        return {
+            "pack": files.pack,
+            "decoded": files.decoded,
             "engine": request.engine,
             "tts_engine": request.tts_engine,
             "tts_voice": request.tts_voice,
@@ -458,13 +484,12 @@ class Workers:
             "fps": request.fps,
             "box": request.look.box and list(astuple(request.look.box)),
             "label": request.look.label,
-            "background": _packed(request.background),
+            "background": [request.background.kind, list(request.background.color), files.picture],
             "pronunciations": request.pronunciations.entries,
             "max_text": self._settings.max_text,
+            "frame": round(session.time * request.avatar.fps),
+            "turns": unsaid.turns if unsaid is not None else 0,
         }
-        process.send(of_json(Kind.OPEN, session.id, asked))
-        logger.info("session %s opens: %d are open", session.id[:8], self.count)
-        return session
 
     def find(self, session_id: str) -> RemoteSession:
         """Return an open session.
@@ -499,6 +524,7 @@ class Workers:
         """End all sessions and processes."""
         for session in list(self._open.values()):
             self.delete(session, "server_ends")
+            await session.while_open.aclose()
         if self._watching is not None:
             self._watching.cancel()
         processes = list(self._processes)
@@ -507,69 +533,93 @@ class Workers:
         for process in processes:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):
-                    await process.process.wait()
+                    await process.link.wait()
         for chore in list(self._chores):
             chore.cancel()
-        self._clean()
+        self._machines.clean()
 
-    def _decoded(self, request: SessionRequest) -> Path:
-        """Return where the decoded clip of an avatar is kept, for all processes."""
-        stamp, behind = request.pack.stat(), request.background
-        other = f"-{uuid.uuid5(uuid.NAMESPACE_OID, repr(behind)).hex}" if behind else ""
-        return self._settings.live_cache / f"{request.avatar.id}-{stamp.st_mtime_ns:x}-{stamp.st_size:x}{other}.yuv"
-
-    async def _room(self, request: SessionRequest) -> _Process:
+    async def _room(self, request: SessionRequest, again: bool = False) -> _Process:
         """Return the process with most room, a new one if all are full.
+
+        Args:
+            request: What was asked for.
+            again: Whether it is for a session that has lost its process, which finds room if there is any process.
 
         Raises:
             SessionsFull: There is no room.
         """
         most, fps = self._settings.live_max_sessions, float(request.avatar.fps)
-        devices: list[tuple[str, int] | None] = [(request.engine, number) for number in range(request.devices)]
-        devices = devices or [None] * self._cores
-        alike = [one for one in self._processes if one.device in devices]
+        places = self._machines.places(request)
+        alike = [one for one in self._processes if one.place in places]
         best = min(alike, key=lambda one: one.load_with(fps), default=None)
+        if again and best is not None:
+            return best
         if most and self.count >= most:
             raise SessionsFull(RETRY_SECONDS)
         # another core is better than a full one, and a process that runs is better than one that must be started;
         # on a device, one process draws for as many as it can, in common batches
         wanted = best is None or (best.load_with(fps) > self._full if request.devices else bool(best.sessions))
-        if len(alike) < len(devices) and wanted:
-            taken = {one.device for one in alike}
-            return await self._start(next((one for one in devices if one not in taken), None))
+        if len(alike) < len(places) and wanted:
+            taken = {one.place for one in alike}
+            return await self._start(next((one for one in places if one not in taken), None))
         if best is None or best.load_with(fps) > self._full:
             raise SessionsFull(RETRY_SECONDS)
         return best
 
-    async def _start(self, device: tuple[str, int] | None) -> _Process:
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-        environ = {**os.environ, **dict.fromkeys(names, "1")}
-        if device is not None:
-            visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
-            environ["CUDA_VISIBLE_DEVICES"] = (visible or list(map(str, range(device[1] + 1))))[device[1]]
-        process = _Process(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", self._module),
-                cwd=ROOT,
-                env=environ,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=1 << 20,
-            ),
-            device,
-        )
+    async def _start(self, place: Hashable) -> _Process:
+        process = _Process(await self._machines.start(place, self._module), place)
         self._processes.append(process)
-        process.send(of_json(Kind.SETTINGS, NO_SESSION, settings_to_json(self._settings)))
         self._do(self._relay(process))
         if self._watching is None or self._watching.done():
             self._watching = asyncio.get_running_loop().create_task(self._watch())
         return process
 
+    async def _spare(self, request: SessionRequest) -> None:
+        """Have a process on a second machine: to start one when the first is lost would take too long."""
+        machine_of = self._machines.machine_of
+        async with self._starting:
+            used = {machine_of(one.place) for one in self._processes}
+            others = [one for one in self._machines.places(request) if machine_of(one) not in used]
+            if len(used) == 1 and others:
+                await self._start(others[0])
+
+    async def _bring(self, session: RemoteSession, process: _Process | None = None) -> None:
+        """Open a session, which may have lost its process, and let it go on.
+
+        Args:
+            session: The session, which is paused.
+            process: Where to try first.
+        """
+        until = time.monotonic() + ELSEWHERE_SECONDS
+        while session.closed is None and session.lost <= MOST_LOST and time.monotonic() < until:
+            try:
+                if process is None:
+                    async with self._starting:
+                        process = await self._room(session.request, again=True)
+                files = await process.link.files(session.request, session.while_open)
+            except PipelineError as error:
+                logger.warning("session %s finds no process: %s", session.id[:8], error)
+                await asyncio.sleep(AGAIN_SECONDS)  # a machine may come back
+            else:
+                if process in self._processes and session.closed is None:
+                    process.sessions[session.id] = session
+                    process.link.send(of_json(Kind.OPEN, session.id, self._asked(session, files)))
+                    session.resume(process.link.send)
+                    return
+            if process is not None:
+                process.sessions.pop(session.id, None)
+            process = None
+        if session.closed is None:
+            self._fail(session)
+
+    def _fail(self, session: RemoteSession) -> None:
+        session.emit(Problem.of(SessionFailed()))
+        session.emit(Closed("failed"))
+        self._forget(session)
+
     async def _relay(self, process: _Process) -> None:
         """Pass on what a process sends, until it ends."""
-        assert process.process.stdout is not None
-        while (message := await receive(process.process.stdout)) is not None:
+        while (message := await process.link.receive()) is not None:
             if message.kind is Kind.LOAD:
                 process.note(Load(**message.json()))
                 continue
@@ -578,15 +628,23 @@ class Workers:
                 session.take(message)
                 if session.closed is not None:
                     self._forget(session)
-        status = await process.process.wait()
         if process in self._processes:
             self._processes.remove(process)
-        if process.sessions:
+        sessions, process.sessions = list(process.sessions.values()), {}
+        for session in sessions:
+            if session.paused:
+                continue  # its process was lost before it had it
+            if self._machines.go_on and session.closed is None:
+                logger.warning("session %s lost its process", session.id[:8])
+                session.lost += 1
+                session.pause()
+                self._do(self._bring(session))
+        status = await process.link.wait()
+        if sessions:
             logger.error("a process of sessions ended with status %s", status)
-        for session in list(process.sessions.values()):
-            session.emit(Problem.of(SessionFailed()))
-            session.emit(Closed("failed"))
-            self._forget(session)
+        for session in sessions:
+            if not self._machines.go_on:
+                self._fail(session)
 
     async def _watch(self) -> None:
         """End sessions whose time is over or that have no viewer, and processes without a session."""
@@ -599,39 +657,32 @@ class Workers:
                     self.delete(session, "no_viewer")
             now = time.monotonic()
             for process in list(self._processes):
-                if process.sessions:
+                if process.sessions or (self._machines.go_on and self._open):
                     process.empty_since = now
                 elif now - process.empty_since > IDLE_SECONDS:
                     self._end(process)
                 if now - process.reported > HANGS_SECONDS:
                     logger.error("a process of sessions hangs")
-                    with contextlib.suppress(ProcessLookupError):
-                        process.process.kill()  # its sessions are told as soon as its output ends
+                    process.link.kill()  # its sessions are told as soon as its output ends
             while self._closed and now - next(iter(self._closed.values()))[0] > REMEMBERED_SECONDS:
                 self._closed.popitem(last=False)
-        self._clean()
+        self._machines.clean()
 
     def forget(self, ids: Sequence[str]) -> None:
         """Delete the decoded clips of avatars that were deleted; sessions that are open keep what they have mapped."""
-        for path in self._settings.live_cache.glob("*.yuv"):
-            if any(re.fullmatch(rf"{re.escape(one)}-[0-9a-f]+-[0-9a-f]+(-\w+)?\.yuv", path.name) for one in ids):
-                path.unlink(missing_ok=True)
-
-    def _clean(self) -> None:
-        """Delete the decoded clips, which nobody needs without a process: those of 720p take 35 MB a second."""
-        shutil.rmtree(self._settings.live_cache, ignore_errors=True)
+        self._machines.forget(ids)
 
     def _end(self, process: _Process) -> None:
         """End a process, and give it no more sessions."""
         if process in self._processes:
             self._processes.remove(process)
-        assert process.process.stdin is not None
-        process.process.stdin.close()
+        process.link.end()
 
     def _forget(self, session: RemoteSession) -> None:
         self._open.pop(session.id, None)
         for process in self._processes:
             process.sessions.pop(session.id, None)
+        self._do(session.while_open.aclose())
         self._closed[session.id] = time.monotonic(), session
         while len(self._closed) > KEPT_CLOSED:
             self._closed.popitem(last=False)
@@ -642,13 +693,3 @@ class Workers:
         task = asyncio.get_running_loop().create_task(chore)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
-
-
-def _packed(background: Background) -> list[Any]:
-    """Return a background for a process."""
-    return [background.kind, list(background.color), str(background.picture or "")]
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

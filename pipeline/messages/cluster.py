@@ -9,8 +9,8 @@ NODE_LOST = Sentence(
 )
 NO_NODE = Sentence(
     "no_node",
-    ko="지금 영상을 만들 컴퓨터가 클러스터에 없습니다. 잠시 뒤에 다시 시도하세요.",
-    en="No machine of the cluster can make videos now. Try again later.",
+    ko="지금 이 일을 할 컴퓨터가 클러스터에 없습니다. 잠시 뒤에 다시 시도하세요.",
+    en="No machine of the cluster can do this now. Try again later.",
 )
 NODE_DIFFERS = Sentence(
     "node_differs",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from pipeline.cluster.nodes import Node
 from pipeline.core.gpu import MEBIBYTE, Gpu
 from pipeline.errors import Cancelled
 from pipeline.jobs.events import Done, Ended, Failed
@@ -57,6 +60,10 @@ class Metrics:
         counted = self._gauge("avatar_session_fragments_late", "Fragments that came late, of the processes that run")
         counted.set_function(late)
 
+    def watch_nodes(self, nodes: Callable[[], Sequence[Node]]) -> None:
+        """Register a function that returns the nodes of a cluster."""
+        self._registry.register(_NodeCollector(nodes))
+
     def watch_gpu(self, gpu: Gpu) -> None:
         """Register the memory of a graphics card."""
         if gpu.memory().total is not None:
@@ -89,3 +96,31 @@ class Metrics:
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(name, meaning, labels, registry=self._registry)
+
+
+class _NodeCollector(Collector):
+    """Tells of the nodes of a cluster when it is asked."""
+
+    def __init__(self, nodes: Callable[[], Sequence[Node]]) -> None:
+        self._nodes = nodes
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of all nodes."""
+        slots = GaugeMetricFamily("avatar_node_slots", "Tasks that a node can do at a time", labels=["node"])
+        running = GaugeMetricFamily("avatar_node_tasks_running", "Tasks that a node works on", labels=["node"])
+        sessions = GaugeMetricFamily("avatar_node_sessions", "Live sessions that run on a node", labels=["node"])
+        ended = CounterMetricFamily(
+            "avatar_node_tasks", "Tasks that have ended on a node, by kind and how", labels=["node", "kind", "state"]
+        )
+        stages = CounterMetricFamily(
+            "avatar_node_stage_seconds", "Time of each stage of all videos of a node", labels=["node", "stage"]
+        )
+        for node in self._nodes():
+            slots.add_metric([node.address], node.slots)
+            running.add_metric([node.address], node.running)
+            sessions.add_metric([node.address], node.sessions)
+            for (kind, how), count in list(node.ended.items()):
+                ended.add_metric([node.address, kind, how], count)
+            for stage, seconds in list(node.seconds.items()):
+                stages.add_metric([node.address, stage], seconds)
+        yield from (slots, running, sessions, ended, stages)

@@ -11,7 +11,9 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from types import FrameType
+from typing import Protocol
 
 from fastapi import FastAPI
 from gradio import http_server
@@ -19,8 +21,10 @@ from starlette.types import ASGIApp
 
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
+from pipeline.cluster.nodes import Node, Nodes
 from pipeline.cluster.results import StoredResults
 from pipeline.cluster.store import open_store
+from pipeline.core import child_process
 from pipeline.core.gpu import Gpu
 from pipeline.core.notifier import Flag
 from pipeline.errors import PipelineError
@@ -32,6 +36,7 @@ from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
 from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.jobs.voices import VoiceSamples
+from pipeline.live.processes import Machines
 from pipeline.live.recording import Recorder
 from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
@@ -91,14 +96,30 @@ class CannotServe(PipelineError):
     status = 503
 
 
-def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slots | None = None) -> None:
+class Cluster(Slots, Protocol):
+    """Other machines."""
+
+    @property
+    def sessions(self) -> Machines:
+        """Where live sessions run."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """What they are and have done."""
+
+    @property
+    def run(self) -> child_process.Run:
+        """Makes avatars and inspects videos."""
+
+
+def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Cluster | None = None) -> None:
     """Run the server until SIGINT or SIGTERM; running tasks are then stopped, and their unfinished files removed.
 
     Args:
         studio: Avatars, voices and engines.
         generate: ``pipeline.jobs.generate.generate``, or a replacement.
         worker: The module that a process of live sessions runs.
-        cluster: The slots in which `generate` renders; without them it renders on this machine.
+        cluster: Where `generate` renders and sessions run; without it they do so on this machine.
 
     Raises:
         CannotServe: The server cannot listen on its address.
@@ -119,7 +140,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     book.sweep()
     folder = UploadFolder(settings.uploads)
     folder.open()
-    uploads = Uploads(studio.avatars, settings.max_seconds)
+    run = cluster.run if cluster else child_process.run
+    uploads = Uploads(studio.avatars, settings.max_seconds, run)
     uploads.clean(bool(settings.tasks_url))
     for cache in (settings.live_cache, settings.backgrounds):
         shutil.rmtree(cache, ignore_errors=True)
@@ -138,7 +160,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
             leaving.callback(shared_avatars.close)
     queue = RenderQueue(studio, supervisor, generate, metrics, cluster)
     maker = AvatarMaker(uploads, supervisor)
-    inspector = Inspector(book, settings.max_seconds)
+    inspector = Inspector(book, settings.max_seconds, run)
     visited, warm = threading.Event(), Flag()
     voice_download = VoiceDownload(settings)
     visitors = Visitors(uploads, settings)
@@ -173,8 +195,11 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     tokens = Tokens(settings, supervisor, commons.accounts, commons.secret)
     idle = IdleApi(studio.avatars, stills, studio.backdrops, visitors, tokens)
-    workers = Workers(settings, worker)
+    workers = Workers(settings, worker, machines=cluster.sessions if cluster else None)
     recorder = Recorder(supervisor)
+    nodes = partial(_nodes, cluster, workers) if cluster else None
+    if nodes is not None:
+        metrics.watch_nodes(nodes)
     uploads.on_delete.append(lambda ids, _: studio.backdrops.forget(ids))
     uploads.on_delete += [lambda ids, _: workers.forget(ids), lambda _, digest: folder.forget(digest)]
     uploads.on_delete += [stills.forget, idle.forget]
@@ -204,6 +229,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
         backgrounds=BackgroundApi(studio.backdrops, settings.max_upload, folder.clips),
         idle=idle,
         clips=folder.clips,
+        nodes=nodes,
     )
     dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
@@ -263,6 +289,10 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Slo
     maker.close(GOODBYE_SECONDS)
     leaving.close()
     page.close(verbose=False)
+
+
+def _nodes(cluster: Cluster, workers: Workers) -> list[Node]:
+    return cluster.nodes.all(workers.by_machine)
 
 
 def allow_open_files() -> None:

@@ -16,7 +16,8 @@ from pipeline.conversation.language_model import LanguageModel
 from pipeline.conversation.request import parse_conversation
 from pipeline.conversation.transcription import make_transcriber
 from pipeline.errors import InterviewNotFound
-from pipeline.live.workers import RemoteSession, SessionRequest, Workers
+from pipeline.live.session_request import SessionRequest
+from pipeline.live.workers import RemoteSession, Workers
 from pipeline.server.rest.files import file_response
 from pipeline.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import messages
 from pipeline.core.cancel import CancelToken
-from pipeline.core.child_process import run
+from pipeline.core.child_process import Run, run
 from pipeline.core.growing_file import part_of
 from pipeline.errors import TaskNotFound
 from pipeline.jobs.tasks import TaskBook, is_task_id
@@ -20,11 +20,13 @@ class Inspector:
     Args:
         book: The tasks.
         seconds: How long one may take; 0 sets no limit.
+        run: Runs the process that draws.
     """
 
-    def __init__(self, book: TaskBook, seconds: float) -> None:
+    def __init__(self, book: TaskBook, seconds: float, run: Run = run) -> None:
         self._book = book
         self._seconds = seconds
+        self._run = run
         self._drawing = asyncio.Lock()
 
     async def picture_of(self, task_id: str) -> Path:
@@ -39,11 +41,15 @@ class Inspector:
         task = self._book.files_of(task_id)
         async with self._drawing:
             if not task.inspection.is_file():
-                arguments = [str(task.video.resolve()), f"--out={task.inspection.resolve()}", "--json"]
+                video, picture = task.video.resolve(), task.inspection.resolve()
+                arguments = [str(video), f"--out={picture}", "--json"]
+                lines = self._run(
+                    *("pipeline.tools.inspect", arguments, CancelToken(), self._seconds),
+                    reads=(video,),
+                    writes=(picture,),
+                )
                 try:
-                    async with aclosing(
-                        run("pipeline.tools.inspect", arguments, CancelToken(), self._seconds)
-                    ) as lines:
+                    async with aclosing(lines):
                         async for _ in lines:
                             pass
                 finally:

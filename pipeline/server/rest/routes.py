@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
 from pipeline.avatars.store import PackInfo
+from pipeline.cluster.nodes import Node
 from pipeline.core.disk import temporary_folder
 from pipeline.core.gpu import Gpu
 from pipeline.engines.select import problem_of
@@ -134,6 +135,8 @@ class Api:
     idle: IdleApi
     clips: Path
     """Folder of the files that were sent."""
+    nodes: Callable[[], list[Node]] | None = None
+    """Of a cluster."""
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of all endpoints.
@@ -159,7 +162,9 @@ class Api:
             return APIRouter(dependencies=locks, responses=schema.problems(*([401] if keys else []), 403))
 
         reading, lipsync, rest = locked(may_read), locked(may_make), locked(has_key)
-        reading.add_api_route("/api/v2/status", self.status, response_model=schema.Status)
+        reading.add_api_route(
+            "/api/v2/status", self.status, response_model=schema.Status, response_model_exclude_unset=True
+        )
         reading.add_api_route("/api/avatars", self.avatars, response_model=schema.Avatars)
         reading.add_api_route("/api/voices", self.voices, response_model=schema.Voices)
         lipsync.add_api_route("/api/v2/lipsync/stream", self.stream, methods=["POST"], **schema.STREAM)
@@ -221,7 +226,9 @@ class Api:
         voices = [engine.name for engine in self.studio.tts.values() if engine.available()]
         engine = self.studio.engine
         problem = problem_of(engine)
+        nodes = {} if self.nodes is None else {"nodes": [_described(node) for node in self.nodes()]}
         return {
+            **nodes,
             "status": "ok",
             "models_loaded": bool(avatars and voices and problem is None),
             "available_avatars": avatars,
@@ -516,6 +523,20 @@ class Api:
         if grant is not None:  # another server may be asked for it next
             await run_in_threadpool(self.tokens.settle, grant)
         return task
+
+
+def _described(node: Node) -> dict[str, Any]:
+    """Return what a client gets to know of a node of the cluster."""
+    return {
+        "address": node.address,
+        "slots": node.slots,
+        "cores": node.cores,
+        "gpus": node.gpus,
+        "engines": list(node.engines),
+        "tts_engines": list(node.voices),
+        "tasks": node.running,
+        "sessions": node.sessions,
+    }
 
 
 def _state(entries: list[Entry]) -> str:

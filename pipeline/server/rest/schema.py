@@ -183,6 +183,19 @@ class Lipsync(_Shape):
     encoder: str = Field(description="The encoder of its 720p videos: x264, or nvenc, that of an NVIDIA card.")
 
 
+class ClusterNode(_Shape):
+    """A machine of the cluster that makes videos and runs live sessions."""
+
+    address: str
+    slots: int = Field(description="How many tasks it can do at a time; 0 once it is gone.")
+    cores: int
+    gpus: int
+    engines: list[str] = Field(description="The lipsync engines that work there; empty until it has told.")
+    tts_engines: list[str] = Field(description="The speech engines that work there.")
+    tasks: int = Field(description="Tasks that it works on.")
+    sessions: int = Field(description="Live sessions that run there.")
+
+
 class Status(_Shape):
     """What there is."""
 
@@ -191,6 +204,7 @@ class Status(_Shape):
     available_avatars: list[str]
     tts_engines: list[str]
     lipsync: Lipsync
+    nodes: list[ClusterNode] | None = Field(None, description="The machines of a cluster; missing without one.")
 
 
 class AvatarFile(_Shape):

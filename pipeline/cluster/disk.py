@@ -1,0 +1,35 @@
+"""The folder of a node: packs, decoded clips and results of one run of the web server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+
+def folder_of(run: str) -> Path:
+    """Return the folder of a run of the web server, in one that nobody else can write; remove those of earlier runs.
+
+    Args:
+        run: Which run of the web server this is, as a folder name: avatars that are deleted between two runs go, too.
+
+    Raises:
+        PermissionError: The folder belongs to somebody else.
+    """
+    home = Path(tempfile.gettempdir()) / f"avatar-packs-{os.getuid()}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    status = home.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
+        raise PermissionError(f"{home}: expected a folder that belongs to this user alone")
+    for path in home.iterdir():
+        if path.name != run:
+            shutil.rmtree(path, ignore_errors=True)
+    (home / run).mkdir(exist_ok=True)
+    return home / run
+
+
+def decoded_of(pack: Path) -> Path:
+    """Return the folder of the decoded clips of a pack."""
+    return pack.with_name(f"{pack.stem}-decoded")
