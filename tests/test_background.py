@@ -622,7 +622,7 @@ def test_sessions_load_while_the_background_of_another_is_composed(
         "paces": {},
     }
     asked |= {"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "eye_contact": False, "fps": None}
-    asked |= {"box": None, "label": "", "pronunciations": {}, "max_text": 100, "language": "en"}
+    asked |= {"box": None, "label": "", "pronunciations": {}, "max_text": 100, "frame": 0, "turns": 0, "language": "en"}
     settings = replace(Settings(), precomputed=tmp_path, results=tmp_path / "results")
     studio, out = make_fake_studio(settings), io.BytesIO()
     worker = Worker(replace(studio, engines={"mesh": MeshEngine()}), out)

@@ -840,6 +840,8 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
             "liveliness": 0.5,
             "eye_contact": False,
             "max_text": 100,
+            "frame": 0,
+            "turns": 0,
             "pronunciations": {},
             "fps": None,
             "box": None,
