@@ -184,7 +184,7 @@ def test_a_message_is_shown_once_and_states_what_to_do(page: Any) -> None:
     page.wait_for_timeout(500)  # what might still come
     assert page.evaluate(VISIBLE_TEXTS, "Write letters or numbers") == 1
     page.get_by_role("tab", name="Audio").click()
-    assert page.inner_text("#transcript_count").strip().endswith("0 / 5,000")
+    page.locator("#transcript_count").get_by_text("0 / 5,000", exact=True).wait_for()
     assert page.get_by_text("Error", exact=True).count() == 0
     page.click("#say")
     page.get_by_text("Upload or record a voice first.").wait_for()
