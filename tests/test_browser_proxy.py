@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,25 +12,18 @@ import pytest
 import requests
 from gradio_client import Client
 
+from tests.nginx import NGINX, nginx
 from tests.pages import FINISHED, MOVED, SPEAK, VIDEO, write
-from tests.servers import Server, events_of, free_port, running, wait_for
+from tests.servers import Server, events_of, free_port, running
 
-NGINX = next(filter(None, (shutil.which("nginx"), shutil.which("nginx", path="/usr/sbin"))), None)
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
-CONFIGURATION = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off; client_max_body_size 128m;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port} {ssl};
-    location /avatar/ {{
-      proxy_pass http://127.0.0.1:{behind}/;
-      proxy_buffering off; proxy_read_timeout 1h; proxy_http_version 1.1;
-      {headers}
-    }}
+SERVER = """
+server {{
+  listen 127.0.0.1:{port} {ssl};
+  location /avatar/ {{
+    proxy_pass http://127.0.0.1:{behind}/;
+    proxy_buffering off; proxy_read_timeout 1h; proxy_http_version 1.1;
+    {headers}
   }}
 }}
 """
@@ -46,23 +38,16 @@ BODY = {"text": "one two", "avatar": "solo"}
 @contextmanager
 def proxied(folder: Path, behind: int, headers: str, tls: bool) -> Iterator[str]:
     """Run a proxy that strips /avatar before the server at port BEHIND; gives the address under which people see it."""
-    assert NGINX is not None
     port, ssl = free_port(), ""
     if tls:
         pem = folder / "server.pem"
         command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout {pem} -out {pem}.crt"
         subprocess.run(command.split(), check=True, capture_output=True)
         ssl = f"ssl; ssl_certificate {pem}.crt; ssl_certificate_key {pem}"
-    file = folder / "nginx.conf"
-    file.write_text(CONFIGURATION.format(folder=folder, port=port, behind=behind, headers=headers, ssl=ssl))
-    proxy = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(file)], stderr=subprocess.DEVNULL)
-    try:
-        url = f"http{'s' if tls else ''}://127.0.0.1:{port}/avatar"
-        wait_for(lambda: proxy.poll() is None and answers(f"{url}/api/v2/status"))
+    url = f"http{'s' if tls else ''}://127.0.0.1:{port}/avatar"
+    server = SERVER.format(port=port, behind=behind, headers=headers, ssl=ssl)
+    with nginx(folder, server, lambda: answers(f"{url}/api/v2/status")):
         yield url
-    finally:
-        proxy.terminate()
-        proxy.wait(30)
 
 
 def answers(url: str) -> bool:

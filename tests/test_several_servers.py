@@ -52,8 +52,8 @@ from pipeline.shared.remote import record_key
 from pipeline.shared.servers import WebServer
 from pipeline.shared.task_book import SharedTaskBook
 from tests.fakes import make_pack
+from tests.nginx import NGINX, nginx
 from tests.servers import Server, events_of, free_port, running, wait_for
-from tests.test_browser_proxy import NGINX
 
 REDIS = shutil.which("redis-server")
 pytestmark = [
@@ -66,19 +66,12 @@ BODY = {"text": "one two", "avatar": "solo"}
 LONG = {"text": "brisk " * 20, "avatar": "solo"}
 """Takes some seconds, of which every moment can be watched."""
 BALANCED = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off; client_max_body_size 128m;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  upstream servers {{ random; {servers} }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://servers; proxy_buffering off; proxy_read_timeout 1h; proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-    }}
+upstream servers {{ random; {servers} }}
+server {{
+  listen 127.0.0.1:{port};
+  location / {{
+    proxy_pass http://servers; proxy_buffering off; proxy_read_timeout 1h; proxy_http_version 1.1;
+    proxy_set_header Host $http_host;
   }}
 }}
 """
@@ -153,24 +146,17 @@ class Site:
 @contextmanager
 def site(folder: Path, packs: Path, redis: Redis, **environ: str) -> Iterator[Site]:
     """Run two web servers behind nginx while the block lasts."""
-    assert NGINX is not None
     with ExitStack() as stack:
         servers = []
         for name in ("one", "two"):
             (folder / name).mkdir()
             environ = {"TASKS_URL": redis.url, "MAX_SHARING": "8", **environ}
             servers.append(stack.enter_context(running(["-m", "tests.fakes", str(packs)], folder / name, **environ)))
-        port, file = free_port(), folder / "nginx.conf"
+        port = free_port()
         upstream = " ".join(f"server 127.0.0.1:{server.port};" for server in servers)
-        file.write_text(BALANCED.format(folder=folder, port=port, servers=upstream))
-        proxy = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(file)], stderr=subprocess.DEVNULL)
-        try:
-            two = Site(servers, f"http://127.0.0.1:{port}")
-            wait_for(lambda: proxy.poll() is None and answers(two))
-            yield two
-        finally:
-            proxy.terminate()
-            proxy.wait(30)
+        two = Site(servers, f"http://127.0.0.1:{port}")
+        stack.enter_context(nginx(folder, BALANCED.format(port=port, servers=upstream), lambda: answers(two)))
+        yield two
 
 
 def answers(two: Site) -> bool:

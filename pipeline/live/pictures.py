@@ -276,9 +276,11 @@ class Pictures:
         number = self.entry(0, [*self.clips][-1]) if len(self.clips) > 1 else 0
         count = self.lengths[number]
         mouth = np.full((count, len(UNITS)), 0.5, np.float32)
-        silence = np.zeros(round(count * AUDIO_RATE / self.avatar.fps), np.float32)
-        crossing = self.crossing(Crossing(0, number), mouth, silence, None) if number else None
-        drawn_by(self.engine, [crossing or self.frames(number, mouth, silence)])
+        crossing = self.crossing(Crossing(0, number), mouth, self._silence(count), None) if number else None
+        drawn_by(self.engine, [crossing or self.frames(number, mouth, self._silence(count))])
+
+    def _silence(self, frames: int) -> np.ndarray:
+        return np.zeros(round(frames * AUDIO_RATE / self.avatar.fps), np.float32)
 
     def idle(self, number: int, looks: np.ndarray | None = None) -> Gop:
         """Return a group with the mouth at rest, and an expression (units,) if there is one."""
@@ -294,9 +296,8 @@ class Pictures:
     def _resting(self, number: int, looks: np.ndarray | None) -> Gop:
         count = self.lengths[number]
         rest = np.zeros((count, len(UNITS)), np.float32)
-        silence = np.zeros(round(count * AUDIO_RATE / self.avatar.fps), np.float32)
         held = None if looks is None else np.tile(looks, (count, 1))
-        return self.encoded(drawn_by(self.engine, [self.frames(number, rest, silence, held)])[0])
+        return self.encoded(drawn_by(self.engine, [self.frames(number, rest, self._silence(count), held)])[0])
 
     def frames(self, number: int, mouth: np.ndarray, sound: np.ndarray, looks: np.ndarray | None = None) -> LiveFrames:
         """Return what is to be drawn for a group.
