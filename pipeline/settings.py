@@ -61,7 +61,7 @@ class Settings:
     token_secret: str = field(default="", repr=False)
     """Signs tokens for browsers; if it is empty, a random one does until the program ends."""
     webhook_url: str = ""
-    """Where the ends of all tasks and sessions are told, unless a request names another address."""
+    """Where the server reports the ends of all tasks and sessions, unless a request names another address."""
     webhook_secret: str = field(default="", repr=False)
     """Signs webhooks (whsec_ and base64, as Standard Webhooks has it); without it none are sent."""
     webhook_private: int = 0
@@ -90,7 +90,7 @@ class Settings:
     pronunciations: str = ""
     """A file of JSON: what is spoken for words ({"SQL": "sequel"}), by language if you like; see docs/api.md."""
     voice_downloads: str = "on"
-    """Whether the page and REST may fetch Supertonic's weights when somebody asks for it: on or off."""
+    """Whether the page and REST may fetch Supertonic's weights on request: on or off."""
     ai_label: str = "off"
     """A mark that all pictures bear, one of `AI_LABELS`."""
     c2pa_cert: str = ""

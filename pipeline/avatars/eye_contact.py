@@ -23,7 +23,7 @@ from pipeline.video.frame import Frame
 from pipeline.video.reader import ClipReader
 
 UNSEEN = 0.1
-"""Pixels by which nobody sees an eye move; it stays as it is."""
+"""Pixels of movement that no viewer sees; the eye stays as it is."""
 RIGID, STILL = 1.15, 2.4
 """Distances from the middle of the iris, in its radii, within which all moves with it, and beyond which nothing."""
 EDGE = 0.16

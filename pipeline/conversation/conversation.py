@@ -85,7 +85,7 @@ class ConversedSession(Protocol):
 
     @property
     def watched(self) -> bool:
-        """Whether somebody gets the stream."""
+        """Whether a client gets the stream."""
         ...
 
     def say(self, text: str, tag: str | None = None) -> None:
@@ -173,7 +173,7 @@ class Conversation:
         self._reply = self._start(self._answer(text, f"reply {self._replies}"))
 
     def visitor_said(self, text: str, question: int | None = None) -> None:
-        """Take what the visitor said, from whoever transcribed it.
+        """Take what the visitor said, as transcribed.
 
         Args:
             text: The text.

@@ -20,7 +20,7 @@ PROMPT = (
 
 @dataclass(frozen=True)
 class Saying:
-    """What somebody said at a stretch.
+    """What one person said at a stretch.
 
     Attributes:
         role: "user" is the visitor, "assistant" the avatar.
@@ -52,7 +52,7 @@ class History:
         yield from self._sayings
 
     def add(self, role: Literal["user", "assistant"], text: str) -> None:
-        """Append what somebody said. Two sayings of one person in a row become one: some models accept nothing else."""
+        """Append a message. Two messages of one person in a row become one: some models accept nothing else."""
         text = text.strip()
         if not text:
             return
@@ -65,7 +65,7 @@ class History:
             self._sayings.popleft()
 
     def withdraw(self, text: str) -> None:
-        """Forget what the visitor said last, which nobody answered."""
+        """Forget the visitor's last message, which got no answer."""
         if self._sayings and self._sayings[-1].role == "user":
             rest = self._sayings.pop().content.removesuffix(text.strip()).rstrip("\n")
             if rest:

@@ -1,7 +1,7 @@
 """An interview: questions one after the other, each with the visitor's answer, as a machine of states.
 
-All times are seconds of the session's stream. Whoever runs it calls its methods with what happens, and `tick` when
-`deadline` has come.
+All times are seconds of the session's stream. The caller reports what happens through its methods, and calls
+`tick` when `deadline` has come.
 """
 
 from __future__ import annotations
@@ -170,12 +170,12 @@ class Interview:
                 self._listen(at)
 
     def stopped(self, at: float) -> None:
-        """Take note that somebody stopped the avatar while the question was not heard yet: it counts as asked."""
+        """Note that the avatar was stopped before the question was heard: it counts as asked."""
         if self.state is State.ASKING and self._answer.asked is None:
             self._listen(at)
 
     def microphone_sounds(self) -> None:
-        """Take note that there is a microphone: without one, nobody can be waited for."""
+        """Note that there is a microphone: without one, no answer can be awaited."""
         if not self._microphone:
             self._microphone = True
             if self.state is State.LISTENING and self._answer.begin is None:

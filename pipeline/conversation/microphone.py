@@ -1,4 +1,4 @@
-"""The visitor's microphone: when somebody speaks, and what was recorded of it."""
+"""The visitor's microphone: when they speak, and what was recorded of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AFTER_SECONDS = 0.3
 DETECTED_SECONDS = 1.0
 """Seconds of the past that are always there: speech is detected later than it begins."""
 LOST_SECONDS = 1.0
-"""Seconds without sound after which nobody is thought to speak any more."""
+"""Seconds without sound after which the visitor no longer speaks."""
 
 
 class Microphone:
@@ -42,12 +42,12 @@ class Microphone:
         self._begin: int | None = None
         """First sample of what is being said."""
         self._spoken = 0.0
-        """When somebody began to speak."""
+        """When the visitor began to speak."""
         self._arrived = 0.0
 
     @property
     def speaking(self) -> bool:
-        """Whether somebody speaks."""
+        """Whether the visitor speaks."""
         return self._activity.speaking
 
     @property
@@ -57,12 +57,12 @@ class Microphone:
 
     @property
     def spoken_seconds(self) -> float:
-        """For how long somebody has been speaking."""
+        """For how long the visitor has been speaking."""
         return self._activity.seconds - self._spoken if self.speaking else 0.0
 
     @property
     def deadline(self) -> float | None:
-        """When `lost` should be called; None if nobody speaks."""
+        """When `lost` should be called; None while the visitor is silent."""
         return self._arrived + LOST_SECONDS if self.speaking else None
 
     def push(self, data: bytes, rate: int, now: float) -> Iterator[VoiceChange]:
@@ -102,7 +102,7 @@ class Microphone:
         return None if change is None else VoiceChange(False, self._moment(change.time, self._arrived))
 
     def take(self) -> np.ndarray:
-        """Return what was said since the last call, (n,) int16 at `RATE`; whoever still speaks is cut off here."""
+        """Return what was said since the last call, (n,) int16 at `RATE`; speech that goes on is cut off here."""
         begin, self._begin = self._begin, None
         last = self._received if self.speaking else round((self._activity.last + AFTER_SECONDS) * RATE)
         if self.speaking:

@@ -1,4 +1,4 @@
-"""Detects when somebody speaks into a microphone, with Silero VAD (https://github.com/snakers4/silero-vad)."""
+"""Detects speech at a microphone, with Silero VAD (https://github.com/snakers4/silero-vad)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPEECH = 0.5
 _SILENCE = 0.35
 """Probability below which it is none."""
 _FIRST_WINDOWS = 5
-"""Windows of speech, 0.16 s, after which somebody is taken to speak: a cough of 0.1 s has at most four."""
+"""Windows of speech, 0.16 s, after which speech has begun: a cough of 0.1 s has at most four."""
 _TAIL = 0.2
 """Loudness of a window, as a share of the loudest, below which it counts no more: the network goes on for a while."""
 _OVER_BACKGROUND = 1.25
@@ -39,10 +39,10 @@ _GAP_WINDOWS = 3
 
 @dataclass(frozen=True)
 class VoiceChange:
-    """Somebody begins to speak, or has stopped.
+    """Speech begins, or has ended.
 
     Attributes:
-        speaking: Whether somebody speaks from now on.
+        speaking: Whether there is speech from now on.
         time: When it began or ended, in seconds of sound since the first sample.
     """
 
@@ -54,7 +54,7 @@ class VoiceActivity:
     """Follows one microphone.
 
     Args:
-        silence: Seconds without speech after which somebody has stopped. A shorter pause is part of what is said.
+        silence: Seconds without speech after which speech has ended. A shorter pause is part of it.
     """
 
     def __init__(self, silence: float) -> None:
@@ -91,12 +91,12 @@ class VoiceActivity:
         return self._windows * _WINDOW_SECONDS
 
     def stop(self) -> VoiceChange | None:
-        """Return the end of what is said, because no more sound comes; None if nobody speaks."""
+        """Return the end of speech, because no more sound comes; None where there is no speech."""
         self._stretch = _Stretch(self.seconds)
         return self._stopped() if self.speaking else None
 
     def cut(self) -> None:
-        """Take what is said as ended here: whoever still speaks begins to do so only after a pause."""
+        """End speech here: what goes on begins anew only after a pause."""
         self._waits_for_pause = self._stretch.windows > 0
         self.speaking = False
 

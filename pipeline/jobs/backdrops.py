@@ -45,7 +45,7 @@ KEPT_PICTURES, KEPT_CLIPS = 500, 40
 KEPT_AVATARS = 4
 """Composed avatars in memory."""
 STEP = 0.02
-"""Least progress that is told to clients."""
+"""Least progress that is reported to clients."""
 WAITING = 0.25
 """Seconds between two looks at how far the composing of another thread is."""
 STILL_WIDTH = 480

@@ -69,7 +69,7 @@ class SpeakerOptions:
         frame_skip: The mouth is solved at every n-th frame, 1 or more.
         espeak: Provides phonemes.
         captions: Where captions go; None if the words are unknown.
-        mouth_lines: Where phonemes and the opening of the mouth go; None if nobody asks for them.
+        mouth_lines: Where phonemes and the opening of the mouth go; None if the request does not want them.
         captions_first: Whether the captions of a piece are known before its stretches, to be drawn into the pictures.
         expression: How the face moves beside the mouth.
         cues: The stage directions in the text.

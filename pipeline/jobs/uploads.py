@@ -60,7 +60,7 @@ class AvatarRequest:
         owner: Owner of the avatar; see ``pipeline.server.visitors``.
         clips: Further clips by what they show.
         find_clips: Whether further clips are found in the recording.
-        consent_by: Who confirms that the person shown agreed; "" if nobody was named.
+        consent_by: Who confirms that the person shown agreed; "" if the request names no one.
     """
 
     name: str
@@ -106,10 +106,10 @@ class Uploads:
         self.on_delete: list[Callable[[Sequence[str], str], object]] = []
         """Called with the ids that were deleted, and the SHA-256 of the clip if nothing is left of the avatar, else "".
 
-        Each removes what somebody else has of it.
+        Each removes another part's copy of it.
         """
         self.on_made: list[Callable[[str], object]] = []
-        """Called in a thread with the name of an avatar that was made here, before its client is told."""
+        """Called in a thread with the name of an avatar that was made here, before its client gets the event."""
         self.on_order: list[Callable[[str, str], object]] = []
         """Called with the name of an avatar that a client had deleted, and with what ``share`` has noted."""
 

@@ -1,4 +1,4 @@
-"""Fetches the weights of Supertonic in the background, when somebody asks for it."""
+"""Fetches the weights of Supertonic in the background, on request."""
 
 from __future__ import annotations
 

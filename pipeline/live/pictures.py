@@ -272,7 +272,7 @@ class Pictures:
         self._container = container
 
     def _move_once(self) -> None:
-        """Move a mouth that nobody sees, between two clips: what is loaded for that would hold up the first turn."""
+        """Move a mouth between two clips, unseen: what is loaded for that would hold up the first turn."""
         number = self.entry(0, [*self.clips][-1]) if len(self.clips) > 1 else 0
         count = self.lengths[number]
         mouth = np.full((count, len(UNITS)), 0.5, np.float32)

@@ -31,7 +31,7 @@ from pipeline.video.writer import AUDIO_RATE
 logger = logging.getLogger(__name__)
 
 UNHEARD_SECONDS = 1e6
-"""Grace of the task: it ends with its session, whoever listens."""
+"""Grace of the task: it ends with its session, with or without a client."""
 _NAME = messages.live.RECORDING()
 
 

@@ -210,7 +210,7 @@ class Unsaid:
         return events
 
     def commands(self, session: str) -> list[Packed]:
-        """Return what a new process is to be told."""
+        """Return the messages that a new process needs."""
         asked: list[dict[str, Any] | bytes] = [{"do": "listen"}] if self._listening else []
         messages = [of_json(Kind.DO, session, one) for one in asked]
         for turn in self._turns:

@@ -57,7 +57,7 @@ PIPE_BYTES = 1 << 20
 SWITCH_SECONDS = 0.0005
 """Longest time for which another thread keeps Python's lock when the clock's wants it."""
 WARM_UP = ("네.", "Yes, it is ready.")
-"""What is said to nobody, so that the first turn of a session finds its voice loaded."""
+"""A text that loads a voice before the first turn of a session; its sound is dropped."""
 WARM_UP_IN_ANY_LANGUAGE = "1."
 COMPOSING_SECONDS = 1.0
 """Seconds between two reports of how much of a background is composed."""
@@ -205,7 +205,7 @@ class Worker:
         threading.Thread(target=self._load_voices, args=(voice,), name="load voices", daemon=True).start()
 
     def _load_voices(self, voice: Voice) -> None:
-        """Have the voices of a session speak for the first time, to nobody; services that cost are left out."""
+        """Load the voices of a session by a first text, whose sound is dropped; paid services are left out."""
         give_way()  # to sessions that speak
         for text in [WARM_UP_IN_ANY_LANGUAGE] if voice.language else WARM_UP:
             language = language_of(text, voice.language)

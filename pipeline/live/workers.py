@@ -118,7 +118,7 @@ class RemoteSession:
         """Seconds of stream so far."""
         self.on_fragment: Callable[[bytes], object] | None = None
         self.listeners: list[Callable[[SessionEvent], object]] = []
-        """Called with each event before anybody else gets it."""
+        """Called with each event before its clients get it."""
         self.unsaid = unsaid
         self.while_open = AsyncExitStack()
         self.lost = 0
@@ -466,7 +466,7 @@ class Workers:
         return session
 
     def _asked(self, session: RemoteSession, files: Files) -> dict[str, Any]:
-        """Return what a process is told to open a session, or to go on with it."""
+        """Return the message that opens a session in a process, or continues it there."""
         request, unsaid = session.request, session.unsaid
         return {
             "pack": files.pack,

@@ -52,7 +52,7 @@ NOT_OURS = Sentence(
 NOT_SIGNED = Sentence(
     "not_signed",
     ko="이 프로그램이 만들었다고 적혀 있지만 서명이 없어, 바뀌었는지는 알 수 없습니다.",
-    en="The file says that this program made it, but it is not signed: whether it was changed cannot be told.",
+    en="The file says that this program made it, but it is not signed: nothing shows whether it was changed.",
 )
 SIGNATURES_UNREADABLE = Sentence(
     "signatures_unreadable",
@@ -74,7 +74,7 @@ SIGNED_FOR_TRIAL = Sentence(
     "signed_for_trial",
     ko="이 서버가 만들고 스스로 만든 시험용 키로 서명한 파일이며, 그 뒤로 바뀌지 않았습니다. "
     "다른 곳에서는 이 키를 믿지 않습니다.",
-    en="This server made the file and signed it with a trial key of its own; it is unchanged since. Nobody else "
+    en="This server made the file and signed it with a trial key of its own; it is unchanged since. No one else "
     "trusts that key.",
 )
 SIGNED_ELSEWHERE = Sentence(

@@ -97,7 +97,7 @@ def clip_matte(
         face = float(box_of(landmarks[number]).height)
         shares = _refined(frame, shares, face) if key is None else _keyed(frame, shares, face, key)
         oval = [np.round(landmarks[number, list(OVAL), :2]).astype(np.int32)]
-        cv2.fillPoly(shares, oval, 1.0)  # also where the network saw nobody
+        cv2.fillPoly(shares, oval, 1.0)  # also where the network found no person
         out[number] = np.round(255 * shares)
         step(0.6 + 0.4 * (number + 1) / count)
     return ClipMatte(out, key)

@@ -23,7 +23,7 @@ from pipeline.video.reader import ColorTags
 VERSION = 2
 """Changes whenever composed clips look different."""
 _X264 = {"preset": "superfast", "crf": "14", "g": "250"}
-"""Finer than a pack's clip, since it is encoded once more; done while somebody waits."""
+"""Finer than a pack's clip, since it is encoded once more; a client waits for it."""
 AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 """Frames that are composed at a time."""
 _CLEAN = 0.015

@@ -26,7 +26,7 @@ HEAD_FULLY, HEAD_NOT_AT_ALL = 20.0, 30.0
 OPEN, NARROW = 0.75, 0.55
 """Openings of an eye in its usual ones above which it can be turned, and below which it is shutting."""
 LEAST_OPEN = 0.7
-"""The same in radii of its iris: of less, nobody sees where it looks."""
+"""The same in radii of its iris: smaller ones show no direction."""
 SMALLEST = 4.0
 """Radius of an iris in pixels at the working size."""
 CONTRAST = 12.0
@@ -95,7 +95,7 @@ def _openings(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _seen(footage: Footage, points: np.ndarray, awake: np.ndarray) -> np.ndarray:
-    """Return in which frames both irises can be told from the white around them, and nothing glares, (frames,)."""
+    """Return in which frames both irises stand out from the white around them, and nothing glares, (frames,)."""
     seen = np.zeros(len(points), bool)
     for number in np.flatnonzero(awake).tolist():
         luma = np.asarray(footage.frames[number])

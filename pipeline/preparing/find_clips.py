@@ -1,7 +1,7 @@
 """Finds the clips of an avatar in one recording: where the person waits, listens, nods and talks.
 
-Talking is told by the mouth, which opens and closes again and again. A nod is told by the point between the eyes, as by
-Kawato & Ohya 2000 ("Real-time detection of nodding and head-shaking by directly detecting and tracking the
+Talking is detected by the mouth, which opens and closes again and again. A nod is detected by the point between the
+eyes, as by Kawato & Ohya 2000 ("Real-time detection of nodding and head-shaking by directly detecting and tracking the
 between-eyes"): it swings down and back within a second, and hardly aside. What is left is calm where the head makes no
 other gesture and the eyes look where they usually do; the calmest part of it is waiting, and another part, in which the
 head moves a little more, is listening. What might be something else gets no name: a wrong one shows at every turn of a

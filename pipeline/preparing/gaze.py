@@ -16,7 +16,7 @@ _TURN = 12.0 / 5.9
 _SHUT_BELOW = 0.5
 """An eye that is open by less than this many radii of its iris stays as it is."""
 _SMALLEST = 2.0
-"""Pixels of an iris below which nobody sees where it looks."""
+"""Pixels of an iris below which its direction cannot be seen."""
 
 
 class Gaze:

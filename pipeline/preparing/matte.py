@@ -38,7 +38,7 @@ def person_matte(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
     if y1 < len(matte) - 1:  # the body goes on below the square
         matte[y1:, x0:x1] = matte[y1 - 1, x0:x1]
     oval = [np.round(points[list(OVAL), :2]).astype(np.int32)]
-    cv2.fillPoly(matte, oval, 1.0)  # also where the network saw nobody
+    cv2.fillPoly(matte, oval, 1.0)  # also where the network found no person
     fine = _guided(photo, matte, max(2, round(_FINE[0] * face.height)))
     cv2.fillPoly(fine, oval, 1.0)
     return of_face(fine, points)

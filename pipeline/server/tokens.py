@@ -256,7 +256,7 @@ class Tokens:
             session.listeners.append(meters[grant.id].handle)
 
     def check_session(self, session: RemoteSession) -> None:
-        """Check that the tokens with which a session was opened and used have speech left, whoever speaks now.
+        """Check that all tokens with which a session was opened and used have speech left.
 
         Raises:
             TokenSpent: One has not.

@@ -84,7 +84,7 @@ def parse(text: str) -> list[Run | Break]:
 
 
 def _check_tags(text: str) -> None:
-    """Refuse all tags at once that cannot be used, so that nobody has to find them one by one."""
+    """Refuse all unsupported tags in one error, so that you need not find them one by one."""
     unknown: dict[str, None] = {}
 
     def start(tag: str, _: dict[str, str]) -> None:

@@ -38,8 +38,8 @@ class Verdict:
     Attributes:
         ours: Whether it says that this program made it. Only a signature proves that.
         source_type: Its digital source type, as IPTC names it; None if it names none.
-        unchanged: Whether it is as it was made; None if that cannot be told.
-        signature: Its Content Credentials; None if it is not signed, or if that cannot be told.
+        unchanged: Whether it is as it was made; None if unknown.
+        signature: Its Content Credentials; None if it is not signed, or if that is unknown.
         key: Who signed it: "certificate" (C2PA_CERT of this server), "trial" (the key for trying that this server has
             made for itself), or "other"; None without a signature.
         readable: Whether signatures can be read here.

@@ -222,7 +222,7 @@ class ElevenLabsEngine(TTSEngine):
         return (self._settings.elevenlabs_voice_id or DEFAULT_VOICE_ID) if voice == CUSTOM_VOICE else voice
 
     def _language_code(self, language: str) -> str | None:
-        """Return what the service is told of the language; None if nothing."""
+        """Return the language that the service gets; None lets it detect the language."""
         told = self._settings.elevenlabs_model not in _WITHOUT_LANGUAGE_CODE
         return _LANGUAGE_CODES.get(language) if told else None
 

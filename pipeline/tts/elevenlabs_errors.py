@@ -60,7 +60,7 @@ def service_error(status: int, body: Any, key: str) -> Exception:
 
 async def without_credit(client: AsyncElevenLabs) -> PipelineError:
     """Return the error for a text beyond the credit, with what is left of it if the service says."""
-    with suppress(Exception):  # the refusal is told, whatever becomes of this
+    with suppress(Exception):  # the refusal is reported all the same
         plan = await client.user.subscription.get(request_options={"max_retries": 0})
         left, limit = max(plan.character_limit - plan.character_count, 0), plan.character_limit
         credit = messages.tts.ELEVENLABS_CREDIT(left=f"{left:,}", limit=f"{limit:,}")

@@ -186,7 +186,7 @@ def _has_mark(file: BinaryIO) -> bool:
 
 
 def _signature(manifest: dict[str, Any], unchanged: bool, known: bool) -> Signature:
-    """Return what a manifest says; whoever made the file may have written anything into it."""
+    """Return what a manifest says; the maker of the file may have written anything into it."""
 
     def text(value: object) -> str:
         return value[:200] if isinstance(value, str) else ""

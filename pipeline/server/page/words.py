@@ -174,7 +174,8 @@ GUIDE = {
         "For {} s, keep your mouth closed and look at the camera, relaxed.",
     ),
     "do_listening": Message(
-        "{}초 동안 상대의 말을 듣듯이 카메라를 보세요.", "For {} s, look as if you listened to somebody."
+        "{}초 동안 상대의 말을 듣듯이 카메라를 보세요.",
+        "For {} s, look into the camera as if you were listening to someone.",
     ),
     "do_nod": Message("{}초 동안 입을 다물고 한두 번 끄덕이세요.", "For {} s, nod once or twice, mouth closed."),
     "done_own": Message(

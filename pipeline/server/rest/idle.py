@@ -24,7 +24,7 @@ from pipeline.server.tokens import Tokens
 from pipeline.server.visitors import Visitors
 
 WAITING = 8
-"""Most clips that wait to be composed; anybody may ask for them."""
+"""Most clips that wait to be composed: any client may request them."""
 RETRY_SECONDS = 10
 KEPT_PICTURES = 256
 

@@ -1,4 +1,4 @@
-"""Reads where a request wants to be told of its end."""
+"""Reads the webhook address of a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.server.webhooks import Receiver, Webhooks
 
 
 def receiver_of(webhooks: Webhooks, url: object, request: Request) -> Receiver | None:
-    """Return the receiver of what a request begins; None if nobody is told.
+    """Return the receiver of a request's end; None without one.
 
     Args:
         webhooks: The usual receiver.

@@ -333,7 +333,7 @@ class Consent(_Shape):
 
     success: Literal[True]
     avatar: str
-    confirmed_by: str | None = Field(description="Who confirmed it, if somebody was named.")
+    confirmed_by: str | None = Field(description="Who confirmed it, if the request named them.")
     confirmed_at: str = Field(description="When (ISO 8601, UTC).")
     file_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the clip or photo.")
 
@@ -366,7 +366,7 @@ class Verdict(_Shape):
     ours: bool = Field(description="Whether it says that this program made it; only a signature proves that.")
     digital_source_type: str | None = Field(description="As IPTC names it.")
     signed: bool | None = Field(description="null if signatures cannot be read here.")
-    unchanged: bool | None = Field(description="null if that cannot be told.")
+    unchanged: bool | None = Field(description="null if that is unknown.")
     signature: FileSignature | None
     message: str = Field(description="What that means, in a sentence.")
 
