@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import itertools
+import pickle
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from subprocess import PIPE
 
 import av
 import cv2
@@ -19,12 +25,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import messages
 from pipeline.avatars.avatar import Avatar, Matte
 from pipeline.avatars.background import AS_FILMED, Background
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.pack import save
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
+from pipeline.core.lock_file import locked
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.errors import BadRequest, Cancelled, RenderFailed
 from pipeline.face.networks import PersonSegmenter
@@ -44,6 +52,7 @@ from pipeline.preparing.compose import composed_video
 from pipeline.preparing.encode_clip import MATTE, encode
 from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS
+from pipeline.video import growing_clip
 from pipeline.video.crop import Box
 from pipeline.video.frame import Frame, parts_of
 from pipeline.video.reader import ClipReader, ColorTags
@@ -232,7 +241,8 @@ def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(backdrops, "composed_video", compose)
     red, blue = Background("color", (255, 0, 0)), Background("color", (0, 0, 255))
-    whole = replace(woman, clips={"nod": replace(woman, video=b"nod"), "idle": replace(woman, matte=None)})
+    nod = replace(woman, video=woman.video + b"\0\0\0\x08free")
+    whole = replace(woman, clips={"nod": nod, "idle": replace(woman, matte=None)})
     ours = Backdrops(tmp_path)
     assert ours.composed(whole, AS_FILMED, CancelToken()) is whole
     first = ours.composed(whole, red, CancelToken())
@@ -259,7 +269,9 @@ def test_composing_tells_how_far_it_is_to_all_that_wait_and_keeps_nobody_else(
     red, blue = Background("color", (255, 0, 0)), Background("color", (0, 0, 255))
     half_way, go_on = threading.Event(), threading.Event()
 
-    def compose(avatar: Avatar, background: Background, cancel: CancelToken, told: Callable[[float], object]) -> bytes:
+    def compose(
+        _: Avatar, background: Background, __: CancelToken, told: Callable[[float], object], *___: object
+    ) -> bytes:
         told(0.5)
         if background == red:
             half_way.set()
@@ -267,7 +279,7 @@ def test_composing_tells_how_far_it_is_to_all_that_wait_and_keeps_nobody_else(
         return b"video"
 
     monkeypatch.setattr(backdrops, "composed_video", compose)
-    monkeypatch.setattr(backdrops, "WAITING", 0.01)
+    monkeypatch.setattr(growing_clip, "LOOKING", 0.01)
     ours = Backdrops(tmp_path)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(ours.composed, woman, red, CancelToken())
@@ -288,12 +300,204 @@ def test_composing_tells_how_far_it_is_to_all_that_wait_and_keeps_nobody_else(
             third.result(60)
         go_on.set()
         assert first.result(60) is second.result(60)
-    assert list(ours.composing(woman, red, CancelToken())) == []
-    assert list(ours.composing(woman, AS_FILMED, CancelToken())) == []
-    assert list(ours.composing(woman, Background("blur"), CancelToken())) == [0.5]
+    with ours.composing(woman, AS_FILMED, CancelToken()) as told_first:
+        assert list(told_first) == []
     monkeypatch.setattr(backdrops, "composed_video", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        list(ours.composing(woman, Background("color", (1, 2, 3)), CancelToken()))
+        ours.composed(woman, Background("color", (1, 2, 3)), CancelToken())
+
+
+class Composer:
+    """Composes clips, each up to its first packet, and on when it may.
+
+    Attributes:
+        made: What was begun.
+        stopped: Set when one was cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.made: list[Background] = []
+        self.go_on, self.stopped, self.fail = threading.Event(), threading.Event(), False
+
+    def compose(
+        self,
+        avatar: Avatar,
+        background: Background,
+        cancel: CancelToken,
+        told: Callable[[float], object],
+        grown: Callable[[bytes, bytes], object],
+    ) -> bytes:
+        """Stand in for ``composed_video``."""
+        self.made.append(background)
+        count = 0
+
+        def hold(header: bytes, packet: bytes) -> None:
+            nonlocal count
+            grown(header, packet)
+            count += 1
+            if count == 1:
+                wait_for(lambda: self.go_on.is_set() or cancel.cancelled)
+                cancel.check()  # so short a clip is in the encoder already
+                if self.fail:
+                    raise RenderFailed(messages.video.AVATAR_VIDEO_BROKEN(reason="half"))
+
+        try:
+            return composed_video(avatar, background, cancel, told, hold)
+        except Cancelled:
+            self.stopped.set()
+            raise
+
+
+@pytest.fixture
+def composer(monkeypatch: pytest.MonkeyPatch) -> Composer:
+    composer = Composer()
+    monkeypatch.setattr(backdrops, "composed_video", composer.compose)
+    return composer
+
+
+GREEN = Background("color", (0, 90, 0))
+
+
+def test_a_clip_is_read_while_it_is_composed(woman: Avatar, tmp_path: Path, composer: Composer) -> None:
+    ours = Backdrops(tmp_path)
+    with (
+        ours.composing(woman, GREEN, CancelToken()) as composing,
+        ours.in_front(woman, GREEN, CancelToken()) as one,
+        ours.in_front(woman, GREEN, CancelToken()) as other,
+    ):
+        list(composing)
+        assert one is other and not one.clip.finished and one.video == woman.video
+        assert not list(tmp_path.glob("*.mp4"))
+        with ThreadPoolExecutor(2) as pool:
+            reading = [pool.submit(lambda avatar: list(avatar.clip.once()), avatar) for avatar in (one, other)]
+            composer.go_on.set()
+            grown = [future.result(60) for future in reading]
+    whole = ours.composed(woman, GREEN, CancelToken())
+    for first, second, finished in zip(*grown, whole.clip.once(), strict=True):
+        assert (first.planes == finished.planes).all() and (second.planes == finished.planes).all()
+    assert composer.made == [GREEN]
+    with ours.in_front(woman, GREEN, CancelToken()) as later:  # of the same object, of which engines know something
+        assert later is one and (next(later.clip.frames(FRAMES + 3)).planes == grown[0][3].planes).all()
+    assert (next(pickle.loads(pickle.dumps(one.clip)).once()).planes == grown[0][0].planes).all()
+
+
+def test_a_clip_is_finished_for_the_next_when_a_video_is_shorter(
+    woman: Avatar, tmp_path: Path, composer: Composer
+) -> None:
+    ours = Backdrops(tmp_path)
+    with ours.in_front(woman, GREEN, CancelToken()):
+        pass
+    with suppress(KeyError), ours.in_front(woman, GREEN, CancelToken()):
+        raise KeyError  # this one gives up, and takes nothing from the others
+    composer.go_on.set()
+    wait_for(lambda: list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob("*.lock")))
+    assert composer.made == [GREEN] and not composer.stopped.is_set()
+
+
+def test_composing_stops_with_the_last_that_wants_it(woman: Avatar, tmp_path: Path, composer: Composer) -> None:
+    ours = Backdrops(tmp_path)
+    with suppress(KeyError), ours.in_front(woman, GREEN, CancelToken()):
+        with suppress(KeyError), ours.in_front(woman, GREEN, CancelToken()):
+            raise KeyError
+        assert not composer.stopped.is_set()
+        raise KeyError
+    assert composer.stopped.wait(60)
+    composer.go_on.set()
+    with ours.in_front(woman, GREEN, CancelToken()) as avatar:  # anew
+        assert len(list(avatar.clip.once())) == FRAMES
+    assert composer.made == [GREEN, GREEN]
+
+
+def test_who_reads_a_clip_that_fails_is_told(woman: Avatar, tmp_path: Path, composer: Composer) -> None:
+    ours = Backdrops(tmp_path)
+    with pytest.raises(RenderFailed, match="half"), ours.in_front(woman, GREEN, CancelToken()) as avatar:
+        composer.fail = True
+        composer.go_on.set()
+        list(avatar.clip.once())
+    with pytest.raises(RenderFailed, match="half"):
+        ours.composed(woman, GREEN, CancelToken())
+    composer.fail = False
+    assert ClipReader(ours.composed(woman, GREEN, CancelToken()).video).count == FRAMES
+
+
+def test_a_task_that_is_cancelled_does_not_wait_for_a_clip(woman: Avatar, tmp_path: Path, composer: Composer) -> None:
+    ours, cancel = Backdrops(tmp_path), CancelToken()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ours.composed, woman, GREEN, cancel)
+        wait_for(lambda: composer.made)
+        cancel.cancel()
+        with pytest.raises(Cancelled):
+            waiting.result(60)
+    assert composer.stopped.wait(60)
+
+
+def test_what_is_composed_of_an_avatar_that_is_deleted_meanwhile_is_not_kept(
+    woman: Avatar, tmp_path: Path, composer: Composer
+) -> None:
+    ours = Backdrops(tmp_path)
+    with ours.in_front(woman, GREEN, CancelToken()) as avatar:
+        ours.forget([woman.id])
+        composer.go_on.set()
+        assert len(list(avatar.clip.once())) == FRAMES  # its video is made still
+        wait_for(lambda: avatar.clip.finished)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_takes_no_video_with_it(
+    woman: Avatar, tmp_path: Path, composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composer.go_on.set()
+    nowhere = tmp_path / "file"
+    nowhere.write_text("no folder")
+    ours = Backdrops(nowhere)
+    assert ClipReader(ours.composed(woman, GREEN, CancelToken()).video).count == FRAMES
+
+
+def test_two_processes_compose_a_clip_once(woman: Avatar, tmp_path: Path, composer: Composer) -> None:
+    ours, another = Backdrops(tmp_path), Backdrops(tmp_path)  # a lock is of an opened file, as that of a process
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ours.composed, woman, GREEN, CancelToken())
+        wait_for(lambda: composer.made)
+        second, left = pool.submit(another.composed, woman, GREEN, CancelToken()), CancelToken()
+        with pytest.raises(Cancelled), another.composing(woman, GREEN, left) as composing:
+            for _ in composing:
+                left.cancel()  # of those that wait for another process
+        composer.go_on.set()
+        assert first.result(60).video == second.result(60).video
+    assert composer.made == [GREEN] and [path.suffix for path in tmp_path.iterdir()] == [".mp4"]
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from pipeline.core.cancel import CancelToken
+from pipeline.core.lock_file import locked
+from pipeline.core.lock_file import locked
+with locked(Path(sys.argv[1]), CancelToken()):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_dies_holds_no_lock(tmp_path: Path) -> None:
+    path, cancel, entered = tmp_path / "a.lock", CancelToken(), threading.Event()
+
+    def hold() -> None:
+        with locked(path, cancel):
+            entered.set()
+
+    with (
+        subprocess.Popen([sys.executable, "-c", HOLDS, path], stdin=PIPE, stdout=PIPE, cwd=ROOT) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        waiting = pool.submit(hold)
+        with pytest.raises(BlockingIOError), path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not entered.is_set()
+        other.kill()
+        waiting.result(60)
+    assert entered.is_set() and not path.exists()
 
 
 def test_frames_are_composed_in_order_and_counted(woman: Avatar) -> None:
@@ -607,7 +811,7 @@ def test_sessions_load_while_the_background_of_another_is_composed(
     red: list[object] = ["color", [255, 0, 0], ""]
     composing, go_on = threading.Event(), threading.Event()
 
-    def compose(avatar: Avatar, background: Background, cancel: CancelToken, told: Callable[[float], object]) -> bytes:
+    def compose(avatar: Avatar, _: object, __: object, told: Callable[[float], object], *___: object) -> bytes:
         told(0.25)
         composing.set()
         assert go_on.wait(60)
@@ -634,6 +838,7 @@ def test_sessions_load_while_the_background_of_another_is_composed(
     waits, goes = "a" * 32, "b" * 32
     begin(waits, red)
     assert composing.wait(60)
+    wait_for(lambda: b"0.25" in out.getvalue())
     begin(goes, ["source", [0, 0, 0], ""])
     wait_for(lambda: goes in worker._sessions)
     assert waits not in worker._sessions
@@ -641,7 +846,7 @@ def test_sessions_load_while_the_background_of_another_is_composed(
     wait_for(lambda: waits in worker._sessions)
     told = read(io.BytesIO(out.getvalue()))
     assert told is not None and told.session == waits
-    assert told.json() == {"type": "composing", "progress": 0.25}
+    assert told.json() == {"type": "composing", "progress": 0.0}
 
 
 # --- nothing behind the person

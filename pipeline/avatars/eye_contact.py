@@ -20,7 +20,7 @@ from pipeline.face.eyes import IRISES, LOWER_LIDS, UPPER_LIDS
 from pipeline.face.gaze import reach
 from pipeline.face.smooth_step import smooth_step
 from pipeline.video.frame import Frame
-from pipeline.video.reader import ClipReader
+from pipeline.video.reader import HEADER, ClipReader
 
 UNSEEN = 0.1
 """Pixels of movement that no viewer sees; the eye stays as it is."""
@@ -51,8 +51,9 @@ class _TurnedClip(ClipReader):
     """The clip of an avatar with its eyes turned to the camera."""
 
     def __init__(self, avatar: Avatar, gaze: np.ndarray) -> None:
-        super().__init__(avatar.video)
         self._clip = avatar.clip
+        for name in HEADER:
+            setattr(self, name, getattr(avatar.clip, name))
         self._points = avatar.landmarks[:, :, :2]
         angles, share = np.radians(gaze[:, :2]), gaze[:, 2:]
         self._shifts = -np.sin(angles) * share * reach(avatar.landmarks)[:, None]

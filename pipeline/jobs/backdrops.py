@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import tempfile
 import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -23,13 +22,14 @@ from pipeline import messages
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, TRANSPARENT, Background, color_of
 from pipeline.avatars.eye_contact import looks_at_camera, with_eye_contact
-from pipeline.core.ahead import pushed
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
 from pipeline.errors import BadClip, BadRequest
-from pipeline.preparing.compose import VERSION, composed_picture, composed_video
+from pipeline.jobs.composing import LOCK, PART, Composing
+from pipeline.preparing.compose import VERSION, composed_picture, composed_video, height_of
 from pipeline.preparing.file_kinds import PICTURES, opened
 from pipeline.preparing.photo import flat
+from pipeline.video.growing_clip import GrowingClip
 
 FIELD = "background"
 ADDRESS = "/api/v2/backgrounds"
@@ -46,8 +46,6 @@ KEPT_AVATARS = 4
 """Composed avatars in memory."""
 STEP = 0.02
 """Least progress that is reported to clients."""
-WAITING = 0.25
-"""Seconds between two looks at how far the composing of another thread is."""
 STILL_WIDTH = 480
 """Pixels of a first picture."""
 STILL_QUALITY = 80
@@ -55,30 +53,6 @@ _ID = re.compile(f"(?:{ADDRESS}/)?([0-9a-f]{{32}})")
 _QUALITY = 95
 Told = Callable[[float], object]
 """Called with how much of a clip is composed, 0..1."""
-
-
-class _Composing:
-    """A clip that one thread composes, and others may wait for.
-
-    Attributes:
-        lock: Held by the thread that composes.
-        done: 0..1.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.done = 0.0
-
-    @contextmanager
-    def alone(self, cancel: CancelToken, told: Told) -> Iterator[None]:
-        """Wait until no other thread composes it, and tell how far that one is; then keep the others out."""
-        while not self.lock.acquire(timeout=WAITING):
-            cancel.check()
-            told(self.done)
-        try:
-            yield
-        finally:
-            self.lock.release()
 
 
 class Backdrops:
@@ -91,7 +65,7 @@ class Backdrops:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._composing: WeakValueDictionary[str, _Composing] = WeakValueDictionary()
+        self._composing: WeakValueDictionary[str, Composing] = WeakValueDictionary()
         self._kept: OrderedDict[tuple[str, ...], Avatar] = OrderedDict()
 
     def parse(self, value: object, avatar: Avatar) -> Background:
@@ -155,27 +129,54 @@ class Backdrops:
     def forget(self, ids: Sequence[str]) -> None:
         """Remove whatever was composed for some avatars."""
         for id in ids:
-            for path in self._folder.glob(f"{_digest(id)}-*.mp4"):
+            for path in self._folder.glob(f"{_digest(id)}-*"):  # also the locks of those that are composed now
                 path.unlink(missing_ok=True)
         with self._lock:
             for key in [key for key, avatar in self._kept.items() if avatar.id in ids]:
                 del self._kept[key]
 
-    def composing(self, avatar: Avatar, background: Background, cancel: CancelToken) -> Generator[float, None, None]:
-        """Have an avatar composed in front of a background; yield how much is done, 0..1, and nothing if all is there.
+    @contextmanager
+    def composing(self, avatar: Avatar, background: Background, cancel: CancelToken) -> Iterator[Iterator[float]]:
+        """Have an avatar composed in front of a background while the block lasts; see ``in_front``.
+
+        It gives how much is done, 0..1, again and again, until the first pictures are there; and nothing if all of it
+        was composed before.
+        """
+        name = self._name(avatar, background) if background else ""
+        if not background or self._shown(avatar, name) or (self._folder / name).is_file():
+            yield iter(())
+        else:
+            with self._clip(name, avatar, background) as clip:
+                yield _in_steps(clip.beginning(cancel))
+
+    @contextmanager
+    def in_front(self, avatar: Avatar, background: Background, cancel: CancelToken) -> Iterator[Avatar]:
+        """Give an avatar in front of a background for a video, as soon as its first pictures are composed.
+
+        The others follow while the block lasts, and after it; but if the block fails, only as long as somebody else
+        wants them. The avatar has no further clips, and its `video` is what was filmed: its pictures are in `clip`.
+
+        Args:
+            avatar: One with a matte.
+            background: What is behind the person.
+            cancel: The job's token.
 
         Raises:
-            PipelineError: As `composed` does.
+            PipelineError: The first pictures cannot be composed, or the reason with which `cancel` was set. The clip
+                raises it if a later one cannot be.
         """
-
-        def compose(tell: Told, stop: CancelToken) -> object:
-            return self.composed(avatar, background, stop, told=tell)
-
-        last = -STEP
-        for done in pushed(compose, cancel) if background else ():
-            if done >= last + STEP:
-                last = done
-                yield done
+        if not background:
+            yield avatar
+        elif looks_at_camera(avatar):  # its eyes are turned in what was composed
+            with self.in_front(replace(avatar), background, cancel) as composed:
+                yield with_eye_contact(composed)
+        elif shown := self._shown(avatar, name := self._name(avatar, background)):
+            yield shown
+        else:
+            with self._clip(name, avatar, background) as clip:
+                for _ in clip.beginning(cancel):
+                    pass
+                yield self._show(avatar, name, clip)
 
     def composed(
         self,
@@ -185,9 +186,9 @@ class Backdrops:
         further: bool = False,
         told: Told = lambda done: None,
     ) -> Avatar:
-        """Return an avatar in front of a background; the first time, that takes seconds.
+        """Return an avatar in front of a background, whole; the first time, that takes seconds.
 
-        Threads that want the same wait for the first of them; those that want another one do not.
+        Whatever is composed already, here or in another process, is waited for.
 
         Args:
             avatar: One with a matte.
@@ -198,7 +199,6 @@ class Backdrops:
 
         Raises:
             RenderFailed: A clip is broken.
-            Unavailable: The disk cannot be written to.
             Cancelled: `cancel` is set.
         """
         if not background:
@@ -216,15 +216,11 @@ class Backdrops:
         whole, before, made = sum(len(one.landmarks) for one in every), 0, []
         for name, one in zip(names, every, strict=True):
             share, begun = len(one.landmarks) / whole, before / whole
-            video = self._video(name, one, background, cancel, partial(_tell_of_part, told, begun, share))
+            with self._clip(name, one, background) as clip:
+                video = clip.whole(cancel, partial(_tell_of_part, told, begun, share))
             made.append(replace(one, video=video, clips={}))
             before += len(one.landmarks)
-        first = replace(made[0], clips=dict(zip(clips, made[1:], strict=True)))
-        with self._lock:
-            first = self._kept.setdefault(key, first)
-            while len(self._kept) > KEPT_AVATARS:
-                self._kept.popitem(last=False)
-        return first
+        return self._keep_avatar(key, replace(made[0], clips=dict(zip(clips, made[1:], strict=True))))
 
     def has(self, avatar: Avatar, background: Background) -> bool:
         """Return whether an avatar has been composed in front of a background, without further clips."""
@@ -247,29 +243,50 @@ class Backdrops:
         image.save(file, kind, quality=STILL_QUALITY)
         return file.getvalue(), f"image/{kind.lower()}"
 
-    def _video(self, name: str, avatar: Avatar, background: Background, cancel: CancelToken, told: Told) -> bytes:
-        """Return the clip of an avatar in front of a background: from the disk, or composed now."""
-        path = self._folder / name
+    @contextmanager
+    def _clip(self, name: str, avatar: Avatar, background: Background) -> Iterator[GrowingClip]:
+        """Give the clip of an avatar in front of a background, which may grow still."""
         with self._lock:
-            composing = self._composing.setdefault(name, _Composing())
-        with composing.alone(cancel, told):
-            with suppress(OSError):
-                video = path.read_bytes()
-                path.touch()
-                return video
+            composing = self._composing.get(name)
+            if composing is None or not composing.join():
+                composing = self._composing[name] = self._begin(name, avatar, background)
+        with composing.joined() as clip:
+            yield clip
 
-            def count(done: float) -> None:
-                composing.done = done
-                told(done)
+    def _begin(self, name: str, avatar: Avatar, background: Background) -> Composing:
+        """Begin to compose a clip, or to read it from the disk."""
 
-            video = composed_video(avatar, background, cancel, count)
-            with writing():
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._sweep("*.mp4", KEPT_CLIPS - 1)
-                with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as part:
-                    part.write(video)
-                Path(part.name).replace(path)
-            return video
+        def compose(clip: GrowingClip, stop: CancelToken) -> bytes:
+            return composed_video(avatar, background, stop, clip.tell, clip.add)
+
+        height, filmed = height_of(avatar, background), avatar.clip
+        clip = GrowingClip(avatar.width, height, filmed.fps, filmed.count, filmed.colors)
+        return Composing(self._folder / name, clip, compose, self._sweep_all)
+
+    def _shown(self, avatar: Avatar, name: str) -> Avatar | None:
+        """Return an avatar that ``_show`` has kept, if its clip is finished."""
+        with self._lock:
+            kept = self._kept.get(_shown_as(avatar, name))
+        return kept if kept and kept.clip.finished else None
+
+    def _show(self, avatar: Avatar, name: str, clip: GrowingClip) -> Avatar:
+        """Return an avatar with another clip: the same one for all tasks, since engines keep what they know of it."""
+        key = _shown_as(avatar, name)
+        with self._lock:
+            if key in self._kept and self._kept[key].clip is not clip:
+                del self._kept[key]  # that one was stopped, or has failed
+        made = replace(avatar, clips={})
+        made.__dict__["clip"] = clip  # where engines take their frames from
+        return self._keep_avatar(key, made)
+
+    def _keep_avatar(self, key: tuple[str, ...], avatar: Avatar) -> Avatar:
+        """Keep a composed avatar; return the one that is kept already, if any."""
+        with self._lock:
+            avatar = self._kept.setdefault(key, avatar)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT_AVATARS:
+                self._kept.popitem(last=False)
+            return avatar
 
     def _name(self, avatar: Avatar, background: Background) -> str:
         """Return the name of the file of a composed clip: that of the avatar, and of all that it is made of."""
@@ -289,6 +306,12 @@ class Backdrops:
     def _picture(self, id: str) -> Path:
         return self._folder / f"{id}.jpg"
 
+    def _sweep_all(self) -> None:
+        """Make room for another composed clip."""
+        self._sweep("*.mp4", KEPT_CLIPS - 1)
+        for left in (f"*{LOCK}", f"*{PART}"):  # by processes that died
+            self._sweep(left, KEPT_CLIPS)
+
     def _sweep(self, pattern: str, most: int) -> None:
         """Remove files that were not used for long, and the oldest of too many."""
         now, found = time.time(), []
@@ -299,6 +322,19 @@ class Backdrops:
         for number, (used, path) in enumerate(found):
             if number >= most or now - used > KEPT_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def _shown_as(avatar: Avatar, name: str) -> tuple[str, ...]:
+    """Return the key of an avatar whose clip is in a file, or will be, while it may still grow."""
+    return "growing", str(avatar.fps), name
+
+
+def _in_steps(told: Iterator[float]) -> Iterator[float]:
+    last = -STEP
+    for done in told:
+        if done >= last + STEP:
+            last = done
+            yield done
 
 
 def _tell_of_part(told: Told, begun: float, share: float, done: float) -> None:

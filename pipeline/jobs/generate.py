@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -80,10 +80,13 @@ def generate(
     yield TtsStarted(task.video_url, task.captions_url if request.text else None, request.note, transparent)
     speak = partial(speech or speech_of, request, studio)
     burnt = BurntCaptions()
-    with saying(speak, request, task, studio, recall) as speaker:
+    with (
+        saying(speak, request, task, studio, recall) as speaker,
+        studio.backdrops.composing(avatar, request.background, task.cancel) as composing,
+    ):
         speech_done = False
         first_byte = 0.0
-        for progress in studio.backdrops.composing(avatar, request.background, task.cancel):
+        for progress in composing:
             yield Composing(progress)
         for frames in render_video(request, speaker, task, studio, burnt):
             first_byte = first_byte or time.perf_counter() - started
@@ -245,9 +248,7 @@ def render_video(
     engine = studio.engines[request.engine]
     encoder = encoder or studio.encoder(engine, *size)
 
-    def in_front() -> Avatar:
-        return studio.backdrops.composed(avatar, request.background, task.cancel)
-
+    in_front = partial(studio.backdrops.in_front, avatar, request.background, task.cancel)
     depth = FRAMES_AHEAD_ON_CARD if engine.draws_on_gpu else FRAMES_AHEAD
     frames = ahead(in_turns(in_front, speaker, task, engine, studio.turns), depth, task.cancel)
     count = written = 0
@@ -281,25 +282,29 @@ def render_video(
 
 
 def in_turns(
-    in_front: Callable[[], Avatar], speaker: Speaker, task: Task, engine: LipsyncEngine, turns: Turns
+    in_front: Callable[[], AbstractContextManager[Avatar]],
+    speaker: Speaker,
+    task: Task,
+    engine: LipsyncEngine,
+    turns: Turns,
 ) -> Iterator[Frame]:
     """Yield the frames of a speaker, drawn while the task has its turns.
 
     If other tasks wait, a turn ends with its stretch; between turns the task holds nothing of the engine.
 
     Args:
-        in_front: Returns the avatar in front of its background, which may have to be composed, while it speaks already.
+        in_front: Gives the avatar in front of its background, which may be composed while it speaks already.
         speaker: What it says.
         task: Whose frames they are.
         engine: Draws them.
         turns: When the task may draw.
     """
     drawn = 0
-    avatar = in_front()
-    for stretch in speaker.stretches():  # which is waited for outside of any turn
-        with turns.turn(task.waits, task.cancel):
-            more = chain([stretch], speaker.stretches(enough=lambda: turns.wanted))
-            with closing(engine.render(avatar, more, task.cancel, drawn)) as frames:
-                for frame in frames:
-                    drawn += 1
-                    yield frame
+    with in_front() as avatar:
+        for stretch in speaker.stretches():  # which is waited for outside of any turn
+            with turns.turn(task.waits, task.cancel):
+                more = chain([stretch], speaker.stretches(enough=lambda: turns.wanted))
+                with closing(engine.render(avatar, more, task.cancel, drawn)) as frames:
+                    for frame in frames:
+                        drawn += 1
+                        yield frame

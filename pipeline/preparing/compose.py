@@ -22,8 +22,8 @@ from pipeline.video.reader import ColorTags
 
 VERSION = 2
 """Changes whenever composed clips look different."""
-_X264 = {"preset": "superfast", "crf": "14", "g": "250"}
-"""Finer than a pack's clip, since it is encoded once more; a client waits for it."""
+_X264 = {"preset": "superfast", "tune": "zerolatency", "crf": "14", "g": "250"}
+"""Finer than a pack's clip, since it is encoded once more; each picture can be read as soon as it is composed."""
 AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 """Frames that are composed at a time."""
 _CLEAN = 0.015
@@ -39,7 +39,11 @@ _SPILL = 0.6
 
 
 def composed_video(
-    avatar: Avatar, background: Background, cancel: CancelToken, told: Callable[[float], object] = lambda done: None
+    avatar: Avatar,
+    background: Background,
+    cancel: CancelToken,
+    told: Callable[[float], object] = lambda done: None,
+    grown: Callable[[bytes, bytes], object] = lambda header, packet: None,
 ) -> bytes:
     """Return the clip of an avatar in front of another background, an mp4 like its own.
 
@@ -51,6 +55,7 @@ def composed_video(
         background: What is behind the person.
         cancel: Checked for every frame.
         told: Called with how much is done, 0..1, for every frame.
+        grown: Called with each packet (see ``encode``).
 
     Raises:
         RenderFailed: A clip or its matte is broken.
@@ -64,9 +69,14 @@ def composed_video(
             told(number / max(1, reader.count))
             yield frame
 
-    height = avatar.height * (2 if background.kind == "transparent" else 1)
     with closing(_frames(avatar, background)) as frames:
-        return encode(counted(frames), avatar.width, height, reader.fps, reader.colors, _X264)
+        height = height_of(avatar, background)
+        return encode(counted(frames), avatar.width, height, reader.fps, reader.colors, _X264, grown)
+
+
+def height_of(avatar: Avatar, background: Background) -> int:
+    """Return the height of the pictures of an avatar in front of a background, in pixels."""
+    return avatar.height * (2 if background.kind == "transparent" else 1)
 
 
 def composed_picture(avatar: Avatar, background: Background) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,13 +40,14 @@ def keep_stream(path: Path, number: int) -> bytes:
     return out.getvalue()
 
 
-def encode(
+def encode(  # noqa: PLR0913 - all that makes a video different, and who reads it meanwhile
     frames: Iterable[Frame],
     width: int,
     height: int,
     fps: Fraction,
     colors: ColorTags,
     options: Mapping[str, str] = _X264,
+    grown: Callable[[bytes, bytes], object] = lambda header, packet: None,
 ) -> bytes:
     """Return an mp4 (H.264, yuv420p) of frames, resized and tagged.
 
@@ -59,6 +60,7 @@ def encode(
         fps: Frames per second.
         colors: The tags.
         options: Of x264.
+        grown: Called with each packet as it comes, after what a decoder needs before the first of them.
     """
     out = io.BytesIO()
     with av.open(out, mode="w", format="mp4") as container:
@@ -72,6 +74,17 @@ def encode(
             if (frame.width, frame.height) != (width, height):
                 picture = picture.reformat(width, height, interpolation="AREA" if width < frame.width else "LANCZOS")
             picture.pts, picture.time_base = number, 1 / fps
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+            _mux(container, stream, picture, grown)
+        _mux(container, stream, None, grown)
     return out.getvalue()
+
+
+def _mux(
+    container: av.container.OutputContainer,
+    stream: av.VideoStream,
+    picture: av.VideoFrame | None,
+    grown: Callable[[bytes, bytes], object],
+) -> None:
+    for packet in stream.encode(picture):
+        grown(stream.codec_context.extradata or b"", bytes(packet))
+        container.mux(packet)

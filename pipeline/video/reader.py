@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +16,9 @@ import numpy as np
 from pipeline import messages
 from pipeline.errors import RenderFailed
 from pipeline.video.frame import Frame
+
+HEADER = ("codec", "pix_fmt", "width", "height", "fps", "count", "colors")
+"""What a clip says of itself before it is decoded, as attributes of its reader."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class ClipReader:
         except (av.error.FFmpegError, OSError, IndexError, ValueError) as error:
             raise _broken(str(error)) from error
 
+    @property
+    def finished(self) -> bool:
+        """Whether all of it is there."""
+        return True
+
     def frames(self, start: int = 0) -> Generator[Frame, None, None]:
         """Yield the frames of the clip in an endless loop; memory holds only those that the decoder works on.
 
@@ -105,13 +113,20 @@ class ClipReader:
 
     def once(self) -> Generator[Frame, None, None]:
         """Yield the frames of the clip once, in order; raise as ``frames`` does."""
+        yield from self._counted(self._read())
+
+    def _read(self) -> Iterator[av.VideoFrame]:
+        with av.open(io.BytesIO(self._video), mode="r") as container:
+            container.streams.video[0].thread_type = "AUTO"
+            yield from container.decode(video=0)
+
+    def _counted(self, pictures: Iterator[av.VideoFrame]) -> Generator[Frame, None, None]:
+        """Yield the frames of pictures, and raise as ``frames`` does."""
         number = 0
         try:
-            with av.open(io.BytesIO(self._video), mode="r") as container:
-                container.streams.video[0].thread_type = "AUTO"
-                for picture in container.decode(video=0):
-                    number += 1
-                    yield Frame(self._planes(picture))
+            for picture in pictures:
+                number += 1
+                yield Frame(self._planes(picture))
         except (av.error.FFmpegError, OSError) as error:
             raise _broken(str(error)) from error
         if number == 0 or number != self.count:
