@@ -49,6 +49,8 @@ INTERRUPTED, LOST, LEFT = 0.25, 0.12, 0.06
 """Share of the turns that are interrupted, in which the connection is lost, and after which the visitor leaves."""
 PATIENCE = 60.0
 """Seconds after which a turn counts as lost."""
+WORST = 12
+"""Late fragments that are listed in the end."""
 GONE_SECONDS = 100.0
 """Seconds for which worker processes may wait for another session before they end."""
 
@@ -60,15 +62,13 @@ class Stream:
     Attributes:
         offsets: Arrival less time in the stream, of the last `WINDOW_SECONDS`.
         first: Where the clock was in the first window; None until it is over.
-        late: Fragments that came after their time.
-        worst: By how many seconds the latest was late.
+        late: Of the fragments that came after their time: seconds of the stream, and by how many seconds.
         apart: Most seconds by which sound ended before the picture, and after it.
     """
 
     offsets: deque[tuple[float, float]] = field(default_factory=deque)
     first: float | None = None
-    late: int = 0
-    worst: float = 0.0
+    late: list[tuple[float, float]] = field(default_factory=list)
     fragments: int = 0
     apart: tuple[float, float] = (0.0, 0.0)
     rate: int = 0
@@ -106,8 +106,7 @@ class Stream:
                 self.first = self.clock
         late = offset - self.clock - LEAD_SECONDS
         if late > 0 and start > FIRST_SECONDS and self.arrived > BEGUN_FRAGMENTS:
-            self.late += 1
-            self.worst = max(self.worst, late)
+            self.late.append((start, late))
 
     @property
     def clock(self) -> float:
@@ -379,7 +378,7 @@ async def run(url: str, server: int, options: dict[str, Any], sessions: int, sec
             *(held[server], held[server].threads, held[server].files),
             *(", ".join(map(str, workers)), ", ".join(str(one.threads) for one in workers)),
             *(", ".join(str(one.files) for one in workers), f"{cores:.2f}"),
-            *(sum(one.late for one in visitors.streams), f"{1000 * max(drifts, default=0):.0f}"),
+            *(sum(len(one.late) for one in visitors.streams), f"{1000 * max(drifts, default=0):.0f}"),
             sum(visitors.did[what] for what in ("heard to the end", "interrupted", "came back")),
         ]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
@@ -410,10 +409,12 @@ def _conclude(visitors: Visitors) -> None:
     streams = [one for one in visitors.streams if one.fragments]
     print("\n" + ", ".join(f"{what} {count}" for what, count in visitors.did.most_common()))
     drifts = [one.drift for one in streams if one.drift is not None]
-    print(
-        f"fragments {sum(one.fragments for one in streams)}, late {sum(one.late for one in streams)}"
-        f" (worst {max((one.worst for one in streams), default=0):.2f} s), missing {sum(one.gaps for one in streams)}"
-    )
+    fragments, missing = sum(one.fragments for one in streams), sum(one.gaps for one in streams)
+    late = sorted((pair for one in streams for pair in one.late), key=lambda pair: -pair[1])
+    print(f"fragments {fragments}, late {len(late)}, missing {missing}")
+    if late:
+        latest = ", ".join(f"{seconds:.2f} s at {at:.1f} s" for at, seconds in late[:WORST])
+        print(f"the latest of them, at a time of their stream: {latest}")
     print(f"drift from the clock: {1000 * min(drifts, default=0):.1f} to {1000 * max(drifts, default=0):.1f} ms")
     least, most = min(one.apart[0] for one in streams), max(one.apart[1] for one in streams)
     print(f"end of the sound less end of the pictures: {1000 * least:.0f} to {1000 * most:.0f} ms")
