@@ -42,7 +42,7 @@ new PerformanceObserver((list) => {
     for (const shift of list.getEntries()) {
         if (shift.hadRecentInput) continue;
         window.moved += shift.value;
-        const names = shift.sources.map(({ node }) => node?.id || node?.className || node?.nodeName);
+        const names = shift.sources.map(({ node }) => node?.id || String(node?.className || node?.nodeName));
         window.moves.push([shift.value, ...names]);
     }
 }).observe({ type: 'layout-shift', buffered: true });
@@ -54,6 +54,7 @@ USABLE = {
     "page at /#speak": f"{PORTRAITS} && document.querySelector('#text textarea')?.offsetParent",
 }
 PAGES = {"empty page of Gradio's": EMPTY_URL, "page": URL, "page at /#speak": f"{URL}/#speak"}
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 WIDTHS = (390, 1280)
 """Of a phone and of a desk, pixels."""
 
@@ -74,7 +75,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--times", type=int, default=5)
     options.add_argument("--list", action="store_true")
-    options.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    options.add_argument("--browser", default=next(filter(None, map(shutil.which, BROWSERS)), None))
     given = options.parse_args()
     rows: dict[tuple[str, int], list[tuple[Visit, Visit]]] = {}
     with serving(TTS_ENGINE="espeak"), _empty_page():
@@ -98,7 +99,8 @@ def main() -> None:
         for (name, width), visits in rows.items():
             if width == WIDTHS[-1]:
                 print(f"\n{name}:", *visits[0][0].requests, sep="\n  ")
-            print(f"\n{name}, {width}: what moved:", *max(v.moves for pair in visits for v in pair), sep="\n  ")
+            worst = max((visit for pair in visits for visit in pair), key=lambda visit: visit.moved)
+            print(f"\n{name}, {width}: what moved:", *worst.moves, sep="\n  ")
 
 
 @contextmanager

@@ -67,5 +67,7 @@ def test_an_error_can_be_read_by_everybody(browser: Any, fake_server: Server) ->
     write(page, "...")
     page.wait_for_selector("#status .failed")
     assert page.inner_text("#status .message").startswith("Text: ")  # as the page calls the field
+    mark = "getComputedStyle(document.querySelector('#status .failed .message'), '::before').content"
+    assert "\u26a0" in page.evaluate(mark)
     assert findings(page) == [] and page.evaluate(SHIFTS) <= 0.02
     page.context.close()

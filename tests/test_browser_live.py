@@ -112,6 +112,15 @@ def test_shift_and_enter_begin_a_line_and_say_nothing(page: Any) -> None:
     assert transcript(page) == ["Avatar: one"]
 
 
+def test_a_text_in_which_nothing_can_be_spoken_says_so(page: Any) -> None:
+    say(page, "...")
+    page.locator("#live .message").filter(has_text="Nothing in it can be spoken.").wait_for()
+    state(page, "ready")
+    assert transcript(page) == []
+    say(page, "one")
+    page.wait_for_selector("#live .entry")
+
+
 @pytest.mark.parametrize("how", ["button", "key"])
 def test_it_stops_in_the_middle(page: Any, how: str) -> None:
     say(page, "brisk " + "word " * 60)

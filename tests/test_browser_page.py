@@ -15,7 +15,7 @@ from pipeline.messages import Language
 from pipeline.server.page.words import FACES, choices_of
 from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
-from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, opened, write
+from tests.pages import CAPTION, FINISHED, MOVED, PLAYER, SHIFTS, VIDEO, WATCH_SHIFTS, opened, write
 from tests.recordings import record
 from tests.servers import Server, running, wait_for
 from tests.test_browser_axe import findings
@@ -93,7 +93,7 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at", "width", "most"), [("/", 390, 60), ("/", 1280, 60), ("/#speak", 390, 61)])
+@pytest.mark.parametrize(("at", "width", "most"), [("/", 390, 45), ("/", 1280, 45), ("/#speak", 390, 45)])
 def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
     browser: Any, server: Server, at: str, width: int, most: int
 ) -> None:
@@ -112,8 +112,43 @@ def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
     # a slow machine looks more often whether the server is there, and whether all is loaded
     different = {one for one in fetched if one.startswith("http") and not one.endswith("/app_id")}
     assert len(different) <= most, sorted(different)
+    styles = {one.rsplit("/", 1)[1].split("?")[0] for one in different if ".css" in one}
+    assert styles == {"gradio.css", "theme.css"}  # all of Gradio's own in one
     assert sum("/run/predict" in one for one in fetched) <= 2
     context.close()
+
+
+def test_what_goes_wrong_on_one_tab_is_not_shown_on_another(page: Any) -> None:
+    write(page, "...")
+    page.wait_for_selector("#status .failed")
+    page.get_by_role("tab", name="Audio").click()
+    page.locator("#status .message").filter(has_text="Ready").wait_for()
+    page.click("#say")
+    page.wait_for_selector("#status .failed")
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#status .message").filter(has_text="Ready").wait_for()
+
+
+def test_a_video_on_a_tab_that_is_left_is_not_heard(page: Any) -> None:
+    write(page, "brisk " + "word " * 30)
+    page.wait_for_function(MOVED)
+    page.get_by_role("tab", name="Live").click()
+    page.wait_for_function(f"() => {VIDEO}.paused")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_kept_free_under_the_picture_until_something_is_made(
+    browser: Any, fake_server: Server, width: int
+) -> None:
+    fake_server.wait_idle()
+    page = opened(browser, fake_server, "en", width)
+    gap = f"""() => document.querySelector('#video .hint').getBoundingClientRect().top
+        - {PLAYER}.querySelector('.screen').getBoundingClientRect().bottom"""
+    assert page.evaluate(gap) < 30
+    write(page, "two words")
+    page.wait_for_function(FINISHED)
+    assert not page.is_visible("#video .hint") and page.evaluate(SHIFTS) <= 0.02
+    page.context.close()
 
 
 # --- keys, lengths, what can be seen

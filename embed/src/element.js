@@ -10,7 +10,7 @@ import { Server, ServerError } from './server.js';
 import { Speaking } from './speaking.js';
 import css from './style.css';
 import html from './template.html';
-import { wordsFor } from './words.js';
+import { forPeople, wordsFor } from './words.js';
 
 const SIZES = ['720p', '480p', '360p'];
 const RATIOS = { '16:9': 16 / 9, '9:16': 9 / 16, '1:1': 1, '4:5': 4 / 5 };
@@ -512,7 +512,7 @@ export class TalkingAvatar extends HTMLElement {
             if (!address.includes('.jpg')) return;
             throw new ServerError(this.#words('unreachable', this.#server.address, location.origin), 'unreachable');
         } catch (error) {
-            if (this.#parts.message.textContent !== error.message) this.#fail(error); // it may be asked for again
+            if (this.#parts.message.textContent !== forPeople(this, error.message)) this.#fail(error); // it may be asked for again
         }
     }
 
@@ -548,7 +548,7 @@ export class TalkingAvatar extends HTMLElement {
 
     #fail(error, milliseconds) {
         const message = error instanceof ServerError ? error.message : String(error);
-        this.#tell(message, milliseconds);
+        this.#tell(forPeople(this, message), milliseconds);
         this.#emit('error', { message, code: error.code ?? 'failed' });
     }
 

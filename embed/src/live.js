@@ -333,7 +333,9 @@ export class Live {
             case 'turn_ended':
                 stream.at(event.stream, () => {
                     [this.#speaking, this.#sentAt] = [false, 0];
-                    this.#over(event, true);
+                    const unsaid = this.#turns.has(event.tag) && !event.said.trim();
+                    if (unsaid) this.#stage.fail(new ServerError(this.#stage.words('nothing'), 'nothing_to_say'), 8000);
+                    this.#over(event, !unsaid);
                     this.#show();
                     this.#stage.emit('turn-ended', { turn: event.turn, said: event.said, tag: event.tag });
                 });

@@ -51,6 +51,10 @@ const WORDS = {
         '이 브라우저는 배경을 투명하게 할 수 없어 촬영한 배경을 보여 줍니다.',
         'This browser cannot show a transparent background, so you see the one that was filmed.',
     ],
+    nothing: [
+        '소리 내어 읽을 글자가 없습니다. 글자나 숫자를 써 주세요.',
+        'Nothing in it can be spoken. Write letters or numbers.',
+    ],
     no_text: ['할 말이 없습니다.', 'There is nothing to say.'],
     no_questions: [
         '면접에 질문이 없습니다. 태그 안에 한 줄에 하나씩 적어 주세요.',
@@ -81,9 +85,33 @@ const WORDS = {
     asleep: ['한동안 조용해서 쉬고 있습니다.', 'It was quiet for a while, so the avatar is resting.'],
 };
 
+// The fields of a request, which the server's errors begin with, as visitors call them.
+const FIELDS = {
+    text: ['글', 'Text'],
+    audio: ['녹음', 'Recording'],
+    avatar: ['아바타', 'Avatar'],
+    resolution: ['해상도', 'Resolution'],
+    tts_voice: ['음성', 'Voice'],
+    language: ['언어', 'Language'],
+    pronunciations: ['읽는 법', 'Pronunciations'],
+    aspect: ['화면 비율', 'Aspect'],
+    fps: ['초당 프레임', 'Frames per second'],
+    background: ['배경', 'Background'],
+};
+
 /** Return the words in the language of the part of the page around an element, or else of the browser. */
 export function wordsFor(element) {
-    const language = element.closest('[lang]')?.lang || document.documentElement.lang || navigator.language;
-    const column = language.toLowerCase().startsWith('ko') ? 0 : 1;
+    const column = columnFor(element);
     return (key, ...values) => WORDS[key][column].replace(/\{\}/g, () => values.shift());
+}
+
+/** Return an error of the server as visitors read it, in the language around an element: fields have names of words. */
+export function forPeople(element, message) {
+    const column = columnFor(element);
+    return message.replace(/^(\w+)(?=: )/, (field) => FIELDS[field]?.[column] ?? field);
+}
+
+function columnFor(element) {
+    const language = element.closest('[lang]')?.lang || document.documentElement.lang || navigator.language;
+    return language.toLowerCase().startsWith('ko') ? 0 : 1;
 }

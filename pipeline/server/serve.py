@@ -43,6 +43,7 @@ from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.gradio.joins import Joins
 from pipeline.server.gradio.queue import Generate, RenderQueue, Slots
+from pipeline.server.gradio.styles import Styles
 from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
 from pipeline.server.page.document import Compressed, dress
@@ -231,7 +232,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
         clips=folder.clips,
         nodes=nodes,
     )
-    dress(min((pack.name for pack in shipped.list()), default=None), studio.engine.draws_on_gpu)
+    first = min((pack.name for pack in shipped.list()), default=None)
+    style = dress(Styles(page), first, studio.engine.draws_on_gpu)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
     ended = threading.Event()
@@ -272,7 +274,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
         css=CSS,
         i18n=I18N,
         app_kwargs={
-            "routes": api.routes(),
+            "routes": [*api.routes(), style],
             "exception_handlers": exception_handlers(),
             "lifespan": _lifespan(book, results, folder, queue.joins, workers, recorder, webhooks, settings),
         },

@@ -25,7 +25,7 @@ STYLE = """
 .done .bar { background: #16a34a; }
 .failed .bar { background: #dc2626; }
 .failed .message { font-weight: 600; }
-.failed .message::before { content: "\26a0\fe0e\2002" / ""; color: #dc2626; }
+.failed .message::before { content: "\u26a0\ufe0e\u2002" / ""; color: #dc2626; }
 """
 COUNT = """
 <div class="count ${value.length > value.limit ? 'over' : ''}">

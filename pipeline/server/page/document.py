@@ -14,16 +14,23 @@ from urllib.parse import quote
 from gradio import routes
 from jinja2 import BaseLoader, Environment
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline import messages
 from pipeline.server.access import path_of
+from pipeline.server.gradio.styles import Styles
 from pipeline.server.page.words import DESCRIPTION, TITLE
 from pipeline.server.rest.component import SCRIPT, script_version
+from pipeline.server.rest.public_file import PublicFile
 from pipeline.server.rest.routes import CARD
 
 PAGE = "frontend/index.html"
 """Gradio's template of the document."""
+STYLE = "/assets/gradio.css"
+"""Address of all of Gradio's styles; beside them, so that what they name is found."""
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#2563eb"/>'
     '<circle cx="16" cy="12" r="6" fill="#fff"/><path d="M5 29a11 9 0 0 1 22 0z" fill="#fff"/></svg>'
@@ -39,25 +46,38 @@ _SENTENCES = (
 """What the script says itself while the server is away, in its order."""
 _IN_FRAMES = "document.head.appendChild(script);"
 """How Gradio fetches a script that is of use in another site's frame alone."""
+_FIRST_STYLE = re.compile(r'<link rel="stylesheet" crossorigin href="\./assets/index-[\w-]+\.css">')
 _OTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 """Tags for shared links in Gradio's template; some are about Gradio."""
 
 
-def dress(avatar: str | None, gpu: bool = False) -> None:
+def dress(styles: Styles, avatar: str | None, gpu: bool = False) -> Route:
     """Add title, description and picture to the document of Gradio's page, and the picture of an avatar at once.
+
+    All of Gradio's styles come with one request, and its code without waiting for each other.
 
     Gradio has no option for that: ``launch(head=...)`` comes only with the page itself, which crawlers never see, and
     which visitors on a slow connection see late.
 
     Args:
+        styles: What the page needs of Gradio's files.
         avatar: The avatar that is shown first.
         gpu: Whether pictures are drawn on a graphics card.
+
+    Returns:
+        Where the styles are sent from.
     """
     environment: Environment = routes.templates.env
     loader = environment.loader
     assert loader is not None
     plain = loader.plain if isinstance(loader, _Dressed) else loader
-    environment.loader = _Dressed(plain, _head(avatar, gpu))
+    css = PublicFile(styles.css.encode(), "text/css", styles.written)
+
+    def send(request: Request) -> Response:
+        return css.response(request)
+
+    environment.loader = _Dressed(plain, _head(avatar, gpu), _fetched(styles, css.version))
+    return Route(STYLE, send)
 
 
 class Compressed:
@@ -74,11 +94,12 @@ class Compressed:
 
 
 class _Dressed(BaseLoader):
-    """Loads Gradio's templates, `PAGE` with another head."""
+    """Loads Gradio's templates, `PAGE` with another head, and with `fetched` before the first of its styles."""
 
-    def __init__(self, plain: BaseLoader, head: str) -> None:
+    def __init__(self, plain: BaseLoader, head: str, fetched: str) -> None:
         self.plain = plain
         self._head = head
+        self._fetched = fetched
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
         """Return the source of a template, the path of its file, and whether that is up to date."""
@@ -88,8 +109,22 @@ class _Dressed(BaseLoader):
             if source.count('<meta charset="utf-8" />') != 1:
                 raise RuntimeError("Gradio's page has another head than was known")
             source = source.replace('<meta charset="utf-8" />', '<meta charset="utf-8" />' + self._head)
+            source = _FIRST_STYLE.sub(self._fetched, source) if self._fetched else source
             source = source.replace(_IN_FRAMES, f"if (parent !== window) {_IN_FRAMES}")
         return source, path, newest
+
+
+def _fetched(styles: Styles, version: str) -> str:
+    """Return the links to Gradio's styles and code; "" where they are not known.
+
+    A link that is disabled is not followed, and keeps Gradio from fetching the same by itself.
+    """
+    if not styles.names:
+        return ""
+    links = [f'<link rel="stylesheet" crossorigin href=".{STYLE}?v={version}">']
+    links += [f'<link rel="stylesheet" disabled href="./assets/{name}">' for name in styles.names]
+    links += [f'<link rel="modulepreload" crossorigin href="./assets/{name}">' for name in styles.scripts]
+    return "\n".join(links)
 
 
 def _head(avatar: str | None, gpu: bool) -> str:

@@ -38,7 +38,7 @@ from pipeline.server.page.words import (
     EXAMPLES,
     FACES,
     HEADING,
-    METER,
+    PLAYER,
     STRIP,
     TITLE,
     choices_of,
@@ -91,6 +91,8 @@ SETTLED = f"""(stage, making) => {{
 }}"""
 """Tasks on both sides are stopped together, and both show the same."""
 WARM = f"stage => stage.state === 'warming' ? {json.dumps(bar.IDLE)} : stage"
+ANEW = f"stage => stage.state === 'failed' ? {json.dumps(bar.IDLE)} : stage"
+"""What went wrong on one tab is no matter of another."""
 # functions of page.js
 STAGE = "(...shown) => window.page.shown(...shown)"
 LIVE = "(...chosen) => window.page.live(...chosen)"
@@ -386,6 +388,8 @@ def build_page(services: PageServices) -> gr.Blocks:
         queued: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}  # it waits in the queue itself
         for button in (go, say):
             button.click(None, result.status, result.status, js=PRESSED, api_visibility="private")
+        for tab in (speak_tab, audio_tab):
+            tab.select(None, result.status, result.status, js=ANEW, api_visibility="private")
         warm = warming.change(speaking.until_warm, None, None, **UNQUEUED)
         warm.then(None, result.status, result.status, js=WARM, api_visibility="private")
         page.load(None, None, None, js=HOLD, api_visibility="private")
@@ -580,7 +584,7 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
 
 
 def _lay_out_result() -> _Result:
-    player = make_part("player", METER, bar.IDLE, label=shown("player"), elem_id="video")
+    player = make_part("player", PLAYER, bar.IDLE, label=shown("player"), elem_id="video")
     status = bar.make_bar("status")
     _describe(
         status, {"type": "object", "additionalProperties": True, "description": "The last event, as REST sends it."}

@@ -12,6 +12,7 @@ avatar.setAttribute('server', location.origin + window.page.root);
 const meter = element.querySelector('.meter');
 const { cores, gpu } = document.querySelector('meta[name=avatar]').dataset;
 const words = WORDS;
+element.querySelector('.hint').textContent = words.hint;
 const speeds = {}; // seconds until the first picture, and how many times as quickly as it plays it was made
 let pressedAt = 0; // when the button was pressed (ms)
 
@@ -39,8 +40,19 @@ drawMeter();
 
 // --- what it shows
 
+const AT_ONCE = 400; // milliseconds after a press in which parts may still move
+
+// Keep room for captions and buttons from the press that makes a video; what is refused at once leaves all as it was.
+function makeRoom(stage) {
+    if (stage.state === 'queued' || stage.kept || stage.video_url) avatar.classList.remove('fresh');
+    const refused = stage.state === 'failed' && !task && performance.now() - pressedAt < AT_ONCE;
+    if (refused) avatar.classList.add('fresh');
+}
+avatar.addEventListener('error', () => avatar.classList.remove('fresh'));
+
 function show(stage) {
     measure(stage);
+    makeRoom(stage);
     if (stage.idle) {
         if (stage.idle.resolutions) avatar.setAttribute('resolution', stage.idle.resolutions.join(' '));
         avatar.setAttribute('avatar', stage.idle.avatar);
@@ -85,5 +97,12 @@ avatar.addEventListener('statechange', ({ detail }) => {
     const speaks = detail.state === 'speaking' || detail.state === 'waiting';
     document.documentElement.classList.toggle('speaks', speaks); // the main button is Stop
 });
+
+// What cannot be seen, on another tab, is not heard either.
+function hush() {
+    if (!avatar.getClientRects().length) avatar.video?.pause();
+}
+new ResizeObserver(hush).observe(avatar);
+customElements.whenDefined('talking-avatar').then(() => avatar.video.addEventListener('playing', hush));
 
 watch('value', () => customElements.whenDefined('talking-avatar').then(() => show(props.value)));

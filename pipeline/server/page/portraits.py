@@ -32,27 +32,27 @@ TEMPLATE = """
 ${(value.avatars || []).map((one, number) => `
   <label title="${one.name}">
     <input type="radio" name="avatar" value="${number}" ${one.name === value.chosen ? 'checked' : ''}>
-    <img src="${one.portrait}" alt="" width="84" height="84">
+    <img src="${one.portrait}" alt="" width="64" height="64">
     <span>${one.label}</span>
   </label>`).join('')}
 </div>
 </div>
 """.replace("BE_IT", "${" + in_browser(BE_AVATAR) + "}")
 STYLE = """
-.strip { display: flex; align-items: flex-start; gap: 0.6rem; overflow-x: auto; padding: 3px 0 0.4rem;
+.strip { display: flex; align-items: flex-start; gap: 0.5rem; overflow-x: auto; padding: 3px 0 0.4rem;
   scrollbar-width: thin; }
-.portraits { display: flex; gap: 0.6rem; }
-.be { flex: none; box-shadow: none; width: 92px; padding: 0; border: 0; background: none;
+.portraits { display: flex; gap: 0.5rem; }
+.be { flex: none; box-shadow: none; width: 4.25rem; padding: 0; border: 0; background: none;
   font-weight: 400; text-align: center; cursor: pointer; }
-.be .face { display: grid; place-items: center; width: 84px; height: 84px; margin: 0 auto 0.3rem;
+.be .face { display: grid; place-items: center; width: 64px; height: 64px; margin: 0 auto 0.3rem;
   box-sizing: border-box; border: 2px dashed var(--neutral-400); border-radius: 12px; font-size: 1.8rem;
   color: var(--body-text-color); }
 .be:hover .face { border-color: var(--color-accent); }
-label { position: relative; flex: none; width: 92px; cursor: pointer; text-align: center; }
+label { position: relative; flex: none; width: 4.25rem; cursor: pointer; text-align: center; }
 input { position: absolute; opacity: 0; }
-img { display: block; width: 84px; height: 84px; margin: 0 auto 0.3rem; object-fit: cover; border-radius: 12px;
+img { display: block; width: 64px; height: 64px; margin: 0 auto 0.3rem; object-fit: cover; border-radius: 12px;
   border: 3px solid transparent; background: var(--border-color-primary); }
-span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; font-size: 0.8rem;
+span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; font-size: 0.75rem;
   line-height: 1.3; overflow-wrap: anywhere; color: var(--body-text-color); }
 input:checked + img { border-color: var(--color-accent); }
 input:checked ~ span { font-weight: 600; }

@@ -296,13 +296,17 @@ LIVE = {
     "state_away": Message("다시 연결하는 중", "Reconnecting"),
 }
 """What the tab Live shows; its script chooses the language."""
-METER = {
+PLAYER = {
+    "hint": Message(
+        "아래에 글을 쓰고 생성을 누르면 이 사람이 말합니다. 영상은 내려받을 수 있습니다.",
+        "Write a text below and press Generate: this person says it, and you can keep the video.",
+    ),
     "first": Message("첫 화면 {}초", "first picture {} s"),
     "times": Message("실시간의 {}배", "{} times real time"),
     "with_gpu": Message("코어 {}개 · GPU 사용", "{} cores · on a GPU"),
     "without_gpu": Message("코어 {}개 · GPU 없음", "{} cores · no GPU"),
 }
-"""How quick a video was, and on what."""
+"""What is under the picture: what to do first; how quick a video was, and on what."""
 STRIP = {
     "name": Message("음소와 입이 벌어진 정도", "Phonemes and opening of the mouth"),
     "empty": Message(
