@@ -57,7 +57,7 @@ def test_every_web_site_may_include_it_and_browsers_keep_it(fake_server: Server)
     assert answer.headers["content-encoding"] == "gzip" and int(answer.headers["content-length"]) <= MOST
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
-    assert answer.headers["cache-control"] == "public, max-age=86400"
+    assert answer.headers["cache-control"] == "public, no-cache"
     again = fake_server.get(SCRIPT, headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304 and again.content == b""
     for_good = fake_server.get(f"{SCRIPT}?v={script_version()}")

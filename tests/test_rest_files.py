@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from email.utils import formatdate, parsedate_to_datetime
 from io import BytesIO
+from pathlib import Path
 
 import av
 import pytest
 import requests
+from starlette.requests import Request
 
+from pipeline.server.rest.files import bytes_response
 from tests.media import time_of
 from tests.servers import Server
 
@@ -169,3 +173,47 @@ def test_where_no_copy_can_be_written_the_stream_itself_is_sent(fake_server: Ser
         assert (kept.status_code, kept.content) == (200, fake_server.get(done["video_url"]).content)
     finally:
         blocked.rmdir()
+
+
+def conditional(headers: dict[str, str]) -> Request:
+    return Request(
+        {"type": "http", "method": "GET", "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()]}
+    )
+
+
+def test_what_another_version_makes_of_the_same_file_is_sent_again(tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+    pack.write_bytes(b"pack")
+    os.utime(pack, (10**9, 10**9))  # long ago
+    old = bytes_response(b"old", "video/mp4", conditional({}), pack)
+    tag, written = old.headers["etag"], formatdate(10**9 + 60, usegmt=True)
+    for known in ({"If-None-Match": tag}, {"If-Modified-Since": written}, {"Range": "bytes=1-", "If-Range": tag}):
+        new = bytes_response(b"new", "video/mp4", conditional(known), pack)
+        assert (new.status_code, new.body) == (200, b"new"), known
+    assert bytes_response(b"old", "video/mp4", conditional({"If-None-Match": tag}), pack).status_code == 304
+
+
+MADE = {
+    "a clip": "/assets/idle/solo_720p.mp4",
+    "a clip in front of a background": "/assets/idle/solo_720p.mp4?background=%23112233",
+    "a picture": "/assets/idle/solo.jpg",
+    "a picture in front of a background": "/assets/idle/solo.jpg?background=blur",
+    "a transparent picture": "/assets/idle/solo.jpg?background=transparent",
+    "the picture of a shared link": "/assets/card.jpg",
+    "a voice": "{voice}",
+    "the script of the tag": "/embed/v1.js",
+    "subtitles": "{captions}",
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_browsers_ask_each_time_for_what_the_program_makes(
+    fake_server: Server, addresses: dict[str, str], kind: str
+) -> None:
+    voices = [one["sample"] for one in fake_server.get("/api/voices").json()["voices"] if one["sample"]]
+    url = MADE[kind].format(captions=addresses["captions"].replace(".vtt", ".srt"), voice=voices[0])
+    whole = fake_server.get(url)
+    assert whole.status_code == 200 and "no-cache" in whole.headers["cache-control"]
+    known = {"If-None-Match": whole.headers["etag"]}
+    assert fake_server.get(url, headers=known).status_code == 304
+    assert parsedate_to_datetime(whole.headers["last-modified"]).timestamp() > 10**9

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 import stat
+import time
 from collections.abc import AsyncIterator
-from email.utils import parsedate
+from email.utils import formatdate, parsedate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +35,7 @@ CHUNK = 1 << 16
 """Bytes."""
 _RANGE = re.compile("bytes=[ ]*(?=[0-9-]*[0-9])(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ ]*")
 _TAG = re.compile('"[^"]*"')
+_STARTED = time.time()
 _KEPT = ("etag", "last-modified", "cache-control", "accept-ranges")
 """Headers that a 304 has, too."""
 
@@ -145,7 +148,7 @@ async def subrip_response(task: Task, book: TaskBook, request: Request) -> Respo
         captions = await asyncio.to_thread(task.captions.read_text, "utf-8")
     except OSError as error:
         raise ResultNotFound(messages.server.NO_SUCH_FILE(file=f"{task.id}.srt")) from error
-    return bytes_response(srt_of(captions).encode(), "application/x-subrip", task.captions, request)
+    return bytes_response(srt_of(captions).encode(), "application/x-subrip", request, task.captions)
 
 
 def file_response(path: Path, media_type: str, request: Request) -> Response:
@@ -163,14 +166,26 @@ def file_response(path: Path, media_type: str, request: Request) -> Response:
     return unless_known(FileResponse(path, media_type=media_type, stat_result=found), request)
 
 
-def bytes_response(content: bytes, media_type: str, source: Path, request: Request) -> Response:
-    """Respond with bytes that change when the file `source` does, as ``file_response`` does with a file.
+def bytes_response(content: bytes, media_type: str, request: Request, source: Path | None = None) -> Response:
+    """Respond with bytes that the program makes, as ``file_response`` does with a file.
 
-    For several ranges at once the response is the whole, as RFC 9110, 14.2 allows.
+    Another version of the program may make others of the same source, so browsers ask each time, and know them by what
+    they are, or by when the program was started. For several ranges at once the response is the whole, as RFC 9110,
+    14.2 allows.
+
+    Args:
+        content: The bytes.
+        media_type: Their type.
+        request: The request.
+        source: A file that they are made of.
     """
-    stamp = FileResponse(source, stat_result=source.stat()).headers
-    headers = {name: stamp[name] for name in ("etag", "last-modified")}
-    headers |= {"accept-ranges": "bytes", "cache-control": "no-cache"}
+    written = max(_STARTED, source.stat().st_mtime if source else 0)
+    headers = {
+        "etag": f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"',
+        "last-modified": formatdate(written, usegmt=True),
+        "accept-ranges": "bytes",
+        "cache-control": "no-cache",
+    }
     known = unless_known(Response(content, media_type=media_type, headers=headers), request)
     condition = request.headers.get("if-range")
     asked = _RANGE.fullmatch(request.headers.get("range", ""))

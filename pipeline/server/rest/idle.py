@@ -66,7 +66,7 @@ class IdleApi:
             video = (await run_in_threadpool(self._store.load, pack)).video
         else:
             video = await while_there(request, self._composed(pack, behind))
-        return bytes_response(video, "video/mp4", pack, request)
+        return await run_in_threadpool(bytes_response, video, "video/mp4", request, pack)
 
     def first_picture(self, avatar: str, request: Request, background: str | None = None) -> Response:
         """Send the first picture of an avatar's clip ("talk_long"), small, to be shown before the clip is there.
@@ -78,7 +78,7 @@ class IdleApi:
         behind, kind = self._behind(pack, background), "image/jpeg"
         if behind:
             picture, kind = self._drawn(pack, pack.stat().st_mtime_ns, behind)
-        return bytes_response(picture, kind, pack, request)
+        return bytes_response(picture, kind, request, pack)
 
     def crops(self, avatar: str, request: Request) -> dict[str, Any]:
         """Return which part of an avatar's clip ("talk_long") its videos show in each aspect, in shares of the clip."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from pipeline.server.rest.files import unless_known
 
-_DAY, _YEAR = 24 * 3600, 365 * 24 * 3600
+_YEAR = 365 * 24 * 3600
 
 
 class PublicFile:
@@ -33,14 +33,14 @@ class PublicFile:
     def response(self, request: Request) -> Response:
         """Send the file, compressed where the browser takes that.
 
-        Browsers keep it for a day, and one that is asked for by its version ("?v=...") for good.
+        Browsers ask each time whether it has changed, and keep one that is asked for by its version ("?v=...") for good.
         """
         accepts = "gzip" in request.headers.get("accept-encoding", "")
         known = request.query_params.get("v") == self.version
         headers = {
             "ETag": f'"{self.version}{"-gzip" if accepts else ""}"',
             "Last-Modified": self._written,
-            "Cache-Control": f"public, max-age={_YEAR}, immutable" if known else f"public, max-age={_DAY}",
+            "Cache-Control": f"public, max-age={_YEAR}, immutable" if known else "public, no-cache",
             "Vary": "Accept-Encoding",
             **({"Content-Encoding": "gzip"} if accepts else {}),
         }

@@ -293,10 +293,9 @@ class Api:
         """Stop fetching them; what came is kept."""
         return _download_state(self.voice_download.cancel(), request)
 
-    def voice_sample(self, engine: str, voice: str) -> Response:
+    def voice_sample(self, engine: str, voice: str, request: Request) -> Response:
         """Send a sentence that a voice of a local engine says, as WAV."""
-        sound = self.samples.of(engine, voice)
-        return Response(sound, media_type="audio/wav", headers={"cache-control": "max-age=3600"})
+        return bytes_response(self.samples.of(engine, voice), "audio/wav", request)
 
     def queue_status(self) -> dict[str, Any]:
         """Return how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
@@ -447,7 +446,7 @@ class Api:
     def card(self, request: Request) -> Response:
         """Send the picture that is shown where the page's address is shared."""
         picture, pack = self.stills.card(self.visitors.shipped())
-        return bytes_response(picture, "image/jpeg", pack, request)
+        return bytes_response(picture, "image/jpeg", request, pack)
 
     @property
     def _book(self) -> TaskBook:
