@@ -118,8 +118,8 @@ _define("ɯ ɨ ᵻ ɤ", _vowel(jawOpen=0.09, mouthStretch=0.25, mouthLowerDown=0
 _define("ɒ", _rounded(jawOpen=0.36, mouthFunnel=0.30, mouthPucker=0.25))
 _define("ɔ", _rounded(jawOpen=0.24, mouthFunnel=0.38, mouthPucker=0.47))
 _define("o", _rounded(jawOpen=0.17, mouthFunnel=0.38, mouthPucker=0.47))
-_define("u ʊ ᵿ ʉ y ʏ ɥ", _rounded(jawOpen=0.08, mouthPucker=0.82, mouthFunnel=0.20))
-_define("w ʍ ʷ", _rounded(jawOpen=0.06, mouthPucker=0.82, mouthFunnel=0.20))
+_define("u ʊ ᵿ ʉ y ʏ ɥ", _rounded(jawOpen=0.06, mouthPucker=0.82, mouthFunnel=0.16))
+_define("w ʍ ʷ", _rounded(jawOpen=0.03, mouthPucker=0.82, mouthFunnel=0.12))
 _define("ø œ ɵ", _rounded(jawOpen=0.14, mouthFunnel=0.35, mouthPucker=0.35))
 _define(
     "p b m ɓ ʙ",
