@@ -16,7 +16,7 @@ from pipeline.avatars.pack import load, save
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover
-from pipeline.engines.mesh.own_mouth import OwnMouthInterior
+from pipeline.engines.mesh.own_mouth import DETAIL, TONES, OwnMouthInterior
 from pipeline.errors import BadPack
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.preparing.footage import Footage
@@ -133,14 +133,15 @@ def test_the_light_is_that_of_the_frame(man: Avatar, own: OwnMouth) -> None:
     assert abs(bright[0] - PAINT[0]) < 20, "frames in less light look like the others"
 
 
-def test_pictures_change_as_smoothly_as_the_mouth(own: OwnMouth) -> None:
+@pytest.mark.parametrize("blended", [TONES, DETAIL])
+def test_pictures_change_as_smoothly_as_the_mouth(own: OwnMouth, blended: tuple[int, float]) -> None:
     """Nothing jumps while the mouth moves: no picture appears or goes at more than a small weight."""
     interior = OwnMouthInterior(own)
     low, high = own.shapes.min(0), own.shapes.max(0)
     path = low + (high - low) * np.linspace(0, 1, 800)[:, None] ** np.array([1, 2, 1, 0.5])
     before = np.zeros(len(own.shapes))
     for step, shape in enumerate(path):
-        near, share = interior.nearest(shape)
+        near, share = interior.nearest(shape, *blended)
         weights = np.zeros(len(own.shapes))
         weights[near] = share
         assert weights.sum() == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numba
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -11,10 +12,14 @@ from pipeline.core.numba_cache import compiled
 from pipeline.engines.mesh.mouth_frame import COLUMNS, MouthFrame
 from pipeline.video.frame import Frame
 
-NEIGHBOURS = 6
-"""Pictures that are blended."""
-SETTLED = 0.02
-"""Difference of shape, in basis units, by which a picture counts e times less."""
+TONES, DETAIL = (12, 0.05), (6, 0.02)
+"""Pictures that are blended, and the difference of shape, in basis units, by which one counts e times less.
+
+What is in a mouth varies at the same shape, and the mean of many is nearest to any of them, but has no edges. So light
+and colour come from many pictures, and edges from few.
+"""
+EDGES = 2.0
+"""Standard deviation, in pixels of a picture, of the blur that separates its light from its edges."""
 COUNTS = np.array([1.0, 0.65, 0.6, 0.2], np.float32)
 """How much a difference in each part of a shape counts (see ``mouth_shape``)."""
 STRETCHED = 0.06
@@ -40,17 +45,24 @@ class OwnMouthInterior:
     def __init__(self, mouth: OwnMouth) -> None:
         self._mouth = mouth
         self._darkest = _darkest_rows(mouth)
+        self._light = np.stack([cv2.GaussianBlur(picture, (0, 0), EDGES) for picture in mouth.luma])
+        self._chroma = np.ascontiguousarray(mouth.chroma.swapaxes(0, 1))
 
-    def nearest(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, shape: np.ndarray, most: int, settled: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of the pictures of the nearest shapes, and their weights, which sum to 1.
 
         Weights fall to zero where another picture takes over, so they change as smoothly as the mouth does.
+
+        Args:
+            shape: Of the mouth (see ``mouth_shape``).
+            most: How many pictures at most.
+            settled: Difference of shape by which one counts e times less.
         """
         apart = np.linalg.norm((self._mouth.shapes - shape) * COUNTS, axis=1)
-        order = np.argsort(apart)[: NEIGHBOURS + 1]
-        reach = max(float(apart[order[-1]]), 1e-6) if len(order) > NEIGHBOURS else np.inf
-        near = order[:NEIGHBOURS]
-        weights = np.clip(1 - apart[near] / reach, 0, 1) ** 2 * np.exp((apart[near[0]] - apart[near]) / SETTLED)
+        order = np.argsort(apart)[: most + 1]
+        reach = max(float(apart[order[-1]]), 1e-6) if len(order) > most else np.inf
+        near = order[:most]
+        weights = np.clip(1 - apart[near] / reach, 0, 1) ** 2 * np.exp((apart[near[0]] - apart[near]) / settled)
         weights[0] = max(weights[0], 1e-9)
         return near, weights / weights.sum()
 
@@ -82,20 +94,31 @@ class OwnMouthInterior:
         right, bottom = min(int(high[0]) // 2 * 2 + 2, out.width), min(int(high[1]) // 2 * 2 + 2, out.height)
         if right - left < 4 or bottom - top < 4:
             return
-        near, weights = self.nearest(shape)
-        wider = np.clip(shape[0] / np.maximum(mouth.shapes[near, 0], 1e-3), 1, None)
-        parting = np.stack([wider, self._darkest[near]])
-        luma = _blended(mouth.luma, near, weights, parting, mouth.lip_rows, 1.0)
-        u, v = (_blended(mouth.chroma[:, i], near, weights, parting, mouth.lip_rows // 2, 0.0) for i in range(2))
+        tones, detail = self._near(shape, *TONES), self._near(shape, *DETAIL)
+        hollow = self._hollow(shape, *detail[:2])
+        light = _blended(self._light, *tones, mouth.lip_rows, hollow)
+        edges, blurred = (_blended(kind, *detail, mouth.lip_rows, hollow) for kind in (mouth.luma, self._light))
+        u, v = (_blended(plane, *tones, mouth.lip_rows // 2, 0.0) for plane in self._chroma)
         gain = float((skin[0] - 16) / max(mouth.skin[0] - 16, 1))
         shift = (skin - mouth.skin)[1:].astype(np.float64)
         _paint(
             (out.y, *out.uv),
             (left, top, right, bottom),
             frame,
-            (luma, u, v),
+            (light + edges - blurred, u, v),
             (mouth.lip_rows, strength, gain, shift[0], shift[1]),
         )
+
+    def _near(self, shape: np.ndarray, most: int, settled: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the nearest pictures, their weights, and how they part for an opening (see ``_blended``)."""
+        near, weights = self.nearest(shape, most, settled)
+        wider = np.clip(shape[0] / np.maximum(self._mouth.shapes[near, 0], 1e-3), 1, None)
+        return near, weights, np.stack([wider, self._darkest[near]])
+
+    def _hollow(self, shape: np.ndarray, near: np.ndarray, weights: np.ndarray) -> float:
+        """Return how much darker the depth of a mouth is, 0..0.8, that opens wider than the blended pictures."""
+        wider = float(shape[0]) / max(float(weights @ self._mouth.shapes[near, 0]), 1e-3)
+        return min(DEPTH * max(1 - 1 / wider, 0), 0.8)
 
 
 def _darkest_rows(mouth: OwnMouth) -> np.ndarray:
@@ -121,7 +144,7 @@ def _blended(
         parting: (2, k) how much wider than in the picture the mouth opens, 1 or more, and where in the picture's
             opening the upper part ends, 0..1.
         lip: Rows of each lip.
-        hollow: How much the depth of a wide mouth is darkened, 0..1.
+        hollow: How much darker the depth of a wide mouth is, 0..1.
     """
     height, width = pictures.shape[1:]
     rows = height - 2 * lip
@@ -141,7 +164,7 @@ def _blended(
                 else:
                     t = (v - begin) / (end - begin)
                     s = split + STRETCHED * (2 * t - 1)
-                    lit = np.float32(1 - hollow * min(DEPTH * (1 - 1 / wider), 0.8) * np.sqrt(4 * t * (1 - t)))
+                    lit = np.float32(1 - hollow * np.sqrt(4 * t * (1 - t)))
                 place = min(max(lip + s * rows - 0.5, 0.0), height - 1.0)
             upper = min(int(place), height - 2)
             share = np.float32(place - upper)
