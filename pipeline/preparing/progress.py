@@ -12,7 +12,7 @@ _PHOTO = {**_CLIP, "reading": 0.033}
 """Seconds that stages take for a frame, on two cores. Photos are animated while they are read."""
 LENDING = 0.010
 """The same for the mouth of somebody who talks: it is closed in each frame."""
-_WRITING = 0.024
+_WRITING = 0.018
 """The same for writing a pack of 720p."""
 BOTH_WAYS = 2.0
 """Length of a clip that is played forwards and backwards, as most are: their end does not meet their start."""
