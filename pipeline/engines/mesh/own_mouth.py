@@ -18,6 +18,8 @@ TONES, DETAIL = (12, 0.05), (6, 0.02)
 What is in a mouth varies at the same shape, and the mean of many is nearest to any of them, but has no edges. So light
 and colour come from many pictures, and edges from few.
 """
+MOST_OF_ALL = 2 / 3
+"""Share of all pictures that is blended at most: the farthest show another mouth."""
 EDGES = 2.0
 """Standard deviation, in pixels of a picture, of the blur that separates its light from its edges."""
 COUNTS = np.array([1.0, 0.65, 0.6, 0.2], np.float32)
@@ -59,6 +61,7 @@ class OwnMouthInterior:
             settled: Difference of shape by which one counts e times less.
         """
         apart = np.linalg.norm((self._mouth.shapes - shape) * COUNTS, axis=1)
+        most = min(most, max(round(MOST_OF_ALL * len(apart)), 1))
         order = np.argsort(apart)[: most + 1]
         reach = max(float(apart[order[-1]]), 1e-6) if len(order) > most else np.inf
         near = order[:most]
