@@ -12,6 +12,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
+from pipeline.engines.mesh import expression
 from pipeline.engines.mesh.expression import OVERLAP
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
@@ -286,6 +287,26 @@ def test_a_shut_lid_is_skin_with_a_line_of_lashes_at_its_edge(avatar: Avatar, mo
     for upper, fold in ((159, 27), (386, 257)):
         assert luma(frame, target[upper]).min() < 0.65 * skin
         assert luma(frame, (target[upper] + target[fold]) / 2).mean() > 0.6 * skin
+
+
+def test_a_shut_lid_shows_no_streaks(avatar: Avatar, mover: FaceMover, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stretched skin is even from one column to the next."""
+    index = awake(mover)
+    source, target = (mover._face.geometry.source[index].copy() for _ in range(2))
+    mover._face.expression.move_eyes(source, target, index, pose(eyeBlink=1.0))
+
+    def unevenness() -> float:
+        frame = drawn(avatar, mover, index, pose(eyeBlink=1.0))[1]
+        changes = []
+        for upper, fold in ((159, 27), (386, 257)):
+            x, y = ((target[upper] + target[fold]) / 2).round().astype(int)
+            row = frame.y[y, x - 10 : x + 11].astype(float)
+            changes.append(np.abs(np.diff(row, 2)).mean())
+        return float(np.mean(changes))
+
+    even = unevenness()
+    monkeypatch.setattr(expression, "STREAKS", 0.0)
+    assert even < 0.6 * unevenness()
 
 
 def test_eyes_look_aside(mover: FaceMover) -> None:

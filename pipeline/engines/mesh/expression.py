@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from pipeline.engines.mesh.geometry import FaceGeometry
-from pipeline.engines.mesh.interior import Light, draw_line
+from pipeline.engines.mesh.interior import Light, blur_across, draw_line
 from pipeline.face.eyes import IRISES, LOWER_LIDS, UPPER_LIDS
 from pipeline.face.mesh_basis import load_expressions
 from pipeline.speech.expression_track import UNITS
@@ -58,6 +58,9 @@ OVERLAP = 0.10
 """How far the shut lid goes beyond the lower one, in slits: nothing of the eyeball is left between them."""
 LASHES, LASHES_DARK, LASHES_FROM = 0.05, 0.75, 0.3
 """Width of the line of lashes of a shut lid, in lengths of the eye, its opacity, and the blink from which it shows."""
+STREAKS = 0.06
+"""Standard deviation of the blur along a shut lid, in lengths of the eye: its skin is stretched downwards from a few
+rows, and what varies along them would become streaks."""
 FOLD_SHARE, BELOW_SHARE = 0.35, 0.5
 """How far the skin beside each lid follows it."""
 ASIDE, UPWARDS = 0.16, 0.10
@@ -123,7 +126,7 @@ class FaceExpression:
                 target[eye.iris] += ASIDE * aside * across - UPWARDS * up * np.array([-across[1], across[0]])
 
     def draw_lashes(self, out: Frame, target: np.ndarray, index: int, weights: np.ndarray, light: Light) -> None:
-        """Draw the line of lashes of lids that close.
+        """Smooth the stretched skin of lids that close, and draw their line of lashes.
 
         Args:
             out: The frame, with its points moved.
@@ -136,6 +139,8 @@ class FaceExpression:
             blink = float(weights[UNITS.index(eye.blink)]) * self.alone[index]
             if blink > LASHES_FROM:
                 left, right = target[list(eye.corners)]
+                lid = np.concatenate([[left], target[eye.fold], [right], target[eye.upper][::-1]])
+                blur_across(out, lid, STREAKS * (right - left), blink)
                 line = np.concatenate([[left], target[eye.upper], [right]])
                 alpha = LASHES_DARK * (blink - LASHES_FROM) / (1 - LASHES_FROM)
                 color = np.array([16 + 0.22 * (light.skin[0] - 16), *(128 + 0.4 * (light.skin[1:] - 128))])

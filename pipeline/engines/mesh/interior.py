@@ -259,6 +259,30 @@ def draw_line(out: Frame, line: np.ndarray, width: float, alpha: float, color: n
         _blend(plane[top // 2 : bottom // 2, left // 2 : right // 2], np.float32(shade), half_mask)
 
 
+def blur_across(out: Frame, outline: np.ndarray, across: np.ndarray, alpha: float) -> None:
+    """Blur the light of an area in one direction, so that stretched skin shows no streaks.
+
+    Args:
+        out: The frame to draw into.
+        outline: (n, 2) pixels.
+        across: (2,) pixels, the direction and the standard deviation of the blur.
+        alpha: Opacity, 0..1.
+    """
+    box = _box(outline.min(0), outline.max(0), out)
+    if box is None:
+        return
+    left, top, right, bottom = box
+    size, area = (right - left, bottom - top), out.y[top:bottom, left:right]
+    steps = np.linspace(-2, 2, 9)
+    weights = np.exp(-(steps**2) / 2) / np.exp(-(steps**2) / 2).sum()
+    blurred = np.zeros(area.shape, np.float32)
+    for step, weight in zip(steps, weights, strict=True):
+        place = np.array([[1, 0, step * across[0]], [0, 1, step * across[1]]])
+        moved = cv2.warpAffine(area.astype(np.float32), place, size, borderMode=cv2.BORDER_REPLICATE)
+        blurred += np.float32(weight) * moved
+    _blend(area, blurred, _coverage(outline - (left, top), size, 1.0) * np.float32(alpha))
+
+
 def _axes(sprite: Sprite, rest: np.ndarray) -> np.ndarray:
     """Return (3, 3) in basis space: the corner of a sprite relative to `rest`, and its steps right and down."""
     height, width = sprite.picture.shape[:2]
