@@ -3,6 +3,7 @@
     PipelineError                500  internal_error          an internal error
     ├── BadRequest               400  field_invalid           a field is missing, of the wrong type or out of range
     │   ├── BadBody              400  body_invalid            the body is too large, or not what the address accepts
+    │   ├── AvatarCannot         400  avatar_cannot           this avatar cannot do what a field asks for
     │   ├── NoConsent            400  consent_required        the consent of the person shown is not confirmed
     │   ├── NothingToSay         400  nothing_to_say          the text contains nothing to speak
     │   └── BadPack              400  avatar_file_invalid     a pack is truncated, of another format, or contains code
@@ -104,6 +105,12 @@ class BadBody(BadRequest):
     """The body of a request is too large, or not what the address accepts."""
 
     code = "body_invalid"
+
+
+class AvatarCannot(BadRequest):
+    """What a field asks for is possible, but not with this avatar; the message begins with the field's name."""
+
+    code = "avatar_cannot"
 
 
 class NoConsent(BadRequest):

@@ -36,6 +36,15 @@ def page(drawing: Any) -> Iterator[Any]:
     page = context.new_page()
     page.set_default_timeout(120_000)
     page.faults = []
+    page.add_init_script("""
+        window.contexts = []; // of WebGL
+        const { getContext } = HTMLCanvasElement.prototype;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+            const context = window.noWebGl && kind === 'webgl' ? null : getContext.call(this, kind, ...more);
+            if (kind === 'webgl' && context && !contexts.includes(context)) contexts.push(context);
+            return context;
+        };
+    """)
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     yield page
     assert page.faults == []
@@ -103,12 +112,20 @@ def test_the_page_is_seen_beside_a_person_who_idles_speaks_and_lives(page: Any, 
     page.wait_for_function(f"{ROOT}.querySelector('.screen').matches('.idling')")
     still(page, ".idle")
     check(page)
-    lose = f"{ROOT}.querySelector('.parts').getContext('webgl').getExtension('WEBGL_lose_context')"
-    page.evaluate(f"window.loss = {lose}, loss.loseContext()")
-    page.wait_for_function(f"{ROOT}.querySelector('.parts').getContext('webgl').isContextLost()")
+    page.evaluate("window.loss = contexts[0].getExtension('WEBGL_lose_context'), loss.loseContext()")
+    page.wait_for_function("contexts[0].isContextLost()")
+    check(page)  # what was drawn last
+    move = f"(one => one.play().then(() => window.at = one.currentTime))({ROOT}.querySelector('.idle'))"
+    page.evaluate(move)
+    page.wait_for_function(f"{ROOT}.querySelector('.idle').currentTime > at + 0.3")
+    still(page, ".idle")
+    assert page.evaluate(f"{ROOT}.querySelector('.parts').width") <= 640
+    check(page)  # mixed by the processor, however long it takes
     page.evaluate("loss.restoreContext()")
-    page.wait_for_function(f"!{ROOT}.querySelector('.parts').getContext('webgl').isContextLost()")
-    page.wait_for_timeout(100)
+    page.wait_for_function("!contexts[0].isContextLost()")
+    page.evaluate(move)
+    page.wait_for_function(f"{ROOT}.querySelector('.idle').currentTime > at + 0.3")
+    still(page, ".idle")
     check(page)
     page.evaluate(f"{AVATAR}.mode = 'live'")
     page.evaluate(f"{AVATAR}.start()")
@@ -142,22 +159,108 @@ def test_the_idle_clip_and_what_is_said_have_the_background_of_the_tag(
     assert shape == pytest.approx((2 if sent == "transparent" else 1) * HEIGHT / WIDTH)
 
 
-def test_without_webgl_the_filmed_background_is_shown_and_that_is_said(page: Any, fake_server: Server) -> None:
+@pytest.mark.slow
+def test_without_webgl_the_processor_mixes(page: Any, server: Server) -> None:
+    page.add_init_script("window.noWebGl = true")
+    visit(page, server, "talk_short", background="transparent")
+    page.wait_for_function(f"{ROOT}.querySelector('.idle').currentTime > 0.1")
+    still(page, ".idle")
+    check(page)
+    assert page.evaluate("contexts.length") == 0
+
+
+NOISE = """
+    const { getImageData } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.getImageData = function (...asked) {
+        const read = getImageData.apply(this, asked);
+        return read.data.forEach((value, i) => (read.data[i] = value ^ (i % 7))), read;
+    };
+"""
+
+
+def test_where_nothing_can_be_mixed_the_filmed_background_is_shown_and_that_is_said(
+    page: Any, fake_server: Server
+) -> None:
     fetched: list[str] = []
     page.on("request", lambda one: fetched.append(one.url))
-    page.add_init_script("""
+    page.add_init_script(f"""
+        window.noWebGl = true;
         window.told = []; // the sentence goes by itself
-        document.addEventListener('error', ({ detail }) => detail && told.push(detail), true);
-        const { getContext } = HTMLCanvasElement.prototype;
-        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
-            return kind === 'webgl' ? null : getContext.call(this, kind, ...more);
-        };
+        document.addEventListener('error', ({{ detail }}) => detail && told.push(detail), true);
+        {NOISE}
     """)
     visit(page, fake_server, "solo", background="transparent", resolution="480p")
     ((code, message),) = page.evaluate("told.map(({ code, message }) => [code, message])")
     assert code == "no_webgl" and "cannot show a transparent background" in message
     assert not [url for url in fetched if "transparent" in url.partition("/assets/")[2]]
     assert not page.evaluate(f"{ROOT}.querySelector('.screen').matches('.mixed')")
+
+
+def test_a_context_that_is_lost_for_good_leaves_the_filmed_background(page: Any, fake_server: Server) -> None:
+    page.add_init_script(NOISE)
+    visit(page, fake_server, "solo", background="transparent", resolution="480p")
+    page.wait_for_function(f"{ROOT}.querySelector('.idle').readyState > 1")
+    page.evaluate("contexts[0].getExtension('WEBGL_lose_context').loseContext()")
+    page.wait_for_function(f"!{ROOT}.querySelector('.screen').matches('.mixed')")
+    assert "transparent background" in page.locator("talking-avatar .message").inner_text()
+    page.wait_for_function(f"(one => one.videoHeight < one.videoWidth)({ROOT}.querySelector('.idle'))")
+
+
+def test_many_tags_share_one_context(page: Any, fake_server: Server) -> None:
+    """Browsers have some 16 contexts; with more, the oldest would be lost."""
+    visit(page, fake_server, "solo", background="transparent", resolution="480p")
+    page.evaluate(f"""() => {{
+        const tag = {AVATAR};
+        for (let i = 0; i < 19; i++) tag.after(tag.cloneNode(true));
+        document.body.style.height = 'auto';
+    }}""")
+    shown = """one => {
+        const canvas = one.shadowRoot.querySelector('.parts');
+        if (!one.shadowRoot.querySelector('.mixed') || !canvas.width) return false;
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const shares = data.filter((_, i) => i % 4 === 3);
+        return Math.min(...shares.filter((_, i) => i % 97 === 0)) < 9 && shares.some((share) => share > 246);
+    }"""
+    page.wait_for_function(f"[...document.querySelectorAll('talking-avatar')].filter({shown}).length === 20")
+    assert page.evaluate("contexts.length") == 1 and not page.evaluate("contexts[0].isContextLost()")
+
+
+UNABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "background": ({"background": "#1e90ff"}, {}, "another background"),
+    "transparent": ({"background": "transparent"}, {}, "another background"),
+    "resolution": ({"resolution": "1080p"}, {}, "that size"),
+    "aspect": ({}, {"aspect": "9:16"}, "that shape"),
+}
+
+
+@pytest.mark.parametrize("mode", ["speak", "live"])
+@pytest.mark.parametrize("kind", UNABLE)
+def test_what_an_avatar_cannot_do_is_said_and_done_without(
+    page: Any, fake_server: Server, kind: str, mode: str
+) -> None:
+    attributes, options, said = UNABLE[kind]
+    sent: list[Any] = []
+    page.on("request", lambda one: sent.extend([one] if one.method == "POST" else []))
+    page.add_init_script("""
+        window.told = [];
+        document.addEventListener('error', ({ detail }) => detail && told.push(detail), true);
+    """)
+    page.goto(f"{fake_server.url}/embed/duet?{urlencode({'badge': 'off', 'mode': mode, **attributes})}")
+    page.wait_for_selector("talking-avatar[alive]" if kind != "resolution" else "talking-avatar")
+    page.evaluate(f"{AVATAR}.options = {json.dumps(options)}")
+    if mode == "live":
+        assert page.evaluate(f"{AVATAR}.start()")
+    else:
+        page.evaluate(f"window.said = {AVATAR}.say('brisk one'), 0")
+        page.wait_for_function(f"{AVATAR}.state === 'speaking'")
+    told = page.evaluate("told.map(({ code, message }) => [code, message])")
+    assert len(told) == 1 and said in told[0][1]
+    assert told[0][0] == ("resolution_not_found" if kind == "resolution" else "avatar_cannot")
+    body = json.loads(sent[-1].post_data)
+    assert body.get("background", "source") == "source" and "aspect" not in body
+    assert body["resolution"] == "720p"
+    reply = fake_server.post("/api/v2/lipsync", {"text": "one", "avatar": "duet", **attributes, **options})
+    assert reply.status_code in (400, 404)  # REST is strict
 
 
 def test_a_background_that_there_is_not_is_named_under_the_picture(page: Any, fake_server: Server) -> None:

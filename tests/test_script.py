@@ -149,6 +149,18 @@ def test_no_document_type_is_read(text: str) -> None:
         ssml.parse(text)
 
 
+@pytest.mark.parametrize("begin", ["\ufeff", "\n\ufeff ", '\ufeff<?xml version="1.0" encoding="UTF-16"?>'])
+def test_a_mark_of_byte_order_is_no_text(begin: str) -> None:
+    assert script_of(f"{begin}<speak>hello</speak>").spoken == "hello"
+
+
+def test_pauses_of_a_text_have_an_end() -> None:
+    pause = '<break time="10s"/>'
+    assert len(ssml.parse(f"<speak>a{12 * pause}b</speak>")) == 14
+    with pytest.raises(BadRequest, match="130 s"):
+        script_of(f"<speak>a{13 * pause}b</speak>")
+
+
 def test_deep_or_long_documents_are_read() -> None:
     deep = "<speak>" + "<prosody rate='100%'>" * 200 + "가" + "</prosody>" * 200 + "</speak>"
     assert script_of(deep).spoken == "가"

@@ -33,6 +33,7 @@ const stillness = matchMedia('(prefers-reduced-motion: reduce)');
  * @property {(name: string) => void} state
  * @property {(message: string, milliseconds?: number) => void} tell
  * @property {(error: Error, milliseconds?: number) => void} fail
+ * @property {(error: Error) => boolean} without whether it can go on without what this avatar cannot do
  * @property {() => boolean} shown
  * @property {(yes: boolean) => void} blocked
  * @property {(parted: boolean) => void} mixes
@@ -72,6 +73,7 @@ export class TalkingAvatar extends HTMLElement {
     #cropped = ''; // address from which they came
     #forgetting = 0;
     #problem = ''; // what is wrong with the tag itself
+    #refused = new Map(); // what an avatar cannot do, by the name of the field
     #unmixed = false; // whether it was told that nothing can be transparent
     #stop = null;
 
@@ -312,12 +314,12 @@ export class TalkingAvatar extends HTMLElement {
 
     #takeLook() {
         const format = this.getAttribute('format');
-        const ratio = RATIOS[format] ?? RATIOS[this.#options.aspect] ?? this.#ratio;
+        const ratio = RATIOS[format] ?? RATIOS[this.#aspect] ?? this.#ratio;
         const { answer } = this.#parts;
         this.#parts.player.style.setProperty('--ratio', ratio);
         const other = !RATIOS[format] && answer.videoWidth && Math.abs(this.#mixer.ratio(answer) / ratio - 1) > 0.02;
         this.#parts.screen.classList.toggle('other', Boolean(other)); // of a time when another aspect was chosen
-        this.#takeFocus(format in RATIOS ? format : this.#options.aspect);
+        this.#takeFocus(format in RATIOS ? format : this.#aspect);
         const background = this.getAttribute('background');
         if (background && CSS.supports('background', background)) this.style.setProperty('--avatar-background', background);
         else if (background) this.style.removeProperty('--avatar-background');
@@ -375,7 +377,7 @@ export class TalkingAvatar extends HTMLElement {
         const avatar = this.getAttribute('avatar');
         if (!avatar) return;
         const assets = this.#server.at(`/assets/idle/${encodeURIComponent(avatar)}`);
-        const listed = this.getAttribute('resolution')?.split(/\s+/).filter(Boolean);
+        const listed = this.#lacks('resolution') ? null : this.getAttribute('resolution')?.split(/\s+/).filter(Boolean);
         const sizes = listed?.length ? listed : SIZES;
         const behind = this.#behind;
         const asked = behind ? `?background=${encodeURIComponent(behind)}` : '';
@@ -411,7 +413,7 @@ export class TalkingAvatar extends HTMLElement {
             resolution,
             ...(voice && { tts_voice: voice }),
             ...(language && { language }),
-            ...this.#options,
+            ...Object.fromEntries(Object.entries(this.#options).filter(([field]) => !this.#lacks(field))),
             ...(this.#asked !== undefined && { background: this.#behind ?? 'source' }),
         };
     }
@@ -424,7 +426,33 @@ export class TalkingAvatar extends HTMLElement {
     // What can be; undefined is what was filmed.
     get #behind() {
         const asked = this.#asked;
-        return asked === 'source' || (asked === 'transparent' && !canMix()) ? undefined : asked;
+        const filmed = asked === 'source' || this.#lacks('background') || (asked === 'transparent' && !canMix());
+        return filmed ? undefined : asked;
+    }
+
+    get #aspect() {
+        return this.#lacks('aspect') ? undefined : this.#options.aspect;
+    }
+
+    // Go on without what this avatar cannot do, where an error says so; returns whether there is such a thing.
+    #without({ code, message }) {
+        const [named] = /^(background|aspect|fps)(?=:)/.exec(message) ?? [];
+        const field = { avatar_cannot: named, resolution_not_found: 'resolution' }[code];
+        if (!field || this.#lacks(field)) return false;
+        this.#refused.set(field, this.#asking(field));
+        console.warn(`<talking-avatar> ${message}`);
+        this.#fail(new ServerError(this.#words(`no_${field}`), code), 8000);
+        this.#update();
+        return true;
+    }
+
+    #lacks(field) {
+        return this.#refused.get(field) === this.#asking(field);
+    }
+
+    #asking(field) {
+        const value = field === 'background' ? this.#asked : (this.#options[field] ?? this.getAttribute(field));
+        return JSON.stringify([this.#server?.address, this.getAttribute('avatar'), value]);
     }
 
     // What is written in the tag, a line for each line and list item.
@@ -458,6 +486,7 @@ export class TalkingAvatar extends HTMLElement {
             state: (name) => this.#become(name),
             tell: (message, milliseconds) => this.#tell(message, milliseconds),
             fail: (error, milliseconds) => this.#fail(error, milliseconds),
+            without: (error) => this.#without(error),
             shown: () => this.#shown(),
             blocked: (yes) => {
                 this.#parts.play.hidden = !yes;
@@ -512,6 +541,7 @@ export class TalkingAvatar extends HTMLElement {
             if (!address.includes('.jpg')) return;
             throw new ServerError(this.#words('unreachable', this.#server.address, location.origin), 'unreachable');
         } catch (error) {
+            if (this.#without(error)) return;
             if (this.#parts.message.textContent !== forPeople(this, error.message)) this.#fail(error); // it may be asked for again
         }
     }

@@ -168,6 +168,7 @@ export class Live {
             if (begins() && this.#stage.shown()) this.start();
             return this.#show();
         }
+        if (this.#opening && !this.#session) return void (this.#wanted = now); // it is opened with what is wanted now
         this.#settling = setTimeout(() => {
             const alive = this.on;
             this.#wanted = now;
@@ -245,6 +246,7 @@ export class Live {
             this.#stage.tell('');
             return true;
         } catch (error) {
+            if (this.#stage.without(error)) return this.#begin();
             this.#stage.fail(error);
             if (this.#stage.autostart && error.retryAfter !== undefined) {
                 this.#retrying = setTimeout(() => this.#stage.shown() && this.start(), 1000 * error.retryAfter);

@@ -1,7 +1,9 @@
 // Nothing behind the person: such videos have pictures of two parts, the person above, and below how far each pixel is
-// theirs, since H.264 knows no transparency. WebGL mixes the parts on a canvas, through which the page is seen.
+// theirs, since H.264 knows no transparency. WebGL mixes the parts, and a canvas shows them, through which the page is
+// seen.
 
 const PATIENCE = 3000; // milliseconds that a lost context may take to come back
+const SLOW_WIDTH = 640; // pixels of pictures that are mixed without WebGL
 const VERTICES = `
 attribute vec2 corner;
 varying vec2 place;
@@ -14,25 +16,134 @@ const COLOURS = `
 precision highp float;
 varying vec2 place;
 uniform sampler2D picture;
-uniform bool parted;
 uniform float edge;
 void main() {
-  if (!parted) {
-    gl_FragColor = texture2D(picture, place);
-    return;
-  }
   vec3 own = texture2D(picture, vec2(place.x, min(0.5 * place.y, 0.5 - edge))).rgb;
   vec3 matte = texture2D(picture, vec2(place.x, max(0.5 + 0.5 * place.y, 0.5 + edge))).rgb;
   float share = clamp((dot(matte, vec3(0.2126, 0.7152, 0.0722)) - 0.03) / 0.94, 0.0, 1.0);
   gl_FragColor = vec4(own * share, share);
 }`;
 
-let able = null;
+/**
+ * Mixes the parts of pictures for all tags of a page: browsers keep some 16 contexts of WebGL, and drop the oldest.
+ *
+ * As long as there is no WebGL, or its context is lost, the processor mixes smaller pictures.
+ */
+class Painter {
+    #canvas = document.createElement('canvas');
+    #gl;
+    #edge = null; // the shader's input
+    #slow = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    #honest;
+    #gone = false;
+
+    constructor() {
+        this.#gl = this.#canvas.getContext('webgl', { antialias: false, depth: false });
+        this.#honest = this.#readsWhatIsDrawn();
+        this.#canvas.addEventListener('webglcontextlost', (event) => {
+            event.preventDefault(); // or it would not come back
+            this.#edge = null;
+            setTimeout(() => (this.#gone = this.#gl.isContextLost()), PATIENCE);
+        });
+        this.#canvas.addEventListener('webglcontextrestored', () => (this.#gone = false));
+    }
+
+    /** Whether pictures can be mixed, now or in a moment. */
+    get able() {
+        return this.#honest || Boolean(this.#gl && !this.#gone);
+    }
+
+    /** Draw the person of a picture with two parts on a canvas; returns whether that was possible. */
+    paint(source, width, height, canvas) {
+        try {
+            if (this.#gl && !this.#gl.isContextLost()) this.#paintWithGl(source, width, height, canvas);
+            else if (this.#honest) this.#paintSlowly(source, width, height, canvas);
+            else return false;
+            return true;
+        } catch {
+            return false; // a video of another site that does not let this one read it
+        }
+    }
+
+    #paintWithGl(source, width, height, canvas) {
+        const gl = this.#gl;
+        this.#edge ??= this.#prepare();
+        const own = this.#canvas;
+        if (own.width < width || own.height < height) {
+            [own.width, own.height] = [Math.max(own.width, width), Math.max(own.height, height)];
+        }
+        gl.viewport(0, 0, width, height);
+        gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, source);
+        gl.uniform1f(this.#edge, 0.25 / height);
+        gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+        over(canvas, width, height).drawImage(own, 0, own.height - height, width, height, 0, 0, width, height);
+    }
+
+    #paintSlowly(source, wide, high, canvas) {
+        const width = Math.min(wide, SLOW_WIDTH);
+        const height = Math.round((high * width) / wide);
+        const [slow, { canvas: own }] = [this.#slow, this.#slow];
+        if (own.width !== width || own.height !== height) [own.width, own.height] = [width, height];
+        const part = (top) => {
+            slow.drawImage(source, 0, top, wide, high, 0, 0, width, height);
+            return slow.getImageData(0, 0, width, height);
+        };
+        const [person, { data: matte }] = [part(0), part(high)];
+        for (let i = 0; i < matte.length; i += 4) {
+            const luma = 0.2126 * matte[i] + 0.7152 * matte[i + 1] + 0.0722 * matte[i + 2];
+            person.data[i + 3] = (luma - 0.03 * 255) / 0.94; // the array rounds, and keeps it within 0..255
+        }
+        over(canvas, width, height).putImageData(person, 0, 0);
+    }
+
+    // Some browsers answer with noise where a page reads pictures, so that it cannot tell visitors apart.
+    #readsWhatIsDrawn() {
+        const slow = this.#slow;
+        if (!slow) return false;
+        return [[30, 144, 255], [200, 10, 90]].every((color) => {
+            slow.fillStyle = `rgb(${color})`;
+            slow.fillRect(0, 0, 16, 16);
+            const { data } = slow.getImageData(0, 0, 16, 16);
+            return data.every((value, i) => value === (color[i % 4] ?? 255));
+        });
+    }
+
+    #prepare() {
+        const gl = this.#gl;
+        const program = gl.createProgram();
+        for (const [kind, code] of [[gl.VERTEX_SHADER, VERTICES], [gl.FRAGMENT_SHADER, COLOURS]]) {
+            const shader = gl.createShader(kind);
+            gl.shaderSource(shader, code);
+            gl.compileShader(shader);
+            gl.attachShader(program, shader);
+        }
+        gl.linkProgram(program);
+        gl.useProgram(program);
+        gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+        gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([0, 0, 1, 0, 0, 1, 1, 1]), gl.STATIC_DRAW);
+        const corner = gl.getAttribLocation(program, 'corner');
+        gl.enableVertexAttribArray(corner);
+        gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
+        gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+        for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
+        for (const size of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, size, gl.LINEAR);
+        return gl.getUniformLocation(program, 'edge');
+    }
+}
+
+let painter = null;
 
 /** Whether the browser can mix parts. */
 export function canMix() {
-    able ??= Boolean(document.createElement('canvas').getContext('webgl'));
-    return able;
+    return (painter ??= new Painter()).able;
+}
+
+// The context of a canvas in a size, on which the next picture replaces what is there.
+function over(canvas, width, height) {
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext('2d');
+    context.globalCompositeOperation = 'copy';
+    return context;
 }
 
 /** Draws the video that is shown, the avatar's clip or its answer, as long as one of them has pictures of two parts. */
@@ -45,8 +156,6 @@ export class Mixer {
     #parted = new Set(); // the videos whose pictures have two parts
     #watched = new Set();
     #still = null; // what stands for the clip before it is there
-    #gl = null;
-    #parts = null; // the shader's inputs
     #failed;
 
     /**
@@ -60,12 +169,7 @@ export class Mixer {
         for (const video of [this.#answer, this.#idle]) {
             for (const event of ['loadeddata', 'seeked', 'playing']) video.addEventListener(event, () => this.#look(video));
         }
-        this.#canvas.addEventListener('webglcontextlost', (event) => {
-            event.preventDefault(); // or it would not come back
-            this.#parts = null;
-            setTimeout(() => this.#parts || this.#giveUp(), PATIENCE);
-        });
-        this.#canvas.addEventListener('webglcontextrestored', () => this.draw());
+        this.#canvas.addEventListener('contextrestored', () => this.draw());
     }
 
     /** Say whether a video's pictures have two parts. */
@@ -143,53 +247,15 @@ export class Mixer {
     }
 
     #paint(source) {
-        this.#gl ??= this.#canvas.getContext('webgl', { antialias: false, depth: false });
-        if (!this.#gl || this.#gl.isContextLost()) return false;
-        const gl = this.#gl;
-        this.#parts ??= this.#prepare();
-        const parted = this.#parted.has(source);
-        const [width, whole] = [source.videoWidth ?? source.naturalWidth, source.videoHeight ?? source.naturalHeight];
-        const height = parted ? whole / 2 : whole;
-        if (this.#canvas.width !== width || this.#canvas.height !== height) {
-            [this.#canvas.width, this.#canvas.height] = [width, height];
-        }
-        gl.viewport(0, 0, width, height);
-        try {
-            gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, source);
-        } catch {
-            return false; // a video of another site that does not let this one read it
-        }
-        gl.uniform1i(this.#parts.parted, parted);
-        gl.uniform1f(this.#parts.edge, 0.5 / whole);
-        gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+        if (!canMix()) return this.#giveUp(), false;
+        const [width, height] = [source.videoWidth ?? source.naturalWidth, source.videoHeight ?? source.naturalHeight];
+        if (this.#parted.has(source)) return painter.paint(source, width, height / 2, this.#canvas);
+        over(this.#canvas, width, height).drawImage(source, 0, 0);
         return true;
     }
 
-    #prepare() {
-        const gl = this.#gl;
-        const program = gl.createProgram();
-        for (const [kind, code] of [[gl.VERTEX_SHADER, VERTICES], [gl.FRAGMENT_SHADER, COLOURS]]) {
-            const shader = gl.createShader(kind);
-            gl.shaderSource(shader, code);
-            gl.compileShader(shader);
-            gl.attachShader(program, shader);
-        }
-        gl.linkProgram(program);
-        gl.useProgram(program);
-        gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
-        gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([0, 0, 1, 0, 0, 1, 1, 1]), gl.STATIC_DRAW);
-        const corner = gl.getAttribLocation(program, 'corner');
-        gl.enableVertexAttribArray(corner);
-        gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
-        gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-        for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
-        for (const size of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, size, gl.LINEAR);
-        gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true); // pictures may be transparent themselves
-        return { parted: gl.getUniformLocation(program, 'parted'), edge: gl.getUniformLocation(program, 'edge') };
-    }
-
+    // Nothing can be mixed any more.
     #giveUp() {
-        able = false;
         for (const video of [...this.#parted]) this.take(video, true);
         this.#failed();
     }

@@ -54,10 +54,7 @@ export class Speaking {
         const turn = this.#expect(text, tag);
         const { signal } = (this.#stop = new AbortController());
         try {
-            const body = { ...(await this.#stage.fields()), text };
-            if (signal.aborted) return false;
-            const { server } = this.#stage;
-            const response = await server.request(server.at('/api/v2/lipsync/stream'), { body, signal });
+            const response = await this.#ask(text, signal);
             let last = null;
             for await (last of eventsOf(response)) {
                 if (last.stage === 'background') this.#stage.tell(last.message, TOLD);
@@ -69,6 +66,19 @@ export class Speaking {
             if (!signal.aborted) this.#fail(error);
         }
         return turn.over;
+    }
+
+    // Request a video, without what this avatar cannot do.
+    async #ask(text, signal) {
+        const body = { ...(await this.#stage.fields()), text };
+        signal.throwIfAborted();
+        const { server } = this.#stage;
+        try {
+            return await server.request(server.at('/api/v2/lipsync/stream'), { body, signal });
+        } catch (error) {
+            if (signal.aborted || !this.#stage.without(error)) throw error;
+            return this.#ask(text, signal);
+        }
     }
 
     /** Show the video of a task: an event as the server sends it; call it with each that comes. */

@@ -55,6 +55,19 @@ const WORDS = {
         '소리 내어 읽을 글자가 없습니다. 글자나 숫자를 써 주세요.',
         'Nothing in it can be spoken. Write letters or numbers.',
     ],
+    no_background: [
+        '이 아바타는 배경을 바꿀 수 없어 촬영한 배경을 보여 줍니다.',
+        'This avatar cannot have another background, so you see the one that was filmed.',
+    ],
+    no_aspect: [
+        '이 아바타는 그 화면 비율에 맞지 않아 원래 비율로 보여 줍니다.',
+        'This avatar does not fit into that shape, so you see it in its own.',
+    ],
+    no_fps: ['이 아바타는 원래 속도로 움직입니다.', 'This avatar moves at its own frame rate.'],
+    no_resolution: [
+        '이 아바타에는 그 해상도가 없어 다른 해상도로 보여 줍니다.',
+        'This avatar does not come in that size, so you see another one.',
+    ],
     no_text: ['할 말이 없습니다.', 'There is nothing to say.'],
     no_questions: [
         '면접에 질문이 없습니다. 태그 안에 한 줄에 하나씩 적어 주세요.',

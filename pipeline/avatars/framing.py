@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
-from pipeline.errors import BadRequest
+from pipeline.errors import AvatarCannot
 from pipeline.video.crop import Box
 
 SOURCE = "source"
@@ -40,7 +40,7 @@ def box_of(avatar: Avatar, aspect: str) -> Box | None:
         None if the whole picture has that aspect.
 
     Raises:
-        BadRequest: The head does not fit into it; the message lists the aspects that can be had.
+        AvatarCannot: The head does not fit into it; the message lists the aspects that can be had.
     """
     box = None if aspect == SOURCE else _cropped(avatar, ASPECTS[aspect])
     if box is not None and not _fits(avatar, box):
@@ -49,7 +49,7 @@ def box_of(avatar: Avatar, aspect: str) -> Box | None:
             other = _cropped(avatar, ratio)
             if other is None or _fits(avatar, other):
                 possible.append(name)
-        raise BadRequest(messages.avatars.ASPECT_TOO_NARROW(aspect=aspect, choices=", ".join(possible)))
+        raise AvatarCannot(messages.avatars.ASPECT_TOO_NARROW(aspect=aspect, choices=", ".join(possible)))
     return box
 
 
@@ -60,14 +60,14 @@ def at_rate(avatar: Avatar, rate: int) -> Avatar:
     quicker than in the clip, and the mouth goes with the voice.
 
     Raises:
-        BadRequest: It would move too slowly or too quickly; the message lists the rates that can be had.
+        AvatarCannot: It would move too slowly or too quickly; the message lists the rates that can be had.
     """
     if rate == avatar.fps:
         return avatar
     possible = [one for one in RATES if PACES[0] <= one / avatar.fps <= PACES[1]]
     if rate not in possible:
         listed = ", ".join(map(str, possible)) or "-"
-        raise BadRequest(messages.avatars.RATE_IMPOSSIBLE(rate=rate, own=float(avatar.fps), choices=listed))
+        raise AvatarCannot(messages.avatars.RATE_IMPOSSIBLE(rate=rate, own=float(avatar.fps), choices=listed))
     return played_at(avatar, Fraction(rate))
 
 

@@ -24,7 +24,7 @@ from pipeline.avatars.background import AS_FILMED, BLUR, SOURCE, TRANSPARENT, Ba
 from pipeline.avatars.eye_contact import looks_at_camera, with_eye_contact
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
-from pipeline.errors import BadClip, BadRequest
+from pipeline.errors import AvatarCannot, BadClip, BadRequest
 from pipeline.jobs.composing import LOCK, PART, Composing
 from pipeline.preparing.compose import VERSION, composed_picture, composed_video, height_of
 from pipeline.preparing.file_kinds import PICTURES, opened
@@ -76,11 +76,12 @@ class Backdrops:
             avatar: Who is in front of it.
 
         Raises:
-            BadRequest: There is no such background, or the avatar has no matte.
+            BadRequest: There is no such background.
+            AvatarCannot: The avatar has no matte.
         """
         background = self._named(value)
         if background and avatar.matte is None:
-            raise BadRequest(messages.jobs.NO_MATTE(avatar=avatar.name))
+            raise AvatarCannot(messages.jobs.NO_MATTE(avatar=avatar.name))
         return background
 
     def _named(self, value: object) -> Background:

@@ -14,6 +14,11 @@ SSML_TAGS_UNKNOWN = Sentence(
     ko="text: 쓸 수 없는 SSML 태그입니다: {tags}. 쓸 수 있는 태그: {choices}",
     en="text: these SSML tags cannot be used: {tags}. Those that can: {choices}",
 )
+SSML_SILENT = Sentence(
+    "ssml_silent",
+    ko="text: <break>의 쉼이 모두 {seconds:g}초입니다. 한 글에서는 {limit:g}초까지 쉴 수 있습니다.",
+    en="text: the pauses of <break> are {seconds:g} s together. One text can have {limit:g} s of them.",
+)
 SSML_DOCTYPE = Sentence(
     "ssml_doctype",
     ko="text: SSML에는 DOCTYPE과 엔티티를 쓸 수 없습니다. <speak>로 시작해 주세요.",

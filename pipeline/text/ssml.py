@@ -30,11 +30,13 @@ STRENGTHS = {"none": 0.0, "x-weak": 0.15, "weak": 0.25, "medium": 0.5, "strong":
 """Seconds of the pauses that have a name."""
 LONGEST_BREAK = 10.0
 """Seconds of a pause."""
+MOST_SILENCE = 120.0
+"""Seconds of all pauses of a document."""
 RATES = {"x-slow": 0.7, "slow": 0.85, "medium": 1.0, "default": 1.0, "fast": 1.15, "x-fast": 1.3}
 LEAST_RATE, MOST_RATE = 0.5, 2.0
 LEVELS = {"reduced": (1.06, -3.0), "none": (1.0, 0.0), "moderate": (0.95, 2.0), "strong": (0.88, 4.0)}
 """What emphasis does: how fast its words are, and by how many dB they are louder."""
-_BEGIN = re.compile(r"\s*(?:<\?xml[^>]{0,200}\?>\s*)?<speak[\s/>]")
+_BEGIN = re.compile(r"[\s\ufeff]*(?:<\?xml[^>]{0,200}\?>\s*)?<speak[\s/>]")
 _TIME = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)")
 _PERCENT = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{1,4})?)%")
 
@@ -79,7 +81,10 @@ def parse(text: str) -> list[Run | Break]:
     """
     _check_tags(text)
     reader = _Reader()
-    _read(text.strip(), reader.start, reader.end, reader.say)
+    _read(text, reader.start, reader.end, reader.say)
+    silent = sum(part.seconds for part in reader.found if isinstance(part, Break))
+    if silent > MOST_SILENCE:
+        raise BadRequest(messages.text.SSML_SILENT(seconds=silent, limit=MOST_SILENCE))
     return reader.found
 
 
@@ -91,13 +96,14 @@ def _check_tags(text: str) -> None:
         if tag not in TAGS:
             unknown[f"<{tag}>"] = None
 
-    _read(text.strip(), start, lambda _: None, lambda _: None)
+    _read(text, start, lambda _: None, lambda _: None)
     if unknown:
         choices = ", ".join(f"<{tag}>" for tag in TAGS)
         raise BadRequest(messages.text.SSML_TAGS_UNKNOWN(tags=", ".join([*unknown][:10])[:200], choices=choices))
 
 
 def _read(text: str, start: object, end: object, say: object) -> None:
+    text = text.lstrip("\ufeff \t\r\n").rstrip()  # a mark of byte order is no text
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
     parser.StartElementHandler = start  # type: ignore[assignment]  # as typeshed has it, any callable

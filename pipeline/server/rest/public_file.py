@@ -33,7 +33,7 @@ class PublicFile:
     def response(self, request: Request) -> Response:
         """Send the file, compressed where the browser takes that.
 
-        Browsers ask each time whether it has changed; one that is asked for by its version ("?v=...") they keep for good.
+        Browsers ask each time whether it has changed, and keep for good what they ask for by its version ("?v=...").
         """
         accepts = "gzip" in request.headers.get("accept-encoding", "")
         known = request.query_params.get("v") == self.version
