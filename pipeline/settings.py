@@ -103,6 +103,8 @@ class Settings:
     """1 also tries torch.compile when MuseTalk is loaded; that takes minutes, and the faster variant is used."""
     ray_address: str = ""
     """Address of a Ray cluster that renders (host:6379, or auto); if it is empty, this machine does."""
+    slots_max: int = 0
+    """Most slots that Ray's autoscaler may bring as work comes; 0: the cluster has the nodes that somebody starts."""
     store_url: str = ""
     """Where web servers and nodes share packs and recordings (file:///path, s3://bucket); a folder in the results."""
     store_links: float = 0.0
@@ -111,6 +113,8 @@ class Settings:
     """Redis (redis://host:6379/0) in which several web servers share their tasks; if it is empty, this one is alone."""
     server_url: str = ""
     """Where the other web servers reach this one (http://10.0.0.5:5000); by default its address towards Redis."""
+    drain_seconds: float = 0.0
+    """Seconds in which a server that is to end lets its tasks and sessions end first."""
     models_dir: Path = ROOT / "models"
     """Folder of the weights of networks."""
     elevenlabs_api_key: str = field(default="", repr=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cluster import cluster as clusters
+from pipeline.cluster import renderer
 from pipeline.errors import PipelineError
 from pipeline.server.serve import serve
 from pipeline.settings import Settings
@@ -22,6 +24,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
     clusters.SILENT_SECONDS = SILENT_SECONDS
+    renderer.LOST_SECONDS = float(os.environ.get("GIVEN_UP_SECONDS", renderer.LOST_SECONDS))
     try:
         studio = make_fake_studio(settings)
         cluster = clusters.Cluster(studio, make_fake_studio)

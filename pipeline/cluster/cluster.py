@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import logging
 import os
 import queue
@@ -22,8 +24,9 @@ from pipeline.cluster.delivery import Delivery
 from pipeline.cluster.nodes import Nodes
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.parcels import Alive, Broken, Order
-from pipeline.cluster.renderer import APP, deployment, look
+from pipeline.cluster.renderer import APP, RENDERER, deployed, deployment, draining, look, note
 from pipeline.cluster.sessions import NodeSessions
+from pipeline.cluster.slots import tell
 from pipeline.cluster.store import lent, open_store, store_url
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
@@ -44,6 +47,8 @@ LOST_NODES = 1
 """Nodes that a task may lose."""
 REJOIN_SECONDS = 20.0
 """Seconds in which a node must come back where none is left."""
+COMING_SECONDS = 600.0
+"""The same where Ray's autoscaler brings nodes, which may have to start a machine first."""
 LOOK_SECONDS = 1.0
 """Seconds between two looks at the slots of the cluster."""
 DESCRIBE_SECONDS = 10.0
@@ -69,6 +74,7 @@ class Cluster:
         sessions: Its nodes as places for live sessions.
         nodes: What they are and have done.
         changed: Reports that there are more or fewer slots.
+        waiting: Each tells how many tasks wait for a slot.
 
     Raises:
         ClusterError: Ray is not installed, has no token, or no cluster answers.
@@ -80,18 +86,21 @@ class Cluster:
         self.changed = Notifier()
         self.slots = 0
         self.nodes = Nodes()
+        self.waiting: list[Callable[[], int]] = []
         self._without_slots_since = time.monotonic()
         self._settings = studio.settings
         self._avatars = studio.avatars
         self._make_studio = make_studio
-        self._run = uuid.uuid4().hex
+        self._name = uuid.uuid4().hex
+        self._run = _run_of(self._settings) if self._settings.tasks_url else self._name
         self._store = open_store(store_url(self._settings))
         check_token()
         if not self._settings.tasks_url:  # another server may use it now
             self._store.clear()  # of what a server left that was killed
         self._connect()
         self._packs = Packs(self._store, lambda pack, id: self._handle.broadcast("forget", pack, id))
-        self.sessions = NodeSessions(self._packs, self._store, (store_url(self._settings), self._run))
+        host = store_url(self._settings), self._run
+        self.sessions = NodeSessions(self._packs, self._store, host, self._settings.slots_max, COMING_SECONDS)
         threading.Thread(target=self._watch, name="slots", daemon=True).start()
 
     def _connect(self) -> None:
@@ -116,20 +125,27 @@ class Cluster:
         """Start the replicas, without waiting for them, and return a handle."""
         from ray import serve
 
-        app = deployment().bind(self._make_studio, store_url(self._settings), self._run)
+        settings = self._settings
+        if settings.tasks_url and deployed() == self._run:
+            return serve.get_deployment_handle(RENDERER, APP)  # a new one would replace replicas that work for others
+        made = deployment(settings.slots_max, settings.max_seconds)
+        app = made.bind(self._make_studio, store_url(settings), self._run)
         target = serve.RunTarget(app, name=APP, route_prefix=None)
         [handle] = serve.run_many([target], wait_for_applications_running=False)
+        note(self._run)
         return handle
 
     def _watch(self) -> None:
         """Follow the slots of the cluster and the avatars of this machine."""
         before = ""
-        while True:
+        for number in itertools.count():
             try:
                 slots, trouble = look()
                 seen = self._ray.nodes()
-                self.sessions.look(seen)
+                self.sessions.look(seen, draining())
                 self.nodes.look(seen)
+                if self._settings.slots_max:
+                    tell(self._name, number, sum(waiting() for waiting in self.waiting), self.sessions.slots_wanted)
             except Exception as error:  # the cluster may be away for a while
                 slots, trouble = 0, f"{type(error).__name__}: {error}"
             if trouble and trouble != before:
@@ -141,7 +157,8 @@ class Cluster:
                 self.slots = slots
                 self.changed.notify()
                 with best_effort("description of the nodes"):
-                    self.nodes.describe(self._handle.broadcast("describe").results(timeout_s=DESCRIBE_SECONDS))
+                    if slots:
+                        self.nodes.describe(self._handle.broadcast("describe").results(timeout_s=DESCRIBE_SECONDS))
             with best_effort("deletion of packs on the nodes"):
                 self._packs.keep_only({pack.id for pack in self._avatars.list()})
             time.sleep(LOOK_SECONDS)
@@ -297,6 +314,7 @@ class Cluster:
     def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
         """Yield what a node tells, as long as it is heard."""
         told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        begun = time.monotonic()
         stream = begin()
 
         def pump() -> None:
@@ -318,7 +336,7 @@ class Cluster:
                     except queue.Empty:
                         if taken:
                             raise _LostNodeError(f"silent for {SILENT_SECONDS:g} s") from None
-                        self._check_slots()  # all may be busy
+                        self._check_slots(begun)  # all may be busy
                         continue
                     if parcel is _OVER:
                         return
@@ -331,8 +349,12 @@ class Cluster:
             with suppress(Exception):  # it may be gone
                 stream.cancel()
 
-    def _check_slots(self) -> None:
-        if not self.slots and time.monotonic() - self._without_slots_since > REJOIN_SECONDS:
+    def _check_slots(self, begun: float) -> None:
+        if self._settings.slots_max:
+            since, patience = max(begun, self._without_slots_since), COMING_SECONDS
+        else:
+            since, patience = self._without_slots_since, REJOIN_SECONDS
+        if not self.slots and time.monotonic() - since > patience:
             raise Unavailable(messages.cluster.NO_NODE())
 
 
@@ -340,6 +362,12 @@ def _bare(request: GenerateRequest) -> GenerateRequest:
     """Return a request without what a node has or fetches itself."""
     behind = replace(request.background, picture=None)
     return replace(request, avatar=None, recording=None, background=behind)  # type: ignore[arg-type]
+
+
+def _run_of(settings: Settings) -> str:
+    """Return the run of web servers that share their tasks, which may share a cluster, too."""
+    alike = store_url(settings), settings.slots_max, settings.max_seconds
+    return hashlib.sha256(repr(alike).encode()).hexdigest()[:32]
 
 
 class _LostNodeError(Exception):

@@ -20,20 +20,27 @@ from pipeline.cluster.disk import decoded_of, folder_of
 from pipeline.cluster.node import perform
 from pipeline.cluster.nodes import Described
 from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel
-from pipeline.cluster.slots import MOST_SLOTS, SLOT, replicas
+from pipeline.cluster.slots import MOST_SLOTS, SLOT, Wanted, replicas
 from pipeline.cluster.store import fetch, open_store
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.select import problem_of
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Unavailable
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio, warm_up
 from pipeline.settings import Settings
 
 APP = "avatar"
 RENDERER = "renderer"
+RUN = "avatar-run"
+"""Name of the run of the web server, in the store of keys and values of Ray's head."""
 TROUBLE = ("UNHEALTHY", "DEPLOY_FAILED")
 LOST_SECONDS = 60.0
-"""Seconds after which a slot that went away is given up. Before, Ray knows which of the replicas has gone with it."""
+"""Seconds after which a slot that went away, or that nobody needs, is given up.
+
+Before, Ray knows which of the replicas has gone with it.
+"""
+LONG_SECONDS = 86_400.0
+"""In place of no limit."""
 
 
 class Renderer:
@@ -50,6 +57,7 @@ class Renderer:
         self._node = node_name()
         self._store = open_store(store)
         self._packs = folder_of(run)
+        self._tidy()
         self._studio = make_studio(replace(Settings.from_environment(), results=self._packs / "results"))
         warm_up(self._studio)
 
@@ -107,6 +115,18 @@ class Renderer:
             behind = replace(order.request.background, picture=fetched(order.picture))
             yield replace(order.request, avatar=avatar, recording=fetched(order.recording), background=behind)
 
+    def _tidy(self) -> None:
+        """Remove packs of avatars that were deleted while this node was away."""
+        here = list(self._packs.glob("*.pkl"))
+        try:
+            there = self._store.list("packs") if here else {}
+        except Unavailable:
+            there = {}  # they are fetched once more
+        for pack in here:
+            if f"packs/{pack.name}" not in there:
+                pack.unlink(missing_ok=True)
+                shutil.rmtree(decoded_of(pack), ignore_errors=True)
+
     def forget(self, avatar: str, id: str) -> None:
         """Remove what this node has of an avatar: its pack, and what was composed of it."""
         pack = self._packs / Path(avatar).name
@@ -147,17 +167,25 @@ async def _telling(work: Callable[[Callable[[Any], object], CancelToken], object
         await asyncio.shield(working)
 
 
-def deployment() -> Any:
-    """Return the deployment; its replicas follow the slots of the nodes."""
+def deployment(slots_max: int, task_seconds: float) -> Any:
+    """Return the deployment; its replicas follow the slots of the nodes, or the work.
+
+    Args:
+        slots_max: Most slots that Ray's autoscaler may bring; 0 if it does not.
+        task_seconds: The longest that a task may take, which a replica that stops may still do; 0 sets no limit.
+    """
     from ray import serve
     from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
     following = AutoscalingConfig(
-        policy=AutoscalingPolicy(policy_function=replicas),
-        min_replicas=1,
-        max_replicas=MOST_SLOTS,
+        policy=AutoscalingPolicy(policy_function=Wanted if slots_max else replicas),
+        min_replicas=0 if slots_max else 1,
+        max_replicas=slots_max or MOST_SLOTS,
+        metrics_interval_s=1,
+        look_back_period_s=2,
         upscale_delay_s=0,
         downscale_delay_s=LOST_SECONDS,
+        downscale_to_zero_delay_s=0,
     )
     return serve.deployment(
         Renderer,
@@ -167,7 +195,7 @@ def deployment() -> Any:
         max_queued_requests=-1,
         health_check_period_s=2,
         health_check_timeout_s=5,
-        graceful_shutdown_timeout_s=20,
+        graceful_shutdown_timeout_s=task_seconds or LONG_SECONDS,
         ray_actor_options={"num_cpus": 0, "resources": {SLOT: 1}},
     )
 
@@ -177,6 +205,28 @@ def node_name() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
+
+
+def deployed() -> str:
+    """Return for which run of the web server replicas are deployed; "" without any."""
+    from ray import serve
+    from ray.experimental import internal_kv
+
+    return (internal_kv._internal_kv_get(RUN) or b"").decode() if APP in serve.status().applications else ""
+
+
+def note(run: str) -> None:
+    """Note for which run replicas are deployed."""
+    from ray.experimental import internal_kv
+
+    internal_kv._internal_kv_put(RUN, run)
+
+
+def draining() -> set[str]:
+    """Return Ray's names of the nodes that do what they have, take nothing new, and then end."""
+    from ray._private.state import state  # `ray.nodes` does not tell
+
+    return set(state.get_draining_nodes())
 
 
 def look() -> tuple[int, str]:

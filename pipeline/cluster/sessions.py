@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -52,22 +52,46 @@ class NodeSessions:
         packs: Where avatars are lent to nodes.
         store: What the web server and the nodes share.
         host: The arguments of ``Host`` after the module.
+        slots_max: Most slots that Ray's autoscaler may bring; 0 if it does not.
+        coming_seconds: Seconds that it may need.
     """
 
     go_on = True
 
-    def __init__(self, packs: Packs, store: Store, host: tuple[str, str]) -> None:
+    def __init__(
+        self, packs: Packs, store: Store, host: tuple[str, str], slots_max: int = 0, coming_seconds: float = 0.0
+    ) -> None:
         self._packs, self._store, self._host = packs, store, host
+        self._slots_max, self._coming_seconds = slots_max, coming_seconds
+        self._slots = 0
         self._cores: dict[str, int] = {}
         self._avoided: dict[str, float] = {}
+        self._leaving: frozenset[str] = frozenset()
+        self.waiting: Callable[[], int] = lambda: 0
+        """Tells how many sessions wait for a machine."""
 
-    def look(self, nodes: Sequence[dict[str, Any]]) -> None:
-        """Take what Ray tells of its nodes."""
-        self._cores = {
-            one["NodeID"]: max(1, int(one["Resources"].get("CPU", 1)))
-            for one in nodes
-            if one["Alive"] and one["Resources"].get(SLOT)
-        }
+    def look(self, nodes: Sequence[dict[str, Any]], draining: Collection[str] = ()) -> None:
+        """Take what Ray tells of its nodes; those that are draining take no more sessions, and lose theirs."""
+        there = [one for one in nodes if one["Alive"] and one["Resources"].get(SLOT)]
+        self._leaving = frozenset(draining)
+        staying = [one for one in there if one["NodeID"] not in self._leaving]
+        self._slots = sum(int(one["Resources"][SLOT]) for one in staying)
+        self._cores = {one["NodeID"]: max(1, int(one["Resources"].get("CPU", 1))) for one in staying}
+
+    @property
+    def slots_wanted(self) -> int:
+        """How many slots there must be at least: sessions that wait find no room on those that there are."""
+        return self._slots + 1 if self.waiting() else 0
+
+    @property
+    def coming_seconds(self) -> float:
+        """See ``Machines``."""
+        return self._coming_seconds if self._slots < self._slots_max else 0.0
+
+    def leaves(self, place: Hashable) -> bool:
+        """See ``Machines``."""
+        assert isinstance(place, Place)
+        return place.node in self._leaving
 
     def places(self, request: SessionRequest) -> list[Place]:
         """See ``Machines``: first one on each node."""

@@ -38,7 +38,11 @@ class AvatarMaker:
             asked: What to make of it; ``Uploads.check`` has accepted it.
             grace: Seconds for which the job goes on without a listener.
             discard: Called at the end, when `clip` is not needed any more.
+
+        Raises:
+            QueueFull: The server is to end.
         """
+        self._supervisor.admit()
         job = AvatarJob(id=uuid.uuid4().hex, grace=grace)
         self._supervisor.book.note(job)
         self._idle.clear()

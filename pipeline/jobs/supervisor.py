@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.core.notifier import until
-from pipeline.errors import PipelineError, TaskNotFound
+from pipeline.errors import PipelineError, QueueFull, TaskNotFound
 from pipeline.jobs.events import Done, Ended, Event, Failed, Made, Queued, TtsDone
 from pipeline.jobs.history import Entry
 from pipeline.jobs.tasks import Job, TaskBook
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 UNFOLLOWED_SECONDS = 5.0
 """Seconds that a new job waits for its client to listen."""
+RETRY_SECONDS = 1
+"""When to try again if the server ends: another one answers by then."""
 LOOK_SECONDS = 1.0
 """Seconds between two checks whether clients of other web servers still follow a job."""
 
@@ -40,10 +42,14 @@ class Supervisor:
     Args:
         book: The jobs.
         on_end: Called once, in order, with each job that has ended, and its last event.
+
+    Attributes:
+        draining: Whether no more jobs are taken: the server is to end.
     """
 
     def __init__(self, book: TaskBook, *on_end: Callable[[Job, Ended], None]) -> None:
         self.book = book
+        self.draining = False
         self._on_end = on_end
         self._queues: list[JobQueue] = []
         self._chores: set[asyncio.Task[None]] = set()
@@ -51,6 +57,15 @@ class Supervisor:
     def add(self, queue: JobQueue) -> None:
         """Add a queue whose jobs can be cancelled."""
         self._queues.append(queue)
+
+    def admit(self) -> None:
+        """Check that a job may begin.
+
+        Raises:
+            QueueFull: The server is to end.
+        """
+        if self.draining:
+            raise QueueFull(messages.server.SERVER_ENDS(), RETRY_SECONDS)
 
     def place(self, task_id: str) -> Queued | None:
         """Return the position of a waiting job; None for any other."""

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +79,18 @@ class Machines(Protocol):
 
     Attributes:
         go_on: Whether sessions go on elsewhere if their process is lost.
+        waiting: Tells them how many sessions wait for a place.
     """
 
     go_on: bool
+    waiting: Callable[[], int]
+
+    @property
+    def coming_seconds(self) -> float:
+        """Seconds in which another machine may come, if there is no place; 0 if none will."""
+
+    def leaves(self, place: Hashable) -> bool:
+        """Return whether a place is to be left: its machine ends as soon as nothing runs there."""
 
     def places(self, request: SessionRequest) -> Sequence[Hashable]:
         """Return the places for processes that can run a session: one each, best ones first; equal ones are alike."""
@@ -108,8 +117,10 @@ class ThisMachine:
     """
 
     go_on = False
+    coming_seconds = 0.0
 
     def __init__(self, settings: Settings, cores: int | None = None) -> None:
+        self.waiting: Callable[[], int] = lambda: 0
         self._settings = settings
         self._cores = cores or _cores()
 
@@ -121,6 +132,10 @@ class ThisMachine:
     def machine_of(self, place: Hashable) -> Hashable:
         """See ``Machines``."""
         return None
+
+    def leaves(self, place: Hashable) -> bool:
+        """See ``Machines``."""
+        return False
 
     async def start(self, place: Hashable, module: str) -> Link:
         """See ``Machines``."""

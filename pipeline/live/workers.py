@@ -357,6 +357,10 @@ class RemoteSession:
             raise SessionClosed
 
 
+def _nowhere(_message: Packed) -> None:
+    """Send a message of a session that has no process yet; what it asks for is kept for that."""
+
+
 @dataclass(eq=False)
 class _Process:
     """A worker process.
@@ -411,11 +415,14 @@ class Workers:
         self._settings = settings
         self._module = module
         self._machines = machines or ThisMachine(settings, cores)
+        self._machines.waiting = self._waiting
         self._full = full
         self._processes: list[_Process] = []
         self._open: dict[str, RemoteSession] = {}
         self._closed: OrderedDict[str, tuple[float, RemoteSession]] = OrderedDict()
         self._starting = asyncio.Lock()
+        self.draining = False
+        """Whether no more sessions are opened: the server is to end."""
         self._chores: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
 
@@ -450,12 +457,18 @@ class Workers:
         """
         unsaid = Unsaid() if self._machines.go_on else None
         seconds = self._settings.live_max_seconds or float("inf")
+        most = self._settings.live_max_sessions
         async with self._starting:
-            process = await self._room(request)
-            session = RemoteSession(request, seconds, process.link.send, unsaid)
-            process.sessions[session.id] = session
+            if self.draining or (most and self.count >= most):
+                raise SessionsFull(RETRY_SECONDS)
+            process = await self._room_or_none(request)
+            session = RemoteSession(request, seconds, process.link.send if process else _nowhere, unsaid)
+            if process is not None:
+                process.sessions[session.id] = session
             self._open[session.id] = session
+            self._look_after()
         if unsaid is None:
+            assert process is not None
             files = await process.link.files(request, session.while_open)
             process.link.send(of_json(Kind.OPEN, session.id, self._asked(session, files)))
         else:
@@ -538,6 +551,24 @@ class Workers:
             chore.cancel()
         self._machines.clean()
 
+    def _waiting(self) -> int:
+        """Return how many sessions have no process, or one on a machine that is to be left."""
+        placed = [one for one in self._processes if not self._machines.leaves(one.place)]
+        return len(self._open) - sum(len(one.sessions) for one in placed)
+
+    async def _room_or_none(self, request: SessionRequest) -> _Process | None:
+        """Return a process for a new session; None if it can wait for another machine.
+
+        Raises:
+            SessionsFull: There is no room, and there will be none.
+        """
+        try:
+            return await self._room(request)
+        except SessionsFull:
+            if not self._machines.coming_seconds:
+                raise
+            return None
+
     async def _room(self, request: SessionRequest, again: bool = False) -> _Process:
         """Return the process with most room, a new one if all are full.
 
@@ -548,14 +579,12 @@ class Workers:
         Raises:
             SessionsFull: There is no room.
         """
-        most, fps = self._settings.live_max_sessions, float(request.avatar.fps)
+        fps = float(request.avatar.fps)
         places = self._machines.places(request)
         alike = [one for one in self._processes if one.place in places]
         best = min(alike, key=lambda one: one.load_with(fps), default=None)
         if again and best is not None:
             return best
-        if most and self.count >= most:
-            raise SessionsFull(RETRY_SECONDS)
         # another core is better than a full one, and a process that runs is better than one that must be started;
         # on a device, one process draws for as many as it can, in common batches
         wanted = best is None or (best.load_with(fps) > self._full if request.devices else bool(best.sessions))
@@ -570,9 +599,12 @@ class Workers:
         process = _Process(await self._machines.start(place, self._module), place)
         self._processes.append(process)
         self._do(self._relay(process))
+        self._look_after()
+        return process
+
+    def _look_after(self) -> None:
         if self._watching is None or self._watching.done():
             self._watching = asyncio.get_running_loop().create_task(self._watch())
-        return process
 
     async def _spare(self, request: SessionRequest) -> None:
         """Have a process on a second machine: to start one when the first is lost would take too long."""
@@ -590,16 +622,20 @@ class Workers:
             session: The session, which is paused.
             process: Where to try first.
         """
-        until = time.monotonic() + ELSEWHERE_SECONDS
+        until = time.monotonic() + max(ELSEWHERE_SECONDS, self._machines.coming_seconds)
+        last = ""
         while session.closed is None and session.lost <= MOST_LOST and time.monotonic() < until:
             try:
                 if process is None:
                     async with self._starting:
-                        process = await self._room(session.request, again=True)
+                        process = await self._room(session.request, again=bool(session.lost))
+                        process.sessions[session.id] = session
                 files = await process.link.files(session.request, session.while_open)
             except PipelineError as error:
-                logger.warning("session %s finds no process: %s", session.id[:8], error)
-                await asyncio.sleep(AGAIN_SECONDS)  # a machine may come back
+                if str(error) != last:
+                    logger.warning("session %s finds no process: %s", session.id[:8], error)
+                last = str(error)
+                await asyncio.sleep(AGAIN_SECONDS)  # a machine may come, or come back
             else:
                 if process in self._processes and session.closed is None:
                     process.sessions[session.id] = session
@@ -616,6 +652,15 @@ class Workers:
         session.emit(Problem.of(SessionFailed()))
         session.emit(Closed("failed"))
         self._forget(session)
+
+    def _leave(self) -> None:
+        """End processes on machines that are to be left; their sessions go on on others, as soon as there are any."""
+        for process in [one for one in self._processes if self._machines.leaves(one.place)]:
+            session = next(iter(process.sessions.values()), None)
+            if session is None:
+                self._end(process)
+            elif self._machines.places(session.request):
+                process.link.kill()
 
     async def _relay(self, process: _Process) -> None:
         """Pass on what a process sends, until it ends."""
@@ -648,7 +693,7 @@ class Workers:
 
     async def _watch(self) -> None:
         """End sessions whose time is over or that have no viewer, and processes without a session."""
-        while self._processes:
+        while self._processes or self._open:
             await asyncio.sleep(1)
             for session in list(self._open.values()):
                 if time.time() > session.expires:
@@ -656,6 +701,7 @@ class Workers:
                 elif session.unseen_seconds > UNSEEN_SECONDS:
                     self.delete(session, "no_viewer")
             now = time.monotonic()
+            self._leave()
             for process in list(self._processes):
                 if process.sessions or (self._machines.go_on and self._open):
                     process.empty_since = now

@@ -105,6 +105,11 @@ TOO_MANY_REQUESTS = Sentence(
 )
 
 # the queue
+SERVER_ENDS = Sentence(
+    "server_ends",
+    ko="이 서버는 하던 일을 마치고 꺼지는 중입니다. 잠시 후에 다시 시도하세요.",
+    en="This server finishes what it does, and then ends. Try again in a moment.",
+)
 QUEUE_FULL = Sentence(
     "queue_full",
     ko="대기열이 가득 찼습니다 (최대 {limit}개). {retry_after}초 후에 다시 시도하세요.",

@@ -10,7 +10,8 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from types import FrameType
 from typing import Protocol
@@ -87,6 +88,8 @@ VISIT_SECONDS = 2.0
 """Seconds for which a new server leaves the processor to a first visitor's page before it loads models."""
 ASKED_BY_GRADIO = "127.0.0.1"
 """Address at which Gradio checks whether the port is free, wherever the server will listen."""
+DRAIN_LOOK_SECONDS = 0.2
+"""Seconds between two checks whether a server that is to end has anything left to do."""
 GOODBYE_SECONDS = 10.0
 """Seconds in which running tasks can remove their unfinished files at the end of the program."""
 
@@ -112,9 +115,15 @@ class Cluster(Slots, Protocol):
     def run(self) -> child_process.Run:
         """Makes avatars and inspects videos."""
 
+    @property
+    def waiting(self) -> list[Callable[[], int]]:
+        """Each tells how many tasks wait for a slot."""
+
 
 def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Cluster | None = None) -> None:
     """Run the server until SIGINT or SIGTERM; running tasks are then stopped, and their unfinished files removed.
+
+    With `drain_seconds`, what waits, runs or is open may end before, unless a second signal comes.
 
     Args:
         studio: Avatars, voices and engines.
@@ -179,6 +188,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
             voice_download=voice_download,
         )
     )
+    if cluster is not None:
+        cluster.waiting.append(queue.waiting)
     metrics.watch(Task.kind, queue.waiting, lambda: float(queue.busy()))
     metrics.watch(AvatarJob.kind, maker.waiting, maker.running)
     metrics.watch_gpu(gpu)
@@ -236,7 +247,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     style = dress(Styles(page), first, studio.engine.draws_on_gpu)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
-    ended = threading.Event()
+    ended, at_once = threading.Event(), threading.Event()
     allow_open_files()
     use_prompt_protocol()
 
@@ -248,7 +259,10 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
             warm.set()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
+        (at_once if ended.is_set() else ended).set()
+
+    def is_idle() -> bool:
+        return not (queue.waiting() or queue.busy() or maker.waiting() or maker.running() or workers.count)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
@@ -284,6 +298,10 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     warming = threading.Thread(target=get_ready, name="warm-up", daemon=True)
     warming.start()
     ended.wait()
+    supervisor.draining = workers.draining = True
+    until = time.monotonic() + settings.drain_seconds
+    while not is_idle() and time.monotonic() < until and not at_once.is_set():
+        at_once.wait(DRAIN_LOOK_SECONDS)
     logger.info("ending")
     visited.set()
     warming.join(GOODBYE_SECONDS)  # a program that ends within a network's own code is aborted

@@ -395,8 +395,9 @@ class RenderQueue:
             request: The HTTP request that brought it.
 
         Raises:
-            QueueFull: Too many tasks wait.
+            QueueFull: Too many tasks wait, or the server is to end.
         """
+        self._supervisor.admit()
         if self.waiting() >= self._limit:
             raise self._full()
         address = address_of(request)

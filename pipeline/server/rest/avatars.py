@@ -168,6 +168,7 @@ class AvatarApi:
         receiver = receiver_of(self.webhooks, sent.text("webhook_url"), request)
 
         async def start() -> Job:
+            self.supervisor.admit()
             await run_in_threadpool(self.uploads.check, asked)
             folder = await run_in_threadpool(temporary_folder, self.clips)
             try:
