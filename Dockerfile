@@ -5,10 +5,11 @@ RUN useradd --create-home --uid 1000 avatar
 
 WORKDIR /app
 
-# requirements-voices.txt adds a better local voice, requirements-gpu.txt the network for CUDA
+# requirements-voices.txt adds a better local voice, requirements-gpu.txt the network for CUDA, requirements-cluster.txt
+# what web servers and nodes of a cluster need; several are separated by blanks
 ARG REQUIREMENTS=requirements.txt
 COPY requirements*.txt ./
-RUN pip install --no-cache-dir -r "${REQUIREMENTS}"
+RUN for file in ${REQUIREMENTS}; do echo "-r ${file}"; done > wanted.txt && pip install --no-cache-dir -r wanted.txt
 
 COPY --chown=avatar app.py pyproject.toml ./
 COPY --chown=avatar pipeline pipeline
