@@ -110,6 +110,10 @@ def test_what_does_not_fit_is_cut_and_what_the_font_lacks_is_left_out() -> None:
     one, other = lettering.caption("네 سلام", 640, 360), lettering.caption("네", 640, 360)
     assert one is not None and other is not None and (one.clear == other.clear).all()
     assert lettering.caption("가" * 200, 200, 356) is not None
+    for unseen in ("\u200b\u200d", "สวัสดี", "\u0489"):  # neither letters of no width nor boxes
+        assert lettering.caption(unseen, 640, 360) is None
+    one, other = lettering.caption("cafe\u0301 \u0489\u200e", 640, 360), lettering.caption("caf\u00e9", 640, 360)
+    assert one is not None and other is not None and (one.light == other.light).all()
 
 
 @pytest.mark.parametrize("label", ["AI 생성", "AI"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
+import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -206,13 +207,16 @@ def _even(pixels: int) -> int:
 
 
 def _known(text: str) -> str:
-    """Return a text without letters that the font does not have."""
-    return " ".join("".join(letter for letter in text if letter.isspace() or _has(letter)).split())
+    """Return a text without letters that the font does not have, and without signs that nobody sees."""
+    letters = unicodedata.normalize("NFC", text)  # the font has few marks that stand alone
+    return " ".join("".join(letter for letter in letters if letter.isspace() or _has(letter)).split())
 
 
 @cache
 def _has(letter: str) -> bool:
-    font = _font(24)
+    if unicodedata.category(letter) == "Cf":
+        return False
+    font = _font(24, ImageFont.Layout.BASIC)  # another layout would put a circle under a mark that stands alone
     return bytes(font.getmask(letter)) != bytes(font.getmask("\U0010ffff"))
 
 
@@ -223,8 +227,8 @@ def _path() -> Path | None:
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int, layout: ImageFont.Layout | None = None) -> ImageFont.FreeTypeFont:
     path = _path()
     if path is None:
         raise FileNotFoundError(_FILE)
-    return ImageFont.truetype(str(path), size)
+    return ImageFont.truetype(str(path), size, layout_engine=layout)
