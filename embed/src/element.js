@@ -571,7 +571,7 @@ export class TalkingAvatar extends HTMLElement {
     #tell(message, milliseconds = 0) {
         clearTimeout(this.#forgetting);
         const { message: place } = this.#parts;
-        place.textContent = message;
+        if (place.textContent !== message) place.textContent = message; // which is read out each time
         place.hidden = !message;
         if (milliseconds) this.#forgetting = setTimeout(() => this.#tell(''), milliseconds);
     }
@@ -677,7 +677,7 @@ export class TalkingAvatar extends HTMLElement {
         parts.send.classList.toggle('stops', this.#busy && !parts.text.value.trim());
         parts.send.textContent = this.#words(this.#busy && !parts.text.value.trim() ? 'stop' : 'send');
         parts.text.placeholder = this.#words(asks ? 'placeholder_answer' : 'placeholder');
-        parts.mic.ariaPressed = String(this.listening);
+        parts.mic.classList.toggle('on', this.listening); // its name says what it will do
         parts.mic.ariaLabel = parts.mic.title = this.#words(this.listening ? 'mic_off' : 'mic_on');
         parts.replay.hidden = !this.#way?.again || this.#busy;
         parts.next.hidden = parts.quit.hidden = !asks;

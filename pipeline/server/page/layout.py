@@ -290,14 +290,14 @@ def build_page(services: PageServices) -> gr.Blocks:
                         )
                         words = gr.Textbox(label=shown("transcript"), lines=3, elem_id="transcript")
                         counts.append((words, bar.make_count("transcript_count", 0, most)))
-                with gr.Column(elem_id="result"):
-                    result = _lay_out_result()
                 with gr.Column(elem_id="act"):  # the one of the three that is of use now
                     go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
                     say = gr.Button(shown("generate"), variant="primary", elem_id="say")
                     stop = gr.Button(shown("stop"), variant="stop", elem_id="stop")
                 with gr.Accordion(shown("examples"), open=False, elem_id="examples") as drawer:
                     examples = [gr.Button(one, size="sm", elem_classes="example") for one in EXAMPLES]
+                with gr.Column(elem_id="result"):  # last, so that the Tab key goes from a text to its button
+                    result = _lay_out_result()
             with gr.Column(scale=4, min_width=320, elem_id="side"), gr.Tabs(elem_id="panel"):
                 with gr.Tab(shown("talk"), id="talk", elem_id="talk_tab"):
                     said({"p": CHOOSE}, elem_classes="heading")

@@ -26,16 +26,17 @@ function show() {
     const { state } = avatar;
     const muted = avatar.video?.muted ?? true;
     tab.dataset.state = state;
-    part('name').textContent = words[`state_${state}`];
+    const name = words[`state_${state}`];
+    if (part('name').textContent !== name) part('name').textContent = name; // which is read out each time
     part('start').hidden = state !== 'closed' || !avatar.getAttribute('avatar');
     part('sound').hidden = state === 'closed' || state === 'opening';
-    part('sound').ariaPressed = String(!muted);
+    part('sound').classList.toggle('on', !muted); // its name says what it will do
     part('sound').querySelector('span').textContent = words.sound_on;
     part('sound').ariaLabel = muted ? words.sound_on : words.sound_off;
     const stops = state === 'speaking' || state === 'waiting';
     main.classList.toggle('stops', stops);
     main.textContent = stops ? words.stop : interview || chats ? words.send : words.say;
-    part('mic').ariaPressed = String(avatar.listening);
+    part('mic').classList.toggle('on', avatar.listening);
     part('mic').title = part('mic').ariaLabel = avatar.listening ? words.mic_off : words.mic_on;
     part('progress').hidden = !interview;
     part('plan').hidden = Boolean(interview);

@@ -40,19 +40,18 @@ drawMeter();
 
 // --- what it shows
 
-const AT_ONCE = 400; // milliseconds after a press in which parts may still move
+const person = element.querySelector('.person');
 
-// Keep room for captions and buttons from the press that makes a video; what is refused at once leaves all as it was.
-function makeRoom(stage) {
-    if (stage.state === 'queued' || stage.kept || stage.video_url) avatar.classList.remove('fresh');
-    const refused = stage.state === 'failed' && !task && performance.now() - pressedAt < AT_ONCE;
-    if (refused) avatar.classList.add('fresh');
+// Say what to do as long as nothing was made; captions and buttons come to the same place.
+function advise(stage) {
+    if (stage.state === 'queued' || stage.kept || stage.video_url) person.classList.remove('fresh');
+    else if (stage.state === 'failed' && !task) person.classList.add('fresh');
 }
-avatar.addEventListener('error', () => avatar.classList.remove('fresh'));
+avatar.addEventListener('error', () => person.classList.remove('fresh'));
 
 function show(stage) {
     measure(stage);
-    makeRoom(stage);
+    advise(stage);
     if (stage.idle) {
         if (stage.idle.resolutions) avatar.setAttribute('resolution', stage.idle.resolutions.join(' '));
         avatar.setAttribute('avatar', stage.idle.avatar);

@@ -260,8 +260,10 @@ LIVE = {
     "state_hearing": Message("듣는 중", "Listening"),
     "interview": Message("면접", "Interview"),
     "interview_help": Message(
-        "아바타가 질문을 하나씩 하고, 대답이 끝나면 다음으로 넘어갑니다. 영상으로 녹화됩니다.",
-        "The avatar asks one question after the other, and goes on when you have answered. It is recorded.",
+        "아바타가 질문을 하나씩 하고, 대답이 끝나면 다음으로 넘어갑니다. 브라우저가 물으면 마이크를 허용해 주세요. "
+        "글로 답해도 됩니다. 면접은 영상으로 녹화됩니다.",
+        "The avatar asks one question after the other, and goes on when you have answered. Allow the microphone when "
+        "your browser asks, or answer in writing. The interview is recorded.",
     ),
     "questions": Message(
         "먼저 간단한 자기소개를 부탁드립니다.\n"
