@@ -29,6 +29,7 @@ from pipeline.cluster.results import StoredResults
 from pipeline.cluster.store import Store, open_store
 from pipeline.errors import Cancelled, QueueFull, TasksUnavailable, TokenSpent, TookTooLong, Unavailable
 from pipeline.jobs.events import (
+    Composing,
     Done,
     Event,
     Failed,
@@ -468,6 +469,7 @@ EVERY_EVENT: tuple[Event, ...] = (
     Queued(1),
     TtsStarted("/video/x.mp4", None, Message("쪽지", "a note")),
     TtsDone(audio_url="/a.wav", captions_url="/a.vtt", duration=1.25, elapsed=0.5, lost=0.25),
+    Composing(0.25),
     Lipsync("/video/x.mp4", 0.5),
     Preparing("faces", 0.25, "720p"),
     Made("민수", ("민수_720p",), {"frames": 5, "problems": [{"message": "a", "message_ko": "b"}]}),

@@ -8,12 +8,12 @@ from typing import Any
 
 from pipeline import errors
 from pipeline.errors import PipelineError
-from pipeline.jobs.events import Done, Event, Failed, Lipsync, Made, Preparing, Queued, TtsDone, TtsStarted
+from pipeline.jobs.events import Composing, Done, Event, Failed, Lipsync, Made, Preparing, Queued, TtsDone, TtsStarted
 from pipeline.jobs.history import Entry
 from pipeline.messages import Message
 
 _EVENTS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Queued, TtsStarted, TtsDone, Lipsync, Done, Failed, Preparing, Made)
+    kind.__name__: kind for kind in (Queued, TtsStarted, Composing, TtsDone, Lipsync, Done, Failed, Preparing, Made)
 }
 _ERRORS = {kind.__name__: kind for kind in errors.KINDS}
 
