@@ -5,17 +5,14 @@ Skipped where Redis or nginx is not installed.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
-import shutil
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -54,13 +51,10 @@ from pipeline.shared.servers import WebServer
 from pipeline.shared.task_book import SharedTaskBook
 from tests.fakes import make_pack
 from tests.nginx import NGINX, nginx
+from tests.redis_server import NEEDED, Redis
 from tests.servers import Server, events_of, free_port, running, wait_for
 
-REDIS = shutil.which("redis-server")
-pytestmark = [
-    pytest.mark.skipif(REDIS is None, reason="Redis is not installed: apt-get install redis-server"),
-    pytest.mark.skipif(importlib.util.find_spec("redis") is None, reason="pip install -r requirements-cluster.txt"),
-]
+pytestmark = NEEDED
 TIMES = 50
 KEY, SITE = "a-key-for-tests", "https://example.com"
 BODY = {"text": "one two", "avatar": "solo"}
@@ -76,36 +70,6 @@ server {{
   }}
 }}
 """
-
-
-class Redis:
-    """A Redis of its own, which keeps nothing when it is stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        import redis
-
-        assert REDIS is not None
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
-        self._process = subprocess.Popen([REDIS, *options], stdout=subprocess.DEVNULL)
-        with redis.Redis.from_url(self.url) as client:
-
-            def answers() -> bool:
-                with suppress(redis.RedisError):
-                    return bool(client.ping())
-                return False
-
-            wait_for(answers)
-
-    def stop(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -492,18 +456,18 @@ def test_events_are_the_same_at_other_servers(event: Event) -> None:
 def test_a_redis_that_hangs_is_an_error_that_may_be_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     redis = Redis(tmp_path)
     redis.start()
-    assert redis._process is not None
+    assert redis.process is not None
     monkeypatch.setattr(links, "ANSWER_SECONDS", 0.3)
     link = Link(redis.url)
     book = SharedTaskBook(tmp_path, 60, link, WebServer("http://hanging"), lambda: None)
     own = book.open("c" * 32)
-    redis._process.send_signal(signal.SIGSTOP)
+    redis.process.send_signal(signal.SIGSTOP)
     for _ in range(3):
         with pytest.raises(TasksUnavailable) as failed:
             book.find("d" * 32)
         assert failed.value.retryable and book.find(own.id) is own
     own.history.add(Queued(1))
-    redis._process.send_signal(signal.SIGCONT)
+    redis.process.send_signal(signal.SIGCONT)
     wait_for(lambda: not link.away and link.now.exists(record_key(own.id)))
     book.disconnect()
     redis.stop()

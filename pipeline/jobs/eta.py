@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 TIMED_TASKS = 20
 """Number of finished tasks that are remembered."""
@@ -63,13 +63,23 @@ class Pace:
         with self._lock:
             self._timed.append((work, seconds))
 
+    @property
+    def timed(self) -> list[tuple[float | None, float]]:
+        """Work and seconds of the latest tasks."""
+        with self._lock:
+            return list(self._timed)
+
+    def replace(self, timed: Iterable[tuple[float | None, float]]) -> None:
+        """Remember these tasks, and no others."""
+        with self._lock:
+            self._timed = deque(timed, maxlen=TIMED_TASKS)
+
     def seconds(self, work: float | None) -> float | None:
         """Return how long an amount of work will take; None until a first task was timed.
 
         This is the latest tasks' time per work, or their mean if the work is unknown.
         """
-        with self._lock:
-            timed = list(self._timed)
+        timed = self.timed
         if not timed:
             return None
         known = [(one, seconds) for one, seconds in timed if one is not None]

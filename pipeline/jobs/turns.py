@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Protocol
 
 from pipeline.core.cancel import CancelToken
 from pipeline.core.notifier import Notifier
@@ -32,6 +33,14 @@ class Waits:
             yield
         finally:
             self._seconds, self._since = self.seconds, None
+
+
+class Slots(Protocol):
+    """How many tasks other machines render at a time."""
+
+    slots: int
+    changed: Notifier
+    """Reports that there are more or fewer slots."""
 
 
 class Turns:

@@ -34,6 +34,7 @@ from pipeline.jobs.commons import Commons, alone
 from pipeline.jobs.studio import Studio, warm_up
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import AvatarJob, Task, TaskBook
+from pipeline.jobs.turns import Slots
 from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.jobs.voices import VoiceSamples
@@ -43,7 +44,7 @@ from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.gradio.joins import Joins
-from pipeline.server.gradio.queue import Generate, RenderQueue, Slots
+from pipeline.server.gradio.queue import Generate, RenderQueue
 from pipeline.server.gradio.styles import Styles
 from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
@@ -71,6 +72,7 @@ from pipeline.settings import AI_LABELS, Settings
 from pipeline.shared.avatars import SharedAvatars
 from pipeline.shared.commons import SharedCommons, shared
 from pipeline.shared.task_book import SharedTaskBook
+from pipeline.shared.tickets import SharedTickets
 from pipeline.video import lettering
 from pipeline.video.credentials import Signer
 
@@ -102,6 +104,10 @@ class CannotServe(PipelineError):
 
 class Cluster(Slots, Protocol):
     """Other machines."""
+
+    @property
+    def name(self) -> str:
+        """Which cluster it is: web servers with the same one share its slots."""
 
     @property
     def sessions(self) -> Machines:
@@ -162,13 +168,17 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     if results is not None:
         leaving.callback(results.close)
     supervisor = Supervisor(book, metrics.ended, webhooks.ended, *([results.ended] if results else []))
+    tickets = None
     if isinstance(commons, SharedCommons):
         supervisor.add(commons.book)
         leaving.callback(commons.book.disconnect)
+        if cluster is not None:
+            tickets = SharedTickets(commons.link, commons.book.server, cluster, cluster.name)
+            leaving.callback(tickets.close)
         if store is not None:
             shared_avatars = SharedAvatars(commons.link, commons.book.server, store, studio.avatars, uploads)
             leaving.callback(shared_avatars.close)
-    queue = RenderQueue(studio, supervisor, generate, metrics, cluster)
+    queue = RenderQueue(studio, supervisor, generate, metrics, cluster, tickets)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds, run)
     visited, warm = threading.Event(), Flag()

@@ -27,7 +27,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from itertools import takewhile
+from typing import Any
 
 import gradio as gr
 from fastapi import Request
@@ -38,7 +39,7 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 
 from pipeline import messages
 from pipeline.core.best_effort import best_effort
-from pipeline.core.notifier import Notifier, until
+from pipeline.core.notifier import until
 from pipeline.core.priority import give_way
 from pipeline.errors import QueueFull, TookTooLong
 from pipeline.jobs.eta import Pace, done_in, work_of
@@ -48,9 +49,10 @@ from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor, failure, internal_error
 from pipeline.jobs.tasks import Task
-from pipeline.jobs.turns import Waits
+from pipeline.jobs.turns import Slots, Waits
 from pipeline.server.gradio.joins import Joins, address_of, share_of
 from pipeline.server.metrics import Metrics
+from pipeline.shared.tickets import SharedTickets
 
 logger = logging.getLogger(__name__)
 
@@ -98,14 +100,6 @@ class _Asked:
     address: str = ""
 
 
-class Slots(Protocol):
-    """How many tasks other machines render at a time."""
-
-    slots: int
-    changed: Notifier
-    """Reports that there are more or fewer slots."""
-
-
 class RenderQueue:
     """The queue of tasks in front of the renderers.
 
@@ -115,6 +109,7 @@ class RenderQueue:
         generate: Makes a video.
         metrics: Where tasks are counted.
         slots: Of a cluster; without it this machine renders.
+        tickets: The order of all web servers of that cluster; without it Gradio's is the order.
     """
 
     def __init__(
@@ -124,14 +119,18 @@ class RenderQueue:
         generate: Generate,
         metrics: Metrics,
         slots: Slots | None = None,
+        tickets: SharedTickets | None = None,
     ) -> None:
         self._studio = studio
         self._supervisor = supervisor
         self._book = supervisor.book
         self._generate = generate
         self._metrics = metrics
-        self._pace = Pace()
+        self._pace = tickets.pace if tickets is not None else Pace()
         self._slots = slots
+        self._tickets = tickets
+        self._inside: set[str] = set()
+        """Tasks that Gradio has started and not finished."""
         self._own_renderers = max(engine.concurrency for engine in studio.engines.values())
         self._held = threading.Condition()
         self._holders = 0
@@ -142,17 +141,20 @@ class RenderQueue:
         self._demo: gr.Blocks | None = None
         self._joins: Joins | None = None
         self._following = contextlib.ExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
         supervisor.add(self)
 
     def register(self, demo: gr.Blocks) -> None:
         """Add the function through which tasks join; call this inside the ``with`` block that builds the page."""
-        limit = self._places or NO_PLACES
+        limit = NO_PLACES if self._tickets is not None else self._places or NO_PLACES
         api(self._entry, api_name=ENTRY, api_visibility="private", concurrency_id=QUEUE_ID, concurrency_limit=limit)
         self._demo = demo
         self._joins = Joins(self._queue, self._entered, self._limit + PAGE_EVENTS)
         self._queue.max_size = None  # ``join`` has its own limit and message
         self._queue.sleep_when_free = IDLE_SECONDS
         self._queue.progress_update_sleep_when_free = NEVER_SECONDS
+        if self._tickets is not None:
+            self._following.enter_context(self._tickets.changed.calling(self._reorder))
         if self._slots is not None:
             self._following.enter_context(self._slots.changed.calling(self._resize))
 
@@ -201,11 +203,36 @@ class RenderQueue:
         """Follow the cluster; what runs is not disturbed."""
         with self._held:
             self._held.notify_all()
-        limit = self._places or NO_PLACES
+        if self._tickets is None:
+            self._let_start(self._places)
+
+    def _let_start(self, places: int) -> None:
+        """Have Gradio run so many tasks at a time."""
+        limit = places or NO_PLACES
         self._entered.concurrency_limit = limit  # to which Gradio lowers the queue's whenever a task joins
         queue = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
         if queue is not None:
             queue.concurrency_limit = limit
+
+    def _reorder(self) -> None:
+        """Follow the order of all web servers; called from any thread."""
+        if self._loop is None:
+            return  # nothing has joined here
+
+        def follow() -> None:
+            self._admit()
+            self._queue.broadcast_estimations(QUEUE_ID)  # wakes those that wait
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
+            self._loop.call_soon_threadsafe(follow)
+
+    def _admit(self) -> None:
+        """Have Gradio, whose own order is the same, start the tasks whose turn it is; call this in the event loop."""
+        tickets = self._tickets
+        if tickets is None:
+            return
+        next_ = takewhile(lambda one: one in self._asked and tickets.may_run(one), self._waiting_ids())
+        self._let_start(len(self._inside) + len(list(next_)))
 
     @property
     def _limit(self) -> int:
@@ -213,27 +240,38 @@ class RenderQueue:
         return max(1, self._studio.settings.max_queue)
 
     def waiting(self) -> int:
-        """Return how many tasks wait."""
+        """Return how many tasks of this server wait."""
         return len(self._waiting_ids())
 
+    def length(self) -> int:
+        """Return how many tasks wait, those of other web servers included."""
+        return len(self._in_order())
+
     def busy(self) -> bool:
-        """Return whether a task is running."""
+        """Return whether a task of this server is running."""
         queue = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
         return bool(self._running or (queue and queue.current_concurrency))
 
     def place(self, task_id: str) -> Queued | None:
         """Return the position and the estimate of a waiting task; None for any other."""
-        waiting = self._waiting_ids()
-        if task_id not in waiting:
+        waiting = self._in_order() if task_id in self._waiting_ids() else []
+        ids = [one for one, _, _ in waiting]
+        if task_id not in ids:
             return None
-        position = waiting.index(task_id) + 1
-        asked = [self._asked.get(one) for one in waiting[:position]]
-        seconds = [self._pace.seconds(one.work if one else None) for one in asked]
+        position = ids.index(task_id) + 1
+        seconds = [self._pace.seconds(work) for _, work, _ in waiting[:position]]
         if any(one is None for one in seconds):
             return Queued(position)
         if not self._places:  # until a node comes
             return Queued(position)
         return Queued(position, done_in(self._left(), [one or 0.0 for one in seconds], self._places, self._renderers))
+
+    def _in_order(self) -> list[tuple[str, float | None, str]]:
+        """Return id, work and address of each task that waits, those of other web servers included."""
+        if self._tickets is not None:
+            return [(ticket.id, ticket.work, ticket.address) for ticket in self._tickets.waiting]
+        asked = [(one, self._asked.get(one)) for one in self._waiting_ids()]
+        return [(id, one.work if one else None, one.address if one else "") for id, one in asked]
 
     def _waiting_ids(self) -> list[str]:
         queue = self._queue.event_queue_per_concurrency_id.get(QUEUE_ID)
@@ -242,10 +280,11 @@ class RenderQueue:
     def _left(self) -> list[float]:
         """Return how many seconds of work are left of each running task, as far as it is known."""
         now = time.monotonic()
-        return [
-            max(0.0, (self._pace.seconds(work) or 0.0) - (now - started - waits.seconds))
-            for work, started, waits in list(self._running.values())
-        ]
+        if self._tickets is not None:
+            spent = [(one.work, self._tickets.seconds_since(one)) for one in self._tickets.running]
+        else:
+            spent = [(work, now - started - waits.seconds) for work, started, waits in [*self._running.values()]]
+        return [max(0.0, (self._pace.seconds(work) or 0.0) - seconds) for work, seconds in spent]
 
     def _rest(self) -> float:
         """Return in how many seconds the next running task will be done."""
@@ -271,10 +310,16 @@ class RenderQueue:
         """
         task_id = LocalContext.event_id.get(None) or ""
         task, asked = self._book.get(task_id), self._asked.get(task_id)
-        if isinstance(task, Task) and asked is not None:
-            with best_effort("metrics"):
-                self._metrics.waited(time.monotonic() - task.history.asked)
-            await self._perform(task, asked)
+        self._inside.add(task_id)
+        self._admit()
+        try:
+            if isinstance(task, Task) and asked is not None:
+                with best_effort("metrics"):
+                    self._metrics.waited(time.monotonic() - task.history.asked)
+                await self._perform(task, asked)
+        finally:
+            self._inside.discard(task_id)
+            self._admit()  # before Gradio counts one task less, and would start the next one
         return ""
 
     async def _perform(self, task: Task, asked: _Asked) -> None:
@@ -324,14 +369,20 @@ class RenderQueue:
                 task.cancel.check()  # who listens may have stopped it
         if done is None:
             raise RuntimeError("the pipeline ended without a result")
-        self._pace.note(asked.work, time.monotonic() - started - task.waits.seconds)
+        note = self._pace.note if self._tickets is None else self._tickets.timed
+        note(asked.work, time.monotonic() - started - task.waits.seconds)
         with best_effort("metrics"):
             self._metrics.made(done, float(asked.request.avatar.fps))
         return done
 
     def _end(self, task: Task, last: Done | Failed) -> None:
-        self._asked.pop(task.id, None)
+        self._forget(task.id)
         self._supervisor.end(task, last)
+
+    def _forget(self, task_id: str) -> None:
+        self._asked.pop(task_id, None)
+        if self._tickets is not None:
+            self._tickets.leave(task_id)
 
     # --- joining the queue, from the page and from REST
 
@@ -398,7 +449,7 @@ class RenderQueue:
             QueueFull: Too many tasks wait, or the server is to end.
         """
         self._supervisor.admit()
-        if self.waiting() >= self._limit:
+        if self.length() >= self._limit:
             raise self._full()
         address = address_of(request)
         if not _is_here(address) and self._of(address) >= share_of(self._limit):
@@ -415,11 +466,28 @@ class RenderQueue:
         # nothing is awaited between the push and these lines, so the queue has not started it yet
         task = self._book.open(result, grace)
         work = None if asked.recording else work_of(asked.text, asked.avatar.width * asked.avatar.height)
+        if self._tickets is not None:
+            await self._take_ticket(
+                task, session, work, address
+            )  # and does not start before it is known what was asked
         self._asked[task.id] = _Asked(asked, work, address)
         self._supervisor.emit(task, self.place(task.id) or Queued(1))
         self._supervisor.do(self._usher(task, session))
         self._supervisor.expect_listener(task)
+        self._admit()
         return task
+
+    async def _take_ticket(self, task: Task, session: str, work: float | None, address: str) -> None:
+        """Give a new task its place in the order of all web servers."""
+        assert self._tickets is not None, "there are no other web servers"
+        self._loop = asyncio.get_running_loop()
+        self._tickets.take(task.id, work, address)
+        try:
+            await self._tickets.placed(task.id)
+        except BaseException:  # its client has left
+            await self._supervisor.stop(task)
+            self.joins.forget(session)
+            raise
 
     async def _usher(self, task: Task, session: str) -> None:
         """Emit changes of a task's position, and drop Gradio's data of it at the end."""
@@ -459,8 +527,7 @@ class RenderQueue:
 
     def _of(self, address: str) -> int:
         """Return how many waiting tasks came from an address."""
-        asked = [self._asked.get(one) for one in self._waiting_ids()]
-        return sum(one is not None and one.address == address for one in asked)
+        return sum(one == address for _, _, one in self._in_order())
 
     def _full_of(self, address: str) -> QueueFull:
         retry_after, most = self._full().retry_after, share_of(self._limit)
@@ -473,7 +540,8 @@ class RenderQueue:
         if task_id not in self._waiting_ids():
             return False
         await self._queue.clean_events(event_id=task_id)
-        self._asked.pop(task_id, None)
+        self._forget(task_id)
+        self._admit()
         self._queue.broadcast_estimations(QUEUE_ID)
         return True
 

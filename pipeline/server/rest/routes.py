@@ -300,7 +300,7 @@ class Api:
     def queue_status(self) -> dict[str, Any]:
         """Return how many tasks wait, whether one runs, and the card's memory in MB (null without an NVIDIA card)."""
         return {
-            "queue_size": self.queue.waiting(),
+            "queue_size": self.queue.length(),
             "is_processing": self.queue.busy(),
             "gpu_memory": self.gpu.memory().to_json(),
         }
