@@ -51,6 +51,8 @@ COMING_SECONDS = 600.0
 """The same where Ray's autoscaler brings nodes, which may have to start a machine first."""
 LOOK_SECONDS = 1.0
 """Seconds between two looks at the slots of the cluster."""
+HEAD = "node:__internal_head__"
+"""Ray's resource that only the head has."""
 DESCRIBE_SECONDS = 10.0
 """Seconds in which nodes describe themselves."""
 _OVER = object()
@@ -75,6 +77,7 @@ class Cluster:
         nodes: What they are and have done.
         changed: Reports that there are more or fewer slots.
         waiting: Each tells how many tasks wait for a slot.
+        name: Ray's name of its head: web servers with the same one share its slots.
 
     Raises:
         ClusterError: Ray is not installed, has no token, or no cluster answers.
@@ -85,6 +88,7 @@ class Cluster:
     def __init__(self, studio: Studio, make_studio: Callable[[Settings], Studio]) -> None:
         self.changed = Notifier()
         self.slots = 0
+        self.name = ""
         self.nodes = Nodes()
         self.waiting: list[Callable[[], int]] = []
         self._without_slots_since = time.monotonic()
@@ -115,6 +119,7 @@ class Cluster:
         address = self._settings.ray_address
         try:
             ray.init(address=address, namespace="avatar", log_to_driver=False, configure_logging=False)
+            self.name = next(node["NodeID"] for node in ray.nodes() if HEAD in node["Resources"])
             serve.start(proxy_location="Disabled")
             self._handle = self._deploy()
         except Exception as error:  # Ray has no class for all of them
@@ -122,7 +127,7 @@ class Cluster:
             raise ClusterError(messages.cluster.NO_CLUSTER(address=address, reason=reason[:200])) from error
 
     def _deploy(self) -> Any:
-        """Start the replicas, without waiting for them, and return a handle."""
+        """Start the replicas, without waiting for them, and return a handle; those of other web servers stay."""
         from ray import serve
 
         settings = self._settings
