@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ class FolderCluster:
         self.slots = 0
         self.changed = Notifier()
         self.nodes = Nodes()
+        self.waiting: list[Callable[[], int]] = []
         self.run = child_process.run
         self.sessions: Machines = ThisMachine(settings)
         self._folder = folder
