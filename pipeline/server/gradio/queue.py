@@ -467,9 +467,8 @@ class RenderQueue:
         task = self._book.open(result, grace)
         work = None if asked.recording else work_of(asked.text, asked.avatar.width * asked.avatar.height)
         if self._tickets is not None:
-            await self._take_ticket(
-                task, session, work, address
-            )  # and does not start before it is known what was asked
+            # it does not start meanwhile: `_admit` waits until it is known what was asked
+            await self._take_ticket(task, session, work, address)
         self._asked[task.id] = _Asked(asked, work, address)
         self._supervisor.emit(task, self.place(task.id) or Queued(1))
         self._supervisor.do(self._usher(task, session))
