@@ -390,6 +390,39 @@ def test_a_node_makes_any_request_as_this_machine_does(
     assert not list(store.glob("packs/*")) and not pack.exists()
 
 
+class EndedError(Exception):
+    """In place of the end of a process."""
+
+
+def test_a_node_with_a_full_disk_ends_and_leaves_nothing(
+    fake_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that another one makes the video: its error says nothing of the request."""
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
+    monkeypatch.setattr("pipeline.cluster.cluster.check_token", lambda: None)
+    monkeypatch.setattr("pipeline.cluster.renderer.node_name", lambda: "here")
+    looked = iter([False, False, True])
+    monkeypatch.setattr("pipeline.cluster.disk.has_room", lambda: next(looked))
+    monkeypatch.setattr("pipeline.cluster.disk.LOOK_SECONDS", 0.0)
+    studio = make_fake_studio(Settings(precomputed=fake_packs, results=tmp_path / "results"))
+    cluster = LonelyCluster(studio, make_fake_studio)
+    assert next(looked, None) is None  # it began when there was room
+
+    def end(status: int) -> None:
+        raise EndedError
+
+    monkeypatch.setattr("os._exit", end)
+    book = TaskBook(tmp_path / "there", 0)
+    request = parse({"text": "torn " * 20, **ASKED}, studio)
+    for full, error in ((True, EndedError), (False, RuntimeError)):
+        monkeypatch.setattr("pipeline.cluster.renderer.has_room", lambda full=full: not full)
+        with pytest.raises(error):
+            list(cluster.generate(request, book.open("0" * 32), studio))
+        assert [path.name.rpartition("-")[0] for path in (tmp_path / "temp").iterdir()] == ["avatar-packs"]
+        assert not list((tmp_path / "there").glob("*"))
+
+
 async def lines_of(cluster: Cluster, *arguments: str, stop: CancelToken | None = None, **files: Any) -> list[Any]:
     run = cluster.run("tests.chore", arguments, stop or CancelToken(), 30, **files)
     async with aclosing(run) as told:

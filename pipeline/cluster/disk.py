@@ -1,12 +1,34 @@
-"""The folder of a node: packs, decoded clips and results of one run of the web server."""
+"""The disk of a node: the folder of packs, decoded clips and results of one run of the web server, and room."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+ROOM = 50 << 20
+"""Bytes that must be free on the disk of a node: less than a long video needs."""
+LOOK_SECONDS = 1.0
+"""Seconds between two looks whether there is room."""
+
+
+def has_room() -> bool:
+    """Return whether the disk has room for a task."""
+    return shutil.disk_usage(tempfile.gettempdir()).free >= ROOM
+
+
+def wait_for_room() -> None:
+    """Wait until the disk has room for a task."""
+    if not has_room():
+        logger.warning("the disk of this node is full; it takes no work until %d MiB are free", ROOM >> 20)
+    while not has_room():
+        time.sleep(LOOK_SECONDS)
 
 
 def folder_of(run: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 import traceback
@@ -16,7 +17,7 @@ from typing import Any
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.framing import played_at
 from pipeline.cluster.chores import Chore, News, do
-from pipeline.cluster.disk import decoded_of, folder_of
+from pipeline.cluster.disk import decoded_of, folder_of, has_room, wait_for_room
 from pipeline.cluster.node import perform
 from pipeline.cluster.nodes import Described
 from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel
@@ -28,6 +29,8 @@ from pipeline.errors import PipelineError, Unavailable
 from pipeline.jobs.request import GenerateRequest
 from pipeline.jobs.studio import Studio, warm_up
 from pipeline.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 APP = "avatar"
 RENDERER = "renderer"
@@ -54,6 +57,7 @@ class Renderer:
 
     def __init__(self, make_studio: Callable[[Settings], Studio], store: str, run: str) -> None:
         logging.basicConfig(level=logging.INFO)
+        wait_for_room()
         self._node = node_name()
         self._store = open_store(store)
         self._packs = folder_of(run)
@@ -136,7 +140,10 @@ class Renderer:
 
 
 async def _telling(work: Callable[[Callable[[Any], object], CancelToken], object], node: str) -> AsyncGenerator[Any]:
-    """Yield what is told by work that is done in a thread, at least every `BEAT_SECONDS`; cancelling this stops it."""
+    """Yield what is told by work that is done in a thread, at least every `BEAT_SECONDS`; cancelling this stops it.
+
+    If it fails on a full disk, this replica ends, so that another node does the work; the next one here waits for room.
+    """
     loop, told, stop = asyncio.get_running_loop(), asyncio.Queue[Any](), CancelToken()
 
     def tell(parcel: Any) -> None:
@@ -156,6 +163,11 @@ async def _telling(work: Callable[[Callable[[Any], object], CancelToken], object
     try:
         parcel: Any = Alive(node)
         while parcel is not None:
+            if isinstance(parcel, Broken) and not stop.cancelled and not has_room():
+                stop.cancel()
+                await working  # which leaves no file
+                logger.error("the disk of this node is full: this replica ends")
+                os._exit(1)
             yield parcel
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
