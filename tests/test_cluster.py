@@ -1,39 +1,25 @@
-"""Videos that are made on other machines: a real Ray cluster of two nodes, each with its own processes.
-
-The nodes are alone on this machine's loopback; each has one slot. Skipped where Ray is not installed.
-"""
+"""What a node tells and the web server does with it, in one process: videos that are made elsewhere, without Ray."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
-import itertools
 import os
 import pickle
 import random
-import re
-import secrets
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import av
 import gradio as gr
 import numpy as np
 import pytest
-import requests
 from PIL import Image
 
 from pipeline.avatars.avatar import Avatar
@@ -64,19 +50,12 @@ from pipeline.settings import ROOT, Settings
 from pipeline.speech_types import Speech
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
-from tests import servers
-from tests.fakes import FPS, HEIGHT, WIDTH, FakeEngine, FakeTTS, make_fake_studio
+from tests.fakes import HEIGHT, WIDTH, FakeEngine, FakeTTS, make_fake_studio
+from tests.ray_nodes import ASKED
 from tests.recordings import record
-from tests.servers import Server, free_port, wait_for
+from tests.watching import frames_of
 
-TRIES = 4
-"""To start a node."""
-START_SECONDS = 300
-"""Ray is slow to start on a busy machine."""
 TEXT = "one two three. four five six. seven eight nine."
-
-
-# --- without Ray: what a node tells, and what becomes of it
 
 
 def files_of(task: Task) -> list[bytes]:
@@ -470,358 +449,6 @@ print(sorted({"ray", "redis", "obstore"} & set(sys.modules)))
 def test_without_the_settings_nothing_of_a_cluster_is_imported() -> None:
     out = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "[]"
-
-
-# --- with Ray
-
-
-class NodeError(Exception):
-    """A node did not start: on a busy machine Ray gives up after half a minute."""
-
-
-@dataclass
-class Nodes:
-    """Two nodes with a slot each, and the one of the web server, which has none."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    slots: list[int] = field(default_factory=list)
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def environ(self) -> dict[str, str]:
-        token = self.folder / "token"
-        if not token.exists():
-            token.write_text(secrets.token_hex(32))
-        health = {
-            "RAY_health_check_initial_delay_ms": "2000",
-            "RAY_health_check_period_ms": "1000",
-            "RAY_health_check_timeout_ms": "5000",  # of a machine that may be busy
-            "RAY_health_check_failure_threshold": "5",
-        }
-        return {
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(token),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_worker_niceness": "0",  # of a machine that does other things, too
-            "RAY_ADDRESS": f"127.0.0.1:{self.port}",
-            "RAY_TMPDIR": str(self.folder),
-            "PYTHONPATH": str(ROOT),
-            **health,
-        }
-
-    def start(self, *arguments: str) -> int:
-        """Start a node and return its process; each has an address of its own on this machine."""
-        for _ in range(TRIES - 1):
-            with contextlib.suppress(NodeError):
-                return self._start(*arguments)
-        return self._start(*arguments)
-
-    def _start(self, *arguments: str) -> int:
-        number = len(self.started) + 1
-        ray, log = Path(sys.executable).with_name("ray"), self.folder / f"node-{number}.log"
-        command = [str(ray), "start", "--block", f"--node-ip-address=127.0.0.{number}"]
-        command += ["--disable-usage-stats", "--include-log-monitor=false", "--object-store-memory=100000000"]
-        environ = {**os.environ, **self.environ}
-        environ.pop("RAY_ADDRESS")
-        with log.open("wb") as out:
-            process = subprocess.Popen([*command, *arguments], cwd=ROOT, env=environ, stdout=out, stderr=out)
-        self.started.append(process)
-
-        def runs() -> bool:
-            if process.poll() is not None:
-                raise NodeError(log.read_text())
-            return "Ray runtime started" in log.read_text()
-
-        wait_for(runs, START_SECONDS)
-        return process.pid
-
-    def start_head(self) -> None:
-        arguments = ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"]
-        self.start(*arguments)
-
-    def start_slot(self) -> int:
-        return self.start(f"--address=127.0.0.1:{self.port}", "--num-cpus=1", '--resources={"avatar_slot": 1}')
-
-    def kill(self, node: int) -> None:
-        """Kill all processes of a node, as a machine that loses its power does."""
-        for number in family_of(node):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-
-    def close(self) -> None:
-        for node in self.started:
-            self.kill(node.pid)
-            node.wait(30)
-
-
-def family_of(process: int) -> list[int]:
-    """A process and all that it has started."""
-    out = subprocess.run(["ps", "-eo", "pid,ppid"], check=True, capture_output=True, text=True).stdout
-    parents = [tuple(map(int, line.split())) for line in out.splitlines()[1:]]
-    family = [process]
-    for one in family:
-        family += [child for child, parent in parents if parent == one]
-    return family
-
-
-ASKED = {"avatar": "solo", "resolution": "720p"}
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # a short path: Ray's sockets lie in it
-    nodes = Nodes(folder)
-    try:
-        nodes.start_head()
-        nodes.slots = [nodes.start_slot(), nodes.start_slot()]
-        yield nodes
-    finally:
-        nodes.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def clustered(nodes: Nodes, fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("clustered")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(servers, "START_SECONDS", START_SECONDS)
-        server = servers.Server(["-m", "tests.fake_cluster", str(fake_packs)], folder / "realtime", nodes.environ)
-    try:
-        wait_for_slots(server, 2)
-        assert server.events({"text": "warm up", **ASKED})[-1]["type"] == "done"
-        yield server
-    finally:
-        server.process.terminate()
-        server.process.wait(30)
-
-
-def wait_for_slots(server: Server, number: int) -> None:
-    """Return when the server knows of a number of slots."""
-    last = "slots of the cluster: "
-    wait_for(lambda: server.log.rpartition(last)[2].splitlines()[0] == str(number), START_SECONDS)
-
-
-def title_of(process: int) -> str:
-    return Path(f"/proc/{process}/cmdline").read_text()
-
-
-def frames_of(video: bytes) -> int:
-    with av.open(io.BytesIO(video), "r") as container:
-        return len(list(container.decode(video=0)))
-
-
-@pytest.mark.slow
-def test_eight_tasks_share_two_slots(clustered: Server) -> None:
-    over, most = threading.Event(), [0]
-
-    def watch() -> None:
-        while not over.wait(0.05):
-            text = clustered.get("/metrics").text
-            [running] = re.findall(r'^avatar_tasks_running\{kind="video"\} ([\d.]+)', text, re.MULTILINE)
-            most[0] = max(most[0], int(float(running)))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            told = list(pool.map(clustered.events, [{"text": "brisk one two three. " * 3, **ASKED}] * 8))
-    finally:
-        over.set()
-        watcher.join()
-    assert [events[-1]["type"] for events in told] == ["done"] * 8
-    places = [event["position"] for events in told for event in events if event.get("stage") == "queued"]
-    assert 1 <= most[0] <= 2 and max(places) >= 5
-    for events in told:
-        video = clustered.get(events[-1]["video_url"]).content
-        assert frames_of(video) == pytest.approx(events[-1]["audio_duration"] * FPS, abs=1)
-
-
-@pytest.mark.slow
-def test_a_node_makes_the_bytes_that_this_machine_makes(clustered: Server, fake_packs: Path, tmp_path: Path) -> None:
-    """The voice of the stand-ins always says the same."""
-    studio = make_fake_studio(Settings(precomputed=fake_packs))
-    task = TaskBook(tmp_path, 0).open("0" * 32)
-    list(generate(parse({"text": TEXT, **ASKED}, studio), task, studio))
-    for _ in range(5):
-        done = clustered.events({"text": TEXT, **ASKED})[-1]
-        urls = [done[key] for key in ("video_url", "audio_url", "captions_url")]
-        urls.append(done["video_url"].replace(".mp4", ".mouth.ndjson"))
-        assert [clustered.get(url).content for url in urls] == files_of(task)
-
-
-@pytest.mark.slow
-def test_a_recording_is_spoken_on_a_node_and_then_gone(clustered: Server, tmp_path: Path) -> None:
-    length = record(tmp_path / "voice.wav", "one two three")
-    form: list[tuple[str, Any]] = [("avatar", (None, "solo")), ("text", (None, "one two three"))]
-    form.append(("audio", ("voice.wav", (tmp_path / "voice.wav").read_bytes())))
-    reply = clustered.post("/api/v2/lipsync", files=form).json()
-    assert reply["success"] is True and abs(reply["audio_duration"] - length) < 0.5
-    assert "three" in clustered.get(reply["captions_url"]).text
-    store = clustered.results / "store"
-    assert list(store.glob("packs/*")) and not list(store.glob("files/*"))
-
-
-@pytest.mark.slow
-def test_a_cancelled_task_leaves_its_slot(clustered: Server) -> None:
-    for _ in range(3):  # more than there are slots
-        with clustered.stream({"text": "frozen words", **ASKED}) as events:
-            task = next(events)["task_id"]
-            assert any(event.get("stage") == "tts" for event in events)
-            assert clustered.post(f"/api/cancel/{task}").json()["state"] == "running"
-            assert list(events)[-1]["cancelled"]
-    with clustered.stream({"text": "frozen words", **ASKED}) as events:
-        assert any(event.get("stage") == "tts" for event in events)  # whose client then leaves
-    assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
-    assert not clustered.half_made()
-
-
-def events_while(server: Server, happens: Callable[[], object]) -> list[list[dict[str, Any]]]:
-    """Request four videos, two of which are being made when something happens; return the events of each."""
-    wait_for_slots(server, 2)
-    body = {"text": "brisk one two three four five six. " * 4, **ASKED}
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(server.events, body) for _ in range(4)]
-        wait_for(lambda: len(list(server.results.glob("*.mp4.part"))) == 2)
-        wait_for(lambda: all(path.stat().st_size > 10_000 for path in server.results.glob("*.mp4.part")))
-        happens()
-        return [one.result(timeout=600) for one in asked]
-
-
-def check_whole(server: Server, told: list[list[dict[str, Any]]]) -> None:
-    """Check that all videos were made, and are the same: those that two nodes made, too."""
-    assert [events[-1]["type"] for events in told] == ["done"] * len(told), told
-    videos = [server.get(events[-1]["video_url"]).content for events in told]
-    assert len(set(videos)) == 1
-    assert frames_of(videos[0]) == pytest.approx(told[0][-1]["audio_duration"] * FPS, abs=1)
-    assert not server.half_made()
-
-
-@pytest.mark.slow
-def test_a_node_falls_silent_and_no_video_is_lost(clustered: Server, nodes: Nodes) -> None:
-    before = clustered.log.count("lost its node")
-    [replica] = [one for one in family_of(nodes.slots[0]) if "ServeReplica" in title_of(one)]
-    try:
-        check_whole(clustered, events_while(clustered, lambda: os.kill(replica, signal.SIGSTOP)))
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # Ray may have ended it by now
-            os.kill(replica, signal.SIGCONT)
-    assert clustered.log.count("lost its node") > before
-    assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
-
-
-@pytest.mark.slow
-def test_a_node_is_killed_and_no_video_is_lost(clustered: Server, nodes: Nodes) -> None:
-    before = clustered.log.count("lost its node")
-    check_whole(clustered, events_while(clustered, lambda: nodes.kill(nodes.slots[0])))
-    assert clustered.log.count("lost its node") > before
-    nodes.slots[0] = nodes.start_slot()  # it takes work without a restart of the server
-    wait_for_slots(clustered, 2)
-    check_whole(clustered, events_while(clustered, lambda: None))
-
-
-class Watched:
-    """A live session, and all that a client gets of it."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.opened = server.post("/api/v2/sessions", {"avatar": "solo"}).json()
-        self.path = f"/api/v2/sessions/{self.opened['session_id']}"
-        self.stream, self.events = io.BytesIO(), list[dict[str, Any]]()
-        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._watch, self._follow)]
-        for thread in self._threads:
-            thread.start()
-
-    def _watch(self) -> None:
-        with requests.get(self.server.url + self.opened["video_url"], stream=True, timeout=300) as reply:
-            for piece in reply.iter_content(None):
-                self.stream.write(piece)
-
-    def _follow(self) -> None:
-        with requests.get(f"{self.server.url}{self.path}/events", stream=True, timeout=300) as reply:
-            for event in servers.events_of(reply):
-                self.events.append(event)
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["type"] == kind]
-
-    def close(self) -> None:
-        self.server.delete(self.path)
-        for thread in self._threads:
-            thread.join(30)
-
-
-def sessions_on(server: Server) -> dict[str, int]:
-    """Return how many sessions run on each node, by its address."""
-    return {one["address"]: one["sessions"] for one in server.get("/api/v2/status").json()["nodes"] if one["sessions"]}
-
-
-@pytest.mark.slow
-def test_a_node_is_killed_and_its_sessions_go_on(clustered: Server, nodes: Nodes) -> None:
-    wait_for_slots(clustered, 2)
-    watched = [Watched(clustered) for _ in range(4)]
-    text = " ".join(f"w{number}" for number in range(25)) + "."
-    try:
-        wait_for(lambda: all(one.stream.tell() for one in watched), START_SECONDS)
-        assert sorted(sessions_on(clustered).values()) == [2, 2]
-        for one in watched:
-            assert clustered.post(f"{one.path}/say", {"text": text, "tag": "count"}).json()["success"]
-        wait_for(lambda: all(len(one.of("word")) > 3 for one in watched))
-        nodes.kill(nodes.slots[0])
-        wait_for(lambda: all(one.of("turn_ended") for one in watched), START_SECONDS)
-        [(_, count)] = sessions_on(clustered).items()
-        assert count == 4
-        lines = clustered.get("/metrics").text.splitlines()
-        assert any(line.startswith("avatar_node_sessions{") and line.endswith(" 4.0") for line in lines)
-    finally:
-        for one in watched:
-            one.close()
-    for one in watched:
-        [ended] = one.of("turn_ended")
-        assert ended["said"].split() == text.split() and ended["tag"] == "count" and len(one.of("turn_started")) == 1
-        heard = [event["text"].strip() for event in one.of("word")]
-        assert [word for word, _ in itertools.groupby(heard)] == text.split() or set(heard) == set(text.split())
-        one.stream.seek(0)
-        with av.open(one.stream, "r") as container:
-            times = [float(one.pts * one.time_base) for one in container.demux(video=0) if one.pts is not None]
-        assert times == pytest.approx(times[0] + np.arange(len(times)) / FPS)
-    nodes.slots[0] = nodes.start_slot()
-
-
-@pytest.mark.slow
-def test_avatars_are_made_on_nodes_and_speak_there(clustered: Server, clip: bytes) -> None:
-    form = {"name": "newone", "resolutions": "480p", "consent": "true"}
-    made = clustered.post("/api/avatars", data=form, files={"file": ("me.mp4", clip)})
-    assert made.status_code == 200, made.text
-    lines = clustered.get("/metrics").text
-    assert re.search(r'avatar_node_tasks_total\{kind="prepare",node="127[.0-9]+",state="done"\} 1.0', lines)
-    done = clustered.events({"text": "one two", "avatar": "newone", "resolution": "480p"})[-1]
-    assert done["type"] == "done"
-    picture = clustered.get(f"/api/v2/tasks/{done['task_id']}/inspect.png")
-    assert picture.headers["content-type"] == "image/png" and Image.open(io.BytesIO(picture.content)).width > 100
-    assert clustered.delete("/api/avatars/newone").status_code == 200
-    wait_for(lambda: len(list((clustered.results / "store" / "packs").glob("*"))) <= 1)
-    assert not list((clustered.results / "store").glob("files/*"))
-
-
-@pytest.mark.slow
-def test_all_nodes_are_killed_and_the_tasks_may_be_retried(clustered: Server, nodes: Nodes) -> None:
-    def kill() -> None:
-        for node in nodes.slots:
-            nodes.kill(node)
-        wait_for_slots(clustered, 0)
-        nodes.slots = []
-
-    with clustered.stream({"text": "frozen words", **ASKED}) as first:
-        assert any(event.get("stage") == "tts" for event in first)
-        kill()
-        last = list(first)[-1]
-    assert last["type"] == "error" and last["retryable"] and not clustered.half_made(), last
-    with ThreadPoolExecutor(1) as pool:  # a task waits for the node that comes
-        waiting = pool.submit(clustered.events, {"text": "two words", **ASKED})
-        nodes.slots = [nodes.start_slot()]
-        assert waiting.result(timeout=600)[-1]["type"] == "done"
 
 
 @pytest.mark.parametrize("environ", [{}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/nowhere"}])
