@@ -53,8 +53,8 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks at the slots of the cluster."""
 HEAD = "node:__internal_head__"
 """Ray's resource that only the head has."""
-DESCRIBE_SECONDS = 10.0
-"""Seconds in which nodes describe themselves."""
+ANSWER_SECONDS = 10.0
+"""Seconds in which all nodes answer a call to each of them."""
 _OVER = object()
 
 
@@ -102,10 +102,19 @@ class Cluster:
         if not self._settings.tasks_url:  # another server may use it now
             self._store.clear()  # of what a server left that was killed
         self._connect()
-        self._packs = Packs(self._store, lambda pack, id: self._handle.broadcast("forget", pack, id))
+        self._packs = Packs(self._store, self._forget)
         host = store_url(self._settings), self._run
         self.sessions = NodeSessions(self._packs, self._store, host, self._settings.slots_max, COMING_SECONDS)
         threading.Thread(target=self._watch, name="slots", daemon=True).start()
+
+    def _forget(self, pack: str, id: str) -> None:
+        """Have all nodes remove what they have of an avatar."""
+        self._ask_all("forget", pack, id)
+
+    def _ask_all(self, method: str, *arguments: object) -> list[Any]:
+        """Call a method of every replica, and return what each answers; Ray sends nothing until answers are awaited."""
+        answers: list[Any] = self._handle.broadcast(method, *arguments).results(timeout_s=ANSWER_SECONDS)
+        return answers
 
     def _connect(self) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read where Ray is imported
@@ -163,7 +172,7 @@ class Cluster:
                 self.changed.notify()
                 with best_effort("description of the nodes"):
                     if slots:
-                        self.nodes.describe(self._handle.broadcast("describe").results(timeout_s=DESCRIBE_SECONDS))
+                        self.nodes.describe(self._ask_all("describe"))
             with best_effort("deletion of packs on the nodes"):
                 self._packs.keep_only({pack.id for pack in self._avatars.list()})
             time.sleep(LOOK_SECONDS)
