@@ -208,7 +208,7 @@ class Nodes:
             for number in family:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(number, signal.SIGKILL)
-            node.process.wait(30)
+        node.process.wait(30)  # it may have ended by itself
 
     def close(self) -> None:
         """Kill all nodes."""
