@@ -846,7 +846,7 @@ def test_sessions_load_while_the_background_of_another_is_composed(
     wait_for(lambda: waits in worker._sessions)
     told = read(io.BytesIO(out.getvalue()))
     assert told is not None and told.session == waits
-    assert told.json() == {"type": "composing", "progress": 0.0}
+    assert told.json() in [{"type": "composing", "progress": done} for done in (0.0, 0.25)]  # 0.25 may be there at once
 
 
 # --- nothing behind the person
