@@ -14,6 +14,7 @@ import requests
 from tests.fakes import make_pack
 from tests.footage import first_second
 from tests.pages import chromium
+from tests.redis_server import Redis
 from tests.servers import QUEUE_LIMIT, Server, free_port, running, wait_for
 
 
@@ -97,6 +98,15 @@ def browser() -> Iterator[Any]:
     """Chromium, without a window."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis of its own."""
+    redis = Redis(tmp_path_factory.mktemp("redis"))
+    redis.start()
+    yield redis
+    redis.stop()
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -59,14 +59,6 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    redis = Redis(tmp_path_factory.mktemp("redis"))
-    redis.start()
-    yield redis
-    redis.stop()
-
-
-@pytest.fixture(scope="module")
 def nodes(bucket: Bucket) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         for name, value in {**KEYS, "AWS_ENDPOINT": bucket.url}.items():
@@ -77,20 +69,23 @@ def nodes(bucket: Bucket) -> Iterator[Nodes]:
 
 @pytest.fixture(scope="module")
 def clustered(
-    nodes: Nodes, redis: Redis, fake_packs: Path, tmp_path_factory: pytest.TempPathFactory
+    nodes: Nodes, redis_server: Redis, fake_packs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    folder, shared = tmp_path_factory.mktemp("clustered"), {"TASKS_URL": redis.url, "STORE_URL": "s3://bucket/avatars"}
+    folder, shared = (
+        tmp_path_factory.mktemp("clustered"),
+        {"TASKS_URL": redis_server.url, "STORE_URL": "s3://bucket/avatars"},
+    )
     with clustered_server(nodes, fake_packs, folder, **shared) as server:
         yield server
 
 
-def test_redis_restarts_and_no_video_is_lost(clustered: Server, redis: Redis) -> None:
+def test_redis_restarts_and_no_video_is_lost(clustered: Server, redis_server: Redis) -> None:
     wait_for_slots(clustered, 2)
 
     def restart() -> None:
-        redis.stop()
+        redis_server.stop()
         assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
-        redis.start()  # empty
+        redis_server.start()  # empty
 
     told = events_while(clustered, 4, restart)
     check_whole(clustered, told)

@@ -79,14 +79,6 @@ def webs(redis: Redis, cluster: Cluster, *names: str) -> Iterator[list[Web]]:
             web.link.close()
 
 
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    redis = Redis(tmp_path_factory.mktemp("redis"))
-    redis.start()
-    yield redis
-    redis.stop()
-
-
 def test_all_servers_see_one_order_and_begin_in_it(redis_server: Redis) -> None:
     cluster, begun = Cluster(2), list[str]()
     with webs(redis_server, cluster) as both:
