@@ -162,6 +162,18 @@ def test_a_session_shows_who_listens_and_nods(session: tuple[Session, list[Sessi
     assert later[-1] == "" and "nod" in later  # a nod is shown to its end
 
 
+def test_a_session_goes_over_into_another_clip_as_soon_as_there_is_time(
+    session: tuple[Session, list[SessionEvent]], pictures: Pictures
+) -> None:
+    live, _ = session
+    live.listen()
+    for _ in range(3):
+        coming = live.prepare(may_cross=False)
+        live.complete(coming, None)
+        assert live._crossing is None and pictures.clip_of(live._gop) == ""
+    assert shown(live, pictures, 0.2) == ["+"]
+
+
 def test_a_nod_of_the_text_is_that_of_the_clip(session: tuple[Session, list[SessionEvent]], pictures: Pictures) -> None:
     live, events = session
     live.say("one two three [nod] four five six seven eight nine.")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ from pipeline.live.fragments import Fragment, length_prefixed
 from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_json, of_sound, read, sound_in
 from pipeline.live.pictures import Pictures
 from pipeline.live.sentences import Sentences
-from pipeline.live.session import Session
+from pipeline.live.session import Next, Session
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import Voice
@@ -675,7 +676,11 @@ def test_the_clock_keeps_every_stream_in_time(pictures: Watched) -> None:
 def test_a_session_that_raises_is_removed_and_the_others_go_on(pictures: Watched) -> None:
     clock = Clock()
     bad = Session(pictures, Stage(pictures).voice, lambda event: None)
-    bad.prepare = lambda: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+
+    def broken(may_cross: bool = True) -> Next:
+        raise ZeroDivisionError
+
+    bad.prepare = broken  # type: ignore[method-assign]
     good = Session(pictures, Stage(pictures).voice, lambda event: None)
     failed = threading.Event()
     seen: list[Fragment] = []
@@ -686,6 +691,27 @@ def test_a_session_that_raises_is_removed_and_the_others_go_on(pictures: Watched
     wait_for(lambda: failed.is_set() and len(seen) >= 3)
     clock.stop()
     thread.join()
+
+
+def test_sessions_that_speak_at_once_do_not_all_go_over_into_another_clip_at_once(pictures: Watched) -> None:
+    now = 0.0
+    clock = Clock(lambda: now)
+    asked: list[bool] = []
+
+    def slow(session: Session, may_cross: bool) -> Next:
+        nonlocal now
+        now += 0.06
+        asked.append(may_cross)
+        if len(asked) == 5:
+            clock.stop()
+        return Session.prepare(session, may_cross)
+
+    for name in "abcde":
+        session = Session(pictures, Stage(pictures).voice, lambda event: None)
+        session.prepare = partial(slow, session)  # type: ignore[method-assign]
+        clock.add(name, session, lambda fragment: None, lambda: None)
+    clock.run()
+    assert asked == [True, True, False, False, False]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")

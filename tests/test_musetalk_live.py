@@ -174,8 +174,8 @@ def test_one_session_that_cannot_be_drawn_leaves_the_others_alone(
     draw, spoiled = engine.draw, stage.sessions[1]
     prepare, marked = spoiled.prepare, []
 
-    def marking() -> Any:
-        coming = prepare()
+    def marking(may_cross: bool) -> Any:
+        coming = prepare(may_cross)
         marked.append(coming.drawing)
         return coming
 

@@ -22,6 +22,9 @@ LOST_SECONDS = 2.0
 """Seconds by which a stream may be late; beyond, its clock begins anew where the stream is."""
 TOGETHER_SECONDS = 0.05
 """Seconds by which a session may be ahead of its time to be drawn together with one that is due."""
+CROSSES_WITHIN = 0.1
+"""Seconds for which the clock may be at work without a pause when a session still goes over into another clip: its
+pictures take three times as long as others, and of sessions that speak at once many would go over at once."""
 SMOOTHING = 0.05
 """Weight of the newest measurement in the mean cost of a frame."""
 
@@ -71,6 +74,7 @@ class Clock:
         self._entries: dict[str, _Entry] = {}
         self._changed = threading.Condition()
         self._stopped = False
+        self._busy_since = now()
 
     def add(
         self, key: str, session: Session, deliver: Callable[[Fragment], object], fail: Callable[[], object]
@@ -117,6 +121,7 @@ class Clock:
                 wait = entries[0][1].due - self._now() if entries else None
                 if wait is None or wait > 0:
                     self._changed.wait(wait)
+                    self._busy_since = self._now()
                     continue
             self._advance(self._together(entries))
 
@@ -134,7 +139,8 @@ class Clock:
         for key, entry in entries:
             entry.hurried = False
             with self._failing(key, entry):
-                coming.append((key, entry, entry.session.prepare()))
+                may_cross = self._now() - self._busy_since < CROSSES_WITHIN
+                coming.append((key, entry, entry.session.prepare(may_cross)))
         drawn, waited = self._draw(coming)
         share = (time.thread_time() - before + waited) / max(1, len(coming))
         for key, entry, one in coming:

@@ -283,9 +283,14 @@ class Session:
             return self.complete(coming, None)
         return self.complete(coming, drawn_by(self.pictures.engine, [coming.drawing])[0])
 
-    def prepare(self) -> Next:
-        """Return what comes next, and emit the events that happen in it; `complete` must follow."""
-        self._choose_clip()
+    def prepare(self, may_cross: bool = True) -> Next:
+        """Return what comes next, and emit the events that happen in it; `complete` must follow.
+
+        Args:
+            may_cross: Whether there is time to begin to go over into another clip; otherwise a later fragment does.
+        """
+        if may_cross:
+            self._choose_clip()
         frames = self.pictures.lengths[self._gop]
         first, last = (round(number * AUDIO_RATE / self._fps) for number in (self._frame, self._frame + frames))
         weights, sound = np.zeros((frames, len(UNITS)), np.float32), np.zeros(last - first, np.float32)
