@@ -1,15 +1,19 @@
-"""How soon a video begins that shows an avatar as nobody has before, beside the next one.
+"""How soon a video or session begins that shows an avatar as nobody has before, beside the next one.
 
-    python -m benchmarks.first_picture [--avatar talk_long] [--resolution 720p] [--rounds 3]
+    python -m benchmarks.first_picture [--avatar talk_long] [--resolution 720p] [--rounds 3] [--sessions]
 
 Counted is the time from the request to the first picture in the growing file, by the events of the pipeline. Each
 background is composed anew in each round; the second video follows when the whole clip is composed. Between them, the
 whole clip is composed for nobody, as it would be if a first video had to wait for it.
+
+With `--sessions`, live sessions of a server are opened instead, and counted is the time from ``POST /api/v2/sessions``
+to the first fragment that arrives.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -17,6 +21,9 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+import requests
+
+from benchmarks.live import URL, serving
 from benchmarks.machine import describe_machine, load
 from pipeline.core.cancel import CancelToken
 from pipeline.jobs.generate import generate
@@ -42,10 +49,14 @@ def main() -> None:
     options.add_argument("--avatar", default="talk_long")
     options.add_argument("--resolution", default="720p")
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--sessions", action="store_true")
     given = options.parse_args()
     body = {"text": TEXT, "avatar": given.avatar, "resolution": given.resolution, "tts_engine": "espeak"}
     print(f"machine: {describe_machine()}; load {load():.1f}")
     print(f"{given.avatar} {given.resolution}\n")
+    if given.sessions:
+        _sessions(given.avatar, given.resolution, given.rounds)
+        return
     print(
         "| option | first video, s | second, s | first / second | composing the whole clip, s |\n|---|---|---|---|---|"
     )
@@ -85,6 +96,46 @@ def composing(studio: Studio, avatar: str, body: dict[str, object]) -> float:
     begin = time.perf_counter()
     studio.backdrops.composed(asked.avatar, asked.background, CancelToken())
     return time.perf_counter() - begin
+
+
+def _sessions(avatar: str, resolution: str, rounds: int) -> None:
+    """Open sessions with new backgrounds, and print their table."""
+    body = {"avatar": avatar, "resolution": resolution, "tts_engine": "espeak"}
+    colors = (f"#{number:02x}90ff" for number in itertools.count())
+    print("| background | first session, s | second, s | first / second |\n|---|---|---|---|")
+    with serving(TTS_ENGINE="espeak"):
+        for _ in range(2):  # each of its processes loads the avatar
+            first_fragment(body)
+        pairs = [_pair({**body, "background": next(colors)}) for _ in range(rounds)]
+    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(one / other for one, other in pairs)
+    print(f"| a colour | {first:.2f} | {second:.2f} | {ratio:.2f} |")
+
+
+def _pair(body: dict[str, str]) -> tuple[float, float]:
+    """Return the seconds until the first fragments of two sessions, the second when the clip is composed."""
+    first = first_fragment(body)
+    idle = f"{URL}/assets/idle/{body['avatar']}_{body['resolution']}.mp4"
+    requests.get(idle, params={"background": body["background"]}, timeout=300).raise_for_status()
+    return first, first_fragment(body)
+
+
+def first_fragment(body: dict[str, str]) -> float:
+    """Return the seconds from the request for a session to its first fragment; end the session."""
+    begin = time.perf_counter()
+    opened = requests.post(f"{URL}/api/v2/sessions", json=body, timeout=60)
+    opened.raise_for_status()
+    session, received = opened.json(), b""
+    try:
+        with requests.get(URL + session["video_url"], stream=True, timeout=300) as video:
+            video.raise_for_status()
+            for part in video.iter_content(None):
+                received += part
+                if b"moof" in received:
+                    return time.perf_counter() - begin
+        raise SystemExit("The session ended before its first fragment.")
+    finally:
+        requests.delete(f"{URL}/api/v2/sessions/{session['session_id']}", timeout=60)
 
 
 if __name__ == "__main__":

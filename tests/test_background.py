@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -44,21 +44,25 @@ from pipeline.jobs.look import Look
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import make_studio
 from pipeline.jobs.tasks import TaskBook
+from pipeline.live import pictures as live_pictures
 from pipeline.live.messages import Kind, of_json, read
 from pipeline.live.pictures import Pictures, drawn_by
+from pipeline.live.session import Session
+from pipeline.live.turn import Voice
 from pipeline.live.worker import Worker
 from pipeline.preparing.clip_matte import ClipMatte, clip_matte
 from pipeline.preparing.compose import composed_video
 from pipeline.preparing.encode_clip import MATTE, encode
 from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS
+from pipeline.tts.espeak import EspeakEngine
 from pipeline.video import growing_clip
 from pipeline.video.crop import Box
 from pipeline.video.frame import Frame, parts_of
 from pipeline.video.reader import ClipReader, ColorTags
 from pipeline.video.webm import transparent_copy
 from pipeline.video.writer import Mp4Writer
-from tests.fakes import make_fake_studio
+from tests.fakes import FakeTTS, make_fake_studio
 from tests.servers import Server, wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -74,14 +78,18 @@ def planes_of(reader: ClipReader, count: int) -> list[np.ndarray]:
 def woman() -> Avatar:
     """The beginning of a bundled clip, whose matte was rendered: it is exact."""
     store = AvatarStore(ROOT / "precomputed")
-    avatar = store.load(store.find("woman", "360p"))
+    return beginning(store.load(store.find("woman", "360p")), FRAMES)
+
+
+def beginning(avatar: Avatar, frames: int) -> Avatar:
+    """Return an avatar with the beginning of its clip, and without further clips."""
     assert avatar.matte is not None
     size = avatar.width, avatar.height
     video, matte = (
-        encode(map(Frame, planes_of(reader, FRAMES)), *size, avatar.fps, tags)
+        encode(map(Frame, planes_of(reader, frames)), *size, avatar.fps, tags)
         for reader, tags in ((avatar.clip, BT709), (avatar.matte.clip, ColorTags()))
     )
-    cut = {name: getattr(avatar, name)[:FRAMES] for name in ("landmarks", "rest", "usable")}
+    cut = {name: getattr(avatar, name)[:frames] for name in ("landmarks", "rest", "usable")}
     return replace(avatar, video=video, matte=Matte(matte), gaze=None, clips={}, **cut)
 
 
@@ -248,12 +256,12 @@ def test_a_background_is_composed_once(woman: Avatar, tmp_path: Path, monkeypatc
     first = ours.composed(whole, red, CancelToken())
     assert ours.composed(whole, red, CancelToken()) is first  # engines keep what they know of an avatar
     assert first.video.startswith(b"video") and first.clips == {} and first.landmarks is whole.landmarks
-    live = ours.composed(whole, red, CancelToken(), further=True)
-    assert list(live.clips) == ["nod"] and live.video == first.video
+    nods = ours.composed(nod, red, CancelToken())
     ours.composed(whole, blue, CancelToken())
     assert made == [red, red, blue]
     another = Backdrops(tmp_path)  # as a process of sessions has it
-    assert another.composed(whole, red, CancelToken(), further=True).clips["nod"].video == live.clips["nod"].video
+    assert another.composed(whole, red, CancelToken()).video == first.video
+    assert another.composed(nod, red, CancelToken()).video == nods.video
     assert len(made) == 3
     ours.forget(["woman_720p"])
     assert len(list(tmp_path.iterdir())) == 3
@@ -308,15 +316,17 @@ def test_composing_tells_how_far_it_is_to_all_that_wait_and_keeps_nobody_else(
 
 
 class Composer:
-    """Composes clips, each up to its first packet, and on when it may.
+    """Composes clips, each up to its first packet, or a later one, and on when it may.
 
     Attributes:
         made: What was begun.
+        held_at: The last packet that comes before it may go on.
         stopped: Set when one was cancelled.
     """
 
     def __init__(self) -> None:
         self.made: list[Background] = []
+        self.held_at = 1
         self.go_on, self.stopped, self.fail = threading.Event(), threading.Event(), False
 
     def compose(
@@ -335,7 +345,7 @@ class Composer:
             nonlocal count
             grown(header, packet)
             count += 1
-            if count == 1:
+            if count == self.held_at:
                 wait_for(lambda: self.go_on.is_set() or cancel.cancelled)
                 cancel.check()  # so short a clip is in the encoder already
                 if self.fail:
@@ -356,6 +366,12 @@ def composer(monkeypatch: pytest.MonkeyPatch) -> Composer:
 
 
 GREEN = Background("color", (0, 90, 0))
+ASKED: dict[str, object] = {
+    **{"engine": "mesh", "tts_engine": "", "tts_voice": "Custom", "paces": {}, "language": "en", "pronunciations": {}},
+    **{"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "eye_contact": False, "fps": None},
+    **{"box": None, "label": "", "max_text": 100, "frame": 0, "turns": 0},
+}
+"""What the server asks of a process of sessions, but for the avatar and what is behind it."""
 
 
 def test_a_clip_is_read_while_it_is_composed(woman: Avatar, tmp_path: Path, composer: Composer) -> None:
@@ -818,15 +834,7 @@ def test_sessions_load_while_the_background_of_another_is_composed(
         return avatar.video
 
     monkeypatch.setattr(backdrops, "composed_video", compose)
-    asked: dict[str, object] = {
-        "pack": str(pack),
-        "engine": "mesh",
-        "tts_engine": "",
-        "tts_voice": "Custom",
-        "paces": {},
-    }
-    asked |= {"speed": 1.0, "pitch": 0.0, "mood": "neutral", "liveliness": 0.5, "eye_contact": False, "fps": None}
-    asked |= {"box": None, "label": "", "pronunciations": {}, "max_text": 100, "frame": 0, "turns": 0, "language": "en"}
+    asked = {**ASKED, "pack": str(pack)}
     settings = replace(Settings(), precomputed=tmp_path, results=tmp_path / "results")
     studio, out = make_fake_studio(settings), io.BytesIO()
     worker = Worker(replace(studio, engines={"mesh": MeshEngine()}), out)
@@ -847,6 +855,132 @@ def test_sessions_load_while_the_background_of_another_is_composed(
     told = read(io.BytesIO(out.getvalue()))
     assert told is not None and told.session == waits
     assert told.json() in [{"type": "composing", "progress": done} for done in (0.0, 0.25)]  # 0.25 may be there at once
+
+
+@pytest.fixture(scope="module")
+def lively() -> Avatar:
+    """An avatar with three seconds of its clip, and a nod."""
+    store = AvatarStore(ROOT / "precomputed")
+    avatar = store.load(store.find("woman", "360p"))
+    return replace(beginning(avatar, 75), clips={"nod": beginning(avatar.clips["nod"], 20)})
+
+
+SHOWN_FIRST = 40
+"""Pictures that are composed when a session begins."""
+
+
+@pytest.fixture
+def growing(lively: Avatar, tmp_path: Path, composer: Composer) -> Iterator[Pictures]:
+    """The pictures of an avatar whose background is composed up to some of them."""
+    composer.held_at = SHOWN_FIRST
+    with Backdrops(tmp_path).in_front(lively, GREEN, CancelToken()) as shown:
+        pictures = Pictures(shown, MeshEngine(), tmp_path / "decoded.yuv")
+    wait_for(lambda: pictures._own.there == SHOWN_FIRST)
+    yield pictures
+    composer.go_on.set()
+    wait_for(lambda: pictures._own.finished or pictures.failed)
+
+
+def live(pictures: Pictures) -> Session:
+    voice = Voice(choose=lambda language: FakeTTS(), name="Custom", language="en-us", espeak=EspeakEngine())
+    return Session(pictures, voice, lambda event: None)
+
+
+def shown_by(session: Session, seconds: float) -> set[int]:
+    """Return the groups that a session shows in some seconds."""
+    seen, until = set(), session.time + seconds
+    while session.time < until:
+        seen.add(session._gop)
+        assert len(session.advance().data) > 100
+    return seen
+
+
+@pytest.mark.slow
+def test_a_session_shows_what_is_composed_until_the_rest_is(
+    growing: Pictures, composer: Composer, tmp_path: Path
+) -> None:
+    session = live(growing)
+    there = SHOWN_FIRST // 5
+    assert len(growing.clips[""]) == 15
+    assert shown_by(session, 6) == set(range(there - 2)) and not growing._own.finished  # no thread has waited
+    assert live(growing)._gop == 0 and Session(growing, session._voice, print, frame=70)._gop == 0
+    assert growing.entry(3, "") < there - 2
+    composer.go_on.set()
+    wait_for(lambda: growing._own.finished)
+    assert shown_by(session, 6) == set(range(15))
+    assert (tmp_path / "decoded.yuv").is_file() and not list(tmp_path.glob("decoded.yuv*part*"))
+    whole = np.stack([frame.planes for frame in itertools.islice(growing.avatar.clip.frames(), 75)])
+    composed = Backdrops(tmp_path / "anew").composed(replace(growing.avatar), GREEN, CancelToken())
+    assert (whole == np.stack(planes_of(composed.clip, 75))).all()
+
+
+@pytest.mark.slow
+def test_a_session_lives_on_with_what_was_composed_before_an_error(growing: Pictures, composer: Composer) -> None:
+    session = live(growing)
+    composer.fail = True
+    composer.go_on.set()
+    wait_for(lambda: growing.failed)
+    assert max(shown_by(session, 4)) < SHOWN_FIRST // 5
+    assert list(growing.beginning()) == []  # another one that has the same pictures begins, too
+
+
+def test_a_session_fails_with_a_background_that_fails_at_its_beginning(
+    lively: Avatar, tmp_path: Path, composer: Composer
+) -> None:
+    composer.held_at, composer.fail = 7, True
+    with Backdrops(tmp_path).in_front(lively, GREEN, CancelToken()) as shown:
+        pictures = Pictures(shown, MeshEngine(), tmp_path / "decoded.yuv")
+    composer.go_on.set()
+    with pytest.raises(RenderFailed, match="half"):
+        list(pictures.beginning())
+
+
+def test_a_session_begins_when_composing_will_stay_ahead(
+    growing: Pictures, composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_pictures, "LOOKING", 0.01)
+    monkeypatch.setattr(live_pictures, "PACE", 0.0)  # however quick it was
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(list, growing.beginning())
+        told = growing.beginning()
+        assert [next(told) for _ in range(3)] == [SHOWN_FIRST / 75] * 3 and not waits.done()
+        composer.go_on.set()
+        assert set(waits.result(60)) >= {SHOWN_FIRST / 75}
+    assert list(told) == [] and growing._own.finished
+
+
+@pytest.mark.slow
+def test_further_clips_follow_while_sessions_run(
+    lively: Avatar, tmp_path: Path, composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composer.held_at = SHOWN_FIRST
+    monkeypatch.setattr(live_pictures, "PACE", 1e9)  # however slow it is
+    packs, behind = tmp_path / "packs", ["color", list(GREEN.color), ""]
+    pack = packs / "360p" / "woman_360p_precomputed.pkl"
+    pack.parent.mkdir(parents=True)
+    save(lively, pack)
+
+    def serving() -> Worker:
+        studio = make_fake_studio(replace(Settings(), precomputed=packs, results=tmp_path / "results"))
+        return Worker(replace(studio, engines={"mesh": MeshEngine()}), io.BytesIO())
+
+    def begin(worker: Worker, key: str) -> Session:
+        asked = {**ASKED, "pack": str(pack), "background": behind, "decoded": str(tmp_path / "decoded.yuv")}
+        worker.handle(of_json(Kind.OPEN, key, asked))
+        wait_for(lambda: key in worker._sessions)
+        return worker._sessions[key]
+
+    worker = serving()
+    first, second = begin(worker, "a" * 32), begin(worker, "b" * 32)
+    pictures = first.pictures
+    assert second.pictures is pictures and not pictures._own.finished and [*pictures.clips] == [""]
+    composer.go_on.set()
+    wait_for(lambda: "nod" in pictures.clips)
+    first.listen()
+    assert shown_by(first, 8) & set(pictures.clips["nod"])
+    assert composer.made == [GREEN, GREEN]
+    wait_for(lambda: len(list(tmp_path.rglob("*.mp4"))) == 2)
+    assert [*begin(serving(), "c" * 32).pictures.clips] == ["", "nod"]  # another process has them from the first on
 
 
 # --- nothing behind the person
@@ -944,7 +1078,7 @@ def test_a_transparent_person_speaks(tmp_path: Path) -> None:
 
 
 def test_a_session_shows_both_parts(woman: Avatar, tmp_path: Path) -> None:
-    avatar = Backdrops(tmp_path).composed(woman, Background("transparent"), CancelToken(), further=True)
+    avatar = Backdrops(tmp_path).composed(woman, Background("transparent"), CancelToken())
     pictures = Pictures(avatar, MeshEngine(), tmp_path / "decoded.yuv", Look(parted=True))
     drawn = drawn_by(pictures.engine, [pictures.frames(0, np.zeros((5, len(UNITS)), np.float32), np.zeros(9600))])[0]
     assert (drawn[0].width, drawn[0].height) == (woman.width, 2 * woman.height)

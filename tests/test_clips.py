@@ -31,6 +31,7 @@ from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS
 from pipeline.speech.expression_track import UNITS as LOOKS
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.video.reader import ClipReader
 from tests.fakes import FakeTTS
 
 
@@ -216,10 +217,10 @@ def test_a_session_whose_disk_is_full_goes_without_further_clips(
 ) -> None:
     real = DecodedClip._decode
 
-    def full(self: DecodedClip, path: Path, shape: tuple[int, int, int]) -> None:
+    def full(self: DecodedClip, clip: ClipReader, path: Path) -> None:
         if path.name != "clip.yuv":
             raise RenderFailed(messages.live.CLIP_NOT_DECODED(reason="No space left on device"))
-        real(self, path, shape)
+        real(self, clip, path)
 
     monkeypatch.setattr(DecodedClip, "_decode", full)
     found = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")

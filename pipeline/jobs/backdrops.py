@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -151,8 +150,10 @@ class Backdrops:
                 yield _in_steps(clip.beginning(cancel))
 
     @contextmanager
-    def in_front(self, avatar: Avatar, background: Background, cancel: CancelToken) -> Iterator[Avatar]:
-        """Give an avatar in front of a background for a video, as soon as its first pictures are composed.
+    def in_front(
+        self, avatar: Avatar, background: Background, cancel: CancelToken, told: Told = lambda done: None
+    ) -> Iterator[Avatar]:
+        """Give an avatar in front of a background, as soon as its first pictures are composed.
 
         The others follow while the block lasts, and after it; but if the block fails, only as long as somebody else
         wants them. The avatar has no further clips, and its `video` is what was filmed: its pictures are in `clip`.
@@ -161,6 +162,7 @@ class Backdrops:
             avatar: One with a matte.
             background: What is behind the person.
             cancel: The job's token.
+            told: Called with how much of the clip is composed, again and again, while the first pictures are not.
 
         Raises:
             PipelineError: The first pictures cannot be composed, or the reason with which `cancel` was set. The clip
@@ -169,25 +171,20 @@ class Backdrops:
         if not background:
             yield avatar
         elif looks_at_camera(avatar):  # its eyes are turned in what was composed
-            with self.in_front(replace(avatar), background, cancel) as composed:
+            with self.in_front(replace(avatar), background, cancel, told) as composed:
                 yield with_eye_contact(composed)
         elif shown := self._shown(avatar, name := self._name(avatar, background)):
             yield shown
         else:
             with self._clip(name, avatar, background) as clip:
-                for _ in clip.beginning(cancel):
-                    pass
+                for done in clip.beginning(cancel):
+                    told(done)
                 yield self._show(avatar, name, clip)
 
     def composed(
-        self,
-        avatar: Avatar,
-        background: Background,
-        cancel: CancelToken,
-        further: bool = False,
-        told: Told = lambda done: None,
+        self, avatar: Avatar, background: Background, cancel: CancelToken, told: Told = lambda done: None
     ) -> Avatar:
-        """Return an avatar in front of a background, whole; the first time, that takes seconds.
+        """Return an avatar in front of a background, whole, without further clips; the first time, that takes seconds.
 
         Whatever is composed already, here or in another process, is waited for.
 
@@ -195,7 +192,6 @@ class Backdrops:
             avatar: One with a matte.
             background: What is behind the person.
             cancel: The job's token.
-            further: Whether its further clips are wanted; otherwise it has none.
             told: Called with how much is done, again and again, if anything has to be composed.
 
         Raises:
@@ -205,23 +201,15 @@ class Backdrops:
         if not background:
             return avatar
         if looks_at_camera(avatar):  # its eyes are turned in what was composed
-            return with_eye_contact(self.composed(replace(avatar), background, cancel, further, told))
-        clips = {name: clip for name, clip in avatar.clips.items() if further and clip.matte is not None}
-        every = (avatar, *clips.values())
-        names = [self._name(one, background) for one in every]
-        key = (str(avatar.fps), *names)
+            return with_eye_contact(self.composed(replace(avatar), background, cancel, told))
+        key = str(avatar.fps), (name := self._name(avatar, background))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        whole, before, made = sum(len(one.landmarks) for one in every), 0, []
-        for name, one in zip(names, every, strict=True):
-            share, begun = len(one.landmarks) / whole, before / whole
-            with self._clip(name, one, background) as clip:
-                video = clip.whole(cancel, partial(_tell_of_part, told, begun, share))
-            made.append(replace(one, video=video, clips={}))
-            before += len(one.landmarks)
-        return self._keep_avatar(key, replace(made[0], clips=dict(zip(clips, made[1:], strict=True))))
+        with self._clip(name, avatar, background) as clip:
+            video = clip.whole(cancel, told)
+        return self._keep_avatar(key, replace(avatar, video=video, clips={}))
 
     def has(self, avatar: Avatar, background: Background) -> bool:
         """Return whether an avatar has been composed in front of a background, without further clips."""
@@ -336,10 +324,6 @@ def _in_steps(told: Iterator[float]) -> Iterator[float]:
         if done >= last + STEP:
             last = done
             yield done
-
-
-def _tell_of_part(told: Told, begun: float, share: float, done: float) -> None:
-    told(begun + share * done)
 
 
 def _digest(id: str) -> str:

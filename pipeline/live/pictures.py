@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import time
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -24,7 +27,7 @@ from pipeline.core import origin
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of
 from pipeline.engines.lipsync_engine import LipsyncEngine, LiveEngine, LiveFrames, Stretch
-from pipeline.errors import BadRequest, RenderFailed
+from pipeline.errors import BadRequest, PipelineError, RenderFailed
 from pipeline.jobs.look import AS_FILMED, Look
 from pipeline.live.fragments import Gop, length_prefixed, video_timescale
 from pipeline.speech.articulate import UNITS
@@ -33,8 +36,9 @@ from pipeline.speech.mouth_track import MouthTrack
 from pipeline.speech_types import Speech
 from pipeline.video.encoder import X264
 from pipeline.video.frame import Frame
+from pipeline.video.growing_clip import LOOKING
 from pipeline.video.morph import Morph
-from pipeline.video.reader import ClipReader
+from pipeline.video.reader import HEADER, ClipReader
 from pipeline.video.writer import AUDIO_RATE, MUXER_OPTIONS
 
 GOP_SECONDS = Fraction(1, 5)
@@ -45,6 +49,10 @@ SHOWN_ONCE = ("nod", "greeting", "thinking")
 """Clips that do not loop."""
 LOOKS_AWAY = "thinking"
 """The clip in which the person is meant to look elsewhere."""
+AHEAD = 1.0
+"""Least seconds of a clip that are composed when a stream begins."""
+PACE = 0.8
+"""Share of the pace at which a clip was composed that is expected of the rest."""
 KEPT_CROSSINGS = 400
 """Encoded groups of them that stay in memory: some 50 kB each at 720p."""
 KEPT_IDLE = 800
@@ -82,46 +90,114 @@ def gop_starts(frames: int, fps: Fraction) -> list[int]:
 class DecodedClip(ClipReader):
     """A clip whose decoded pictures lie in a file, so that a session can begin at any of them.
 
-    All processes map the same file: its pages are in memory once, and the system drops them if it needs the memory.
+    All processes map the same file: its pages are in memory once, and the system drops them if it needs the memory. A
+    clip that still grows is decoded by a thread of its own, as far as it is there.
 
     Args:
-        video: The mp4.
+        clip: The clip.
         path: The file; made if it is missing.
+
+    Attributes:
+        there: How many pictures are decoded, from the first on.
+        error: Why there will be no more; None while there may be.
 
     Raises:
         BadRequest: The clip is too long.
         RenderFailed: It is broken, or the disk is full.
     """
 
-    def __init__(self, video: bytes, path: Path) -> None:
-        super().__init__(video)
-        shape = self.count, self.height * 3 // 2, self.width
-        if np.prod(shape, dtype=np.int64) > MAX_DECODED:
-            seconds = MAX_DECODED / (shape[1] * shape[2] * float(self.fps))
+    def __init__(self, clip: ClipReader, path: Path) -> None:
+        for name in HEADER:
+            setattr(self, name, getattr(clip, name))
+        self._shape = self.count, self.height * 3 // 2, self.width
+        if np.prod(self._shape, dtype=np.int64) > MAX_DECODED:
+            seconds = MAX_DECODED / (self._shape[1] * self._shape[2] * float(self.fps))
             raise BadRequest(messages.live.CLIP_TOO_LONG_FOR_SESSION(seconds=seconds))
-        if not path.is_file():
-            self._decode(path, shape)
-        self._pictures = np.memmap(path, np.uint8, "r", shape=shape)
+        self.there = 0
+        self.error: Exception | None = None
+        self._changed = threading.Condition()
+        if path.is_file():
+            self._map(path)
+            self.there = self.count
+        elif clip.finished:
+            self._decode(clip, path)
+        else:
+            decode = partial(self._decode_growing, clip, path)
+            threading.Thread(target=decode, name="decode a growing clip", daemon=True).start()
+            self.wait(1)
+
+    @property
+    def finished(self) -> bool:
+        """See ``ClipReader``."""
+        return self.there == self.count
 
     def frames(self, start: int = 0) -> Generator[Frame, None, None]:
         """Yield the frames of the clip in an endless loop, each a copy that may be changed."""
         number = start
         while True:
+            self.wait(number % self.count + 1)
             yield Frame(np.array(self._pictures[number % self.count]))
             number += 1
 
-    def _decode(self, path: Path, shape: tuple[int, int, int]) -> None:
+    def wait(self, count: int) -> None:
+        """Wait until the first pictures are there; raise why if they will never be."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.there >= count or self.error)
+        if self.there < count and self.error:
+            raise self.error.afresh() if isinstance(self.error, PipelineError) else self.error
+
+    def beginning(self) -> Iterator[float]:
+        """Wait until a stream can begin that finds each picture composed; yield how much is there, again and again.
+
+        At the pace until now, its last picture is there before the stream has come to it. Of a clip that will not be
+        finished, what there is must do.
+
+        Raises:
+            PipelineError: There will be too little of it.
+        """
+        enough = min(self.count, round(AHEAD * self.fps))
+        since, first = time.monotonic(), self.there
+        while not (self.finished or self.error):
+            with self._changed:
+                self._changed.wait(LOOKING)
+            pace = PACE * (self.there - first) / (time.monotonic() - since)
+            if self.there >= enough and (self.count - self.there) * self.fps <= pace * self.count:
+                return
+            yield self.there / self.count
+        self.wait(enough)
+
+    def _map(self, path: Path) -> None:
+        self._pictures = np.memmap(path, np.uint8, "r", shape=self._shape)
+
+    def _decode(self, clip: ClipReader, path: Path) -> None:
         part = part_of(path.with_name(f"{path.name}.{threading.get_native_id()}"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
-                for frame in self.once():
+                file.truncate(int(np.prod(self._shape, dtype=np.int64)))
+                self._map(part)
+                for frame in clip.once():
                     file.write(frame.planes.tobytes())
+                    file.flush()
+                    self._note(there=self.there + 1)
             part.replace(path)
         except OSError as error:
             raise RenderFailed(messages.live.CLIP_NOT_DECODED(reason=error.strerror or "I/O error")) from error
         finally:
             part.unlink(missing_ok=True)
+
+    def _decode_growing(self, clip: ClipReader, path: Path) -> None:
+        """Decode a clip that still grows; an error is kept for those that wait for its pictures."""
+        try:
+            self._decode(clip, path)
+        except Exception as error:
+            logger.warning("a clip of sessions ends after %d of %d pictures: %s", self.there, self.count, error)
+            self._note(error=error)
+
+    def _note(self, there: int | None = None, error: Exception | None = None) -> None:
+        with self._changed:
+            self.there, self.error = self.there if there is None else there, error
+            self._changed.notify_all()
 
 
 class Crossing(NamedTuple):
@@ -155,28 +231,28 @@ class _Frames:
 def _decoded(filmed: Avatar, path: Path) -> Avatar:
     """Return a clip whose pictures lie in a file."""
     clip = replace(filmed)
-    clip.__dict__["clip"] = DecodedClip(clip.video, path)  # where engines take their frames from
+    clip.__dict__["clip"] = DecodedClip(filmed.clip, path)  # where engines take their frames from
     return clip
 
 
-def _further(avatar: Avatar, decoded: Path) -> dict[str, Avatar]:
+def _further(clips: Mapping[str, Avatar], decoded: Path) -> dict[str, Avatar]:
     """Return an avatar's further clips, as many as fit into `MAX_FURTHER` bytes and on the disk.
 
     A session lives without them: its avatar's own clip is shown in their place.
     """
     found: dict[str, Avatar] = {}
     size = 0
-    for name, filmed in avatar.clips.items():
+    for name, filmed in clips.items():
         size_of_clip = len(filmed.landmarks) * filmed.width * filmed.height * 3 // 2
         if size + size_of_clip > MAX_FURTHER:
             logger.warning(
-                "sessions of %s go without the clip %s: it would take %d MB", avatar.id, name, size_of_clip >> 20
+                "sessions of %s go without the clip %s: it would take %d MB", filmed.id, name, size_of_clip >> 20
             )
             continue
         try:
             found[name] = _decoded(filmed, decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}"))
         except RenderFailed as error:
-            logger.warning("sessions of %s go without the clip %s: %s", avatar.id, name, error)
+            logger.warning("sessions of %s go without the clip %s: %s", filmed.id, name, error)
             continue
         size += size_of_clip
     return found
@@ -235,28 +311,25 @@ class Pictures:
         look: Look = AS_FILMED,
         eye_contact: bool = False,
     ) -> None:
-        self._look = look
+        self.engine = engine
+        self._look, self._decoded, self._eye_contact = look, decoded, eye_contact
         self.lengths: list[int] = []
         self.clips: dict[str, range] = {}
         self._groups: list[tuple[Avatar, int]] = []
         """The clip of each group, and the frame of it with which it begins."""
-        live = engine if isinstance(engine, LiveEngine) else None
-        for name, filmed in {"": _decoded(avatar, decoded), **({} if live else _further(avatar, decoded))}.items():
-            clip = with_eye_contact(filmed) if eye_contact and name != LOOKS_AWAY else filmed
-            starts, first = gop_starts(clip.clip.count, avatar.fps), len(self._groups)
-            self._groups += [(clip, start) for start in starts]
-            self.lengths += [end - start for start, end in pairwise([*starts, clip.clip.count])]
-            self.clips[name] = range(first, len(self._groups))
+        own = _decoded(avatar, decoded)
+        self._own = cast("DecodedClip", own.clip)
+        self._add("", own)
         self.avatar = self._groups[0][0]
         self._crossings: OrderedDict[Crossing, Gop] = OrderedDict()
         """Those with a face at rest; their pictures are made again where the face moves, since they are large."""
-        self.engine = engine
         self.together, self.past, self.future = 1, 0.0, 0.0
-        if live:
-            live.get_ready(self.avatar)
-            self.together, self.past, self.future = live.together, PAST_SECONDS, FUTURE_SECONDS
+        if isinstance(engine, LiveEngine):
+            engine.get_ready(self.avatar)
+            self.together, self.past, self.future = engine.together, PAST_SECONDS, FUTURE_SECONDS
         else:
-            self._move_once()
+            drawn_by(engine, [self._moving(0)])
+            self.add(avatar.clips)
         self._idle: dict[int, Gop] = {}
         self._idle_with_looks: OrderedDict[tuple[int, bytes], Gop] = OrderedDict()
         self._pts = 0
@@ -271,13 +344,54 @@ class Pictures:
         self.header = file.getvalue()
         self._container = container
 
-    def _move_once(self) -> None:
-        """Move a mouth between two clips, unseen: what is loaded for that would hold up the first turn."""
-        number = self.entry(0, [*self.clips][-1]) if len(self.clips) > 1 else 0
+    def add(self, clips: Mapping[str, Avatar]) -> None:
+        """Add further clips, which may come later than the first sessions, from another thread.
+
+        An engine that draws sessions together goes without.
+        """
+        if isinstance(self.engine, LiveEngine):
+            return
+        for name, clip in _further(clips, self._decoded).items():
+            self._add(name, clip)
+        if len(self.clips) > 1:  # what is loaded for a crossing would hold up the first turn
+            number = self.entry(0, [*self.clips][-1])
+            moving = self._moving(number)
+            drawn_by(self.engine, [self.crossing(Crossing(0, number), moving.mouth, moving.sound, None)])
+
+    def _add(self, name: str, filmed: Avatar) -> None:
+        clip = with_eye_contact(filmed) if self._eye_contact and name != LOOKS_AWAY else filmed
+        starts, first = gop_starts(clip.clip.count, clip.fps), len(self._groups)
+        self._groups += [(clip, start) for start in starts]
+        self.lengths += [end - start for start, end in pairwise([*starts, clip.clip.count])]
+        self.clips = {**self.clips, name: range(first, len(self._groups))}  # whole, for the thread that reads it
+
+    def _moving(self, number: int) -> LiveFrames:
+        """Return a group in which the mouth moves, unseen: what is loaded for that would hold up the first turn."""
         count = self.lengths[number]
-        mouth = np.full((count, len(UNITS)), 0.5, np.float32)
-        crossing = self.crossing(Crossing(0, number), mouth, self._silence(count), None) if number else None
-        drawn_by(self.engine, [crossing or self.frames(number, mouth, self._silence(count))])
+        return self.frames(number, np.full((count, len(UNITS)), 0.5, np.float32), self._silence(count))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a part of the avatar's own clip will never be there."""
+        return self._own.error is not None
+
+    def beginning(self) -> Iterator[float]:
+        """Wait until a session can begin; yield how much of the clip is there. See ``DecodedClip.beginning``."""
+        return self._own.beginning()
+
+    def _there(self, clip: str) -> range:
+        """Return the groups of a clip whose pictures are there, with as many after them as a way back takes."""
+        numbers = self.clips[clip]
+        if clip or self._own.finished:
+            return numbers
+        ends = [self._groups[number][1] + self.lengths[number] for number in numbers]
+        return numbers[: max(1, bisect_right(ends, self._own.there) - CROSSING - 1)]
+
+    def way_back(self, number: int) -> int | None:
+        """Return the group to go over to from another one whose followers are not there yet; None if they are."""
+        if self._own.finished or self.clip_of(number) or number in (there := self._there("")):
+            return None
+        return self._entry(number, "", there[: max(1, len(there) // 2)])
 
     def _silence(self, frames: int) -> np.ndarray:
         return np.zeros(round(frames * AUDIO_RATE / self.avatar.fps), np.float32)
@@ -324,11 +438,15 @@ class Pictures:
         return next(name for name, numbers in self.clips.items() if number in numbers)
 
     def group_at(self, frame: int) -> int:
-        """Return the group of the avatar's own clip, which loops, in which a frame of a stream is."""
+        """Return the group of the avatar's own clip, which loops, in which a frame of a stream is.
+
+        If it is not there yet, the stream begins with the first one.
+        """
         numbers = self.clips[""]
         frame %= sum(self.lengths[number] for number in numbers)
         ends = accumulate(self.lengths[number] for number in numbers)
-        return next(number for number, end in zip(numbers, ends, strict=True) if frame < end)
+        found = next(number for number, end in zip(numbers, ends, strict=True) if frame < end)
+        return numbers[0] if self.way_back(found) is not None else found
 
     def following(self, number: int) -> int:
         """Return the group after another in its clip, which loops."""
@@ -337,10 +455,12 @@ class Pictures:
 
     def entry(self, number: int, clip: str) -> int:
         """Return the group of a clip that begins most like another group; of what is shown once, one of the first."""
+        numbers = self._there(clip)
+        return self._entry(number, clip, numbers[: 1 + len(numbers) // 5] if clip in SHOWN_ONCE else numbers)
+
+    def _entry(self, number: int, clip: str, numbers: range) -> int:
+        """Return that of some groups of a clip which begins most like another group."""
         leaving, start = self._groups[number]
-        numbers = self.clips[clip]
-        if clip in SHOWN_ONCE:
-            numbers = numbers[: 1 + len(numbers) // 5]
         starts = [self._groups[one][1] for one in numbers]
         return numbers[best_entry(leaving.landmarks[start], self._groups[numbers[0]][0], starts)]
 

@@ -289,7 +289,7 @@ class Session:
         Args:
             may_cross: Whether there is time to begin to go over into another clip; otherwise a later fragment does.
         """
-        if may_cross:
+        if not self._turn_back() and may_cross:
             self._choose_clip()
         frames = self.pictures.lengths[self._gop]
         first, last = (round(number * AUDIO_RATE / self._fps) for number in (self._frame, self._frame + frames))
@@ -351,6 +351,14 @@ class Session:
         if coming.turn is not None and coming.turn.turn.over:
             self._end(coming.turn)
         return fragment
+
+    def _turn_back(self) -> bool:
+        """Go over to an earlier part of a clip whose next part is not composed yet; return whether that is needed."""
+        entry = self.pictures.way_back(self._gop) if self._crossing is None else None
+        if entry is None:
+            return False
+        self._crossing, self._gop = Crossing(self._gop, entry), entry
+        return True
 
     def _choose_clip(self) -> None:
         """Begin to go over into the clip that fits what happens now."""

@@ -19,10 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.background import Background
 from pipeline.avatars.framing import at_rate
+from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.core.priority import give_way
+from pipeline.engines.lipsync_engine import LiveEngine
 from pipeline.errors import PipelineError
 from pipeline.jobs.look import Look
 from pipeline.jobs.request import default_engine
@@ -64,6 +67,9 @@ COMPOSING_SECONDS = 1.0
 LOAD_SECONDS = 1.0
 """Seconds between two reports of the load."""
 
+PicturesKey = tuple[Path, int, int | None, Look, bool, Background]
+"""All that makes pictures different: pack and its time, rate, look, eye contact, and what is behind the person."""
+
 
 class Worker:
     """The sessions of this process.
@@ -82,8 +88,8 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._early: dict[str, list[Packed]] = {}
         """What sessions are to do that are still loading."""
-        self._pictures: OrderedDict[tuple[Path, int, int | None, Look, bool, Background], Pictures] = OrderedDict()
-        self._loading = threading.Lock()
+        self._pictures: OrderedDict[PicturesKey, Pictures] = OrderedDict()
+        self._loading = threading.RLock()
         self._loaded_voices: set[str] = set()
         """Names of the speech engines that have spoken, or are about to."""
 
@@ -243,21 +249,51 @@ class Worker:
     ) -> Pictures:
         """Return the pictures of a session; other sessions may load theirs while its background is composed."""
         key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact, background
-        with self._loading:
-            if key in self._pictures:
-                self._pictures.move_to_end(key)
-                return self._pictures[key]
-        avatar = self._studio.avatars.load(pack)
-        avatar = avatar if fps is None else at_rate(avatar, fps)
         told = partial(self._tell_composing, session, [-COMPOSING_SECONDS])
-        avatar = self._studio.backdrops.composed(avatar, background, CancelToken(), further=True, told=told)
+        pictures = self._kept(key)
+        if pictures is None:
+            avatar = self._studio.avatars.load(pack)
+            avatar = avatar if fps is None else at_rate(avatar, fps)
+            with self._studio.backdrops.in_front(avatar, background, CancelToken(), told) as shown, self._loading:
+                pictures = self._kept(key)
+                if pictures is None:
+                    pictures = Pictures(shown, self._studio.engines[engine], decoded, look, eye_contact)
+                    self._keep(key, pictures)
+                    self._add_further(pictures, avatar, background)
+        for done in pictures.beginning():
+            told(done)
+        return pictures
+
+    def _kept(self, key: PicturesKey) -> Pictures | None:
+        """Return pictures that are in memory, unless they will never be whole."""
         with self._loading:
-            if key not in self._pictures:
-                self._pictures[key] = Pictures(avatar, self._studio.engines[engine], decoded, look, eye_contact)
-                while len(self._pictures) > KEPT:
-                    self._pictures.popitem(last=False)
+            pictures = self._pictures.get(key)
+            if pictures is None or pictures.failed:
+                return None
             self._pictures.move_to_end(key)
-            return self._pictures[key]
+            return pictures
+
+    def _keep(self, key: PicturesKey, pictures: Pictures) -> None:
+        self._pictures[key] = pictures
+        self._pictures.move_to_end(key)
+        while len(self._pictures) > KEPT:
+            self._pictures.popitem(last=False)
+
+    def _add_further(self, pictures: Pictures, avatar: Avatar, background: Background) -> None:
+        """Add an avatar's further clips in front of a background; those to be composed follow while sessions run."""
+        clips = {name: clip for name, clip in avatar.clips.items() if clip.matte is not None}
+        if not background or not clips or isinstance(pictures.engine, LiveEngine):
+            return
+
+        def add() -> None:
+            with best_effort("further clips in front of a background"):
+                compose = self._studio.backdrops.composed
+                pictures.add({name: compose(clip, background, CancelToken()) for name, clip in clips.items()})
+
+        if all(self._studio.backdrops.has(clip, background) for clip in clips.values()):
+            add()
+        else:
+            threading.Thread(target=_giving_way, args=(add,), name="further clips", daemon=True).start()
 
     def _tell_composing(self, session: str, last: list[float], done: float) -> None:
         """Tell a session how much of its background is composed, once a second; `last` holds when it was told."""
@@ -274,6 +310,11 @@ class Worker:
         with self._writing:
             self._out.write(data)
             self._out.flush()
+
+
+def _giving_way(do: Callable[[], object]) -> None:
+    give_way()  # to sessions that speak
+    do()
 
 
 def _speak_to_nobody(voice: Voice, text: str) -> None:
