@@ -84,7 +84,7 @@ def serving(**settings: str) -> Iterator[None]:
         environ = {**os.environ, "GRADIO_SERVER_PORT": str(PORT), "RESULTS": str(Path(folder) / "results"), **settings}
         server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=log, stderr=log)
         try:
-            until = time.monotonic() + 90
+            until = time.monotonic() + 300
             while "warm after" not in (Path(folder) / "log").read_text():
                 if server.poll() is not None or time.monotonic() > until:
                     raise SystemExit((Path(folder) / "log").read_text())

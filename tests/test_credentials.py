@@ -27,6 +27,7 @@ from pipeline.errors import BadRequest, Unavailable
 from pipeline.settings import Settings
 from pipeline.tools.verify import verify
 from pipeline.video.credentials import Signer, read
+from pipeline.video.seal import USER_TYPE
 from pipeline.video.signing_key import TRIAL, TRIAL_FILE
 from tests.servers import ROOT, Server, running
 
@@ -127,6 +128,7 @@ def test_a_signed_copy_says_what_made_it_and_the_video_stays_as_it_is(fake_serve
         "avatar": "solo",
         "engine": "fake",
         "trial_key": True,
+        "file_type": copy.content[8 : int.from_bytes(copy.content[:4], "big")].hex(),
     }
     (action,) = assertions["c2pa.actions.v2"]["actions"]
     assert action["action"] == "c2pa.created" and action["digitalSourceType"] == COMPOSITE
@@ -163,9 +165,27 @@ def test_every_byte_of_the_pictures_and_of_what_is_claimed_is_sealed(
         (tmp_path / "x.mp4").write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         found = verify(tmp_path / "x.mp4", settings)
         assert found.unchanged is False and "바뀐" in found.sentence.ko, place
-    for shorter in (data[:-1], data + b"\0", data[: len(data) // 2]):
+    free = b"\0\0\0\x10freesomething"[:16]
+    for shorter in (data[:-1], data + b"\0", data + free, data[: len(data) // 2]):
         (tmp_path / "x.mp4").write_bytes(shorter)
         assert verify(tmp_path / "x.mp4", settings).unchanged is False
+
+
+@pytest.mark.slow
+def test_what_the_signature_leaves_out_holds_only_what_belongs_there(
+    video: bytes, settings: Settings, tmp_path: Path
+) -> None:
+    data = signed(video, settings, tmp_path).read_bytes()
+    begin, padding, end = data.index(b"uuid"), data.index(b"\xa1cpadY") + 7, data.index(b"moov")
+    frames = *range(8, begin + 60), *range(padding - 3, padding)  # the type, and the beginning of the credentials
+    names = [data.index(name) for name in (b"c2pa.assertions", b"c2pa.claim.v2", b"jumdc2cs")]
+    for place in (*frames, *names, padding + 99, padding + 800, *range(begin + 60, end, 41)):
+        changed = bytearray(data)
+        changed[place] ^= 1 << place % 8
+        found = read(io.BytesIO(changed), "video/mp4")
+        assert found is not None and not found.unchanged, place
+    stripped = data.replace(USER_TYPE, bytes(16)).replace(b"jumdc2pa", bytes(8))
+    assert read(io.BytesIO(stripped), "video/mp4") is None  # it can be taken off
 
 
 @pytest.mark.parametrize("kind", ["p256", "p384", "rsa", "ed25519"])

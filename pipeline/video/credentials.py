@@ -11,7 +11,7 @@ import io
 import json
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,18 +23,20 @@ from pipeline.core import origin
 from pipeline.core.growing_file import copy_once
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings
+from pipeline.video.seal import USER_TYPE, file_type, is_empty_beside
 from pipeline.video.signing_key import SigningKey, load_key, trial_key
 
 logger = logging.getLogger(__name__)
 
 ASSERTION = "io.github.realtime-interview-avatar.video"
 """Label of the assertion about the avatar and the engine."""
+VIDEO = "video/mp4"
 ABOUT_THE_SIGNER = {"signingCredential.untrusted", "signingCredential.expired", "signingCredential.ocsp.skipped"}
 """Problems of a signature that do not mean that the file was changed."""
 _SIGNING = threading.Lock()
 """Held while a copy is made; one takes some hundredths of a second."""
-_MARKS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481"), b"jumbc2pa"
-"""How the place for credentials begins: the UUID of its box in an mp4, and the manifest in it."""
+_MARKS = USER_TYPE, b"jumdc2pa"
+"""How the place for credentials begins: the UUID of its box in an mp4, and the manifests in it."""
 _OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}
 
 
@@ -50,6 +52,7 @@ class Signature:
         avatar, engine: Of the video; "" where the credentials name none.
         made_at: When (ISO 8601); "" if they do not say.
         source_type: Its digital source type, as IPTC names it; "" without one.
+        file_type: The first box of the mp4 as it was signed, in hex digits; "" in older ones.
     """
 
     unchanged: bool
@@ -62,6 +65,7 @@ class Signature:
     engine: str = ""
     made_at: str = ""
     source_type: str = ""
+    file_type: str = ""
 
 
 class Signer:
@@ -133,7 +137,7 @@ class Signer:
             key = self.key()
             at = datetime.fromtimestamp(video.stat().st_mtime, UTC).isoformat(timespec="seconds")
             with video.open("rb") as source, part.open("w+b") as target:
-                _sign(source, target, "video/mp4", {"at": at, **made}, key)
+                _sign(source, target, VIDEO, {"at": at, **made}, key)
 
         with _SIGNING:
             try:
@@ -162,16 +166,17 @@ def read(file: BinaryIO, media_type: str, certificates: bytes = b"") -> Signatur
     try:
         with c2pa.Context.from_dict(settings) as context, c2pa.Reader(media_type, file, context=context) as reader:
             report, state = json.loads(reader.json()), reader.get_validation_state()
-    except c2pa.C2paError.ManifestNotFound:
-        return None
     except c2pa.C2paError as error:
-        logger.info("credentials that cannot be read: %s", _reason(error))
-        return Signature(unchanged=False) if _has_mark(file) else None
+        logger.info("no credentials, or none that can be read: %s", _reason(error))
+        report = {}
     manifest = report.get("manifests", {}).get(report.get("active_manifest"))
-    if manifest is None:  # only a reference to credentials elsewhere, which are not fetched
-        return None
+    if manifest is None:  # there may be a reference to credentials elsewhere, which are not fetched
+        return Signature(unchanged=False) if _has_mark(file) else None
     problems = {one.get("code") for one in report.get("validation_status", ())} - ABOUT_THE_SIGNER
-    return _signature(manifest, not problems, state == "Trusted")
+    signature = _signature(manifest, not problems, state == "Trusted")
+    if signature.program != origin.PROGRAM or media_type != VIDEO or not signature.unchanged:
+        return signature
+    return replace(signature, unchanged=is_empty_beside(file, signature.file_type))
 
 
 def _has_mark(file: BinaryIO) -> bool:
@@ -214,6 +219,7 @@ def _signature(manifest: dict[str, Any], unchanged: bool, known: bool) -> Signat
         engine=text(about.get("engine")),
         made_at=text(action.get("when")),
         source_type=text(action.get("digitalSourceType")),
+        file_type=text(about.get("file_type")),
     )
 
 
@@ -234,6 +240,8 @@ def _sign(source: BinaryIO, target: BinaryIO, media_type: str, made: dict[str, s
     """
     c2pa = _library()
     about: dict[str, Any] = {name: made[name] for name in ("avatar", "engine") if name in made}
+    if media_type == VIDEO:
+        about["file_type"] = file_type(source)
     when = {"when": made["at"]} if "at" in made else {}
     created = {"action": "c2pa.created", "digitalSourceType": origin.COMPOSITE, **when}
     manifest: dict[str, Any] = {
