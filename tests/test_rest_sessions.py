@@ -134,6 +134,21 @@ def test_a_session_from_its_opening_to_its_end(fake_server: Server) -> None:
     assert np.abs(loud[:silent_from]).max() > 0.1 and np.abs(loud[silent_from : silent_from + 4800]).max() < 0.02
 
 
+@pytest.mark.parametrize("fps", [24, 30])
+def test_a_session_has_the_rate_that_is_asked_for(fake_server: Server, fps: int) -> None:
+    session = Opened(fake_server, fps=fps)
+    stream, reading = session.record()
+    with session.events() as events:
+        session.say("one two.")
+        until(events, "turn_ended")
+        session.close()
+    reading.join(30)
+    stream.seek(0)
+    with av.open(stream, "r") as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert len(times) > fps and np.diff(times) == pytest.approx(1 / fps, abs=1e-3)
+
+
 def test_events_continue_after_the_last_one_that_arrived(session: Opened) -> None:
     session.say("one two.")
     with session.events() as events:
