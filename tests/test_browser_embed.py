@@ -187,6 +187,29 @@ def test_a_live_tag_talks_at_once_and_stops_when_interrupted(page: Any, site: Si
     assert page.evaluate("avatar.state") == "closed"
 
 
+WATCH = """() => {
+    window.times = [];
+    const look = (now, { mediaTime }) => { times.push(mediaTime); avatar.video.requestVideoFrameCallback(look); };
+    avatar.video.requestVideoFrameCallback(look);
+}"""
+
+
+@pytest.mark.parametrize("fps", [24, 30])
+def test_a_tag_has_the_rate_of_its_options(page: Any, site: Site, fps: int) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" muted></talking-avatar>')
+    heard(page, "ready")
+    page.evaluate(f"avatar.options = {{ fps: {fps} }}")
+    page.evaluate("void avatar.say('brisk one two three four five six seven')")
+    heard(page, "word", 2)
+    page.evaluate(WATCH)
+    heard(page, "turn-ended")
+    assert any(json.loads(body).get("fps") == fps for body in asked if body.startswith("{"))
+    numbers = [time * fps for time in page.evaluate("times")]
+    assert len(numbers) > 2 and all(abs(number - round(number)) < 0.05 for number in numbers)
+
+
 @pytest.mark.parametrize(
     ("tag", "language", "code", "sentence"),
     [
