@@ -9,10 +9,12 @@ import random
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from inspect import signature
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +30,7 @@ from pipeline.cluster.cluster import Cluster, ClusterError
 from pipeline.cluster.delivery import Delivery
 from pipeline.cluster.node import perform
 from pipeline.cluster.packs import Packs
-from pipeline.cluster.parcels import Broken, Bytes, Complete, Memory, Parcel
+from pipeline.cluster.parcels import PIECE, Broken, Bytes, Complete, Memory, Parcel, together
 from pipeline.cluster.renderer import Renderer
 from pipeline.cluster.store import FolderStore, digest_of, fetch, open_store, store_url
 from pipeline.core.cancel import CancelToken
@@ -257,6 +259,15 @@ def test_a_node_that_is_told_to_stop_leaves_nothing(
     assert isinstance(getattr(last, "error", None), Cancelled) and not list(tmp_path.iterdir())
 
 
+def test_what_waits_goes_together_in_its_order_as_far_as_it_fits() -> None:
+    sizes = (10, 20, PIECE, 30, PIECE // 2, PIECE // 2, 40)
+    parcels: list[Parcel] = [Bytes(".mp4", number, bytes(size)) for number, size in enumerate(sizes)]
+    told = deque[Any]([*parcels, None])
+    replies = [*iter(lambda: together(told), [])]
+    assert [len(reply) for reply in replies] == [2, 1, 2, 2] and [*chain(*replies)] == parcels
+    assert all(len(pickle.dumps(reply)) < 100_000 for reply in replies)
+
+
 class ShowingEngine(FakeEngine):
     """Shows the clip of the avatar."""
 
@@ -302,11 +313,11 @@ class LonelyCluster(Cluster):
 
     def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
         async def told() -> list[bytes]:
-            return [pickle.dumps(parcel) async for parcel in begin()]
+            return [pickle.dumps(parcels) async for parcels in begin()]
 
-        for parcel in asyncio.run(told()):
-            assert len(parcel) < 100_000
-            yield pickle.loads(parcel)
+        for parcels in asyncio.run(told()):
+            assert len(parcels) < 100_000
+            yield from pickle.loads(parcels)
 
 
 ALL_WAYS: dict[str, dict[str, object]] = {

@@ -333,14 +333,15 @@ class Cluster:
 
         def pump() -> None:
             try:
-                for parcel in stream:
-                    told.put(parcel)
+                for parcels in stream:
+                    for parcel in parcels:
+                        told.put(parcel)
                 told.put(_OVER)
             except BaseException as error:
                 told.put(_Raised(error))
 
         threading.Thread(target=pump, name=f"pump-{name[:8]}", daemon=True).start()
-        taken = False
+        taken = over = False
         try:
             with cancel.calling(lambda: told.put(None)):
                 while True:
@@ -353,6 +354,7 @@ class Cluster:
                         self._check_slots(begun)  # all may be busy
                         continue
                     if parcel is _OVER:
+                        over = True
                         return
                     if isinstance(parcel, _Raised):
                         raise parcel.error
@@ -360,8 +362,9 @@ class Cluster:
                         taken = True
                         yield parcel
         finally:
-            with suppress(Exception):  # it may be gone
-                stream.cancel()
+            if not over:
+                with suppress(Exception):  # it may be gone
+                    stream.cancel()
 
     def _check_slots(self, begun: float) -> None:
         if self._settings.slots_max:

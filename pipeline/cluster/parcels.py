@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -13,7 +14,9 @@ from pipeline.jobs.request import GenerateRequest
 from pipeline.speech_types import Speech
 
 PIECE = 90_000
-"""Most bytes of a parcel: Ray carries what is below 100 kB in the reply itself."""
+"""Most bytes of a parcel, and of those that go together: Ray carries what is below 100 kB in the reply itself."""
+LABEL = 500
+"""Bytes that a parcel takes besides those that it carries, about."""
 BEAT_SECONDS = 0.5
 """Seconds without news after which a node tells that it is alive."""
 SUFFIXES = (".mp4", ".wav", ".vtt", ".mouth.ndjson", ".json")
@@ -104,6 +107,17 @@ class Broken:
 
 
 Parcel = Bytes | Complete | Sound | Said | Found | Alive | Broken | Event
+
+
+def together(told: deque[Any]) -> list[Any]:
+    """Take the parcels from the left that fit into one reply of Ray, at least one; none before None."""
+    parcels, size = list[Any](), 0
+    while told and told[0] is not None:
+        size += LABEL + sum(len(value) for value in vars(told[0]).values() if isinstance(value, bytes))
+        if parcels and size > PIECE:
+            break
+        parcels.append(told.popleft())
+    return parcels
 
 
 class Memory:

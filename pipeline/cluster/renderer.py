@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import traceback
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -20,7 +21,7 @@ from pipeline.cluster.chores import Chore, News, do
 from pipeline.cluster.disk import decoded_of, folder_of, has_room, wait_for_room
 from pipeline.cluster.node import perform
 from pipeline.cluster.nodes import Described
-from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel
+from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel, together
 from pipeline.cluster.slots import MOST_SLOTS, SLOT, Wanted, replicas
 from pipeline.cluster.store import fetch, open_store
 from pipeline.core.cancel import CancelToken
@@ -65,7 +66,7 @@ class Renderer:
         self._studio = make_studio(replace(Settings.from_environment(), results=self._packs / "results"))
         warm_up(self._studio)
 
-    async def render(self, order: Order, memory: Memory) -> AsyncIterator[Parcel]:
+    async def render(self, order: Order, memory: Memory) -> AsyncIterator[list[Parcel]]:
         """Yield what happens while a video is made, at least every `BEAT_SECONDS`; cancelling this stops it."""
 
         def work(tell: Callable[[Any], object], stop: CancelToken) -> None:
@@ -74,10 +75,10 @@ class Renderer:
                     tell(parcel)
 
         async with aclosing(_telling(work, self._node)) as told:
-            async for parcel in told:
-                yield parcel
+            async for parcels in told:
+                yield parcels
 
-    async def run(self, chore: Chore) -> AsyncIterator[News]:
+    async def run(self, chore: Chore) -> AsyncIterator[list[News]]:
         """Yield what a command prints and writes; otherwise as `render`."""
 
         def work(tell: Callable[[Any], object], stop: CancelToken) -> None:
@@ -139,15 +140,20 @@ class Renderer:
         self._studio.backdrops.forget([id])
 
 
-async def _telling(work: Callable[[Callable[[Any], object], CancelToken], object], node: str) -> AsyncGenerator[Any]:
+async def _telling(
+    work: Callable[[Callable[[Any], object], CancelToken], object], node: str
+) -> AsyncGenerator[list[Any]]:
     """Yield what is told by work that is done in a thread, at least every `BEAT_SECONDS`; cancelling this stops it.
 
-    If it fails on a full disk, this replica ends, so that another node does the work; the next one here waits for room.
+    What is told meanwhile goes together: Ray takes time for each reply. If the work fails on a full disk, this replica
+    ends, so that another node does it; the next one here waits for room.
     """
-    loop, told, stop = asyncio.get_running_loop(), asyncio.Queue[Any](), CancelToken()
+    loop, stop = asyncio.get_running_loop(), CancelToken()
+    told, arrived = deque[Any](), asyncio.Event()
 
     def tell(parcel: Any) -> None:
-        loop.call_soon_threadsafe(told.put_nowait, parcel)
+        told.append(parcel)
+        loop.call_soon_threadsafe(arrived.set)
 
     def work_and_tell() -> None:
         try:
@@ -161,19 +167,22 @@ async def _telling(work: Callable[[Callable[[Any], object], CancelToken], object
 
     working = asyncio.create_task(asyncio.to_thread(work_and_tell))
     try:
-        parcel: Any = Alive(node)
-        while parcel is not None:
-            if isinstance(parcel, Broken) and not stop.cancelled and not has_room():
+        parcels: list[Any] = [Alive(node)]
+        while parcels:
+            if isinstance(parcels[-1], Broken) and not stop.cancelled and not has_room():
                 stop.cancel()
                 await working  # which leaves no file
                 logger.error("the disk of this node is full: this replica ends")
                 os._exit(1)
-            yield parcel
+            yield parcels
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
-                    parcel = await told.get()
+                    while not told:
+                        arrived.clear()
+                        await arrived.wait()
+                parcels = together(told)
             except TimeoutError:
-                parcel = Alive()
+                parcels = [Alive()]
     finally:
         stop.cancel()
         await asyncio.shield(working)
