@@ -282,6 +282,14 @@ def wait_for_slots(server: Server, number: int) -> None:
     wait_for(lambda: server.log.rpartition(last)[2].splitlines()[0] == str(number), START_SECONDS)
 
 
+def tasks_done_at(server: Server, nodes: Nodes, node: Node) -> int:
+    """How many videos a node has made."""
+    address, _ = nodes.network.join(node.number)
+    start = f'avatar_node_tasks_total{{kind="video",node="{address}",state="done"}} '
+    lines = server.get("/metrics").text.splitlines()
+    return sum(int(float(line.removeprefix(start))) for line in lines if line.startswith(start))
+
+
 def processes_of(node: Node) -> list[int]:
     """All processes of a node: those with its temporary folder, and what they have started, which Ray may rename."""
     mark, family = f"TMPDIR={node.temporary}".encode(), []

@@ -26,6 +26,7 @@ from tests.ray_nodes import (
     clustered_server,
     namespaces,
     processes_of,
+    tasks_done_at,
     title_of,
     two_nodes,
     wait_for_slots,
@@ -65,14 +66,6 @@ def bring_back(nodes: Nodes, node: Node) -> None:
         nodes.network.heal(node.number)
         node.process.wait(START_SECONDS)
     nodes.slots[nodes.slots.index(node)] = nodes.start_slot(node.number)
-
-
-def tasks_done_at(server: Server, nodes: Nodes, node: Node) -> int:
-    """How many videos a node has made."""
-    address, _ = nodes.network.join(node.number)
-    start = f'avatar_node_tasks_total{{kind="video",node="{address}",state="done"}} '
-    lines = server.get("/metrics").text.splitlines()
-    return sum(int(float(line.removeprefix(start))) for line in lines if line.startswith(start))
 
 
 def test_a_node_is_lost_with_eight_videos_and_four_sessions_and_comes_back(clustered: Server, nodes: Nodes) -> None:

@@ -6,13 +6,9 @@ Skipped where Redis or nginx is not installed.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -50,9 +46,8 @@ from pipeline.shared.remote import record_key
 from pipeline.shared.servers import WebServer
 from pipeline.shared.task_book import SharedTaskBook
 from tests.fakes import make_pack
-from tests.nginx import NGINX, nginx
 from tests.redis_server import NEEDED, Redis
-from tests.servers import Server, events_of, free_port, running, wait_for
+from tests.servers import Server, events_of, running, wait_for
 
 pytestmark = NEEDED
 TIMES = 50
@@ -72,161 +67,8 @@ server {{
 """
 
 
-class Site:
-    """Two web servers, and the address of both."""
-
-    def __init__(self, servers: list[Server], url: str) -> None:
-        self.servers = servers
-        self.url = url
-
-    def get(self, path: str, **more: Any) -> requests.Response:
-        return requests.get(self.url + path, timeout=60, **more)
-
-    def post(self, path: str, body: Any = None, **more: Any) -> requests.Response:
-        more |= {} if body is None else {"json": body}
-        return requests.post(self.url + path, timeout=60, **more)
-
-    def started(self, body: Any, **headers: str) -> str:
-        """Ask for a video, and return its id once there is one; it goes on without a client for a while."""
-        headers = {"Idempotency-Key": uuid.uuid4().hex, **headers}
-        with requests.post(
-            self.url + "/api/v2/lipsync/stream", json=body, headers=headers, stream=True, timeout=60
-        ) as answer:
-            assert answer.status_code == 200, answer.text
-            return str(next(events_of(answer))["task_id"])
-
-    def wait_idle(self) -> None:
-        for server in self.servers:
-            server.wait_idle()
-
-
-@contextmanager
-def site(folder: Path, packs: Path, redis: Redis, **environ: str) -> Iterator[Site]:
-    """Run two web servers behind nginx while the block lasts."""
-    with ExitStack() as stack:
-        servers = []
-        for name in ("one", "two"):
-            (folder / name).mkdir()
-            environ = {"TASKS_URL": redis.url, "MAX_SHARING": "8", **environ}
-            servers.append(stack.enter_context(running(["-m", "tests.fakes", str(packs)], folder / name, **environ)))
-        port = free_port()
-        upstream = " ".join(f"server 127.0.0.1:{server.port};" for server in servers)
-        two = Site(servers, f"http://127.0.0.1:{port}")
-        stack.enter_context(nginx(folder, BALANCED.format(port=port, servers=upstream), lambda: answers(two)))
-        yield two
-
-
-def answers(two: Site) -> bool:
-    try:
-        return two.get("/api/openapi.json").status_code in (200, 401)
-    except requests.ConnectionError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def two(fake_packs: Path, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if NGINX is None:
-        pytest.skip("nginx is not installed: apt-get install nginx-light")
-    with site(tmp_path_factory.mktemp("site"), fake_packs, redis_server, MAX_QUEUE="100") as both:
-        yield both
-
-
 def is_known(server: Server, task_id: str) -> bool:
     return server.get(f"/api/v2/tasks/{task_id}").ok
-
-
-def many(one: Callable[[int], Any]) -> list[Any]:
-    with ThreadPoolExecutor(5) as pool:
-        return list(pool.map(one, range(TIMES)))
-
-
-@pytest.mark.slow
-def test_any_server_gives_state_events_and_files_of_any_task(two: Site) -> None:
-    def one(number: int) -> str:
-        task_id = two.started(BODY)
-        video = two.get(f"/video/{task_id}.mp4").content  # while it is made, or just after
-        states = [two.get(f"/api/v2/tasks/{task_id}").json() for _ in range(4)]
-        assert states[0]["task_id"] == task_id and states[0]["kind"] == "video"
-        with two.get(f"/api/v2/tasks/{task_id}/events", stream=True) as answer:
-            events = list(events_of(answer))
-        assert events[-1]["type"] == "done", events
-        numbers = [event["id"] for event in events]
-        assert numbers == sorted(set(numbers))
-        for after in random.sample(numbers[:-1], 2):
-            resumed = {"Last-Event-ID": str(after)}
-            with two.get(f"/api/v2/tasks/{task_id}/events", stream=True, headers=resumed) as answer:
-                assert list(events_of(answer)) == [event for event in events if event["id"] > after]
-        assert two.get(f"/api/v2/tasks/{task_id}").json()["state"] == "done"
-        finished = [two.get(f"/video/{task_id}.mp4") for _ in range(4)]
-        assert all(answer.content == video and answer.status_code == 200 for answer in finished)
-        part = two.get(f"/video/{task_id}.mp4", headers={"Range": "bytes=10-99"})
-        assert (part.status_code, part.content) == (206, video[10:100])
-        assert part.headers["Content-Range"] == f"bytes 10-99/{len(video)}"
-        for path in (f"/assets/audio/{task_id}.wav", f"/video/{task_id}.vtt", f"/video/{task_id}.mouth.ndjson"):
-            bodies = {two.get(path).content for _ in range(3)}
-            assert len(bodies) == 1 and b"" not in bodies
-        assert video.count(b"mdat") >= 1
-        return task_id
-
-    assert len({*many(one)}) == TIMES
-
-
-@pytest.mark.slow
-def test_any_server_cancels_any_task(two: Site) -> None:
-    def one(number: int) -> None:
-        task_id = two.started({**BODY, "text": "slow " * 40})
-        answer = two.post(f"/api/cancel/{task_id}")
-        assert answer.status_code == 200 and answer.json()["state"] in ("queued", "running"), answer.text
-        last = wait_for(lambda: (state := two.get(f"/api/v2/tasks/{task_id}").json())["state"] == "cancelled" and state)
-        assert last["code"] == "cancelled"
-        assert two.post(f"/api/cancel/{task_id}").status_code == 404
-
-    many(one)
-    two.wait_idle()
-    assert not any(server.half_made() for server in two.servers)
-
-
-@pytest.mark.slow
-def test_a_repeated_request_is_one_task_at_whichever_server(two: Site) -> None:
-    def one(number: int) -> None:
-        key = {"Idempotency-Key": uuid.uuid4().hex}
-        with ThreadPoolExecutor(3) as pool:
-            sent = [pool.submit(two.post, "/api/v2/lipsync", BODY, headers=key) for _ in range(3)]
-            replies = [one.result() for one in sent]
-        assert [reply.status_code for reply in replies] == [200] * 3, [reply.text for reply in replies]
-        assert len({reply.json()["task_id"] for reply in replies}) == 1
-        other = two.post("/api/v2/lipsync", {**BODY, "text": "three"}, headers=key)
-        assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
-
-    many(one)
-
-
-@pytest.mark.slow
-def test_a_token_is_one_account_at_all_servers(fake_packs: Path, redis_server: Redis, tmp_path: Path) -> None:
-    """Each server sees what the token did at the other one, and its seconds are spent once."""
-    if NGINX is None:
-        pytest.skip("nginx is not installed: apt-get install nginx-light")
-    keys = {"API_KEYS": KEY, "ALLOWED_ORIGINS": SITE, "MAX_QUEUE": "100"}
-    with site(tmp_path, fake_packs, redis_server, **keys) as two:
-
-        def token(**body: Any) -> dict[str, str]:
-            made = two.post("/api/v2/tokens", {"avatar": "solo", **body}, headers={"Authorization": f"Bearer {KEY}"})
-            assert made.status_code == 201, made.text
-            return {"Authorization": f"Bearer {made.json()['token']}"}
-
-        def one(number: int) -> None:
-            mine, other = token(seconds=60), token(seconds=60)
-            task_id = two.started(BODY, **mine)
-            for path in (f"/api/v2/tasks/{task_id}", f"/api/v2/tasks/{task_id}/events"):
-                assert two.get(path, headers=mine).status_code == 200
-                assert two.get(path, headers=other).status_code == 404
-            assert two.post(f"/api/cancel/{task_id}", headers=other).status_code == 404
-
-        many(one)
-        spent = token(seconds=2.5)  # each video speaks for a second
-        replies = [two.post("/api/v2/lipsync", BODY, headers=spent) for _ in range(8)]
-        codes = [reply.json().get("code", "done") for reply in replies]
-        assert codes[:2] == ["done", "done"] and set(codes[3:]) == {"token_spent"}, codes
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests import servers
 from tests.fakes import FPS
 from tests.ray_nodes import ASKED
 from tests.servers import Server, wait_for
+from tests.sites import Site
 
 Events = list[dict[str, Any]]
 SPEECH = " ".join(f"w{number}" for number in range(25)) + "."
@@ -62,9 +63,9 @@ def check_whole(server: Server, told: list[Events]) -> None:
 class Watched:
     """A live session, and all that a client gets of it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server | Site, body: Mapping[str, str] | None = None) -> None:
         self.server = server
-        self.opened = server.post("/api/v2/sessions", {"avatar": "solo"}).json()
+        self.opened = server.post("/api/v2/sessions", body or {"avatar": "solo"}).json()
         self.path = f"/api/v2/sessions/{self.opened['session_id']}"
         self.stream, self.events = io.BytesIO(), Events()
         self._threads = [threading.Thread(target=one, daemon=True) for one in (self._watch, self._follow)]

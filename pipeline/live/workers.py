@@ -99,6 +99,9 @@ class RemoteSession:
         expires: When it ends at the latest, in seconds since 1970.
         unsaid: What is left to be said if its process is lost; None if it then ends.
         while_open: Closed when it has ended.
+
+    Args:
+        mark: What its id ends with.
     """
 
     def __init__(
@@ -107,8 +110,9 @@ class RemoteSession:
         seconds: float,
         send: Callable[[Packed], object],
         unsaid: Unsaid | None = None,
+        mark: str = "",
     ) -> None:
-        self.id = secrets.token_hex(16)
+        self.id = secrets.token_hex(16)[len(mark) :] + mark
         self.token = secrets.token_hex(16)
         self.request = request
         self.expires = time.time() + seconds
@@ -402,6 +406,7 @@ class Workers:
         cores: Most processes on this machine.
         full: Share of a core that sessions may take.
         machines: Where the processes run; on this machine by default.
+        mark: What the ids of sessions end with.
     """
 
     def __init__(
@@ -411,12 +416,14 @@ class Workers:
         cores: int | None = None,
         full: float = FULL,
         machines: Machines | None = None,
+        mark: str = "",
     ) -> None:
         self._settings = settings
         self._module = module
         self._machines = machines or ThisMachine(settings, cores)
         self._machines.waiting = self._waiting
         self._full = full
+        self._mark = mark
         self._processes: list[_Process] = []
         self._open: dict[str, RemoteSession] = {}
         self._closed: OrderedDict[str, tuple[float, RemoteSession]] = OrderedDict()
@@ -462,7 +469,7 @@ class Workers:
             if self.draining or (most and self.count >= most):
                 raise SessionsFull(RETRY_SECONDS)
             process = await self._room_or_none(request)
-            session = RemoteSession(request, seconds, process.link.send if process else _nowhere, unsaid)
+            session = RemoteSession(request, seconds, process.link.send if process else _nowhere, unsaid, self._mark)
             if process is not None:
                 process.sessions[session.id] = session
             self._open[session.id] = session

@@ -1,4 +1,4 @@
-"""Requests for a task of another web server: they are passed on to it, and its response comes back as it grows.
+"""Requests for a task or session of another web server: they are passed on to it, and its response as it grows.
 
 ``Relaying`` passes them on, inside of the rules of ``pipeline.server.access``; ``Relayed`` takes them at the other
 server, where those rules need not hold again. Keys and tokens of the request are checked at both.
@@ -21,15 +21,18 @@ import httpx
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from pipeline import messages
 from pipeline.cluster.results import StoredResults
-from pipeline.errors import TasksUnavailable, Unavailable
-from pipeline.jobs.tasks import TaskBook
+from pipeline.errors import TasksUnavailable, TooSlow, Unavailable
+from pipeline.jobs.tasks import TaskBook, is_task_id
 from pipeline.server.access import ORIGIN, path_of, put_under, refuse
 from pipeline.server.connections import Stream, while_there
+from pipeline.server.rest.bodies import MAX_BODY
 from pipeline.server.rest.files import BrokenOff
+from pipeline.server.socket_relay import pass_on_socket
 from pipeline.shared.servers import WebServer
 from pipeline.shared.task_book import SharedTaskBook
 
@@ -49,8 +52,12 @@ _OF_A_TASK = re.compile(
     "|api/v2/tasks/(?P<inspection>[0-9a-f]{32})/inspect[.]png|api/cancel/(?P<cancel>[0-9a-f]{32}))"
 )
 """Addresses that the server of a task must answer."""
+_OF_A_SESSION = re.compile("/api/v2/sessions/(?P<session>[0-9a-f]{32})(?:/.*)?")
+"""Addresses that the server of a live session must answer."""
+_TOKENS = "/api/v2/tokens"
+"""Where a token is made, perhaps for a session, which the body names."""
 _OF_A_CONNECTION = (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade")
-_OF_A_BODY = (b"content-length", b"content-type", b"expect")
+_OF_A_BODY = (b"content-length", b"expect")
 _OF_A_SERVER = (b"date", b"server")
 
 
@@ -64,7 +71,7 @@ def _keepalive() -> list[tuple[int, int, int]]:
 
 
 class Relaying:
-    """Passes on requests for tasks of other web servers."""
+    """Passes on requests for tasks and live sessions of other web servers."""
 
     def __init__(self, app: ASGIApp, book: SharedTaskBook) -> None:
         self._app = app
@@ -79,30 +86,43 @@ class Relaying:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        match = _OF_A_TASK.fullmatch(path_of(scope)) if scope["type"] == "http" else None
-        if match is None or self._book.has(task_id := next(filter(None, match.groups()))):
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        body = b""
         try:
-            server = await self._book.server_of(task_id)
-        except TasksUnavailable as error:
+            if scope["type"] == "http" and path_of(scope) == _TOKENS:
+                body, receive = await _read(receive)
+            server = await self._other(scope, body)
+            if server is not None and scope["type"] == "http" and not body:
+                body, _ = await _read(receive)
+        except (TasksUnavailable, TooSlow) as error:
             await refuse(error, scope, receive, send)
             return
         if server is None:
             await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await pass_on_socket(_address(server, scope), _headers(server, scope), WebSocket(scope, receive, send))
         else:
-            await self._pass_on(server, scope, receive, send)
+            await self._pass_on(server, body, scope, receive, send)
 
-    async def _pass_on(self, server: WebServer, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        left_out = (*_OF_A_CONNECTION, *_OF_A_BODY, RELAY.encode(), SEEN.encode())
-        headers = [one for one in scope["headers"] if one[0] not in left_out]
-        headers += [(RELAY.encode(), server.secret.encode()), (SEEN.encode(), _seen(scope).encode())]
-        address = (
-            server.url + quote(path_of(scope)) + (f"?{query}" if (query := scope["query_string"].decode()) else "")
-        )
+    async def _other(self, scope: Scope, body: bytes) -> WebServer | None:
+        """Return the other server that must answer a request; None if it is this one.
+
+        Raises:
+            TasksUnavailable: Redis does not answer, or does not know yet.
+        """
+        if session_id := _session_in(path_of(scope), body):
+            return await self._book.server_of_session(session_id)
+        match = _OF_A_TASK.fullmatch(path_of(scope)) if scope["type"] == "http" else None
+        if match is None or self._book.has(task_id := next(filter(None, match.groups()))):
+            return None
+        return await self._book.server_of(task_id)
+
+    async def _pass_on(self, server: WebServer, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        request, address = Request(scope, receive), _address(server, scope)
+        asked = self._client.build_request(scope["method"], address, headers=_headers(server, scope), content=body)
         try:
-            asked = self._client.build_request(scope["method"], address, headers=headers)
             answer = await while_there(request, self._client.send(asked, stream=True))
         except httpx.HTTPError as error:
             logger.warning("the web server at %s does not answer: %s", server.url, type(error).__name__)
@@ -118,6 +138,46 @@ class Relaying:
     async def close(self) -> None:
         """Close the connections to other servers."""
         await self._client.aclose()
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """Read the body of a request, as far as any may be long; return it, and what gives it once more."""
+    parts, body, more = list[Message](), bytearray(), True
+    while more and len(body) <= MAX_BODY:
+        parts.append(await receive())
+        body += parts[-1].get("body", b"")
+        more = parts[-1].get("more_body", False)
+    again = iter(parts)
+
+    async def once_more() -> Message:
+        return next(again, None) or await receive()
+
+    return bytes(body), once_more
+
+
+def _session_in(path: str, body: bytes) -> str | None:
+    """Return the id of the live session that a request is about; None if it is about none."""
+    if match := _OF_A_SESSION.fullmatch(path):
+        return match["session"]
+    try:
+        content = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None
+    session_id = content.get("session_id") if isinstance(content, dict) else None
+    return session_id if isinstance(session_id, str) and is_task_id(session_id) else None
+
+
+def _address(server: WebServer, scope: Scope) -> str:
+    """Return the address of a request at another server."""
+    query = scope["query_string"].decode()
+    return server.url + quote(path_of(scope)) + (f"?{query}" if query else "")
+
+
+def _headers(server: WebServer, scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers with which a request is passed on."""
+    left_out = (*_OF_A_CONNECTION, *_OF_A_BODY, RELAY.encode(), SEEN.encode())
+    headers = [one for one in scope["headers"] if one[0] not in left_out]
+    return [*headers, (RELAY.encode(), server.secret.encode()), (SEEN.encode(), _seen(scope).encode())]
 
 
 class Stored:
@@ -184,9 +244,9 @@ async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
 
 def _seen(scope: Scope) -> str:
     """Return how this server sees a request, once proxies and rules were applied."""
-    client = scope.get("client") or ("", 0)
+    client, host = scope.get("client") or ("", 0), Headers(scope=scope).get("host", "")
     seen = {"scheme": scope["scheme"], "client": client[0], "root": scope.get("root_path", "")}
-    return json.dumps({**seen, "origin": scope.get(ORIGIN, "")})
+    return json.dumps({**seen, "host": host, "origin": scope.get(ORIGIN, "")})
 
 
 class Relayed:
@@ -205,13 +265,14 @@ class Relayed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        given = Headers(scope=scope).get(RELAY) if scope["type"] == "http" else None
+        given = Headers(scope=scope).get(RELAY) if scope["type"] in ("http", "websocket") else None
         if given is None or not hmac.compare_digest(given.encode("latin-1"), self._secret):
             await self._guarded(scope, receive, send)
             return
         seen = json.loads(Headers(scope=scope)[SEEN])
-        hidden = (RELAY.encode(), SEEN.encode())
-        headers = [one for one in scope["headers"] if one[0] not in hidden]
+        hidden = (RELAY.encode(), SEEN.encode(), b"host")
+        headers = [(b"host", seen["host"].encode("latin-1"))]
+        headers += [one for one in scope["headers"] if one[0] not in hidden]
         inner = {**scope, "headers": headers, "scheme": seen["scheme"], "client": (seen["client"], 0)}
         inner[ORIGIN] = seen["origin"]
         put_under(inner, seen["root"])

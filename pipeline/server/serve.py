@@ -217,7 +217,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     stills, shipped = Stills(studio.avatars), visitors.shipped()
     tokens = Tokens(settings, supervisor, commons.accounts, commons.secret)
     idle = IdleApi(studio.avatars, stills, studio.backdrops, visitors, tokens)
-    workers = Workers(settings, worker, machines=cluster.sessions if cluster else None)
+    mark = book.server.mark if isinstance(book, SharedTaskBook) else ""
+    workers = Workers(settings, worker, machines=cluster.sessions if cluster else None, mark=mark)
     recorder = Recorder(supervisor)
     nodes = partial(_nodes, cluster, workers) if cluster else None
     if nodes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,8 @@ LEASE_SECONDS = 10
 """Seconds without a word after which a server is gone."""
 BEAT_SECONDS = 2.0
 """Seconds between two of them."""
+MARK_LENGTH = 8
+"""Hex digits with which the ids of a server's live sessions end."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class WebServer:
         """Its name in Redis, as long as it lives."""
         return key_of(self.url)
 
+    @property
+    def mark(self) -> str:
+        """What the ids of its live sessions end with, so that every other server knows whose they are."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:MARK_LENGTH]
+
+    @property
+    def mark_key(self) -> str:
+        """Its name in Redis by its mark."""
+        return mark_key(self.mark)
+
     def to_text(self) -> str:
         """Return it as JSON."""
         return json.dumps(asdict(self))
@@ -42,6 +55,11 @@ class WebServer:
 def key_of(url: str) -> str:
     """Return the name in Redis of the server at an address."""
     return f"{PREFIX}server:{url}"
+
+
+def mark_key(mark: str) -> str:
+    """Return the name in Redis of the server with a mark."""
+    return f"{PREFIX}mark:{mark}"
 
 
 def server_of(text: str | None) -> WebServer | None:

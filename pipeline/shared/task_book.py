@@ -28,7 +28,15 @@ from pipeline.shared.remote import (
     record_key,
     record_of,
 )
-from pipeline.shared.servers import BEAT_SECONDS, LEASE_SECONDS, WebServer, key_of, server_of
+from pipeline.shared.servers import (
+    BEAT_SECONDS,
+    LEASE_SECONDS,
+    MARK_LENGTH,
+    WebServer,
+    key_of,
+    mark_key,
+    server_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -163,8 +171,9 @@ class SharedTaskBook(TaskBook):
     def _beat(self) -> None:
         """Say that this server lives, and find out whether Redis may have forgotten what it was told."""
         with self._link.now.pipeline(transaction=False) as pipe:
+            pipe.set(self.server.mark_key, self.server.to_text(), ex=LEASE_SECONDS)
             pipe.set(self.server.key, self.server.to_text(), ex=LEASE_SECONDS, get=True).info("server")
-            known, info = pipe.execute()
+            _, known, info = pipe.execute()
         run, self._redis_run = self._redis_run, info.get("run_id", "")
         self._lost = self._lost or known is None or run != self._redis_run
         now = time.monotonic()
@@ -234,7 +243,7 @@ class SharedTaskBook(TaskBook):
             self._woken.notify_all()
         self._teller.join(GOODBYE_SECONDS)
         try:
-            self._link.now.delete(self.server.key)
+            self._link.now.delete(self.server.key, self.server.mark_key)
         except self._link.errors as error:
             self._link.failed(error)
         self._link.close()
@@ -284,6 +293,21 @@ class SharedTaskBook(TaskBook):
                 return None
             server = server_of(await redis.get(key_of(record_of(text).url)))
         return None if server is None or server.url == self.server.url else server
+
+    async def server_of_session(self, session_id: str) -> WebServer | None:
+        """Return the other server that has a live session, by the end of its id; None if there is none.
+
+        Raises:
+            TasksUnavailable: Redis does not answer, or does not know yet.
+        """
+        mark = session_id[-MARK_LENGTH:]
+        if mark == self.server.mark:
+            return None
+        with self._link.asked():
+            text = await self._link.later.get(mark_key(mark))
+            if text is None:
+                self._link.check_settled(await self._link.later.info("server"))
+            return server_of(text)
 
     async def followed_elsewhere(self, job: Job) -> bool:
         """See ``TaskBook``; without an answer of Redis somebody may follow it."""

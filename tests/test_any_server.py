@@ -1,0 +1,217 @@
+"""Two web servers that share their tasks in a real Redis, and nginx, which sends every request to any of them.
+
+First they make videos themselves, on stand-ins; then the program itself has two nodes of a real Ray cluster make them.
+Skipped where Redis, nginx or Ray is not installed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests import servers
+from tests.nginx import NGINX
+from tests.ray_nodes import START_SECONDS, Nodes, two_nodes, wait_for_slots
+from tests.redis_server import NEEDED, Redis
+from tests.servers import ROOT, events_of, wait_for
+from tests.sites import TIMES, Program, Site, many, site
+from tests.watching import SPEECH, Watched
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light"),
+    *NEEDED,
+]
+KEY, SITE = "a-key-for-tests", "https://example.com"
+HERE, ON_NODES = "here", "on nodes"
+SESSIONS = 5
+
+
+@pytest.fixture(scope="module", params=[HERE, ON_NODES])
+def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes | None]:
+    """The nodes that make videos; None where the web servers do."""
+    if request.param == HERE:
+        yield None
+        return
+    with two_nodes() as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """Wait longer for servers: the machine is also their nodes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(servers, "START_SECONDS", START_SECONDS)
+        yield
+
+
+@pytest.fixture(scope="module")
+def program(nodes: Nodes | None, fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    if nodes is None:
+        body = {"text": "one two", "avatar": "solo"}
+        return Program(("-m", "tests.fakes", "{packs}"), fake_packs, body, "slow " * 40)
+    packs = tmp_path_factory.mktemp("packs")
+    (packs / "360p").mkdir()
+    shutil.copy(ROOT / "precomputed" / "360p" / "talk_short_360p_precomputed.pkl", packs / "360p")
+    body = {"text": "One two.", "avatar": "talk_short", "resolution": "360p"}
+    store = tmp_path_factory.mktemp("store").as_uri()
+    environ = {**nodes.environ, "STORE_URL": store}
+    del environ["PYTHONPATH"]  # so that the servers can be forked
+    return Program(("app.py",), packs, body, "Well, this takes a while. " * 40, environ)
+
+
+@pytest.fixture(scope="module")
+def two(
+    nodes: Nodes | None, program: Program, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site"), program, redis_server, MAX_QUEUE="100") as both:
+        if nodes is not None:
+            for server in both.servers:
+                wait_for_slots(server, 2)
+        yield both
+
+
+def test_any_server_gives_state_events_and_files_of_any_task(two: Site, program: Program) -> None:
+    def one(number: int) -> str:
+        task_id = two.started(program.body)
+        video = two.get(f"/video/{task_id}.mp4").content  # while it is made, or just after
+        states = [two.get(f"/api/v2/tasks/{task_id}").json() for _ in range(4)]
+        assert states[0]["task_id"] == task_id and states[0]["kind"] == "video"
+        with two.get(f"/api/v2/tasks/{task_id}/events", stream=True) as answer:
+            events = list(events_of(answer))
+        assert events[-1]["type"] == "done", events
+        numbers = [event["id"] for event in events]
+        assert numbers == sorted(set(numbers))
+        for after in random.sample(numbers[:-1], 2):
+            resumed = {"Last-Event-ID": str(after)}
+            with two.get(f"/api/v2/tasks/{task_id}/events", stream=True, headers=resumed) as answer:
+                assert list(events_of(answer)) == [event for event in events if event["id"] > after]
+        assert two.get(f"/api/v2/tasks/{task_id}").json()["state"] == "done"
+        finished = [two.get(f"/video/{task_id}.mp4") for _ in range(4)]
+        assert all(answer.content == video and answer.status_code == 200 for answer in finished)
+        part = two.get(f"/video/{task_id}.mp4", headers={"Range": "bytes=10-99"})
+        assert (part.status_code, part.content) == (206, video[10:100])
+        assert part.headers["Content-Range"] == f"bytes 10-99/{len(video)}"
+        for path in (f"/assets/audio/{task_id}.wav", f"/video/{task_id}.vtt", f"/video/{task_id}.mouth.ndjson"):
+            bodies = {two.get(path).content for _ in range(3)}
+            assert len(bodies) == 1 and b"" not in bodies
+        assert video.count(b"mdat") >= 1
+        return task_id
+
+    assert len({*many(one)}) == TIMES
+
+
+def test_any_server_cancels_any_task(two: Site, program: Program) -> None:
+    def one(number: int) -> None:
+        task_id = two.started({**program.body, "text": program.long})
+        answer = two.post(f"/api/cancel/{task_id}")
+        assert answer.status_code == 200 and answer.json()["state"] in ("queued", "running"), answer.text
+        last = wait_for(lambda: (state := two.get(f"/api/v2/tasks/{task_id}").json())["state"] == "cancelled" and state)
+        assert last["code"] == "cancelled"
+        assert two.post(f"/api/cancel/{task_id}").status_code == 404
+
+    many(one)
+    two.wait_idle()
+    assert not any(server.half_made() for server in two.servers)
+
+
+def test_a_repeated_request_is_one_task_at_whichever_server(two: Site, program: Program) -> None:
+    def one(number: int) -> None:
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        with ThreadPoolExecutor(3) as pool:
+            sent = [pool.submit(two.post, "/api/v2/lipsync", program.body, headers=key) for _ in range(3)]
+            replies = [one.result() for one in sent]
+        assert [reply.status_code for reply in replies] == [200] * 3, [reply.text for reply in replies]
+        assert len({reply.json()["task_id"] for reply in replies}) == 1
+        other = two.post("/api/v2/lipsync", {**program.body, "text": "three"}, headers=key)
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+
+    many(one)
+
+
+def test_a_token_is_one_account_at_all_servers(
+    nodes: Nodes | None, program: Program, redis_server: Redis, tmp_path: Path
+) -> None:
+    """Each server sees what the token did at the other one, and its seconds are spent once."""
+    keys, key = {"API_KEYS": KEY, "ALLOWED_ORIGINS": SITE, "MAX_QUEUE": "100"}, {"Authorization": f"Bearer {KEY}"}
+    with site(tmp_path, program, redis_server, **keys) as two:
+        for server in two.servers if nodes else ():
+            wait_for_slots(server, 2)
+
+        def token(**body: Any) -> dict[str, str]:
+            made = two.post("/api/v2/tokens", {"avatar": program.body["avatar"], **body}, headers=key)
+            assert made.status_code == 201, made.text
+            return {"Authorization": f"Bearer {made.json()['token']}"}
+
+        def one(number: int) -> None:
+            mine, other = token(seconds=60), token(seconds=60)
+            task_id = two.started(program.body, **mine)
+            for path in (f"/api/v2/tasks/{task_id}", f"/api/v2/tasks/{task_id}/events"):
+                assert two.get(path, headers=mine).status_code == 200
+                assert two.get(path, headers=other).status_code == 404
+            assert two.post(f"/api/cancel/{task_id}", headers=other).status_code == 404
+
+        many(one)
+        asked = {"avatar": program.body["avatar"], "resolution": "360p"} if nodes else {"avatar": "solo"}
+        for _ in range(4):  # whichever server has the session
+            opened = two.post("/api/v2/sessions", asked, headers=key).json()
+            path, mine, other = (
+                f"/api/v2/sessions/{opened['session_id']}",
+                token(session_id=opened["session_id"]),
+                token(),
+            )
+            assert two.get(path, headers=mine).status_code == 200
+            assert two.get(path, headers=other).status_code == 404
+            assert two.get(path).status_code == 401
+            assert requests.delete(two.url + path, headers=mine, timeout=60).status_code == 200
+        length = two.post("/api/v2/lipsync", program.body, headers=key).json()["audio_duration"]
+        spent = token(seconds=2.5 * length)
+        replies = [two.post("/api/v2/lipsync", program.body, headers=spent) for _ in range(8)]
+        codes = [reply.json().get("code", "done") for reply in replies]
+        assert codes[:2] == ["done", "done"] and set(codes[3:]) == {"token_spent"}, codes
+
+
+def check_session(two: Site, asked: Mapping[str, str]) -> str:
+    """Open a session, use it in every way, and end it; return its address."""
+    session = Watched(two, asked)
+    try:
+        wait_for(session.stream.tell, START_SECONDS)
+        session.say()
+        [ended] = wait_for(lambda: session.of("turn_ended"), START_SECONDS)
+        assert ended["said"].split() == SPEECH.split() and ended["tag"] == "count"
+        with connect(two.url.replace("http", "ws") + session.opened["socket_url"]) as socket:
+            socket.send(json.dumps({"type": "say", "text": "One two."}))
+            told = [json.loads(socket.recv(120))]
+            while told[-1]["type"] != "turn_ended":
+                told.append(json.loads(socket.recv(120)))
+            assert told[-1]["said"].split() == ["One", "two."]
+        assert {two.get(session.path).json()["state"] for _ in range(4)} == {"open"}
+        interrupted = two.post(f"{session.path}/interrupt", {})
+        assert interrupted.status_code == 200, interrupted.text
+    finally:
+        session.close()
+    assert session.of("closed")
+    assert {two.get(session.path).json()["code"] for _ in range(4)} == {"session_closed"}
+    return session.path
+
+
+def test_any_server_has_any_session(two: Site, program: Program) -> None:
+    asked = {name: value for name, value in program.body.items() if name != "text"}
+    paths = [check_session(two, asked) for _ in range(SESSIONS)]
+    unknown = f"{paths[0][:-32]}{uuid.uuid4().hex[:-8]}{paths[0][-8:]}"  # of the same server
+    assert {two.get(unknown).json()["code"] for _ in range(4)} == {"session_not_found"}
+    with pytest.raises(InvalidStatus) as refused, connect(f"{two.url.replace('http', 'ws')}{unknown}/socket"):
+        pass
+    assert refused.value.response.status_code == 404
