@@ -5,7 +5,7 @@
 Starts a cluster of its own on this machine's loopback, one node a process family, and measures in turns, in one run:
 
 - a video made here, and one made on a node that may use all cores: first fragment, total, and CPU time of all
-  processes (those of Ray, too, which also work for themselves);
+  processes (those of Ray, too, which also work for themselves). Both give way to live sessions, as in a server;
 - from cancelling a task to its last event, and until the one slot works on the next task;
 - throughput with several nodes of one slot, each pinned to a core;
 - a node that is killed while it makes a video: when that is noticed, and when its bytes go on.
@@ -32,6 +32,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.machine import describe_machine, load
 from pipeline.cluster.cluster import Cluster
+from pipeline.core.priority import give_way
 from pipeline.errors import Cancelled
 from pipeline.jobs.events import Done, Event, TtsStarted
 from pipeline.jobs.generate import generate
@@ -97,12 +98,11 @@ class Bench:
 
     def _made(self, events: Iterator[Event], families: Sequence[Node]) -> Made:
         processes = [process for node in families for process in processes_of(node)]
-        used, started, done = _cpu_of(processes) + time.process_time(), time.perf_counter(), None
-        for event in events:
-            if isinstance(event, Done):
-                done = event
+        used, started = _cpu_of(processes) + time.process_time(), time.perf_counter()
+        with ThreadPoolExecutor(1, initializer=give_way) as as_a_server:
+            told = as_a_server.submit(list, events).result()
         total = time.perf_counter() - started
-        assert done is not None
+        [done] = [event for event in told if isinstance(event, Done)]
         cpu = _cpu_of(processes) + time.process_time() - used
         return Made(done.first_byte, total, cpu, done.audio_duration)
 
