@@ -63,6 +63,19 @@ def test_results_expire_and_what_a_killed_program_left_is_removed(fake_packs: Pa
         assert kept[0].exists()
 
 
+BUSY = """import runpy, sys
+from gradio import networking
+networking.url_ok = lambda url: False
+sys.argv[:] = ["tests.fakes", *sys.argv[1:]]
+runpy.run_module("tests.fakes", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_it_starts_where_gradio_cannot_reach_itself_in_time(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-c", BUSY, str(fake_packs)], tmp_path) as server:
+        assert server.get("/api/v2/status").status_code == 200
+
+
 def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

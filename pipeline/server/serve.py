@@ -284,6 +284,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
         max_threads=settings.max_queue + SPARE_WORKERS,  # each waiting visitor of the page needs a worker of Gradio's
         prevent_thread_lock=True,
         quiet=True,
+        _frontend=False,  # else Gradio asks itself for the page, and ends where a busy machine needs 3 s for it
         ssl_verify=False,  # Gradio checks itself over http
         show_error=False,  # messages of unexpected exceptions stay in the log
         ssr_mode=False,  # a Node server in front would answer /api/* with a page
