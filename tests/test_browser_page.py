@@ -323,8 +323,39 @@ def test_a_finished_video_has_a_page_for_others(browser: Any, fake_server: Serve
     page.locator("talking-avatar .replay").click()
     page.wait_for_function("() => document.querySelector('talking-avatar').video.currentTime > 0.3")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390 and findings(page) == []
-    assert fake_server.get(page.locator("#captions").get_attribute("href")).text.startswith("WEBVTT")
-    assert fake_server.get("/v/00000000000000000000000000000000").status_code == 404
+    assert fake_server.get(page.locator("a[download$=vtt]").get_attribute("href")).text.startswith("WEBVTT")
+    page.context.close()
+
+
+def test_on_a_phone_what_was_opened_is_what_can_be_seen(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", 390, at="/")
+    page.click("#portraits .be")
+    page.wait_for_selector("#clip")
+    page.wait_for_function("() => Math.abs(document.querySelector('#panel').getBoundingClientRect().top) < 60")
+    page.evaluate("scrollTo(0, 0)")
+    page.click("#audio_tab-button")
+    page.wait_for_selector("#audio")
+    assert page.locator("#video .hint:visible").all_inner_texts() == [
+        "Give a recording below and press Generate: this person speaks with that voice, and you can keep the video."
+    ]
+    page.click("#speak_tab-button")
+    assert len(page.locator("#video .hint:visible").all_inner_texts()) == 1
+    page.context.close()
+
+
+@pytest.mark.parametrize("address", ["/v/00000000000000000000000000000000", "/v/nothing"])
+@pytest.mark.parametrize(("language", "own"), [("ko-KR", "나도 만들기"), ("en-US", "Make your own")])
+def test_who_follows_an_old_link_reads_why_and_what_to_do(
+    browser: Any, fake_server: Server, address: str, language: str, own: str
+) -> None:
+    page = browser.new_context(locale=language, viewport={"width": 320, "height": 640}).new_page()
+    reply = page.goto(fake_server.url + address)
+    assert reply.status == 404 and "text/html" in reply.headers["content-type"]
+    assert page.inner_text("h1") in ("이 영상은 이제 없습니다", "This video is no longer here")
+    assert page.get_by_role("link").all_inner_texts() == [own]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320 and findings(page) == []
+    page.get_by_role("link", name=own).click()
+    page.wait_for_selector("#ways")
     page.context.close()
 
 

@@ -129,6 +129,12 @@ RESULT_VIDEO = Sentence("result_video", ko="영상 내려받기", en="Download t
 RESULT_CAPTIONS = Sentence("result_captions", ko="자막 내려받기", en="Download the captions")
 RESULT_OWN = Sentence("result_own", ko="나도 만들기", en="Make your own")
 RESULT_MADE = Sentence("result_made", ko="컴퓨터가 만든 영상입니다.", en="This video was made by a computer.")
+RESULT_GONE = Sentence("result_gone", ko="이 영상은 이제 없습니다", en="This video is no longer here")
+RESULT_GONE_WHY = Sentence(
+    "result_gone_why",
+    ko="영상은 만든 뒤 정해진 시간 동안만 보관합니다. 주소가 잘못되었을 수도 있습니다.",
+    en="Videos are kept for a limited time after they are made. Or the address is not quite right.",
+)
 PAGE_READY = Sentence("page_ready", ko="준비됨", en="Ready")
 PAGE_WARMING = Sentence(
     "page_warming",

@@ -81,7 +81,7 @@ from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.receivers import receiver_of
 from pipeline.server.rest.recordings import FILE as RECORDING
 from pipeline.server.rest.recordings import RecordingForm
-from pipeline.server.rest.result_page import result_page
+from pipeline.server.rest.result_page import gone_page, result_page
 from pipeline.server.rest.sessions import SessionApi
 from pipeline.server.rest.token_api import TokenApi
 from pipeline.server.rest.verifier import Verifier
@@ -425,11 +425,12 @@ class Api:
         return {"success": True, **found, "message": message[_language(request)]}
 
     def result_page(self, task_id: str, request: Request) -> Response:
-        """Send the page of a finished video, to be shared."""
-        task = self._results_of(task_id)
-        if not task.video.exists():
-            raise ResultNotFound(messages.server.NO_SUCH_RESULT(task_id=task_id))
-        return result_page(task, request)
+        """Send the page of a finished video, to be shared; and a page for people where there is none any more."""
+        try:
+            task = self._results_of(task_id)
+        except ResultNotFound:
+            return gone_page(request)
+        return result_page(task, request) if task.video.exists() else gone_page(request)
 
     def audio(self, task_id: str, request: Request) -> Response:
         """Send the speech of a video."""
