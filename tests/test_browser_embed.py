@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from pipeline.server.page.snippets import frame, snippets, tag
 from tests.servers import Server, free_port, running, wait_for
 from tests.test_browser_axe import findings
 from tests.test_examples_browser import Quiet
@@ -364,6 +366,26 @@ def firefox(tmp_path: Path) -> Iterator[Firefox]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_every_snippet_of_the_page_says_it(page: Any, site: Site, tmp_path: Path) -> None:
+    body = {"text": 'it\'s "two" words', "avatar": "solo", "resolution": "480p", "mood": "smile", "frame_skip": 1}
+    visit(page, site, tag(site.server, body, ""))
+    page.click("talking-avatar .main")
+    whole = heard(page, "turn-ended")
+    assert [kind for kind, _ in whole if kind == "error"] == []
+    visit(page, site, frame(site.server, body, ""))
+    inside = page.frame_locator("iframe")
+    inside.locator("talking-avatar .main").click()
+    inside.locator("talking-avatar .replay").wait_for()  # it was said
+    curl, script, python = snippets(site.server, body, "")
+    visit(page, site, "<video></video>")
+    page.evaluate(f"async () => {{ {script} }}")
+    page.wait_for_function("() => document.querySelector('video').readyState > 0")
+    told = subprocess.run(["bash", "-c", curl], capture_output=True, check=True, cwd=tmp_path, text=True, timeout=60)
+    assert json.loads(told.stdout.strip().splitlines()[-1].removeprefix("data: "))["type"] == "done"
+    subprocess.run([sys.executable, "-c", python], check=True, cwd=tmp_path, timeout=60)
+    assert b"ftyp" in (tmp_path / "avatar.mp4").read_bytes()[:16]
 
 
 @pytest.mark.slow

@@ -223,6 +223,9 @@ def test_the_frame_to_copy_has_the_same_avatar_say_the_same() -> None:
     expected = {"text": body["text"], "resolution": "480p", "voice": "alto", "token": "..."}
     assert dict(parse_qsl(address.query)) == expected and expected.keys() - {"text"} <= {*ATTRIBUTES}
     assert "mood" in frame("http://here:1", body | {"mood": "smile"}, "") and "these" not in frame("", body, "")
+    parser = Reader()
+    parser.feed(frame("http://here:1", body | {"background": "#00ff00"}, ""))
+    assert dict(parse_qsl(urlsplit(parser.tags["iframe"]["src"] or "").query))["background"] == "#00ff00"
 
 
 class Reader(HTMLParser):

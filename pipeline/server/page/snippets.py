@@ -51,7 +51,10 @@ FRAME = """<!-- name the site in ALLOWED_ORIGINS on the server -->{left_out}
 """
 FRAME_LEFT_OUT = """
 <!-- a frame cannot have these settings; the tag can: {names} -->"""
-_ATTRIBUTES = {"avatar": "avatar", "resolution": "resolution", "tts_voice": "voice", "language": "language"}
+_ATTRIBUTES = {
+    **{"avatar": "avatar", "resolution": "resolution", "tts_voice": "voice", "language": "language"},
+    "background": "background",
+}
 _USUAL = {"tts_engine": "auto", "engine": "auto", "frame_skip": 1}
 """What a tag need not say."""
 PYTHON_KEY = """
