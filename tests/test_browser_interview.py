@@ -66,3 +66,32 @@ def test_an_interview_of_three_questions_is_held_by_voice(speaking_browser: Any,
     is_there(page)  # ready for another conversation
     assert findings(page) == [] and page.faults == []
     page.context.close()
+
+
+def test_what_was_written_before_a_question_is_no_answer(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", 390, at=LIVE)
+    is_there(page)
+    assert page.input_value("#live .writing")  # what the avatar is to say
+    page.click("#live .interview summary")
+    boxes = "[...document.querySelectorAll('#live .questions li')].map((one) => [...one.querySelectorAll('button')])"
+    lines = page.evaluate(f"{boxes}.map((row) => new Set(row.map((one) => one.getBoundingClientRect().top)).size)")
+    assert lines == [1, 1, 1]  # what moves a question stands together
+    for number, text in enumerate(("brisk one?", "brisk two?", "brisk three?")):
+        page.locator("#live .questions textarea").nth(number).fill(text)
+    page.click("#live .begin")
+    assert page.input_value("#live .writing") == ""
+    page.fill("#live .writing", "too early")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#live .where').innerText.startsWith('Question 1 / 3')")
+    assert page.input_value("#live .writing") == "too early"
+    page.wait_for_selector("#live .live[data-state=speaking]")
+    page.fill("#live .writing", "an answer")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#live .where').innerText.startsWith('Question 2 / 3')")
+    assert page.input_value("#live .writing") == ""
+    page.click("#live .quit")
+    page.wait_for_selector("#live .result li")
+    answers = page.locator("#live .result li").all_inner_texts()
+    assert answers[0].split("\n") == ["brisk one?", "“an answer”"] and answers[1].endswith("(no answer)")
+    assert findings(page) == [] and page.faults == []
+    page.context.close()

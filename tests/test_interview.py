@@ -136,6 +136,34 @@ def test_a_visitor_may_answer_before_the_question_has_ended() -> None:
     assert (first.begin, first.end, first.asked_until) == (1.0, 4.0, 1.2) and stage.asked[-1] == "two?"
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_is_said_before_a_question_is_no_answer_to_it(number: int) -> None:
+    stage = Stage()
+    stage.interview.begin(0.0)
+    for _ in range(number - 1):
+        stage.ask()
+        stage.answer()
+    stage.interview.visitor_speaks(stage.now)
+    stage.interview.visitor_stopped(stage.now + 1, stage.now + 2)
+    assert stage.state == "asking" and not stage.interrupts
+    stage.now += 3
+    stage.ask()
+    assert stage.interview.answers[number - 1].begin is None, "it waits for one"
+    stage.answer()
+    assert stage.reasons[number - 1] is Reason.SILENCE
+
+
+def test_a_written_answer_counts() -> None:
+    stage = Stage(replace(PLAN, questions=("one?", "two?")), microphone=False)
+    stage.interview.begin(0.0)
+    stage.ask()
+    stage.interview.visitor_said("written")
+    stage.interview.next(stage.now)
+    stage.ask()
+    stage.interview.next(stage.now)
+    assert stage.events[-1] == InterviewEnded(2, 1)
+
+
 def test_without_barge_in_the_question_is_asked_to_its_end() -> None:
     stage = Stage(replace(PLAN, barge_in=False))
     stage.interview.begin(0.0)
@@ -206,8 +234,9 @@ def test_a_question_that_somebody_stops_counts_as_asked() -> None:
 def test_transcripts_belong_to_the_answer_that_was_given() -> None:
     stage = Stage()
     stage.interview.begin(0.0)
-    stage.interview.visitor_said("before an answer")
+    stage.interview.visitor_said("before the first question")
     stage.ask()
+    stage.interview.visitor_said("before an answer")
     stage.answer()
     stage.interview.visitor_said("late")  # while the next question is asked
     stage.ask()

@@ -643,7 +643,7 @@ export class TalkingAvatar extends HTMLElement {
         const written = text.value;
         if (!written.trim()) return text.focus();
         if (!(await this.#way.start())) return; // the text stays
-        if (text.value === written) text.value = '';
+        if (text.value === written && !this.#way.early) text.value = '';
         this.say(written);
         this.#show();
     }

@@ -15,6 +15,7 @@ const RETRY = 3; // seconds until a server that is away is asked again
 export class Live {
     microphone = null;
     interview = null; // what the running interview asks
+    #asked = false; // whether the visitor can know its present question
     #stage;
     #stream;
     #session = null;
@@ -79,6 +80,11 @@ export class Live {
         return this.#opening;
     }
 
+    /** Whether an interview's question is still to come, so that nothing can be an answer to it. */
+    get early() {
+        return Boolean(this.interview) && !this.#asked;
+    }
+
     /** Have the avatar say a text, or with `chat` have the language model answer it; what it says now is stopped. */
     async say(text, tag = null, chat = false) {
         this.hear();
@@ -86,6 +92,7 @@ export class Live {
         await this.#session?.connected;
         if (!this.#session) return false;
         if (this.interview) {
+            if (this.early) return this.#stage.tell(this.#stage.words('not_asked'), TOLD), false;
             return this.#session.send({ type: 'visitor_said', text }) && this.#session.send({ type: 'next' });
         }
         if (this.busy && !chat) this.interrupt();
@@ -138,6 +145,7 @@ export class Live {
         this.hear();
         await this.listen();
         this.interview = interview;
+        this.#asked = false;
         this.#end();
         const begins = await this.start();
         if (!begins) this.interview = null;
@@ -314,6 +322,7 @@ export class Live {
             case 'turn_started':
                 stream.at(event.stream - FORESEEN, () => captions.clear());
                 stream.at(event.stream, () => {
+                    this.#asked = true;
                     if (event.stream < this.#cut) return;
                     const seconds = this.#sentAt ? (performance.now() - this.#sentAt) / 1000 : null;
                     [this.#speaking, this.#sentAt] = [true, 0];
@@ -357,11 +366,18 @@ export class Live {
                 this.#visitor = event.type === 'visitor_speaking';
                 this.#show();
                 break;
+            case 'question':
+                if (!event.reminders) this.#asked = false;
+                break;
+            case 'listening': // also where a question could not be said
+                this.#asked = true;
+                break;
             case 'interview_ended':
                 this.#sayGoodbye();
                 break;
             case 'error':
                 this.#sentAt = 0;
+                this.#asked = true; // the question may be what could not be said
                 for (const end of this.#turns.values()) end(false);
                 this.#turns.clear();
                 this.#stage.fail(new ServerError(event.error, event.code), 8000);

@@ -73,6 +73,7 @@ const WORDS = {
         '면접에 질문이 없습니다. 태그 안에 한 줄에 하나씩 적어 주세요.',
         'The interview has no questions. Write them into the tag, one in each line.',
     ],
+    not_asked: ['질문이 끝나면 답해 주세요.', 'The question is about to come. Answer it then.'],
     only_live: [
         'mode="live"나 mode="interview"에서만 됩니다.',
         'This works with mode="live" and mode="interview" only.',

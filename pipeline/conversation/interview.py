@@ -184,7 +184,7 @@ class Interview:
     def visitor_speaks(self, at: float) -> None:
         """Take note that the visitor begins to speak."""
         self._visitor = True
-        if not self.running or (self.state is State.ASKING and not self._plan.barge_in):
+        if not self.running or (self.state is State.ASKING and not (self._plan.barge_in and self._heard)):
             return
         if self.state is State.ASKING:
             self._room.interrupt()
@@ -200,13 +200,15 @@ class Interview:
             self._finish(Reason.SILENCE, at, now)
 
     def visitor_said(self, text: str, number: int | None = None) -> None:
-        """Add what the visitor said to an answer.
+        """Add what the visitor said to an answer; what was said before the first question is none.
 
         Args:
             text: A text.
             number: Of the question; None is the last one that the visitor has begun to answer.
         """
         begun = [one for one in self.answers if one.begin is not None]
+        if number is None and not begun and self._index <= 0 and not self._heard:
+            return
         latest = begun[-1] if begun else self._answer
         answer = latest if number is None else self.answers[number - 1]
         answer.transcript = f"{answer.transcript} {text}" if answer.transcript else text
@@ -235,6 +237,11 @@ class Interview:
     @property
     def _answer(self) -> Answered:
         return self.answers[self._index]
+
+    @property
+    def _heard(self) -> bool:
+        """Whether the visitor can know the present question: at least some of it was said, or should have been."""
+        return self.state is not State.ASKING or self._answer.asked is not None
 
     def _asked_in(self, tag: str | None) -> Answered | None:
         """Return the question that a turn asks, if it is the present one."""
@@ -280,5 +287,5 @@ class Interview:
         self.state, self.deadline = State.DONE, None
         if self._plan.farewell:
             self._room.say(self._plan.farewell, FAREWELL)
-        answered = sum(one.begin is not None for one in self.answers)
+        answered = sum(one.begin is not None or bool(one.transcript) for one in self.answers)
         self._room.emit(InterviewEnded(len(self.answers), answered))

@@ -279,7 +279,6 @@ def build_page(services: PageServices) -> gr.Blocks:
                         most = studio.settings.max_text
                         counts = [(text, bar.make_count("count", len(EXAMPLES[0]), most, ENTER))]
                     with gr.Tab(shown("audio"), id="audio", elem_id="audio_tab") as audio_tab:
-                        gr.Markdown(shown("recording_help"))
                         audio = gr.Audio(
                             label=shown("recording"),
                             sources=["upload", "microphone"],
@@ -288,7 +287,9 @@ def build_page(services: PageServices) -> gr.Blocks:
                             buttons=[],
                             elem_id="audio",
                         )
-                        words = gr.Textbox(label=shown("transcript"), lines=3, elem_id="transcript")
+                        words = gr.Textbox(
+                            label=shown("transcript"), info=shown("transcript_help"), lines=3, elem_id="transcript"
+                        )
                         counts.append((words, bar.make_count("transcript_count", 0, most)))
                 with gr.Column(elem_id="act"):  # the one of the three that is of use now
                     go = gr.Button(shown("generate"), variant="primary", elem_id="generate")
@@ -466,20 +467,20 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
         listen = gr.Button(shown("listen"), min_width=90, scale=0, elem_id="listen")
     with gr.Accordion(shown("settings"), open=False, elem_id="settings") as drawer:
         with gr.Row():
-            resolution = gr.Dropdown(
-                speaking.resolutions(names[0] if names else None),
-                value=DEFAULT_RESOLUTION,
-                label=shown("resolution"),
-                allow_custom_value=True,
-                min_width=140,
-                elem_id="resolution",
-            )
             tts_engine = gr.Dropdown(
                 [(AUTOMATIC.en, AUTO), *voices],
                 value=AUTO,
                 label=shown("tts_engine"),
                 min_width=140,
                 elem_id="tts_engine",
+            )
+            language = gr.Dropdown(
+                [(AUTOMATIC.en, ""), *LANGUAGES],
+                value="",
+                label=shown("language"),
+                allow_custom_value=True,
+                min_width=140,
+                elem_id="language",
             )
         with gr.Row():
             speed = gr.Slider(*SPEEDS, value=1, step=0.05, label=shown("tts_speed"), min_width=300, elem_id="tts_speed")
@@ -509,21 +510,35 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             elem_id="pronunciations",
         )
         with gr.Row():
+            resolution = gr.Dropdown(
+                speaking.resolutions(names[0] if names else None),
+                value=DEFAULT_RESOLUTION,
+                label=shown("resolution"),
+                allow_custom_value=True,
+                min_width=140,
+                elem_id="resolution",
+            )
+            fps = gr.Dropdown(choices_of("fps"), value=SOURCE, label=shown("fps"), min_width=140, elem_id="fps")
+        with gr.Row():
             aspect = gr.Dropdown(
                 choices_of("aspect"),
                 value=SOURCE,
                 label=shown("aspect"),
                 info=shown("aspect_help"),
+                min_width=140,
                 elem_id="aspect",
             )
-            fps = gr.Dropdown(choices_of("fps"), value=SOURCE, label=shown("fps"), elem_id="fps")
-        with gr.Row():
-            captions = gr.Dropdown(
-                choices_of("captions"), value=CAPTIONS[0], label=shown("captions_in"), elem_id="captions_in"
-            )
             label = gr.Dropdown(
-                choices_of("label"), value=NO_LABEL, label=shown("label"), info=shown("label_help"), elem_id="label"
+                choices_of("label"),
+                value=NO_LABEL,
+                label=shown("label"),
+                info=shown("label_help"),
+                min_width=140,
+                elem_id="label",
             )
+        captions = gr.Dropdown(
+            choices_of("captions"), value=CAPTIONS[0], label=shown("captions_in"), elem_id="captions_in"
+        )
         background = gr.Dropdown(
             choices_of("background"),
             value=BEHIND_AS_FILMED,
@@ -543,13 +558,6 @@ def _lay_out_settings(speaking: Speaking, lipsync_engine: str) -> _Settings:
             allow_custom_value=True,
             visible=False,
             elem_id="engine",
-        )
-        language = gr.Dropdown(
-            [(AUTOMATIC.en, ""), *LANGUAGES],
-            value="",
-            label=shown("language"),
-            allow_custom_value=True,
-            elem_id="language",
         )
     # their lists are those of the start, or of one engine; a client may ask for more
     of_voice = f"Id of a voice of tts_engine; {CUSTOM_VOICE} leaves it to the engine."

@@ -39,7 +39,8 @@ function show() {
     part('mic').classList.toggle('on', avatar.listening);
     part('mic').title = part('mic').ariaLabel = avatar.listening ? words.mic_off : words.mic_on;
     part('progress').hidden = !interview;
-    part('plan').hidden = Boolean(interview);
+    part('interview').hidden = Boolean(interview);
+    part('keys').textContent = words.keys.replace('{}', interview || chats ? words.send : words.say);
     text.placeholder = interview ? words.placeholder_answer : chats ? words.placeholder_chat : words.placeholder;
 }
 
@@ -60,17 +61,22 @@ async function say(message) {
     if (!message.trim()) return text.focus();
     part('latency').textContent = '';
     const sent = interview || !chats ? avatar.say(message) : avatar.chat(message);
-    if (chats && !interview) write(message, true);
+    if (interview) return (await sent) && empty(message);
+    if (chats) write(message, true);
     const over = new AbortController(); // takes the listeners away
     const refused = new Promise((no) => avatar.addEventListener('error', () => no(true), over));
     const begun = new Promise((yes) => {
-        const look = () => (['waiting', 'speaking'].includes(avatar.state) || interview) && yes(false);
+        const look = () => ['waiting', 'speaking'].includes(avatar.state) && yes(false);
         avatar.addEventListener('statechange', look, over);
         look();
     });
     const stays = await Promise.race([refused, begun, sent.then((whole) => !whole)]);
     over.abort();
-    if (stays) return;
+    if (!stays) empty(message);
+}
+
+// Empty the text box of what was sent; what was written meanwhile stays.
+function empty(message) {
     if (text.value === message) text.value = '';
     grow();
 }
@@ -121,8 +127,8 @@ function keepQuestions() {
 function list(focus = null) {
     keepQuestions();
     const item = (question, number) => {
-        const [row, line, field] = ['li', 'div', 'textarea'].map((name) => document.createElement(name));
-        line.className = 'question';
+        const [row, line, field, moves] = ['li', 'div', 'textarea', 'div'].map((name) => document.createElement(name));
+        [line.className, moves.className] = ['question', 'moves'];
         Object.assign(field, { rows: 2, value: question, maxLength: 500, ariaLabel: `${words.question} ${number + 1}` });
         field.addEventListener('input', () => {
             questions[number] = field.value;
@@ -140,12 +146,12 @@ function list(focus = null) {
             list(other);
         };
         row.append(line);
-        line.append(
-            field,
+        moves.append(
             button('up', '↑', () => swap(number - 1), number === 0),
             button('down', '↓', () => swap(number + 1), number === questions.length - 1),
             button('remove', '×', () => list(questions.splice(number, 1) && Math.max(0, number - 1)), questions.length < 2),
         );
+        line.append(field, moves);
         return row;
     };
     part('questions').replaceChildren(...questions.map(item));
@@ -156,6 +162,7 @@ async function interviewVisitor() {
     const asked = questions.map((one) => one.trim()).filter(Boolean);
     if (!asked.length) return part('questions').querySelector('textarea').focus();
     part('result').replaceChildren();
+    empty(text.value); // it was meant for the avatar, and is no answer
     interview = { questions: asked, greeting: words.greeting, farewell: words.farewell };
     part('where').textContent = words.interview_begins;
     part('done').max = asked.length;
@@ -198,7 +205,8 @@ function showAnswers({ recording, ...told }) {
         const item = document.createElement('li');
         const seconds = answer.begin === null || answer.end === null ? null : answer.end - answer.begin;
         const lasted = seconds === null ? words.unanswered : words.lasted.replace('{}', seconds.toFixed(0));
-        item.textContent = `${answer.question} (${lasted})`;
+        const written = seconds === null && answer.transcript;
+        item.textContent = written ? answer.question : `${answer.question} (${lasted})`;
         if (answer.transcript) item.append(document.createElement('br'), `“${answer.transcript}”`);
         answers.append(item);
     }

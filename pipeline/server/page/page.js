@@ -41,6 +41,7 @@
 
     const STILL = 100; // milliseconds in which nothing changes any more in a tab or drawer whose parts have come
     const LATEST = 5000; // milliseconds after which it is shown at any rate
+    const NARROW = '(max-width: 999px)'; // layout.css puts one below the other there
     window.page = {
         root,
         // What the tab Live shows: what it knew, and the session that is wanted, once it is known which avatars there are.
@@ -74,6 +75,16 @@
         },
         // Bring a part into view that has changed, as little as needed.
         see: (id) => requestAnimationFrame(() => document.getElementById(id)?.scrollIntoView({ block: 'nearest' })),
+        // Bring a part to the top where it lies below the stage, also while what is in it still comes.
+        bring(id) {
+            if (!matchMedia(NARROW).matches) return;
+            const part = document.getElementById(id);
+            const grows = new ResizeObserver(() => part.scrollIntoView());
+            const rest = () => grows.disconnect();
+            grows.observe(part);
+            for (const own of ['wheel', 'touchmove', 'keydown']) addEventListener(own, rest, { once: true });
+            setTimeout(rest, LATEST);
+        },
         // A tab or drawer is opened for the first time: it is shown once its parts are there, in place of one by one.
         comes(id, parts) {
             const holder = document.getElementById(id);

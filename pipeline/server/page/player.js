@@ -12,7 +12,8 @@ avatar.setAttribute('server', location.origin + window.page.root);
 const meter = element.querySelector('.meter');
 const { cores, gpu } = document.querySelector('meta[name=avatar]').dataset;
 const words = WORDS;
-element.querySelector('.hint').textContent = words.hint;
+element.querySelector('.of-text').textContent = words.hint;
+element.querySelector('.of-audio').textContent = words.hint_audio;
 const speeds = {}; // seconds until the first picture, and how many times as quickly as it plays it was made
 let pressedAt = 0; // when the button was pressed (ms)
 

@@ -60,7 +60,9 @@ input:focus-visible + img { outline: 3px solid var(--color-accent); outline-offs
 """
 SCRIPT = """
 element.addEventListener('click', (event) => {
-    if (event.target.closest('.be')) document.querySelector('#avatars_tab-button')?.click();
+    if (!event.target.closest('.be')) return;
+    document.querySelector('#avatars_tab-button')?.click();
+    window.page.bring('panel');
 });
 element.addEventListener('change', (event) => {
     const chosen = props.value.avatars[event.target.value].name;

@@ -43,11 +43,8 @@ WORDS = {
     "generate": Message("생성", "Generate"),
     "stop": Message("중지", "Stop"),
     "recording": Message("녹음 파일", "Recording"),
-    "recording_help": Message(
-        "아바타가 이 목소리로 말합니다. 말한 그대로를 아래에 쓰면 입이 더 정확해집니다.",
-        "The avatar speaks with this voice. Write below what it says, and the lips follow more exactly.",
-    ),
     "transcript": Message("녹음에서 말한 내용 (없어도 됩니다)", "What the recording says (may be left empty)"),
+    "transcript_help": Message("그대로 쓰면 입이 더 정확해집니다", "With its words the lips follow more exactly"),
     "choose": CHOOSE,
     "settings": Message("더 많은 설정", "More settings"),
     "resolution": Message("해상도", "Resolution"),
@@ -85,8 +82,8 @@ WORDS = {
         "Or write a colour such as #1e90ff",
     ),
     "behind_picture": Message("사진 올리기...", "Upload a picture..."),
-    "frame_skip": Message("프레임 스킵", "Frame skip"),
-    "frame_skip_help": Message("1: 모든 프레임을 계산합니다", "1: every frame is computed"),
+    "frame_skip": Message("입을 움직이는 간격 (프레임)", "Mouth moves every so many pictures"),
+    "frame_skip_help": Message("1이 가장 부드럽습니다", "1 is the smoothest"),
     "engine": Message("입을 움직이는 방식", "How the mouth is moved"),
     "language": Message("글의 언어", "Language of the text"),
     "player": Message("재생", "Player"),
@@ -237,9 +234,7 @@ LIVE = {
     "say": Message("말하기", "Say it"),
     "stop": Message("멈추기", "Stop"),
     "start": Message("시작", "Start"),
-    "keys": Message(
-        "Enter: 말하기 · Shift+Enter: 줄 바꿈 · Esc: 멈추기", "Enter: say it · Shift+Enter: new line · Esc: stop"
-    ),
+    "keys": Message("Enter: {} · Shift+Enter: 줄 바꿈 · Esc: 멈추기", "Enter: {} · Shift+Enter: new line · Esc: stop"),
     "sound_on": Message("소리 켜기", "Sound on"),
     "sound_off": Message("소리 끄기", "Sound off"),
     "conversation": Message("대화", "Conversation"),
@@ -302,6 +297,10 @@ PLAYER = {
     "hint": Message(
         "아래에 글을 쓰고 생성을 누르면 이 사람이 말합니다. 영상은 내려받을 수 있습니다.",
         "Write a text below and press Generate: this person says it, and you can keep the video.",
+    ),
+    "hint_audio": Message(
+        "아래에 녹음을 넣고 생성을 누르면 이 사람이 그 목소리로 말합니다. 영상은 내려받을 수 있습니다.",
+        "Give a recording below and press Generate: this person speaks with that voice, and you can keep the video.",
     ),
     "first": Message("첫 화면 {}초", "first picture {} s"),
     "times": Message("실시간의 {}배", "{} times real time"),
