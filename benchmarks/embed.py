@@ -21,8 +21,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from benchmarks.live import ARGUMENTS, TEXT, URL, serving
+from benchmarks.live import ARGUMENTS, TEXT
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import URL, serving
 
 SITE = "http://127.0.0.1:{port}"
 PAGE = """<!doctype html><html lang="ko"><meta charset="utf-8"><title>site</title>

@@ -11,29 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import requests
 
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import URL, serving
 from pipeline.engines.select import AUTO
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
-ROOT = Path(__file__).resolve().parent.parent
-PORT = 5987
-URL = f"http://127.0.0.1:{PORT}"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
 WATCH = """() => {
     const video = document.querySelector('#video talking-avatar').video;
@@ -75,24 +65,6 @@ def main() -> None:
     print("| seconds from the request | median | worst | requests |\n|---|---|---|---|")
     for name, seconds in rows.items():
         print(f"| {name} | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {len(seconds)} |")
-
-
-@contextmanager
-def serving(**settings: str) -> Iterator[None]:
-    """Run the server at `URL`, warmed up, while the block lasts."""
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
-        environ = {**os.environ, "GRADIO_SERVER_PORT": str(PORT), "RESULTS": str(Path(folder) / "results"), **settings}
-        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=log, stderr=log)
-        try:
-            until = time.monotonic() + 300
-            while "warm after" not in (Path(folder) / "log").read_text():
-                if server.poll() is not None or time.monotonic() > until:
-                    raise SystemExit((Path(folder) / "log").read_text())
-                time.sleep(0.2)
-            yield
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(30)
 
 
 def _ask(body: dict[str, str]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import statistics
 import threading
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.serving import URL, serving
 from pipeline.core.cancel import CancelToken
 from pipeline.settings import ROOT
 from pipeline.tts.espeak import EspeakEngine
@@ -83,11 +84,10 @@ STOP = """async () => {
 }"""
 
 
-def run(server: Callable[..., Any], folder: Path, options: dict[str, str], text: str, turns: int) -> None:
+def run(folder: Path, options: dict[str, str], text: str, turns: int) -> None:
     """Print how soon a session answers and stops, and how soon it gives way to a visitor's voice.
 
     Args:
-        server: Runs a server while a block lasts, with settings of its environment; what it gives has a `url`.
         folder: A folder for the visitor's voice.
         options: "avatar", "resolution" and "tts_engine" of the session.
         text: What the avatar answers.
@@ -99,10 +99,10 @@ def run(server: Callable[..., Any], folder: Path, options: dict[str, str], text:
     flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
     flags += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     flags += [f"--use-file-for-fake-audio-capture={voice}"]
-    with _site() as site, server(ALLOWED_ORIGINS=site) as running, sync_playwright() as playwright:
+    with _site() as site, serving(ALLOWED_ORIGINS=site), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page()
-        page.goto(f"{site}/client_javascript.html?mode=live&avatar={options['avatar']}&server={running.url}")
+        page.goto(f"{site}/client_javascript.html?mode=live&avatar={options['avatar']}&server={URL}")
         page.wait_for_function("!!customElements.get('talking-avatar')")
         page.evaluate(WATCH, [options["resolution"], options["tts_engine"]])
         page.wait_for_function("window.avatar.state === 'ready' && window.avatar.video.currentTime > 3", timeout=60_000)

@@ -23,16 +23,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import io
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,13 +35,14 @@ import av
 
 from benchmarks import live_hours
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import URL, serving
 from pipeline.jobs.studio import make_studio
 from pipeline.live.clock import Load
 from pipeline.live.events import TurnEnded, TurnStarted
 from pipeline.live.request import parse_session
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.workers import RemoteSession, Workers
-from pipeline.settings import ROOT, Settings
+from pipeline.settings import Settings
 from pipeline.video.encoder import X264
 
 SENTENCES = (
@@ -243,47 +239,11 @@ def _browser(given: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        live_browser.run(functools.partial(_server, folder), folder, _options(given), given.text, given.turns)
+        live_browser.run(folder, _options(given), given.text, given.turns)
 
 
 def _options(given: argparse.Namespace) -> dict[str, str]:
     return {"avatar": given.avatar, "resolution": given.resolution, "tts_engine": given.engine}
-
-
-@dataclass(frozen=True)
-class _Server:
-    """A server of our own. pid: its process."""
-
-    url: str
-    pid: int
-
-
-@contextmanager
-def _server(folder: Path, **environ: str) -> Iterator[_Server]:
-    """Run the program while the block lasts; all that it writes is below a folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (folder / "tmp").mkdir()
-    paths = {"RESULTS": str(folder / "results"), "TMPDIR": str(folder / "tmp")}
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"],
-            cwd=ROOT,
-            env={**os.environ, "GRADIO_SERVER_PORT": str(port), **paths, **environ},
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        while "warm after" not in log.read_text("utf-8", "replace"):
-            if process.poll() is not None:
-                raise RuntimeError(log.read_text("utf-8", "replace"))
-            time.sleep(0.2)
-        yield _Server(f"http://127.0.0.1:{port}", process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 # --- for hours
@@ -292,11 +252,11 @@ def _server(folder: Path, **environ: str) -> Iterator[_Server]:
 def _hours(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with _server(folder, LIVE_MAX_SECONDS="0") as server:
+        with serving(folder, LIVE_MAX_SECONDS="0") as server:
             seconds = 3600 * given.hours
-            asyncio.run(live_hours.run(server.url, server.pid, _options(given), given.sessions, seconds, given.every))
+            asyncio.run(live_hours.run(URL, server.pid, _options(given), given.sessions, seconds, given.every))
             print(f"processes of sessions that are left: {len(live_hours.workers_of(server.pid))}")
-        log = (folder / "log").read_text("utf-8", "replace")
+        log = server.log
         left = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != "log"]
         print(f"files that are left: {', '.join(map(str, left)) or 'none'}")
         print(f"log: {len(log) >> 10} KiB, {log.count('Traceback')} tracebacks, {log.count(' ERROR ')} errors")

@@ -23,8 +23,9 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from benchmarks.live import ARGUMENTS, PORT, URL, serving
+from benchmarks.live import ARGUMENTS
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import PORT, URL, serving
 
 EMPTY_PORT = PORT + 1
 EMPTY_URL = f"http://127.0.0.1:{EMPTY_PORT}"

@@ -16,17 +16,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -46,6 +42,7 @@ from benchmarks.queueing import (
     summary,
     waits,
 )
+from benchmarks.serving import URL, serving
 from benchmarks.sizes import TEXT, enlarged, frames_of
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load as load_pack
@@ -58,8 +55,6 @@ from pipeline.settings import ROOT, Settings
 from pipeline.speech_types import Speech
 from pipeline.tts.speech_engine import CUSTOM_VOICE
 
-PORT = 5987
-URL = f"http://127.0.0.1:{PORT}"
 CORES = 2
 """Cores of a slot (docs/cluster.md)."""
 NODES = (1, 2, 4, 8, 16, 32, 64)
@@ -118,25 +113,6 @@ def costs(clip: Path | None, rounds: int, folder: Path) -> dict[str, Cost]:
     }
 
 
-@contextmanager
-def server(folder: Path) -> Iterator[None]:
-    """Run the program, one video at a time, while the block lasts."""
-    environ = {**os.environ, "GRADIO_SERVER_PORT": str(PORT), "RESULTS": str(folder / "results"), "MAX_SHARING": "1"}
-    environ |= {"MAX_QUEUE": "1000", "TTS_ENGINE": "espeak"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=log, stderr=log)
-        try:
-            until = time.monotonic() + 180
-            while "warm after" not in (folder / "log").read_text("utf-8", "replace"):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError((folder / "log").read_text("utf-8", "replace"))
-                time.sleep(0.1)
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
 def ask(text: str) -> tuple[float, float]:
     """Request a video; return for how many seconds it waited, and how many it took then."""
     body = {"text": text, "avatar": "talk_short", "resolution": "360p"}
@@ -190,7 +166,7 @@ def compare(count: int, shares: Sequence[float]) -> None:
         count: Of the requests.
         shares: About how much of its time the slot is to work.
     """
-    with tempfile.TemporaryDirectory() as name, server(Path(name)):
+    with serving(MAX_SHARING="1", MAX_QUEUE="1000", TTS_ENGINE="espeak"):
         alone = statistics.mean(ask(text)[1] for text in TEXTS * 3)
         print(f"a task takes {alone:.2f} s if nothing waits; load {load():.1f}\n")
         print("| arrivals a second | tasks | slot works | waits | mean s | median s | 95 % s |")

@@ -13,19 +13,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import random
 import re
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +27,8 @@ import requests
 from gradio_client import Client
 
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import PORT, URL, serving
 
-ROOT = Path(__file__).resolve().parent.parent
-HOST, PORT = "127.0.0.1", 5988
-URL = f"http://{HOST}:{PORT}"
 TEXTS = (
     "네, 좋습니다.",
     "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다.",
@@ -153,10 +145,10 @@ class Clients:
     def _break_off(self, path: str, field: str, chances: random.Random) -> None:
         part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="clip.mp4"\r\n\r\n'
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {HOST}:{PORT}\r\nContent-Length: {10 * UPLOADED}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\nContent-Length: {10 * UPLOADED}\r\n"
             f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n{part}"
         )
-        with socket.create_connection((HOST, PORT), 60) as line:
+        with socket.create_connection(("127.0.0.1", PORT), 60) as line:
             line.sendall(head.encode() + chances.randbytes(UPLOADED))
             time.sleep(chances.uniform(0, 0.2))
 
@@ -184,7 +176,7 @@ def main() -> None:
     options.add_argument("--resolution", default="360p")
     options.add_argument("--every", type=float, default=60, help="seconds between two looks")
     given = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as server:
+    with serving() as server:
         held, clients = Held(server.pid), Clients(given.resolution)
         print(f"machine: {describe_machine()}; load {load():.1f}\n{given.clients} clients at a time\n")
         print("| minutes | MiB | threads | files | visits |\n|---|---|---|---|---|")
@@ -210,9 +202,9 @@ def main() -> None:
         _settle()
         look()
         print("\n" + ", ".join(f"{name} {count}" for name, count in clients.did.most_common()))
-        left = [path for path in (Path(folder) / "tmp").rglob("*") if path.is_file()]
+        left = [path for path in (server.folder / "tmp").rglob("*") if path.is_file()]
         print(f"left in the temp folder: {len(left)} files, {sum(path.stat().st_size for path in left) >> 10} KiB")
-        log = (Path(folder) / "log").read_text("utf-8", "replace")
+        log = server.log
         print(f"log: {len(log) >> 10} KiB, {log.count('Traceback')} tracebacks")
 
 
@@ -223,34 +215,6 @@ def _settle() -> None:
     ):
         time.sleep(0.2)
     time.sleep(5)
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server with all that it writes below FOLDER while the block lasts."""
-    (folder / "tmp").mkdir()
-    environ = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(PORT),
-        "RESULTS": str(folder / "results"),
-        "TMPDIR": str(folder / "tmp"),
-    }
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=log, stderr=log)
-        try:
-            until = time.monotonic() + 90
-            while "warm after" not in (folder / "log").read_text("utf-8", "replace"):
-                if server.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError((folder / "log").read_text("utf-8", "replace"))
-                time.sleep(0.1)
-            yield server
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lip_judge import check
-from benchmarks.live import URL, serving
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import URL, serving
 from pipeline.core.cancel import CancelToken
 from pipeline.speech_types import Speech
 from pipeline.tts.espeak import EspeakEngine
