@@ -58,7 +58,7 @@ and gives back."""
 
 
 def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) -> None:
-    page = opened(browser, server, "ko")
+    page = opened(browser, server, "ko", motion="no-preference")
     page.wait_for_function(ALIVE)
     page.evaluate(LOOK)
     page.wait_for_function(f"() => {IDLE}.currentTime > 2")  # far away from the first picture
@@ -78,7 +78,7 @@ def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) 
 
 def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_server: Server, browser: Any) -> None:
     fake_server.wait_idle()
-    page = opened(browser, fake_server, "en")
+    page = opened(browser, fake_server, "en", motion="no-preference")
     page.wait_for_selector("#video .alive.idling")
     assert page.evaluate(f"[{IDLE}.muted, {IDLE}.loop, {IDLE}.paused]") == [True, True, False]
     shown = page.evaluate(f"{IDLE}.src")
@@ -100,7 +100,7 @@ def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_serve
 
 def test_the_person_is_cropped_before_and_after_as_the_answers_are(fake_server: Server, browser: Any) -> None:
     fake_server.wait_idle()
-    page = opened(browser, fake_server, "ko")
+    page = opened(browser, fake_server, "ko", motion="no-preference")
     page.wait_for_selector("#video .alive.idling")
     shape = f"() => [{PLAYER}.querySelector('.screen'), {IDLE}].map((one) => one.clientWidth / one.clientHeight)"
     assert page.evaluate(shape) == pytest.approx([4 / 3, 4 / 3], abs=0.01)
@@ -154,7 +154,7 @@ def test_a_slow_connection_gets_a_picture_at_once_and_a_small_clip(server: Serve
 
 
 def test_a_fast_connection_gets_the_clip_that_was_chosen(server: Server, browser: Any) -> None:
-    page = opened(browser, server, "en")
+    page = opened(browser, server, "en", motion="no-preference")
     page.wait_for_function(ALIVE)
     assert page.evaluate(f"[{IDLE}.videoWidth, {IDLE}.videoHeight]") == [1280, 720]
     page.context.close()

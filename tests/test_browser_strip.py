@@ -68,7 +68,7 @@ def test_keys_go_from_sound_to_sound_and_a_reader_is_told_of_each(page: Any) -> 
     ids=["broken", "absent", "no JSON", "other JSON"],
 )
 def test_a_strip_that_fails_leaves_the_video_alone(browser: Any, fake_server: Server, answer: dict[str, Any]) -> None:
-    page = opened(browser, fake_server, "en")
+    page = opened(browser, fake_server, "en", motion="no-preference")
     page.route("**/*.mouth.ndjson", lambda route: route.fulfill(**answer))
     page.click("#details > button")
     write(page, "two words")
