@@ -23,8 +23,8 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.live import URL, serving
 from benchmarks.machine import describe_machine, load
+from benchmarks.serving import URL, serving
 from pipeline.core.cancel import CancelToken
 from pipeline.jobs.generate import generate
 from pipeline.jobs.request import parse
