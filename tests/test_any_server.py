@@ -21,12 +21,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests import servers
+from tests.fakes import FPS
 from tests.nginx import NGINX
-from tests.ray_nodes import START_SECONDS, Nodes, two_nodes, wait_for_slots
+from tests.ray_nodes import START_SECONDS, Nodes, tasks_done_at, two_nodes, wait_for_slots
 from tests.redis_server import NEEDED, Redis
-from tests.servers import ROOT, events_of, wait_for
+from tests.servers import ROOT, Server, events_of, wait_for
 from tests.sites import TIMES, Program, Site, many, site
-from tests.watching import SPEECH, Watched
+from tests.watching import SPEECH, Watched, check_unbroken, frames_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -215,3 +216,70 @@ def test_any_server_has_any_session(two: Site, program: Program) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(f"{two.url.replace('http', 'ws')}{unknown}/socket"):
         pass
     assert refused.value.response.status_code == 404
+
+
+# --- avatars on nodes
+
+
+def make(server: Server, name: str, clip: bytes) -> None:
+    """Have a server make an avatar."""
+    form = {"name": name, "resolutions": "360p", "consent": "true"}
+    made = server.post("/api/avatars", data=form, files={"file": ("me.mp4", clip)})
+    assert made.status_code == 200, made.text
+
+
+def speak(two: Site, body: Mapping[str, str], count: int = 4) -> None:
+    """Have both servers make videos at a time, and check them."""
+    with ThreadPoolExecutor(count) as pool:
+        told = list(pool.map(lambda number: two.servers[number % 2].events(body), range(count)))
+    for events in told:
+        assert events[-1]["type"] == "done", events
+        video = two.get(events[-1]["video_url"]).content
+        assert frames_of(video) == pytest.approx(events[-1]["audio_duration"] * FPS, abs=1)
+        check_unbroken(video)
+
+
+def speak_on_both_nodes(two: Site, nodes: Nodes, body: Mapping[str, str]) -> None:
+    """Have both servers make videos until both nodes have made some of them."""
+
+    def made() -> list[int]:
+        return [sum(tasks_done_at(server, nodes, node) for server in two.servers) for node in nodes.slots]
+
+    before = made()
+
+    def both() -> bool:
+        speak(two, body)
+        return all(now > then for now, then in zip(made(), before, strict=True))
+
+    wait_for(both, 120)
+
+
+@pytest.mark.parametrize("nodes", [ON_NODES], indirect=True)
+def test_an_avatar_of_one_server_speaks_on_both_nodes_also_after_a_death(
+    two: Site, nodes: Nodes, program: Program, clip: bytes
+) -> None:
+    one, other = two.servers
+    make(one, "early", clip)
+    speak_on_both_nodes(two, nodes, {**program.body, "avatar": "early"})
+
+    make(other, "late", clip)
+    late = {**program.body, "avatar": "late"}
+    lost = nodes.slots[0]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(speak, two, {**late, "text": "One two three. " * 8})
+        wait_for(lambda: sum(len(server.half_made()) for server in two.servers) > 1)
+        nodes.kill(lost)
+        speak(two, late)
+        running.result(timeout=300)
+    nodes.slots[0] = nodes.start_slot(lost.number)
+    for server in two.servers:
+        wait_for_slots(server, 2)
+    for name in ("early", "late"):
+        speak_on_both_nodes(two, nodes, {**program.body, "avatar": name})
+
+    for server, name in ((one, "late"), (other, "early")):
+        assert server.delete(f"/api/avatars/{name}").status_code == 200
+    for name in ("early", "late"):
+        body = {**program.body, "avatar": name}
+        assert {server.post("/api/v2/lipsync", body).json()["code"] for server in two.servers} == {"avatar_not_found"}
+    wait_for(lambda: all(len([*node.temporary.glob("avatar-packs-*/*/*.pkl")]) <= 1 for node in nodes.slots))
