@@ -21,6 +21,7 @@ from pipeline.jobs.request import parse
 from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 from tests.fakes import FPS, make_fake_studio
+from tests.pages import MOVED, opened, write
 from tests.ray_nodes import ASKED, Nodes, clustered_server, two_nodes
 from tests.recordings import record
 from tests.servers import Server, wait_for
@@ -115,6 +116,20 @@ def test_a_cancelled_task_leaves_its_slot(clustered: Server, nodes: Nodes) -> No
         assert any(event.get("stage") == "tts" for event in events)  # whose client then leaves
     assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
     assert not clustered.half_made()
+    check_nothing_is_left(nodes)
+
+
+def test_stop_on_the_page_stops_the_node(browser: Any, clustered: Server, nodes: Nodes) -> None:
+    page = opened(browser, clustered, "en", 1280, "light")
+    for _ in range(3):  # more than there are slots
+        write(page, "slow " + "word " * 40)
+        page.wait_for_function(MOVED)
+        page.click("#stop")
+        page.locator("#status .message").filter(has_text="Stopped").first.wait_for()
+        clustered.wait_idle()
+    assert clustered.events({"text": "two words", **ASKED})[-1]["type"] == "done"
+    assert page.faults == [] and not clustered.half_made()
+    page.context.close()
     check_nothing_is_left(nodes)
 
 
