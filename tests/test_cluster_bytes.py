@@ -21,6 +21,7 @@ ONE_CORE = "0"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 @pytest.mark.parametrize("cores", ["", ONE_CORE], ids=["all cores", "one core"])
 def test_a_node_makes_the_same_bytes_of_the_same_speech(cores: str, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
