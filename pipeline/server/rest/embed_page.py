@@ -30,7 +30,7 @@ _PAGE = """<!doctype html>
 <meta name="robots" content="noindex">
 <title>{avatar}</title>
 <style>
-html, body {{ height: 100%; margin: 0; background: transparent; }}
+html, body {{ height: 100%; margin: 0; background: transparent; font-family: system-ui, sans-serif; }}
 talking-avatar {{ display: block; width: 100%; height: 100%; }}
 </style>
 <talking-avatar server="{server}" avatar="{avatar}"{attributes}>{text}</talking-avatar>
