@@ -10,7 +10,6 @@ to the frame in which the player has left the answer.
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.live import ARGUMENTS, TEXT
-from benchmarks.machine import describe_machine, load
+from benchmarks.machine import chromium, describe_machine, load
 from benchmarks.serving import URL, serving
 
 SITE = "http://127.0.0.1:{port}"
@@ -60,7 +59,7 @@ def main() -> None:
     options.add_argument("--times", type=int, default=20)
     options.add_argument("--text", default=TEXT)
     options.add_argument("--resolution", default="720p")
-    options.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    options.add_argument("--browser", default=chromium())
     given = options.parse_args()
     rows: dict[str, list[float]] = {}
     with (

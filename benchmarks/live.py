@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.machine import describe_machine, load
+from benchmarks.machine import chromium, describe_machine, load
 from benchmarks.serving import URL, serving
 from pipeline.engines.select import AUTO
 
@@ -51,7 +50,7 @@ def main() -> None:
     options.add_argument("--text", default=TEXT)
     options.add_argument("--resolution", default="720p")
     options.add_argument("--engine", default=AUTO, help="speech engine")
-    options.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    options.add_argument("--browser", default=chromium())
     given = options.parse_args()
     body = {"text": given.text, "avatar": "talk_long", "resolution": given.resolution}
     half = max(1, given.requests // 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import shutil
 import statistics
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.machine import chromium
 from benchmarks.serving import URL, serving
 from pipeline.core.cancel import CancelToken
 from pipeline.settings import ROOT
@@ -95,12 +95,11 @@ def run(folder: Path, options: dict[str, str], text: str, turns: int) -> None:
     """
     voice = folder / "visitor.wav"
     _record(voice)
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
     flags += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     flags += [f"--use-file-for-fake-audio-capture={voice}"]
     with _site() as site, serving(ALLOWED_ORIGINS=site), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
         page = browser.new_page()
         page.goto(f"{site}/client_javascript.html?mode=live&avatar={options['avatar']}&server={URL}")
         page.wait_for_function("!!customElements.get('talking-avatar')")

@@ -11,7 +11,6 @@ cache of that visit ("warm"). A page can be used as soon as its main button is t
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from benchmarks.live import ARGUMENTS
-from benchmarks.machine import describe_machine, load
+from benchmarks.machine import chromium, describe_machine, load
 from benchmarks.serving import PORT, URL, serving
 
 EMPTY_PORT = PORT + 1
@@ -55,7 +54,6 @@ USABLE = {
     "page at /#speak": f"{PORTRAITS} && document.querySelector('#text textarea')?.offsetParent",
 }
 PAGES = {"empty page of Gradio's": EMPTY_URL, "page": URL, "page at /#speak": f"{URL}/#speak"}
-BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 WIDTHS = (390, 1280)
 """Of a phone and of a desk, pixels."""
 
@@ -76,7 +74,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--times", type=int, default=5)
     options.add_argument("--list", action="store_true")
-    options.add_argument("--browser", default=next(filter(None, map(shutil.which, BROWSERS)), None))
+    options.add_argument("--browser", default=chromium())
     given = options.parse_args()
     rows: dict[tuple[str, int], list[tuple[Visit, Visit]]] = {}
     with serving(TTS_ENGINE="espeak"), _empty_page():
