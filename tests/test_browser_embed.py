@@ -212,6 +212,25 @@ def test_a_tag_has_the_rate_of_its_options(page: Any, site: Site, fps: int) -> N
     assert len(numbers) > 2 and all(abs(number - round(number)) < 0.05 for number in numbers)
 
 
+def test_a_live_tag_whose_options_change_says_what_comes_next_with_them(page: Any, site: Site) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" mode="live" muted></talking-avatar>')
+    heard(page, "ready")
+    page.evaluate("avatar.options = { fps: 24 }; void avatar.say('one two three')")  # opens a session
+    heard(page, "turn-ended")
+    page.evaluate("avatar.options = { fps: 30 }; void avatar.say('one two three')")  # opens another one
+    told = heard(page, "turn-ended", 2)
+    assert kinds(told).count("turn-started") == 2 and "error" not in kinds(told)
+    rates = [json.loads(body).get("fps") for body in asked if body.startswith("{")]
+    assert rates == [24, 30]
+    page.evaluate("avatar.options = { fps: 24 }; setTimeout(() => (avatar.options = { fps: 30 }))")
+    page.wait_for_timeout(1000)  # for which a change back would have been forgotten
+    page.evaluate("void avatar.say('four five six')")
+    heard(page, "turn-ended", 3)
+    assert [json.loads(body).get("fps") for body in asked if body.startswith("{")] == rates
+
+
 @pytest.mark.parametrize(
     ("tag", "language", "code", "sentence"),
     [

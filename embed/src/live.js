@@ -21,6 +21,7 @@ export class Live {
     #session = null;
     #opening = null; // a promise while a session is being opened
     #wanted = null; // the options of a session, as JSON
+    #next = null; // those of the one that is to replace it, as soon as they no longer change
     #speaking = false;
     #visitor = false; // whether the visitor speaks
     #away = false;
@@ -71,6 +72,7 @@ export class Live {
 
     /** Open a session, if there is none; returns whether there is one. */
     async start() {
+        this.#replace(); // what is said from now on is said by the new one
         if (this.#session) return true;
         this.#opening ??= this.#begin().finally(() => {
             this.#opening = null;
@@ -169,18 +171,19 @@ export class Live {
     /** Note what a session shall be like; one that runs is replaced by another once this no longer changes. */
     settle(wanted, begins) {
         const now = JSON.stringify(wanted);
-        if (now === this.#wanted) return;
         clearTimeout(this.#settling);
+        this.#next = null;
+        if (now === this.#wanted) return;
         if (this.#wanted === null) {
             this.#wanted = now;
             if (begins() && this.#stage.shown()) this.start();
             return this.#show();
         }
         if (this.#opening && !this.#session) return void (this.#wanted = now); // it is opened with what is wanted now
+        this.#next = now;
         this.#settling = setTimeout(() => {
             const alive = this.on;
-            this.#wanted = now;
-            if (this.#session) this.#end();
+            this.#replace();
             if ((alive || begins()) && this.#stage.shown()) this.start();
             this.#show();
         }, SETTLING);
@@ -226,6 +229,14 @@ export class Live {
     dispose() {
         clearInterval(this.#watch);
         this.close();
+    }
+
+    // End a session that is to be replaced.
+    #replace() {
+        if (this.#next === null) return;
+        clearTimeout(this.#settling);
+        [this.#wanted, this.#next] = [this.#next, null];
+        if (this.#session) this.#end();
     }
 
     async #begin() {
