@@ -140,12 +140,12 @@ def test_a_video_on_a_tab_that_is_left_is_not_heard(page: Any) -> None:
 def test_until_something_is_made_the_room_for_it_says_what_to_do(browser: Any, fake_server: Server, width: int) -> None:
     fake_server.wait_idle()
     page = opened(browser, fake_server, "en", width)
-    hint, avatar = (page.locator(f"#video {part}").bounding_box() for part in (".hint", "talking-avatar"))
+    hint, avatar = (page.locator(f"#video {part}").bounding_box() for part in (".hint.of-text", "talking-avatar"))
     screen = page.locator("#video .screen").bounding_box()
     assert hint["y"] + 1 >= screen["y"] + screen["height"]
     assert hint["y"] + hint["height"] <= avatar["y"] + avatar["height"] + 1
     write(page, "two words")
-    page.wait_for_selector("#video .hint", state="hidden")
+    page.wait_for_selector("#video .hint.of-text", state="hidden")
     page.wait_for_function(FINISHED)
     assert page.evaluate(SHIFTS) <= 0.02
     page.context.close()

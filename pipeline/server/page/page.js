@@ -205,6 +205,11 @@
         event.stopImmediatePropagation();
         setTimeout(() => document.querySelector(button)?.click()); // after Gradio has seen the last letter
     }, true);
+    // A long list of Gradio's is a stop of its own where a browser lets keys scroll; it closes with the step into it, and
+    // the focus would be nowhere.
+    addEventListener('keydown', ({ key }) => {
+        if (key === 'Tab') for (const list of document.querySelectorAll('.options, .option-list')) list.tabIndex = -1;
+    }, true);
 
     // --- files
     // Browsers call every webm, mp4 and 3gp a video, also where it holds sound alone; Gradio then refuses a recording.
