@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from benchmarks.machine import chromium as installed_chromium
 from tests.servers import Server
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first that is installed; a build without windows takes a quarter less of the processor."""
 BROWSER_ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -54,7 +52,7 @@ class _Playwright:
     @contextmanager
     def chromium(self, arguments: list[str]) -> Iterator[Any]:
         playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-        installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+        installed = installed_chromium()
         if not self._browsers:
             self._running = playwright.sync_playwright().start()
         self._browsers += 1

@@ -50,21 +50,9 @@ from tests.redis_server import NEEDED, Redis
 from tests.servers import Server, events_of, running, wait_for
 
 pytestmark = NEEDED
-TIMES = 50
-KEY, SITE = "a-key-for-tests", "https://example.com"
 BODY = {"text": "one two", "avatar": "solo"}
 LONG = {"text": "brisk " * 20, "avatar": "solo"}
 """Takes some seconds, of which every moment can be watched."""
-BALANCED = """
-upstream servers {{ random; {servers} }}
-server {{
-  listen 127.0.0.1:{port};
-  location / {{
-    proxy_pass http://servers; proxy_buffering off; proxy_read_timeout 1h; proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-  }}
-}}
-"""
 
 
 def is_known(server: Server, task_id: str) -> bool:
