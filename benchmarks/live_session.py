@@ -1,14 +1,16 @@
 """How many live sessions a machine carries, what each costs, and how soon one answers.
 
     python -m benchmarks.live_session [--resolution 720p] [--speaking 4 8 10 12] [--third 16 24 32] [--seconds 20]
+    python -m benchmarks.live_session --engine hibari --text "Hello, and welcome to the interview."
     python -m benchmarks.live_session --browser [--turns 30]
     python -m benchmarks.live_session --hours 1 [--sessions 12] [--every 300]
 
 Sessions run in worker processes as in the server, each with a viewer that reads its whole stream. "All" speak without
-a pause, "a third" speak 30 % of the time, each at its own. A fragment is late if it comes after its time; what is sent
-ahead of the clock hides 0.3 s of that from viewers. CPU is that of the worker processes; "relay" is that of the process
-that reads and forwards their streams. The plain encode of the same pictures by x264, one thread with the same
-options, is measured in the same run.
+a pause, "a third" say 6 s every 20 s, each at its own time. A fragment is late if it comes after its time; what is sent
+ahead of the clock hides 0.3 s of that from viewers. "Words" are those that a session says in a second: fewer than in a
+row of fewer sessions means that the voice is too slow for so many, and they wait for it in silence. CPU is that of the
+worker processes; "relay" is that of the process that reads and forwards their streams. The plain encode of the same
+pictures by x264, one thread with the same options, is measured in the same run.
 
 With --browser, Chromium plays `examples/client_javascript.html` from a server that is started for it: from the text to
 the picture in which speech begins, from the press of a button to the avatar's last sound, and from the first sound of a
@@ -38,18 +40,18 @@ from benchmarks.machine import describe_machine, load
 from benchmarks.serving import URL, serving
 from pipeline.jobs.studio import make_studio
 from pipeline.live.clock import Load
-from pipeline.live.events import TurnEnded, TurnStarted
+from pipeline.live.events import TurnEnded, TurnStarted, Word
 from pipeline.live.request import parse_session
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.workers import RemoteSession, Workers
 from pipeline.settings import Settings
 from pipeline.video.encoder import X264
 
-SENTENCES = (
-    "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다. 어떤 프로젝트를 맡으셨나요? " * 3
-)
-SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다. "
-"""What those say who speak a third of the time: 6 s, and then they are silent for 14 s."""
+TEXT = "안녕하세요, 면접에 오신 것을 환영합니다. 먼저 간단한 자기소개를 부탁드립니다. "
+"""6 s. Those who speak a third of the time say it every 20 s."""
+REPEATS = 4
+"""So many times those say it in one turn who speak all the time."""
+BROWSER_TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
 CYCLE_SECONDS = 20.0
 SETTLE_SECONDS = 4.0
 """Seconds after which everything is loaded, idle pictures are encoded and what is late counts."""
@@ -67,6 +69,7 @@ class Row:
     workers: float
     relay: float
     memory: float
+    words: float
 
 
 def main() -> None:
@@ -83,9 +86,7 @@ def main() -> None:
     options.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="worker processes")
     options.add_argument("--browser", action="store_true")
     options.add_argument("--turns", type=int, default=30)
-    options.add_argument(
-        "--text", default="안녕하세요, 면접에 오신 것을 환영합니다.", help="what is said, with --browser"
-    )
+    options.add_argument("--text", help="what is said")
     options.add_argument("--hours", type=float)
     options.add_argument("--sessions", type=int, default=12, help="visitors at a time, with --hours")
     options.add_argument("--every", type=float, default=300, help="seconds between two looks, with --hours")
@@ -99,15 +100,17 @@ def main() -> None:
         return
     plain = _plain_encode(given)
     print(f"x264 alone, one thread: {plain:.3f} s of CPU per second of {given.resolution}\n")
-    print("| sessions | speak | fragments | late | worst s | workers' cores | per session / x264 | relay | MiB |")
-    print("|---" * 9 + "|")
+    print(
+        "| sessions | speak | fragments | late | worst s | words | workers' cores | per session / x264 | relay | MiB |"
+    )
+    print("|---" * 10 + "|")
     for share, counts in (("never", given.silent), ("all", given.speaking), ("a third", given.third)):
         rows = [asyncio.run(_carry(given, count, share)) for count in counts]
         for row in rows:
             each = row.workers / row.sessions
             print(
-                f"| {row.sessions} | {share} | {row.fragments} | {row.late} | {row.worst:.2f} | {row.workers:.2f} "
-                f"| {each:.4f} ({each / plain:.2f}) | {row.relay:.2f} | {row.memory:.0f} |",
+                f"| {row.sessions} | {share} | {row.fragments} | {row.late} | {row.worst:.2f} | {row.words:.2f} "
+                f"| {row.workers:.2f} | {each:.4f} ({each / plain:.2f}) | {row.relay:.2f} | {row.memory:.0f} |",
                 flush=True,
             )
         if share == "never" and len(rows) > 1:
@@ -149,12 +152,15 @@ async def _carry(given: argparse.Namespace, count: int, share: str) -> Row:
         workers = Workers(settings, cores=given.cores, full=float("inf"))
         request = _request(given, settings)
         sessions = [await workers.open(request) for _ in range(count)]
+        text, words = given.text or TEXT, list[float]()
         chores = [asyncio.ensure_future(_watch(session)) for session in sessions]
         try:
             while any(session.state == "loading" for session in sessions):
                 await asyncio.sleep(0.1)
             if share != "never":
-                chores += [asyncio.ensure_future(_talk(s, share, i / count)) for i, s in enumerate(sessions)]
+                chores += [
+                    asyncio.ensure_future(_talk(s, text, share, i / count, words)) for i, s in enumerate(sessions)
+                ]
             loop = float(request.avatar.clip.count / request.avatar.fps)
             await asyncio.sleep(SETTLE_SECONDS + max(loop, CYCLE_SECONDS if share == "a third" else 0))
             before, cpu, own, started = dict(workers.loads), _cpu(workers), time.process_time(), time.monotonic()
@@ -170,6 +176,7 @@ async def _carry(given: argparse.Namespace, count: int, share: str) -> Row:
                 workers=(_cpu(workers) - cpu) / seconds,
                 relay=(time.process_time() - own) / seconds,
                 memory=sum(_memory(pid) for pid in after),
+                words=sum(said > started for said in words) / seconds / count,
             )
         finally:
             for chore in chores:
@@ -189,28 +196,31 @@ async def _watch(session: RemoteSession) -> None:
             pass
 
 
-async def _talk(session: RemoteSession, share: str, begin: float) -> None:
+async def _talk(session: RemoteSession, text: str, share: str, begin: float, words: list[float]) -> None:
     """Let a session speak all the time, or a third of it.
 
     Args:
         session: The session.
+        text: What it says.
         share: "all" or "a third".
         begin: When it starts, as a part of a cycle in which each session has its own turn.
+        words: Gets the time at which each word is said.
     """
     all_the_time = share == "all"
     await asyncio.sleep(begin * (10 if all_the_time else CYCLE_SECONDS))
     async with aclosing(session.follow()) as events:
-        said = 0.0
-        text = SENTENCES if all_the_time else SENTENCE
+        text = f"{text} " * REPEATS if all_the_time else text
         _say(session, text)
+        due = time.monotonic() + CYCLE_SECONDS
         async for told in events:
             match told.event:
-                case TurnStarted(stream=stream):
-                    said = stream
-                    if all_the_time:  # the next one is ready when this one ends
-                        _say(session, text)
-                case TurnEnded(stream=stream) if not all_the_time:
-                    await asyncio.sleep((stream - said) * 7 / 3)
+                case TurnStarted() if all_the_time:  # the next one is ready when this one ends
+                    _say(session, text)
+                case Word():
+                    words.append(time.monotonic())
+                case TurnEnded() if not all_the_time:
+                    await asyncio.sleep(due - time.monotonic())
+                    due += CYCLE_SECONDS
                     _say(session, text)
 
 
@@ -239,7 +249,7 @@ def _browser(given: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        live_browser.run(folder, _options(given), given.text, given.turns)
+        live_browser.run(folder, _options(given), given.text or BROWSER_TEXT, given.turns)
 
 
 def _options(given: argparse.Namespace) -> dict[str, str]:

@@ -14,7 +14,8 @@ from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -24,7 +25,7 @@ import soxr
 from pipeline.avatars.framing import at_rate
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
-from pipeline.core.priority import give_way
+from pipeline.core.priority import AWAITED, NOT_URGENT, give_way
 from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest
 from pipeline.jobs.look import Look
@@ -44,11 +45,12 @@ from pipeline.live.events import (
 from pipeline.live.fragments import Fragment, length_prefixed
 from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_json, of_sound, read, sound_in
 from pipeline.live.pictures import Pictures
+from pipeline.live.request import parse_session
 from pipeline.live.sentences import Sentences
 from pipeline.live.session import Next, Session
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.sound_packets import PACKET, SoundPackets
-from pipeline.live.turn import Voice
+from pipeline.live.turn import SpokenTurn, Voice
 from pipeline.live.voice_input import VoiceTurn, pcm, phonemes_within
 from pipeline.live.worker import Worker
 from pipeline.live.workers import RemoteSession, _Process
@@ -64,6 +66,7 @@ from pipeline.speech_types import Mark, Speech
 from pipeline.text import pronunciations
 from pipeline.tts.elevenlabs import ElevenLabsEngine
 from pipeline.tts.espeak import EspeakEngine
+from pipeline.tts.speech_engine import TTSEngine
 from pipeline.video.crop import Box
 from pipeline.video.writer import AUDIO_RATE
 from tests.fakes import CLIP_FRAMES, FPS, FakeEngine, FakeTTS, make_fake_studio
@@ -715,14 +718,15 @@ def test_sessions_that_speak_at_once_do_not_all_go_over_into_another_clip_at_onc
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
-def test_giving_way_holds_for_a_thread_and_those_it_starts() -> None:
+@pytest.mark.parametrize("niceness", [AWAITED, NOT_URGENT])
+def test_giving_way_holds_for_a_thread_and_those_it_starts(niceness: int) -> None:
     found = {}
 
     def note(name: str) -> None:
         found[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     def work() -> None:
-        give_way()
+        give_way(niceness)
         note("task")
         helper = threading.Thread(target=note, args=("helper",))
         helper.start()
@@ -732,7 +736,23 @@ def test_giving_way_holds_for_a_thread_and_those_it_starts() -> None:
     thread.start()
     thread.join()
     note("server")
-    assert found["task"] == found["helper"] == 5 + found["server"]
+    assert found["task"] == found["helper"] == niceness + found["server"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+def test_a_voice_gives_way_to_the_pictures_of_sessions(pictures: Watched) -> None:
+    found = []
+
+    def choose(language: str) -> TTSEngine:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return FakeTTS()
+
+    voice = replace(Stage(pictures).voice, choose=choose)
+    turn = SpokenTurn(1, voice, Fraction(25), lambda error: None)
+    turn.add("one two.")
+    turn.finish()
+    assert wait_for(lambda: turn.over or turn.ready(1))
+    assert found == [AWAITED + os.getpriority(os.PRIO_PROCESS, 0)]
 
 
 # --- the server's side
@@ -794,14 +814,53 @@ def test_messages_between_processes_survive_their_way() -> None:
 
 
 def test_a_process_that_is_late_has_less_room() -> None:
-    process = _Process.__new__(_Process)
-    process.sessions, process.load, process.behind = {}, Load(), False
+    process, request = _Process(cast(Any, None)), _asked_of(fps=25)
     process.note(Load(frame_seconds=0.004, fragments=100, late=3))
-    assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25)
+    assert process.load_with(request) == pytest.approx(0.004 * 0.5 * 25)
     process.note(Load(frame_seconds=0.004, fragments=200, late=30))
-    assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25 * 3)
+    assert process.load_with(request) == pytest.approx(0.004 * 0.5 * 25 * 3)
     process.note(Load(frame_seconds=0.004, fragments=300, late=30))
-    assert process.load_with(25) == pytest.approx(0.004 * 0.5 * 25)
+    assert process.load_with(request) == pytest.approx(0.004 * 0.5 * 25)
+
+
+def test_voices_take_room_unless_the_client_sends_the_sound() -> None:
+    process, request = _Process(cast(Any, None)), _asked_of(fps=25, voice_seconds=0.4)
+    process.note(Load(frame_seconds=0.004))
+    one, other = (RemoteSession(request, 60, lambda message: None) for _ in range(2))
+    process.sessions = {"one": one, "other": other}
+    assert process.load_with(request) == pytest.approx(0.5 * 3 * (0.004 * 25 + 0.4))
+    asyncio.run(one.push_audio(bytes(640), 16000))
+    assert process.load_with(request) == pytest.approx(0.5 * (3 * 0.004 * 25 + 2 * 0.4))
+    one.say("다시 글로.")
+    assert process.load_with(request) == pytest.approx(0.5 * 3 * (0.004 * 25 + 0.4))
+
+
+def _asked_of(fps: int, voice_seconds: float = 0.0) -> SessionRequest:
+    return cast(SessionRequest, SimpleNamespace(avatar=SimpleNamespace(fps=fps), voice_seconds=voice_seconds))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, 0.5),  # of the languages that are likely, the dearest voice
+        ({"language": "en"}, 0.125),
+        ({"tts_engine": "slow", "language": "en"}, 0.5),
+        ({"tts_engine": "quick"}, 0.125),
+        ({"tts_engine": "unmeasured"}, 0.0),
+    ],
+)
+def test_what_a_voice_takes_is_known_before_it_speaks(
+    asked: dict[str, str], expected: float, fake_packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make_fake_studio(Settings(precomputed=fake_packs))
+    slow, quick, unmeasured = FakeTTS(), FakeTTS(), FakeTTS()
+    slow.pace, quick.pace = 2.0, 8.0
+    monkeypatch.setattr(quick, "speaks", lambda language: language.startswith("en"))
+    studio = replace(studio, tts={"quick": quick, "slow": slow, "unmeasured": unmeasured})
+    for name, engine in studio.tts.items():
+        monkeypatch.setattr(engine, "name", name)
+    request = parse_session({"avatar": "solo", "resolution": "720p", **asked}, studio)
+    assert request.voice_seconds == pytest.approx(expected)
 
 
 def test_cues_move_the_face_and_are_neither_spoken_nor_words(pictures: Watched) -> None:

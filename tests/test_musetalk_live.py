@@ -220,10 +220,12 @@ def test_a_card_has_one_process_and_cores_have_theirs(tmp_path: Path, monkeypatc
     fast = SimpleNamespace(fps=25, id="a")
 
     async def add(devices: int, load: float = 0.004) -> None:
-        request: Any = SimpleNamespace(avatar=fast, engine="musetalk" if devices else "mesh", devices=devices)
+        request: Any = SimpleNamespace(
+            avatar=fast, engine="musetalk" if devices else "mesh", devices=devices, voice_seconds=0.0
+        )
         process = await workers._room(request)
         process.load.frame_seconds = load
-        process.sessions[str(len(process.sessions))] = SimpleNamespace(request=request)  # type: ignore[assignment]
+        process.sessions[str(len(process.sessions))] = SimpleNamespace(request=request, voice_seconds=0.0)  # type: ignore[assignment]
 
     async def add_all() -> None:
         for _ in range(3):

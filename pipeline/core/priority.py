@@ -7,16 +7,21 @@ import os
 import sys
 import threading
 
-NICENESS = 5
-"""Priority of threads that give way, see nice(1): a third of the processor beside others of the usual priority."""
+AWAITED = 5
+"""Priority of work that somebody waits for, see nice(1): a third of the processor beside pictures of sessions."""
+NOT_URGENT = 10
+"""Priority of work that may take its time: a third of the processor beside work that is awaited."""
 
 
-def give_way() -> None:
+def give_way(niceness: int = NOT_URGENT) -> None:
     """Lower the priority of this thread, and of the threads that it starts from now on.
 
     Only on Linux, where a thread has a priority of its own; it cannot be raised again.
+
+    Args:
+        niceness: By how much, `AWAITED` or `NOT_URGENT`.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(usual + NICENESS, 19))
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(usual + niceness, 19))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from pipeline.engines.select import AUTO
 from pipeline.errors import BadRequest, Unavailable
 from pipeline.jobs.request import (
     avatar_of,
+    default_engine,
     engine_of,
     flag_of,
     language_asked,
@@ -31,7 +34,7 @@ from pipeline.live.session_request import SessionRequest
 from pipeline.speech_types import Mark
 from pipeline.text.script import script_of
 from pipeline.text.ssml import is_ssml
-from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS
+from pipeline.tts.speech_engine import CUSTOM_VOICE, PITCHES, SPEEDS, TTSEngine
 
 LONGEST_WORD = 30.0
 """Seconds of a word of sound."""
@@ -39,6 +42,8 @@ LONGEST_TURN = 86_400.0
 """Seconds of a turn of sound in which words may be."""
 LONGEST_TAG = 100
 """Characters of a client's name for a turn."""
+LIKELY_LANGUAGES = ("ko", "en")
+"""What a session may speak that names no language, as far as room for it must be known."""
 
 
 def parse_session(body: object, studio: Studio) -> SessionRequest:
@@ -58,6 +63,7 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
     pack, avatar = avatar_of(fields, studio)
     engine, _ = engine_of(fields, studio, language or "", voice, avatar.gender)
     chosen = fields.get("tts_engine") not in (None, AUTO) or voice != CUSTOM_VOICE
+    engines = [engine] if chosen else _usual_engines(studio, language, avatar.gender)
     lipsync = _lipsync(fields, studio)
     _, eyes_note = looking(fields, avatar)
     background = studio.backdrops.parse(fields.get("background"), avatar)
@@ -84,7 +90,20 @@ def parse_session(body: object, studio: Studio) -> SessionRequest:
         note=eyes_note,
         pronunciations=pronunciations_of(fields, studio),
         paces={one.name: one.pace for one in studio.tts.values() if one.pace is not None},
+        voice_seconds=max(map(_voice_seconds, engines), default=0.0),
     )
+
+
+def _usual_engines(studio: Studio, language: str | None, gender: str) -> Iterator[TTSEngine]:
+    """Yield the engines that speak if none is named."""
+    for one in [language] if language else LIKELY_LANGUAGES:
+        with suppress(Unavailable):  # the turn that needs it reports it
+            yield default_engine(studio, one, gender)[0]
+
+
+def _voice_seconds(engine: TTSEngine) -> float:
+    """Return the CPU seconds that a second of speech takes; 0 if that is little, unknown, or a service's."""
+    return 1 / engine.pace if engine.pace else 0.0
 
 
 def _lipsync(fields: dict[str, Any], studio: Studio) -> LipsyncEngine:

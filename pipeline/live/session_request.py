@@ -37,6 +37,7 @@ class SessionRequest:
         background: What is behind the person.
         pronunciations: What is spoken for some words of the texts.
         paces: How fast speech engines are here, as far as it was measured; see `TTSEngine.pace`.
+        voice_seconds: CPU seconds that a second of its speech takes here; 0 if that is little, unknown, or a service's.
     """
 
     pack: Path
@@ -58,3 +59,4 @@ class SessionRequest:
     pronunciations: Pronunciations = field(default_factory=Pronunciations)
     devices: int = 0
     paces: Mapping[str, float] = field(default_factory=dict)
+    voice_seconds: float = 0.0

@@ -19,6 +19,7 @@ import soxr
 
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
+from pipeline.core.priority import AWAITED, give_way
 from pipeline.errors import BadRequest, NothingToSay, PipelineError
 from pipeline.jobs.speak import usable
 from pipeline.jobs.supervisor import internal_error
@@ -268,6 +269,7 @@ class SpokenTurn:
             yield word.later(begin)
 
     def _work(self) -> None:
+        give_way(AWAITED)  # to the pictures of all sessions, which cannot wait
         try:
             blank = ""
             for (engine, language, plainly), sentences in groupby(self._texts(), self._speaker):

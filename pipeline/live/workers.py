@@ -129,6 +129,8 @@ class RemoteSession:
         """Processes that it has lost."""
         self.paused = False
         """Whether it waits for a process."""
+        self.voice_seconds = request.voice_seconds
+        """CPU seconds that a second of its speech takes: none while a client sends the sound."""
         self._fragment_at = 0.0
         self._clock = 0.0
         self._send = send
@@ -146,6 +148,7 @@ class RemoteSession:
     def say(self, text: str, tag: str | None = None) -> None:
         """Speak a text, or the next piece of it; `flush` ends the turn. See ``Session.say``."""
         self._do("say", text=text, tag=tag)
+        self.voice_seconds = self.request.voice_seconds
 
     def flush(self) -> None:
         """End the turn."""
@@ -190,6 +193,7 @@ class RemoteSession:
                 woken.clear()
                 await woken.wait()
         self._check()
+        self.voice_seconds = 0.0
         self.sound_ahead += seconds
         self._ask(of_sound(self.id, data, rate))
 
@@ -390,11 +394,13 @@ class _Process:
         self.behind = late > LATE_SHARE * fragments
         self.load, self.reported = load, time.monotonic()
 
-    def load_with(self, fps: float) -> float:
+    def load_with(self, request: SessionRequest) -> float:
         """Return the share of a core that sessions are expected to take once another one has come."""
         frame = (self.load.frame_seconds or FIRST_GUESS) * (BEHIND_FACTOR if self.behind else 1)
-        rates = [float(session.request.avatar.fps) for session in self.sessions.values()]
-        return frame * SPEAKING_SHARE * (sum(rates) + fps)
+        sessions = self.sessions.values()
+        pictures = sum(float(one.avatar.fps) for one in (request, *(session.request for session in sessions)))
+        voices = request.voice_seconds + sum(session.voice_seconds for session in sessions)
+        return SPEAKING_SHARE * (frame * pictures + voices)
 
 
 class Workers:
@@ -586,19 +592,18 @@ class Workers:
         Raises:
             SessionsFull: There is no room.
         """
-        fps = float(request.avatar.fps)
         places = self._machines.places(request)
         alike = [one for one in self._processes if one.place in places]
-        best = min(alike, key=lambda one: one.load_with(fps), default=None)
+        best = min(alike, key=lambda one: one.load_with(request), default=None)
         if again and best is not None:
             return best
         # another core is better than a full one, and a process that runs is better than one that must be started;
         # on a device, one process draws for as many as it can, in common batches
-        wanted = best is None or (best.load_with(fps) > self._full if request.devices else bool(best.sessions))
+        wanted = best is None or (best.load_with(request) > self._full if request.devices else bool(best.sessions))
         if len(alike) < len(places) and wanted:
             taken = {one.place for one in alike}
             return await self._start(next((one for one in places if one not in taken), None))
-        if best is None or best.load_with(fps) > self._full:
+        if best is None or best.load_with(request) > self._full:
             raise SessionsFull(RETRY_SECONDS)
         return best
 
