@@ -168,6 +168,9 @@ async def _carry(given: argparse.Namespace, count: int, share: str) -> Row:
             await asyncio.sleep(given.seconds)
             seconds = time.monotonic() - started
             after = workers.loads
+            ended = [session.closed.reason for session in sessions if session.closed is not None]
+            if ended:
+                raise RuntimeError(f"{len(ended)} of {count} sessions have ended: {', '.join(ended)}")
             return Row(
                 sessions=count,
                 fragments=sum(one.fragments - before[pid].fragments for pid, one in after.items()),
