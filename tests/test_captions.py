@@ -209,6 +209,9 @@ def test_a_long_clause_is_cut_into_even_parts() -> None:
     assert all(len(text) <= MAX_WIDTH / 2 for text in korean)
     (whole,) = cues_of(words("가" * 60), 100.0)  # nowhere to cut
     assert len(whole.words) == 1
+    address = "https://example.com/" + "path/" * 10
+    texts = [cue.text for cue in cues_of(words(f"see all of it at {address} or call us"), 100.0)]
+    assert texts == ["see all of it at", address, "or call us"]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", "\u200b", "\u0301", '"', "」", "...", "a", "\ufeff"])
@@ -292,3 +295,9 @@ def test_captions_come_as_subrip_and_in_the_pictures(fake_server: Server) -> Non
     assert pictures[0].shape == (36, 64) and len(pictures) == pytest.approx(30 * done[-1]["audio_duration"], abs=1)
     assert pictures[len(pictures) // 2][20:].max() > 180  # letters
     assert fake_server.get(f"/video/{'0' * 32}.srt").status_code == 404
+
+
+def test_letters_that_burnt_captions_lack_are_named(fake_server: Server) -> None:
+    for text, lacks in (("one. 漢字 é.", False), ("one. 谢谢.", True)):
+        done = fake_server.events({"text": text, "avatar": "solo", "captions": "burn"})[-1]
+        assert ("글꼴에 없는 글자" in (done.get("note") or "")) is lacks, done

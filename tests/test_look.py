@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageDraw, ImageFont
 
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.framing import at_rate, box_of
@@ -100,6 +103,40 @@ def test_captions_are_two_lines_at_most_within_the_safe_area(size: tuple[int, in
     assert shown.y.max() == pytest.approx(235, abs=2) and shown.y.min() == pytest.approx(16, abs=2)
     filled = (shown.y != 100).any(1)
     assert 1 <= np.count_nonzero(np.diff(filled.astype(int)) == 1) <= 2
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (404, 720), (576, 720), (720, 720)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Welcome to the interview, tell me about yo",
+        "안녕하세요, 면접에 오신 것을 환영합니다. 예.",
+        "Расскажите, пожалуйста, о себе и об опыте",
+        "Bitte erzählen Sie uns von Ihrer Erfahrung",
+        "AI というとても長い日本語の文章、です。",
+        "「面接」へようこそ、まずは自己紹介です。",
+        "コンピューターのプログラマーの仕事です。",
+        "歡迎參加面試，請介紹一下自己，以及經驗。",
+        "WWWWWWWWWW WWWWWWWWWW WWWWWWWWWW WWWWWWWWW",
+    ],
+)
+def test_a_cue_is_shown_whole_in_two_lines(size: tuple[int, int], text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cue,) = cues_of([Mark("word", text, 0, 1)], 2)
+    drawn: list[tuple[str, ImageFont.FreeTypeFont]] = []
+    write = ImageDraw.ImageDraw.multiline_text
+
+    def noted(draw: ImageDraw.ImageDraw, place: Any, text: str, fill: Any, font: Any, **options: Any) -> None:
+        drawn.append((text, font))
+        write(draw, place, text, fill, font, **options)
+
+    lettering.caption.cache_clear()
+    monkeypatch.setattr(ImageDraw.ImageDraw, "multiline_text", noted)
+    assert lettering.caption(cue.text, *size) is not None
+    lines, font = drawn[0][0].split("\n"), drawn[0][1]
+    assert text.startswith("WWW") or font.size >= int(lettering.CAPTION * min(size))
+    assert 1 <= len(lines) <= 2 and re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", text)
+    assert all(line == line.strip() and line[0] not in "、，。」ー" and line[-1] != "「" for line in lines)
+    assert all(word in " ".join(lines) for word in [*text.split(), "プログラマーの"] if word in text and word.isalpha())
 
 
 def test_what_does_not_fit_is_cut_and_what_the_font_lacks_is_left_out() -> None:

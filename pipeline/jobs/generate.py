@@ -127,8 +127,11 @@ def generate(
 
 def _missing(request: GenerateRequest, speaker: Speaker, burnt: BurntCaptions) -> Message | None:
     """Return what the pictures lack of what was asked for."""
-    lacking = request.look.captioned and bool(request.text) and (burnt.failed or not speaker.captioned)
-    return messages.jobs.CAPTIONS_NOT_BURNT() if lacking else None
+    if not request.look.captioned or not request.text:
+        return None
+    if burnt.failed or not speaker.captioned:
+        return messages.jobs.CAPTIONS_NOT_BURNT()
+    return messages.jobs.CAPTIONS_LACK_LETTERS() if burnt.incomplete else None
 
 
 def _note(done: Done, speaker: Speaker, task: Task, request: GenerateRequest) -> None:

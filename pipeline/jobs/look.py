@@ -78,16 +78,18 @@ class BurntCaptions:
 
     Attributes:
         failed: Whether that happened.
+        incomplete: Whether the font lacks letters, which were left out.
     """
 
     def __init__(self) -> None:
-        self.failed = False
+        self.failed = self.incomplete = False
 
     def drawn(self, text: str, width: int, height: int) -> Lettering | None:
         """Return a caption for pictures of a size; None for an empty one, and after a failure."""
         if not text or self.failed:
             return None
         with best_effort("captions in the pictures"):
+            self.incomplete |= not lettering.complete(text)
             return lettering.caption(text, width, height)
         self.failed = True
         return None

@@ -68,6 +68,11 @@ CAPTIONS_NOT_BURNT = Sentence(
     ko="자막을 그릴 수 없어, 비디오 화면에 자막이 없거나 일부만 있습니다.",
     en="Captions could not be drawn: the video shows none, or only some of them.",
 )
+CAPTIONS_LACK_LETTERS = Sentence(
+    "captions_lack_letters",
+    ko="화면 자막의 글꼴에 없는 글자가 있어, 그 글자는 빠졌습니다. 자막 파일에는 모두 있습니다.",
+    en="The captions in the pictures lack letters that their font does not have. The files of captions have them all.",
+)
 FLAG_INVALID = Sentence("flag_invalid", ko="{field}: true 또는 false여야 합니다.", en="{field}: must be true or false.")
 EYES_AS_FILMED = Sentence(
     "eyes_as_filmed",

@@ -187,7 +187,12 @@ def _in_parts(clause: list[Mark]) -> list[list[Mark]]:
         parts = [part for part in parts if part]
         if max(map(_width, parts)) <= MAX_WIDTH:
             return parts
-    return [[word] for word in clause]
+    parts = [[]]
+    for word in clause:  # one of them is too wide
+        if parts[-1] and _width([*parts[-1], word]) > MAX_WIDTH:
+            parts.append([])
+        parts[-1].append(word)
+    return parts
 
 
 def _width(words: list[Mark]) -> int:

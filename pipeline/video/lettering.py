@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -30,10 +31,19 @@ CAPTION, MARK = 0.055, 0.04
 SMALLEST = 0.6
 """How much smaller letters of captions become, at most, so that they fit into two lines."""
 LINES = 2
+_MOST = 500
+"""Letters of a caption that are looked at: more than two lines of the narrowest hold."""
 _WHITE, _BLACK = 235, 16
 """Luma of the letters and of their outline."""
 _PLAIN = "AI"
 """A mark for which no font is needed."""
+_KANA = "\u3041-\u309f\u30fc"
+_HAN = "\u3005\u30a0-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003134f"
+_OPENS, _CLOSES = "「『（【《〈〔", "、。，．：；！？」』）】》〉〕…"
+_UNBROKEN = re.compile(
+    rf"[{_OPENS}]*(?:[{_HAN}]+[{_KANA}]*|[{_KANA}]+|[^\s{_HAN}{_KANA}{_OPENS}]+|(?<=[{_OPENS}]))[{_CLOSES}]*\s*"
+)
+"""What lines keep together: words between blanks and, in Japanese, other letters with the hiragana behind them."""
 _PACKAGE, _FILE = "pylopdf_fonts_ko", "NotoSansKR-Regular.otf"
 
 
@@ -76,7 +86,7 @@ def caption(text: str, width: int, height: int) -> Lettering | None:
 
     Letters become smaller before a third line would be needed; what is longer still is cut at the end.
     """
-    text = _known(" ".join(text.split()))
+    text = _known(" ".join(text.split()))[:_MOST]
     if not text:
         return None
     room = width * (1 - 2 * SAFE)
@@ -86,7 +96,8 @@ def caption(text: str, width: int, height: int) -> Lettering | None:
         lines = _lines(text, font, room)
         if len(lines) <= LINES:
             break
-    lines = [*lines[: LINES - 1], _cut(" ".join(lines[LINES - 1 :]), font, room)] if len(lines) > LINES else lines
+    lines = [*lines[: LINES - 1], _cut(lines[LINES - 1], font, room)] if len(lines) > LINES else lines
+    lines = [line.strip() for line in lines]
     outline = max(1, round(font.size / 12))
     block = round(font.size * 1.25) * len(lines) + 2 * outline
     wide = math.ceil(max(map(font.getlength, lines))) + 2 * outline
@@ -178,22 +189,30 @@ def _placed(image: Image.Image, left: float, top: float, width: int, height: int
 
 
 def _lines(text: str, font: ImageFont.FreeTypeFont, room: float) -> list[str]:
-    """Return a text in as few lines as fit, of about the same width."""
-    words = text.split() if " " in text else list(text)
-    joint = " " if " " in text else ""
+    """Return a text in lines of about the same width, or in full ones if it needs more than `LINES`.
+
+    What is wider than a line is cut anywhere.
+    """
+    parts: list[str] = []
+    for word in _UNBROKEN.findall(text):
+        parts += [word] if font.getlength(word.rstrip()) <= room else word
     whole = font.getlength(text)
-    for count in range(math.ceil(whole / room), len(words) + 1):
-        lines = [""]
-        for word in words:
-            longer = f"{lines[-1]}{joint if lines[-1] else ''}{word}"
-            full = font.getlength(longer) > (room if len(lines) == count else min(room, whole / count * 1.15))
-            if full and lines[-1]:
-                lines.append(word)
-            else:
-                lines[-1] = longer
-        if max(map(font.getlength, lines)) <= room:
-            return lines
-    return list(words) if len(words) > 1 else [text, "", ""]
+    for count in range(math.ceil(whole / room), LINES + 1):
+        for limit in np.linspace(whole / count, room, 8):
+            lines = _filled(parts, font, float(limit))
+            if len(lines) <= count and max(font.getlength(line.rstrip()) for line in lines) <= room:
+                return lines
+    return _filled(parts, font, room)
+
+
+def _filled(parts: list[str], font: ImageFont.FreeTypeFont, limit: float) -> list[str]:
+    """Return lines that take as many parts as stay below a width, one at least."""
+    lines = [""]
+    for part in parts:
+        if lines[-1] and font.getlength((lines[-1] + part).rstrip()) > limit:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
@@ -204,6 +223,15 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
 
 def _even(pixels: int) -> int:
     return pixels + pixels % 2
+
+
+def complete(text: str) -> bool:
+    """Return whether the font has every letter of a text; the others are left out of captions.
+
+    Raises:
+        OSError: The font is not installed, or damaged.
+    """
+    return all(_has(letter) for letter in unicodedata.normalize("NFC", text) if letter.isalnum())
 
 
 def _known(text: str) -> str:
