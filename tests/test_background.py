@@ -613,6 +613,13 @@ def size_of(path: Path) -> tuple[int, int]:
         return image.width, image.height
 
 
+def dot() -> bytes:
+    """Return a PNG of one pixel."""
+    file = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(file, "PNG")
+    return file.getvalue()
+
+
 def claiming(width: int, height: int) -> bytes:
     """Return a PNG of a few bytes that claims to be large."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -630,12 +637,14 @@ def claiming(width: int, height: int) -> bytes:
         (b"\xff\xd8\xff\xe0" + bytes(100), "cannot be read"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot be read"),
         (b"%PDF-1.7", "cannot be read"),
-        (stored()[:-40], "cannot be read"),
+        (stored()[:-40], "damaged or incomplete"),
+        (stored(format="JPEG")[:-200], "damaged or incomplete"),
         (claiming(7200, 7200), "too large"),
         (claiming(60_000, 60_000), "too large"),
         (claiming(2**31 - 1, 2**31 - 1), "too large"),
         (claiming(9000, 20), "too long and narrow"),
-        (stored(mode="L")[:60], "cannot be read"),
+        (stored(mode="L")[:60], "damaged or incomplete"),
+        (dot(), "too small .1x1.*#1e90ff"),
     ],
 )
 def test_what_is_no_picture_or_too_large_is_refused(tmp_path: Path, content: bytes, said: str) -> None:

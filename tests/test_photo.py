@@ -54,6 +54,15 @@ def test_photos_of_any_kind_of_pixels_are_opened(mode: str, tmp_path: Path) -> N
     np.testing.assert_allclose(photo, level, atol=2)
 
 
+@pytest.mark.parametrize("white", [1, 255, 65535, 1e6])
+def test_decimals_are_seen_in_their_range(white: float, tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, white, 8, dtype=np.float32), (6, 1))
+    Image.fromarray(ramp).save(tmp_path / "a.tif")
+    np.testing.assert_allclose(open_photo(tmp_path / "a.tif")[..., 1], 255 * ramp / white, atol=2)
+    Image.fromarray(np.full((6, 8), -np.inf, np.float32)).save(tmp_path / "none.tif")
+    assert (open_photo(tmp_path / "none.tif") == 0).all()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"])
 @pytest.mark.parametrize("name", ["face.jfif", "face", "face.mp4", "face.txt"])
 def test_a_picture_is_one_whatever_it_is_called(kind: str, name: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
@@ -341,9 +341,11 @@ def _opened(file: Path) -> Image.Image:
             picture = Image.fromarray(flat(image, (255, 255, 255)))
     except BadClip as error:
         raise BadRequest(messages.jobs.BACKGROUND_UNUSABLE(why=error.message)) from error
-    except (OSError, SyntaxError, ValueError, MemoryError, OverflowError) as error:
+    except UnidentifiedImageError as error:
         raise BadRequest(messages.jobs.BACKGROUND_NO_PICTURE(kinds=", ".join(PICTURES))) from error
+    except (OSError, SyntaxError, ValueError, MemoryError, OverflowError) as error:
+        raise BadRequest(messages.jobs.BACKGROUND_DAMAGED()) from error
     if min(picture.size) < 2:
-        raise BadRequest(messages.jobs.BACKGROUND_NO_PICTURE(kinds=", ".join(PICTURES)))
+        raise BadRequest(messages.jobs.BACKGROUND_TOO_SMALL(width=picture.width, height=picture.height))
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return picture

@@ -111,6 +111,16 @@ BACKGROUND_NO_PICTURE = Sentence(
     ko="background: 사진으로 읽을 수 없는 파일입니다. 쓸 수 있는 형식: {kinds}",
     en="background: this file cannot be read as a picture. Usable formats: {kinds}",
 )
+BACKGROUND_DAMAGED = Sentence(
+    "background_damaged",
+    ko="background: 사진이 손상되었거나 끝까지 전송되지 않았습니다. 다시 저장하거나 다시 보내 주세요.",
+    en="background: the picture is damaged or incomplete. Save it again, or send it again.",
+)
+BACKGROUND_TOO_SMALL = Sentence(
+    "background_too_small",
+    ko="background: 사진이 너무 작습니다 ({width}x{height}). 단색 배경은 #1e90ff처럼 색을 보내 주세요.",
+    en="background: the picture is too small ({width}x{height}). For one colour, send the colour: #1e90ff",
+)
 BACKGROUND_UNUSABLE = Sentence(
     "background_unusable", ko="background: 쓸 수 없는 사진입니다. {why}", en="background: an unusable picture. {why}"
 )

@@ -76,6 +76,10 @@ def _srgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    elif image.mode == "F":  # of the range 0..1, or of 8 or 16 bits
+        values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0).clip(0)
+        white = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
+        image = Image.fromarray((values * (255 / white)).astype(np.uint8))
     elif image.mode in ("LA", "La"):
         image = image.convert("LA").convert("L")
     elif image.mode not in ("RGB", "CMYK", "L"):
