@@ -296,6 +296,10 @@ def test_with_the_operators_key_downloads_are_signed_and_without_it_only_on_requ
     refused = certified.get(f"{done['video_url']}?c2pa=1", headers={"Accept-Language": "en"})
     assert refused.status_code == 503 and "could not be signed" in refused.json()["error"]
     assert certified.get(f"/video/{'0' * 32}.mp4?c2pa=1").status_code == 404
+    for path in (done["audio_url"], done["video_url"].replace("mp4", "webm")):
+        refused = certified.get(f"{path}?c2pa=1", headers={"Accept-Language": "en"})
+        assert refused.status_code == 400 and f"{done['video_url']}?c2pa=1" in refused.json()["error"]
+    assert certified.get(f"{done['audio_url']}?c2pa=0").status_code == 200
     task.with_name(f"{task.name}.part").rmdir()
 
 
@@ -329,6 +333,7 @@ def test_rest_refuses_what_is_no_upload_of_a_file_to_verify(fake_server: Server)
     for more in (*sent, {"data": {"file": "text"}}):
         answer = requests.post(f"{fake_server.url}/api/v2/verify", timeout=60, **more)
         assert answer.status_code == 400 and answer.json()["success"] is False, more
+        assert "WebM" in answer.json()["error"], more  # says what can be verified
     assert not [path for path in (fake_server.results / "uploads" / "clips").rglob("*") if path.is_file()]
 
 

@@ -262,6 +262,16 @@ FILE_MISSING = Sentence(
     ko="file: 영상이나 사진 파일을 보내 주세요.",
     en="file: send a clip or a photo.",
 )
+FILE_TO_VERIFY_MISSING = Sentence(
+    "file_to_verify_missing",
+    ko="file: 확인할 파일을 보내 주세요 (mp4, mov, WebM, WAV).",
+    en="file: send the file to verify (mp4, mov, WebM or WAV).",
+)
+ONLY_MP4_SIGNED = Sentence(
+    "only_mp4_signed",
+    ko="서명한 사본은 mp4만 있습니다: /video/{task_id}.mp4?c2pa=1",
+    en="Only the mp4 can be signed: /video/{task_id}.mp4?c2pa=1",
+)
 
 # results
 NO_SUCH_FILE = Sentence(

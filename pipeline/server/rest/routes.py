@@ -387,7 +387,7 @@ class Api:
         """
         task = self._results_of(task_id)
         asked = request.query_params.get("c2pa", "")
-        must = asked not in ("", "0")
+        must = _asks_to_sign(request)
         if must or request.query_params.get("download", "0") not in ("", "0"):
             signs = must or (self.signer.configured and asked == "")
             return await whole_response(task, self._book, self.signer if signs else None, must, request)
@@ -404,6 +404,7 @@ class Api:
 
     async def transparent(self, task_id: str, request: Request) -> Response:
         """Send a video whose background was requested as transparent, as WebM (VP9 with alpha), once it is complete."""
+        _check_not_signed(task_id, request)
         return await transparent_response(self._results_of(task_id), self._book, request)
 
     async def mouth(self, task_id: str, request: Request) -> Response:
@@ -416,7 +417,7 @@ class Api:
         form = await Form.of(request, "file", self.studio.settings.max_upload)
         if form.file is None:
             await form.fields.close()
-            raise BadRequest(messages.server.FILE_MISSING())
+            raise BadRequest(messages.server.FILE_TO_VERIFY_MISSING())
         with await run_in_threadpool(temporary_folder, self.clips) as folder:
             file = await run_in_threadpool(form.save, Path(folder))
             await form.fields.close()
@@ -434,6 +435,7 @@ class Api:
 
     def audio(self, task_id: str, request: Request) -> Response:
         """Send the speech of a video."""
+        _check_not_signed(task_id, request)
         return file_response(self._results_of(task_id).audio, "audio/wav", request)
 
     def framed(self, avatar: str, request: Request) -> Response:
@@ -523,6 +525,16 @@ class Api:
         if grant is not None:  # another server may be asked for it next
             await run_in_threadpool(self.tokens.settle, grant)
         return task
+
+
+def _asks_to_sign(request: Request) -> bool:
+    return request.query_params.get("c2pa", "") not in ("", "0")
+
+
+def _check_not_signed(task_id: str, request: Request) -> None:
+    """Refuse a signed copy of what cannot be signed."""
+    if _asks_to_sign(request):
+        raise BadRequest(messages.server.ONLY_MP4_SIGNED(task_id=task_id))
 
 
 def _described(node: Node) -> dict[str, Any]:

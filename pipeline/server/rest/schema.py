@@ -1010,7 +1010,7 @@ SUBRIP: dict[str, Any] = {
 }
 TRANSPARENT: dict[str, Any] = {
     "response_class": FileResponse,
-    "responses": {200: _content("video/webm", "The video.", binary=True), **_FILE_ANSWERS, **problems(404, 500)},
+    "responses": {200: _content("video/webm", "The video.", binary=True), **_FILE_ANSWERS, **problems(400, 404, 500)},
 }
 MOUTH: dict[str, Any] = {
     "response_class": FileResponse,
@@ -1022,7 +1022,7 @@ MOUTH: dict[str, Any] = {
 }
 AUDIO: dict[str, Any] = {
     "response_class": FileResponse,
-    "responses": {200: _content("audio/wav", "The speech.", binary=True), **_FILE_ANSWERS, **problems(404)},
+    "responses": {200: _content("audio/wav", "The speech.", binary=True), **_FILE_ANSWERS, **problems(400, 404)},
 }
 
 
