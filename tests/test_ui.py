@@ -254,7 +254,7 @@ def test_the_curl_snippet_asks_for_the_same() -> None:
     assert "Authorization" not in curl
 
 
-@pytest.mark.parametrize(("language", "label"), [("ko", "여성"), ("en", "Woman")])
+@pytest.mark.parametrize(("language", "label"), [("ko", "서연"), ("en", "Seoyeon")])
 def test_avatars_that_ship_have_labels_and_others_their_names(tmp_path: Path, language: str, label: str) -> None:
     for name in ("woman", "나"):
         make_pack(tmp_path, name, "360p")

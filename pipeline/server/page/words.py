@@ -346,9 +346,9 @@ ENGINES = {
 }
 """Names of the lipsync engines on the page."""
 BUNDLED = {
-    "talk_long": Message("남성 · 긴 클립", "Man, long clip"),
-    "talk_short": Message("남성 · 짧은 클립", "Man, short clip"),
-    "woman": Message("여성", "Woman"),
+    "talk_long": Message("준호", "Junho"),
+    "talk_short": Message("준호 2", "Junho 2"),
+    "woman": Message("서연", "Seoyeon"),
 }
 """Names of the bundled avatars beside their portraits; others keep their own name."""
 EXAMPLES = (
