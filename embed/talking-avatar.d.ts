@@ -35,6 +35,7 @@ export interface TalkingAvatarEventMap {
     'turn-ended': CustomEvent<{ said: string; turn?: number; tag: string | null }>;
     interrupted: CustomEvent<{ said: string; turn?: number | null; tag: string | null }>;
     error: CustomEvent<{ message: string; code: string }>;
+    unsaid: CustomEvent<{ text: string }>;
     'session-started': CustomEvent<{ session_id: string }>;
     'session-event': CustomEvent<{ type: string; [field: string]: unknown }>;
     'interview-ended': CustomEvent<{ answers: object[]; recording: string | null; [field: string]: unknown }>;

@@ -34,7 +34,8 @@ EVENTS = """
         const avatar = document.querySelector('talking-avatar');
         if (!avatar || window.avatar === avatar) return;
         window.avatar = avatar;
-        const kinds = ['ready', 'turn-started', 'word', 'turn-ended', 'interrupted', 'error', 'interview-ended'];
+        const kinds = ['ready', 'turn-started', 'word', 'turn-ended', 'interrupted', 'error', 'unsaid'];
+        kinds.push('interview-ended');
         for (const kind of kinds) avatar.addEventListener(kind, ({ detail }) => heard.push([kind, detail]));
     }).observe(document, { childList: true, subtree: true });
 """
@@ -262,8 +263,49 @@ def test_a_text_that_fails_is_told_of_and_the_next_one_works(page: Any, site: Si
         shown = told["message"].replace("text: ", "Text: ")  # visitors read other names of fields than programs
         assert page.locator("talking-avatar .message").inner_text() == shown
         assert told["code"] == code, text
+        unsaid = [detail for kind, detail in page.evaluate("heard") if kind == "unsaid"]
+        assert unsaid == ([{"text": text}] if text.strip() else [])
     assert page.evaluate("avatar.say('two words')") is True
     assert page.locator("talking-avatar .message").is_hidden()
+
+
+def test_what_a_live_tag_cannot_say_comes_back_into_its_box(page: Any, site: Site) -> None:
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" mode="live"></talking-avatar>')
+    page.get_by_role("button", name="Start").click()
+    box, message = (page.locator(f"talking-avatar {one}") for one in ("textarea", ".message"))
+    for text, reason in (("...", "Nothing in it"), ("crash", "An internal error occurred"), ("long " * 5000, "Text: ")):
+        box.fill(text)
+        box.press("Enter")
+        message.filter(has_text=reason).wait_for()
+        assert box.input_value() == text
+    page.evaluate("heard.length = 0; avatar.say('...')")  # what the site's own script says is not the visitor's
+    heard(page, "unsaid")
+    assert box.input_value() == text
+    box.fill("one two")
+    box.press("Enter")
+    heard(page, "turn-ended")
+    assert box.input_value() == ""
+
+
+@pytest.mark.parametrize("when", ["while a place is sought", "while it fades in"])
+def test_somebody_is_seen_when_a_session_ends(page: Any, site: Site, when: str) -> None:
+    visit(page, site, '<talking-avatar server="SERVER" avatar="solo" mode="live"></talking-avatar>')
+    page.wait_for_function("avatar.shadowRoot.querySelector('.idle').readyState > 1")
+    sought = when == "while a place is sought"
+    faint = "cover.hidden || getComputedStyle(cover).opacity < 1"
+    seen = page.evaluate(f"""new Promise((over) => {{
+        const part = (name) => avatar.shadowRoot.querySelector(`.${{name}}`);
+        const [screen, answer, cover] = ['screen', 'answer', 'cover'].map(part);
+        avatar.addEventListener('session-started', () => setTimeout(() => {{
+            if ({str(sought).lower()}) answer.currentTime += 1000; // no picture is there for it
+            avatar.close();
+            const held = !({faint}) && cover.getContext('2d').getImageData(0, 0, cover.width, cover.height).data.at(-1);
+            over([screen.matches('.idling'), Boolean(held)]);
+        }}, 100));
+        avatar.start();
+    }})""")
+    assert seen == [sought, not sought]
+    page.wait_for_function("avatar.shadowRoot.querySelector('.cover').hidden")
 
 
 def test_a_site_that_the_server_does_not_know_is_told_what_to_do(page: Any, site: Site, fake_server: Server) -> None:

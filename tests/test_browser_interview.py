@@ -85,6 +85,12 @@ def test_what_was_written_before_a_question_is_no_answer(browser: Any, fake_serv
     page.wait_for_function("() => document.querySelector('#live .where').innerText.startsWith('Question 1 / 3')")
     assert page.input_value("#live .writing") == "too early"
     page.wait_for_selector("#live .live[data-state=speaking]")
+    endless = "too long " * 3000
+    page.fill("#live .writing", endless)
+    page.keyboard.press("Enter")
+    page.locator("#live .message").filter(has_text="Text: ").wait_for()
+    assert page.input_value("#live .writing") == endless  # and it asks for no answer but this one
+    assert page.inner_text("#live .where").startswith("Question 1 / 3")
     page.fill("#live .writing", "an answer")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#live .where').innerText.startsWith('Question 2 / 3')")

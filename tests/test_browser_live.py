@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.pages import opened
+from tests.pages import SHIFTS, opened
 from tests.servers import Server, running, wait_for
-from tests.test_browser_axe import findings
+from tests.test_browser_axe import findings_everywhere
 
 LIVE = "/"
 PLAYER = "document.querySelector('#live talking-avatar').shadowRoot"
@@ -56,6 +56,15 @@ def page(browser: Any, fake_server: Server) -> Iterator[Any]:
     page.context.close()
 
 
+BOX = "#live .writing"
+BOX_VALUE = f"document.querySelector('{BOX}').value"
+SENT_AND_WRITTEN_ON = f"""() => {{
+    const box = document.querySelector('{BOX}');
+    box.form.requestSubmit();
+    box.value = 'and this';
+}}"""
+
+
 def is_there(page: Any) -> None:
     """Wait until the avatar is alive and silent."""
     state(page, "ready")
@@ -94,6 +103,7 @@ def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
     page.wait_for_function(f"() => {CAPTION}.querySelectorAll('.lit').length === 2")
     page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('brisk one two, three four.')")
     page.wait_for_function(f"() => {CAPTION}.innerText.startsWith('five six')")  # a line for each sentence
+    assert page.evaluate(SHIFTS) <= 0.02  # no word moves for the next
     state(page, "ready")
     assert transcript(page) == ["Avatar: brisk one two, three four. five six seven eight"]
     assert page.input_value("#live .writing") == ""
@@ -112,13 +122,25 @@ def test_shift_and_enter_begin_a_line_and_say_nothing(page: Any) -> None:
     assert transcript(page) == ["Avatar: one"]
 
 
-def test_a_text_in_which_nothing_can_be_spoken_says_so(page: Any) -> None:
-    say(page, "...")
-    page.locator("#live .message").filter(has_text="Nothing in it can be spoken.").wait_for()
-    state(page, "ready")
+def test_a_text_that_cannot_be_spoken_comes_back_into_the_box(page: Any) -> None:
+    message = page.locator("#live .message")
+    for text, reason in (
+        ("...", "Nothing in it can be spoken."),
+        ("\U0001f389\U0001f600", "Nothing in it can be spoken."),
+        ("crash", "An internal error occurred"),
+        ("too long " * 3000, "Text: "),
+    ):
+        say(page, text)
+        message.filter(has_text=reason).wait_for()
+        state(page, "ready")
+        assert page.input_value(BOX) == text, reason
     assert transcript(page) == []
+    page.fill(BOX, "...")
+    page.evaluate(SENT_AND_WRITTEN_ON)
+    page.wait_for_function(f"() => {BOX_VALUE} === '...\\nand this'")  # nor is what was written meanwhile lost
     say(page, "one")
     page.wait_for_selector("#live .entry")
+    assert page.input_value(BOX) == ""
 
 
 @pytest.mark.parametrize("how", ["button", "key"])
@@ -210,11 +232,21 @@ def test_a_session_that_breaks_off_is_opened_anew(browser: Any, fake_packs: Path
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
         page = opened(browser, server, "ko", at=LIVE)
         is_there(page)
+        text = "brisk " + "word " * 60
+        say(page, text)
+        state(page, "speaking")
         send_workers(server, signal.SIGKILL)
         wait_for(lambda: server.log.count(" opens: ") == 2)
         is_there(page)
+        assert page.input_value(BOX) == text  # to be sent again
         say(page, "다시 왔습니다")
         state(page, "speaking")
+        assert page.input_value(BOX) == ""
+        server.process.kill()
+        state(page, "away")
+        say(page, "아무도 없습니다")
+        page.wait_for_function(f"() => {BOX_VALUE} === '아무도 없습니다'")
+        assert page.locator("#live .message").is_visible()
         assert page.faults == []
         page.context.close()
 
@@ -292,7 +324,7 @@ def test_no_word_is_cut(browser: Any, fake_server: Server, language: str, width:
             page.fill("#live .writing", text)
         shown, needed = page.evaluate(f"[{box}.clientHeight, {box}.scrollHeight]")
         assert shown >= needed, text
-    whole = "span => { span.textContent = 'Man, short clip'; return span.scrollWidth <= span.clientWidth && "
+    whole = "span => { span.textContent = 'Long, full name'; return span.scrollWidth <= span.clientWidth && "
     whole += "span.scrollHeight <= span.clientHeight + 1 }"
     assert page.locator("#portraits label span").first.evaluate(whole)
     page.context.close()
@@ -302,12 +334,17 @@ def test_no_word_is_cut(browser: Any, fake_server: Server, language: str, width:
 def test_everybody_can_use_it(browser: Any, fake_server: Server, language: str, light: str) -> None:
     page = opened(browser, fake_server, language, 390, light, at=LIVE)
     is_there(page)
-    assert findings(page) == []
-    say(page, "brisk " + "word " * 30)
+    assert findings_everywhere(page) == [], "nobody speaks"
+    say(page, "brisk " + "word " * 60)
     page.wait_for_function(f"() => {CAPTION}.querySelectorAll('.lit').length > 4")
-    assert findings(page) == []  # while it speaks
+    assert findings_everywhere(page) == [], "while it speaks"
+    state(page, "speaking")
     page.click("#live .main")
     page.wait_for_selector("#live .entry.cut")
-    assert findings(page) == []
+    say(page, "...")
+    page.wait_for_selector("#live .message")
+    assert findings_everywhere(page) == [], "an error, after something was said"
+    page.set_viewport_size({"width": 390, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(SHIFTS) <= 0.02
     page.context.close()

@@ -3,6 +3,7 @@
 import { linesOf } from './server.js';
 
 const LINE = 60; // letters of a line of a session
+const ROWS = 2; // rows for which there is room; more would move what is below
 
 /** A line of words in a place of the page; screen readers get whole lines at another place. */
 export class Captions {
@@ -21,7 +22,15 @@ export class Captions {
     add(text) {
         const word = spanOf(text);
         const line = this.#whole ? [word] : [...this.#words, word];
-        if (line.length > 1) this.#place.append(' ', word);
+        if (line.length > 1 && line[0].isConnected) { // or else it comes with the first word
+            const blank = new Text(' ');
+            this.#place.append(blank, word);
+            if (new Set(line.map((one) => one.offsetTop)).size > ROWS) {
+                for (const last of [blank, word]) last.remove();
+                this.#read();
+                line.splice(0, line.length - 1);
+            }
+        }
         this.#words = line;
         this.#text = line.map((one) => one.textContent).join(' ');
         const { length } = this.#text;

@@ -33,6 +33,7 @@ const stillness = matchMedia('(prefers-reduced-motion: reduce)');
  * @property {(name: string) => void} state
  * @property {(message: string, milliseconds?: number) => void} tell
  * @property {(error: Error, milliseconds?: number) => void} fail
+ * @property {(text: string) => void} unsaid gives back a text that could not be said
  * @property {(error: Error) => boolean} without whether it can go on without what this avatar cannot do
  * @property {() => boolean} shown
  * @property {(yes: boolean) => void} blocked
@@ -72,6 +73,7 @@ export class TalkingAvatar extends HTMLElement {
     #crops = {}; // of the avatar by aspect, as the server makes them
     #cropped = ''; // address from which they came
     #forgetting = 0;
+    #typed = ''; // what the visitor sent last
     #problem = ''; // what is wrong with the tag itself
     #refused = new Map(); // what an avatar cannot do, by the name of the field
     #unmixed = false; // whether it was told that nothing can be transparent
@@ -182,7 +184,7 @@ export class TalkingAvatar extends HTMLElement {
     /** Say a text, without one that of the tag; what is being said is interrupted. Returns whether all of it was said. */
     async say(text = this.#written(), { tag } = {}) {
         this.#update();
-        if (this.#problem || !this.#check()) return false;
+        if (this.#problem || !this.#check()) return this.#unsaid(text), false;
         this.#way.hear?.();
         if (!text?.trim()) return this.#fail(new ServerError(this.#words('no_text'), 'text_required')), false;
         this.#tell('');
@@ -191,7 +193,8 @@ export class TalkingAvatar extends HTMLElement {
 
     /** Have the language model answer a text (mode="live"). */
     async chat(text) {
-        return this.#live() && this.#check() ? this.#way.say(text, null, true) : false;
+        if (!this.#live() || !this.#check()) return this.#unsaid(text), false;
+        return this.#way.say(text, null, true);
     }
 
     /** Stop what is being said, at once. */
@@ -486,6 +489,7 @@ export class TalkingAvatar extends HTMLElement {
             state: (name) => this.#become(name),
             tell: (message, milliseconds) => this.#tell(message, milliseconds),
             fail: (error, milliseconds) => this.#fail(error, milliseconds),
+            unsaid: (text) => this.#unsaid(text),
             without: (error) => this.#without(error),
             shown: () => this.#shown(),
             blocked: (yes) => {
@@ -582,6 +586,18 @@ export class TalkingAvatar extends HTMLElement {
         this.#emit('error', { message, code: error.code ?? 'failed' });
     }
 
+    // A text could not be said: what the visitor wrote is in the box again, before what was written meanwhile.
+    #unsaid(text) {
+        if (!text) return;
+        const { text: box } = this.#parts;
+        if (text === this.#typed) {
+            box.value = [text, box.value].filter((one) => one.trim()).join('\n');
+            this.#typed = '';
+            this.#show();
+        }
+        this.#emit('unsaid', { text });
+    }
+
     // --- buttons
 
     get #full() {
@@ -638,13 +654,12 @@ export class TalkingAvatar extends HTMLElement {
         }
     }
 
-    async #send() {
+    #send() {
         const { text } = this.#parts;
-        const written = text.value;
-        if (!written.trim()) return text.focus();
-        if (!(await this.#way.start())) return; // the text stays
-        if (text.value === written && !this.#way.early) text.value = '';
-        this.say(written);
+        if (!text.value.trim()) return text.focus();
+        this.#typed = text.value;
+        text.value = ''; // it comes back if it cannot be said
+        this.say(this.#typed);
         this.#show();
     }
 

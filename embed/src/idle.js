@@ -21,6 +21,7 @@ export class Idle {
     #key = null; // what is being loaded, or was, and the promise of its resolution
     #loading = null;
     #avatar = null; // what is to be shown
+    #fading = null; // the animation in which what was seen until now goes
     #seen = true; // whether it is what can be seen, and not an answer
 
     /**
@@ -148,7 +149,11 @@ export class Idle {
         if (this.#seen) return this.#play();
         this.#seen = true;
         await this.#arrived();
-        if (!this.#seen) return;
+        if (this.#seen) this.#show();
+    }
+
+    #show() {
+        this.#seen = true;
         this.#screen.classList.add('idling');
         this.#mixer.draw();
         this.#play();
@@ -157,8 +162,8 @@ export class Idle {
     /** Go on although the ANSWER, a video, has not ended, with what it shows now. */
     async takeOver(answer) {
         if (!this.#seen) {
-            this.#hold(answer);
-            this.#goTo(answer.currentTime);
+            if (this.#hold(answer)) this.#goTo(answer.currentTime);
+            else this.#show(); // at any place: nothing stands for it while one is sought
         }
         await this.comeBack();
         this.#yield();
@@ -179,13 +184,20 @@ export class Idle {
     }
 
     #hold(shown) {
-        if (this.#mixer.copy(shown, this.#cover)) this.#cover.hidden = false;
+        if (!this.#mixer.copy(shown, this.#cover)) return false;
+        this.#fading?.cancel(); // what it stands for now may not be there when that ends
+        this.#fading = null;
+        this.#cover.hidden = false;
+        return true;
     }
 
     async #yield() {
-        if (this.#cover.hidden || this.#cover.getAnimations().length) return;
+        if (this.#cover.hidden || this.#fading) return;
         if (this.#mixer.on) this.#cover.nextElementSibling.animate({ opacity: [0, 1] }, FADE);
-        await this.#cover.animate({ opacity: [1, 0] }, FADE).finished.catch(() => {});
+        const fading = (this.#fading = this.#cover.animate({ opacity: [1, 0] }, FADE));
+        await fading.finished.catch(() => {}); // another picture is held
+        if (this.#fading !== fading) return;
+        this.#fading = null;
         this.#cover.hidden = true;
     }
 }

@@ -10,6 +10,7 @@ const HIDDEN = 60_000; // the same where the window cannot be seen
 const FORESEEN = 0.3; // seconds before it is said that a word can be seen
 const SETTLING = 300; // milliseconds in which options may change before a session is opened with them
 const TOLD = 3000; // milliseconds for which a stage is shown that is told of once a second
+const [ANSWER, CHAT] = ['visitor_said', 'chat']; // commands that bear no tag; at most one of each is not answered yet
 const RETRY = 3; // seconds until a server that is away is asked again
 
 export class Live {
@@ -33,7 +34,7 @@ export class Live {
     #aloneSince = 0;
     #settling = 0;
     #retrying = 0;
-    #turns = new Map(); // who waits for the end of a turn, by its tag
+    #sent = new Map(); // texts that were sent, and who waits until each was said, by its tag
     #count = 0;
     #watch;
 
@@ -90,20 +91,23 @@ export class Live {
     /** Have the avatar say a text, or with `chat` have the language model answer it; what it says now is stopped. */
     async say(text, tag = null, chat = false) {
         this.hear();
-        if (!(await this.start())) return false;
+        await this.start();
         await this.#session?.connected;
-        if (!this.#session) return false;
-        if (this.interview) {
-            if (this.early) return this.#stage.tell(this.#stage.words('not_asked'), TOLD), false;
-            return this.#session.send({ type: 'visitor_said', text }) && this.#session.send({ type: 'next' });
-        }
-        if (this.busy && !chat) this.interrupt();
+        if (this.early) this.#stage.tell(this.#stage.words('not_asked'), TOLD);
+        if (!this.#session || this.early) return this.#stage.unsaid(text), false;
+        const type = this.interview ? ANSWER : chat ? CHAT : 'say';
+        if (this.busy && type === 'say') this.interrupt();
+        if (type !== 'say') tag = type;
         tag ??= `say ${++this.#count}`;
-        const over = chat ? true : new Promise((end) => this.#turns.set(tag, end));
-        if (!this.#session.send(chat ? { type: 'chat', text } : { type: 'say', text, tag })) return false;
-        this.#sentAt = performance.now();
+        const over = new Promise((end) => this.#sent.set(tag, { text, end }));
+        if (!this.#session.send({ type, text, ...(type === 'say' && { tag }) })) {
+            this.#stage.fail(new ServerError(this.#stage.words('away'), 'unreachable'), TOLD);
+            this.#giveBack([tag]);
+            return false;
+        }
+        if (type !== ANSWER) this.#sentAt = performance.now();
         this.#show();
-        return over;
+        return chat || over;
     }
 
     /** Stop what is being said, at once. */
@@ -113,6 +117,7 @@ export class Live {
         video.volume = 0; // at once; until where the server stops is known
         setTimeout(() => (video.volume = 1), 1000);
         this.#sentAt = 0;
+        for (const tag of this.#sent.keys()) if (tag !== ANSWER) this.#over({ tag }, false);
         this.#session.send({ type: 'interrupt', at: this.#stream.time });
         this.#stage.captions.clear();
         this.#show();
@@ -301,12 +306,13 @@ export class Live {
         this.#stream.stop();
         this.#stage.video.volume = 1;
         this.#stage.clear();
-        for (const end of this.#turns.values()) end(false);
-        this.#turns.clear();
+        for (const { end } of this.#sent.values()) end(false);
+        this.#sent.clear();
         this.#show();
     }
 
     #ended(reason) {
+        this.#giveBack();
         if (this.interview) this.conclude();
         this.#forget();
         if (reason === 'time_limit' || reason === 'deleted') this.#stage.tell(this.#stage.words('time_limit'));
@@ -334,6 +340,7 @@ export class Live {
                 stream.at(event.stream - FORESEEN, () => captions.clear());
                 stream.at(event.stream, () => {
                     this.#asked = true;
+                    this.#over({ tag: CHAT }, true);
                     if (event.stream < this.#cut) return;
                     const seconds = this.#sentAt ? (performance.now() - this.#sentAt) / 1000 : null;
                     [this.#speaking, this.#sentAt] = [true, 0];
@@ -355,8 +362,10 @@ export class Live {
             case 'turn_ended':
                 stream.at(event.stream, () => {
                     [this.#speaking, this.#sentAt] = [false, 0];
-                    const unsaid = this.#turns.has(event.tag) && !event.said.trim();
+                    const sent = this.#sent.get(event.tag);
+                    const unsaid = sent && !event.said.trim();
                     if (unsaid) this.#stage.fail(new ServerError(this.#stage.words('nothing'), 'nothing_to_say'), 8000);
+                    if (unsaid) this.#stage.unsaid(sent.text);
                     this.#over(event, !unsaid);
                     this.#show();
                     this.#stage.emit('turn-ended', { turn: event.turn, said: event.said, tag: event.tag });
@@ -371,6 +380,11 @@ export class Live {
                 this.#over(event, false);
                 this.#show();
                 this.#stage.emit('interrupted', { turn: event.turn, said: event.said, tag: event.tag });
+                break;
+            case ANSWER:
+                if (event.text !== this.#sent.get(ANSWER)?.text) break;
+                this.#session.send({ type: 'next' });
+                this.#over({ tag: ANSWER }, true);
                 break;
             case 'visitor_speaking':
             case 'visitor_stopped':
@@ -389,9 +403,8 @@ export class Live {
             case 'error':
                 this.#sentAt = 0;
                 this.#asked = true; // the question may be what could not be said
-                for (const end of this.#turns.values()) end(false);
-                this.#turns.clear();
                 this.#stage.fail(new ServerError(event.error, event.code), 8000);
+                this.#giveBack();
                 this.#show();
                 break;
         }
@@ -400,8 +413,16 @@ export class Live {
     }
 
     #over({ tag }, whole) {
-        this.#turns.get(tag)?.(whole);
-        this.#turns.delete(tag);
+        this.#sent.get(tag)?.end(whole);
+        this.#sent.delete(tag);
+    }
+
+    // What was sent cannot be said.
+    #giveBack(tags = [...this.#sent.keys()]) {
+        for (const tag of tags) {
+            this.#stage.unsaid(this.#sent.get(tag).text);
+            this.#over({ tag }, false);
+        }
     }
 
     // All was asked: let the avatar say goodbye, then end.

@@ -202,9 +202,9 @@ export class Mixer {
         return (video.videoWidth / video.videoHeight) * (this.#parted.has(video) ? 2 : 1);
     }
 
-    /** Copy what a video shows to a canvas; returns whether there is anything. */
+    /** Copy what a video shows to a canvas; returns whether there is anything: not while a place is sought in it. */
     copy(video, canvas) {
-        if (!video.videoWidth) return false;
+        if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return false;
         const source = this.on ? this.#canvas : video;
         if (this.on && !this.#paint(video)) return false; // what was painted is there until the browser shows it
         [canvas.width, canvas.height] = this.on ? [source.width, source.height] : [video.videoWidth, video.videoHeight];

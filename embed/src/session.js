@@ -99,6 +99,7 @@ export class Session {
             });
             await this.#again();
         }
+        connected(); // who waits for it learns that it is over
     }
 
     #take(event) {

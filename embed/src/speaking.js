@@ -207,6 +207,7 @@ export class Speaking {
         if (!this.#film.file) this.#film.letGo();
         this.#stage.state('ready');
         this.#stage.fail(error);
+        if (turn) this.#stage.unsaid(turn.text);
         turn?.end(false);
     }
 }

@@ -57,27 +57,17 @@ function write(message, mine, cut = false) {
 }
 
 // Have the avatar say a text; what it says now is stopped.
-async function say(message) {
+function say(message) {
     if (!message.trim()) return text.focus();
     part('latency').textContent = '';
-    const sent = interview || !chats ? avatar.say(message) : avatar.chat(message);
-    if (interview) return (await sent) && empty(message);
-    if (chats) write(message, true);
-    const over = new AbortController(); // takes the listeners away
-    const refused = new Promise((no) => avatar.addEventListener('error', () => no(true), over));
-    const begun = new Promise((yes) => {
-        const look = () => ['waiting', 'speaking'].includes(avatar.state) && yes(false);
-        avatar.addEventListener('statechange', look, over);
-        look();
-    });
-    const stays = await Promise.race([refused, begun, sent.then((whole) => !whole)]);
-    over.abort();
-    if (!stays) empty(message);
+    fill(''); // it comes back if it cannot be said
+    if (interview || !chats) return avatar.say(message);
+    write(message, true);
+    avatar.chat(message);
 }
 
-// Empty the text box of what was sent; what was written meanwhile stays.
-function empty(message) {
-    if (text.value === message) text.value = '';
+function fill(message) {
+    text.value = message;
     grow();
 }
 
@@ -89,6 +79,7 @@ function grow() {
 }
 
 avatar.addEventListener('statechange', show);
+avatar.addEventListener('unsaid', ({ detail }) => fill([detail.text, text.value].filter((one) => one.trim()).join('\n')));
 avatar.addEventListener('turn-started', ({ detail }) => {
     if (detail.seconds) part('latency').textContent = words.latency.replace('{}', detail.seconds.toFixed(2));
 });
@@ -162,7 +153,7 @@ async function interviewVisitor() {
     const asked = questions.map((one) => one.trim()).filter(Boolean);
     if (!asked.length) return part('questions').querySelector('textarea').focus();
     part('result').replaceChildren();
-    empty(text.value); // it was meant for the avatar, and is no answer
+    fill(''); // it was meant for the avatar, and is no answer
     interview = { questions: asked, greeting: words.greeting, farewell: words.farewell };
     part('where').textContent = words.interview_begins;
     part('done').max = asked.length;
@@ -197,7 +188,7 @@ function conclude() {
 }
 
 function showAnswers({ recording, ...told }) {
-    const title = document.createElement('h3');
+    const title = document.createElement('h2');
     title.textContent = words.answers;
     title.tabIndex = -1;
     const answers = document.createElement('ol');
