@@ -301,3 +301,5 @@ def test_letters_that_burnt_captions_lack_are_named(fake_server: Server) -> None
     for text, lacks in (("one. 漢字 é.", False), ("one. 谢谢.", True)):
         done = fake_server.events({"text": text, "avatar": "solo", "captions": "burn"})[-1]
         assert ("글꼴에 없는 글자" in (done.get("note") or "")) is lacks, done
+        reply = fake_server.post("/api/v2/lipsync", {"text": text, "avatar": "solo", "captions": "burn"}).json()
+        assert reply.get("note") == done.get("note")

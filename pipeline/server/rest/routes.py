@@ -562,7 +562,8 @@ def _state(entries: list[Entry]) -> str:
 def _reply(done: dict[str, Any]) -> dict[str, Any]:
     """Return the response of the synchronous call, from the last event."""
     copied = ("task_id", "text", "video_path", "video_url", "audio_url", "captions_url", "audio_duration")
-    return {"success": True, **{key: done[key] for key in copied}, "elapsed": done["elapsed"]["total"]}
+    missing: dict[str, Any] = {key: done[key] for key in ("audio_lost", "note") if key in done}
+    return {"success": True, **{key: done[key] for key in copied}, "elapsed": done["elapsed"]["total"], **missing}
 
 
 def exception_handlers() -> dict[Any, ExceptionHandler]:

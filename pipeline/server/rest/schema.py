@@ -412,6 +412,8 @@ class Video(_Shape):
     captions_url: Url | None
     audio_duration: Seconds
     elapsed: Seconds
+    audio_lost: Seconds = Field(0.0, description="Of a damaged recording; left out if nothing of it is lost.")
+    note: str | None = Field(None, description="What the video lacks, though it was asked for; else left out.")
 
 
 class Stage(_Shape):
