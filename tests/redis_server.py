@@ -43,6 +43,13 @@ class Redis:
 
             wait_for(answers)
 
+    def names(self) -> list[str]:
+        """All names that it has."""
+        import redis
+
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            return sorted(client.keys())
+
     def stop(self) -> None:
         assert self.process is not None
         self.process.kill()

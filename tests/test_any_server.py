@@ -9,21 +9,25 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from pipeline.messages.live import SESSION_FAILED
+from pipeline.shared.servers import MARK_LENGTH
 from tests import servers
 from tests.fakes import FPS
 from tests.nginx import NGINX
-from tests.ray_nodes import START_SECONDS, Nodes, tasks_done_at, two_nodes, wait_for_slots
+from tests.ray_nodes import START_SECONDS, Nodes, processes_of, tasks_done_at, title_of, two_nodes, wait_for_slots
 from tests.redis_server import NEEDED, Redis
 from tests.servers import ROOT, Server, events_of, wait_for
 from tests.sites import TIMES, Program, Site, many, site
@@ -38,6 +42,7 @@ pytestmark = [
 KEY, SITE = "a-key-for-tests", "https://example.com"
 HERE, ON_NODES = "here", "on nodes"
 SESSIONS = 5
+KILLED, STOPPED = "killed", "stopped"
 
 
 @pytest.fixture(scope="module", params=[HERE, ON_NODES])
@@ -216,6 +221,96 @@ def test_any_server_has_any_session(two: Site, program: Program) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(f"{two.url.replace('http', 'ws')}{unknown}/socket"):
         pass
     assert refused.value.response.status_code == 404
+
+
+# --- sessions of a server that goes away
+
+
+@pytest.mark.parametrize("how", [KILLED, STOPPED])
+def test_a_session_ends_with_its_server_and_the_other_opens_new_ones(
+    nodes: Nodes | None, program: Program, redis_server: Redis, tmp_path: Path, how: str
+) -> None:
+    asked = {name: value for name, value in program.body.items() if name != "text"}
+    with site(tmp_path, program, redis_server) as two, ThreadPoolExecutor(4) as pool:
+        for server in two.servers if nodes else ():
+            wait_for_slots(server, 2)
+        lost, left = two.servers
+        opened = lost.post("/api/v2/sessions", asked).json()
+        path, seen = f"/api/v2/sessions/{opened['session_id']}", list[bytes]()
+        told, at_its_own, heard = (list[Any]() for _ in range(3))
+        clients = [pool.submit(watch, left.url + opened["video_url"], seen)]
+        clients += [pool.submit(follow, server.url + path, to) for server, to in ((left, told), (lost, at_its_own))]
+        listening = pool.submit(listen, left.url.replace("http", "ws") + opened["socket_url"], heard)
+        wait_for(lambda: len(seen) > 1 and told and at_its_own and heard, START_SECONDS)
+        processes = processes_of_sessions(lost, nodes)
+        assert processes and connections_to(lost.port)
+
+        lost.process.kill() if how == KILLED else lost.process.terminate()
+        code = listening.result(timeout=60)
+        for client in clients:
+            client.result(timeout=60)
+        if how == KILLED:
+            failed = {"type": "error", "success": False, "code": "session_failed", "error": SESSION_FAILED().ko}
+            assert told[-2:] == heard[-2:] == [failed, {"type": "closed", "reason": "failed"}]
+            assert code == 1012
+        else:
+            ended = [(events[-1]["type"], events[-1]["reason"]) for events in (told, heard, at_its_own)]
+            assert ended == [("closed", "server_ends")] * 3
+            assert code == 1000
+        assert left.get(path).json()["code"] in ("tasks_unavailable", "session_not_found")
+        check_session(two, asked)
+
+        wait_for(lambda: {two.get(path).json()["code"] for _ in range(4)} == {"session_not_found"})
+        wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in processes))
+        wait_for(lambda: not connections_to(lost.port))
+        names = redis_server.names()
+        assert [name for name in names if str(lost.port) in name or path[-MARK_LENGTH:] in name] == [], names
+
+
+def watch(url: str, seen: list[bytes]) -> None:
+    """Take a stream until it ends or breaks off."""
+    with requests.get(url, stream=True, timeout=300) as answer, suppress(requests.RequestException):
+        for piece in answer.iter_content(None):
+            seen.append(piece)
+
+
+def follow(url: str, told: list[Any]) -> None:
+    """Take the events of a session until they end or break off."""
+    with requests.get(f"{url}/events", stream=True, timeout=300) as answer, suppress(requests.RequestException):
+        for event in events_of(answer):
+            told.append(event)
+
+
+def listen(url: str, heard: list[Any]) -> int | None:
+    """Have an avatar speak, take the events of its session from a socket, and return the code that closes it."""
+    with connect(url) as socket:
+        socket.send(json.dumps({"type": "say", "text": SPEECH}))
+        with suppress(ConnectionClosed):
+            while True:
+                heard.append(json.loads(socket.recv()))
+        return socket.close_code
+
+
+def processes_of_sessions(server: Server, nodes: Nodes | None) -> set[int]:
+    """Return the processes that run the sessions of a server: its children, or some on nodes, where only it has any."""
+    if nodes is not None:
+        return {one for node in nodes.slots for one in processes_of(node) if runs(one, "pipeline.live.worker")}
+    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=False)
+    return {one for one in map(int, out.stdout.split()) if runs(one, "tests.fake_worker")}
+
+
+def runs(process: int, module: str) -> bool:
+    """Return whether a process runs a module."""
+    with suppress(OSError):  # it may have ended
+        return module in title_of(process)
+    return False
+
+
+def connections_to(port: int) -> int:
+    """Return how many connections this machine has to a port, those that the other end has closed included."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return sum(one[2].endswith(f":{port:04X}") and one[3] in ("01", "08") for one in fields)
 
 
 # --- avatars on nodes

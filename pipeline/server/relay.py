@@ -12,9 +12,12 @@ import json
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -26,11 +29,14 @@ from starlette.websockets import WebSocket
 
 from pipeline import messages
 from pipeline.cluster.results import StoredResults
-from pipeline.errors import TasksUnavailable, TooSlow, Unavailable
+from pipeline.errors import SessionFailed, TasksUnavailable, TooSlow, Unavailable
 from pipeline.jobs.tasks import TaskBook, is_task_id
+from pipeline.live.events import Closed, Problem, to_json
 from pipeline.server.access import ORIGIN, path_of, put_under, refuse
 from pipeline.server.connections import Stream, while_there
+from pipeline.server.reply_language import language_of
 from pipeline.server.rest.bodies import MAX_BODY
+from pipeline.server.rest.event_stream import LINE_END, sse_event
 from pipeline.server.rest.files import BrokenOff
 from pipeline.server.socket_relay import pass_on_socket
 from pipeline.shared.servers import WebServer
@@ -102,7 +108,8 @@ class Relaying:
         if server is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await pass_on_socket(_address(server, scope), _headers(server, scope), WebSocket(scope, receive, send))
+            address, headers = _address(server, scope), _headers(server, scope)
+            await pass_on_socket(address, headers, WebSocket(scope, receive, send), partial(self._last, server, scope))
         else:
             await self._pass_on(server, body, scope, receive, send)
 
@@ -128,12 +135,42 @@ class Relaying:
             logger.warning("the web server at %s does not answer: %s", server.url, type(error).__name__)
             await refuse(TasksUnavailable(), scope, receive, send)
             return
-        response = Stream(_pieces(answer), answer.status_code)
+        told = path_of(scope).endswith("/events") and answer.status_code == HTTPStatus.OK
+        pieces = self._to_its_end(answer, server, scope) if told else _pieces(answer)
+        response = Stream(pieces, answer.status_code)
         dropped = (*_OF_A_CONNECTION, *_OF_A_SERVER)
         response.raw_headers = [
             (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in dropped
         ]
         await response(scope, receive, send)
+
+    async def _to_its_end(self, answer: httpx.Response, server: WebServer, scope: Scope) -> AsyncIterator[bytes]:
+        """Yield the events of a session; if its server is gone, also those with which they end.
+
+        Raises:
+            BrokenOff: They broke off, but go on there.
+        """
+        piece = b""
+        try:
+            async with aclosing(_pieces(answer)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except BrokenOff:
+            last = await self._last(server, scope) if piece.endswith(2 * LINE_END.encode()) else []
+            if not last:
+                raise
+            for event in last:
+                yield sse_event(event).encode()
+
+    async def _last(self, server: WebServer, scope: Scope) -> list[dict[str, Any]]:
+        """Return the events with which a session ends that was lost with its server; none if it goes on there."""
+        state = _address(server, scope, path_of(scope).rpartition("/")[0])
+        with suppress(httpx.HTTPError):
+            answer = await self._client.get(state, headers=_headers(server, scope), timeout=CONNECT_SECONDS)
+            if answer.status_code == HTTPStatus.OK:
+                return []
+        language = language_of(Headers(scope=scope).get("accept-language"))
+        return [to_json(event, language) for event in (Problem.of(SessionFailed()), Closed("failed"))]
 
     async def close(self) -> None:
         """Close the connections to other servers."""
@@ -167,10 +204,10 @@ def _session_in(path: str, body: bytes) -> str | None:
     return session_id if isinstance(session_id, str) and is_task_id(session_id) else None
 
 
-def _address(server: WebServer, scope: Scope) -> str:
-    """Return the address of a request at another server."""
+def _address(server: WebServer, scope: Scope, path: str = "") -> str:
+    """Return the address of a request at another server; with a path, of one for that."""
     query = scope["query_string"].decode()
-    return server.url + quote(path_of(scope)) + (f"?{query}" if query else "")
+    return server.url + quote(path or path_of(scope)) + (f"?{query}" if query else "")
 
 
 def _headers(server: WebServer, scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -227,7 +264,7 @@ class Stored:
             raise Unavailable(messages.cluster.STORE_FAILED(reason="timeout")) from error
 
 
-async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes]:
     """Yield the body of a response as it comes.
 
     Raises:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from functools import partial
 from types import FrameType
 from typing import Protocol
@@ -26,6 +27,7 @@ from pipeline.cluster.nodes import Node, Nodes
 from pipeline.cluster.results import StoredResults
 from pipeline.cluster.store import open_store
 from pipeline.core import child_process
+from pipeline.core.best_effort import best_effort
 from pipeline.core.gpu import Gpu
 from pipeline.core.notifier import Flag
 from pipeline.errors import PipelineError
@@ -151,6 +153,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     host = settings.host.strip("[]")
     http_server.LOCALHOST_NAME = ASKED_BY_GRADIO  # otherwise GRADIO_SERVER_NAME, which must not be an IPv6 address
     leaving = contextlib.ExitStack()
+    loop = Future[asyncio.AbstractEventLoop]()
     commons = _commons(settings)
     book = commons.book
     book.sweep()
@@ -302,7 +305,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
         app_kwargs={
             "routes": [*api.routes(), style],
             "exception_handlers": exception_handlers(),
-            "lifespan": _lifespan(book, results, folder, queue.joins, workers, recorder, webhooks, settings),
+            "lifespan": _lifespan(loop, book, results, folder, queue.joins, webhooks, settings),
         },
     )
     build_dam()
@@ -317,10 +320,23 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     logger.info("ending")
     visited.set()
     warming.join(GOODBYE_SECONDS)  # a program that ends within a network's own code is aborted
+    _end_sessions(loop.result(), workers, recorder)
     queue.close(GOODBYE_SECONDS)
     maker.close(GOODBYE_SECONDS)
     leaving.close()
     page.close(verbose=False)
+
+
+def _end_sessions(loop: asyncio.AbstractEventLoop, workers: Workers, recorder: Recorder) -> None:
+    """End live sessions while there still is a server that tells their clients, and finish recordings."""
+
+    async def end() -> None:
+        await workers.close()
+        await recorder.close()
+
+    ending = asyncio.run_coroutine_threadsafe(end(), loop)
+    with best_effort("end of the sessions"):
+        ending.result(GOODBYE_SECONDS)
 
 
 def _nodes(cluster: Cluster, workers: Workers) -> list[Node]:
@@ -371,16 +387,15 @@ def _commons(settings: Settings) -> Commons:
 
 
 def _lifespan(  # noqa: PLR0913 - all that lives as long as the server
+    loop: Future[asyncio.AbstractEventLoop],
     book: TaskBook,
     results: StoredResults | None,
     folder: UploadFolder,
     joins: Joins,
-    workers: Workers,
-    recorder: Recorder,
     webhooks: Webhooks,
     settings: Settings,
 ) -> object:
-    """Return a FastAPI lifespan that adds access rules and time limits, and removes expired files."""
+    """Return a FastAPI lifespan that gives its loop, adds access rules and time limits, and removes expired files."""
     period = min(SWEEP_SECONDS, max(0.5, book.ttl / 4)) if book.ttl else SWEEP_SECONDS
 
     async def sweep() -> None:
@@ -391,6 +406,7 @@ def _lifespan(  # noqa: PLR0913 - all that lives as long as the server
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loop.set_result(asyncio.get_running_loop())
         assert app.middleware_stack is not None  # built before a lifespan begins
         # outside of Gradio's own, which come last
         own: ASGIApp = VisitorCookie(Compressed(joins.around(app.middleware_stack)), settings)
@@ -408,8 +424,6 @@ def _lifespan(  # noqa: PLR0913 - all that lives as long as the server
             sweeper.cancel()
             if relaying is not None:
                 await relaying.close()
-            await workers.close()
-            await recorder.close()
             await webhooks.close()
 
     return lifespan

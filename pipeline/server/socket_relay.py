@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -21,17 +23,25 @@ CONNECT_SECONDS = 10.0
 """Seconds in which the other server must open the socket."""
 GONE = 1012
 """Code with which a socket is closed whose server goes away: a client may connect again."""
+ENDS = (1000, 1001, 1009, 1011)
+"""Codes of servers that close a socket themselves."""
 _OF_A_HANDSHAKE = (b"host", b"sec-websocket-")
 """Headers that each of the two sockets has of its own, by their beginning."""
 
 
-async def pass_on_socket(address: str, headers: Sequence[tuple[bytes, bytes]], websocket: WebSocket) -> None:
+async def pass_on_socket(
+    address: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    websocket: WebSocket,
+    last: Callable[[], Awaitable[Sequence[dict[str, Any]]]],
+) -> None:
     """Open a socket at another web server for that of a client, until one of both closes.
 
     Args:
         address: Of the socket there, ``http://...``.
         headers: Those to send, with the client's.
         websocket: The client's socket.
+        last: Returns what the client still gets if that server broke off.
     """
     kept = [(name.decode(), value.decode("latin-1")) for name, value in headers if not name.startswith(_OF_A_HANDSHAKE)]
     try:
@@ -65,7 +75,11 @@ async def pass_on_socket(address: str, headers: Sequence[tuple[bytes, bytes]], w
             await asyncio.gather(*tasks, return_exceptions=True)
         if websocket.application_state is WebSocketState.CONNECTED:
             with suppress(RuntimeError, WebSocketDisconnect):  # the client has left
-                await websocket.close(there.close_code if there.close_code in (1000, 1001, 1009, 1011) else GONE)
+                if (code := there.close_code) not in ENDS:
+                    code = GONE
+                    for event in await last():
+                        await websocket.send_text(json.dumps(event, ensure_ascii=False))
+                await websocket.close(code)
 
 
 async def _to_server(websocket: WebSocket, there: ClientConnection) -> None:

@@ -53,7 +53,7 @@ async def numbered(
             yield sse_event(event, entry.number)
 
 
-def sse_event(event: Mapping[str, object], number: int) -> ServerSentEvent:
-    """Return an event as it is sent; its data are one line for every client."""
+def sse_event(event: Mapping[str, object], number: int | None = None) -> ServerSentEvent:
+    """Return an event as it is sent, with its number if it has one; its data are one line for every client."""
     data = _BREAKING.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(event, ensure_ascii=False))
-    return ServerSentEvent(data, id=str(number), sep=LINE_END)
+    return ServerSentEvent(data, id=None if number is None else str(number), sep=LINE_END)
