@@ -352,10 +352,10 @@ def test_a_slow_viewer_goes_on_with_the_newest(session: Opened) -> None:
 def test_a_process_that_dies_takes_only_its_own_sessions_with_it(fake_packs: Path, tmp_path: Path) -> None:
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
         sessions = [Opened(server), Opened(server)]
-        wait_for(lambda: all(server.get(one.path).json()["state"] == "open" for one in sessions), 90)
-        processes = workers_of(server.process.pid)
-        assert len(processes) == min(2, len(os.sched_getaffinity(0)))
-        with sessions[0].events() as first, sessions[1].events() as second:
+        with sessions[0].events() as first, sessions[1].events() as second:  # from now on: unseen, they end in time
+            wait_for(lambda: all(server.get(one.path).json()["state"] == "open" for one in sessions), 90)
+            processes = workers_of(server.process.pid)
+            assert len(processes) == min(2, len(os.sched_getaffinity(0)))
             os.kill(processes[0], signal.SIGKILL)
             wait_for(lambda: any(server.get(one.path).status_code == 404 for one in sessions))
             gone = [server.get(one.path).status_code == 404 for one in sessions]
