@@ -1,6 +1,6 @@
 """What a cluster costs, and gains: videos of nodes beside those of this process, on real nodes of Ray.
 
-    python -m benchmarks.cluster [--rounds 10] [--nodes 1 2]
+    python -m benchmarks.cluster [--rounds 10] [--nodes 1 2] [--stops]
 
 Starts a cluster of its own on this machine's loopback, one node a process family, and measures in turns, in one run:
 
@@ -8,7 +8,10 @@ Starts a cluster of its own on this machine's loopback, one node a process famil
   processes (those of Ray, too, which also work for themselves). Both give way to live sessions, as in a server;
 - from cancelling a task to its last event, and until the one slot works on the next task;
 - throughput with several nodes of one slot, each pinned to a core;
-- a node that is killed while it makes a video: when that is noticed, and when its bytes go on.
+- a node that is killed while it makes a video: when that is noticed, and when its bytes go on;
+- with --stops only this: a server with one slot whose clients give up while the next one waits, by POST /api/cancel, by
+  closing their connection, and as the page's Stop does; until the task is over (a REST client asks for that as often as
+  it can), until the next one begins, and what files are left.
 
 Nothing is computed: where there are fewer cores than nodes, they share them. Linux only: it reads /proc.
 """
@@ -23,12 +26,14 @@ import statistics
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from gradio_client import Client
 
 from benchmarks.machine import describe_machine, load
 from pipeline.cluster.cluster import Cluster
@@ -40,10 +45,12 @@ from pipeline.jobs.request import GenerateRequest, parse
 from pipeline.jobs.studio import Studio, make_studio, warm_up
 from pipeline.jobs.tasks import Task, TaskBook
 from pipeline.settings import Settings
-from tests.ray_nodes import START_SECONDS, Node, Nodes, cluster_of, processes_of
-from tests.servers import wait_for
+from tests.ray_nodes import START_SECONDS, Node, Nodes, cluster_of, processes_of, wait_for_slots
+from tests.servers import Server, running, wait_for
 
 TEXT = "안녕하세요, 면접에 오신 것을 환영합니다."
+_Way = Callable[[Server, dict[str, str], Callable[[], str]], float]
+"""How a client gives up: of the server, the body of a request and what waits for its picture, it returns the moment."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -115,7 +122,12 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=10)
     options.add_argument("--nodes", type=int, nargs="+", default=[1, 2])
     options.add_argument("--videos", type=int, default=4, help="of each slot, for the throughput")
+    options.add_argument("--stops", action="store_true", help="only measure clients that give up, at a server")
     given = options.parse_args()
+    if given.stops:
+        with TemporaryDirectory() as name, cluster_of(slots=1) as nodes:
+            stops(nodes, Path(name), given.avatar, given.resolution, given.rounds)
+        return
     body = {"text": TEXT, "avatar": given.avatar, "resolution": given.resolution, "tts_engine": "espeak"}
     with TemporaryDirectory() as name, cluster_of() as nodes:
         bench = Bench(nodes, Path(name), body)
@@ -234,6 +246,95 @@ def killed(bench: Bench) -> None:
     print(
         f"| it is noticed | {at[0] - killed_at:.1f} |\n| {before / 1e6:.1f} MB made again, its bytes go on | {on:.1f} |"
     )
+
+
+@dataclass(frozen=True)
+class _Next:
+    """A request that waits, and the moment in which its task begins."""
+
+    server: Server
+    body: dict[str, str]
+    waits: threading.Event
+    begun: list[float]
+
+    def run(self) -> None:
+        """Send it, and take all its events."""
+        with self.server.stream(self.body) as events:
+            for event in events:
+                self.waits.set()
+                if event.get("stage") == "tts":
+                    self.begun.append(time.perf_counter())
+
+
+def stops(nodes: Nodes, folder: Path, avatar: str, resolution: str, rounds: int) -> None:
+    """Print how soon a task is over whose client gives it up, when the next one begins, and what is left."""
+    common = {"avatar": avatar, "resolution": resolution, "tts_engine": "espeak"}
+    long, short = {**common, "text": " ".join([TEXT] * 40)}, {**common, "text": TEXT}
+    ways = {"POST /api/cancel": _by_cancel, "the connection is closed": _by_leaving, "the page's Stop": _by_stop}
+    with running(["app.py"], folder, **nodes.environ) as server:
+        wait_for_slots(server, 1)
+        server.events(short)
+        print(f"machine: {describe_machine()}; load {load():.1f}\n")
+        print("| the client gives up | the task is over, median (worst) s | the next begins, median (worst) s |")
+        print("|---|---|---|")
+        for name, way in ways.items():
+            times = [_given_up(server, way, long, short) for _ in range(rounds)]
+            cells = [f"{statistics.median(one):.3f} ({max(one):.3f})" for one in zip(*times, strict=True)]
+            print(f"| {name} | {cells[0]} | {cells[1]} |")
+        made = {path.stem for path in server.results.glob("*.mp4")}
+        server.wait_idle()
+        left = [path.name for path in server.results.iterdir() if path.is_file() and path.name[:32] not in made]
+        files = [path for node in nodes.slots for path in node.temporary.rglob("*")]
+        there = [path for path in files if re.search("[.](mp4|part|wav)", path.name)]
+        print(f"\nfiles left of them: {len(left)} at the server, {len(there)} on the node; load {load():.1f}")
+
+
+def _given_up(server: Server, way: _Way, long: dict[str, str], short: dict[str, str]) -> tuple[float, float]:
+    """Return the seconds until a task that is given up is over, and until the next one begins."""
+    following = _Next(server, short, threading.Event(), [])
+    waiting = threading.Thread(target=following.run)
+    task_id = ""
+
+    def made() -> str:
+        """Wait until the task has a picture and the next one waits; return its id."""
+        nonlocal task_id
+        part: Path = wait_for(
+            lambda: next((one for one in server.results.glob("*.mp4.part") if one.stat().st_size), None)
+        )
+        waiting.start()
+        following.waits.wait()
+        task_id = part.name[:32]
+        return task_id
+
+    at = way(server, long, made)
+    while server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "running":
+        continue
+    over = time.perf_counter() - at
+    waiting.join()
+    return over, following.begun[0] - at
+
+
+def _by_cancel(server: Server, body: dict[str, str], made: Callable[[], str]) -> float:
+    with server.stream(body):
+        task_id, at = made(), time.perf_counter()
+        assert server.post(f"/api/cancel/{task_id}").status_code == 200
+    return at
+
+
+def _by_leaving(server: Server, body: dict[str, str], made: Callable[[], str]) -> float:
+    with server.stream(body):
+        made()
+        at = time.perf_counter()
+    return at
+
+
+def _by_stop(server: Server, body: dict[str, str], made: Callable[[], str]) -> float:
+    client = Client(server.url, verbose=False, download_files=False)
+    job = client.submit(**body, api_name="/generate")
+    made()
+    at = time.perf_counter()
+    job.cancel()
+    return at
 
 
 @contextmanager
