@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,10 +46,18 @@ class Redis:
 
     def names(self) -> list[str]:
         """All names that it has."""
+        with self._client() as client:
+            return sorted(client.keys())
+
+    def seconds_left(self, name: str) -> int:
+        """Seconds for which it keeps a name; -1 for ever, -2 if it has it no more."""
+        with self._client() as client:
+            return int(client.ttl(name))
+
+    def _client(self) -> Any:
         import redis
 
-        with redis.Redis.from_url(self.url, decode_responses=True) as client:
-            return sorted(client.keys())
+        return redis.Redis.from_url(self.url, decode_responses=True)
 
     def stop(self) -> None:
         assert self.process is not None
