@@ -25,7 +25,7 @@ STYLE = """
 .done .bar { background: #16a34a; }
 .failed .bar { background: #dc2626; }
 .failed .message { font-weight: 600; }
-.failed .message::before { content: "\u26a0\ufe0e\u2002" / ""; color: #dc2626; }
+.failed .message::before { content: "\u26a0\ufe0e\u2002" / ""; color: var(--error-icon-color); }
 """
 COUNT = """
 <div class="count ${value.length > value.limit ? 'over' : ''}">
