@@ -7,10 +7,10 @@ import os
 import sys
 import threading
 
-AWAITED = 5
-"""Priority of work that somebody waits for, see nice(1): a third of the processor beside pictures of sessions."""
-NOT_URGENT = 10
-"""Priority of work that may take its time: a third of the processor beside work that is awaited."""
+AWAITED = 3
+"""Priority of work that somebody waits for, see nice(1): half of the processor that pictures of sessions get."""
+NOT_URGENT = 5
+"""Priority of work that may take its time: a third of the processor beside others of the usual priority."""
 
 
 def give_way(niceness: int = NOT_URGENT) -> None:
