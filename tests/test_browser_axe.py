@@ -91,3 +91,21 @@ def test_an_error_can_be_read_by_everybody(browser: Any, fake_server: Server) ->
     assert "\u26a0" in page.evaluate(mark)
     assert findings(page) == [] and page.evaluate(SHIFTS) <= 0.02
     page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_everybody_can_use_a_frame(browser: Any, fake_server: Server, light: str) -> None:
+    page = browser.new_context(locale="ko-KR", color_scheme=light, reduced_motion="reduce").new_page()
+    page.set_default_timeout(60_000)
+    for query, button in (("text=one+two", "말하기"), ("mode=live", "시작")):
+        page.goto(f"{fake_server.url}/embed/solo?{query}&background=%23ffeecc")
+        page.get_by_role("button", name=button).wait_for()
+        assert findings_everywhere(page) == [], query
+    page.get_by_role("button", name="시작").click()
+    page.get_by_role("button", name="보내기").wait_for()
+    assert findings_everywhere(page) == [], "a session"
+    page.goto(f"{fake_server.url}/embed/nobody")
+    page.locator("talking-avatar [role=alert]").wait_for()
+    assert findings_everywhere(page) == [], "an error"
+    page.context.close()

@@ -30,10 +30,14 @@ _PAGE = """<!doctype html>
 <meta name="robots" content="noindex">
 <title>{avatar}</title>
 <style>
-html, body {{ height: 100%; margin: 0; background: transparent; font-family: system-ui, sans-serif; }}
+html, body, main {{ height: 100%; margin: 0; background: transparent; font-family: system-ui, sans-serif; }}
 talking-avatar {{ display: block; width: 100%; height: 100%; }}
+h1 {{ position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }}
 </style>
+<main>
+<h1>{avatar}</h1>
 <talking-avatar server="{server}" avatar="{avatar}"{attributes}>{text}</talking-avatar>
+</main>
 <script src="{server}/embed/v1.js" async></script>
 </html>
 """
