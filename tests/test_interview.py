@@ -153,6 +153,29 @@ def test_what_is_said_before_a_question_is_no_answer_to_it(number: int) -> None:
     assert stage.reasons[number - 1] is Reason.SILENCE
 
 
+@pytest.mark.parametrize(("end", "answers"), [(2.0, False), (2.4, False), (2.6, True), (9.0, True)])
+def test_what_ends_with_the_question_is_no_answer(end: float, answers: bool) -> None:
+    stage = Stage()
+    stage.interview.begin(0.0)
+    stage.interview.visitor_speaks(0.0)  # before a word of the question was heard
+    stage.ask()
+    assert stage.state == "listening" and not stage.interrupts
+    assert stage.interview.visitor_stopped(end, end + 1.5) is answers
+    assert stage.reasons[0] is (Reason.SILENCE if answers else None)
+    if not answers:
+        assert stage.interview.deadline == end + PLAN.patience, "it waits for one"
+        stage.answer()
+        assert stage.reasons[0] is Reason.SILENCE
+
+
+def test_a_short_answer_into_the_question_counts() -> None:
+    stage = Stage()
+    stage.interview.begin(0.0)
+    stage.interview.turn_started(stage.tag, 0.0)
+    stage.interview.visitor_speaks(1.0)
+    assert stage.interview.visitor_stopped(1.2, 2.7) and stage.reasons[0] is Reason.SILENCE
+
+
 def test_a_written_answer_counts() -> None:
     stage = Stage(replace(PLAN, questions=("one?", "two?")), microphone=False)
     stage.interview.begin(0.0)

@@ -219,6 +219,26 @@ def test_an_interview_from_its_first_question_to_its_record(server: Server, stub
     wait_for(lambda: server.get(f"/api/v2/tasks/{session.opened['task_id']}").json()["state"] == "done", 60)
 
 
+def test_the_sound_of_an_answer_begins_with_the_answer(server: Server) -> None:
+    plan = {"questions": ["one two three four five six seven eight nine ten?"], "silence": 0.5}
+    session = Opened(server, interview=plan, record=True, conversation={"barge_in": False})
+    _, reading = session.record()
+    with session.socket() as socket:
+        events = messages(socket)
+        socket.send(json.dumps({"type": "microphone", "rate": RATE}))
+        speak(socket, quiet(0.2))
+        until(events, "turn_started")
+        speak(socket, ANSWER[: RATE // 2], quiet(0.8))  # while the question is asked
+        until(events, "visitor_stopped")
+        until(events, "listening")
+        speak(socket, quiet(1.0), ANSWER, quiet(0.8))
+        until(events, "answer")
+    session.close()
+    reading.join(10)
+    sound = server.get(f"{session.path}/interview/1.wav")
+    assert abs(seconds_of(sound.content) - len(ANSWER) / RATE) < 0.9
+
+
 def record_of(session: Opened) -> dict[str, Any]:
     return dict(session.server.get(session.path + "/interview").json())
 

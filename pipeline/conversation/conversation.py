@@ -270,7 +270,8 @@ class Conversation:
             return
         self._session.emit(VisitorStopped(change.time))
         if self.interview is not None and self.interview.running:
-            self.interview.visitor_stopped(change.time, self._session.clock)
+            if not self.interview.visitor_stopped(change.time, self._session.clock):
+                self._microphone.take()  # no part of the answer that follows
         else:
             self._transcribe(self._microphone.take(), None)
 

@@ -14,6 +14,8 @@ from pipeline.live.events import AnswerEnded, InterviewEnded, QuestionAsked, Ses
 
 ASKING_SECONDS = 120.0
 """Seconds after which a question counts as asked, even if its speech has not ended."""
+TAIL_SECONDS = 0.5
+"""Seconds after a question within which what was begun before may end without being an answer."""
 _TAG = "question "
 FAREWELL = "farewell"
 
@@ -132,8 +134,8 @@ class Interview:
         self._room = room
         self._index = -1
         self._microphone = False
-        self._visitor = False
-        """Whether the visitor speaks."""
+        self._speaks_since: float | None = None
+        """When the visitor began to speak; None while they are silent."""
         self.deadline: float | None = None
 
     @property
@@ -183,7 +185,7 @@ class Interview:
 
     def visitor_speaks(self, at: float) -> None:
         """Take note that the visitor begins to speak."""
-        self._visitor = True
+        self._speaks_since = at
         if not self.running or (self.state is State.ASKING and not (self._plan.barge_in and self._heard)):
             return
         if self.state is State.ASKING:
@@ -193,11 +195,22 @@ class Interview:
         elif self._answer.begin is None:
             self._begin_answer(at)
 
-    def visitor_stopped(self, at: float, now: float) -> None:
-        """Take note that the visitor has been silent for `InterviewPlan.silence` seconds."""
-        self._visitor = False
-        if self.state is State.LISTENING and self._answer.begin is not None:
-            self._finish(Reason.SILENCE, at, now)
+    def visitor_stopped(self, at: float, now: float) -> bool:
+        """Take note that the visitor has been silent for `InterviewPlan.silence` seconds.
+
+        Returns:
+            Whether what they said was an answer.
+        """
+        since, self._speaks_since = self._speaks_since, None
+        answer = self._answer
+        if self.state is not State.LISTENING or answer.begin is None:
+            return False
+        if since is not None and since < answer.begin and at < answer.begin + TAIL_SECONDS:
+            answer.begin = None  # it was said to something else, and ended with the question
+            self._wait(at)
+            return False
+        self._finish(Reason.SILENCE, at, now)
+        return True
 
     def visitor_said(self, text: str, number: int | None = None) -> None:
         """Add what the visitor said to an answer; what was said before the first question is none.
@@ -261,7 +274,7 @@ class Interview:
     def _listen(self, at: float) -> None:
         self.state = State.LISTENING
         self._room.listen()
-        if self._visitor:
+        if self._speaks_since is not None:
             self._begin_answer(at)
         else:
             self._wait(at)
@@ -276,7 +289,7 @@ class Interview:
     def _finish(self, reason: Reason, end: float, now: float) -> None:
         answer = self._answer
         answer.reason = reason
-        self._visitor = False  # who still speaks begins anew after a pause
+        self._speaks_since = None  # who still speaks begins anew after a pause
         if answer.begin is not None:
             answer.end = max(end, answer.begin)
         self._room.answered(answer)

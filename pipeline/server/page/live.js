@@ -195,7 +195,7 @@ function showAnswers({ recording, ...told }) {
     for (const answer of told.answers) {
         const item = document.createElement('li');
         const seconds = answer.begin === null || answer.end === null ? null : answer.end - answer.begin;
-        const lasted = seconds === null ? words.unanswered : words.lasted.replace('{}', seconds.toFixed(0));
+        const lasted = seconds === null ? words.unanswered : words.lasted.replace('{}', Math.max(1, seconds).toFixed(0));
         const written = seconds === null && answer.transcript;
         item.textContent = written ? answer.question : `${answer.question} (${lasted})`;
         if (answer.transcript) item.append(document.createElement('br'), `“${answer.transcript}”`);
