@@ -11,10 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +195,20 @@ def predict(client: Client, *values: Any, **fields: Any) -> Any:
         with suppress(CancelledError):
             return client.predict(*values, **fields, api_name="/generate")
     raise AssertionError("the client cancelled itself five times")
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def pages_of(folder: Path) -> Iterator[str]:
+    """Serve a folder as a web site of its own while the block lasts; gives its origin."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{pages.server_port}"
+        pages.shutdown()
 
 
 def free_port() -> int:

@@ -7,12 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +17,8 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from pipeline.server.page.snippets import frame, snippets, tag
-from tests.servers import Server, free_port, running, wait_for
-from tests.test_browser_axe import findings
-from tests.test_examples_browser import Quiet
+from tests.accessibility import findings
+from tests.servers import Server, free_port, pages_of, running, wait_for
 
 PAGE = """<!doctype html>
 <html lang="{language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Site</title>
@@ -58,13 +54,10 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, fake_packs: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as pages:
-        threading.Thread(target=pages.serve_forever, daemon=True).start()
-        origin = f"http://127.0.0.1:{pages.server_port}"
+    with pages_of(folder) as origin:
         results = tmp_path_factory.mktemp("embedded")
         with running(["-m", "tests.fakes", str(fake_packs)], results, ALLOWED_ORIGINS=origin) as server:
             yield Site(folder, origin, server.url)
-        pages.shutdown()
 
 
 @pytest.fixture

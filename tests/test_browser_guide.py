@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import requests
 
+from tests.accessibility import findings
 from tests.pages import SHIFTS, TABS, chromium, opened
 from tests.servers import ROOT, Server
-from tests.test_browser_axe import findings
 
 ADVICE = "#guide .advice"
 CLIP = ROOT / "tests" / "clips" / "webcam_woman.mp4"

@@ -12,11 +12,11 @@ from typing import Any
 import av
 import pytest
 
+from tests.accessibility import findings
+from tests.live_page import LIVE, is_there
 from tests.pages import chromium, opened
 from tests.recordings import record
 from tests.servers import Server, wait_for
-from tests.test_browser_axe import findings
-from tests.test_browser_live import LIVE, is_there
 
 
 @pytest.fixture(scope="module")

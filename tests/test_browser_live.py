@@ -12,14 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.accessibility import findings_everywhere
+from tests.live_page import CAPTION, LIVE, VIDEO, is_there, say, state, transcript
 from tests.pages import SHIFTS, opened
 from tests.servers import Server, running, wait_for
-from tests.test_browser_axe import findings_everywhere
 
-LIVE = "/"
-PLAYER = "document.querySelector('#live talking-avatar').shadowRoot"
-VIDEO = f"{PLAYER}.querySelector('.answer')"
-CAPTION = f"{PLAYER}.querySelector('.caption')"
 CONNECTIONS = """
     window.sockets = [];
     window.WebSocket = class extends WebSocket {
@@ -63,27 +60,6 @@ SENT_AND_WRITTEN_ON = f"""() => {{
     box.form.requestSubmit();
     box.value = 'and this';
 }}"""
-
-
-def is_there(page: Any) -> None:
-    """Wait until the avatar is alive and silent."""
-    state(page, "ready")
-    page.wait_for_function(f"() => {VIDEO}.currentTime > 0")
-
-
-def state(page: Any, name: str) -> None:
-    page.wait_for_selector(f"#live .live[data-state={name}]")
-
-
-def say(page: Any, text: str, key: str = "Enter") -> None:
-    page.fill("#live .writing", text)
-    page.press("#live .writing", key)
-
-
-def transcript(page: Any) -> list[str]:
-    """Return what the conversation shows, and who said it."""
-    texts: list[str] = page.locator("#live .entry").all_text_contents()
-    return texts
 
 
 def send_workers(server: Server, number: signal.Signals) -> None:

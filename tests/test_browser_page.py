@@ -13,12 +13,12 @@ import requests
 
 from pipeline.messages import Language
 from pipeline.server.page.words import FACES, choices_of
+from tests.accessibility import findings
 from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
 from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, opened, write
 from tests.recordings import record
 from tests.servers import Server, running, wait_for
-from tests.test_browser_axe import findings
 
 NOTE = "#connection"
 VISIBLE_TEXTS = """(text) => {

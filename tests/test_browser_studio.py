@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from pipeline.server.visitors import of_number
+from tests.accessibility import findings
 from tests.fakes import make_pack
 from tests.footage import first_second
 from tests.pages import FINISHED, MOVED, SPEAK, TABS, opened
 from tests.servers import ROOT, Server, running
-from tests.test_browser_axe import findings
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select')]

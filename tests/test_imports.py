@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +87,20 @@ def test_importing_every_module_changes_nothing(tmp_path: Path) -> None:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_no_test_imports_from_another() -> None:
+    """What tests share lies in modules whose names say so; importing a test file would load its own imports, too."""
+    files = [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    modules = {
+        (path.name, module)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in [
+            getattr(node, "module", None),
+            *(f"{getattr(node, 'module', '')}.{one.name}" for one in node.names),
+        ]
+    }
+    assert len(modules) > 1000
+    assert not [one for one in modules if one[1] and re.search(r"\btests\.(test_|conftest)", one[1])]

@@ -12,9 +12,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from pipeline.server.rest.schema import InterviewRecord, SessionEvents
+from tests.live_sessions import Opened, messages, until
 from tests.servers import Server, running, wait_for
 from tests.stub_openai import KEY, OpenAIStub, seconds_of
-from tests.test_rest_sessions import Opened, messages, until
 from tests.voices import RATE, quiet, speak, spoken
 
 pytestmark = pytest.mark.slow  # real servers throughout

@@ -6,10 +6,9 @@ import io
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +19,18 @@ import pytest
 import requests
 from pydantic import TypeAdapter
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from benchmarks.lip_judge import landmarks, lip_curves
 from pipeline.server.rest.schema import OpenedSession, SessionEvents
 from tests.fakes import FPS
-from tests.servers import Server, events_of, running, wait_for
+from tests.live_sessions import SESSIONS, Opened, messages, until
+from tests.servers import Server, running, wait_for
 
 pytestmark = pytest.mark.slow  # real servers throughout
 
-SESSIONS = "/api/v2/sessions"
 NOBODY = "0" * 32
-
-
-class Opened:
-    """A session of a server."""
-
-    def __init__(self, server: Server, **body: object) -> None:
-        self.server = server
-        reply = server.post(SESSIONS, {"avatar": "solo", **body})
-        assert reply.status_code == 201, reply.text
-        self.opened = reply.json()
-        self.path = f"{SESSIONS}/{self.opened['session_id']}"
-
-    def post(self, what: str, body: Any = None) -> requests.Response:
-        return self.server.post(f"{self.path}/{what}", body)
-
-    def say(self, text: str, **more: object) -> None:
-        assert self.post("say", {"text": text, **more}).json()["success"] is True
-
-    def close(self) -> None:
-        self.server.delete(self.path)
-
-    @contextmanager
-    def events(self, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
-        url = self.server.url + self.path + "/events"
-        with requests.get(url, stream=True, timeout=60, headers=headers) as response:
-            assert response.status_code == 200
-            yield events_of(response)
-
-    @contextmanager
-    def socket(self, query: str = "") -> Iterator[ClientConnection]:
-        with connect(self.server.url.replace("http", "ws") + self.path + "/socket" + query, max_size=None) as socket:
-            yield socket
-
-    def record(self) -> tuple[io.BytesIO, threading.Thread]:
-        """Read the stream until the session's end, in the background."""
-        stream = io.BytesIO()
-
-        def read() -> None:
-            with requests.get(self.server.url + self.opened["video_url"], stream=True, timeout=60) as response:
-                for chunk in response.iter_content(None):
-                    stream.write(chunk)
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        wait_for(stream.tell)
-        return stream, thread
 
 
 @pytest.fixture
@@ -85,17 +38,6 @@ def session(fake_server: Server) -> Iterator[Opened]:
     opened = Opened(fake_server)
     yield opened
     opened.close()
-
-
-def until(events: Iterator[dict[str, Any]], kind: str) -> dict[str, Any]:
-    return next(event for event in events if event["type"] == kind)
-
-
-def messages(socket: ClientConnection) -> Iterator[dict[str, Any]]:
-    while True:
-        message = socket.recv(30)
-        if isinstance(message, str):
-            yield json.loads(message)
 
 
 def test_a_session_from_its_opening_to_its_end(fake_server: Server) -> None:

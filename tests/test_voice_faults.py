@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from pipeline.tts.kokoro import PACKAGES
+from tests.fake_supertonic import PACKAGE, WEIGHTS
 from tests.servers import Server, running
-from tests.test_rest_supertonic import PACKAGE, WEIGHTS
 
 pytestmark = pytest.mark.slow
 
