@@ -36,7 +36,7 @@ def test_events_are_numbered_in_the_stream_and_in_the_json(fake_server: Server) 
     with requests.post(fake_server.url + "/api/v2/lipsync/stream", json=QUICK, stream=True, timeout=60) as response:
         numbers = [event["id"] for event in events_of(response)]
     assert numbers == sorted(set(numbers)) and numbers[0] == 1
-    assert lines[0] == b"id: 1" and all(line.startswith((b"id: ", b"data: ")) for line in lines)
+    assert lines[0] == b"id: 1" and all(line.startswith((b"id: ", b"data: ", b": ping")) for line in lines)
 
 
 def test_a_broken_connection_goes_on_where_it_broke(fake_server: Server) -> None:
@@ -105,6 +105,27 @@ def test_with_a_key_a_task_goes_on_for_a_while(fake_packs: Path, tmp_path: Path)
         assert f"task {task_id} has no listener" in server.log
         server.wait_idle()
         assert list(server.results.glob(f"{task_id}*")) == []
+
+
+def test_with_a_key_a_task_goes_on_as_long_as_its_video_is_received(fake_packs: Path, tmp_path: Path) -> None:
+    def begun(text: str, key: str) -> str:
+        with server.stream({"text": text, "avatar": "solo"}, **{"Idempotency-Key": key}) as events:
+            return str(next(events)["task_id"])
+
+    def state(task_id: str) -> str:
+        return str(server.get(f"/api/v2/tasks/{task_id}").json()["state"])
+
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESUME_SECONDS="0.5") as server:
+        task_id = begun(SLOW["text"], "watched")  # takes some seconds
+        video = server.get(f"/video/{task_id}.mp4").content
+        assert state(task_id) == "done" and server.get(f"/video/{task_id}.mp4").content == video
+        task_id = begun(SLOW["text"], "kept")
+        kept = server.get(f"/video/{task_id}.mp4?download=1")
+        assert kept.status_code == 200 and state(task_id) == "done"
+        task_id = begun(ENDLESS["text"], "left")
+        with server.get(f"/video/{task_id}.mp4", stream=True) as growing:
+            assert next(growing.iter_content(1))
+        wait_for(lambda: state(task_id) == "cancelled")
 
 
 @pytest.mark.parametrize("comes_back", [False, True])

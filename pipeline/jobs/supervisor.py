@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from pipeline import messages
@@ -99,16 +99,25 @@ class Supervisor:
             after: Number of the event before the first one to yield.
             heartbeat: Seconds without an event after which None is yielded; None sets no limit.
         """
-        history = job.history
-        history.listeners += 1
-        try:
-            async with aclosing(history.follow(after, heartbeat)) as events:
+        with self._client_of(job):
+            async with aclosing(job.history.follow(after, heartbeat)) as events:
                 begun = False
                 async for entry in events:
                     if entry is not None and (not begun or isinstance(entry.event, Ended)):
                         begun = True
                         await self.book.told(job)  # the client may ask another server next
                     yield entry
+
+    def watching(self, job: Job) -> AbstractContextManager[None]:
+        """Keep a job that may go on without a listener while the block lasts: a client receives what it makes."""
+        return self._client_of(job) if job.grace else nullcontext()
+
+    @contextmanager
+    def _client_of(self, job: Job) -> Iterator[None]:
+        history = job.history
+        history.listeners += 1
+        try:
+            yield
         finally:
             history.listeners -= 1
             history.departures += 1

@@ -21,7 +21,8 @@ from pipeline.avatars.background import TRANSPARENT
 from pipeline.core.growing_file import part_of
 from pipeline.core.notifier import until, woken_by
 from pipeline.errors import ResultNotFound
-from pipeline.jobs.tasks import Task, TaskBook
+from pipeline.jobs.supervisor import Supervisor
+from pipeline.jobs.tasks import Task
 from pipeline.server.connections import Stream, while_there
 from pipeline.speech.record import read_record
 from pipeline.video.captions import srt_of
@@ -55,39 +56,43 @@ class BrokenOffFilter(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], BrokenOff))
 
 
-async def growing_response(path: Path, media_type: str, task: Task, book: TaskBook, request: Request) -> Response:
+async def growing_response(
+    path: Path, media_type: str, task: Task, supervisor: Supervisor, request: Request
+) -> Response:
     """Respond with a file of a task, finished or growing.
 
     A growing file has no length yet, so that its response is chunked and supports no ranges. Its bytes are those of the
-    finished file. The response waits for its first byte.
+    finished file. The response waits for its first byte. A client that takes it counts as one that listens to the task.
 
     Args:
         path: Path of the finished file.
         media_type: Its type.
         task: Its task.
-        book: The tasks.
+        supervisor: Where the tasks are.
         request: The request.
 
     Raises:
         NotFound: There is no such file.
         ClientDisconnect: The client disconnected.
     """
-    growing = await while_there(request, _begun(path, task, book))
+    growing = await while_there(request, _begun(path, task, supervisor))
     if growing is None:
         return file_response(path, media_type, request)
     headers = {"Accept-Ranges": "none", "Cache-Control": "no-store"}
     if request.method == "HEAD":
         growing.close()
         return Response(media_type=media_type, headers=headers)
-    return Stream(_follow(growing, path, task), media_type=media_type, headers=headers)
+    return Stream(_follow(growing, path, task, supervisor), media_type=media_type, headers=headers)
 
 
-async def whole_response(task: Task, book: TaskBook, signer: Signer | None, must: bool, request: Request) -> Response:
+async def whole_response(
+    task: Task, supervisor: Supervisor, signer: Signer | None, must: bool, request: Request
+) -> Response:
     """Respond with the unfragmented video of a task as a download, once it is finished.
 
     Args:
         task: The task.
-        book: The tasks.
+        supervisor: Where the tasks are.
         signer: Signs the copy; None leaves it as it is.
         must: Whether an unsigned copy will not do where it cannot be signed.
         request: The request.
@@ -97,7 +102,7 @@ async def whole_response(task: Task, book: TaskBook, signer: Signer | None, must
         Unavailable: It cannot be signed, and must be.
         ClientDisconnect: The client disconnected.
     """
-    await while_there(request, _finished(task, book, task.video))
+    await while_there(request, _finished(task, supervisor, task.video))
     path = task.video
     if path.exists():
         path = await asyncio.to_thread(whole_copy, task.video, task.whole)
@@ -108,7 +113,7 @@ async def whole_response(task: Task, book: TaskBook, signer: Signer | None, must
     return response
 
 
-async def transparent_response(task: Task, book: TaskBook, request: Request) -> Response:
+async def transparent_response(task: Task, supervisor: Supervisor, request: Request) -> Response:
     """Respond with the transparent copy of a video that was asked for so, once that is finished.
 
     Raises:
@@ -116,7 +121,7 @@ async def transparent_response(task: Task, book: TaskBook, request: Request) -> 
         RenderFailed: The copy cannot be made.
         ClientDisconnect: The client disconnected.
     """
-    await while_there(request, _finished(task, book, task.video))
+    await while_there(request, _finished(task, supervisor, task.video))
     record = await asyncio.to_thread(read_record, task.record)
     if record is None or record.made.get("background") != TRANSPARENT or not task.video.exists():
         raise ResultNotFound(messages.server.NOT_TRANSPARENT(task_id=task.id))
@@ -136,14 +141,14 @@ def _signed(task: Task, whole: Path, signer: Signer, must: bool) -> Path:
         return whole
 
 
-async def subrip_response(task: Task, book: TaskBook, request: Request) -> Response:
+async def subrip_response(task: Task, supervisor: Supervisor, request: Request) -> Response:
     """Respond with the captions of a task as SubRip, once they are complete.
 
     Raises:
         NotFound: There are none.
         ClientDisconnect: The client disconnected.
     """
-    await while_there(request, _finished(task, book, task.captions))
+    await while_there(request, _finished(task, supervisor, task.captions))
     try:
         captions = await asyncio.to_thread(task.captions.read_text, "utf-8")
     except OSError as error:
@@ -227,27 +232,29 @@ def _open(path: Path) -> BinaryIO | None:
         return None
 
 
-async def _finished(task: Task, book: TaskBook, path: Path) -> None:
+async def _finished(task: Task, supervisor: Supervisor, path: Path) -> None:
     """Return as soon as a file of a task exists, or the task has ended."""
-    await until(lambda: path.exists() or book.get(task.id) is None, task.grown)
+    with supervisor.watching(task):
+        await until(lambda: path.exists() or supervisor.book.get(task.id) is None, task.grown)
 
 
-async def _begun(path: Path, task: Task, book: TaskBook) -> BinaryIO | None:
+async def _begun(path: Path, task: Task, supervisor: Supervisor) -> BinaryIO | None:
     """Open the growing file of `path` as soon as it exists; return None if it does not grow any more."""
-    with woken_by(task.grown) as woken:
+    book = supervisor.book
+    with supervisor.watching(task), woken_by(task.grown) as woken:
         while (growing := _open(part_of(path))) is None and not path.exists() and book.get(task.id) is not None:
             await woken.wait()
             woken.clear()
     return growing
 
 
-async def _follow(growing: BinaryIO, path: Path, task: Task) -> AsyncIterator[bytes]:
+async def _follow(growing: BinaryIO, path: Path, task: Task, supervisor: Supervisor) -> AsyncIterator[bytes]:
     """Yield the bytes of a growing file.
 
     Raises:
         BrokenOff: Its task failed.
     """
-    with growing, woken_by(task.grown) as woken:
+    with growing, supervisor.watching(task), woken_by(task.grown) as woken:
         while True:
             woken.clear()
             done = not part_of(path).exists()  # checked before reading: what follows is the rest

@@ -390,27 +390,27 @@ class Api:
         must = _asks_to_sign(request)
         if must or request.query_params.get("download", "0") not in ("", "0"):
             signs = must or (self.signer.configured and asked == "")
-            return await whole_response(task, self._book, self.signer if signs else None, must, request)
-        return await growing_response(task.video, "video/mp4", task, self._book, request)
+            return await whole_response(task, self.supervisor, self.signer if signs else None, must, request)
+        return await growing_response(task.video, "video/mp4", task, self.supervisor, request)
 
     async def captions(self, task_id: str, request: Request) -> Response:
         """Send the captions of a video, which grow as it does; a recording without a text has none."""
         task = self._results_of(task_id)
-        return await growing_response(task.captions, "text/vtt", task, self._book, request)
+        return await growing_response(task.captions, "text/vtt", task, self.supervisor, request)
 
     async def subrip(self, task_id: str, request: Request) -> Response:
         """Send the captions of a video as SubRip (SRT), once they are complete."""
-        return await subrip_response(self._results_of(task_id), self._book, request)
+        return await subrip_response(self._results_of(task_id), self.supervisor, request)
 
     async def transparent(self, task_id: str, request: Request) -> Response:
         """Send a video whose background was requested as transparent, as WebM (VP9 with alpha), once it is complete."""
         _check_not_signed(task_id, request)
-        return await transparent_response(self._results_of(task_id), self._book, request)
+        return await transparent_response(self._results_of(task_id), self.supervisor, request)
 
     async def mouth(self, task_id: str, request: Request) -> Response:
         """Send the phonemes of a video and how far its mouth opens, as lines of JSON that grow as it does."""
         task = self._results_of(task_id)
-        return await growing_response(task.mouth, "application/x-ndjson", task, self._book, request)
+        return await growing_response(task.mouth, "application/x-ndjson", task, self.supervisor, request)
 
     async def verify(self, request: Request) -> dict[str, Any]:
         """Tell whether this program made a file, whether it is signed, and whether it is unchanged; nothing is kept."""
