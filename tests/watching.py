@@ -63,7 +63,7 @@ def check_whole(server: Server, told: list[Events]) -> None:
 class Watched:
     """A live session, and all that a client gets of it."""
 
-    def __init__(self, server: Server | Site, body: Mapping[str, str] | None = None) -> None:
+    def __init__(self, server: Server | Site, body: Mapping[str, Any] | None = None) -> None:
         self.server = server
         self.opened = server.post("/api/v2/sessions", body or {"avatar": "solo"}).json()
         self.path = f"/api/v2/sessions/{self.opened['session_id']}"
@@ -93,6 +93,10 @@ class Watched:
     def close(self) -> None:
         """End it."""
         self.server.delete(self.path)
+        self.join()
+
+    def join(self) -> None:
+        """Wait until its client has got all of it."""
         for thread in self._threads:
             thread.join(30)
 

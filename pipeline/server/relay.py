@@ -53,6 +53,8 @@ CONNECT_SECONDS = 10.0
 STORE_SECONDS = 20.0
 """Seconds for which a client waits for the store."""
 STORE_THREADS = 4
+EVENT_END = 2 * LINE_END.encode()
+"""What ends a server-sent event."""
 _OF_A_TASK = re.compile(
     "/(?:video/(?P<video>[0-9a-f]{32})[.].+|assets/audio/(?P<audio>[0-9a-f]{32})[.]wav|v/(?P<page>[0-9a-f]{32})"
     "|api/v2/tasks/(?P<inspection>[0-9a-f]{32})/inspect[.]png|api/cancel/(?P<cancel>[0-9a-f]{32}))"
@@ -83,7 +85,8 @@ class Relaying:
         self._app = app
         self._book = book
         transport = httpx.AsyncHTTPTransport(
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=50),
+            # a connection for each request: one that is kept may be closed there as the next request is sent
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             socket_options=_keepalive(),
             trust_env=False,
         )
@@ -145,19 +148,20 @@ class Relaying:
         await response(scope, receive, send)
 
     async def _to_its_end(self, answer: httpx.Response, server: WebServer, scope: Scope) -> AsyncIterator[bytes]:
-        """Yield the events of a session; if its server is gone, also those with which they end.
+        """Yield the events of a session, each as a whole; if its server is gone, also those with which they end.
 
         Raises:
             BrokenOff: They broke off, but go on there.
         """
-        piece = b""
+        begun = b""
         try:
             async with aclosing(_pieces(answer)) as pieces:
                 async for piece in pieces:
-                    yield piece
+                    whole, end, begun = (begun + piece).rpartition(EVENT_END)
+                    if end:
+                        yield whole + end
         except BrokenOff:
-            last = await self._last(server, scope) if piece.endswith(2 * LINE_END.encode()) else []
-            if not last:
+            if not (last := await self._last(server, scope)):
                 raise
             for event in last:
                 yield sse_event(event).encode()

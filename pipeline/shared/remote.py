@@ -132,7 +132,7 @@ class RemoteHistory(History):
     async def _is_lost(self) -> bool:
         """Return whether nothing more will come of the job: its server is gone, or Redis does not know it."""
         redis = self._link.later
-        known = await redis.exists(events_key(self._task_id))
+        known = await redis.exists(record_key(self._task_id))
         if known and self._record.is_by(server_of(await redis.get(key_of(self._record.url)))):
             return False
         return self._link.is_settled(await redis.info("server"))  # otherwise servers still tell it once more

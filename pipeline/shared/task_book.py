@@ -120,6 +120,7 @@ class SharedTaskBook(TaskBook):
         with self._woken:
             self._told[job.id] = told
         told.following.enter_context(job.history.changes.calling(lambda: self._wake(told)))
+        self._wake(told)  # the recording of a session has no event until it ends
 
     def keep_key(self, job: Job, name: str, value: str) -> None:
         """Keep an Idempotency-Key in Redis as long as its job.
