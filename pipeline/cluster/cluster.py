@@ -25,7 +25,7 @@ from pipeline.cluster.nodes import Nodes
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.parcels import Alive, Broken, Order
 from pipeline.cluster.renderer import APP, RENDERER, deployed, deployment, draining, look, note
-from pipeline.cluster.sessions import NodeSessions
+from pipeline.cluster.sessions import WAIT_SECONDS, NodeSessions
 from pipeline.cluster.slots import tell
 from pipeline.cluster.store import lent, open_store, store_url
 from pipeline.core.best_effort import best_effort
@@ -41,8 +41,8 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-SILENT_SECONDS = 3.0
-"""Seconds without a word after which a node is lost; it says one every half second."""
+SILENT_WAITS = 6
+"""Waits in a row without a word after which a node is lost, as in ``pipeline.cluster.sessions``."""
 LOST_NODES = 1
 """Nodes that a task may lose."""
 REJOIN_SECONDS = 20.0
@@ -342,17 +342,21 @@ class Cluster:
 
         threading.Thread(target=pump, name=f"pump-{name[:8]}", daemon=True).start()
         taken = over = False
+        silent = 0
         try:
             with cancel.calling(lambda: told.put(None)):
                 while True:
                     cancel.check()
                     try:
-                        parcel = told.get(timeout=SILENT_SECONDS)
+                        parcel = told.get(timeout=WAIT_SECONDS)
                     except queue.Empty:
-                        if taken:
-                            raise _LostNodeError(f"silent for {SILENT_SECONDS:g} s") from None
-                        self._check_slots(begun)  # all may be busy
+                        silent += 1
+                        if taken and silent >= SILENT_WAITS:
+                            raise _LostNodeError(f"silent for {silent * WAIT_SECONDS:g} s") from None
+                        if not taken:
+                            self._check_slots(begun)  # all may be busy
                         continue
+                    silent = 0
                     if parcel is _OVER:
                         over = True
                         return

@@ -23,10 +23,13 @@ from pipeline.live.session_request import SessionRequest
 
 logger = logging.getLogger(__name__)
 
-SILENT_SECONDS = 3.0
-"""Seconds without a word after which a node is lost; it says one every half second."""
+WAIT_SECONDS = 0.5
+"""Seconds of a wait for a word of a node, which says one that often."""
+SILENT_WAITS = 6
+"""Waits in a row without a word after which a node is lost. A wait counts once, however long it took: it is not the
+node that was silent while this process was held up."""
 START_SECONDS = 60.0
-"""The same until its first word."""
+"""Seconds until its first word."""
 AVOIDED_SECONDS = 30.0
 """Seconds for which no session is given to a node that was lost: Ray may not know that yet."""
 _numbers = itertools.count(1)
@@ -195,17 +198,15 @@ class _NodeLink:
 
     async def _pump(self) -> None:
         """Take what the process tells, until it ends or is not heard any more."""
-        patience, lost = START_SECONDS, True
+        waits, lost = round(START_SECONDS / WAIT_SECONDS), True
         try:
             while True:
-                async with asyncio.timeout(patience):
-                    piece = await _result(await anext(self._pieces))
-                patience = SILENT_SECONDS
-                self._told.feed_data(piece)
+                self._told.feed_data(await self._next(waits))
+                waits = SILENT_WAITS
         except StopAsyncIteration:
             self._how, lost = "the end of its process", False
         except TimeoutError:
-            self._how = f"silence for {patience:g} s"
+            self._how = f"silence for {waits * WAIT_SECONDS:g} s"
         except Exception as error:  # Ray has many
             self._how = type(error).__name__
         finally:
@@ -213,6 +214,25 @@ class _NodeLink:
                 self._lost()
             self._over.set()
             self._told.feed_eof()
+
+    async def _next(self, waits: int) -> bytes:
+        """Return what the process tells next.
+
+        Raises:
+            TimeoutError: It says nothing in so many waits.
+        """
+        coming = asyncio.ensure_future(self._piece())
+        try:
+            for _ in range(waits):
+                if (await asyncio.wait([coming], timeout=WAIT_SECONDS))[0]:
+                    return coming.result()
+            raise TimeoutError
+        finally:
+            coming.cancel()
+
+    async def _piece(self) -> bytes:
+        piece: bytes = await _result(await anext(self._pieces))
+        return piece
 
     async def wait(self) -> object:
         """See ``Link``."""
