@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
+import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes import FPS
 from tests.servers import Server, running, wait_for
+from tests.watching import Watched, check_unbroken, frames_of
 
 ASKED = {"avatar": "solo", "resolution": "720p"}
 LONG = {"text": "brisk one two three four five six. " * 4, **ASKED}
@@ -55,3 +59,46 @@ def test_a_session_holds_the_server_and_a_second_signal_ends_it(fake_packs: Path
         assert server.process.poll() is None
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_recording_is_complete_when_its_server_ends(fake_packs: Path, tmp_path: Path, speaks: bool) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
+        session = Watched(server, {"avatar": "solo", "record": True})
+        wait_for(session.stream.tell)
+        if speaks:
+            session.say()
+            wait_for(lambda: len(session.of("word")) > 3)
+        assert server.stop() == 0
+        session.join()
+    assert session.events[-1]["type"] == "closed" and session.events[-1]["reason"] == "server_ends"
+    task_id = session.opened["task_id"]
+    assert f"task {task_id} ends: Done" in server.log and not server.half_made()
+    video = server.results / f"{task_id}.mp4"
+    assert video.read_bytes() == session.stream.getvalue()
+    check_unbroken(video.read_bytes())
+    with wave.open(str(video.with_suffix(".wav"))) as sound:
+        seconds = sound.getnframes() / sound.getframerate()
+    assert seconds == pytest.approx(frames_of(video.read_bytes()) / FPS, abs=0.1)
+    words, captions = [event["text"] for event in session.of("word")], video.with_suffix(".vtt").read_text()
+    assert re.findall(r"w\d+", captions) == [word.strip() for word in words] and bool(words) is speaks
+    assert all(_seconds(end) <= seconds + 1e-3 for end in re.findall(r"--> ([\d:.]+)", captions))
+
+
+def _seconds(time: str) -> float:
+    hours, minutes, seconds = map(float, time.split(":"))
+    return 3600 * hours + 60 * minutes + seconds
+
+
+@pytest.mark.slow
+def test_a_recording_of_nothing_fails_when_its_server_ends(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
+        opened = server.post("/api/v2/sessions", {"avatar": "solo", "record": True}).json()
+        server.process.send_signal(signal.SIGSTOP)  # so that no process of sessions tells it anything
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGCONT)
+        assert server.process.wait(60) == 0
+    ends = [line for line in server.log.splitlines() if f"task {opened['task_id']} ends" in line]
+    assert len(ends) == 1 and ("RenderFailed" in ends[0]) == (not list(server.results.glob("*.mp4")))
+    assert not server.half_made() and bool(list(server.results.glob("*.wav"))) == ("Done" in ends[0])

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -48,11 +50,35 @@ from pipeline.shared.task_book import SharedTaskBook
 from tests.fakes import make_pack
 from tests.redis_server import NEEDED, Redis
 from tests.servers import Server, events_of, running, wait_for
+from tests.watching import SPEECH, Watched, check_unbroken
 
 pytestmark = NEEDED
 BODY = {"text": "one two", "avatar": "solo"}
 LONG = {"text": "brisk " * 20, "avatar": "solo"}
 """Takes some seconds, of which every moment can be watched."""
+
+
+HELD_UP_SECONDS = 6
+"""Long enough for every other limit that one might have thought of; a server without a word for 10 s is gone."""
+
+
+@contextmanager
+def two_servers(packs: Path, redis: Redis, folder: Path, **environ: str) -> Iterator[tuple[Server, Server]]:
+    """Run two web servers that share their tasks while the block lasts."""
+    with ExitStack() as stack:
+        servers = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            command = ["-m", "tests.fakes", str(packs)]
+            servers.append(stack.enter_context(running(command, folder / name, TASKS_URL=redis.url, **environ)))
+        here, there = servers
+        yield here, there
+
+
+def all_events(url: str) -> list[dict[str, Any]]:
+    """Take events to their end."""
+    with requests.get(url, stream=True, timeout=120) as answer:
+        return list(events_of(answer))
 
 
 def is_known(server: Server, task_id: str) -> bool:
@@ -65,13 +91,7 @@ def test_videos_go_on_while_redis_is_away_and_all_is_known_again_when_it_is_back
 ) -> None:
     redis = Redis(tmp_path)
     redis.start()
-    with ExitStack() as stack:
-        servers = []
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            command = ["-m", "tests.fakes", str(fake_packs)]
-            servers.append(stack.enter_context(running(command, tmp_path / name, TASKS_URL=redis.url)))
-        here, there = servers
+    with two_servers(fake_packs, redis, tmp_path) as (here, there):
         before = here.post("/api/v2/lipsync", BODY, headers={"Idempotency-Key": "before"}).json()["task_id"]
         with here.stream(LONG) as events:
             task_id = next(events)["task_id"]
@@ -104,14 +124,8 @@ def test_videos_go_on_while_redis_is_away_and_all_is_known_again_when_it_is_back
 def test_tasks_of_a_server_that_is_gone_end_with_an_error_that_may_be_retried(
     fake_packs: Path, redis_server: Redis, tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        servers = []
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            command = ["-m", "tests.fakes", str(fake_packs)]
-            environ = {"TASKS_URL": redis_server.url, "STORE_URL": (tmp_path / "store").as_uri()}
-            servers.append(stack.enter_context(running(command, tmp_path / name, **environ)))
-        here, there = servers
+    store = {"STORE_URL": (tmp_path / "store").as_uri()}
+    with two_servers(fake_packs, redis_server, tmp_path, **store) as (here, there):
         finished = here.post("/api/v2/lipsync", BODY).json()["task_id"]
         video = here.get(f"/video/{finished}.mp4").content
         wait_for(lambda: list((tmp_path / "store" / "results").glob("*/*.mp4")))
@@ -131,6 +145,56 @@ def test_tasks_of_a_server_that_is_gone_end_with_an_error_that_may_be_retried(
         assert there.get(f"/video/{finished}.vtt").text.startswith("WEBVTT")
         assert there.get(f"/video/{task_id}.mp4").json()["code"] == "result_not_found"
         assert there.post(f"/api/cancel/{task_id}").json()["code"] == "task_not_found"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_held_up_for_a_while_loses_nothing(
+    fake_packs: Path, redis_server: Redis, tmp_path: Path
+) -> None:
+    """It stands still, as on a machine that is very busy, while clients of another server take all that it sends."""
+    with two_servers(fake_packs, redis_server, tmp_path) as (here, there), ThreadPoolExecutor(4) as pool:
+        with here.stream(LONG) as events:
+            task_id = next(events)["task_id"]
+            path = f"/api/v2/tasks/{task_id}/events"
+            clients = [pool.submit(all_events, server.url + path) for server in (here, there)]
+            video = pool.submit(lambda: there.get(f"/video/{task_id}.mp4").content)
+            opened = here.post("/api/v2/sessions", {"avatar": "solo"}).json()
+            session = f"/api/v2/sessions/{opened['session_id']}"
+            clients += [pool.submit(all_events, f"{there.url}{session}/events")]
+            assert there.post(f"{session}/say", {"text": SPEECH}).ok
+            wait_for(lambda: here.half_made() and here.get(session).json()["stream"] > 1)
+            here.process.send_signal(signal.SIGSTOP)
+            time.sleep(HELD_UP_SECONDS)
+            here.process.send_signal(signal.SIGCONT)
+            assert list(events)[-1]["type"] == "done"
+        mine, theirs = clients[0].result(60), clients[1].result(60)
+        assert mine[-1]["type"] == "done" and theirs[-1] == mine[-1]
+        assert video.result(60) == here.get(f"/video/{task_id}.mp4").content
+        wait_for(lambda: there.get(session).json()["stream"] > HELD_UP_SECONDS)
+        assert there.delete(session).ok
+        told = clients[2].result(60)
+        assert told[-1] == {"type": "closed", "reason": "deleted", "id": len(told)}, told
+        assert [event["id"] for event in told] == [*range(1, len(told) + 1)]
+
+
+@pytest.mark.slow
+def test_a_recording_outlives_the_server_that_made_it(fake_packs: Path, redis_server: Redis, tmp_path: Path) -> None:
+    store = {"STORE_URL": (tmp_path / "store").as_uri()}
+    with two_servers(fake_packs, redis_server, tmp_path, **store) as (here, there):
+        session = Watched(here, {"avatar": "solo", "record": True})
+        wait_for(session.stream.tell)
+        session.say()
+        wait_for(lambda: len(session.of("word")) > 3)
+        task_id = session.opened["task_id"]
+        assert there.get(f"/api/v2/tasks/{task_id}").json()["state"] == "running"
+        assert here.stop() == 0
+        session.join()
+        last = all_events(f"{there.url}/api/v2/tasks/{task_id}/events")[-1]
+        assert last["type"] == "done" and last["text"].split() == SPEECH.split()[: len(session.of("word"))]
+        video = there.get(last["video_url"]).content
+        assert video == session.stream.getvalue() == (here.results / f"{task_id}.mp4").read_bytes()
+        check_unbroken(video)
+        assert there.get(last["captions_url"]).text.startswith("WEBVTT")
 
 
 # --- avatars and results, without a web server

@@ -25,6 +25,8 @@ AGAIN_SECONDS = 2.0
 """Seconds after which the store is asked again that has refused."""
 SWEEP_SECONDS = 300.0
 """Seconds between two looks for expired results in the store."""
+GOODBYE_SECONDS = 10.0
+"""Seconds in which a server that ends puts its last results there."""
 
 
 class StoredResults:
@@ -43,13 +45,14 @@ class StoredResults:
         self._store = store
         self._book = book
         self._links = links
-        self._ended: queue.SimpleQueue[tuple[float, Task]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[float, Task] | None] = queue.SimpleQueue()
         self._stored: dict[str, float] = {}
         """When the video of each task was stored, by the monotonic clock."""
         self._fetching = threading.Lock()
         self._closed = threading.Event()
-        for name, work in (("results", self._put_all), ("results-sweep", self._sweep_all)):
-            threading.Thread(target=work, name=name, daemon=True).start()
+        self._putting = threading.Thread(target=self._put_all, name="results", daemon=True)
+        self._putting.start()
+        threading.Thread(target=self._sweep_all, name="results-sweep", daemon=True).start()
 
     def ended(self, job: Job, last: Ended) -> None:
         """Keep the results of a task that has ended."""
@@ -57,12 +60,14 @@ class StoredResults:
             self._ended.put((time.monotonic(), job))
 
     def close(self) -> None:
-        """Look for expired results no more, and give up those that the store refuses."""
+        """Put what has ended into the store, but not for long; give up what it refuses."""
         self._closed.set()
+        self._ended.put(None)
+        self._putting.join(GOODBYE_SECONDS)
 
     def _put_all(self) -> None:
-        while True:
-            since, task = self._ended.get()
+        while (ended := self._ended.get()) is not None:
+            since, task = ended
             while True:
                 try:
                     self._put(task)

@@ -96,6 +96,8 @@ DRAIN_LOOK_SECONDS = 0.2
 """Seconds between two checks whether a server that is to end has anything left to do."""
 GOODBYE_SECONDS = 10.0
 """Seconds in which running tasks can remove their unfinished files at the end of the program."""
+RECORDING_SECONDS = 120.0
+"""Seconds in which recordings of sessions can be finished then: an hour of sound takes about five on an idle core."""
 
 
 class CannotServe(PipelineError):
@@ -168,8 +170,6 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     webhooks = Webhooks(settings)
     store = open_store(settings.store_url) if settings.store_url else None
     results = None if store is None else StoredResults(store, book, settings.store_links)
-    if results is not None:
-        leaving.callback(results.close)
     supervisor = Supervisor(book, metrics.ended, webhooks.ended, *([results.ended] if results else []))
     tickets = None
     if isinstance(commons, SharedCommons):
@@ -181,6 +181,8 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
         if store is not None:
             shared_avatars = SharedAvatars(commons.link, commons.book.server, store, studio.avatars, uploads)
             leaving.callback(shared_avatars.close)
+    if results is not None:
+        leaving.callback(results.close)
     queue = RenderQueue(studio, supervisor, generate, metrics, cluster, tickets)
     maker = AvatarMaker(uploads, supervisor)
     inspector = Inspector(book, settings.max_seconds, run)
@@ -329,14 +331,12 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
 
 def _end_sessions(loop: asyncio.AbstractEventLoop, workers: Workers, recorder: Recorder) -> None:
     """End live sessions while there still is a server that tells their clients, and finish recordings."""
-
-    async def end() -> None:
-        await workers.close()
-        await recorder.close()
-
-    ending = asyncio.run_coroutine_threadsafe(end(), loop)
-    with best_effort("end of the sessions"):
-        ending.result(GOODBYE_SECONDS)
+    for what, end, seconds in (
+        ("end of the sessions", workers.close, GOODBYE_SECONDS),
+        ("end of the recordings", recorder.close, RECORDING_SECONDS),
+    ):
+        with best_effort(what):
+            asyncio.run_coroutine_threadsafe(end(), loop).result(seconds)
 
 
 def _nodes(cluster: Cluster, workers: Workers) -> list[Node]:
