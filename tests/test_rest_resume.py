@@ -118,10 +118,11 @@ def test_with_a_key_a_task_goes_on_as_long_as_its_video_is_received(fake_packs: 
     with running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESUME_SECONDS="0.5") as server:
         task_id = begun(SLOW["text"], "watched")  # takes some seconds
         video = server.get(f"/video/{task_id}.mp4").content
-        assert state(task_id) == "done" and server.get(f"/video/{task_id}.mp4").content == video
+        wait_for(lambda: state(task_id) == "done")
+        assert server.get(f"/video/{task_id}.mp4").content == video
         task_id = begun(SLOW["text"], "kept")
-        kept = server.get(f"/video/{task_id}.mp4?download=1")
-        assert kept.status_code == 200 and state(task_id) == "done"
+        assert server.get(f"/video/{task_id}.mp4?download=1").status_code == 200
+        wait_for(lambda: state(task_id) == "done")
         task_id = begun(ENDLESS["text"], "left")
         with server.get(f"/video/{task_id}.mp4", stream=True) as growing:
             assert next(growing.iter_content(1))
