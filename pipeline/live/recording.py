@@ -142,6 +142,8 @@ class _Recording:
                 raise self._problem.afresh()
             if task.cancel.cancelled:
                 raise Cancelled
+            if not self._session.time:
+                raise RenderFailed(messages.live.NOTHING_RECORDED())
             assert self._file is not None
             with saving(_NAME):
                 self._file.close()

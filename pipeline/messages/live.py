@@ -126,3 +126,8 @@ MESSAGE_TOO_LARGE = Sentence(
 
 # recordings
 RECORDING = Sentence("recording", ko="녹화", en="recording")
+NOTHING_RECORDED = Sentence(
+    "nothing_recorded",
+    ko="세션이 화면을 보내기 전에 끝나 녹화가 없습니다.",
+    en="The session ended before its first picture, so there is no recording.",
+)
