@@ -377,6 +377,25 @@ def test_lips_keep_their_volume(avatar: Avatar, monkeypatch: pytest.MonkeyPatch)
         np.testing.assert_allclose(thickness(moved), factor * thickness(without), rtol=0.01)
 
 
+@pytest.mark.parametrize("name", ["talk_long", "woman"])
+def test_a_round_mouth_opens_in_its_middle_and_a_spread_one_along_its_width(name: str) -> None:
+    store = AvatarStore(Settings().precomputed)
+    geometry, delta = FaceGeometry(store.load(store.find(name, "360p")), load_basis()), load_basis().delta
+
+    def in_the_middle(sound: str) -> float:
+        """Return the share of the opening that lies in the middle third of the mouth's width."""
+        shape = viseme_of(sound).shape
+        moves = [shape.get(unit.removesuffix("Left").removesuffix("Right"), 0.0) * delta[unit] for unit in delta]
+        points = geometry.moved(0, np.sum(moves, axis=0))
+        along = points[UPPER_INNER, 0]
+        places = np.linspace(along[0], along[-1], 301)
+        gap = np.interp(places, along, (points[LOWER_INNER] - points[UPPER_INNER]) @ geometry.down[0])
+        return float(gap[100:201].sum() / gap.sum())
+
+    assert in_the_middle("u") > 0.68 and in_the_middle("o") > 0.61
+    assert in_the_middle("i") < 0.5 and in_the_middle("e") < 0.5
+
+
 @pytest.mark.parametrize("sound", ["u", "o", "ʃ", "w"])
 @pytest.mark.parametrize("name", ["talk_long", "woman"])
 def test_the_skin_below_a_rounded_lip_is_squeezed_and_never_folds(name: str, sound: str) -> None:

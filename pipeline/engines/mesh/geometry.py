@@ -27,6 +27,10 @@ INSET = 0.15
 """Share of an open lip that is left out at its inner edge: it borders on teeth, which must not move with it."""
 CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
 """How much of the measured gap is kept along the inner lips: a mouth opens like a lens, not like a letter box."""
+ROUND_TAPER = np.array([1, 0.08, 0.34, 0.73, 0.96, 1, 0.96, 0.73, 0.34, 0.08, 1], np.float32)
+"""How much of that a round mouth keeps: its corners stay together, and the opening is a hole in its middle."""
+ROUNDED = (0.97, 0.85)
+"""Width of a mouth, in that at rest, from which it counts as round, and at which it is quite round."""
 FULLNESS, FULLEST = 0.7, (0.8, 1.3)
 """Lips keep their volume: power of the mouth's width with which they thin and bulge, and range of their thickness."""
 SQUEEZED = 0.4
@@ -93,19 +97,28 @@ class FaceGeometry:
         upper, lower = target[UPPER_INNER], target[LOWER_INNER]
         gap = (lower - upper) @ self.down[index]
         # lips meet, they do not pass through each other; and they part less towards the corners
-        change = np.where(gap < 0, -gap, (CORNER_TAPER - 1) * gap)[:, None] / 2 * self.down[index]
+        taper = CORNER_TAPER * (1 + self._roundness(target, index) * (ROUND_TAPER - 1))
+        change = np.where(gap < 0, -gap, (taper - 1) * gap)[:, None] / 2 * self.down[index]
         for upper_ring, lower_ring, share in zip(UPPER_LIP, LOWER_LIP, FOLLOWING, strict=True):
             target[upper_ring] -= share * change[1:-1]
             target[lower_ring] += share * change[1:-1]
         self._keep_volume(target, index)
         return target
 
+    def _width(self, target: np.ndarray, index: int) -> float:
+        """Return how wide the mouth is, in widths at rest."""
+        across = target[UPPER_INNER[-1]] - target[UPPER_INNER[0]]
+        return max(float(np.hypot(*across)), 1.0) / float(self._wide[index])
+
+    def _roundness(self, target: np.ndarray, index: int) -> float:
+        """Return how round the mouth is, 0..1."""
+        usual, quite = ROUNDED
+        return min(max((usual - self._width(target, index)) / (usual - quite), 0), 1)
+
     def _keep_volume(self, target: np.ndarray, index: int) -> None:
         """Thin lips that are spread and thicken rounded ones, and squeeze the skin below instead of folding it."""
         down = self.down[index]
-        across = target[UPPER_INNER[-1]] - target[UPPER_INNER[0]]
-        wide = max(float(np.hypot(*across)), 1.0)
-        thicker = min(max((float(self._wide[index]) / wide) ** FULLNESS, FULLEST[0]), FULLEST[1]) - 1
+        thicker = min(max(self._width(target, index) ** -FULLNESS, FULLEST[0]), FULLEST[1]) - 1
         target[_OUTER] += (thicker * ((target[_OUTER] - target[_INNER]) @ down))[:, None] * down
         above = LOWER_LIP[-1]
         for ring, room in zip(BELOW_LIP, self._room[index], strict=True):
