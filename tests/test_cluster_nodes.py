@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,12 +24,14 @@ from pipeline.jobs.tasks import TaskBook
 from pipeline.settings import Settings
 from tests.fakes import FPS, make_fake_studio
 from tests.pages import MOVED, opened, write
-from tests.ray_nodes import ASKED, Nodes, clustered_server, two_nodes
+from tests.ray_nodes import ASKED, START_SECONDS, Nodes, clustered_server, two_nodes
 from tests.recordings import record
 from tests.servers import Server, wait_for
-from tests.watching import frames_of
+from tests.watching import Watched, check_whole, events_while, frames_of
 
 pytestmark = pytest.mark.slow
+HELD_UP_SECONDS = 10
+"""Longer than a node may be silent."""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,28 @@ def test_eight_tasks_share_two_slots(clustered: Server) -> None:
     for events in told:
         video = clustered.get(events[-1]["video_url"]).content
         assert frames_of(video) == pytest.approx(events[-1]["audio_duration"] * FPS, abs=1)
+
+
+def test_a_web_server_that_is_held_up_for_a_while_takes_no_node_for_lost(clustered: Server) -> None:
+    """It stands still, as on a machine that is very busy, while its nodes go on."""
+    before, session = len(clustered.log), Watched(clustered)
+    try:
+        wait_for(session.stream.tell, START_SECONDS)
+        session.say()
+        wait_for(lambda: session.of("word"))
+
+        def stand_still() -> None:
+            clustered.process.send_signal(signal.SIGSTOP)
+            time.sleep(HELD_UP_SECONDS)
+            clustered.process.send_signal(signal.SIGCONT)
+
+        told = events_while(clustered, 4, stand_still)
+        wait_for(lambda: session.of("turn_ended"), START_SECONDS)
+    finally:
+        session.close()
+    check_whole(clustered, told)
+    session.check_said()
+    assert " lost its " not in clustered.log[before:]
 
 
 TEXT = "one two three. four five six. seven eight nine."
