@@ -48,8 +48,8 @@ SETTINGS_OF_OURS = (
 
 LOADED = ("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak")
 """What servers that are forked find loaded; importing it changes nothing, as ``test_imports`` shows."""
-READ_AT_IMPORT = ("PATH", "TMPDIR", "PYTHONPATH", "OMP_NUM_THREADS")
-"""Python and its libraries read these where they are imported, so a server with its own is not forked."""
+READ_AT_IMPORT = ("PATH", "TMPDIR")
+"""The libraries among them read these where they are imported, so a server with its own is not forked."""
 
 
 class Forked:
@@ -94,6 +94,7 @@ def _run_module(module: str, arguments: list[str], environ: dict[str, str], log:
     os.environ.clear()
     os.environ.update(environ)
     tempfile.tempdir = None
+    sys.path[:0] = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))  # which Python reads where it starts
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -55,6 +55,7 @@ from pipeline.video.reader import ColorTags
 from tests.fakes import HEIGHT, WIDTH, FakeEngine, FakeTTS, make_fake_studio
 from tests.ray_nodes import ASKED
 from tests.recordings import record
+from tests.servers import Forked
 from tests.watching import frames_of
 
 TEXT = "one two three. four five six. seven eight nine."
@@ -466,8 +467,9 @@ def test_without_the_settings_nothing_of_a_cluster_is_imported() -> None:
 def test_a_start_without_a_token_ends_with_a_sentence(environ: dict[str, str], tmp_path: Path) -> None:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environ = {**inherited, "RAY_ADDRESS": "127.0.0.1:1", "HOME": str(tmp_path), **environ}
-    out = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-    assert out.returncode == 1 and "RAY_AUTH_TOKEN_PATH" in out.stderr and "Traceback" not in out.stderr
+    (log := tmp_path / "log").touch()
+    assert Forked("app", [], environ, log).wait(60) == 1
+    assert "RAY_AUTH_TOKEN_PATH" in log.read_text() and "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("url", ["ftp://somewhere/x", "s3:bucket", "file://host/x", "folder"])

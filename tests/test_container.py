@@ -73,6 +73,7 @@ def test_what_is_copied_is_enough_to_serve_and_to_be_found_healthy(tmp_path: Pat
         server = subprocess.Popen(program, cwd=app, env=environ, stdout=log, stderr=subprocess.STDOUT)
     try:
         healthy = [sys.executable, *check[1:]]
+        wait_for(lambda: server.poll() is not None or "ready: " in (tmp_path / "log").read_text(), 90)
         wait_for(lambda: server.poll() or subprocess.run(healthy, env=environ, capture_output=True).returncode == 0, 90)
         body = {"text": "안녕", "avatar": "talk_long", "resolution": "360p", "tts_engine": "espeak"}
         key = {"Authorization": "Bearer secret"}

@@ -205,7 +205,7 @@ def answer_once(server: Server, session: dict[str, Any]) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("name", ["docs/api.md", "docs/live.md", "docs/embedding.md", "README.md"])
 def test_every_curl_call_works(server: Server, name: str, tmp_path: Path) -> None:
-    (tmp_path / "my_clip.mp4").write_bytes(first_second((1280, 720)))
+    (tmp_path / "my_clip.mp4").write_bytes(first_second((640, 360), 15))
     done = server.post("/api/v2/lipsync", BODY).json()
     finished = done["task_id"]
     (tmp_path / "speech.wav").write_bytes(server.get(done["audio_url"]).content)

@@ -196,10 +196,10 @@ def test_parts_in_which_the_face_is_elsewhere_are_left_out(man: Avatar) -> None:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eleven seconds of the bundled man: he waits, nods, and waits again."""
+    """Seconds of the bundled man: he waits, nods, and waits again."""
     store = AvatarStore(Settings().precomputed)
     man = store.load(store.find("talk_long", "360p"))
-    frames = [*islice(man.clip.once(), 100), *man.clips["nod"].clip.once(), *islice(man.clip.once(), 100)]
+    frames = [*islice(man.clip.once(), 100), *man.clips["nod"].clip.once(), *islice(man.clip.once(), 40)]
     path = tmp_path_factory.mktemp("recording") / "all.mp4"
     path.write_bytes(encode(iter(frames), man.width, man.height, man.fps, man.clip.colors))
     return path

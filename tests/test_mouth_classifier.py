@@ -55,7 +55,7 @@ def test_features_hardly_depend_on_loudness_and_microphone(recordings: list[Reco
 def test_training_learns(recordings: list[Recording]) -> None:
     rng = np.random.default_rng(7)
     usual = np.zeros(BANDS)
-    inputs, mouths = examples_of(recordings * 20, MouthClassifier(usual, ()), rng)
+    inputs, mouths = examples_of(recordings * 10, MouthClassifier(usual, ()), rng)
     layers = learn(inputs, mouths, rng)
     trained = MouthClassifier(usual, tuple(layers))
     features = np.concatenate([trained.features(recording.power) for recording in recordings])

@@ -25,7 +25,7 @@ from pipeline.avatars.avatar import Avatar, Inpainting
 from pipeline.avatars.pack import load
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
-from pipeline.engines.musetalk import worker
+from pipeline.engines.musetalk import optimise, worker
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.inpainting import inpainting_of
@@ -527,8 +527,9 @@ def test_what_is_no_quicker_than_before_is_undone() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_it_draws_the_same() -> None:
+def test_compiled_it_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and rewritten as for a card, but for the last step: to make code for a CPU takes minutes."""
+    monkeypatch.setattr(optimise, "BATCHES", (2, 4))  # it is done for each size
     accepted = accept(_make, ((Step("compiled", lambda network: fused(network, backend="aot_eager")),),))
     assert accepted.notes[0].startswith("compiled: used, mean error 0.0000")
     assert accepted.network.unet._compiled_call_impl is not None and _error(accepted) < 1e-5

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from pipeline.avatars.pack import load
+from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.ends import pictures_meet
 from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.prepare import prepare
@@ -56,8 +59,13 @@ def test_the_end_meets_the_start_where_the_pictures_are_as_alike_as_those_that_f
 @pytest.mark.slow
 def test_the_bar_does_not_wait_for_a_video_that_is_kept_as_it_is(tmp_path: Path) -> None:
     seen: list[float] = []
+    clip, source = tmp_path / "me.mp4", ClipReader((ROOT / "examples" / "talk_short.mp4").read_bytes())
+    frames = list(islice(source.once(), 15))
+    clip.write_bytes(encode([*frames, *frames[::-1]], source.width, source.height, source.fps, source.colors))
     options = PrepareOptions(name="me", resolutions=["720p"], out=tmp_path)
-    prepare(ROOT / "examples" / "talk_short.mp4", options, lambda share, stage: seen.append(share))
+    (path,) = prepare(clip, options, lambda share, stage: seen.append(share))
+    ours, kept = (ClipReader(video).once() for video in (clip.read_bytes(), load(path).video))
+    assert all(np.array_equal(one.planes, other.planes) for one, other in zip(ours, kept, strict=True))
     assert np.diff(seen).max() < 0.1
 
 
