@@ -174,3 +174,30 @@ def test_a_first_picture_is_asked_for_again_and_sent_only_where_it_changed(serve
 @pytest.mark.parametrize("avatar", ["solo_360p", "nobody_720p", "solo", "..", "solo_480p.mp4"])
 def test_an_avatar_that_is_not_there_has_no_clip(fake_server: Server, avatar: str) -> None:
     assert fake_server.get(f"/assets/idle/{avatar}.mp4").status_code == 404
+
+
+LAST_FRAME = """
+    window.last_frame = 0;
+    const ask = window.requestAnimationFrame;
+    window.requestAnimationFrame = (act) => {
+        window.last_frame = performance.now();
+        return ask(act);
+    };
+"""
+"""Notes when a frame was asked for the last time."""
+
+
+@pytest.mark.parametrize("tab", ["Video", "Avatars"])
+def test_a_page_at_rest_asks_for_no_frames(browser: Any, fake_server: Server, tab: str) -> None:
+    """Each would keep a phone awake."""
+    context = browser.new_context(locale="en-US", reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.add_init_script(LAST_FRAME)
+    page.goto(fake_server.url + SPEAK)
+    page.wait_for_selector("#portraits img")
+    page.get_by_role("tab", name=tab).click()
+    page.wait_for_selector("#text textarea" if tab == "Video" else "#make")
+    assert page.evaluate("last_frame") > 0, "it is seen how a page comes"
+    page.wait_for_function("() => performance.now() - last_frame > 2000", polling=500)
+    context.close()

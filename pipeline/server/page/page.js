@@ -7,6 +7,30 @@
     const local = (ko, en) => (korean ? ko : en);
     document.documentElement.lang = local('ko', 'en');
 
+    // --- Gradio's sign of loading
+    // It counts the time at every frame, and goes on when it was removed: the page would never be at rest.
+    {
+        const { requestAnimationFrame } = window;
+        const waiting = new Map(); // what is to be done at the next frame
+        window.requestAnimationFrame = (act) => {
+            const number = requestAnimationFrame((time) => {
+                waiting.delete(number);
+                act(time);
+            });
+            waiting.set(number, act);
+            return number;
+        };
+        let sign = null;
+        const removed = new MutationObserver(() => {
+            sign ??= document.querySelector('[data-testid=status-tracker].translucent');
+            if (!sign || sign.isConnected) return;
+            removed.disconnect();
+            window.requestAnimationFrame = requestAnimationFrame;
+            for (const [number, act] of waiting) if (`${act}`.includes('performance.now()')) cancelAnimationFrame(number);
+        });
+        removed.observe(document, { childList: true, subtree: true });
+    }
+
     // --- what survives the page being loaded anew, in this tab
     const NAME = 'talking-avatar';
     const kept = (() => {
