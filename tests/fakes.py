@@ -54,6 +54,8 @@ UNSEEN = os.environ.get("FAKE_UNSEEN", "")
 """Seconds that a live session goes on without a viewer, where it is not the usual."""
 LISTEN = os.environ.get("FAKE_LISTEN", "")
 """Seconds that clients of Gradio's queue may take to listen, where it is not the usual."""
+PREPARING = bool(os.environ.get("FAKE_PREPARING"))
+"""Whether avatars are tiny packs, made at once."""
 WEBHOOK_PAUSES = os.environ.get("FAKE_WEBHOOK_PAUSES", "")
 """Seconds between tries of webhooks, separated by commas, where they are not the usual ones."""
 RATE = 16_000
@@ -243,6 +245,7 @@ def make_fake_studio(settings: Settings) -> Studio:
 def main() -> None:
     """Serve with the stand-ins, on the packs in the folder that the command line names."""
     # here, since the processes of live sessions need none of it, and loading it takes most of their start
+    from pipeline.jobs import uploads
     from pipeline.jobs.generate import generate
     from pipeline.live import workers
     from pipeline.server import connections, webhooks
@@ -256,6 +259,8 @@ def main() -> None:
         workers.UNSEEN_SECONDS = float(UNSEEN)
     if LISTEN:
         joins.LISTEN_SECONDS = float(LISTEN)
+    if PREPARING:
+        uploads.PREPARE = "tests.fake_preparing"
     if WEBHOOK_PAUSES:
         webhooks.PAUSES = tuple(map(float, WEBHOOK_PAUSES.split(",")))
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))

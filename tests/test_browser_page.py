@@ -377,7 +377,7 @@ def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
     page: Any, fake_server: Server, tmp_path: Path
 ) -> None:
     clip = tmp_path / "me.mp4"
-    clip.write_bytes(first_second((640, 360), frames=150))
+    clip.write_bytes(first_second((640, 360), frames=60))
     page.get_by_role("tab", name="Avatars").click()
     page.set_input_files("#clip input[type=file]", clip)
     page.wait_for_selector("#faces img")

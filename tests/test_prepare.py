@@ -347,6 +347,16 @@ def _bad_clips(folder: Path, source: list[Frame]) -> Iterator[tuple[Path, str]]:
     yield folder / "cat.jpg", "No person's face"
 
 
+def test_a_further_clip_that_cannot_be_read_is_refused_before_the_work(tmp_path: Path) -> None:
+    nod = tmp_path / "nod.mp4"
+    nod.write_bytes(b"no clip")
+    stages: list[str] = []
+    options = PrepareOptions(name="man", resolutions=["360p"], out=tmp_path, clips={"nod": nod})
+    with pytest.raises(BadClip, match=r"nod\.mp4"):
+        prepare(CLIP, options, lambda share, doing: stages.append(doing))
+    assert set(stages) <= {"reading"} and len(stages) <= 1
+
+
 def test_a_song_with_a_cover_is_no_clip(tmp_path: Path) -> None:
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:

@@ -44,6 +44,14 @@ def uploading(store: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def quick(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that makes tiny avatars at once."""
+    store = Path(shutil.copytree(fake_packs, tmp_path_factory.mktemp("quick") / "precomputed"))
+    with running(["-m", "tests.fakes", str(store)], store.parent, FAKE_PREPARING="1") as server:
+        yield server
+
+
 def send(server: Server, content: bytes, file_name: str = "me.mp4", key: str | None = None, **fields: str) -> Any:
     """Ask for an avatar, with an Idempotency-KEY or without; gives the answer, which may be a stream."""
     form = {"consent": "true", "resolutions": "360p", **fields}
@@ -372,29 +380,29 @@ def test_waiting_clients_get_their_place(uploading: Server, store: Path, clip: b
 
 
 @pytest.mark.slow
-def test_a_broken_connection_loses_no_avatar(uploading: Server, clip: bytes) -> None:
+def test_a_broken_connection_loses_no_avatar(quick: Server, clip: bytes) -> None:
     """With a key the making goes on, is followed from where it broke, and sent again it is the same."""
-    with send(uploading, clip, key="me", name="kept") as answer:
+    with send(quick, clip, key="me", name="kept") as answer:
         first = next(events_of(answer))
     assert (first["id"], first["stage"]) == (1, "reading")
     address = f"/api/v2/tasks/{first['task_id']}"
-    with uploading.get(f"{address}/events", headers={"Last-Event-ID": "1"}, stream=True) as answer:
+    with quick.get(f"{address}/events", headers={"Last-Event-ID": "1"}, stream=True) as answer:
         rest = list(events_of(answer))
     assert rest[-1]["avatar"] == "kept" and {event["task_id"] for event in rest} == {first["task_id"]}
     numbers = [event["id"] for event in rest]
     assert numbers == sorted(set(numbers)) and numbers[0] > 1
-    again = events_of(send(uploading, clip, key="me", name="kept"))
+    again = events_of(send(quick, clip, key="me", name="kept"))
     assert list(again)[-1]["id"] == rest[-1]["id"]
-    assert {avatar for avatar in listed(uploading) if avatar.startswith("kept")} == {"kept_360p"}
-    for changed in (send(uploading, clip, key="me", name="other"), send(uploading, clip + b"x", key="me", name="kept")):
+    assert {avatar for avatar in listed(quick) if avatar.startswith("kept")} == {"kept_360p"}
+    for changed in (send(quick, clip, key="me", name="other"), send(quick, clip + b"x", key="me", name="kept")):
         assert (changed.status_code, changed.json()["code"]) == (409, "idempotency_key_reused")
-    state = uploading.get(address).json()
+    state = quick.get(address).json()
     assert (state["state"], state["avatar"], state["ids"], state["video_url"]) == ("done", "kept", ["kept_360p"], None)
     stages = [stage["stage"] for stage in state["stages"]]
     assert stages == ["reading", "faces", "measuring", "mouth", "matte", "writing", "done"]
-    assert uploading.get(f"{address}/events", headers={"Last-Event-ID": str(rest[-1]["id"])}).status_code == 204
-    assert uploading.get(f"/video/{first['task_id']}.mp4").json()["code"] == "result_not_found"
-    uploading.delete("/api/avatars/kept")
+    assert quick.get(f"{address}/events", headers={"Last-Event-ID": str(rest[-1]["id"])}).status_code == 204
+    assert quick.get(f"/video/{first['task_id']}.mp4").json()["code"] == "result_not_found"
+    quick.delete("/api/avatars/kept")
 
 
 TOO_LARGE = (

@@ -71,7 +71,7 @@ def store(fake_packs: Path, tmp_path: Path) -> Path:
 def test_with_keys_an_avatar_belongs_to_the_key_that_made_it(store: Path, tmp_path: Path, clip: bytes) -> None:
     command = ["-m", "tests.fakes", str(store)]
     a, b = (with_key(key) for key in KEYS.values())
-    with running(command, tmp_path, API_KEYS=",".join(KEYS.values())) as server:
+    with running(command, tmp_path, FAKE_PREPARING="1", API_KEYS=",".join(KEYS.values())) as server:
         made(server, clip, "민수", a)
         assert listed(server, a) == SHIPPED | {"early_360p", "민수_360p"}
         assert listed(server, b) == SHIPPED | {"early_360p"}
@@ -93,7 +93,7 @@ def test_with_keys_an_avatar_belongs_to_the_key_that_made_it(store: Path, tmp_pa
 
 @pytest.mark.slow
 def test_without_keys_rest_may_be_closed(store: Path, tmp_path: Path, clip: bytes) -> None:
-    with running(["-m", "tests.fakes", str(store)], tmp_path, REST_AVATARS="own") as server:
+    with running(["-m", "tests.fakes", str(store)], tmp_path, FAKE_PREPARING="1", REST_AVATARS="own") as server:
         own, stranger = requests.Session(), requests.Session()
         made(server, clip, "민수", own)
         assert listed(server, own) == SHIPPED | {"민수_360p"} and listed(server, stranger) == SHIPPED
@@ -122,14 +122,14 @@ def gallery(server: Server, visitor: requests.Session) -> dict[str, Any]:
 def test_without_keys_the_page_shows_only_ones_own(store: Path, tmp_path: Path, clip: bytes) -> None:
     command = ["-m", "tests.fakes", str(store)]
     own, stranger = requests.Session(), requests.Session()
-    with running(command, tmp_path) as server:
+    with running(command, tmp_path, FAKE_PREPARING="1") as server:
         for visitor in (own, stranger):
             cookie = visitor.get(server.url, timeout=30).headers["Set-Cookie"].lower()
             assert "avatar_visitor=" in cookie and "httponly" in cookie and "samesite=lax" in cookie
         assert own.cookies["avatar_visitor"] != stranger.cookies["avatar_visitor"]
         made(server, clip, "민수", own)
         assert [one["name"] for one in gallery(server, own)["avatars"]] == ["민수", "duet", "solo"]  # own ones first
-    with running(command, tmp_path) as server:
+    with running(command, tmp_path, FAKE_PREPARING="1") as server:
         assert gallery(server, own)["chosen"] == "민수"
         shown = gallery(server, stranger)
         assert [one["name"] for one in shown["avatars"]] == ["duet", "solo"] and shown["chosen"] == "duet"

@@ -40,6 +40,8 @@ MAX_WAITING = 4
 """Preparations that may wait; each has its clip on the disk."""
 FRESH_SECONDS = 3600.0
 """Age from which an unfinished avatar is left over from a server that was killed, where several share the folder."""
+PREPARE = "pipeline.preparing.prepare"
+"""The program that makes an avatar."""
 LONGEST_CONSENT_BY = 200
 """Characters that name who confirms a consent."""
 RETRY_SECONDS = 30
@@ -363,8 +365,7 @@ class Uploads:
     def _run(
         self, arguments: Sequence[str], cancel: CancelToken, reads: Sequence[Path], writes: Sequence[Path]
     ) -> AsyncGenerator[dict[str, Any]]:
-        module, arguments = "pipeline.preparing.prepare", ["--json", *arguments]
-        return self._run_process(module, arguments, cancel, self._seconds, reads=reads, writes=writes)
+        return self._run_process(PREPARE, ["--json", *arguments], cancel, self._seconds, reads=reads, writes=writes)
 
     def _keep(self, asked: AvatarRequest, packs: Path, report: dict[str, Any], consent: dict[str, Any]) -> Made:
         """Move the finished packs into the store, with the record of the consent beside them."""

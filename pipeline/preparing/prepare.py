@@ -49,7 +49,7 @@ from pipeline.preparing.options import PrepareOptions, ReadOptions
 from pipeline.preparing.own_mouth import find_mouth, resized
 from pipeline.preparing.own_teeth import find_teeth
 from pipeline.preparing.person import Person, as_filmed, measure_person
-from pipeline.preparing.photo import BACKGROUND, color_of, face_of_photo, open_photo
+from pipeline.preparing.photo import BACKGROUND, Color, color_of, face_of_photo, open_photo
 from pipeline.preparing.progress import LENDING, Progress, Stages, expected, writing_of, writing_seconds
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
@@ -89,6 +89,8 @@ def prepare(clip: Path, options: PrepareOptions, progress: Progress = lambda sha
     check_name(options.name)
     check_resolutions(options.resolutions)
     check_clips(options.clips)
+    for path in options.clips.values():
+        _check_opens(path, options.background)  # before minutes of work on the clip itself
     out = Settings().precomputed if options.out is None else options.out
     encode_faces = None if options.musetalk is None else _face_encoder(options.musetalk)
     stages = Stages(expected(kind_of(clip) == "photo", options.resolutions), progress)
@@ -246,6 +248,21 @@ def _read(path: Path, options: PrepareOptions, store: BinaryIO, progress: Progre
             return _read_animation(path, options, store, progress), None
         case "video":
             return _read_video(path, options, store, progress)
+
+
+def _check_opens(path: Path, background: Color) -> None:
+    """Check that a file of any kind can be opened.
+
+    Raises:
+        BadClip: It cannot.
+    """
+    match kind_of(path):
+        case "photo":
+            open_photo(path, background)
+        case "animation":
+            open_animation(path, None, None, background)
+        case "video":
+            open_clip(path)
 
 
 def _read_video(
