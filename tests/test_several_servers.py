@@ -147,34 +147,49 @@ def test_tasks_of_a_server_that_is_gone_end_with_an_error_that_may_be_retried(
         assert there.post(f"/api/cancel/{task_id}").json()["code"] == "task_not_found"
 
 
+def stand_still(server: Server) -> None:
+    """Have a server stand still, as on a machine that is very busy."""
+    server.process.send_signal(signal.SIGSTOP)
+    time.sleep(HELD_UP_SECONDS)
+    server.process.send_signal(signal.SIGCONT)
+
+
 @pytest.mark.slow
-def test_a_server_that_is_held_up_for_a_while_loses_nothing(
+def test_servers_that_are_held_up_for_a_while_lose_nothing(
     fake_packs: Path, redis_server: Redis, tmp_path: Path
 ) -> None:
-    """It stands still, as on a machine that is very busy, while clients of another server take all that it sends."""
-    with two_servers(fake_packs, redis_server, tmp_path) as (here, there), ThreadPoolExecutor(4) as pool:
-        with here.stream(LONG) as events:
+    """First the server that has all of it, then the one that passes it on."""
+    with (
+        ThreadPoolExecutor(4) as pool,
+        two_servers(fake_packs, redis_server, tmp_path, RESUME_SECONDS="0.5") as (here, there),
+    ):
+        with here.stream(LONG, **{"Idempotency-Key": "held-up"}) as events:
             task_id = next(events)["task_id"]
             path = f"/api/v2/tasks/{task_id}/events"
-            clients = [pool.submit(all_events, server.url + path) for server in (here, there)]
+            theirs = pool.submit(all_events, there.url + path)
             video = pool.submit(lambda: there.get(f"/video/{task_id}.mp4").content)
             opened = here.post("/api/v2/sessions", {"avatar": "solo"}).json()
             session = f"/api/v2/sessions/{opened['session_id']}"
-            clients += [pool.submit(all_events, f"{there.url}{session}/events")]
+            told = pool.submit(all_events, f"{there.url}{session}/events")
             assert there.post(f"{session}/say", {"text": SPEECH}).ok
-            wait_for(lambda: here.half_made() and here.get(session).json()["stream"] > 1)
-            here.process.send_signal(signal.SIGSTOP)
-            time.sleep(HELD_UP_SECONDS)
-            here.process.send_signal(signal.SIGCONT)
-            assert list(events)[-1]["type"] == "done"
-        mine, theirs = clients[0].result(60), clients[1].result(60)
-        assert mine[-1]["type"] == "done" and theirs[-1] == mine[-1]
+            wait_for(lambda: here.half_made() and here.get(session).json()["stream"])
+            stand_still(here)
+            mine = list(events)
+        assert mine[-1]["type"] == "done" and theirs.result(60)[-1] == mine[-1]
         assert video.result(60) == here.get(f"/video/{task_id}.mp4").content
-        wait_for(lambda: there.get(session).json()["stream"] > HELD_UP_SECONDS)
+
+        with here.stream({**LONG, "text": "brisk " * 60}, **{"Idempotency-Key": "left"}) as events:
+            path = f"/api/v2/tasks/{next(events)['task_id']}/events"
+            theirs = pool.submit(all_events, there.url + path)  # which alone keeps it
+            assert next(events) and here.get(path.removesuffix("/events")).json()["state"] == "running"
+        wait_for(lambda: here.half_made())
+        stand_still(there)
+        assert theirs.result(60)[-1]["type"] == "done"
+
         assert there.delete(session).ok
-        told = clients[2].result(60)
-        assert told[-1] == {"type": "closed", "reason": "deleted", "id": len(told)}, told
-        assert [event["id"] for event in told] == [*range(1, len(told) + 1)]
+        last = told.result(60)
+        assert last[-1] == {"type": "closed", "reason": "deleted", "id": len(last)}, last
+        assert [event["id"] for event in last] == [*range(1, len(last) + 1)]
 
 
 @pytest.mark.slow

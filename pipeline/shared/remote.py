@@ -16,10 +16,11 @@ from pipeline.jobs.events import Ended, Failed, Queued
 from pipeline.jobs.history import Entry, History
 from pipeline.shared.codec import from_text
 from pipeline.shared.link import BLOCK_SECONDS, PREFIX, Link
-from pipeline.shared.servers import WebServer, key_of, server_of
+from pipeline.shared.servers import LEASE_SECONDS, WebServer, key_of, server_of
 
-FOLLOWED_SECONDS = 5
-"""Seconds for which a listener of another server counts; it says every `BLOCK_SECONDS` that it is there."""
+FOLLOWED_SECONDS = LEASE_SECONDS
+"""Seconds for which a listener of another server counts, which may be held up for as long as it counts as alive; it
+says every `BLOCK_SECONDS` that it is there."""
 AWAY_SECONDS = 30.0
 """Seconds for which listeners wait for Redis before their stream breaks off."""
 AGAIN_SECONDS = 0.5
@@ -96,7 +97,8 @@ class RemoteHistory(History):
         Raises:
             TasksUnavailable: Redis is away for long.
         """
-        heard = told = time.monotonic()
+        told = time.monotonic()
+        away_since: float | None = None
         lost_since: float | None = None
         while True:
             try:
@@ -104,12 +106,13 @@ class RemoteHistory(History):
                 lost = not entries and await self._is_lost()
             except self._link.errors as error:
                 self._link.failed(error)
-                if time.monotonic() - heard > AWAY_SECONDS:
+                away_since = away_since or time.monotonic()  # not before: this server may have been held up
+                if time.monotonic() - away_since > AWAY_SECONDS:
                     raise TasksUnavailable from error
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             self._link.works()
-            heard = time.monotonic()
+            heard, away_since = time.monotonic(), None
             lost_since = (lost_since or heard) if lost else None
             if lost_since is not None and heard - lost_since > LOST_SECONDS:
                 entries = [lost_entry(after + 1)]
