@@ -548,8 +548,10 @@ class Workers:
 
     async def close(self) -> None:
         """End all sessions and processes."""
-        for session in list(self._open.values()):
+        sessions = list(self._open.values())
+        for session in sessions:
             self.delete(session, "server_ends")
+        for session in sessions:  # after all have ended: the store may hang
             await session.while_open.aclose()
         if self._watching is not None:
             self._watching.cancel()

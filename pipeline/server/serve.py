@@ -97,7 +97,7 @@ DRAIN_LOOK_SECONDS = 0.2
 GOODBYE_SECONDS = 10.0
 """Seconds in which running tasks can remove their unfinished files at the end of the program."""
 RECORDING_SECONDS = 120.0
-"""Seconds in which recordings of sessions can be finished then: an hour of sound takes about five on an idle core."""
+"""Seconds in which recordings of sessions can be finished then: all of their sound is written as a file of its own."""
 
 
 class CannotServe(PipelineError):
