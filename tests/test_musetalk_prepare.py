@@ -9,15 +9,14 @@ import pytest
 
 from pipeline.avatars.pack import load
 from pipeline.preparing.prepare import main
-from pipeline.settings import ROOT
+from tests.footage import first_second
 from tests.tiny_musetalk import save_models
-
-CLIP = ROOT / "examples" / "talk_short.mp4"
 
 
 def _arguments(out: Path) -> list[str]:
-    asked = ["--name", "me", "--engine", "musetalk", "--resolution", "360p", "--start", "0", "--end", "1"]
-    return [str(CLIP), *asked, "--out", str(out)]
+    (out / "me.mp4").write_bytes(first_second((640, 360), 15))
+    asked = ["--name", "me", "--engine", "musetalk", "--resolution", "360p"]
+    return [str(out / "me.mp4"), *asked, "--out", str(out)]
 
 
 @pytest.mark.slow

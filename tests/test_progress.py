@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.avatars.pack import load
+from pipeline.preparing import animate_photo
+from pipeline.preparing import prepare as preparing
 from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.ends import pictures_meet
 from pipeline.preparing.options import PrepareOptions
@@ -71,7 +73,11 @@ def test_the_bar_does_not_wait_for_a_video_that_is_kept_as_it_is(tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "resolutions"), [("clip", ["480p", "360p"]), ("photo", ["360p"])])
-def test_the_bar_moves_in_small_steps(kind: str, resolutions: list[str], clip: bytes, tmp_path: Path) -> None:
+def test_the_bar_moves_in_small_steps(
+    kind: str, resolutions: list[str], clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (animate_photo, preparing):  # the fewer frames there are, the larger are the steps
+        monkeypatch.setattr(module, "FRAMES", 60)
     if kind == "clip":
         path = tmp_path / "me.mp4"
         path.write_bytes(clip)
@@ -87,7 +93,7 @@ def test_the_bar_moves_in_small_steps(kind: str, resolutions: list[str], clip: b
     )
     shares = np.array([share for share, _ in seen])
     assert shares[0] == 0 and shares[-1] == 1 and (np.diff(shares) >= 0).all()
-    # thirty frames of a clip, two hundred of a photo: no step is longer than a few frames take
+    # thirty frames of a clip, sixty of a photo: no step is longer than a few frames take
     assert np.diff(shares).max() < 0.1
     assert list(dict.fromkeys(stage for _, stage in seen)) == [
         *("reading", "faces", "measuring", "mouth", "matte", *map(writing_of, resolutions), "done")

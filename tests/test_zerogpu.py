@@ -74,6 +74,7 @@ def test_a_sentence_is_drawn_by_a_process_that_has_the_card(server: Server) -> N
     assert reply["success"] is True, reply
     lent = re.findall(r"lent to '(.*)' for (\d+) s: process (\d+)", server.log[before:])
     assert lent and server.log[before:].count("given back") == len(lent)
+    assert server.log.count("lent to") == server.log.count("found imported: ['diffusers', 'transformers']")
     for visitor, seconds, process in lent:
         assert visitor == "of a visitor"  # whose time it is
         assert LOADING_SECONDS < int(seconds) < LOADING_SECONDS + 10 and int(process) != server.process.pid

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -50,6 +51,7 @@ def GPU(task: Callable[..., Iterator[Any]], duration: Callable[..., int]) -> Cal
 
 def _work(task: Callable[..., Generator[Any, None, None]], inward: Any, outward: Any, stop: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logger.info("found imported: %s", sorted({"diffusers", "transformers"} & sys.modules.keys()))
     for result in (drawn := task(*inward.get())):
         if stop.is_set():
             drawn.close()

@@ -68,6 +68,17 @@ def stamp(models: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
+def import_models() -> None:
+    """Import the classes of the models, which takes seconds, so that processes that are forked have them.
+
+    Raises:
+        ImportError: A library is missing.
+    """
+    from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: F401
+    from transformers import WhisperConfig, WhisperFeatureExtractor  # noqa: F401
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder  # noqa: F401
+
+
 def load_unet(models: Path) -> Any:
     """Return the ``UNet2DConditionModel`` of a folder, on the CPU, float32.
 

@@ -3,14 +3,15 @@
 CUDA is available only in functions that ``spaces.GPU`` wraps. They run in child processes, forked for the call, and
 their arguments and results are pickled (huggingface.co/docs/hub/spaces-zerogpu). So the queue, speech, the encoder and
 the task's token stay in the parent, and a call draws one stretch: longer calls would be refused for the time that they
-request, and all their pictures may have to be kept until they are encoded.
+request, and all their pictures may have to be kept until they are encoded. Libraries are imported in the parent: a call
+would spend seconds of its time on them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk.musetalk_engine import MuseTalkEngine
+from pipeline.engines.musetalk.weights import import_models
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.messages import Message
 from pipeline.video.frame import Frame
@@ -101,6 +103,8 @@ class ZeroGpuEngine:
         Raises:
             Unavailable: Also if no card is available: none is left, or the visitor has used up their time.
         """
+        with suppress(ImportError):  # whose message is that of the call
+            import_models()
         for stretch in stretches:
             cancel.check()
             try:
