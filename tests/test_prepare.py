@@ -133,7 +133,7 @@ def test_points_lie_on_the_face_and_do_not_tremble(packs: dict[str, Avatar]) -> 
 def test_a_clip_that_does_not_meet_its_start_goes_back(source: list[Frame], tmp_path: Path) -> None:
     grey = [Frame(np.where(np.arange(1280) < 12 * n, 40, f.planes).astype(np.uint8)) for n, f in enumerate(source)]
     clip = _write(tmp_path / "clip.mp4", grey, (1280, 720))
-    [path] = prepare(clip, PrepareOptions(name="one", resolutions=["360p"], out=tmp_path))
+    [path] = prepare(clip, PrepareOptions(name="one", resolutions=["360p"], matte=False, out=tmp_path))
     avatar = load(path)
     assert len(avatar.landmarks) == 2 * len(source) - 2
     np.testing.assert_array_equal(avatar.landmarks[1:30], avatar.landmarks[:28:-1])
@@ -228,7 +228,9 @@ def test_faces_that_go_are_passed_over_and_reported(source: list[Frame], tmp_pat
             yield Frame(planes)
 
     clip = _write(tmp_path / "hand.mp4", shown(), (1280, 720))
-    [path] = prepare(clip, PrepareOptions(name="hand", resolutions=["360p"], out=tmp_path, report=tmp_path / "report"))
+    [path] = prepare(
+        clip, PrepareOptions(name="hand", resolutions=["360p"], matte=False, out=tmp_path, report=tmp_path / "report")
+    )
     usable = load(path).usable[:60]
     assert usable[:20].all() and not usable[24:36].any() and usable[40:].all()
     assert np.abs(np.diff(usable.astype(int))).sum() == 2  # no flicker
@@ -256,7 +258,7 @@ def test_the_face_that_was_asked_for_speaks(source: list[Frame], tmp_path: Path,
         picture = np.ascontiguousarray(picture[:, :1160])  # now the small one on the left is as near, not nearer
     planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
     clip = _write(tmp_path / "c.mp4", [Frame(planes)] * 14, (picture.shape[1], 720))
-    [path] = prepare(clip, PrepareOptions(name="some", resolutions=["360p"], face=which, out=tmp_path))
+    [path] = prepare(clip, PrepareOptions(name="some", resolutions=["360p"], face=which, matte=False, out=tmp_path))
     nose = 2 * load(path).landmarks[:, 4, 0].mean()
     wanted = {"center": (560, 1160), "largest": (560, 1160), 1: (0, 560), 2: (560, 1160), 3: (1160, 1720)}[which]
     assert wanted[0] < nose < wanted[1]
@@ -302,7 +304,7 @@ def test_small_faces_are_reported_in_the_pixels_of_the_source(
 def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: list[Frame], tmp_path: Path) -> None:
     film, cut = _write(tmp_path / "film.mp4", source[:20], (640, 360)), tmp_path / "cut.mp4"
     copied(film, cut, -7 / 25)
-    [path] = prepare(cut, PrepareOptions(name="x", resolutions=["360p"], out=tmp_path, report=tmp_path))
+    [path] = prepare(cut, PrepareOptions(name="x", resolutions=["360p"], matte=False, out=tmp_path, report=tmp_path))
     assert len(load(path).landmarks) in (13, 24)  # there, or there and back
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert abs(report["face_width"] - FACE / 2) < 0.03 * FACE / 2 and report["frames"] == 13
@@ -439,13 +441,13 @@ def test_a_clip_becomes_an_avatar_in_1080p_only_if_it_has_as_many_pixels(tmp_pat
     large.write_bytes(first_second((1920, 1080), 15))
     small.write_bytes(first_second((1280, 720), 15))
     wanted = ["1080p", "360p"]
-    one, other = map(load, prepare(large, PrepareOptions(name="large", resolutions=wanted, out=tmp_path)))
+    one, other = map(load, prepare(large, PrepareOptions(name="large", resolutions=wanted, matte=False, out=tmp_path)))
     assert (one.width, one.height, one.resolution) == (1920, 1080, "1080p")
     assert (other.width, other.height, other.resolution) == (640, 360, "360p")
     assert np.abs(one.landmarks / 3 - other.landmarks).max() < 0.05
     frame = next(iter(ClipReader(one.video).once()))
     assert frame.y.shape == (1080, 1920)
-    done = prepare(small, PrepareOptions(name="small", resolutions=wanted, out=tmp_path))
+    done = prepare(small, PrepareOptions(name="small", resolutions=wanted, matte=False, out=tmp_path))
     assert [path.parent.name for path in done] == ["360p"]
     assert np.abs(load(done[0]).landmarks - other.landmarks).mean() < 0.5
     with pytest.raises(BadClip, match="1080 pixels or more"):
@@ -467,7 +469,7 @@ def test_the_command_line_states_what_is_wrong(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.slow
 def test_a_real_persons_points_move_as_their_skin_does(tmp_path: Path) -> None:
-    [path] = prepare(WEBCAM, PrepareOptions(name="web", resolutions=["720p"], out=tmp_path))
+    [path] = prepare(WEBCAM, PrepareOptions(name="web", resolutions=["720p"], matte=False, out=tmp_path))
     avatar = load(path)
     apart, before = [], None
     for points, frame in zip(avatar.landmarks[:60], ClipReader(avatar.video).once(), strict=False):
@@ -522,7 +524,9 @@ GRID = WEBCAM.with_name("grid_swwp2s.mp4")
 
 @pytest.mark.slow
 def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
-    [path] = prepare(GRID, PrepareOptions(name="man", resolutions=["360p"], out=tmp_path, report=tmp_path / "report"))
+    [path] = prepare(
+        GRID, PrepareOptions(name="man", resolutions=["360p"], matte=False, out=tmp_path, report=tmp_path / "report")
+    )
     avatar = load(path)
     assert (avatar.width, avatar.height) == (450, 360) and avatar.usable.all()
     assert avatar.rest is avatar.landmarks and mouth_gap(avatar.rest).max() < 0.02
@@ -549,7 +553,10 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
     for face, count, seconds in choices:
         report = tmp_path / "report"
         [path] = prepare(
-            clip, PrepareOptions(name=f"face_{face}", resolutions=["360p"], face=face, out=tmp_path, report=report)
+            clip,
+            PrepareOptions(
+                name=f"face_{face}", resolutions=["360p"], face=face, matte=False, out=tmp_path, report=report
+            ),
         )
         content = json.loads((report / "report.json").read_text("utf-8"))
         assert content["frames"] == count and content["usable"] == 1
