@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,21 @@ def test_with_a_key_a_task_goes_on_as_long_as_its_video_is_received(fake_packs: 
         with server.get(f"/video/{task_id}.mp4", stream=True) as growing:
             assert next(growing.iter_content(1))
         wait_for(lambda: state(task_id) == "cancelled")
+
+
+def test_a_client_that_comes_back_while_the_server_stands_still_is_in_time(fake_packs: Path, tmp_path: Path) -> None:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        running(["-m", "tests.fakes", str(fake_packs)], tmp_path, RESUME_SECONDS="2") as server,
+    ):
+        with server.stream(SLOW, **{"Idempotency-Key": "still"}) as events:
+            task_id = next(event for event in events if event["stage"] == "lipsync")["task_id"]
+        assert server.get(f"/api/v2/tasks/{task_id}").json()["state"] == "running"  # and it knows who has left
+        server.process.send_signal(signal.SIGSTOP)
+        back = pool.submit(resumed, server, task_id)
+        time.sleep(4)
+        server.process.send_signal(signal.SIGCONT)
+        assert back.result(60)[-1]["type"] == "done"
 
 
 @pytest.mark.parametrize("comes_back", [False, True])

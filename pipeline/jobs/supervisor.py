@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -134,7 +135,11 @@ class Supervisor:
         def unfollowed() -> bool:
             return history.departures == departures and not history.listeners and not history.ended
 
-        await asyncio.sleep(seconds)
+        held_up = True
+        while held_up:  # as its clients were, who may be about to come back
+            until = time.monotonic() + seconds + LOOK_SECONDS
+            await asyncio.sleep(seconds)
+            held_up = time.monotonic() > until
         while unfollowed():
             if not await self.book.followed_elsewhere(job):
                 logger.info("task %s has no listener", job.id)
