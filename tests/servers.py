@@ -99,6 +99,12 @@ def _run_module(module: str, arguments: list[str], environ: dict[str, str], log:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def outcome_of(module: str, folder: Path, **environ: str) -> tuple[int, str]:
+    """Run ``python -m MODULE`` until it ends; return its exit status, and what it printed into a file in FOLDER."""
+    (log := folder / f"{module}.log").touch()
+    return Forked(module, [], {**os.environ, **environ}, log).wait(60), log.read_text("utf-8")
+
+
 class Server:
     """A running server. URL has no slash at its end; RESULTS is its folder of videos; LOG its output so far."""
 

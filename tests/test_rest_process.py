@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.servers import ROOT, Server, running, wait_for
+from tests.servers import ROOT, Server, outcome_of, running, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -63,16 +63,16 @@ def test_results_expire_and_what_a_killed_program_left_is_removed(fake_packs: Pa
         assert kept[0].exists()
 
 
-BUSY = """import runpy, sys
+BUSY = """import runpy
 from gradio import networking
 networking.url_ok = lambda url: False
-sys.argv[:] = ["tests.fakes", *sys.argv[1:]]
 runpy.run_module("tests.fakes", run_name="__main__", alter_sys=True)
 """
 
 
 def test_it_starts_where_gradio_cannot_reach_itself_in_time(fake_packs: Path, tmp_path: Path) -> None:
-    with running(["-c", BUSY, str(fake_packs)], tmp_path) as server:
+    (tmp_path / "busy.py").write_text(BUSY)
+    with running(["-m", "busy", str(fake_packs)], tmp_path, PYTHONPATH=str(tmp_path)) as server:
         assert server.get("/api/v2/status").status_code == 200
 
 
@@ -81,16 +81,14 @@ def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        environ = {**os.environ, "GRADIO_SERVER_PORT": port, "RESULTS": str(tmp_path)}
-        ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert port in ended.stderr and "GRADIO_SERVER_PORT" in ended.stderr and "Traceback" not in ended.stderr
+        status, said = outcome_of("app", tmp_path, GRADIO_SERVER_PORT=port, RESULTS=str(tmp_path))
+    assert status == 1
+    assert port in said and "GRADIO_SERVER_PORT" in said and "Traceback" not in said
 
 
 def test_a_setting_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    environ = {**os.environ, "MAX_TEXT": "many"}
-    ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert ended.returncode == 1 and "MAX_TEXT='many'" in ended.stderr and "Traceback" not in ended.stderr
+    status, said = outcome_of("app", tmp_path, MAX_TEXT="many")
+    assert status == 1 and "MAX_TEXT='many'" in said and "Traceback" not in said
 
 
 def test_it_prints_where_it_can_be_reached(server: Server) -> None:
@@ -98,7 +96,13 @@ def test_it_prints_where_it_can_be_reached(server: Server) -> None:
     assert "WARNING" not in server.log.split("ready: ")[0]
 
 
-def test_nothing_heavy_is_loaded_at_start() -> None:
-    code = "import sys, app; print([name for name in ('torch', 'elevenlabs', 'moviepy') if name in sys.modules])"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+HEAVY = """
+import sys
+import app, pipeline.cluster.cluster
+print([name for name in ("torch", "elevenlabs", "moviepy", "ray", "redis", "obstore") if name in sys.modules])
+"""
+
+
+def test_nothing_heavy_and_nothing_of_a_cluster_is_loaded_at_start() -> None:
+    ended = subprocess.run([sys.executable, "-c", HEAVY], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
