@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
+from pipeline.core.numba_cache import ensure_numba_cache
 from pipeline.speech_types import Speech
 
 LOUDNESS = -18.0
@@ -99,6 +100,7 @@ def _shifted(sound: np.ndarray, rate: int, pitch: float) -> np.ndarray:
     """Return a new sound of the same length, higher by `pitch` semitones."""
     if not pitch or not len(sound):
         return np.array(sound, np.float32)
+    ensure_numba_cache()  # librosa compiles when it is imported
     from librosa.effects import pitch_shift
 
     window = 1 << round(math.log2(0.043 * rate))  # long enough for a man's voice, short enough for a consonant
