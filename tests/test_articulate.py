@@ -5,7 +5,9 @@ import pytest
 from scipy.signal import butter, filtfilt
 
 from pipeline.core.cancel import CancelToken
+from pipeline.face.basis import LOWER_LIP, UPPER_LIP, neutral, unit
 from pipeline.speech.articulate import BEYOND, UNITS, WIDE, Viseme, articulate, viseme_of
+from pipeline.speech.mouth_track import parted_by
 from pipeline.speech_types import Mark, Speech
 from pipeline.tts.espeak import EspeakEngine
 
@@ -29,6 +31,11 @@ def track(*sounds: tuple[str, float], fps: float = 25.0, skip: int = 1) -> dict[
     assert mouth.weights.min() >= 0
     assert mouth.weights.max() <= 1
     return dict(zip(mouth.units, mouth.weights.T, strict=True))
+
+
+def gap(mouth: dict[str, np.ndarray]) -> np.ndarray:
+    """Return how far the lips of a track are apart, (frames,) eye distances."""
+    return np.asarray(parted_by(tuple(mouth)) @ np.stack(list(mouth.values())))
 
 
 def test_open_vowels_open_further_than_close_ones() -> None:
@@ -64,17 +71,40 @@ def test_lips_meet_at_every_bilabial_however_short(bilabial: str, seconds: float
 def test_a_short_closure_is_left_as_fast_as_it_is_reached_wherever_it_lies_between_frames(
     late: float, fps: float
 ) -> None:
-    jaw = track(("a", 0.25 + late), ("p", 0.033), ("a", 0.25), fps=fps)["jawOpen"]
-    shut = 5 + int(jaw[5:-5].argmin())
-    assert jaw[shut - 1] == pytest.approx(jaw[shut + 1], abs=0.1 * float(jaw.max()))
+    lips = gap(track(("a", 0.25 + late), ("p", 0.033), ("a", 0.25), fps=fps))
+    shut = 5 + int(lips[5:-5].argmin())
+    assert lips[shut - 1] == pytest.approx(lips[shut + 1], abs=0.1 * float(lips.max()))
 
 
 @pytest.mark.parametrize("fps", [25.0, 30.0, 60.0])
 def test_lips_meet_and_part_without_a_jerk(fps: float) -> None:
     sounds = [("a", 0.2), ("p", 0.05)] * 6
-    jaw = track(*sounds, fps=fps)["jawOpen"]
-    trembling = filtfilt(*butter(3, 10 / (fps / 2), "high"), jaw)
-    assert trembling.std() < 0.021 * np.ptp(jaw)
+    lips = gap(track(*sounds, fps=fps))
+    trembling = filtfilt(*butter(3, 10 / (fps / 2), "high"), lips)
+    assert trembling.std() < 0.021 * np.ptp(lips)
+
+
+def test_units_part_the_lips_as_far_as_the_face_basis_says() -> None:
+    eyes = np.linalg.norm(neutral()[[33, 133]].mean(0) - neutral()[[362, 263]].mean(0))
+    for name, parted in zip(UNITS, parted_by(UNITS), strict=True):
+        if parted:
+            moved = unit(name)
+            apart = (moved[LOWER_LIP[0]] - moved[UPPER_LIP[0]])[3:6, 1].mean() / eyes
+            assert parted == pytest.approx(apart, rel=0.1), name
+
+
+def test_lips_part_by_themselves_and_the_jaw_opens_them_wide() -> None:
+    def share(sound: str, lip: str) -> float:
+        """Return the share of the opening in the middle of a sound that a lip takes."""
+        mouth = track(("n", 0.1), (sound, 0.3), ("n", 0.1))
+        units = [name for name in mouth if name.startswith(lip)]
+        parts = parted_by(tuple(units)) @ np.stack([mouth[name] for name in units])
+        return float(parts[6] / gap(mouth)[6])
+
+    for lip in ("mouthUpperUp", "mouthLowerDown"):
+        assert 0.2 < share("n", lip) < 0.45
+        assert share("a", lip) < 0.12
+    assert share("u", "mouthUpperUp") < 0.15  # lips that are round stay so
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])

@@ -16,7 +16,7 @@ from pipeline.core.growing_file import part_of
 from pipeline.jobs.speak import Speaker, SpeakerOptions
 from pipeline.speech.articulate import UNITS
 from pipeline.speech.mouth_lines import MouthLines
-from pipeline.speech.mouth_track import MouthTrack
+from pipeline.speech.mouth_track import PARTED, WIDEST, MouthTrack
 from pipeline.speech.spool import SpeechSpool
 from pipeline.speech_types import Mark
 from pipeline.tts.espeak import EspeakEngine
@@ -25,7 +25,7 @@ from tests.servers import Server, wait_for
 
 def test_each_piece_is_a_line_that_can_be_read_at_once(tmp_path: Path) -> None:
     weights = np.zeros((3, len(UNITS)), np.float32)
-    weights[1, UNITS.index("jawOpen")] = 0.65
+    weights[1, UNITS.index("jawOpen")] = 0.5 * WIDEST / PARTED["jawOpen"]
     weights[2, [UNITS.index(unit) for unit in ("jawOpen", "mouthUpperUpLeft", "mouthLowerDownLeft")]] = 0.9
     with MouthLines(tmp_path / "a" / "x.mouth.ndjson") as lines:
         lines.add([Mark("phoneme", "ㅏ", 0.02, 0.1)], MouthTrack(25.0, weights, UNITS), 2.0)

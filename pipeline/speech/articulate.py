@@ -17,7 +17,7 @@ from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
-from pipeline.speech.mouth_track import PARTING, MouthTrack
+from pipeline.speech.mouth_track import PARTING, MouthTrack, parted_by
 from pipeline.speech_types import Mark, Speech
 
 UNITS = (
@@ -63,6 +63,11 @@ compensated.
 WIDE, BEYOND = 0.47, 0.12
 """How far the jaw opens for a full vowel, and how much further at most; wider is shouting."""
 
+LIPS_SHARE, SMALL = 0.4, 0.1
+"""Share of a small opening that each lip takes at least, and the opening, in eye distances, at which that share is e
+times smaller: lips part by themselves, and the jaw opens them wide. In films of two speakers the upper lip takes a
+fifth and a half of openings up to 0.2.
+"""
 STEADINESS = 0.0245
 """Seconds over which opening and closing are smoothed; no jaw turns around between two frames."""
 FIRMNESS = 1e6
@@ -149,6 +154,9 @@ _define("k ɡ g ɠ ŋ ɴ q ɢ ʛ x ɣ ɰ χ ʁ ʀ ʟ c ɟ ʄ ç ʝ", _consonant(
 _define("h ʰ ɦ ʔ ? ħ ʕ ʜ ʢ ʡ", Viseme({"jawOpen": 0.18, "mouthLowerDown": 0.14}, pull=0.4, rounding_pull=0.1))
 
 _OPENERS = [UNITS.index(u) for u in UNITS if u.startswith(PARTING)]
+_JAW = UNITS.index("jawOpen")
+_LIPS = [[UNITS.index(f"{lip}{side}") for side in ("Left", "Right")] for lip in ("mouthLowerDown", "mouthUpperUp")]
+_PARTED = parted_by(UNITS)
 _ROUNDERS = [UNITS.index("mouthFunnel"), UNITS.index("mouthPucker")]
 _SIGMA = np.full(len(UNITS), 0.034)
 _SIGMA[_ROUNDERS] = 0.060
@@ -196,10 +204,11 @@ def articulate(phonemes: tuple[Mark, ...], speech: Speech, frames: int, fps: flo
     closing = _closing(sounds, times)
     weights[:, _OPENERS] *= 1 - closing[:, None]
     weights[:, _ROUNDERS] *= 1 - 0.35 * closing[:, None]  # a funnel would part the lips again
-    shut, jaw = (closing > 0.95) | (activity == 0), [UNITS.index("jawOpen")]
+    shut, jaw = (closing > 0.95) | (activity == 0), [_JAW]
     weights[:, _OPENERS] *= _effort(_smooth_openings(weights[:, jaw], shut, fps)[activity == 1])
     weights[:, _OPENERS] *= _not_too_wide(weights[:, jaw])
     weights[:, _OPENERS] = _smooth_openings(weights[:, _OPENERS], shut, fps)
+    _part_by_lips(weights)
     weights[weights < 0.004] = 0  # a still mouth is the base video's own pixels
     return MouthTrack(fps, np.clip(weights, 0, 1).astype(np.float32), UNITS)
 
@@ -319,6 +328,19 @@ def _smooth_openings(openings: np.ndarray, shut: np.ndarray, fps: float) -> np.n
     for i, j in zip(*np.triu_indices(len(third)), strict=True):
         bands[len(third) - 1 - (j - i), j : j + terms] += third[i] * third[j] * (STEADINESS * fps) ** 6
     return np.asarray(solveh_banded(bands, weight[:, None] * np.where(shut[:, None], 0, openings)))
+
+
+def _part_by_lips(weights: np.ndarray) -> None:
+    """Give lips that are not round their share of small openings, and the jaw less, in place; all open as wide."""
+    gap = weights @ _PARTED
+    spread = np.maximum(1 - weights[:, _ROUNDERS].sum(1), 0)
+    share = LIPS_SHARE * spread * gap * np.exp(-((gap / SMALL) ** 2))
+    missing = np.stack([np.maximum(share - weights[:, lip] @ _PARTED[lip], 0) for lip in _LIPS])
+    jaw = weights[:, _JAW] * _PARTED[_JAW]
+    missing *= np.minimum(jaw / np.maximum(missing.sum(0), 1e-9), 1)
+    for lip, part in zip(_LIPS, missing, strict=True):
+        weights[:, lip] += (part / _PARTED[lip].sum())[:, None]
+    weights[:, _JAW] -= missing.sum(0) / _PARTED[_JAW]
 
 
 def _between(weights: np.ndarray, solved: np.ndarray, times: np.ndarray) -> np.ndarray:
