@@ -1,10 +1,11 @@
-"""What opening the page costs: requests, bytes, seconds until it can be used, and how much moves meanwhile.
+"""What opening the page costs: requests, bytes, seconds until it can be used, how much moves meanwhile, and rest.
 
     python -m benchmarks.page [--times 5] [--list] [--browser chromium]
 
 Starts the server, and beside it a page of Gradio's that has nothing but a text field and a button: what that costs, no
 page of Gradio's can save. Opens both in turn in a headless browser, with an empty cache first ("cold"), then with the
 cache of that visit ("warm"). A page can be used as soon as its main button is there and the portraits have come.
+Then each is left alone by a visitor who wants little motion: frames that it asks for, and CPU time of the browser.
 ``--list`` names the requests of a cold visit.
 """
 
@@ -47,6 +48,13 @@ new PerformanceObserver((list) => {
     }
 }).observe({ type: 'layout-shift', buffered: true });
 """
+COUNT_FRAMES = """
+window.frames_asked_for = 0;
+const ask = window.requestAnimationFrame;
+window.requestAnimationFrame = (act) => (window.frames_asked_for++, ask(act));
+"""
+SETTLED_MS, REST_MS = 4000, 5000
+"""Milliseconds until all has come and faded in, and of the rest that is measured."""
 PORTRAITS = "document.querySelector('#portraits img')?.complete"
 USABLE = {
     "empty page of Gradio's": "document.querySelector('#go')",
@@ -77,9 +85,11 @@ def main() -> None:
     options.add_argument("--browser", default=chromium())
     given = options.parse_args()
     rows: dict[tuple[str, int], list[tuple[Visit, Visit]]] = {}
+    at_rest: dict[str, list[tuple[float, float]]] = {}
     with serving(TTS_ENGINE="espeak"), _empty_page():
         for _ in range(given.times):
             for name in PAGES:
+                at_rest.setdefault(name, []).append(_rest(name, given.browser))
                 for width in WIDTHS:
                     rows.setdefault((name, width), []).append(_visits(name, width, given.browser))
     print(f"machine: {describe_machine()}; load {load():.1f}\n")
@@ -94,6 +104,11 @@ def main() -> None:
             f"{max(v.moved for v in cold + warm):.3f}",
         ]
         print(f"| {name} | {width} | {' | '.join(cells)} |")
+    print("\n| at rest | frames asked for, a second | browser, share of a core |")
+    print("|---|---|---|")
+    for name, rests in at_rest.items():
+        frames, cores = (statistics.median(values) for values in zip(*rests, strict=True))
+        print(f"| {name} | {frames:.0f} | {cores:.3f} |")
     if given.list:
         for (name, width), visits in rows.items():
             if width == WIDTHS[-1]:
@@ -146,6 +161,31 @@ def _visits(name: str, width: int, executable: str) -> tuple[Visit, Visit]:
             page.close()
         browser.close()
     return seen[0], seen[1]
+
+
+def _rest(name: str, executable: str) -> tuple[float, float]:
+    """Leave a page alone; return how many frames it asks for a second, and the browser's share of a core."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        page = browser.new_context(reduced_motion="reduce").new_page()
+        page.add_init_script(COUNT_FRAMES)
+        page.goto(PAGES[name], wait_until="commit")
+        # with little motion a session begins when it is asked for; this does not ask for frames, as waiting does
+        page.wait_for_function("!!document.querySelector('#go, #portraits img')", timeout=60_000, polling=100)
+        page.wait_for_timeout(SETTLED_MS)
+        devtools = browser.new_browser_cdp_session()
+
+        def spent() -> float:
+            return float(sum(one["cpuTime"] for one in devtools.send("SystemInfo.getProcessInfo")["processInfo"]))
+
+        page.evaluate("frames_asked_for = 0")
+        before = spent()
+        page.wait_for_timeout(REST_MS)
+        frames, seconds = page.evaluate("frames_asked_for"), spent() - before
+        browser.close()
+    return 1000 * frames / REST_MS, 1000 * seconds / REST_MS
 
 
 def _sent(visit: Visit, address: str) -> None:

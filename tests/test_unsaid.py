@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.avatars.store import AvatarStore
+from pipeline.live import workers as live_workers
 from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, TurnEnded, TurnStarted, Word
 from pipeline.live.messages import Kind, Packed, of_json, of_sound, sound_in
 from pipeline.live.processes import Link, ThisMachine
@@ -177,6 +178,44 @@ async def opened(packs: Path, folder: Path) -> AsyncIterator[tuple[Losing, Remot
         yield machines, await workers.open(request)
     finally:
         await workers.close()
+
+
+@pytest.mark.slow
+def test_one_process_without_a_session_stays_for_whoever_comes_next(
+    fake_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_workers, "IDLE_SECONDS", 0.0)
+    settings = Settings(results=tmp_path, precomputed=fake_packs)
+    store = AvatarStore(fake_packs)
+    pack = store.find("solo", "720p")
+    request = SessionRequest(pack=pack, avatar=store.load(pack), engine="fake", tts_engine="fake", tts_voice="Custom")
+
+    async def run() -> None:
+        workers = Workers(settings, "tests.fake_worker", machines=ThisMachine(settings, cores=2))
+        async with asyncio.timeout(100):
+            sessions = [await workers.open(request) for _ in range(2)]
+            assert len(workers._processes) == 2
+            for session in sessions:
+                workers.delete(session, "deleted")
+            while len(workers._processes) == 2:
+                await asyncio.sleep(0.1)
+            (left,) = workers._processes
+            await asyncio.sleep(2.5)  # in which it is looked at twice
+            assert workers._processes == [left]
+            again = await workers.open(request)
+            assert workers._processes == [left]
+            workers.forget(["solo_720p"])
+            await asyncio.sleep(1.5)
+            assert workers._processes == [left], "it has a session"
+            workers.delete(again, "deleted")
+            while left.sessions:
+                await asyncio.sleep(0.1)
+            workers.forget(["solo_720p"])
+            while workers._processes:
+                await asyncio.sleep(0.1)
+            await workers.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.slow

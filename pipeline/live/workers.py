@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 import time
 from collections import Counter, OrderedDict, deque
@@ -58,6 +59,8 @@ HANGS_SECONDS = 60.0
 """Seconds without a report after which a process is ended."""
 IDLE_SECONDS = 60.0
 """Seconds after which a process without a session ends."""
+LAST_SECONDS = 3600.0
+"""The same of the last one on this machine: who comes after a quiet minute would wait for its start and pictures."""
 ELSEWHERE_SECONDS = 20.0
 """Seconds in which there must be a place for a session whose process was lost."""
 AGAIN_SECONDS = 0.2
@@ -719,7 +722,7 @@ class Workers:
             for process in list(self._processes):
                 if process.sessions or (self._machines.go_on and self._open):
                     process.empty_since = now
-                elif now - process.empty_since > IDLE_SECONDS:
+                elif self._is_spare(process, now):
                     self._end(process)
                 if now - process.reported > HANGS_SECONDS:
                     logger.error("a process of sessions hangs")
@@ -729,8 +732,16 @@ class Workers:
         self._machines.clean()
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Delete the decoded clips of avatars that were deleted; sessions that are open keep what they have mapped."""
+        """Delete what is kept of avatars that were deleted; sessions that are open keep what they have mapped."""
         self._machines.forget(ids)
+        for process in list(self._processes):  # they may have pictures of them
+            if not process.sessions:
+                process.empty_since = -math.inf
+
+    def _is_spare(self, process: _Process, now: float) -> bool:
+        """Return whether a process has been without a session for so long that it ends."""
+        last = len(self._processes) == 1 and not self._machines.go_on  # a node that has nothing to do is let go
+        return now - process.empty_since > (LAST_SECONDS if last else IDLE_SECONDS)
 
     def _end(self, process: _Process) -> None:
         """End a process, and give it no more sessions."""
