@@ -194,7 +194,8 @@ def test_one_process_without_a_session_stays_for_whoever_comes_next(
         workers = Workers(settings, "tests.fake_worker", machines=ThisMachine(settings, cores=2))
         async with asyncio.timeout(100):
             sessions = [await workers.open(request) for _ in range(2)]
-            assert len(workers._processes) == 2
+            both = [*workers._processes]
+            assert len(both) == 2
             for session in sessions:
                 workers.delete(session, "deleted")
             while len(workers._processes) == 2:
@@ -211,8 +212,9 @@ def test_one_process_without_a_session_stays_for_whoever_comes_next(
             while left.sessions:
                 await asyncio.sleep(0.1)
             workers.forget(["solo_720p"])
-            while workers._processes:
-                await asyncio.sleep(0.1)
+            for process in both:
+                await process.link.wait()
+            assert not workers._processes
             await workers.close()
 
     asyncio.run(run())
