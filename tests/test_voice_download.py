@@ -20,17 +20,9 @@ from pipeline.errors import Unavailable
 from pipeline.jobs.voice_download import Progress, VoiceDownload
 from pipeline.settings import Settings
 from pipeline.tts.supertonic import has_weights
+from tests.fake_supertonic import WEIGHTS
 from tests.servers import Server
 
-NAMES = (
-    "onnx/tts.json",
-    "onnx/unicode_indexer.json",
-    "onnx/duration_predictor.onnx",
-    "onnx/text_encoder.onnx",
-    "onnx/vector_estimator.onnx",
-    "onnx/vocoder.onnx",
-    "voice_styles/M1.json",
-)
 CONTENT = bytes(range(256)) * 4000
 
 
@@ -41,7 +33,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.listed: Any = [
             {"type": "file", "path": name, "size": len(CONTENT), "lfs": {"oid": hashlib.sha256(CONTENT).hexdigest()}}
-            for name in NAMES
+            for name in WEIGHTS
         ]
         self.sends = CONTENT
         self.stops_at: int | None = None
@@ -118,8 +110,8 @@ def test_nothing_is_fetched_before_it_is_asked_for(hub: Hub, tmp_path: Path) -> 
     assert download.progress() == Progress("absent") and hub.asked == []
     assert download.start().state == "running" and ended(download).state == "ready"
     assert has_weights(tmp_path) and not list(tmp_path.rglob("*.part"))
-    assert len(hub.asked) == 1 + len(NAMES)
-    assert download.start().state == "ready" and len(hub.asked) == 1 + len(NAMES)  # no second time
+    assert len(hub.asked) == 1 + len(WEIGHTS)
+    assert download.start().state == "ready" and len(hub.asked) == 1 + len(WEIGHTS)  # no second time
 
 
 def test_its_progress_grows_and_a_cancelled_one_goes_on(hub: Hub, tmp_path: Path) -> None:
@@ -135,7 +127,7 @@ def test_its_progress_grows_and_a_cancelled_one_goes_on(hub: Hub, tmp_path: Path
     download.start()
     assert ended(download).state == "ready"
     grown = [done for done in seen if done]
-    assert grown == sorted(grown) and len(grown) > 7 and grown[-1] == len(CONTENT) * len(NAMES)
+    assert grown == sorted(grown) and len(grown) > 7 and grown[-1] == len(CONTENT) * len(WEIGHTS)
 
 
 @pytest.mark.parametrize("fault", ["cut", "longer", "other", "list", "empty", "outside", "down"])

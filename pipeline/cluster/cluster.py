@@ -25,7 +25,7 @@ from pipeline.cluster.nodes import Nodes
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.parcels import Alive, Broken, Order
 from pipeline.cluster.renderer import APP, RENDERER, deployed, deployment, draining, look, note
-from pipeline.cluster.sessions import WAIT_SECONDS, NodeSessions
+from pipeline.cluster.sessions import SILENT_WAITS, WAIT_SECONDS, NodeSessions
 from pipeline.cluster.slots import tell
 from pipeline.cluster.store import lent, open_store, store_url
 from pipeline.core.best_effort import best_effort
@@ -41,8 +41,6 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-SILENT_WAITS = 6
-"""Waits in a row without a word after which a node is lost, as in ``pipeline.cluster.sessions``."""
 LOST_NODES = 1
 """Nodes that a task may lose."""
 REJOIN_SECONDS = 20.0
