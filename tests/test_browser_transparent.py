@@ -96,8 +96,11 @@ def still(page: Any, video: str) -> None:
 
 @pytest.mark.slow
 def test_the_page_is_seen_beside_a_person_who_idles_speaks_and_lives(page: Any, server: Server) -> None:
+    page.emulate_media(reduced_motion="reduce")
     visit(page, server, "talk_short", background="transparent", language="en")
-    check(page)  # the first picture, or the clip
+    check(page)  # the first picture
+    page.emulate_media(reduced_motion="no-preference")
+    visit(page, server, "talk_short", background="transparent", language="en")
     page.wait_for_function(f"{ROOT}.querySelector('.idle').currentTime > 0.1")
     still(page, ".idle")
     idle = check(page)

@@ -527,6 +527,7 @@ def test_what_is_no_quicker_than_before_is_undone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # torch says so of Python 3.13.0
 def test_compiled_it_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and rewritten as for a card, but for the last step: to make code for a CPU takes minutes."""
     monkeypatch.setattr(optimise, "BATCHES", (2, 4))  # it is done for each size
