@@ -20,7 +20,20 @@ from pipeline.speech.framed import framed
 from pipeline.speech_types import Mark, Speech, joined
 from pipeline.text.piece import Piece
 from pipeline.tts.english_words import EnglishWords
-from pipeline.tts.kokoro import BREATH, LEAD, MOST_SYMBOLS, PACKAGES, RATE, TAIL, KokoroEngine, in_parts, sooner
+from pipeline.tts.kokoro import (
+    BREATH,
+    FIRST_ENGLISH,
+    LEAD,
+    MOST_SYMBOLS,
+    PACKAGES,
+    RATE,
+    TAIL,
+    KokoroEngine,
+    cuts_of,
+    english_symbols,
+    in_parts,
+    sooner,
+)
 from pipeline.tts.kokoro_japanese import japanese_symbols
 from pipeline.tts.kokoro_korean import korean_symbols, rising_from
 from pipeline.tts.kokoro_network import _SHARES, EARLY, MARGIN, RISE, _shares
@@ -291,6 +304,25 @@ def test_the_first_part_is_short(clause: str, parts: list[str]) -> None:
     assert sooner(clause) == parts
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["Tell me about a time ", "when you had to resolve a conflict with a colleague."],
+        ["How do you prioritize ", "your tasks when several deadlines fall on the same day?"],
+        ["We will contact you ", "within two weeks about the position."],
+        ["In 2019, ", "Dr. Kim earned twenty dollars for each of the three reports."],
+        ["Could you introduce yourself?"],
+    ],
+)
+def test_the_first_words_of_english_are_spoken_alone(parts: list[str]) -> None:
+    clause = "".join(parts)
+    assert sooner(clause, FIRST_ENGLISH) == parts
+    symbols = english_symbols(clause, EnglishWords().said(clause))
+    assert [*cuts_of(symbols, parts)] == [len(parts[0])] * (len(parts) - 1)
+    for start, at in cuts_of(symbols, parts).items():
+        assert symbols[at - 1][0] == " " and symbols[at][1] == start
+
+
 @pytest.mark.slow
 def test_cancelling_stops_between_clauses() -> None:
     cancel = CancelToken()
@@ -361,6 +393,9 @@ def test_english_is_spoken_with_its_words_in_time() -> None:
     starts = [word.start for word in spoken.words]
     assert starts == sorted(starts) and starts[0] < 0.3 and 2.5 < starts[-1] < spoken.duration < 6
     assert {"p", "k", "m"} <= {mark.text[0] for mark in spoken.marks if mark.text}
+    first, rest = say("Tell me about a time when you had to resolve a conflict.", "kumo", "en-us")
+    assert first.text == "Tell me about a time " and 1 < first.duration < rest.duration
+    assert [word.text.strip() for word in rest.words] == rest.text.split()
 
 
 @pytest.mark.parametrize(

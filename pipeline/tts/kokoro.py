@@ -50,16 +50,25 @@ _STYLES = {"nezumi": {"jf_nezumi": 1.0}, "kumo": {"jm_kumo": 0.7, "jf_nezumi": 0
 """The styles that each voice is mixed of: with a little of the woman the man is still a man, and clearer."""
 LONGEST_CLAUSE = 80
 """Characters that are spoken in one go; the task can be cancelled between two of them."""
-FIRST_PART = 12
-"""Characters of the first part that is spoken, about two seconds, unless it ends at a comma."""
+FIRST_PART, FIRST_ENGLISH = 12, 24
+"""Characters of the first part that is spoken, less than two seconds, unless it ends at a comma."""
 _COMMA, _BREAK = re.compile(r"[,;:—，；：]\s+|、\s*"), re.compile(r"\s+|[はがをにでともへ](?=[一-鿿ァ-ヺ])")
 """Where a clause may be cut; Japanese has no blanks, but particles before words that are none."""
 _BOUND = re.compile(
     "때|수|것|거|게|걸|줄|적|점|듯|만|뿐|중|후|뒤|씨|동안|정도|시작|[되된될됩됐있없보볼본봐봤싶않주줘준한할]|드리|분[이을]"
+    r"|(?:me|you|him|her|it|us|them)\b"
 )
-"""How words of Korean begin that belong to the word before: nouns and verbs that never stand alone."""
+"""How words of Korean and English begin that belong to the word before: nouns and verbs that never stand alone."""
 _CLOSED = re.compile(r"[은는을를에서의도와과로고며면만께]\s+$|[^\s][이가]\s+$|[^가-힣\s]\s+$|[ぁ-ん]$")
 """How words end that belong to nothing behind them: with a particle of Korean, or in another script."""
+_LEADS_ON = re.compile(
+    r"\b(an?|the|one|some|any|each|every|this|these|those|my|your|our|their|his|her|its|I|you|we|they|he|she|it|"
+    r"to|of|for|in|on|at|by|with|from|into|about|as|and|or|but|if|when|than|that|because|while|so|very|not|no|"
+    r"is|are|was|were|be|do|does|did|have|has|had|can|could|will|would|should|may|might|must|"
+    r"what|which|who|how|why|where)\s+$",
+    re.IGNORECASE,
+)
+"""Words of English to which the next one belongs: nobody pauses after them."""
 MOST_SYMBOLS = 400
 """Symbols that are spoken in one go; the network takes 510."""
 STYLE_OF_LONGER = 40
@@ -175,7 +184,8 @@ class KokoroEngine(TTSEngine):
             self._load_english(opened)
         style = opened.styles[DEFAULT_VOICE if voice == CUSTOM_VOICE else voice]
         first, *others = clauses(plain(text), LONGEST_CLAUSE)
-        spoken = (_say(opened, parts, language, style, speed, cancel) for parts in (sooner(first), *zip(others)))
+        soon = sooner(first, FIRST_ENGLISH if _is_english(language) else FIRST_PART)
+        spoken = (_say(opened, parts, language, style, speed, cancel) for parts in (soon, *zip(others)))
         yield from sounding(chain.from_iterable(spoken))
 
     def _load_english(self, opened: _Opened) -> None:
@@ -186,17 +196,21 @@ class KokoroEngine(TTSEngine):
             raise cannot_speak(self.name, error) from error
 
 
-def sooner(clause: str) -> list[str]:
+def sooner(clause: str, first: int = FIRST_PART) -> list[str]:
     """Return a clause in parts, of which the first is short, so that its sound is there soon.
 
     It ends at a comma, or between two words of a sentence that is long; what follows is at most thrice as long, so that
     the wait for it is short.
+
+    Args:
+        clause: What is cut.
+        first: Characters of the first part.
     """
     parts = []
-    for most in (FIRST_PART, 3 * FIRST_PART):
-        comma = _COMMA.search(clause, FIRST_PART // 4, most + FIRST_PART)
+    for most in (first, 3 * first):
+        comma = _COMMA.search(clause, first // 4, most + first)
         found = [end.end() for end in _BREAK.finditer(clause, most // 3, most)]
-        apart = [end for end in found if not _BOUND.match(clause, end)]
+        apart = [end for end in found if not (_BOUND.match(clause, end) or _LEADS_ON.search(clause, 0, end))]
         blanks = [end for end in apart if _CLOSED.search(clause, 0, end)] or apart or found
         at = comma.end() if comma else blanks[-1] if blanks and 2 * len(clause) > 3 * most else 0
         if at and speakable(clause[:at]) and speakable(clause[at:]):
@@ -307,7 +321,7 @@ def _is_english(language: str) -> bool:
 
 
 def english_symbols(aloud: str, said: list[tuple[str, str]]) -> list[tuple[str, int]]:
-    """Return the symbols of English, each with the offset of its word.
+    """Return the symbols of English, each with the offset of its word; a blank has that of the word before it.
 
     Args:
         aloud: The text.
@@ -317,8 +331,10 @@ def english_symbols(aloud: str, said: list[tuple[str, str]]) -> list[tuple[str, 
     symbols: list[tuple[str, int]] = []
     offset = 0
     for number, (_, spoken) in enumerate(said):
+        if symbols:
+            symbols.append((" ", offset))
         offset = offsets.get(number, offset)
-        symbols += [(symbol, offset) for symbol in (f" {spoken}" if symbols else spoken)]
+        symbols += [(symbol, offset) for symbol in spoken]
     return symbols
 
 
