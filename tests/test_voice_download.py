@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,54 +17,8 @@ from pipeline.jobs.voice_download import Progress, VoiceDownload
 from pipeline.settings import Settings
 from pipeline.tts.supertonic import has_weights
 from tests.fake_supertonic import WEIGHTS
+from tests.hub import CONTENT, Hub
 from tests.servers import Server
-
-CONTENT = bytes(range(256)) * 4000
-
-
-class Hub(ThreadingHTTPServer):
-    """Lists and sends files. stops_at: bytes after which a file ends; sends: what it sends; waits: until it is set."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.listed: Any = [
-            {"type": "file", "path": name, "size": len(CONTENT), "lfs": {"oid": hashlib.sha256(CONTENT).hexdigest()}}
-            for name in WEIGHTS
-        ]
-        self.sends = CONTENT
-        self.stops_at: int | None = None
-        self.waits = threading.Event()
-        self.waits.set()
-        self.reached = threading.Event()
-        self.asked: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        listing = self.path.startswith("/api/models/")
-        body = json.dumps(self.server.listed).encode() if listing else self.server.sends
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        first = body[start : self.server.stops_at] if not listing else body
-        self.wfile.write(first[: len(first) // 2])
-        if not listing:
-            self.server.reached.set()
-            self.server.waits.wait(20)
-        with suppress(ConnectionError):  # cancelled
-            self.wfile.write(first[len(first) // 2 :])
-        self.close_connection = True
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -76,15 +26,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     usual = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: usual("json" if name == "supertonic" else name))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    server = Hub()
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield server
-    server.waits.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
 
 
 def listed(hub: str) -> list[WeightFile]:
