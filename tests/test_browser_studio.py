@@ -50,28 +50,32 @@ def keep(page: Any, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("language", "width", "light"),
-    [("ko", 1280, "light"), ("ko", 390, "dark"), ("en", 1280, "dark"), ("en", 390, "light")],
-)
+@pytest.mark.parametrize(("language", "width", "light"), [("ko", 1280, "light"), ("en", 390, "light")])
 def test_every_tab_fits_and_speaks_one_language(
     browser: Any, studio: Server, language: str, width: int, light: str
 ) -> None:
     page = opened(browser, studio, language, width, light)
+    _every_tab_fits(page, language, width)
+    # the same page, turned and in the dark: to open another costs as much as all of its tabs
+    page.set_viewport_size({"width": (other := 1670 - width), "height": 900})
+    page.emulate_media(color_scheme="dark")
+    _every_tab_fits(page, language, other)
+    page.context.close()
+
+
+def _every_tab_fits(page: Any, language: str, width: int) -> None:
     foreign = re.compile("[가-힣]" if language == "en" else r"\b(Generate|Settings|Avatar|Recording|Ready|Delete)\b")
     for tab, name, last in zip(TABS[language], NAMES, LAST, strict=True):
         page.get_by_role("tab", name=tab).click()
         page.locator(f"#{last}").wait_for()
         page.wait_for_timeout(500)  # what fades in
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
         player = page.locator(f"#{'live' if name == 'live' else 'video'} .screen").bounding_box()
-        assert player["y"] < 200 and player["x"] < 100, "first of all"
-        assert player["width"] > (0.5 if width > 1000 else 0.75) * width
-        assert not foreign.search(page.inner_text("body")), name
+        assert player["y"] < 200 and player["x"] < 100, ("first of all", name, width)
+        assert player["width"] > (0.5 if width > 1000 else 0.75) * width, (name, width)
+        assert not foreign.search(page.inner_text("body")), (name, width)
         keep(page, f"{name}_{language}_{width}")
-    nameless = page.evaluate(NAMELESS)
-    assert nameless == [] and page.faults == []
-    page.context.close()
+    assert page.evaluate(NAMELESS) == [] and page.faults == []
 
 
 @pytest.mark.slow
@@ -90,7 +94,7 @@ def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> 
 def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, tmp_path: Path) -> None:
     page = opened(browser, studio, "ko")
     page.get_by_role("tab", name="아바타").click()
-    (tmp_path / "me.mp4").write_bytes(first_second((640, 360)))
+    (tmp_path / "me.mp4").write_bytes(first_second((640, 360), 15))
     page.set_input_files("#clip input[type=file]", tmp_path / "me.mp4")
     page.wait_for_selector("#faces img")
     assert page.locator("#face").is_hidden()  # there is one only

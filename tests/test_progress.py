@@ -19,6 +19,7 @@ from pipeline.preparing.prepare import prepare
 from pipeline.preparing.progress import Stages, expected, writing_of
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
+from tests.footage import first_second
 
 
 def test_stages_take_their_share_of_the_time() -> None:
@@ -74,13 +75,13 @@ def test_the_bar_does_not_wait_for_a_video_that_is_kept_as_it_is(tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "resolutions"), [("clip", ["480p", "360p"]), ("photo", ["360p"])])
 def test_the_bar_moves_in_small_steps(
-    kind: str, resolutions: list[str], clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, resolutions: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (animate_photo, preparing):  # the fewer frames there are, the larger are the steps
         monkeypatch.setattr(module, "FRAMES", 60)
     if kind == "clip":
         path = tmp_path / "me.mp4"
-        path.write_bytes(clip)
+        path.write_bytes(first_second((640, 360)))
     else:
         path = tmp_path / "me.png"
         frame = next(ClipReader((ROOT / "examples" / "talk_short.mp4").read_bytes()).once())
