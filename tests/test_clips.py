@@ -33,6 +33,7 @@ from pipeline.speech.expression_track import UNITS as LOOKS
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.video.reader import ClipReader
 from tests.fakes import FakeTTS
+from tests.servers import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,13 @@ def avatar() -> Avatar:
 
 @pytest.fixture(scope="module")
 def pictures(avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    return Pictures(avatar, MeshEngine(), tmp_path_factory.mktemp("clips") / "clip.yuv")
+    return with_clips(avatar, tmp_path_factory.mktemp("clips") / "clip.yuv")
+
+
+def with_clips(avatar: Avatar, decoded: Path) -> Pictures:
+    pictures = Pictures(avatar, MeshEngine(), decoded)
+    pictures.add(avatar.clips)
+    return pictures
 
 
 def test_a_pack_keeps_its_clips_and_older_packs_have_none(avatar: Avatar, tmp_path: Path) -> None:
@@ -135,10 +142,14 @@ def test_the_mouth_in_a_crossing_is_that_of_the_clip_that_follows(pictures: Pict
 @pytest.fixture
 def session(pictures: Pictures) -> Iterator[tuple[Session, list[SessionEvent]]]:
     events: list[SessionEvent] = []
-    voice = Voice(choose=lambda language: FakeTTS(), name="Custom", language="en-us", espeak=EspeakEngine())
-    session = Session(pictures, voice, events.append)
+    session = make_session(pictures, events)
     yield session, events
     session.close()
+
+
+def make_session(pictures: Pictures, events: list[SessionEvent]) -> Session:
+    voice = Voice(choose=lambda language: FakeTTS(), name="Custom", language="en-us", espeak=EspeakEngine())
+    return Session(pictures, voice, events.append)
 
 
 def shown(session: Session, pictures: Pictures, seconds: float) -> list[str]:
@@ -191,6 +202,21 @@ def test_a_nod_of_the_text_is_that_of_the_clip(session: tuple[Session, list[Sess
     assert "nod" in [clip for _, clip in seen] and [clip for _, clip in seen].count("+") <= 2 * CROSSING
 
 
+def test_a_nod_waits_until_its_clip_is_decoded(avatar: Avatar, tmp_path: Path) -> None:
+    """The first session of an avatar begins before that."""
+    pictures = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
+    assert not pictures.expect(avatar.clips)
+    live = make_session(pictures, [])
+    live.say("[nod] one two three four five six seven eight nine ten.")
+    live.flush()
+    wait_for(lambda: live._queue[0].turn.ready(1))
+    assert set(shown(live, pictures, 0.6)) == {""}
+    pictures.add(avatar.clips)
+    assert "nod" in shown(live, pictures, 1)
+    assert pictures.expect(avatar.clips)  # another process has them from the first on
+    live.close()
+
+
 def test_who_waits_for_words_thinks_once(session: tuple[Session, list[SessionEvent]], pictures: Pictures) -> None:
     live, _ = session
     live.say("a sentence without its end")
@@ -205,7 +231,7 @@ def test_a_session_decodes_further_clips_up_to_a_bound(
     """What does not fit is left out, and the avatar's own clip is shown in its place."""
     one = len(avatar.clips["nod"].landmarks) * avatar.width * avatar.height * 3 // 2
     monkeypatch.setattr("pipeline.live.pictures.MAX_FURTHER", 2 * one)
-    found = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
+    found = with_clips(avatar, tmp_path / "clip.yuv")
     assert list(found.clips) == ["", "listening", "nod"]
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert sizes.pop("clip.yuv") == len(avatar.landmarks) * avatar.width * avatar.height * 3 // 2
@@ -223,7 +249,7 @@ def test_a_session_whose_disk_is_full_goes_without_further_clips(
         real(self, clip, path)
 
     monkeypatch.setattr(DecodedClip, "_decode", full)
-    found = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
+    found = with_clips(avatar, tmp_path / "clip.yuv")
     assert list(found.clips) == [""]
     assert len(found.idle(0).sizes) == found.lengths[0]
 

@@ -8,7 +8,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -235,12 +235,16 @@ def _decoded(filmed: Avatar, path: Path) -> Avatar:
     return clip
 
 
-def _further(clips: Mapping[str, Avatar], decoded: Path) -> dict[str, Avatar]:
-    """Return an avatar's further clips, as many as fit into `MAX_FURTHER` bytes and on the disk.
+def _file_of(name: str, decoded: Path) -> Path:
+    """Return the file for a decoded further clip, beside that of the avatar's own."""
+    return decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}")
+
+
+def _further(clips: Mapping[str, Avatar], decoded: Path) -> Iterator[tuple[str, Avatar]]:
+    """Yield an avatar's further clips, as many as fit into `MAX_FURTHER` bytes and on the disk.
 
     A session lives without them: its avatar's own clip is shown in their place.
     """
-    found: dict[str, Avatar] = {}
     size = 0
     for name, filmed in clips.items():
         size_of_clip = len(filmed.landmarks) * filmed.width * filmed.height * 3 // 2
@@ -250,12 +254,12 @@ def _further(clips: Mapping[str, Avatar], decoded: Path) -> dict[str, Avatar]:
             )
             continue
         try:
-            found[name] = _decoded(filmed, decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}"))
+            clip = _decoded(filmed, _file_of(name, decoded))
         except RenderFailed as error:
             logger.warning("sessions of %s go without the clip %s: %s", filmed.id, name, error)
             continue
         size += size_of_clip
-    return found
+        yield name, clip
 
 
 def _keep(kept: OrderedDict[Any, Gop], key: object, gop: Gop, most: int) -> None:
@@ -298,6 +302,7 @@ class Pictures:
         lengths: Frames of each group; the groups of all clips are numbered one after the other.
         clips: The numbers of the groups of each clip, by what it shows; "" is the avatar's own, the only one where the
             engine draws sessions together.
+        coming: What those further clips show that are being added.
         engine: Moves the mouth.
         together: Most sessions whose groups are drawn at a time.
         past, future: Seconds of sound before a group and after it that the engine hears.
@@ -315,6 +320,7 @@ class Pictures:
         self._look, self._decoded, self._eye_contact = look, decoded, eye_contact
         self.lengths: list[int] = []
         self.clips: dict[str, range] = {}
+        self.coming: frozenset[str] = frozenset()
         self._groups: list[tuple[Avatar, int]] = []
         """The clip of each group, and the frame of it with which it begins."""
         own = _decoded(avatar, decoded)
@@ -329,7 +335,6 @@ class Pictures:
             self.together, self.past, self.future = engine.together, PAST_SECONDS, FUTURE_SECONDS
         else:
             drawn_by(engine, [self._moving(0)])
-            self.add(avatar.clips)
         self._idle: dict[int, Gop] = {}
         self._idle_with_looks: OrderedDict[tuple[int, bytes], Gop] = OrderedDict()
         self._pts = 0
@@ -344,19 +349,28 @@ class Pictures:
         self.header = file.getvalue()
         self._container = container
 
+    def expect(self, clips: Collection[str]) -> bool:
+        """Note that further clips will be added; return whether that is quick, as they are decoded already."""
+        self.coming = frozenset(clips)
+        return all(_file_of(name, self._decoded).is_file() for name in clips)
+
     def add(self, clips: Mapping[str, Avatar]) -> None:
-        """Add further clips, which may come later than the first sessions, from another thread.
+        """Add further clips; a thread of its own may do that while sessions run.
 
         An engine that draws sessions together goes without.
         """
         if isinstance(self.engine, LiveEngine):
             return
-        for name, clip in _further(clips, self._decoded).items():
-            self._add(name, clip)
-        if len(self.clips) > 1:  # what is loaded for a crossing would hold up the first turn
-            number = self.entry(0, [*self.clips][-1])
-            moving = self._moving(number)
-            drawn_by(self.engine, [self.crossing(Crossing(0, number), moving.mouth, moving.sound, None)])
+        try:
+            for name, clip in _further(clips, self._decoded):
+                self._add(name, clip)
+                if len(self.clips) == 2:  # what is loaded for a crossing would hold up the first turn
+                    number = self.entry(0, name)
+                    moving = self._moving(number)
+                    drawn_by(self.engine, [self.crossing(Crossing(0, number), moving.mouth, moving.sound, None)])
+                self.coming -= {name}
+        finally:
+            self.coming = frozenset()
 
     def _add(self, name: str, filmed: Avatar) -> None:
         clip = with_eye_contact(filmed) if self._eye_contact and name != LOOKS_AWAY else filmed

@@ -308,7 +308,8 @@ class Session:
             taken = progress.turn.take(frames, last - first)
             weights, sound = taken.weights, sound + taken.sound
             looks = looks if taken.looks is None else taken.looks
-            self._acts = next((cue for cue in taken.cues if cue in self.pictures.clips), self._acts)
+            known = {*self.pictures.clips, *self.pictures.coming}
+            self._acts = next((cue for cue in taken.cues if cue in known), self._acts)
             for word in taken.words:
                 begin, end = (max(0.0, self.time + seconds) for seconds in (word.start, word.end))
                 progress.said += word.text
@@ -365,7 +366,7 @@ class Session:
         clips = self.pictures.clips
         if len(clips) == 1 or self._crossing is not None:
             return
-        acts, self._acts = self._acts, ""
+        acts, self._acts = ("", self._acts) if self._acts in self.pictures.coming else (self._acts, "")
         with self._lock:
             turn = self._queue[0] if self._queue else None
         speaks = turn is not None and (turn.started or turn.turn.ready(max(self.pictures.lengths)))

@@ -280,17 +280,22 @@ class Worker:
             self._pictures.popitem(last=False)
 
     def _add_further(self, pictures: Pictures, avatar: Avatar, background: Background) -> None:
-        """Add an avatar's further clips in front of a background; those to be composed follow while sessions run."""
-        clips = {name: clip for name, clip in avatar.clips.items() if clip.matte is not None}
-        if not background or not clips or isinstance(pictures.engine, LiveEngine):
+        """Add an avatar's further clips; those to be composed or decoded first follow while sessions run."""
+        if isinstance(pictures.engine, LiveEngine):
             return
+        clips, backdrops = dict(avatar.clips), self._studio.backdrops
+        if background:
+            clips = {name: clip for name, clip in clips.items() if clip.matte is not None}
 
         def add() -> None:
-            with best_effort("further clips in front of a background"):
-                compose = self._studio.backdrops.composed
-                pictures.add({name: compose(clip, background, CancelToken()) for name, clip in clips.items()})
+            with best_effort("further clips of sessions"):
+                shown = clips
+                if background:
+                    shown = {name: backdrops.composed(clip, background, CancelToken()) for name, clip in clips.items()}
+                pictures.add(shown)
 
-        if all(self._studio.backdrops.has(clip, background) for clip in clips.values()):
+        quick = pictures.expect(clips)
+        if quick and (not background or all(backdrops.has(clip, background) for clip in clips.values())):
             add()
         else:
             threading.Thread(target=_giving_way, args=(add,), name="further clips", daemon=True).start()
