@@ -107,6 +107,8 @@ def test_rest_lists_voices_and_plays_their_samples(server: Server) -> None:
         ("one two", "one two two three", "en", 2),
         ("안녕 하세요.", "안녕하시요", "ko", 1),
         ("네", "", "ko", 1),
+        ("2024년 3월, CEO가", "이천이십사 년 삼월 씨이오가.", "ko", 0),
+        ("3시 30분", "세 시 이십 분", "ko", 1),
     ],
 )
 def test_the_benchmark_counts_words_and_korean_letters(text: str, transcript: str, language: str, wrong: int) -> None:
