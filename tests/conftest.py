@@ -19,13 +19,22 @@ from tests.servers import QUEUE_LIMIT, Server, free_port, running, wait_for
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs in a browser, and put files first that take long, so that no process is left with one alone."""
+    """Mark what needs a server or a browser, and put files first that take long, so that none is left alone."""
     long: Counter[Path] = Counter()
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
+        if _starts_a_server(item):
+            item.add_marker(pytest.mark.server)
         long[item.path] += any(item.iter_markers("slow")) or any(item.iter_markers("browser"))
     items.sort(key=lambda item: -long[item.path])
+
+
+def _starts_a_server(item: pytest.Item) -> bool:
+    """Return whether one of the fixtures of a test gives a ``Server``, as its annotation says."""
+    known: dict[str, Any] = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    fixtures = [fixture for alike in known.values() for fixture in alike]
+    return any("Server" in str(fixture.func.__annotations__.get("return")) for fixture in fixtures)
 
 
 def pytest_collection_finish() -> None:

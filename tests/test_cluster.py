@@ -9,7 +9,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from inspect import signature
 from itertools import chain
@@ -311,12 +311,21 @@ class LonelyCluster(Cluster):
         pass
 
     def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
-        async def told() -> list[bytes]:
-            return [pickle.dumps(parcels) async for parcels in begin()]
+        heard: list[bytes] = []
 
-        for parcels in asyncio.run(told()):
+        async def told() -> None:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            assert task is not None
+            with cancel.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+                async for parcels in begin():
+                    heard.append(pickle.dumps(parcels))
+
+        with suppress(asyncio.CancelledError):
+            asyncio.run(told())
+        for parcels in heard:
             assert len(parcels) < 100_000
             yield from pickle.loads(parcels)
+        cancel.check()
 
 
 ALL_WAYS: dict[str, dict[str, object]] = {
