@@ -153,7 +153,7 @@ def _looks(avatar: Avatar) -> Iterator[np.ndarray]:
 def _seams(avatar: Avatar, decoded: Path) -> Iterator[np.ndarray]:
     """Yield a row of faces for the way into each further clip, and one for the way out."""
     pictures = Pictures(avatar, MeshEngine(), decoded)
-    pictures.add(avatar.clips)
+    pictures.add(avatar.clips.items())
     own = pictures.clips[""]
     for name, numbers in pictures.clips.items():
         if name:

@@ -51,7 +51,7 @@ def pictures(avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Pictur
 
 def with_clips(avatar: Avatar, decoded: Path) -> Pictures:
     pictures = Pictures(avatar, MeshEngine(), decoded)
-    pictures.add(avatar.clips)
+    pictures.add(avatar.clips.items())
     return pictures
 
 
@@ -211,10 +211,23 @@ def test_a_nod_waits_until_its_clip_is_decoded(avatar: Avatar, tmp_path: Path) -
     live.flush()
     wait_for(lambda: live._queue[0].turn.ready(1))
     assert set(shown(live, pictures, 0.6)) == {""}
-    pictures.add(avatar.clips)
+    pictures.add(avatar.clips.items())
     assert "nod" in shown(live, pictures, 1)
     assert pictures.expect(avatar.clips)  # another process has them from the first on
     live.close()
+
+
+def test_nothing_waits_for_a_clip_that_fails(avatar: Avatar, tmp_path: Path) -> None:
+    pictures = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
+    pictures.expect(avatar.clips)
+
+    def failing() -> Iterator[tuple[str, Avatar]]:
+        yield next(iter(avatar.clips.items()))
+        raise RenderFailed(messages.live.CLIP_NOT_DECODED(reason="half"))
+
+    with pytest.raises(RenderFailed):
+        pictures.add(failing())
+    assert not pictures.coming and list(pictures.clips) == ["", "listening"]
 
 
 def test_who_waits_for_words_thinks_once(session: tuple[Session, list[SessionEvent]], pictures: Pictures) -> None:

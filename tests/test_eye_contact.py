@@ -260,7 +260,7 @@ def test_sessions_show_turned_eyes_but_not_in_the_clip_that_looks_away(man: Avat
         Pictures(man, MeshEngine(), tmp_path / "clip.yuv", eye_contact=eye_contact) for eye_contact in (False, True)
     )
     for pictures in (filmed, turned):
-        pictures.add(man.clips)
+        pictures.add(man.clips.items())
     silence, rest = np.zeros(10, np.float32), np.zeros((filmed.lengths[0], len(UNITS)), np.float32)
     for name, same in (("", False), ("idle", False), ("thinking", True)):
         number = filmed.clips[name][0]

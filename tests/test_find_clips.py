@@ -219,7 +219,7 @@ def test_an_avatar_of_one_recording_has_its_clips_and_they_join(recording: Path,
     nod = avatar.clips["nod"].landmarks[:, 168, 1]
     assert np.ptp(nod) > 0.5 * NOD * np.ptp(avatar.landmarks[0, :, 0])
     pictures = Pictures(avatar, MeshEngine(), tmp_path / "clip.yuv")
-    pictures.add(avatar.clips)
+    pictures.add(avatar.clips.items())
     inside = max(largest_step(clip.landmarks) for clip in (avatar, *avatar.clips.values()))
     leaves = pictures.clips[""][0]
     entry = pictures.entry(leaves, "nod")

@@ -8,7 +8,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -240,13 +240,13 @@ def _file_of(name: str, decoded: Path) -> Path:
     return decoded.with_name(f"{decoded.stem}-{name}{decoded.suffix}")
 
 
-def _further(clips: Mapping[str, Avatar], decoded: Path) -> Iterator[tuple[str, Avatar]]:
+def _further(clips: Iterable[tuple[str, Avatar]], decoded: Path) -> Iterator[tuple[str, Avatar]]:
     """Yield an avatar's further clips, as many as fit into `MAX_FURTHER` bytes and on the disk.
 
     A session lives without them: its avatar's own clip is shown in their place.
     """
     size = 0
-    for name, filmed in clips.items():
+    for name, filmed in clips:
         size_of_clip = len(filmed.landmarks) * filmed.width * filmed.height * 3 // 2
         if size + size_of_clip > MAX_FURTHER:
             logger.warning(
@@ -354,8 +354,8 @@ class Pictures:
         self.coming = frozenset(clips)
         return all(_file_of(name, self._decoded).is_file() for name in clips)
 
-    def add(self, clips: Mapping[str, Avatar]) -> None:
-        """Add further clips; a thread of its own may do that while sessions run.
+    def add(self, clips: Iterable[tuple[str, Avatar]]) -> None:
+        """Add further clips, each with what it shows; a thread of its own may do that while sessions run.
 
         An engine that draws sessions together goes without.
         """

@@ -287,12 +287,12 @@ class Worker:
         if background:
             clips = {name: clip for name, clip in clips.items() if clip.matte is not None}
 
+        def shown(clip: Avatar) -> Avatar:
+            return backdrops.composed(clip, background, CancelToken()) if background else clip
+
         def add() -> None:
             with best_effort("further clips of sessions"):
-                shown = clips
-                if background:
-                    shown = {name: backdrops.composed(clip, background, CancelToken()) for name, clip in clips.items()}
-                pictures.add(shown)
+                pictures.add((name, shown(clip)) for name, clip in clips.items())
 
         quick = pictures.expect(clips)
         if quick and (not background or all(backdrops.has(clip, background) for clip in clips.values())):

@@ -58,7 +58,7 @@ _BOUND = re.compile(
     "때|수|것|거|게|걸|줄|적|점|듯|만|뿐|중|후|뒤|씨|동안|정도|시작|[되된될됩됐있없보볼본봐봤싶않주줘준한할]|드리|분[이을]"
     r"|(?:me|you|him|her|it|us|them)\b"
 )
-"""How words of Korean and English begin that belong to the word before: nouns and verbs that never stand alone."""
+"""How words of Korean and English begin that belong to the word before, as they never stand alone."""
 _CLOSED = re.compile(r"[은는을를에서의도와과로고며면만께]\s+$|[^\s][이가]\s+$|[^가-힣\s]\s+$|[ぁ-ん]$")
 """How words end that belong to nothing behind them: with a particle of Korean, or in another script."""
 _LEADS_ON = re.compile(
