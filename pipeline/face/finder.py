@@ -102,8 +102,13 @@ class FaceFinder:
         ]
         return sorted(found, key=lambda box: box.x)
 
-    def points(self, picture: np.ndarray, box: Box) -> np.ndarray | None:
+    def points(self, picture: np.ndarray, box: Box, times: int = 1) -> np.ndarray | None:
         """Return the points of the face in a box of a picture ((height, width, 3) uint8 RGB).
+
+        Args:
+            picture: Where the face is.
+            box: Its place, about.
+            times: How often the mesh gets the picture; it starts from the face of the one before.
 
         Returns:
             (478, 3) float32 pixels, or None if there is no face.
@@ -113,7 +118,8 @@ class FaceFinder:
         carry = np.array([[scale, 0, _CROP / 2 - center[0] * scale], [0, scale, _CROP / 2 - center[1] * scale]])
         how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
         crop = cv2.warpAffine(picture, carry, (_CROP, _CROP), flags=how, borderMode=cv2.BORDER_REPLICATE)
-        points = self._mesh.find(crop)
+        for _ in range(times):
+            points = self._mesh.find(crop)
         if points is None:
             return None
         points[:, :2] -= _CROP / 2

@@ -126,8 +126,9 @@ class FaceMesh:
         mesh = mesh.reshape(MESH_POINTS, 3)
         regions = _regions()
         frames = [_level_frame(mesh[region.indices, :2], mesh[list(region.axis), :2]) for region in regions]
+        padded = np.pad(features[0], ((0, 0), (1, 1), (1, 1)))
         for name, frame in zip(("t199", "t200", "t201"), frames, strict=True):
-            self._heads.setInput(_sample(features[0], frame)[None], name)
+            self._heads.setInput(_sample(padded, frame)[None], name)
         outputs = self._heads.forward(["t684", "t687", "t693", "t690", "t696"])
         lips, left, right, left_iris, right_iris = (found.reshape(-1, 2) for found in outputs)
 
@@ -260,27 +261,31 @@ def _level_frame(points: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.n
     return matrix, (low + high) / 2 @ upright - np.full(2, _CROP_CELLS / 2) @ matrix
 
 
-def _sample(features: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+@cache
+def _crop_cells() -> np.ndarray:
+    """Return the middles of a crop's cells, row by row: (256, 2)."""
+    at = np.arange(_CROP_CELLS) + 0.5
+    return np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
+
+
+def _sample(padded: np.ndarray, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return a crop of the map of features, bilinear, zero beyond its edge: (channels, 16, 16) float32.
 
     Args:
-        features: (channels, 48, 48).
+        padded: (channels, 50, 50), zero at its edge.
         frame: As `_level_frame` returns it.
     """
     matrix, origin = frame
-    at = np.arange(_CROP_CELLS) + 0.5
-    cells = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
-    places = (cells @ matrix + origin) / _MAP_CELL - 0.5
+    places = (_crop_cells() @ matrix + origin) / _MAP_CELL - 0.5
     first = np.floor(places).astype(int)
     share = (places - first).astype(np.float32)
-    padded = np.pad(features, ((0, 0), (1, 1), (1, 1)))
-    limit = features.shape[1] + 1
-    crop = np.zeros((len(features), len(cells)), np.float32)
+    channels, side, _ = padded.shape
+    flat, crop = padded.reshape(channels, -1), np.zeros((channels, len(places)), np.float32)
     for down in (0, 1):
         for across in (0, 1):
-            x, y = np.clip(first + np.array([across + 1, down + 1]), 0, limit).T
+            x, y = np.clip(first + np.array([across + 1, down + 1]), 0, side - 1).T
             weight = np.abs(1 - across - share[:, 0]) * np.abs(1 - down - share[:, 1])
-            crop += padded[:, y, x] * weight
+            crop += flat.take(y * side + x, axis=1) * weight
     return crop.reshape(-1, _CROP_CELLS, _CROP_CELLS)
 
 

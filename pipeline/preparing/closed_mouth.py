@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
 
 from pipeline.face.basis import LOWER_LIP, UPPER_LIP, head_pose, mouth_reach, unit
 from pipeline.preparing.usable_frames import mouth_gap
@@ -52,6 +51,8 @@ def _shut(shape: np.ndarray) -> np.ndarray:
     """Close the mouth of a shape (478, 3) in the head's own frame if it is open, by reversing what parts lips."""
     if float(mouth_gap(shape[None])[0]) <= CLOSED_GAP:
         return shape
+    from scipy.optimize import nnls  # imported here: slow to load and seldom needed
+
     movements = [unit("jawOpen"), *(unit(f"{name}Left") + unit(f"{name}Right") for name in _PARTING)]
     opens = np.stack([(move[LOWER_LIP[0]] - move[UPPER_LIP[0]])[:, 1] for move in movements], axis=1)
     gaps = (shape[LOWER_LIP[0]] - shape[UPPER_LIP[0]])[:, 1]

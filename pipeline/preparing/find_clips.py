@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter, uniform_filter1d
-from scipy.signal import find_peaks
 
 from pipeline.avatars.joins import distances
 from pipeline.face.basis import STILL
@@ -142,6 +141,8 @@ def _swing(between_eyes: np.ndarray, fps: float) -> np.ndarray:
 
 def _gestures(between_eyes: np.ndarray, fps: float) -> np.ndarray:
     """Return in which frames the head goes down or up and back, as in a bow, (frames,) bool."""
+    from scipy.signal import find_peaks  # imported here: slow to load and seldom needed
+
     swing = _swing(between_eyes, fps)[:, 1]
     turns = np.zeros(len(swing), bool)
     for way in (swing, -swing):
@@ -167,6 +168,8 @@ def _nods(between_eyes: np.ndarray, speed: np.ndarray, quiet: np.ndarray, fps: f
         quiet: (frames,) bool, where the face is usable and does not talk.
         fps: Frames per second.
     """
+    from scipy.signal import find_peaks
+
     swing = _swing(between_eyes, fps)
     widths = tuple(seconds * fps for seconds in NOD_SECONDS)
     peaks, about = find_peaks(swing[:, 1], prominence=GESTURE, width=widths)

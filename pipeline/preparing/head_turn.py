@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
 
 from pipeline.face.finder import box_of
 from pipeline.face.networks import MESH_POINTS
@@ -136,6 +135,8 @@ class TurningHead:
 
 def _relief(points: np.ndarray, axis: float, grid: np.ndarray, size: float) -> np.ndarray:
     """Return how far each place of a grid lies in front of the head's axis, (rows, columns) pixels."""
+    from scipy.interpolate import LinearNDInterpolator  # imported here: slow to load, and only photos need it
+
     solved = points[:MESH_POINTS]
     near = LinearNDInterpolator(solved[:, :2], axis - solved[:, 2])(grid[0], grid[1])
     outside = np.isnan(near)

@@ -8,14 +8,17 @@ down with the lid's edge. Nothing else changes, so the rims of glasses stay wher
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.face.eyes import LOWER_LIDS, UPPER_LIDS
 from pipeline.face.smooth_step import smooth_step
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 _BROWS = (105, 334)
 _LASHES = 0.12
@@ -294,6 +297,8 @@ def _along(upright: np.ndarray, weight: np.ndarray, blur: float) -> np.ndarray:
 
 def _edge(line: np.ndarray) -> PchipInterpolator:
     """Return v of a lid's edge over u, level beyond the corners."""
+    from scipy.interpolate import PchipInterpolator  # imported here: slow to load, and only photos need it
+
     order = np.argsort(line[:, 0])
     u, keep = np.unique(line[order, 0], return_index=True)
     v = line[order, 1][keep]

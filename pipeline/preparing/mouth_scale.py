@@ -54,8 +54,7 @@ def opening_of(footage: Footage, person: Person, softness: float = 0.0) -> float
                 frame = Frame(footage.frames[number].copy())
                 mover.move(frame, number, weight * _VOWEL)
                 picture = cv2.cvtColor(frame.planes, cv2.COLOR_YUV2RGB_I420)
-                for _ in range(_SETTLED):
-                    found = finder.points(picture, box_of(points))
+                found = finder.points(picture, box_of(points), _SETTLED)
                 if found is not None:
                     drawn.append(_gap(mover.target(number, weight * _VOWEL)))
                     seen.append(_gap(found[:, :2]))

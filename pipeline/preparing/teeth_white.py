@@ -69,16 +69,22 @@ def _white(frame: Frame, lids: np.ndarray, pupil: np.ndarray, iris: np.ndarray) 
     width = float(np.linalg.norm(lids[0] - lids[8]))
     if np.linalg.norm(lids[4] - lids[12]) < _OPEN * width:
         return None
-    eye = np.zeros(frame.y.shape, np.uint8)
-    cv2.fillPoly(eye, [np.round(lids * 16).astype(np.int32)], 1, shift=4)
+    corners = np.array([np.floor(lids.min(0)) - 1, np.ceil(lids.max(0)) + 2]).astype(int).clip(0)
+    (left, top), (right, bottom) = corners.tolist()
+    part = frame.y[top:bottom, left:right]
+    if not part.size:
+        return None
+    eye = np.zeros(part.shape, np.uint8)
+    cv2.fillPoly(eye, [np.round((lids - corners[0]) * 16).astype(np.int32)], 1, shift=4)
     rim = max(1, round(_RIM * width))
     eye = cv2.erode(eye, np.ones((rim, rim), np.uint8))
     radius = _AROUND_IRIS * float(np.linalg.norm(iris - pupil, axis=1).mean())
-    cv2.circle(eye, (round(float(pupil[0])), round(float(pupil[1]))), int(np.ceil(radius)), 0, -1)
+    x, y = (round(float(middle)) for middle in pupil)
+    cv2.circle(eye, (x - left, y - top), int(np.ceil(radius)), 0, -1)
     rows, columns = np.nonzero(eye)
     if len(rows) < _FEWEST_PIXELS:
         return None
-    luma = frame.y[rows, columns].astype(np.float32)
-    u, v = (plane[rows // 2, columns // 2].astype(np.float32) - 128 for plane in frame.uv)
+    luma = part[rows, columns].astype(np.float32)
+    u, v = (plane[(rows + top) // 2, (columns + left) // 2].astype(np.float32) - 128 for plane in frame.uv)
     bright = luma >= np.percentile(luma, _BRIGHTER)
     return np.array([np.median(channel[bright]) for channel in (luma, u, v)])
