@@ -26,6 +26,7 @@ from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.core.priority import give_way
 from pipeline.engines.lipsync_engine import LiveEngine
+from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.errors import PipelineError
 from pipeline.jobs.look import Look
 from pipeline.jobs.request import default_engine
@@ -116,6 +117,9 @@ class Worker:
         voice = Voice(choose=lambda language: espeak, name=CUSTOM_VOICE, language=None, espeak=espeak)
         _speak_to_nobody(voice, "네. The first text in Latin letters loads what tells languages apart.")
         VoiceTurn(0, Fraction(25), AUDIO_RATE).take(5, 5 * AUDIO_RATE // 25)
+        for engine in self._studio.engines.values():
+            if isinstance(engine, MeshEngine):
+                engine.load()
 
     def report_load(self) -> None:
         """Send the load of this process once a second, for ever."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
 import numpy as np
+import soxr
+from av import AudioFrame
+from av.filter import Graph
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from pipeline.core.numba_cache import ensure_numba_cache
@@ -23,6 +26,8 @@ MOST_GAIN = 24.0
 """dB by which speech is made louder at most: what is softer is no voice."""
 _BLOCK = 0.4
 """Seconds of the blocks in which loudness is measured."""
+_SILENT = -70.0
+"""LUFS from which a sound counts."""
 _REACH = 0.005
 """Seconds before and after a peak in which the sound is lowered, gradually."""
 _OVERSAMPLING = 4
@@ -57,17 +62,22 @@ def loudness(parts: Iterable[np.ndarray], rate: int) -> float | None:
         parts: (n,) float32 each, in order.
         rate: Samples per second.
     """
-    import pyloudnorm  # loads scipy.signal
-
-    sound = np.concatenate([*parts, np.zeros(0, np.float32)]).astype(np.float64)
+    sound = np.concatenate([*parts, np.zeros(0, np.float32)]).astype(np.float32)
     if not sound.any():
         return None
-    short = math.ceil(_BLOCK * rate) + 1 - len(sound)
-    if short > 0:  # a word shorter than a block
-        sound = np.resize(sound, len(sound) + short)
-    with np.errstate(divide="ignore"):
-        found = float(pyloudnorm.Meter(rate, block_size=_BLOCK).integrated_loudness(sound))
-    return found if math.isfinite(found) else None
+    sound = np.resize(sound, max(len(sound), math.ceil(_BLOCK * rate) + 1))  # a short word begins again
+    graph = Graph()
+    source = graph.add_abuffer(sample_rate=rate, format="flt", layout="mono")
+    graph.link_nodes(source, graph.add("ebur128", "metadata=1"), graph.add("abuffersink")).configure()
+    frame = AudioFrame.from_ndarray(sound[None], "flt", "mono")
+    frame.sample_rate = rate
+    graph.push(frame)
+    graph.push(None)
+    level = _SILENT
+    with suppress(EOFError):
+        while True:
+            level = float(graph.pull().metadata.get("lavfi.r128.I", level))  # so far; an incomplete block has none
+    return level if level > _SILENT else None
 
 
 def _gain(level: float) -> float:
@@ -78,10 +88,9 @@ def _limited(sound: np.ndarray, rate: int) -> np.ndarray:
     """Lower a sound smoothly around each of its peaks that is too high."""
     if not len(sound) or np.abs(sound).max() < CEILING / 2:
         return sound
-    from scipy.signal import resample_poly
-
-    between = np.abs(resample_poly(sound, _OVERSAMPLING, 1))[: len(sound) * _OVERSAMPLING]
-    peaks = np.maximum(between.reshape(-1, _OVERSAMPLING).max(1), np.abs(sound))
+    between = np.abs(soxr.resample(sound, rate, _OVERSAMPLING * rate, quality="HQ"))
+    between = np.resize(between, (len(sound), _OVERSAMPLING))
+    peaks = np.maximum(between.max(1), np.abs(sound))
     reach = round(_REACH * rate)
     needed = minimum_filter1d(np.minimum(1.0, CEILING / np.maximum(peaks, 1e-9)), 2 * reach + 1)
     return np.asarray(sound * uniform_filter1d(needed, 2 * (reach // 2) + 1), np.float32)

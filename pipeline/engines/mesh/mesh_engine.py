@@ -22,11 +22,15 @@ class MeshEngine:
     def check(self) -> None:
         """Do nothing: the engine needs only the CPU."""
 
+    def load(self) -> None:
+        """Load what draws; it takes half a second, too long for the page to wait."""
+        from pipeline.engines.mesh import mover  # noqa: F401
+
     def render(
         self, avatar: Avatar, stretches: Iterable[Stretch], cancel: CancelToken, first: int = 0
     ) -> Generator[Frame, None, None]:
         """Yield the avatar's frames with the mouths of the stretches; see ``LipsyncEngine.render``."""
-        from pipeline.engines.mesh.mover import FaceMover  # takes half a second, too long for the page to wait
+        from pipeline.engines.mesh.mover import FaceMover  # see ``load``
 
         mover: FaceMover | None = None
         with closing(avatar.clip.frames(first)) as frames:
