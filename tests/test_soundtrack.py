@@ -191,8 +191,8 @@ def damaged(path: Path, begin: float, share: float, cut: bool = False) -> Path:
 def test_a_hole_becomes_silence_and_what_follows_keeps_its_time(
     voice: np.ndarray, music: np.ndarray, kind: str, tmp_path: Path
 ) -> None:
-    # bare AAC tells no times: how long a hole lasts is estimated by its bytes, and eSpeak NG's flutter goes on from
-    # text to text, so that a voice has others in each process
+    # bare AAC tells no times: how long a hole lasts is estimated by its bytes, and those of a voice differ from process
+    # to process, since eSpeak NG's flutter goes on from text to text
     whole = write(tmp_path / f"a.{kind}", ([music if kind == "aac" else voice], "mono"))
     before = load_recording(whole)
     assert before.lost == 0

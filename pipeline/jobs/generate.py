@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
 """Least seconds between two events of progress."""
+SOUND_STEP = 0.2
+"""Seconds of sound that are encoded at once: frame by frame it would take twice the time."""
 FRAMES_AHEAD = 4
 """Frames that rendering is ahead of encoding: enough to keep two cores busy, few enough to stop at once."""
 FRAMES_AHEAD_ON_CARD = 16
@@ -270,8 +272,9 @@ def render_video(
             for count, frame in enumerate(frames, 1):
                 task.cancel.check()
                 # no further than this piece of speech: otherwise the file would depend on what is spoken by now
-                ahead_of_it = float(count / avatar.fps + SOUND_AHEAD)
-                writer.add_sound(sound_until(ahead_of_it, speaker.end_of(count)), speaker.rate)
+                ahead_of_it, end = float(count / avatar.fps + SOUND_AHEAD), speaker.end_of(count)
+                if written < min(ahead_of_it * speaker.rate, end):
+                    writer.add_sound(sound_until(ahead_of_it + SOUND_STEP, end), speaker.rate)
                 caption = speaker.caption_at(float((count - Fraction(1, 2)) / avatar.fps)) if look.captioned else ""
                 if writer.write_frame(look.of(frame, burnt.drawn(caption, *shown))):
                     task.grown.notify()

@@ -76,7 +76,14 @@ class Encoder:
 X264 = Encoder(
     "x264",
     "libx264",
-    {"preset": "ultrafast", "tune": "zerolatency", "crf": "19", "sc_threshold": "0", "forced-idr": "1"},
+    {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "crf": "19",
+        "sc_threshold": "0",
+        "forced-idr": "1",
+        "deblock": "0:0",  # ultrafast leaves the filter out, though it costs little, and lips move more evenly with it
+    },
 )
 """The preset ultrafast takes half the time of veryfast. Its files are larger, but speed matters more here."""
 X264_BESIDE_CARD = replace(X264, threads=max(2, min(4, os.cpu_count() or 2)))

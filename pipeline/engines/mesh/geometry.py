@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.avatars.avatar import Avatar
+from pipeline.core.numba_cache import compiled
 from pipeline.face.basis import LOWER_LIP, OVAL, UPPER_LIP, head_pose
 from pipeline.face.mesh_basis import (
     LEFT_EYE,
@@ -25,9 +26,10 @@ Face Mesh leaves a small gap between shut lips; the seam is drawn through its mi
 """
 INSET = 0.15
 """Share of an open lip that is left out at its inner edge: it borders on teeth, which must not move with it."""
-CORNER_TAPER = np.array([1, 0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45, 1], np.float32)
-"""How much of the measured gap is kept along the inner lips: a mouth opens like a lens, not like a letter box."""
-ROUND_TAPER = np.array([1, 0.08, 0.34, 0.73, 0.96, 1, 0.96, 0.73, 0.34, 0.08, 1], np.float32)
+CORNER_TAPER = np.array([0.45, 0.78, 0.94, 1, 1, 1, 0.94, 0.78, 0.45])
+"""How much of the measured gap is kept along the inner lips, without their corners: a mouth opens like a lens, not like
+a letter box."""
+ROUND_TAPER = np.array([0.08, 0.34, 0.73, 0.96, 1, 0.96, 0.73, 0.34, 0.08])
 """How much of that a round mouth keeps: its corners stay together, and the opening is a hole in its middle."""
 ROUNDED = (0.97, 0.85)
 """Width of a mouth, in that at rest, from which it counts as round, and at which it is quite round."""
@@ -39,8 +41,6 @@ BELOW_LIP = np.array([
     [43, 106, 182, 83, 18, 313, 406, 335, 273], [202, 204, 194, 201, 200, 421, 418, 424, 422],
 ])  # fmt: skip
 """The rings of skin below the lower lip, point for point."""
-_OUTER = np.concatenate([UPPER_LIP[1:].ravel(), LOWER_LIP[1:].ravel()])
-_INNER = np.concatenate([np.tile(UPPER_LIP[0], len(UPPER_LIP) - 1), np.tile(LOWER_LIP[0], len(LOWER_LIP) - 1)])
 FOLLOWING = (1.0, 0.67, 0.33, 0.0)
 """Share by which the lips' rings of points, innermost first, follow when their inner edges are moved into place."""
 
@@ -94,38 +94,61 @@ class FaceGeometry:
         """Return the points (514, 2) of a frame with a movement ((478, 3), basis units) added to the closed mouth."""
         target: np.ndarray = self.rest[index].copy()
         target[:478] += movement @ self.carry[index]
-        upper, lower = target[UPPER_INNER], target[LOWER_INNER]
-        gap = (lower - upper) @ self.down[index]
-        # lips meet, they do not pass through each other; and they part less towards the corners
-        taper = CORNER_TAPER * (1 + self._roundness(target, index) * (ROUND_TAPER - 1))
-        change = np.where(gap < 0, -gap, (taper - 1) * gap)[:, None] / 2 * self.down[index]
-        for upper_ring, lower_ring, share in zip(UPPER_LIP, LOWER_LIP, FOLLOWING, strict=True):
-            target[upper_ring] -= share * change[1:-1]
-            target[lower_ring] += share * change[1:-1]
-        self._keep_volume(target, index)
+        across = target[UPPER_INNER[-1]] - target[UPPER_INNER[0]]
+        width = max(float(np.hypot(*across)), 1.0) / float(self._wide[index])
+        _meet(target, self.down[index], width)
+        thicker = min(max(width**-FULLNESS, FULLEST[0]), FULLEST[1]) - 1
+        _keep_volume(target, self.down[index], thicker, self._room[index])
         return target
 
-    def _width(self, target: np.ndarray, index: int) -> float:
-        """Return how wide the mouth is, in widths at rest."""
-        across = target[UPPER_INNER[-1]] - target[UPPER_INNER[0]]
-        return max(float(np.hypot(*across)), 1.0) / float(self._wide[index])
 
-    def _roundness(self, target: np.ndarray, index: int) -> float:
-        """Return how round the mouth is, 0..1."""
-        usual, quite = ROUNDED
-        return min(max((usual - self._width(target, index)) / (usual - quite), 0), 1)
+@compiled
+def _meet(target: np.ndarray, down: np.ndarray, width: float) -> None:
+    """Have lips meet instead of passing through each other, and part less towards the corners, in place.
 
-    def _keep_volume(self, target: np.ndarray, index: int) -> None:
-        """Thin lips that are spread and thicken rounded ones, and squeeze the skin below instead of folding it."""
-        down = self.down[index]
-        thicker = min(max(self._width(target, index) ** -FULLNESS, FULLEST[0]), FULLEST[1]) - 1
-        target[_OUTER] += (thicker * ((target[_OUTER] - target[_INNER]) @ down))[:, None] * down
-        above = LOWER_LIP[-1]
-        for ring, room in zip(BELOW_LIP, self._room[index], strict=True):
-            share = ((target[ring] - target[above]) @ down) / room
-            kept = 1 - (SQUEEZED - 1) * np.expm1(np.minimum(share - 1, 0) / (1 - SQUEEZED))
-            target[ring] += (np.where(share < 1, kept - share, 0) * room)[:, None] * down
-            above = ring
+    Args:
+        target: (n, 2) pixels, the points.
+        down: (2,) unit vector towards the chin.
+        width: Of the mouth, in widths at rest.
+    """
+    usual, quite = ROUNDED
+    roundness = min(max((usual - width) / (usual - quite), 0.0), 1.0)
+    for k in range(UPPER_LIP.shape[1]):
+        apart = target[LOWER_LIP[0, k]] - target[UPPER_LIP[0, k]]
+        gap = apart[0] * down[0] + apart[1] * down[1]
+        taper = CORNER_TAPER[k] * (1 + roundness * (ROUND_TAPER[k] - 1))
+        change = (-gap if gap < 0 else (taper - 1) * gap) / 2
+        for ring in range(len(FOLLOWING)):
+            for axis in range(2):
+                step = FOLLOWING[ring] * change * down[axis]
+                target[UPPER_LIP[ring, k], axis] -= step
+                target[LOWER_LIP[ring, k], axis] += step
+
+
+@compiled
+def _keep_volume(target: np.ndarray, down: np.ndarray, thicker: float, room: np.ndarray) -> None:
+    """Thin lips that are spread, thicken rounded ones, and squeeze the skin below instead of folding it, in place.
+
+    Args:
+        target: (n, 2) pixels, the points.
+        down: (2,) unit vector towards the chin.
+        thicker: Share of their thickness by which the lips bulge; negative if they thin.
+        room: (2, 9) pixels down to each point of `BELOW_LIP` from the one above it, at rest.
+    """
+    for k in range(UPPER_LIP.shape[1]):
+        for lip in (UPPER_LIP, LOWER_LIP):
+            for ring in range(1, len(lip)):
+                away = target[lip[ring, k]] - target[lip[0, k]]
+                target[lip[ring, k]] += thicker * (away[0] * down[0] + away[1] * down[1]) * down
+        above = LOWER_LIP[-1, k]
+        for ring in range(len(BELOW_LIP)):
+            below = BELOW_LIP[ring, k]
+            away = target[below] - target[above]
+            share = (away[0] * down[0] + away[1] * down[1]) / room[ring, k]
+            if share < 1:
+                kept = 1 - (SQUEEZED - 1) * np.expm1((share - 1) / (1 - SQUEEZED))
+                target[below] += (kept - share) * room[ring, k] * down
+            above = below
 
 
 def _part(points: np.ndarray, parted: np.ndarray) -> None:
