@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ WATCH_SHIFTS = """
         for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
     }).observe({ type: 'layout-shift', buffered: true });
 """
+LOOK = 50
+"""Milliseconds between two looks at what a page is waited for."""
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
 
 
@@ -84,6 +87,19 @@ def write(page: Any, text: str) -> None:
     page.click("#generate")
 
 
+def new_page(context: Any, patience: int = 60_000) -> Any:
+    """Open an empty page, which waits for up to PATIENCE milliseconds and notes the errors of its scripts.
+
+    By itself Playwright looks at each frame, for which the page is drawn 60 times a second however little it moves.
+    """
+    page = context.new_page()
+    page.set_default_timeout(patience)
+    page.wait_for_function = partial(page.wait_for_function, polling=LOOK)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    return page
+
+
 def opened(  # noqa: PLR0913 - each is one way in which visitors differ
     browser: Any,
     server: Server,
@@ -104,11 +120,8 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
         color_scheme=light,
         reduced_motion=motion or ("reduce" if at == SPEAK else "no-preference"),
     )
-    page = context.new_page()
-    page.set_default_timeout(120_000)
-    page.faults = []
+    page = new_page(context, 120_000)
     page.add_init_script(WATCH_SHIFTS)
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.goto(server.url + at)
     page.wait_for_selector("#portraits img")
     page.wait_for_selector("#text textarea" if at == SPEAK else "#ways")

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from tests.fakes import seconds_of
-from tests.pages import CAPTION, EMPTY, FINISHED, MOVED, SPEAK, VIDEO, write
+from tests.pages import CAPTION, EMPTY, FINISHED, MOVED, SPEAK, VIDEO, new_page, write
 from tests.recordings import record
 from tests.servers import QUEUE_LIMIT, Server, wait_for
 
@@ -21,11 +21,8 @@ SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(locale="ko-KR", viewport={"width": 1200, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    context = browser.new_context(locale="ko-KR", viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    page = new_page(context)
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
     yield page

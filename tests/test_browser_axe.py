@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.accessibility import findings, findings_everywhere
-from tests.pages import FINISHED, SHIFTS, TABS, opened, write
+from tests.pages import FINISHED, SHIFTS, TABS, new_page, opened, write
 from tests.servers import Server
 
 SPEAKS = "document.querySelector('#video talking-avatar').state === 'speaking'"
@@ -66,8 +66,7 @@ def test_an_error_can_be_read_by_everybody(browser: Any, fake_server: Server) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("light", ["light", "dark"])
 def test_everybody_can_use_a_frame(browser: Any, fake_server: Server, light: str) -> None:
-    page = browser.new_context(locale="ko-KR", color_scheme=light, reduced_motion="reduce").new_page()
-    page.set_default_timeout(60_000)
+    page = new_page(browser.new_context(locale="ko-KR", color_scheme=light, reduced_motion="reduce"))
     for query, button in (("text=one+two", "말하기"), ("mode=live", "시작")):
         page.goto(f"{fake_server.url}/embed/solo?{query}&background=%23ffeecc")
         page.get_by_role("button", name=button).wait_for()

@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from pipeline.server.page.snippets import frame, snippets, tag
 from tests.accessibility import findings
+from tests.pages import new_page
 from tests.servers import Server, free_port, pages_of, running, wait_for
 
 PAGE = """<!doctype html>
@@ -63,10 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, fake_packs: Path) -> Iterator
 @pytest.fixture
 def page(browser: Any, site: Site) -> Iterator[Any]:
     context = browser.new_context(locale="en-US", viewport={"width": 900, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page = new_page(context)
     page.add_init_script(EVENTS)
     yield page
     assert page.faults == []
@@ -342,7 +340,7 @@ def test_a_browser_without_mediasource_plays_plain_mp4(page: Any, site: Site, wi
 
 def test_with_less_motion_it_stands_still_and_still_speaks(browser: Any, site: Site) -> None:
     context = browser.new_context(locale="en-US", reduced_motion="reduce")
-    page = context.new_page()
+    page = new_page(context)
     page.add_init_script(EVENTS)
     visit(page, site, '<talking-avatar server="SERVER" avatar="solo">two words</talking-avatar>')
     heard(page, "ready")

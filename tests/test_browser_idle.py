@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.media import image
-from tests.pages import FINISHED, MOVED, PLAYER, SPEAK, VIDEO, opened, write
+from tests.pages import FINISHED, MOVED, PLAYER, SPEAK, VIDEO, new_page, opened, write
 from tests.servers import Server
 
 IDLE = f"{PLAYER}.querySelector('.idle')"
@@ -131,8 +131,7 @@ def test_with_less_motion_the_page_shows_a_picture(fake_server: Server, browser:
 
 def test_a_slow_connection_gets_a_picture_at_once_and_a_small_clip(server: Server, browser: Any) -> None:
     context = browser.new_context(locale="en-US", viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
+    page = new_page(context)
     network = context.new_cdp_session(page)
     network.send("Network.enable")
     slow = {"offline": False, "latency": 50, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}
@@ -191,8 +190,7 @@ LAST_FRAME = """
 def test_a_page_at_rest_asks_for_no_frames(browser: Any, fake_server: Server, tab: str) -> None:
     """Each would keep a phone awake."""
     context = browser.new_context(locale="en-US", reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(60_000)
+    page = new_page(context)
     page.add_init_script(LAST_FRAME)
     page.goto(fake_server.url + SPEAK)
     page.wait_for_selector("#portraits img")

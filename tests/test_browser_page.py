@@ -16,7 +16,7 @@ from pipeline.server.page.words import FACES, choices_of
 from tests.accessibility import findings
 from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
-from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, opened, write
+from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, new_page, opened, write
 from tests.recordings import record
 from tests.servers import Server, running, wait_for
 
@@ -99,8 +99,7 @@ def test_little_is_fetched_and_nothing_moves_while_the_page_comes(
 ) -> None:
     wait_for(lambda: "warm after" in server.log)  # until then a page looks whether all is loaded
     context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": 844})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
+    page = new_page(context)
     page.add_init_script(WATCH_SHIFTS)
     fetched: list[str] = []
     page.on("request", lambda request: fetched.append(request.url))
@@ -310,9 +309,8 @@ def test_a_shared_link_shows_the_product_and_its_picture(server: Server) -> None
 @pytest.mark.parametrize(("language", "own"), [("ko", "나도 만들기"), ("en", "Make your own")])
 def test_a_finished_video_has_a_page_for_others(browser: Any, fake_server: Server, language: str, own: str) -> None:
     done = fake_server.events({"text": "one two. three <four>", "avatar": "solo"})[-1]
-    page = browser.new_context(locale={"ko": "ko-KR", "en": "en-US"}[language], viewport={"width": 390, "height": 844})
-    page = page.new_page()
-    page.set_default_timeout(60_000)
+    locale = {"ko": "ko-KR", "en": "en-US"}[language]
+    page = new_page(browser.new_context(locale=locale, viewport={"width": 390, "height": 844}))
     page.add_init_script(WATCH_SHIFTS)
     page.goto(f"{fake_server.url}/v/{done['task_id']}")
     assert page.get_by_role("link", name=own).get_attribute("href") == "/"

@@ -13,7 +13,7 @@ import requests
 from gradio_client import Client
 
 from tests.nginx import NGINX, nginx
-from tests.pages import FINISHED, MOVED, SPEAK, VIDEO, write
+from tests.pages import FINISHED, MOVED, SPEAK, VIDEO, new_page, write
 from tests.servers import Server, events_of, free_port, running
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
@@ -119,12 +119,9 @@ def test_gradio_client_works_from_outside(seen: str) -> None:
 
 def test_the_page_works_under_its_path(browser: Any, seen: str) -> None:
     context = browser.new_context(locale="en-US", ignore_https_errors=True)
-    page = context.new_page()
-    page.set_default_timeout(60_000)
+    page = new_page(context)
     asked: list[tuple[str, int]] = []
-    faults: list[str] = []
     page.on("response", lambda answer: asked.append((answer.url, answer.status)))
-    page.on("pageerror", lambda error: faults.append(str(error)))
     with page.expect_response(f"{seen}/assets/idle/*.mp4") as idle:
         page.goto(f"{seen}{SPEAK}")
     assert idle.value.status == 200
@@ -141,5 +138,5 @@ def test_the_page_works_under_its_path(browser: Any, seen: str) -> None:
     described = page.get_by_role("link", name="/api/openapi.json").evaluate("link => link.href")
     assert described == f"{seen}/api/openapi.json"
     assert [one for one in asked if not one[0].startswith((seen, "blob:", "data:")) or one[1] >= 400] == []
-    assert faults == []
+    assert page.faults == []
     context.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages import FINISHED, SPEAK, opened, write
+from tests.pages import FINISHED, SPEAK, new_page, opened, write
 from tests.servers import running
 
 STATUS = "document.querySelector('#status .message').innerText"
@@ -24,7 +24,7 @@ def test_the_page_is_there_before_everything_is_loaded(
         page = opened(browser, server, language)
         page.wait_for_function(f"() => {STATUS}.startsWith('{warming}')")
         assert "warm after" not in server.log
-        with page.context.new_page() as early:
+        with new_page(page.context) as early:
             early.goto(server.url + SPEAK)
             write(early, "two words")
             early.wait_for_function(FINISHED)

@@ -20,7 +20,7 @@ from pipeline.server.visitors import of_number
 from tests.accessibility import findings
 from tests.fakes import make_pack
 from tests.footage import first_second
-from tests.pages import FINISHED, MOVED, SPEAK, TABS, opened
+from tests.pages import FINISHED, MOVED, SPEAK, TABS, new_page, opened
 from tests.servers import ROOT, Server, running
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
@@ -141,8 +141,7 @@ def test_an_avatar_that_is_deleted_elsewhere_gives_way_to_the_default(
     with running(["-m", "tests.fakes", str(store)], tmp_path) as server:
         context = browser.new_context(locale="en-US")
         context.add_cookies([{"name": "avatar_visitor", "value": number, "url": server.url}])
-        page = context.new_page()
-        page.set_default_timeout(60_000)
+        page = new_page(context)
         page.goto(server.url + SPEAK)
         page.wait_for_selector("#portraits label[title=duet] input:checked", state="attached")
         with page.expect_response("**/assets/idle/mine_360p.mp4") as idle:

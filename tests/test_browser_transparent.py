@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes import HEIGHT, WIDTH
-from tests.pages import chromium
+from tests.pages import chromium, new_page
 from tests.servers import Server
 
 HOSTS = (255, 0, 255), (0, 128, 0)
@@ -33,9 +33,7 @@ def drawing() -> Iterator[Any]:
 @pytest.fixture
 def page(drawing: Any) -> Iterator[Any]:
     context = drawing.new_context(locale="en-US", viewport={"width": 640, "height": 520}, bypass_csp=True)
-    page = context.new_page()
-    page.set_default_timeout(120_000)
-    page.faults = []
+    page = new_page(context, 120_000)
     page.add_init_script("""
         window.contexts = []; // of WebGL
         const { getContext } = HTMLCanvasElement.prototype;
@@ -45,7 +43,6 @@ def page(drawing: Any) -> Iterator[Any]:
             return context;
         };
     """)
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
     yield page
     assert page.faults == []
     context.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.pages import new_page
 from tests.servers import ROOT, Server, pages_of, running, wait_for
 
 VIDEO = "document.querySelector('talking-avatar').video"
@@ -29,10 +30,7 @@ def server(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 @pytest.fixture(params=["ko-KR", "en-US"])
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     context = browser.new_context(locale=request.param)
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page = new_page(context)
     page.korean = request.param == "ko-KR"
     yield page
     context.close()
