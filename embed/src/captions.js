@@ -1,5 +1,6 @@
 // The line under the picture: what is being said, each word lit as soon as it is said.
 
+import { lookIn } from './media.js';
 import { linesOf } from './server.js';
 
 const LINE = 60; // letters of a line of a session
@@ -87,7 +88,7 @@ export class Track {
     #lit = 0;
     #words = [];
     #stop = new AbortController();
-    #looking = false;
+    #timer = 0;
 
     /**
      * @param {HTMLVideoElement} video
@@ -121,6 +122,7 @@ export class Track {
 
     close() {
         this.#stop.abort();
+        clearTimeout(this.#timer);
         this.#captions.clear();
     }
 
@@ -134,7 +136,8 @@ export class Track {
 
     #look() {
         const video = this.#video;
-        if (this.#looking || this.#stop.signal.aborted) return;
+        clearTimeout(this.#timer);
+        if (this.#stop.signal.aborted) return;
         const now = video.currentTime;
         const cue = this.#cues.find((one) => one.start <= now && now < one.end) ?? null;
         if (cue !== this.#shown) {
@@ -152,13 +155,9 @@ export class Track {
             if (number < this.#lit && cue.words[number].start > now) this.#lit = number, (word.className = ''); // gone back
         }
         if (video.paused || video.ended) return;
-        this.#looking = true;
-        const again = () => {
-            this.#looking = false;
-            this.#look();
-        };
-        if (document.hidden) setTimeout(again, 100); // there are no frames then
-        else requestAnimationFrame(again);
+        // not at each frame: the page would be drawn 60 times a second, however seldom a word comes
+        const next = cue?.words[this.#lit]?.start ?? cue?.end ?? this.#cues.find((one) => one.start > now)?.start;
+        if (next !== undefined) this.#timer = lookIn(video, next - now, () => this.#look());
     }
 }
 

@@ -21,6 +21,13 @@ export function madeUntil({ buffered }) {
     return buffered.length ? buffered.end(buffered.length - 1) : 0;
 }
 
+const [SOONEST, LATEST] = [15, 100]; // milliseconds: a frame, and what a change of its pace or place may make it late
+
+/** Look again when a video that plays is some seconds further, or sooner; returns the number of the timer. */
+export function lookIn(video, seconds, look) {
+    return setTimeout(look, Math.min(Math.max(1000 * seconds / (video.playbackRate || 1), SOONEST), LATEST));
+}
+
 /** Return when an event happens; throws when the signal says that nobody waits any longer. */
 export function happening(target, event, signal) {
     return new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 // The picture of a live session.
 
-import { Source, madeUntil, open } from './media.js';
+import { Source, lookIn, madeUntil, open } from './media.js';
 
 const BEHIND = 0.25; // seconds behind the newest picture after a jump
 const ENOUGH = 0.2; // seconds with which browsers begin to play
@@ -23,7 +23,7 @@ export class Stream {
     #buffer = null;
     #parts = [];
     #acts = []; // what waits for a time of the stream
-    #looking = false;
+    #timer = 0;
     #calm = true;
     #late = []; // when the last parts came, as against their time in the stream
     #halted = false; // whether it waits for a part that is late
@@ -104,16 +104,13 @@ export class Stream {
     }
 
     #look() {
-        if (this.#looking || !this.#acts.length) return;
-        this.#looking = true;
-        const again = () => {
-            this.#looking = false;
+        clearTimeout(this.#timer);
+        if (!this.#acts.length) return;
+        this.#timer = lookIn(this.#video, this.#acts[0].time - this.time, () => {
             const time = this.time;
             while (this.#acts.length && this.#acts[0].time <= time) this.#acts.shift().act();
             this.#look();
-        };
-        if (document.hidden) setTimeout(again, 100); // there are no frames then
-        else requestAnimationFrame(again);
+        });
     }
 
     #pump() {

@@ -22,6 +22,7 @@ STYLE = """
 .message { font-size: 0.95rem; margin-bottom: 0.35rem; color: var(--body-text-color); }
 .track { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
 .bar { height: 100%; background: var(--color-accent); transition: width 0.25s ease-out; }
+@media (prefers-reduced-motion: reduce) { .bar { transition: none; } }
 .done .bar { background: #16a34a; }
 .failed .bar { background: #dc2626; }
 .failed .message { font-weight: 600; }
