@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import requests
 
 from tests.fakes import make_pack
 from tests.footage import first_second
-from tests.pages import chromium
+from tests.pages import FAILED, Kept, chromium
 from tests.redis_server import Redis
 from tests.servers import QUEUE_LIMIT, Server, free_port, running, wait_for
 
@@ -35,6 +35,13 @@ def _starts_a_server(item: pytest.Item) -> bool:
     known: dict[str, Any] = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     fixtures = [fixture for alike in known.values() for fixture in alike]
     return any("Server" in str(fixture.func.__annotations__.get("return")) for fixture in fixtures)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 def pytest_collection_finish() -> None:
@@ -107,6 +114,12 @@ def browser() -> Iterator[Any]:
     """Chromium, without a window."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def kept(browser: Any) -> Kept:
+    """Pages that the tests of a file use one after the other."""
+    return Kept(browser)
 
 
 @pytest.fixture(scope="module")

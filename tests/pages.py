@@ -36,6 +36,16 @@ WATCH_SHIFTS = """
         for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.moved += shift.value;
     }).observe({ type: 'layout-shift', buffered: true });
 """
+FAILS = """() => {
+    if (document.querySelector('#status .failed')) return true;
+    window.pressed ??= performance.now();
+    if (performance.now() < pressed + 5000) return false;
+    document.querySelector('#generate').click();
+    delete window.pressed;
+}"""
+"""Waits until the bar of a task says that it failed, and presses again after five seconds."""
+FAILED = pytest.StashKey[bool]()
+"""Whether a test failed; fixtures may ask for it at its end."""
 LOOK = 50
 """Milliseconds between two looks at what a page is waited for."""
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
@@ -127,3 +137,46 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
     page.wait_for_selector("#text textarea" if at == SPEAK else "#ways")
     page.evaluate("moved = 0")  # what comes first has a test of its own
     return page
+
+
+def _start_over(page: Any) -> None:
+    """Bring a page that makes videos back to where nothing was asked for; what was unfolded or chosen stays."""
+    page.click("#talk_tab-button")
+    page.click("#speak_tab-button")
+    if page.is_visible("#stop"):
+        page.click("#stop")
+    page.wait_for_selector("#status .stage:not(.queued, .running, .stopping)")
+    page.wait_for_selector("#generate")
+    write(page, "...")  # an error gives way when another tab is opened, and what was made does not
+    # Gradio passes over a press until it has heard that the last task is over, which is later than its video
+    page.evaluate("delete window.pressed")
+    page.wait_for_function(FAILS)
+    page.click("#audio_tab-button")
+    page.wait_for_selector("#status .idle")
+    page.click("#speak_tab-button")
+    page.evaluate("document.querySelector('#video talking-avatar').close()")
+    page.wait_for_function(EMPTY)
+
+
+class Kept:
+    """Pages that the tests of a file use one after the other: to open one takes more than most tests do with it."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._pages: dict[Any, Any] = {}
+
+    @contextmanager
+    def page(self, test: pytest.Item, server: Server, *way: Any) -> Iterator[Any]:
+        """Lend a page that was opened in a way of ``opened``; a test that fails leaves none for the next one."""
+        way = (server.url, *way)
+        page = self._pages.pop(way, None)
+        if page is None:
+            page = opened(self._browser, server, *way[1:])
+        else:
+            _start_over(page)
+        yield page
+        assert page.faults == []
+        if test.stash.get(FAILED, False):
+            page.context.close()
+        else:
+            self._pages[way] = page

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.speech.framed import LEAD_IN, LEAD_OUT
 from tests.fakes import seconds_of
-from tests.pages import CAPTION, EMPTY, FINISHED, MOVED, SPEAK, VIDEO, new_page, write
+from tests.pages import CAPTION, EMPTY, FINISHED, MOVED, SPEAK, VIDEO, Kept, new_page, write
 from tests.recordings import record
 from tests.servers import QUEUE_LIMIT, Server, wait_for
 
@@ -23,10 +23,16 @@ SENTENCE = "안녕하세요, 면접에 오신 것을 환영합니다."
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(locale="ko-KR", viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
     page = new_page(context)
-    page.asked = []
-    page.on("request", lambda request: page.asked.append(request.url))
     yield page
     context.close()
+
+
+@pytest.fixture
+def kept_page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
+    """The page of ``fake_server`` as others left it."""
+    fake_server.wait_idle()
+    with kept.page(request.node, fake_server, "ko", 1200) as page:
+        yield page
 
 
 def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) -> None:
@@ -44,15 +50,16 @@ def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) ->
 
 
 def test_the_page_asks_only_its_own_server(server: Server, page: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(server.url + SPEAK)
     page.wait_for_selector("#generate")
     page.wait_for_load_state("networkidle")
-    assert [url for url in page.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith((server.url, "data:", "blob:"))] == []
 
 
-def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, kept_page: Any) -> None:
+    page = kept_page
     before = len(fake_server.log)
     write(page, "slow " + "word " * 30)
     page.wait_for_function("() => parseFloat(document.querySelector('#status .bar').style.width) > 10")
@@ -67,9 +74,8 @@ def test_stages_are_shown_as_they_happen_and_stop_stops(fake_server: Server, pag
     assert page.evaluate(EMPTY)
 
 
-def test_pressing_again_at_once_after_stop_gives_the_next_video(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_pressing_again_at_once_after_stop_gives_the_next_video(kept_page: Any) -> None:
+    page = kept_page
     write(page, "slow " + "word " * 30)
     page.wait_for_function(MOVED)
     page.click("#stop")
@@ -78,9 +84,8 @@ def test_pressing_again_at_once_after_stop_gives_the_next_video(fake_server: Ser
     assert "완료" in page.locator("#status .message").inner_text()
 
 
-def test_a_task_is_stopped_that_has_hardly_begun(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_a_task_is_stopped_that_has_hardly_begun(fake_server: Server, kept_page: Any) -> None:
+    page = kept_page
     before = len(fake_server.log)
     write(page, "slow " + "word " * 30)
     page.click("#stop")
@@ -90,9 +95,8 @@ def test_a_task_is_stopped_that_has_hardly_begun(fake_server: Server, page: Any)
     assert "중지됨" in page.locator("#status .message").inner_text()
 
 
-def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_a_video_is_watched_while_it_is_made(fake_server: Server, kept_page: Any) -> None:
+    page = kept_page
     page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(
         f"""() => {{
@@ -123,9 +127,8 @@ def test_a_video_is_watched_while_it_is_made(fake_server: Server, page: Any) -> 
     assert page.faults == []
 
 
-def test_a_video_that_is_made_slowly_is_held_and_goes_on(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_a_video_that_is_made_slowly_is_held_and_goes_on(kept_page: Any) -> None:
+    page = kept_page
     page.wait_for_selector("#video .answer", state="attached")
     page.evaluate(f"() => {{ window.dry = 0; {VIDEO}.addEventListener('waiting', () => dry++); }}")
     write(page, "slow " + "word " * 9)
@@ -151,9 +154,14 @@ def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: A
     assert lines == ["brisk one.", "two three four.", "five six"]
 
 
-def test_a_second_press_shows_the_second_video(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_a_second_press_shows_the_second_video(kept_page: Any) -> None:
+    page = kept_page
+    asked: list[str] = []
+
+    def note(request: Any) -> None:
+        asked.append(request.url)
+
+    page.on("request", note)
     write(page, "brisk " + "word " * 30)
     page.wait_for_function(MOVED)
     page.click("#stop")
@@ -161,13 +169,13 @@ def test_a_second_press_shows_the_second_video(fake_server: Server, page: Any) -
     write(page, "two words")
     page.wait_for_function(FINISHED)
     assert page.evaluate(f"{VIDEO}.duration") == pytest.approx(seconds_of("two words"), abs=0.1)
-    assert len({url for url in page.asked if url.endswith(".vtt")}) == 2
+    assert len({url for url in asked if url.endswith(".vtt")}) == 2
+    page.remove_listener("request", note)
     assert page.faults == []
 
 
-def test_a_video_that_breaks_off_lets_the_player_go(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_a_video_that_breaks_off_lets_the_player_go(kept_page: Any) -> None:
+    page = kept_page
     write(page, "slow torn " + "word " * 9)
     page.wait_for_function("() => document.querySelector('#status .stage').classList.contains('failed')")
     page.wait_for_function(EMPTY)
@@ -189,7 +197,7 @@ def test_browsers_that_cannot_or_may_not_play_by_themselves(fake_server: Server,
     write(page, "brisk " + "word " * 9)
     if missing == "play":
         page.click("#video .play")
-        assert page.locator("#video .play").is_hidden()
+        page.wait_for_selector("#video .play", state="hidden")
     page.wait_for_function(MOVED)
     page.wait_for_function(FINISHED)
     page.wait_for_function(f"() => {VIDEO}.ended || {VIDEO}.currentTime === {VIDEO}.duration")
@@ -215,9 +223,8 @@ def test_the_page_reports_the_place_in_the_queue_and_when_it_is_full(fake_server
     fake_server.wait_idle()
 
 
-def test_an_error_states_what_to_do(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_an_error_states_what_to_do(kept_page: Any) -> None:
+    page = kept_page
     write(page, "...")
     page.get_by_text("글자나 숫자를 입력하세요").first.wait_for()
 
@@ -234,11 +241,9 @@ def test_a_closed_tab_stops_its_task(fake_server: Server, page: Any) -> None:
     assert fake_server.half_made() == []
 
 
-def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page: Any, tmp_path: Path) -> None:
-    recording = tmp_path / "speech.wav"
+def test_an_uploaded_recording_becomes_a_playing_video(kept_page: Any, tmp_path: Path) -> None:
+    page, recording = kept_page, tmp_path / "speech.wav"
     seconds = record(recording, "만나서 반갑습니다.")
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
     page.get_by_role("tab", name="녹음").click()
     page.set_input_files("#audio input[type=file]", recording)
     page.wait_for_selector("#audio [data-testid=waveform-controls], #audio .controls")
@@ -251,8 +256,8 @@ def test_an_uploaded_recording_becomes_a_playing_video(fake_server: Server, page
     assert page.faults == []
 
 
-def test_an_avatar_offers_the_resolutions_that_it_has(fake_server: Server, page: Any) -> None:
-    page.goto(fake_server.url + SPEAK)
+def test_an_avatar_offers_the_resolutions_that_it_has(kept_page: Any) -> None:
+    page = kept_page
     page.click("#settings > button")
     for avatar, resolutions in (("solo", ["720p", "480p"]), ("duet", ["720p"])):
         with page.expect_response(lambda response: "/run/predict" in response.url):

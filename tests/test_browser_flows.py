@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.messages import Message
-from tests.pages import FINISHED, MOVED, PLAYER, TABS, VIDEO, opened, write
+from tests.pages import FINISHED, MOVED, PLAYER, TABS, VIDEO, Kept, write
 from tests.recordings import record
 from tests.servers import ROOT, Server
 
@@ -41,14 +41,12 @@ class Visitor:
 
 
 @pytest.fixture(params=WITH, ids=lambda way: "-".join(map(str, way)))
-def visitor(request: pytest.FixtureRequest, browser: Any, fake_server: Server) -> Iterator[Visitor]:
-    language, width, light = request.param
+def visitor(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Visitor]:
+    language, width, _ = request.param
     fake_server.wait_idle()
-    page = opened(browser, fake_server, language, width, light)
-    yield Visitor(page, language, width)
-    assert page.faults == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
-    page.context.close()
+    with kept.page(request.node, fake_server, *request.param) as page:
+        yield Visitor(page, language, width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
 
 
 def test_a_text_is_spoken_watched_inspected_and_spoken_again(visitor: Visitor) -> None:

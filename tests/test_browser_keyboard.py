@@ -5,12 +5,13 @@ Each stop of the Tab key has a name and a visible focus, and none holds it; what
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.pages import FINISHED, PLAYER, VIDEO, opened, write
+from tests.pages import FINISHED, PLAYER, VIDEO, Kept, opened, write
 from tests.servers import Server
 
 MOST = 120
@@ -63,6 +64,14 @@ def stops(page: Any) -> list[str]:
     raise AssertionError(f"the focus does not leave {names[-3:]}")
 
 
+@pytest.fixture
+def page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
+    """The page as others left it."""
+    fake_server.wait_idle()
+    with kept.page(request.node, fake_server, "en") as page:
+        yield page
+
+
 @pytest.mark.slow
 def test_videos(browser: Any, fake_server: Server) -> None:
     fake_server.wait_idle()
@@ -95,15 +104,14 @@ def test_videos(browser: Any, fake_server: Server) -> None:
         ("About", "#about_tab .prose", "About"),
     ],
 )
-def test_each_tab(browser: Any, fake_server: Server, tab: str, part: str, stop: str) -> None:
-    page = opened(browser, fake_server, "en")
+def test_each_tab(page: Any, tab: str, part: str, stop: str) -> None:
     page.get_by_role("tab", name=tab).click()
     page.wait_for_selector(part)
     if tab == "Avatars":
-        page.click("#webcam > button")
+        if not page.is_visible("#guide .open"):
+            page.click("#webcam > button")
         page.wait_for_selector("#guide .open")
     assert stop in stops(page)
-    page.context.close()
 
 
 @pytest.mark.slow
@@ -143,9 +151,7 @@ SPOKEN = """() => {
 """Notes what regions that are read out show, each time that something in them changes."""
 
 
-def test_a_video_is_read_out_once(browser: Any, fake_server: Server) -> None:
-    fake_server.wait_idle()
-    page = opened(browser, fake_server, "en")
+def test_a_video_is_read_out_once(page: Any) -> None:
     page.evaluate(SPOKEN)
     write(page, "word " * 6)  # in many steps
     page.wait_for_function(FINISHED)
@@ -154,7 +160,6 @@ def test_a_video_is_read_out_once(browser: Any, fake_server: Server) -> None:
     spoken = [one for one in page.evaluate("spoken") if one]
     assert all(one != other for one, other in pairwise(spoken)), spoken
     assert spoken[-1].startswith("Text: ") and len(spoken) < 12, spoken
-    page.context.close()
 
 
 def test_a_session_is_read_out_once(browser: Any, fake_server: Server) -> None:

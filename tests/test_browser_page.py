@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.server.page.words import FACES, choices_of
 from tests.accessibility import findings
 from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
-from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, new_page, opened, write
+from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, Kept, new_page, opened, write
 from tests.recordings import record
 from tests.servers import Server, running, wait_for
 
@@ -44,7 +45,15 @@ CONTRAST = """(element) => {
 
 
 @pytest.fixture
-def page(browser: Any, fake_server: Server) -> Any:
+def page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
+    """The page as others left it."""
+    fake_server.wait_idle()
+    with kept.page(request.node, fake_server, "en") as page:
+        yield page
+
+
+@pytest.fixture
+def own_page(browser: Any, fake_server: Server) -> Iterator[Any]:
     fake_server.wait_idle()
     page = opened(browser, fake_server, "en")
     yield page
@@ -56,9 +65,8 @@ def page(browser: Any, fake_server: Server) -> Any:
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
-def test_captions_and_controls_lie_under_the_picture(browser: Any, fake_server: Server, width: int) -> None:
-    fake_server.wait_idle()
-    page = opened(browser, fake_server, "ko", width)
+def test_captions_and_controls_lie_under_the_picture(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
     write(page, "brisk one two three four five six seven eight nine ten. " + "word " * 5)
     page.wait_for_function(f"() => {CAPTION}.length > 10")
     assert page.evaluate(f"[{VIDEO}.controls, {VIDEO}.textTracks.length]") == [False, 0]
@@ -70,8 +78,7 @@ def test_captions_and_controls_lie_under_the_picture(browser: Any, fake_server: 
         box = page.locator(f"#video .{part}").bounding_box()
         assert box["y"] >= screen["y"] + screen["height"], part
         assert box["x"] >= 0 and box["x"] + box["width"] <= width, part
-    assert page.faults == []
-    page.context.close()
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
@@ -90,6 +97,7 @@ def test_the_controls_pause_seek_mute_and_play_on(page: Any) -> None:
     page.get_by_role("button", name="Full screen").click()
     page.wait_for_function("() => document.fullscreenElement?.matches('talking-avatar')")  # with its captions
     assert page.locator("#video .answer").get_attribute("aria-label") == "What the avatar says"
+    page.evaluate("document.exitFullscreen()")
 
 
 @pytest.mark.slow
@@ -169,25 +177,25 @@ def test_the_length_of_the_text_is_counted_as_the_server_counts(page: Any) -> No
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])
-def test_the_main_button_can_be_read(browser: Any, fake_server: Server, light: str) -> None:
-    page = opened(browser, fake_server, "en", light=light)
+def test_the_main_button_can_be_read(page: Any, light: str) -> None:
+    page.emulate_media(color_scheme=light)
+    page.wait_for_function(f"() => document.body.matches('.dark') === {str(light == 'dark').lower()}")
     button = page.locator("#generate")
     assert button.evaluate(CONTRAST) >= 4.5
     button.hover()
     page.wait_for_timeout(400)  # what fades
     assert button.evaluate(CONTRAST) >= 4.5
-    page.context.close()
+    page.emulate_media(color_scheme="light")
 
 
-def test_buttons_are_buttons_in_forced_colours(browser: Any, fake_server: Server) -> None:
-    page = opened(browser, fake_server, "en")
+def test_buttons_are_buttons_in_forced_colours(page: Any) -> None:
     page.emulate_media(forced_colors="active")
     write(page, "two words")
     page.wait_for_function(FINISHED)
     for button in ("#generate", "#video .replay", "#video .captions", "#video .download"):
         style = page.locator(button).evaluate("one => [getComputedStyle(one).borderTopStyle, one.clientTop]")
         assert style[0] == "solid" and style[1] >= 1, button
-    page.context.close()
+    page.emulate_media(forced_colors="none")
 
 
 # --- messages
@@ -249,9 +257,9 @@ def test_every_list_says_words_in_the_language_of_the_visitor(
 
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac"), ("3gp", "aac")])
 def test_a_recording_is_taken_whatever_browsers_call_its_container(
-    page: Any, tmp_path: Path, container: str, codec: str
+    own_page: Any, tmp_path: Path, container: str, codec: str
 ) -> None:
-    wave, recording = tmp_path / "speech.wav", tmp_path / f"speech.{container}"
+    page, wave, recording = own_page, tmp_path / "speech.wav", tmp_path / f"speech.{container}"
     record(wave, "만나서 반갑습니다.")
     with av.open(str(wave)) as source, av.open(str(recording), "w") as sink:
         encode_audio(sink, add_audio(sink, codec, 48_000), source.decode(audio=0))
@@ -288,6 +296,7 @@ def test_the_length_of_what_a_browser_recorded_is_found_out(page: Any) -> None:
     }""")
     page.wait_for_function("() => Number.isFinite(filmed.duration) && filmed.currentTime === 0")
     assert page.evaluate("lengths[0] === Infinity") and 0.5 < page.evaluate("filmed.duration") < 3
+    page.evaluate("filmed.remove()")
 
 
 # --- a shared link
@@ -372,9 +381,9 @@ def test_the_main_button_is_stop_until_the_avatar_is_silent(page: Any) -> None:
 
 
 def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
-    page: Any, fake_server: Server, tmp_path: Path
+    own_page: Any, fake_server: Server, tmp_path: Path
 ) -> None:
-    clip = tmp_path / "me.mp4"
+    page, clip = own_page, tmp_path / "me.mp4"
     clip.write_bytes(first_second((640, 360), frames=60))
     page.get_by_role("tab", name="Avatars").click()
     page.set_input_files("#clip input[type=file]", clip)
