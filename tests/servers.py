@@ -46,8 +46,9 @@ SETTINGS_OF_OURS = (
 )
 
 
-LOADED = ("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak")
+LOADED = ("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak", "matplotlib")
 """What servers that are forked find loaded; importing it changes nothing, as ``test_imports`` shows."""
+os.environ.setdefault("MPLBACKEND", "agg")  # as servers do; matplotlib, which Gradio uses, reads it when imported
 READ_AT_IMPORT = ("PATH", "TMPDIR")
 """The libraries among them read these where they are imported, so a server with its own is not forked."""
 

@@ -15,7 +15,7 @@ import requests
 from tests.fakes import seconds_of
 from tests.servers import Server, events_of, running, wait_for
 
-CLIENTS, REQUESTS = 50, 200
+CLIENTS, REQUESTS = 50, 100
 WORDS = (1, 3, 8)
 
 

@@ -541,6 +541,7 @@ def test_where_nothing_can_be_compiled_it_states_why(monkeypatch: pytest.MonkeyP
     def without_compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
         raise RuntimeError("no C++ compiler")
 
+    monkeypatch.setattr(optimise, "BATCHES", (2, 4))
     accepted = accept(_make, (Quickest((Step("compiled", lambda network: fused(network, without_compiler)),)),))
     assert accepted.notes == ("compiled: not used, RuntimeError: no C++ compiler",)
     assert _error(accepted) < 1e-6

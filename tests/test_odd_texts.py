@@ -57,7 +57,7 @@ def voices(fake_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.mark.parametrize("text", [*SPOKEN, *REFUSED], ids=ascii)
 def test_over_rest_they_are_spoken_or_refused(voices: Server, text: str) -> None:
     for engine in ("espeak", "hibari", "kokoro"):
-        reply = voices.post("/api/v2/lipsync", {"text": text, "avatar": "solo", "tts_engine": engine})
+        reply = voices.post("/api/v2/lipsync", {"text": text, "avatar": "solo", "tts_engine": engine, "tts_speed": 1.3})
         said = reply.json()
         if reply.status_code == 400:
             assert said["code"] in REFUSALS and said["error"]
@@ -73,7 +73,7 @@ def test_in_a_session_they_are_spoken_or_passed_over(
 ) -> None:
     store, engine = AvatarStore(fake_packs), make()
     pictures = Pictures(store.load(store.find("solo", "720p")), FakeEngine(), tmp_path / "clip.yuv")
-    voice = Voice(choose=lambda language: engine, name="Custom", language=None, espeak=EspeakEngine())
+    voice = Voice(choose=lambda language: engine, name="Custom", language=None, espeak=EspeakEngine(), speed=1.3)
     events: list[SessionEvent] = []
     session = Session(pictures, voice, events.append)
     for number, text in enumerate((*SPOKEN, *REFUSED)):

@@ -28,6 +28,7 @@ from pipeline.avatars.store import AvatarStore
 from pipeline.errors import BadClip, BadRequest
 from pipeline.face.finder import FaceChoice, FaceFinder, box_of
 from pipeline.jobs.events import report_sentences
+from pipeline.preparing import mouth_scale
 from pipeline.preparing.encode_clip import encode
 from pipeline.preparing.open_clip import open_clip, pictures
 from pipeline.preparing.options import PrepareOptions
@@ -45,6 +46,14 @@ FACE = 212
 """Pixels across, of the face in the bundled clip."""
 SKIN = [0, 17, 61, 291, 37, 267, 84, 314, 40, 270, 91, 321]
 LIPS = [61, 291, 0, 17, 13, 14, 78, 308]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_openings() -> Iterator[None]:
+    """Has the mouth's width measured in fewer frames: ``test_mouth_scale`` is about that, and it takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mouth_scale, "FRAMES", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +208,7 @@ def test_hdr_is_shown_in_the_colours_of_a_pack(source: list[Frame], tmp_path: Pa
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx265", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p10le"
-        stream.options = {"x265-params": "log-level=none"}
+        stream.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
         stream.codec_context.color_primaries, stream.codec_context.colorspace = 9, 9
         stream.codec_context.color_trc, stream.codec_context.color_range = curve, 1
         maker = VideoReformatter()
@@ -540,14 +549,14 @@ def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path: Path) -> None:
-    woman = list(itertools.islice(ClipReader((ROOT / "examples" / "woman.mp4").read_bytes()).once(), 20))
-    clip = _write(tmp_path / "cut.mp4", [*source, *woman], (1280, 720))
+    woman = list(itertools.islice(ClipReader((ROOT / "examples" / "woman.mp4").read_bytes()).once(), 14))
+    clip = _write(tmp_path / "cut.mp4", [*source[:20], *woman], (1280, 720))
     shown, boxes = preview_faces(clip)
     assert shown.shape == (360, 1280, 3) and [box.center[0] // 640 for box in boxes] == [0, 1]
     choices: tuple[tuple[FaceChoice, int, list[float]], ...] = (
-        ("center", 30, [1.2, 2.0]),
-        (1, 30, [1.2, 2.0]),
-        (2, 20, [0.0, 1.2]),
+        ("center", 20, [0.8, 1.36]),
+        (1, 20, [0.8, 1.36]),
+        (2, 14, [0.0, 0.8]),
     )
     for face, count, seconds in choices:
         report = tmp_path / "report"
@@ -560,7 +569,7 @@ def test_of_a_clip_with_several_shots_one_is_used(source: list[Frame], tmp_path:
         content = json.loads((report / "report.json").read_text("utf-8"))
         assert content["frames"] == count and content["usable"] == 1
         [cut] = [problem for problem in content["problems"] if problem["kind"] == "cut"]
-        assert cut["seconds"] == [seconds] and cut["frames"] == 50 - count
+        assert cut["seconds"] == [seconds] and cut["frames"] == 34 - count
         assert image((report / "cut.jpg").read_bytes()).shape == (180, 640, 3)
         frames = [frame.y.astype(float) for frame in ClipReader(load(path).video).once()]
         assert max(np.abs(one - frames[0]).mean() for one in frames) < 5  # no other person is in it

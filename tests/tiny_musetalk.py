@@ -29,8 +29,8 @@ UNET: dict[str, Any] = {
     "out_channels": 4,
     "layers_per_block": 1,
     "block_out_channels": [8, 16],
-    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],  # attention to fewer places takes less
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
     "cross_attention_dim": CHANNELS,
     "attention_head_dim": 2,
     "norm_num_groups": 4,

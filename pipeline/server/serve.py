@@ -262,6 +262,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     first = min((pack.name for pack in shipped.list()), default=None)
     style = dress(Styles(page), first, studio.engine.draws_on_gpu)
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
+    os.environ.setdefault("MPLBACKEND", "agg")  # Gradio chooses it at each event; its own search takes half a second
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
     ended, at_once = threading.Event(), threading.Event()
     allow_open_files()

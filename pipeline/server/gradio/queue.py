@@ -64,7 +64,7 @@ STUBBORN_SECONDS = 0.5
 """Seconds after which the client of a cancelled task no longer waits for a step that has not noticed."""
 PAGE_EVENTS = 40
 """Open events of pages and gradio_client that are allowed besides those of waiting tasks."""
-IDLE_SECONDS = 0.01
+IDLE_SECONDS = 0.02
 """Seconds between two checks of Gradio's queue for work. Its own millisecond keeps a tenth of a core busy when idle."""
 NEVER_SECONDS = 3600.0
 """Seconds between two checks of Gradio for progress, which nothing reports through it here."""
