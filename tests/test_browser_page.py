@@ -384,16 +384,16 @@ def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
     own_page: Any, fake_server: Server, tmp_path: Path
 ) -> None:
     page, clip = own_page, tmp_path / "me.mp4"
-    clip.write_bytes(first_second((640, 360), frames=60))
+    clip.write_bytes(first_second((640, 360), frames=200))  # whose faces take seconds to find
     page.get_by_role("tab", name="Avatars").click()
     page.set_input_files("#clip input[type=file]", clip)
     page.wait_for_selector("#faces img")
     page.fill("#name textarea, #name input", "left_over")
     page.check("#consent input")
     page.click("#make")
-    page.get_by_text("Measuring the face").wait_for()
-    children = preparations(fake_server)
+    children = wait_for(lambda: preparations(fake_server))
     assert len(children) == 1
+    page.get_by_text("Finding the face").wait_for()
     page.click("#stop")
     wait_for(lambda: not preparations(fake_server))  # by hanging it would be a minute
     page.wait_for_function("""() => ['#status', '#making']

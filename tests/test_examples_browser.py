@@ -27,10 +27,6 @@ def server(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         yield started
 
 
-ONCE = pytest.mark.parametrize("page", ["ko-KR"], indirect=True)
-"""What is the same in every language."""
-
-
 @pytest.fixture(params=["ko-KR", "en-US"])
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     context = browser.new_context(locale=request.param)
@@ -52,7 +48,7 @@ def test_it_says_what_is_written(page: Any, site: str, server: Server) -> None:
     assert page.locator("#stop").is_disabled() and page.faults == []
 
 
-@ONCE
+@pytest.mark.parametrize("page", ["ko-KR"], indirect=True)
 def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     before = len(server.log)
     page.goto(f"{site}/client_javascript.html?server={server.url}#key=secret")
@@ -67,7 +63,6 @@ def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     wait_for(lambda: not server.half_made())
 
 
-@ONCE
 def test_it_talks_in_a_live_session(page: Any, site: str, server: Server) -> None:
     page.goto(f"{site}/client_javascript.html?server={server.url}&mode=live#key=secret")
     page.wait_for_selector("talking-avatar[alive]")
