@@ -82,7 +82,7 @@ X264 = Encoder(
         "crf": "19",
         "sc_threshold": "0",
         "forced-idr": "1",
-        "deblock": "0:0",  # ultrafast leaves the filter out, though it costs little, and lips move more evenly with it
+        "deblock": "0:0",  # ultrafast leaves the filter out, though it costs little
     },
 )
 """The preset ultrafast takes half the time of veryfast. Its files are larger, but speed matters more here."""
