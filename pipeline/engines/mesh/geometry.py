@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numba
 import numpy as np
 
 from pipeline.avatars.avatar import Avatar
@@ -114,15 +117,12 @@ def _meet(target: np.ndarray, down: np.ndarray, width: float) -> None:
     usual, quite = ROUNDED
     roundness = min(max((usual - width) / (usual - quite), 0.0), 1.0)
     for k in range(UPPER_LIP.shape[1]):
-        apart = target[LOWER_LIP[0, k]] - target[UPPER_LIP[0, k]]
-        gap = apart[0] * down[0] + apart[1] * down[1]
+        gap = _down_from(target, UPPER_LIP[0, k], LOWER_LIP[0, k], down)
         taper = CORNER_TAPER[k] * (1 + roundness * (ROUND_TAPER[k] - 1))
         change = (-gap if gap < 0 else (taper - 1) * gap) / 2
         for ring in range(len(FOLLOWING)):
-            for axis in range(2):
-                step = FOLLOWING[ring] * change * down[axis]
-                target[UPPER_LIP[ring, k], axis] -= step
-                target[LOWER_LIP[ring, k], axis] += step
+            _move(target, UPPER_LIP[ring, k], down, -FOLLOWING[ring] * change)
+            _move(target, LOWER_LIP[ring, k], down, FOLLOWING[ring] * change)
 
 
 @compiled
@@ -138,17 +138,28 @@ def _keep_volume(target: np.ndarray, down: np.ndarray, thicker: float, room: np.
     for k in range(UPPER_LIP.shape[1]):
         for lip in (UPPER_LIP, LOWER_LIP):
             for ring in range(1, len(lip)):
-                away = target[lip[ring, k]] - target[lip[0, k]]
-                target[lip[ring, k]] += thicker * (away[0] * down[0] + away[1] * down[1]) * down
+                _move(target, lip[ring, k], down, thicker * _down_from(target, lip[0, k], lip[ring, k], down))
         above = LOWER_LIP[-1, k]
         for ring in range(len(BELOW_LIP)):
             below = BELOW_LIP[ring, k]
-            away = target[below] - target[above]
-            share = (away[0] * down[0] + away[1] * down[1]) / room[ring, k]
+            share = _down_from(target, above, below, down) / room[ring, k]
             if share < 1:
-                kept = 1 - (SQUEEZED - 1) * np.expm1((share - 1) / (1 - SQUEEZED))
-                target[below] += (kept - share) * room[ring, k] * down
+                kept = 1 - (SQUEEZED - 1) * math.expm1((share - 1) / (1 - SQUEEZED))
+                _move(target, below, down, (kept - share) * room[ring, k])
             above = below
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _down_from(points: np.ndarray, one: int, other: int, down: np.ndarray) -> float:
+    """Return how far one point lies below another."""
+    return float((points[other, 0] - points[one, 0]) * down[0] + (points[other, 1] - points[one, 1]) * down[1])
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _move(points: np.ndarray, point: int, down: np.ndarray, by: float) -> None:
+    """Move a point down, in place."""
+    points[point, 0] += by * down[0]
+    points[point, 1] += by * down[1]
 
 
 def _part(points: np.ndarray, parted: np.ndarray) -> None:
