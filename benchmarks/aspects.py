@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import uuid
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,8 +18,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from benchmarks.film import filmed
 from pipeline.avatars.framing import ASPECTS, SOURCE
-from pipeline.jobs.generate import generate
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.tasks import TaskBook
@@ -60,9 +59,7 @@ def main() -> None:
 
 def _picture(fields: dict[str, Any], studio: Studio, book: TaskBook) -> np.ndarray:
     """Return the picture (height, width, 3) RGB in the middle of the widest cue of a request's video."""
-    task = book.open(uuid.uuid4().hex)
-    for _ in generate(parse(fields, studio), task, studio):
-        pass
+    task = filmed(parse(fields, studio), studio, book)
     cues = [block.split("\n") for block in srt_of(task.captions.read_text(encoding="utf-8")).split("\n\n")]
     times = max(cues, key=lambda cue: len(cue[2]))[1]
     begin, end = (float(time.split(":")[-1].replace(",", ".")) for time in times.split(" --> "))  # below a minute

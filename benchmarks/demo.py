@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image
 
-from pipeline.jobs.generate import generate
+from benchmarks.film import filmed
+from benchmarks.lip_judge import pictures_of
 from pipeline.jobs.request import parse
 from pipeline.jobs.studio import make_studio
 from pipeline.jobs.tasks import TaskBook
@@ -37,18 +36,15 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         studio = make_studio(replace(Settings.from_environment(), results=Path(folder)))
-        task = TaskBook(Path(folder), 0).files_of(uuid.uuid4().hex)
         request = parse(REQUEST, studio)
-        for _ in generate(request, task, studio):
-            pass
+        task = filmed(request, studio, TaskBook(Path(folder), 0))
         points = request.avatar.landmarks[..., :2].mean(0)
         reach = float(np.ptp(points[:, 0])) / FACE / 2
         (left, top), (right, bottom) = points.mean(0) - reach, points.mean(0) + reach
-        with av.open(str(task.video)) as video:
-            pictures = [
-                Image.fromarray(frame.to_ndarray(format="rgb24")).resize((SIDE, SIDE), box=(left, top, right, bottom))
-                for frame in video.decode(video=0)
-            ]
+        pictures = [
+            Image.fromarray(picture).resize((SIDE, SIDE), box=(left, top, right, bottom))
+            for picture in pictures_of(task.video)
+        ]
     milliseconds = round(1000 / request.avatar.fps)
     pictures[0].save(
         given.out, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, quality=60, method=6
