@@ -308,9 +308,9 @@ def test_no_word_is_cut(browser: Any, fake_server: Server, language: str) -> Non
     page.context.close()
 
 
-@pytest.mark.parametrize(("language", "light"), [("ko", "light"), ("en", "dark")])
-def test_everybody_can_use_it(browser: Any, fake_server: Server, language: str, light: str) -> None:
-    page = opened(browser, fake_server, language, 390, light, at=LIVE)
+def test_everybody_can_use_it(browser: Any, fake_server: Server) -> None:
+    """In Korean: ``test_browser_keyboard`` asks for the names of everything in English."""
+    page = opened(browser, fake_server, "ko", 390, at=LIVE)
     is_there(page)
     assert findings_everywhere(page) == [], "nobody speaks"
     say(page, "brisk " + "word " * 60)
