@@ -214,10 +214,10 @@ def test_a_recording_without_the_words_does_not_fall_apart(espeak: EspeakEngine,
 
 @pytest.mark.slow
 def test_minutes_of_speech_stay_in_step_and_in_memory(espeak: EspeakEngine) -> None:
-    text = " ".join([TEXTS["ko"]] * 26)
+    text = " ".join([TEXTS["ko"]] * 13)
     rendering = EspeakEngine(150, 60, "f1").render(text, "ko", CancelToken())
     speech = as_speech(rendering, text, "ko", 0.001)
-    assert speech.duration > 180  # more than is searched at once
+    assert speech.duration > 90  # more than is searched at once
     tracemalloc.start()
     marks = align(speech, espeak, CancelToken())
     peak = tracemalloc.get_traced_memory()[1]
@@ -225,7 +225,7 @@ def test_minutes_of_speech_stay_in_step_and_in_memory(espeak: EspeakEngine) -> N
     off = errors(marks, rendering.phonemes)
     assert np.median(off) < 0.015
     assert np.percentile(off, 95) < 0.15
-    assert peak < 150e6
+    assert peak < 75e6  # a search of all pairs takes twice as much
 
 
 def test_alignment_can_be_cancelled(espeak: EspeakEngine) -> None:

@@ -27,6 +27,8 @@ from pipeline.speech.articulate import UNITS
 from tests.footage import as_footage
 from tests.servers import Server
 
+pytestmark = pytest.mark.usefixtures("quick_preparing")
+
 FPS = 25
 OPENS = (14, 17, 87, 317, 84, 314, 152)
 """Points that go down with the jaw."""
@@ -199,7 +201,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seconds of the bundled man: he waits, nods, and waits again."""
     store = AvatarStore(Settings().precomputed)
     man = store.load(store.find("talk_long", "360p"))
-    frames = [*islice(man.clip.once(), 100), *man.clips["nod"].clip.once(), *islice(man.clip.once(), 40)]
+    frames = [*islice(man.clip.once(), 100), *man.clips["nod"].clip.once(), *islice(man.clip.once(), 20)]
     path = tmp_path_factory.mktemp("recording") / "all.mp4"
     path.write_bytes(encode(iter(frames), man.width, man.height, man.fps, man.clip.colors))
     return path
@@ -236,12 +238,12 @@ def test_where_nothing_is_found_the_whole_recording_is_the_avatar_with_a_note(tm
     store = AvatarStore(Settings().precomputed)
     man = store.load(store.find("talk_long", "360p"))
     clip = tmp_path / "short.mp4"
-    clip.write_bytes(encode(islice(man.clip.once(), 50), man.width, man.height, man.fps, man.clip.colors))
+    clip.write_bytes(encode(islice(man.clip.once(), 20), man.width, man.height, man.fps, man.clip.colors))
     options = PrepareOptions(
         name="me", resolutions=["360p"], out=tmp_path, report=tmp_path, find_clips=True, matte=False
     )
     avatar = load(prepare(clip, options)[0])
-    assert avatar.clips == {} and len(avatar.landmarks) >= 50
+    assert avatar.clips == {} and len(avatar.landmarks) >= 20
     said = [one.en for one in report_sentences(json.loads((tmp_path / "report.json").read_text("utf-8")))]
     assert any(one.startswith("No part was found") for one in said)
 

@@ -12,10 +12,11 @@ import av
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags, open_file
 
-_X264 = {"preset": "faster", "crf": "16", "g": "250"}
-"""Differences from the source stay invisible; packs are read from their start, so key frames are few.
+CLIP = {"preset": "faster", "crf": "16", "g": "250"}
+"""Options for clips.
 
-The preset medium takes 1.7 times as long for files of the same size that are nearer to the source by 0.5 of 50 dB.
+Differences from the source stay invisible; packs are read from their start, so key frames are few. The preset
+medium takes 1.7 times as long for files of the same size that are nearer to the source by 0.5 of 50 dB.
 """
 MATTE = {"preset": "veryfast", "crf": "18", "g": "250"}
 """Options for mattes: large even areas with an edge between them."""
@@ -49,7 +50,7 @@ def encode(  # noqa: PLR0913 - all that makes a video different, and who reads i
     height: int,
     fps: Fraction,
     colors: ColorTags,
-    options: Mapping[str, str] = _X264,
+    options: Mapping[str, str] = CLIP,
     grown: Callable[[bytes, bytes], object] = lambda header, packet: None,
 ) -> bytes:
     """Return an mp4 (H.264, yuv420p) of frames, resized and tagged.
