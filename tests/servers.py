@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -46,8 +47,11 @@ SETTINGS_OF_OURS = (
 )
 
 
-LOADED = ("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak", "matplotlib")
-"""What servers that are forked find loaded; importing it changes nothing, as ``test_imports`` shows."""
+LOADED = (
+    *("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak", "matplotlib"),
+    *("pipeline.live.worker", "pipeline.preparing.prepare"),
+)
+"""What forked servers, and their processes, find loaded; importing it changes nothing, as ``test_imports`` shows."""
 os.environ.setdefault("MPLBACKEND", "agg")  # as servers do; matplotlib, which Gradio uses, reads it when imported
 READ_AT_IMPORT = ("PATH", "TMPDIR")
 """The libraries among them read these where they are imported, so a server with its own is not forked."""
@@ -92,10 +96,18 @@ def _run_module(module: str, arguments: list[str], environ: dict[str, str], log:
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.chdir(ROOT)
-    os.environ.clear()
-    os.environ.update(environ)
     tempfile.tempdir = None
     sys.path[:0] = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))  # which Python reads where it starts
+    if hasattr(os, "pidfd_open"):  # on Linux
+        from tests.nursery import Nursery
+
+        vars(asyncio)["create_subprocess_exec"] = Nursery(_run).start
+    _run(module, arguments, environ)
+
+
+def _run(module: str, arguments: list[str], environ: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environ)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
@@ -168,6 +180,16 @@ class Server:
             lambda: not any((q := self.get("/api/queue_status").json())[k] for k in ("queue_size", "is_processing"))
         )
 
+    def children(self, module: str = "") -> set[int]:
+        """Return the processes that the server runs: all, or those of a module, by the last part of its name."""
+        from tests.nursery import NAME
+
+        found = _children(self.process.pid)
+        forks = {pid for pid, name in found.items() if name == NAME}
+        for pid in forks:
+            found |= _children(pid)
+        return {pid for pid, name in found.items() if pid not in forks and module in name}
+
     def half_made(self) -> list[str]:
         return [path.name for path in self.results.glob("*.part")]
 
@@ -175,6 +197,13 @@ class Server:
         """End the server as a service manager does; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
+
+
+def _children(parent: int) -> dict[int, str]:
+    """Return the names of the processes that one has started, by their ids."""
+    listed = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(parent)], capture_output=True, text=True)
+    lines = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    return {int(pid): name for pid, name in lines}
 
 
 def events_of(response: requests.Response) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -296,8 +295,7 @@ def processes_of_sessions(server: Server, nodes: Nodes | None) -> set[int]:
     """Return the processes that run the sessions of a server: its children, or some on nodes, where only it has any."""
     if nodes is not None:
         return {one for node in nodes.slots for one in processes_of(node) if runs(one, "pipeline.live.worker")}
-    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=False)
-    return {one for one in map(int, out.stdout.split()) if runs(one, "tests.fake_worker")}
+    return server.children("fake_worker")
 
 
 def runs(process: int, module: str) -> bool:

@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -71,11 +70,6 @@ def visitors_files(server: Server) -> list[Path]:
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
-def children(server: Server) -> list[str]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True)
-    return listed.stdout.split()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "field"), [("/gradio_api/upload", "files"), ("/api/avatars", "file"), ("/api/avatars/faces", "file")]
@@ -92,7 +86,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Server, path: str, fie
 @pytest.mark.parametrize("when", ["sent", "kept", "being made"])
 @pytest.mark.parametrize("path", ["/api/avatars", "/api/avatars/faces"])
 def test_an_avatar_whose_client_leaves_is_not_made(server: Server, fake_packs: Path, path: str, when: str) -> None:
-    happened = {"sent": lambda: True, "kept": lambda: visitors_files(server), "being made": lambda: children(server)}
+    happened = {"sent": lambda: True, "kept": lambda: visitors_files(server), "being made": server.children}
     before = len(server.log)
     fields = {"name": "gone", "consent": "true", "resolutions": "360p"}
     texts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
@@ -101,7 +95,7 @@ def test_an_avatar_whose_client_leaves_is_not_made(server: Server, fake_packs: P
         for line in (one, other):
             line.sendall(head(path, len(body)) + body)
         wait_for(happened[when])
-    wait_for(lambda: not children(server))
+    wait_for(lambda: not server.children())
     wait_for(lambda: not visitors_files(server))
     assert not list((fake_packs / "uploads").glob(".*")) and not list(fake_packs.glob("*/gone*"))
     assert not any(complaint in server.log[before:] for complaint in COMPLAINTS)
@@ -180,8 +174,8 @@ def test_a_picture_without_a_client_is_not_drawn(server: Server) -> None:
     with ExitStack() as stack:
         for path in paths:
             stack.enter_context(connect(server)).sendall(head(path, method="GET"))
-        wait_for(lambda: children(server))
-    wait_for(lambda: not children(server))
+        wait_for(server.children)
+    wait_for(lambda: not server.children())
     assert not list(server.results.glob("*.png*"))
     assert server.get(paths[0]).content[:4] == b"\x89PNG"
 

@@ -296,7 +296,7 @@ def test_a_process_that_dies_takes_only_its_own_sessions_with_it(fake_packs: Pat
         sessions = [Opened(server), Opened(server)]
         with sessions[0].events() as first, sessions[1].events() as second:  # from now on: unseen, they end in time
             wait_for(lambda: all(server.get(one.path).json()["state"] == "open" for one in sessions), 90)
-            processes = workers_of(server.process.pid)
+            processes = [*server.children("fake_worker")]
             assert len(processes) == min(2, len(os.sched_getaffinity(0)))
             os.kill(processes[0], signal.SIGKILL)
             wait_for(lambda: any(server.get(one.path).status_code == 404 for one in sessions))
@@ -314,17 +314,6 @@ def test_a_process_that_dies_takes_only_its_own_sessions_with_it(fake_packs: Pat
         again.say("one.")
         with again.events() as events:
             assert until(events, "turn_ended")
-
-
-def workers_of(parent: int) -> list[int]:
-    """Return the ids of the processes of sessions of a server."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            command = (entry / "cmdline").read_bytes()
-            if f"PPid:\t{parent}\n" in (entry / "status").read_text() and b"worker" in command:
-                found.append(int(entry.name))
-    return found
 
 
 def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
@@ -353,7 +342,7 @@ def test_keys_and_tokens(fake_packs: Path, tmp_path: Path) -> None:
         with requests.get(server.url + opened["video_url"], stream=True, timeout=20) as video:
             assert video.status_code == 200 and next(video.iter_content(None))
         assert server.stop() == 0
-        assert not workers_of(server.process.pid)
+        assert not server.children("fake_worker")
 
 
 def test_sessions_end_by_their_time_or_without_a_viewer_and_leave_nothing(fake_packs: Path, tmp_path: Path) -> None:
@@ -373,7 +362,7 @@ def test_sessions_end_by_their_time_or_without_a_viewer_and_leave_nothing(fake_p
         metrics = server.get("/metrics").text
         assert "avatar_sessions 0.0" in metrics
         assert server.stop() == 0
-        assert not workers_of(server.process.pid)
+        assert not server.children("fake_worker")
 
 
 def test_a_real_avatar_is_interrupted_in_the_middle_of_a_word_without_a_jump(server: Server) -> None:
