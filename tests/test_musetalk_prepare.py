@@ -12,6 +12,8 @@ from pipeline.preparing.prepare import main
 from tests.footage import first_second
 from tests.tiny_musetalk import save_models
 
+pytestmark = pytest.mark.usefixtures("quick_preparing")
+
 
 def _arguments(out: Path) -> list[str]:
     (out / "me.mp4").write_bytes(first_second((640, 360), 15))

@@ -78,10 +78,13 @@ class LivingPhoto:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames."""
-        for number in range(FRAMES):
-            picture = self._lids.close(self._gaze.look(self._photo, *gaze_at(number)), shut_at(number))
-            turned = self._head.turn(picture, pose_at(number))
-            yield Frame(cv2.cvtColor(turned, cv2.COLOR_RGB2YUV_I420))
+        return map(self.frame, range(FRAMES))
+
+    def frame(self, number: int) -> Frame:
+        """Return one of the frames."""
+        picture = self._lids.close(self._gaze.look(self._photo, *gaze_at(number)), shut_at(number))
+        turned = self._head.turn(picture, pose_at(number))
+        return Frame(cv2.cvtColor(turned, cv2.COLOR_RGB2YUV_I420))
 
     def points(self) -> np.ndarray:
         """Return where the points of the face are in each frame, (frames, 478, 3) float32 pixels.
