@@ -67,7 +67,7 @@ def test_lips_that_do_not_part_leave_everything_as_it_is(man: Avatar) -> None:
 
 @pytest.mark.slow
 def test_thin_lips_open_wider(tmp_path: Path) -> None:
-    (path,) = prepare(WEBCAM, PrepareOptions(name="thin", resolutions=["360p"], matte=False, out=tmp_path))
+    (path,) = prepare(WEBCAM, PrepareOptions(name="thin", resolutions=["360p"], matte=False, out=tmp_path, end=0.7))
     assert 1.1 < AvatarStore(tmp_path).load(path).opening <= LIMITS[1]
 
 

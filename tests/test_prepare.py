@@ -18,7 +18,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 from scipy.signal import savgol_filter
 
@@ -206,6 +205,31 @@ def test_a_wandering_rate_becomes_steady(tmp_path: Path) -> None:
         assert abs(int(frame.y[90, 160]) - (20 + 4 * expected)) <= 2
 
 
+LUMA = np.array([0.2627, 0.6780, 0.0593])
+"""Shares of red, green and blue in BT.2020."""
+WIDER = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+"""BT.709's primaries in BT.2020's (ITU-R BT.2087)."""
+
+
+def _as_hdr(frame: Frame, width: int, height: int, curve: int) -> np.ndarray:
+    """Return a frame as BT.2100 says it: (height * 3 / 2, width) uint16, yuv420p10le, with white at 203 nits."""
+    plain = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
+    plain.colorspace, plain.color_range = 1, 1
+    nits = 203 * (plain.reformat(width, height, "rgb24").to_ndarray() / 255) ** 2.4 @ WIDER.T
+    if curve == 16:  # PQ
+        power = (nits / 10_000) ** 0.1593017578125
+        signal = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    else:  # HLG, on a screen of 1000 nits
+        scene = nits / 1000 * np.maximum(nits / 1000 @ LUMA, 1e-9)[..., None] ** (1 / 1.2 - 1)
+        bright = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)
+    luma = signal @ LUMA
+    chroma = [(signal[..., 2] - luma) / 1.8814, (signal[..., 0] - luma) / 1.4746]
+    small = [cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in chroma]
+    planes = np.concatenate([(64 + 876 * luma).ravel(), *((512 + 896 * plane).ravel() for plane in small)])
+    return planes.round().astype(np.uint16).reshape(height * 3 // 2, width)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("curve", [18, 16], ids=["HLG", "PQ"])
 def test_hdr_is_shown_in_the_colours_of_a_pack(source: list[Frame], tmp_path: Path, curve: int) -> None:
@@ -216,13 +240,9 @@ def test_hdr_is_shown_in_the_colours_of_a_pack(source: list[Frame], tmp_path: Pa
         stream.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
         stream.codec_context.color_primaries, stream.codec_context.colorspace = 9, 9
         stream.codec_context.color_trc, stream.codec_context.color_range = curve, 1
-        maker = VideoReformatter()
         for frame in source[:14]:
-            plain = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
-            plain.colorspace, plain.color_range, plain.color_trc, plain.color_primaries = 1, 1, 1, 1
-            wide = maker.reformat(
-                plain, 320, 180, "yuv420p10le", dst_colorspace=9, dst_color_trc=curve, dst_color_primaries=9
-            )
+            wide = av.VideoFrame.from_ndarray(_as_hdr(frame, 320, 180, curve), format="yuv420p10le")
+            wide.colorspace, wide.color_range, wide.color_trc, wide.color_primaries = 9, 1, curve, 9
             container.mux(stream.encode(wide))
         container.mux(stream.encode(None))
     clip = open_clip(path)
