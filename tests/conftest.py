@@ -61,6 +61,12 @@ def quick_preparing() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def small_pictures(quick_preparing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has packs in 360p made from pictures of that size, in less time still."""
+    monkeypatch.setattr("pipeline.preparing.prepare.WORK_SIDE", 360)
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Has torch use one thread: the order of sums, and with it their last digits, depends on how many there are."""

@@ -27,7 +27,7 @@ from pipeline.speech.articulate import UNITS
 from tests.footage import as_footage
 from tests.servers import Server
 
-pytestmark = pytest.mark.usefixtures("quick_preparing")
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
 FPS = 25
 OPENS = (14, 17, 87, 317, 84, 314, 152)

@@ -156,11 +156,16 @@ def test_short_words_of_a_known_voice_are_not_blown_up() -> None:
     assert levels[0] < levels[1] + 3
 
 
+@pytest.fixture(scope="module")
+def kokoro() -> KokoroEngine:
+    return KokoroEngine()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("voice", [CUSTOM_VOICE, "nezumi"])
-def test_korean_voices_are_as_loud(voice: str) -> None:
-    engine, text = KokoroEngine(), "네, 알겠습니다. 다음 질문을 드리겠습니다."
-    pieces = engine.stream(text, voice, CancelToken(), "ko")
-    speech = joined(finished(pieces, engine.loudness(voice, "ko"), 0.0))
+def test_korean_voices_are_as_loud(voice: str, kokoro: KokoroEngine) -> None:
+    text = "네, 알겠습니다. 다음 질문을 드리겠습니다."
+    pieces = kokoro.stream(text, voice, CancelToken(), "ko")
+    speech = joined(finished(pieces, kokoro.loudness(voice, "ko"), 0.0))
     assert loudness([speech.samples], speech.rate) == pytest.approx(LOUDNESS, abs=1.2)
     assert true_peak(speech.samples) < 10 ** (-0.8 / 20)

@@ -12,7 +12,7 @@ from pipeline.preparing.prepare import main
 from tests.footage import first_second
 from tests.tiny_musetalk import save_models
 
-pytestmark = pytest.mark.usefixtures("quick_preparing")
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
 
 def _arguments(out: Path) -> list[str]:

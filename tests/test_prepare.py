@@ -346,6 +346,7 @@ def test_a_report_counts_in_the_source_and_reports_what_was_left_out(source: lis
     assert note["message"] in [message.en for message in report_sentences(report)]
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.slow
 def test_the_command_line_takes_files_of_any_name(
     source: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -555,16 +556,20 @@ def test_a_stream_full_of_errors_does_not_hang(tmp_path: Path) -> None:
 GRID = WEBCAM.with_name("grid_swwp2s.mp4")
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.slow
 def test_the_closed_mouth_of_a_man_who_talks(tmp_path: Path) -> None:
     [path] = prepare(
-        GRID, PrepareOptions(name="man", resolutions=["360p"], matte=False, out=tmp_path, report=tmp_path / "report")
+        GRID,
+        PrepareOptions(
+            name="man", resolutions=["360p"], matte=False, out=tmp_path, report=tmp_path / "report", end=1.6
+        ),
     )
     avatar = load(path)
     assert (avatar.width, avatar.height) == (450, 360) and avatar.usable.all()
     assert avatar.rest is avatar.landmarks and mouth_gap(avatar.rest).max() < 0.02
     with FaceFinder() as finder:
-        pictures = [cv2.cvtColor(f.planes, cv2.COLOR_YUV2RGB_I420) for f in ClipReader(avatar.video).once()][:75:5]
+        pictures = [cv2.cvtColor(f.planes, cv2.COLOR_YUV2RGB_I420) for f in ClipReader(avatar.video).once()][:40:5]
         seen = [finder.points(picture, box_of(avatar.landmarks[0])) for picture in pictures]
     gaps = mouth_gap(np.array([points for points in seen if points is not None]))
     assert len(gaps) == len(pictures) and gaps.max() < 0.02  # in the clip itself it is 0.1 for a tenth of the time

@@ -61,7 +61,7 @@ from pipeline.video.reader import ClipReader, ColorTags
 
 logger = logging.getLogger(__name__)
 
-_WORK_SIDE = 720
+WORK_SIDE = 720
 """Short side (pixels) of the frames in which faces are measured, whatever smaller sizes are requested."""
 _LARGE = "1080p"
 _LARGE_SIDE = 1080
@@ -443,7 +443,7 @@ def _work_size(width: int, height: int, options: PrepareOptions | None = None) -
         options: Which packs are made; None makes none.
     """
     large = options is not None and _LARGE in options.resolutions and min(width, height) >= _LARGE_SIDE
-    return size_at(width, height, _LARGE_SIDE if large else _WORK_SIDE)
+    return size_at(width, height, _LARGE_SIDE if large else WORK_SIDE)
 
 
 def _possible(options: PrepareOptions, footage: Footage, stages: Stages) -> PrepareOptions:
