@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.machine import chromium as installed_chromium
+from tests.live_page import LIVE, is_there
 from tests.servers import Server
 
 BROWSER_ARGUMENTS = (
@@ -118,8 +119,9 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
     light: str = "light",
     motion: str = "",
     at: str = SPEAK,
+    script: str = "",
 ) -> Any:
-    """Open the page as a visitor does.
+    """Open the page as a visitor does; SCRIPT runs in it before its own.
 
     Where it makes videos, the visitor wants little motion unless a test says otherwise: the clip of an avatar that
     idles takes a fifth of a core.
@@ -131,12 +133,22 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
         reduced_motion=motion or ("reduce" if at == SPEAK else "no-preference"),
     )
     page = new_page(context, 120_000)
-    page.add_init_script(WATCH_SHIFTS)
+    page.add_init_script(WATCH_SHIFTS + script)
     page.goto(server.url + at)
     page.wait_for_selector("#portraits img")
     page.wait_for_selector("#text textarea" if at == SPEAK else "#ways")
     page.evaluate("moved = 0")  # what comes first has a test of its own
     return page
+
+
+def _start_conversation_over(page: Any) -> None:
+    """Bring a page that is alive back to where nothing was said, in another session."""
+    page.fill("#live .writing", "")
+    page.click("#speak_tab-button")
+    page.evaluate("document.querySelectorAll('#live .entry').forEach((one) => one.remove())")
+    page.click("#live_tab-button")
+    is_there(page)
+    page.evaluate("moved = 0")
 
 
 def _start_over(page: Any) -> None:
@@ -166,14 +178,14 @@ class Kept:
         self._pages: dict[Any, Any] = {}
 
     @contextmanager
-    def page(self, test: pytest.Item, server: Server, *way: Any) -> Iterator[Any]:
+    def page(self, test: pytest.Item, server: Server, *more: Any, at: str = SPEAK) -> Iterator[Any]:
         """Lend a page that was opened in a way of ``opened``; a test that fails leaves none for the next one."""
-        way = (server.url, *way)
+        way = (server.url, at, *more)
         page = self._pages.pop(way, None)
         if page is None:
-            page = opened(self._browser, server, *way[1:])
+            page = opened(self._browser, server, *more, at=at)
         else:
-            _start_over(page)
+            (_start_conversation_over if at == LIVE else _start_over)(page)
         yield page
         assert page.faults == []
         if test.stash.get(FAILED, False):

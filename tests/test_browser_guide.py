@@ -48,16 +48,20 @@ def test_the_server_says_where_the_face_is_and_takes_nothing_else(fake_server: S
         assert answer.status_code == 400 and "RGB" in answer.json()["error"]
 
 
-def camera(folder: Path, left: float, light: float = 1.0) -> str:
-    """Write what a camera shows as Chromium wants it; return the path."""
-    picture = np.clip(square(person(), left).astype(float) * light, 0, 255).astype(np.uint8)
+def camera(folder: Path, *scenes: tuple[float, float]) -> str:
+    """Write what a camera shows as Chromium wants it, which begins again at its end; return the path.
+
+    A scene is where the picture begins, and how light it is; each lasts four seconds.
+    """
     path = folder / "camera.mjpeg"
     with av.open(str(path), "w", format="mjpeg") as out:
         stream = out.add_stream("mjpeg", rate=10)
         stream.width, stream.height, stream.pix_fmt = 480, 480, "yuvj420p"
-        for _ in range(5):
+        for left, light in scenes:
+            picture = np.clip(square(person(), left).astype(float) * light, 0, 255).astype(np.uint8)
             big = cv2.resize(picture, (480, 480), interpolation=cv2.INTER_CUBIC)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(big, format="rgb24")))
+            for _ in range(40):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(big, format="rgb24")))
         out.mux(stream.encode(None))
     return str(path)
 
@@ -95,17 +99,13 @@ def test_without_a_camera_the_page_says_what_to_do(browser: Any, fake_server: Se
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("left", "light", "sentence"),
-    [(0.2, 1.0, "가운데로"), (0.45, 0.15, "너무 어둡습니다"), (0.45, 60.0, "너무 밝습니다")],
-)
-def test_it_guides_into_the_oval_and_the_light(
-    fake_server: Server, tmp_path: Path, left: float, light: float, sentence: str
-) -> None:
-    fake = f"--use-file-for-fake-video-capture={camera(tmp_path, left, light)}"
+def test_it_guides_into_the_oval_and_the_light(fake_server: Server, tmp_path: Path) -> None:
+    scenes = {"가운데로": (0.2, 1.0), "너무 어둡습니다": (0.45, 0.15), "너무 밝습니다": (0.45, 60.0)}
+    fake = f"--use-file-for-fake-video-capture={camera(tmp_path, *scenes.values())}"
     with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", fake) as browser:
         page = at_the_webcam(opened(browser, fake_server, "ko"))
-        page.locator(ADVICE).filter(has_text=sentence).wait_for()
+        for sentence in scenes:
+            page.locator(ADVICE).filter(has_text=sentence).wait_for()
         assert page.locator("#guide .guide").get_attribute("data-state") == "on" and page.faults == []
         assert findings(page) == [] and page.evaluate(SHIFTS) <= 0.02
         page.context.close()
@@ -114,7 +114,7 @@ def test_it_guides_into_the_oval_and_the_light(
 @pytest.mark.browser
 @pytest.mark.slow
 def test_what_it_films_becomes_the_clip_and_further_ones(fake_server: Server, tmp_path: Path) -> None:
-    fake = f"--use-file-for-fake-video-capture={camera(tmp_path, 0.45)}"
+    fake = f"--use-file-for-fake-video-capture={camera(tmp_path, (0.45, 1.0))}"
     with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", fake) as browser:
         page = at_the_webcam(opened(browser, fake_server, "en", 390), "en")
         page.click("#guide .film")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.accessibility import findings_everywhere
 from tests.live_page import CAPTION, LIVE, VIDEO, is_there, say, state, transcript
-from tests.pages import SHIFTS, opened
+from tests.pages import SHIFTS, Kept, opened
 from tests.servers import Server, running, wait_for
 
 CONNECTIONS = """
@@ -37,7 +37,7 @@ SKIPS = f"""() => {{
         const skipped = time - seen - (now - at) / 1000;
         if (window.spoken > 0 && window.spoken < 10) window.skipped = Math.max(window.skipped, skipped);
         [seen, at] = [time, now];
-        requestAnimationFrame(look);
+        if (window.spoken < 10) requestAnimationFrame(look);
     }};
     look();
 }}"""
@@ -45,12 +45,11 @@ SKIPS = f"""() => {{
 
 
 @pytest.fixture
-def page(browser: Any, fake_server: Server) -> Iterator[Any]:
-    page = opened(browser, fake_server, "en", at=LIVE)
-    is_there(page)
-    yield page
-    assert page.faults == []
-    page.context.close()
+def page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
+    """The page as others left it, without what was said."""
+    with kept.page(request.node, fake_server, "en", at=LIVE) as page:
+        is_there(page)
+        yield page
 
 
 BOX = "#live .writing"
@@ -71,7 +70,9 @@ def send_workers(server: Server, number: signal.Signals) -> None:
             os.kill(int(pid), number)
 
 
-def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
+def test_somebody_is_there_at_once_and_says_what_is_written(browser: Any, fake_server: Server) -> None:
+    page = opened(browser, fake_server, "en", at=LIVE)
+    is_there(page)
     assert page.evaluate(f"{VIDEO}.paused") is False
     before = page.evaluate(f"{VIDEO}.currentTime")
     say(page, "brisk one two, three four. five six seven eight")
@@ -86,6 +87,8 @@ def test_somebody_is_there_at_once_and_says_what_is_written(page: Any) -> None:
     assert re.fullmatch(r"first picture \d+\.\d\d s", page.inner_text("#live .latency"))
     assert page.evaluate(f"{VIDEO}.currentTime") > before + 1
     assert page.evaluate(f"{VIDEO}.muted") is False  # a key is a press
+    assert page.faults == []
+    page.context.close()
 
 
 def test_shift_and_enter_begin_a_line_and_say_nothing(page: Any) -> None:
@@ -188,9 +191,7 @@ def test_two_visitors_have_a_session_each_and_a_third_is_told_why_not(
 
 
 def test_a_lost_connection_is_taken_up_again(browser: Any, fake_server: Server) -> None:
-    page = opened(browser, fake_server, "en", at=LIVE)
-    page.add_init_script(CONNECTIONS)
-    page.reload()
+    page = opened(browser, fake_server, "en", at=LIVE, script=CONNECTIONS)
     is_there(page)
     ours = "sockets.filter((one) => one.url.includes('/sessions/'))"
     page.evaluate(f"{ours}.at(-1).close()")
@@ -268,9 +269,8 @@ def test_a_locked_page_opens_no_session_without_its_key(fake_packs: Path, tmp_pa
 
 
 def test_a_browser_without_mediasource_plays_it_too(browser: Any, fake_server: Server) -> None:
-    page = opened(browser, fake_server, "en", at=LIVE)
-    page.add_init_script("delete window.MediaSource; delete window.ManagedMediaSource;")
-    page.reload()
+    without = "delete window.MediaSource; delete window.ManagedMediaSource;"
+    page = opened(browser, fake_server, "en", at=LIVE, script=without)
     is_there(page)
     assert page.evaluate(f"{VIDEO}.currentSrc").endswith("/video.mp4")
     say(page, "brisk one two")
