@@ -401,18 +401,19 @@ class Firefox:
         return json.loads(found["result"]["value"])
 
 
-@pytest.fixture
-def firefox(tmp_path: Path) -> Iterator[Firefox]:
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
     if FIREFOX is None:
         pytest.skip("Firefox is not installed")
-    port, profile = free_port(), tmp_path / "profile"
+    folder = tmp_path_factory.mktemp("firefox")
+    port, profile = free_port(), folder / "profile"
     profile.mkdir()
     (profile / "user.js").write_text(PREFERENCES)
     command = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", str(port)]
-    with (tmp_path / "firefox.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HOME": str(tmp_path)})
+    with (folder / "firefox.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)})
     try:
-        wait_for(lambda: "WebDriver BiDi listening" in (tmp_path / "firefox.log").read_text("utf-8", "replace"))
+        wait_for(lambda: "WebDriver BiDi listening" in (folder / "firefox.log").read_text("utf-8", "replace"))
         with connect(f"ws://127.0.0.1:{port}/session", max_size=None, compression=None) as socket:
             yield Firefox(socket)
     finally:
