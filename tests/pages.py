@@ -178,17 +178,17 @@ class Kept:
         self._pages: dict[Any, Any] = {}
 
     @contextmanager
-    def page(self, test: pytest.Item, server: Server, *more: Any, at: str = SPEAK) -> Iterator[Any]:
+    def page(self, test: pytest.Item, server: Server, *way: Any, **more: Any) -> Iterator[Any]:
         """Lend a page that was opened in a way of ``opened``; a test that fails leaves none for the next one."""
-        way = (server.url, at, *more)
-        page = self._pages.pop(way, None)
+        kind = (server.url, *way, *more.items())
+        page = self._pages.pop(kind, None)
         if page is None:
-            page = opened(self._browser, server, *more, at=at)
+            page = opened(self._browser, server, *way, **more)
         else:
-            (_start_conversation_over if at == LIVE else _start_over)(page)
+            (_start_conversation_over if more.get("at") == LIVE else _start_over)(page)
         yield page
         assert page.faults == []
         if test.stash.get(FAILED, False):
             page.context.close()
         else:
-            self._pages[way] = page
+            self._pages[kind] = page

@@ -19,7 +19,7 @@ ENDED = f"() => {VIDEO}.ended || ({VIDEO}.paused && {VIDEO}.currentTime > 1)"
 def page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
     """The page as others left it, with its details unfolded."""
     fake_server.wait_idle()
-    with kept.page(request.node, fake_server, "en", 1280, "light", request.param) as page:
+    with kept.page(request.node, fake_server, "en", motion=request.param) as page:
         page.moves = request.param != "reduce"
         if not page.is_visible("#strip canvas"):
             page.click("#details > button")
