@@ -24,11 +24,24 @@ print(right, numba.config.CACHE_DIR or None)
 """
 
 
-def run(where: Path, **environ: str) -> tuple[float, str]:
-    """Run `PROGRAM` on the sources at WHERE; return what it computed and the folder that was chosen."""
+SOUND = """
+import numba
+import numpy as np
+from pipeline.speech_types import Speech
+from pipeline.tts.finish import finished
+
+sound = np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
+pieces = iter([Speech(samples=sound, rate=16000, text="", language="en")])
+print(len(next(finished(pieces, None, 2.0)).samples), numba.config.CACHE_DIR or None)
+"""
+"""Uses librosa, whose functions are compiled where it is imported."""
+
+
+def run(where: Path, program: str = PROGRAM, **environ: str) -> tuple[float, str]:
+    """Run PROGRAM on the sources at WHERE; return what it computed and the folder that was chosen."""
     inherited = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "XDG_CACHE_HOME")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         cwd=where,
         env={**inherited, "PYTHONPATH": str(where), **environ},
         capture_output=True,
@@ -69,3 +82,9 @@ def test_what_the_user_names_is_taken(sources: Path) -> None:
     own = str(sources / "own")
     assert run(sources, HOME=str(sources / "no folder"), NUMBA_CACHE_DIR=own) == (1.0, own)
     assert list((sources / "own").rglob("*.nbi"))
+
+
+def test_libraries_that_compile_where_they_are_imported_find_a_place(sources: Path) -> None:
+    nowhere_else = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "HOME": str(sources / "no folder")}
+    nowhere_else["NUMBA_OPT"] = "0"  # where code is kept does not depend on how fast it is
+    assert run(sources, SOUND, **nowhere_else) == (16000.0, str(sources / "pipeline" / "__pycache__"))

@@ -33,7 +33,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     def dispatcher() -> Callable[P, R]:
         import numba
 
-        _ensure_folder()
+        ensure_numba_cache()
         made: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
         return made
 
@@ -46,12 +46,12 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @cache
-def _ensure_folder() -> None:
+def ensure_numba_cache() -> None:
     """Give numba a folder for its code if the user's cache cannot be written to, as is common in containers.
 
-    Without a folder, functions cannot be compiled with a cache. The folder beside the module is no alternative:
-    libraries are mostly installed by another user. The choice is this package's ``__pycache__``, else a temporary
-    folder that lasts as long as this process.
+    Without a folder, functions cannot be compiled with a cache, and libraries with such functions cannot be imported:
+    call this before. The folder beside the module is no alternative: libraries are mostly installed by another user.
+    The choice is this package's ``__pycache__``, else a temporary folder that lasts as long as this process.
     """
     import numba
 

@@ -1,4 +1,4 @@
-"""Mel spectra of sound, block by block: those of ten minutes would not fit into memory at once."""
+"""Mel spectra of sound, block by block; librosa would hold those of ten minutes at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def mel_power(samples: np.ndarray, rate: int, hop: float, bands: int) -> np.ndar
 
 @cache
 def _filters(rate: int, bands: int) -> np.ndarray:
-    """Return triangles of equal area, evenly spaced on the mel scale: (`WINDOW` // 2 + 1, bands)."""
+    """Return triangles of equal area, evenly spaced on the mel scale: (`WINDOW` // 2 + 1, bands).
+
+    librosa gives the same, but takes a second to load.
+    """
     low, high = 2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)
     edges = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
     frequencies = np.fft.rfftfreq(WINDOW, 1 / rate)[:, None]

@@ -13,8 +13,8 @@ from av import AudioFrame
 from av.filter import Graph
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
+from pipeline.core.numba_cache import ensure_numba_cache
 from pipeline.speech_types import Speech
-from pipeline.tts.pitch import shifted
 
 LOUDNESS = -18.0
 """Loudness of speech in LUFS (EBU R 128 measures it; it asks for -23 of whole programmes, and players want more)."""
@@ -49,7 +49,7 @@ def finished(pieces: Iterator[Speech], level: float | None, pitch: float) -> Gen
         if isinstance(pieces, Generator):
             stack.enter_context(closing(pieces))
         for piece in pieces:
-            sound = shifted(piece.samples, piece.rate, pitch)
+            sound = _shifted(piece.samples, piece.rate, pitch)
             if gain is None and (measured := loudness([sound], piece.rate)) is not None:
                 gain = _gain(measured)
             yield replace(piece, samples=_faded(_limited(sound * np.float32(gain or 1.0), piece.rate), piece.rate))
@@ -103,3 +103,18 @@ def _faded(sound: np.ndarray, rate: int) -> np.ndarray:
         sound[:length] *= ramp
         sound[-length:] *= ramp[::-1]
     return sound
+
+
+def _shifted(sound: np.ndarray, rate: int, pitch: float) -> np.ndarray:
+    """Return a new sound of the same length, higher by `pitch` semitones."""
+    if not pitch or not len(sound):
+        return np.array(sound, np.float32)
+    ensure_numba_cache()  # librosa compiles when it is imported
+    from librosa.effects import pitch_shift
+
+    window = 1 << round(math.log2(0.043 * rate))  # long enough for a man's voice, short enough for a consonant
+    padded = np.pad(sound, (0, max(0, window - len(sound))))
+    shifted = pitch_shift(padded, sr=rate, n_steps=pitch, n_fft=window, res_type="soxr_hq")
+    shifted = shifted[: len(sound)]
+    energy = float(np.sum(shifted**2))  # phases that no longer agree have cost some
+    return np.asarray(shifted * np.sqrt(float(np.sum(padded**2)) / energy if energy else 1.0), np.float32)
