@@ -34,7 +34,17 @@ sound = np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
 pieces = iter([Speech(samples=sound, rate=16000, text="", language="en")])
 print(len(next(finished(pieces, None, 2.0)).samples), numba.config.CACHE_DIR or None)
 """
-"""Uses librosa, whose functions are compiled where it is imported."""
+LIBRARY = """
+import numba
+
+@numba.vectorize(["float64(float64)"], cache=True)
+def same(value):
+    return value
+
+def pitch_shift(y, **options):
+    return same(y)
+"""
+"""What the program uses of librosa, which compiles many functions where it is imported; these take a second."""
 
 
 def run(where: Path, program: str = PROGRAM, **environ: str) -> tuple[float, str]:
@@ -85,6 +95,9 @@ def test_what_the_user_names_is_taken(sources: Path) -> None:
 
 
 def test_libraries_that_compile_where_they_are_imported_find_a_place(sources: Path) -> None:
+    (sources / "librosa").mkdir()
+    (sources / "librosa" / "__init__.py").touch()
+    (sources / "librosa" / "effects.py").write_text(LIBRARY)
     nowhere_else = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "HOME": str(sources / "no folder")}
-    nowhere_else["NUMBA_OPT"] = "0"  # where code is kept does not depend on how fast it is
     assert run(sources, SOUND, **nowhere_else) == (16000.0, str(sources / "pipeline" / "__pycache__"))
+    assert list((sources / "pipeline" / "__pycache__").rglob("effects.same-*.nbi"))
