@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,18 @@ from tests.footage import first_second
 from tests.pages import FAILED, Kept, chromium
 from tests.redis_server import Redis
 from tests.servers import QUEUE_LIMIT, Server, free_port, running, wait_for
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Have each worker import a share of the files first: what pytest makes of their assertions all others then find.
+
+    They would otherwise all do the same work for the same file at the same time.
+    """
+    worker, workers = (os.environ.get(f"PYTEST_XDIST_{name}", "") for name in ("WORKER", "WORKER_COUNT"))
+    if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))[int(worker.lstrip("gw")) :: int(workers)]:
+            with suppress(Exception, pytest.skip.Exception):  # reported when it is collected
+                import_module(f"{__package__}.{path.stem}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
