@@ -77,9 +77,16 @@ def test_what_is_copied_is_enough_to_serve_and_to_be_found_healthy(tmp_path: Pat
         wait_for(lambda: server.poll() or subprocess.run(healthy, env=environ, capture_output=True).returncode == 0, 90)
         body = {"text": "안녕", "avatar": "talk_long", "resolution": "360p", "tts_engine": "espeak"}
         key = {"Authorization": "Bearer secret"}
-        reply = requests.post(f"http://127.0.0.1:{port}/api/v2/lipsync", json=body, headers=key, timeout=120)
+        url = f"http://127.0.0.1:{port}/api/v2"
+        reply = requests.post(f"{url}/lipsync", json=body, headers=key, timeout=120)
         assert reply.status_code == 200, reply.text
         assert (app / reply.json()["video_path"]).is_file()
+        live = {"avatar": "talk_long", "resolution": "360p", "tts_engine": "espeak"}
+        opened = requests.post(f"{url}/sessions", json=live, headers=key, timeout=60).json()
+        session = f"{url}/sessions/{opened['session_id']}"
+        requests.post(f"{session}/say", json={"text": "안녕"}, headers=key, timeout=60).raise_for_status()
+        with requests.get(f"{session}/events", headers=key, stream=True, timeout=60) as events:
+            assert any('"turn_ended"' in event for event in events.iter_lines(decode_unicode=True))
     finally:
         server.terminate()
         assert server.wait(30) == 0, (tmp_path / "log").read_text()
