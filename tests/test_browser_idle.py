@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.media import image
-from tests.pages import FINISHED, MOVED, PLAYER, SPEAK, VIDEO, new_page, opened, write
+from tests.pages import FINISHED, MOVED, PLAYER, SPEAK, VIDEO, Kept, new_page, opened, write
 from tests.servers import Server
 
 IDLE = f"{PLAYER}.querySelector('.idle')"
@@ -77,9 +78,15 @@ def test_an_answer_begins_and_ends_without_a_jump(server: Server, browser: Any) 
     page.context.close()
 
 
-def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_server: Server, browser: Any) -> None:
+@pytest.fixture
+def page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
+    """The page as others left it, where avatars idle."""
     fake_server.wait_idle()
-    page = opened(browser, fake_server, "en", motion="no-preference")
+    with kept.page(request.node, fake_server, "ko", motion="no-preference") as page:
+        yield page
+
+
+def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(page: Any) -> None:
     page.wait_for_selector("#video .alive.idling")
     assert page.evaluate(f"[{IDLE}.muted, {IDLE}.loop, {IDLE}.paused]") == [True, True, False]
     shown = page.evaluate(f"{IDLE}.src")
@@ -95,13 +102,9 @@ def test_the_chosen_avatar_is_there_before_and_after_and_when_stopped(fake_serve
     page.wait_for_selector("#video .screen:not(.idling)")
     page.wait_for_selector("#video .idling")
     page.wait_for_function(f"() => {PLAYER}.querySelector('.cover').hidden")
-    assert page.faults == []
-    page.context.close()
 
 
-def test_the_person_is_cropped_before_and_after_as_the_answers_are(fake_server: Server, browser: Any) -> None:
-    fake_server.wait_idle()
-    page = opened(browser, fake_server, "ko", motion="no-preference")
+def test_the_person_is_cropped_before_and_after_as_the_answers_are(page: Any) -> None:
     page.wait_for_selector("#video .alive.idling")
     shape = f"() => [{PLAYER}.querySelector('.screen'), {IDLE}].map((one) => one.clientWidth / one.clientHeight)"
     assert page.evaluate(shape) == pytest.approx([4 / 3, 4 / 3], abs=0.01)
@@ -119,8 +122,7 @@ def test_the_person_is_cropped_before_and_after_as_the_answers_are(fake_server: 
     page.get_by_role("option", name="원본 그대로").click()
     page.wait_for_function(f"() => getComputedStyle({VIDEO}).objectFit === 'contain'")
     assert page.evaluate(shape) == pytest.approx([4 / 3, 4 / 3], abs=0.01)
-    assert page.evaluate(f"getComputedStyle({IDLE}).objectPosition") == "50% 50%" and page.faults == []
-    page.context.close()
+    assert page.evaluate(f"getComputedStyle({IDLE}).objectPosition") == "50% 50%"
 
 
 def test_with_less_motion_the_page_shows_a_picture(fake_server: Server, browser: Any) -> None:

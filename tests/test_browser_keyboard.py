@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.live_page import LIVE
 from tests.pages import FINISHED, PLAYER, VIDEO, Kept, opened, write
 from tests.servers import Server
 
@@ -114,10 +115,17 @@ def test_each_tab(page: Any, tab: str, part: str, stop: str) -> None:
     assert stop in stops(page)
 
 
+@pytest.fixture
+def live_page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Iterator[Any]:
+    """The page that is alive, as others left it."""
+    with kept.page(request.node, fake_server, "en", at=LIVE) as page:
+        page.wait_for_selector("#live .live[data-state=ready]")
+        yield page
+
+
 @pytest.mark.slow
-def test_live_and_interviews(browser: Any, fake_server: Server) -> None:
-    page = opened(browser, fake_server, "en", at="/#live")
-    page.wait_for_selector("#live .live[data-state=ready]")
+def test_live_and_interviews(live_page: Any) -> None:
+    page = live_page
     page.click("#live summary")
     found = stops(page)
     assert found[found.index("What the avatar says") :][:3] == [
@@ -126,7 +134,6 @@ def test_live_and_interviews(browser: Any, fake_server: Server) -> None:
         "Say it",
     ]
     assert {"Sound off", "Conversation", "Question 1", "Begin the interview"} <= {*found}
-    page.context.close()
 
 
 @pytest.mark.parametrize(("query", "expected"), [("text=one+two", "Speak"), ("mode=live&autostart", "Send")])
@@ -162,9 +169,8 @@ def test_a_video_is_read_out_once(page: Any) -> None:
     assert spoken[-1].startswith("Text: ") and len(spoken) < 12, spoken
 
 
-def test_a_session_is_read_out_once(browser: Any, fake_server: Server) -> None:
-    page = opened(browser, fake_server, "en", at="/#live")
-    page.wait_for_selector("#live .live[data-state=ready]")
+def test_a_session_is_read_out_once(live_page: Any) -> None:
+    page = live_page
     page.evaluate(SPOKEN)
     page.fill("#live .writing", "brisk one two three")
     page.press("#live .writing", "Enter")
@@ -172,4 +178,3 @@ def test_a_session_is_read_out_once(browser: Any, fake_server: Server) -> None:
     page.wait_for_selector("#live .live[data-state=ready]")
     spoken = [one for one in page.evaluate("spoken") if one]
     assert spoken.count("Speaking") == spoken.count("Ready") == 1, spoken
-    page.context.close()

@@ -22,8 +22,9 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The program itself, which lets that site in."""
-    with running(["app.py"], tmp_path_factory.mktemp("open"), ALLOWED_ORIGINS=site, API_KEYS="secret") as started:
+    """The server on stand-ins, with the avatars that ship, which lets that site in."""
+    command = ["-m", "tests.fakes", str(ROOT / "precomputed")]
+    with running(command, tmp_path_factory.mktemp("open"), ALLOWED_ORIGINS=site, API_KEYS="secret") as started:
         yield started
 
 
@@ -53,7 +54,7 @@ def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     before = len(server.log)
     page.goto(f"{site}/client_javascript.html?server={server.url}#key=secret")
     page.wait_for_selector("talking-avatar[alive]")
-    page.fill("#text", "하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉 열. " * 60)
+    page.fill("#text", "slow 하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉 열. " * 60)
     page.click("#go")
     page.wait_for_function(f"() => {VIDEO}.currentTime > 0.3")
     page.click("#stop")
