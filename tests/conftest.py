@@ -23,18 +23,6 @@ from tests.redis_server import Redis
 from tests.servers import QUEUE_LIMIT, Server, free_port, running, wait_for
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    """Have each worker import a share of the files first: what pytest makes of their assertions all others then find.
-
-    They would otherwise all do the same work for the same file at the same time.
-    """
-    worker, workers = (os.environ.get(f"PYTEST_XDIST_{name}", "") for name in ("WORKER", "WORKER_COUNT"))
-    if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        for path in sorted(Path(__file__).parent.glob("test_*.py"))[int(worker.lstrip("gw")) :: int(workers)]:
-            with suppress(Exception, pytest.skip.Exception):  # reported when it is collected
-                import_module(f"{__package__}.{path.stem}")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a server or a browser, and put files first that take long, so that none is left alone."""
     long: Counter[Path] = Counter()
@@ -62,13 +50,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while tests are imported: there is none, and each worker looks for it for two seconds."""
     gc.disable()
     try:
+        _import_a_share(session)
         return (yield)
     finally:
         gc.enable()
+
+
+def _import_a_share(session: pytest.Session) -> None:
+    """Have each worker import a share of the files first: what pytest makes of their assertions all others then find.
+
+    They would otherwise all do the same work for the same file at the same time.
+    """
+    worker, workers = (os.environ.get(f"PYTEST_XDIST_{name}", "") for name in ("WORKER", "WORKER_COUNT"))
+    if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))[int(worker.lstrip("gw")) :: int(workers)]:
+            with suppress(Exception, pytest.skip.Exception):  # reported when it is collected
+                import_module(f"{__package__}.{path.stem}")
 
 
 def pytest_collection_finish() -> None:
