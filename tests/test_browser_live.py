@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,11 +62,8 @@ SENT_AND_WRITTEN_ON = f"""() => {{
 
 def send_workers(server: Server, number: signal.Signals) -> None:
     """Send a signal to the server's processes of sessions."""
-    shown = ["ps", "-eo", "pid=,ppid=,args="]
-    lines = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.splitlines()
-    for pid, parent, arguments in (line.split(None, 2) for line in lines):
-        if parent == str(server.process.pid) and "tests.fake_worker" in arguments:
-            os.kill(int(pid), number)
+    for pid in server.children("fake_worker"):
+        os.kill(pid, number)
 
 
 def test_somebody_is_there_at_once_and_says_what_is_written(browser: Any, fake_server: Server) -> None:

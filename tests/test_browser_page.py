@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -399,23 +398,15 @@ def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
     page.fill("#name textarea, #name input", "left_over")
     page.check("#consent input")
     page.click("#make")
-    children = wait_for(lambda: preparations(fake_server))
+    children = wait_for(lambda: fake_server.children("prepare"))
     assert len(children) == 1
     page.get_by_text("Finding the face").wait_for()
     page.click("#stop")
-    wait_for(lambda: not preparations(fake_server))  # by hanging it would be a minute
+    wait_for(lambda: not fake_server.children("prepare"))  # by hanging it would be a minute
     page.wait_for_function("""() => ['#status', '#making']
         .every((bar) => document.querySelector(`${bar} .message`).innerText === 'Stopped')""")
     assert "left_over" not in fake_server.get("/api/avatars").text and page.faults == []
     page.context.close()
-
-
-def preparations(server: Server) -> list[str]:
-    """Return the processes of SERVER that prepare avatars."""
-    shown = subprocess.run(
-        ["ps", "--ppid", str(server.process.pid), "-o", "args="], capture_output=True, text=True, check=False
-    )
-    return [line for line in shown.stdout.splitlines() if "pipeline.preparing.prepare" in line]
 
 
 # --- a server that is away
