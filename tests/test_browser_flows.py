@@ -123,7 +123,7 @@ def test_the_request_to_copy_is_the_one_that_the_page_would_send(visitor: Visito
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("visitor", WITH[3:], indirect=True, ids=lambda way: "-".join(map(str, way)))
+@pytest.mark.parametrize("visitor", WITH[1:], indirect=True, ids=lambda way: "-".join(map(str, way)))
 def test_an_avatar_of_one_of_two_faces_is_made_tried_out_and_deleted(
     visitor: Visitor, fake_server: Server, tmp_path: Path
 ) -> None:
