@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import sys
 import threading
 import wave
 from pathlib import Path
@@ -47,6 +49,15 @@ def test_what_runs_and_waits_is_done_and_nothing_new_is_taken(fake_packs: Path, 
         assert server.process.wait(60) == 0
     assert [events[-1]["type"] for _, events in asked] == ["done"] * 3
     assert len(list((tmp_path / "realtime").glob("*.mp4"))) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no thread can be chosen")
+def test_a_signal_may_come_in_any_thread(fake_packs: Path, tmp_path: Path) -> None:
+    with running(["-m", "tests.fakes", str(fake_packs)], tmp_path) as server:
+        wait_for(lambda: "warm after" in server.log)  # the main thread has nothing to do but to wait
+        threads = {int(one.name) for one in Path(f"/proc/{server.process.pid}/task").iterdir()}
+        os.kill(max(threads - {server.process.pid}), signal.SIGTERM)  # Linux prefers the thread of that number
+        assert server.process.wait(30) == 0
 
 
 @pytest.mark.slow

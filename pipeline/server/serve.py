@@ -7,14 +7,12 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from functools import partial
-from types import FrameType
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -45,6 +43,7 @@ from pipeline.live.recording import Recorder
 from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
+from pipeline.server.ending import AT_ONCE, Ending
 from pipeline.server.gradio.joins import Joins
 from pipeline.server.gradio.queue import Generate, RenderQueue
 from pipeline.server.gradio.styles import Styles
@@ -264,7 +263,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     logging.getLogger("uvicorn.error").addFilter(BrokenOffFilter())
     os.environ.setdefault("MPLBACKEND", "agg")  # Gradio chooses it at each event; its own search takes half a second
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would hide the proxy; see ``access.Forwarded``
-    ended, at_once = threading.Event(), threading.Event()
+    ended = threading.Event()
     allow_open_files()
     use_prompt_protocol()
 
@@ -275,14 +274,10 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
         finally:
             warm.set()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        (at_once if ended.is_set() else ended).set()
-
     def is_idle() -> bool:
         return not (queue.waiting() or queue.busy() or maker.waiting() or maker.running() or workers.count)
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, end)
+    ending = Ending()
     _, url, _ = page.launch(
         server_name=f"[{host}]" if ":" in host else host,
         server_port=settings.port,
@@ -315,11 +310,13 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
     logger.info("ready: %s", url)
     warming = threading.Thread(target=get_ready, name="warm-up", daemon=True)
     warming.start()
-    ended.wait()
+    while not ending.wait():
+        pass  # another signal
+    ended.set()
     supervisor.draining = workers.draining = True
     until = time.monotonic() + settings.drain_seconds
-    while not is_idle() and time.monotonic() < until and not at_once.is_set():
-        at_once.wait(DRAIN_LOOK_SECONDS)
+    while not is_idle() and time.monotonic() < until and ending.wait(DRAIN_LOOK_SECONDS) < AT_ONCE:
+        pass
     logger.info("ending")
     visited.set()
     warming.join(GOODBYE_SECONDS)  # a program that ends within a network's own code is aborted
