@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import numpy as np
 import pytest
 
 from pipeline.messages import Message
+from pipeline.preparing.encode_clip import encode
+from pipeline.video.frame import Frame
+from pipeline.video.reader import ColorTags
 from tests.pages import FINISHED, MOVED, PLAYER, TABS, VIDEO, Kept, write
 from tests.recordings import record
 from tests.servers import ROOT, Server
@@ -127,11 +132,14 @@ def test_the_request_to_copy_is_the_one_that_the_page_would_send(visitor: Visito
 def test_an_avatar_of_one_of_two_faces_is_made_tried_out_and_deleted(
     visitor: Visitor, fake_server: Server, tmp_path: Path
 ) -> None:
-    page, photo = visitor.page, tmp_path / "two.jpg"
+    page, clip = visitor.page, tmp_path / "two.mp4"
     people = [cv2.VideoCapture(str(ROOT / "examples" / f"{name}.mp4")).read()[1] for name in ("talk_long", "woman")]
-    cv2.imwrite(str(photo), np.hstack([person[:, 320:960] for person in people]))
+    both = cv2.resize(np.hstack([person[:, 320:960] for person in people]), (640, 360))
+    clip.write_bytes(
+        encode(repeat(Frame(cv2.cvtColor(both, cv2.COLOR_BGR2YUV_I420)), 15), 640, 360, Fraction(25), ColorTags())
+    )
     visitor.goes_to(3)
-    page.set_input_files("#clip input[type=file]", photo)
+    page.set_input_files("#clip input[type=file]", clip)
     page.wait_for_selector("#faces img")
     page.locator("#face label").nth(1).click()
     page.fill("#name textarea, #name input", "second")
