@@ -64,7 +64,7 @@ def test_a_recording_is_spoken_as_it_is(fake_server: Server, wav: Path) -> None:
 
 
 def test_a_form_without_a_recording_is_spoken_by_a_voice(fake_server: Server) -> None:
-    fields = {"text": "one two", "tts_voice": "alto", "frame_skip": "2", "liveliness": "0.5", "tts_pitch": "-1"}
+    fields = {"text": "one two", "tts_voice": "alto", "frame_skip": "2", "liveliness": "0.5", "tts_speed": "0.9"}
     assert send(fake_server, PATHS[0], None, **fields).json()["text"] == "one two"
     # a browser sends an empty part for a file that was not chosen
     form = [("avatar", (None, "solo")), ("text", (None, "one")), ("audio", ("", b""))]
