@@ -225,7 +225,7 @@ def test_minutes_of_speech_stay_in_step_and_in_memory(espeak: EspeakEngine) -> N
     off = errors(marks, rendering.phonemes)
     assert np.median(off) < 0.015
     assert np.percentile(off, 95) < 0.15
-    assert peak < 75e6  # a search of all pairs takes twice as much
+    assert peak < 100e6  # usually 70 to 77; a search of all pairs takes 144
 
 
 def test_alignment_can_be_cancelled(espeak: EspeakEngine) -> None:
