@@ -49,17 +49,18 @@ def _size(files: Iterable[Path]) -> int:
 def _brought_by(installed: dict[str, Distribution]) -> dict[str, str]:
     """Return how each package came: "itself" where it is required, else which requirement brings it most directly."""
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    waiting: list[tuple[str, str]] = [
-        (canonicalize_name(one.name), canonicalize_name(one.name)) for one in requirements
-    ]
-    ways = {name: "itself" for name, _ in waiting}
-    for name, root in waiting:  # grows: what is nearest comes first
-        needs = map(Requirement, installed[name].requires or () if name in installed else ())
-        for need in (canonicalize_name(one.name) for one in needs if one.marker is None or one.marker.evaluate()):
-            if need not in ways:
-                ways[need] = root
-                waiting.append((need, root))
+    required = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    ways: dict[str, str] = {canonicalize_name(one.name): "itself" for one in required}
+    waiting, seen = [(one, one.name) for one in required], set()
+    for asked, root in waiting:  # grows: what is nearest comes first
+        name = canonicalize_name(asked.name)
+        ways.setdefault(name, root)
+        if name in installed and (name, *sorted(asked.extras)) not in seen:
+            seen.add((name, *sorted(asked.extras)))
+            for need in map(Requirement, installed[name].requires or ()):
+                extras = ("", *asked.extras)
+                if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras):
+                    waiting.append((need, root))
     return ways
 
 
