@@ -49,8 +49,8 @@ def test_waiting_clients_get_their_position(fake_server: Server) -> None:
         assert all(a < b for a, b in pairwise(etas))
         assert fake_server.get("/api/queue_status").json()["queue_size"] == 3
         fake_server.post(f"/api/cancel/{first[0]['task_id']}")
-        assert next(streams[2])["position"] == 1
-        assert next(streams[3])["position"] == 2
+        for before, stream in enumerate(streams[2:], 2):  # an estimate may be corrected meanwhile
+            assert next(place for event in stream if (place := event["position"]) != before) == before - 1
     fake_server.wait_idle()
 
 
