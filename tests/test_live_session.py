@@ -936,9 +936,13 @@ def test_the_first_turn_of_a_session_finds_its_voices_loaded_but_no_service_is_a
         worker.handle(of_json(Kind.OPEN, session * 32, asked))
         wait_for(lambda: session * 32 in worker._sessions)
 
-    for session, engine in (("a", "service"), ("b", "local"), ("c", "local"), ("d", "service"), ("e", "english")):
-        open_session(session, engine, None if session in "ce" else "ja")
-    wait_for(lambda: local.texts and english.texts)
+    open_session("a", "service", "ja")
+    open_session("b", "local", "ja")
+    wait_for(lambda: local.texts)
+    open_session("c", "local", None)
+    open_session("d", "service", "ja")
+    open_session("e", "english", None)
+    wait_for(lambda: english.texts)
     assert local.texts == ["1."] and english.texts == ["Yes, it is ready."] and not service.texts
 
 
