@@ -40,8 +40,8 @@ from benchmarks.machine import describe_machine, load
 from benchmarks.serving import URL, serving
 from pipeline.jobs.studio import make_studio
 from pipeline.live.clock import Load
-from pipeline.live.events import TurnEnded, TurnStarted, Word
-from pipeline.live.request import parse_session
+from pipeline.live.session_events import TurnEnded, TurnStarted, Word
+from pipeline.live.session_parser import parse_session
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.workers import RemoteSession, Workers
 from pipeline.settings import Settings

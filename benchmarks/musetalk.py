@@ -39,6 +39,7 @@ from pipeline.engines.lipsync_engine import Stretch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.colors import rgb_of
 from pipeline.engines.musetalk.device import wait
+from pipeline.engines.musetalk.device_worker import Models, Worker
 from pipeline.engines.musetalk.inpainting import inpainting_of
 from pipeline.engines.musetalk.network import Network
 from pipeline.engines.musetalk.optimise import (
@@ -52,7 +53,6 @@ from pipeline.engines.musetalk.optimise import (
     Step,
     random_input,
 )
-from pipeline.engines.musetalk.worker import Models, Worker
 from pipeline.jobs.generate import FRAMES_AHEAD_ON_CARD
 from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS

@@ -27,7 +27,7 @@ from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
-from pipeline.engines.mesh.expression import FaceExpression
+from pipeline.engines.mesh.face_expression import FaceExpression
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.face.eyes import IRISES

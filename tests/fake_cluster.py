@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cluster import cluster as clusters
-from pipeline.cluster import renderer, sessions
+from pipeline.cluster import node_sessions, renderer
 from pipeline.errors import PipelineError
 from pipeline.server.serve import serve
 from pipeline.settings import Settings
@@ -23,7 +23,7 @@ def main() -> int:
     """Serve on the packs in the folder that the command line names."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
-    sessions.SILENT_WAITS = SILENT_WAITS
+    node_sessions.SILENT_WAITS = SILENT_WAITS
     renderer.LOST_SECONDS = float(os.environ.get("GIVEN_UP_SECONDS", renderer.LOST_SECONDS))
     try:
         studio = make_fake_studio(settings)

@@ -249,7 +249,7 @@ def main() -> None:
     from pipeline.jobs.generate import generate
     from pipeline.live import workers
     from pipeline.server import connections, webhooks
-    from pipeline.server.gradio import joins, queue
+    from pipeline.server.gradio import queue, queue_joins
     from pipeline.server.serve import serve
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -258,7 +258,7 @@ def main() -> None:
     if UNSEEN:
         workers.UNSEEN_SECONDS = float(UNSEEN)
     if LISTEN:
-        joins.LISTEN_SECONDS = float(LISTEN)
+        queue_joins.LISTEN_SECONDS = float(LISTEN)
     queue.IDLE_SECONDS = 0.05  # a server that waits beside many others leaves them the processor
     if PREPARING:
         uploads.PREPARE = "tests.fake_preparing"

@@ -27,12 +27,12 @@ from pipeline.preparing.animate_photo import (
     shut_at,
 )
 from pipeline.preparing.fit_photo import Shape, cut_for, fitted, size_of, without_bars
-from pipeline.preparing.gaze import Gaze
 from pipeline.preparing.head_turn import Pose, TurningHead
 from pipeline.preparing.lids import Lids
 from pipeline.preparing.matte import person_matte, without_person
 from pipeline.preparing.options import PrepareOptions
 from pipeline.preparing.photo import face_of_photo
+from pipeline.preparing.photo_gaze import Gaze
 from pipeline.preparing.prepare import _read_photo, size_at
 from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader

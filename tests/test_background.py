@@ -45,8 +45,8 @@ from pipeline.jobs.request import parse
 from pipeline.jobs.studio import make_studio
 from pipeline.jobs.tasks import TaskBook
 from pipeline.live import pictures as live_pictures
-from pipeline.live.messages import Kind, of_json, read
 from pipeline.live.pictures import Pictures, drawn_by
+from pipeline.live.pipe_messages import Kind, of_json, read
 from pipeline.live.session import Session
 from pipeline.live.turn import Voice
 from pipeline.live.worker import Worker

@@ -16,15 +16,15 @@ import pytest
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.joins import largest_step, nearest
+from pipeline.avatars.clip_joins import largest_step, nearest
 from pipeline.avatars.pack import load, save
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import _face_of
 from pipeline.errors import BadClip, BadPack, BadRequest, RenderFailed
-from pipeline.live.events import SessionEvent, Word
 from pipeline.live.pictures import CROSSING, Crossing, DecodedClip, Pictures, drawn_by
 from pipeline.live.session import NOD_EVERY, THINKS_AFTER, Session
+from pipeline.live.session_events import SessionEvent, Word
 from pipeline.live.turn import Voice
 from pipeline.preparing.further_clip import FurtherClip, at_rate, check_clips, check_meeting
 from pipeline.settings import Settings

@@ -25,12 +25,12 @@ from PIL import Image
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.pack import load, save
 from pipeline.cluster.cluster import Cluster, ClusterError
+from pipeline.cluster.content_store import FolderStore, digest_of, fetch, open_store, store_url
 from pipeline.cluster.delivery import Delivery
 from pipeline.cluster.node import perform
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.parcels import PIECE, Broken, Bytes, Complete, Memory, Parcel, together
 from pipeline.cluster.renderer import Renderer
-from pipeline.cluster.store import FolderStore, digest_of, fetch, open_store, store_url
 from pipeline.core.cancel import CancelToken
 from pipeline.core.notifier import Notifier
 from pipeline.engines.lipsync_engine import Stretch
@@ -401,8 +401,8 @@ def test_a_node_with_a_full_disk_ends_and_leaves_nothing(
     monkeypatch.setattr("pipeline.cluster.cluster.check_token", lambda: None)
     monkeypatch.setattr("pipeline.cluster.renderer.node_name", lambda: "here")
     looked = iter([False, False, True])
-    monkeypatch.setattr("pipeline.cluster.disk.has_room", lambda: next(looked))
-    monkeypatch.setattr("pipeline.cluster.disk.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.cluster.node_disk.has_room", lambda: next(looked))
+    monkeypatch.setattr("pipeline.cluster.node_disk.LOOK_SECONDS", 0.0)
     studio = make_fake_studio(Settings(precomputed=fake_packs, results=tmp_path / "results"))
     cluster = LonelyCluster(studio, make_fake_studio)
     assert next(looked, None) is None  # it began when there was room

@@ -12,8 +12,8 @@ from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.store import AvatarStore
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
-from pipeline.engines.mesh import expression
-from pipeline.engines.mesh.expression import OVERLAP
+from pipeline.engines.mesh import face_expression
+from pipeline.engines.mesh.face_expression import OVERLAP
 from pipeline.engines.mesh.mesh_engine import MeshEngine
 from pipeline.engines.mesh.mover import FaceMover
 from pipeline.face.basis import LOWER_LIP, UPPER_LIP
@@ -305,7 +305,7 @@ def test_a_shut_lid_shows_no_streaks(avatar: Avatar, mover: FaceMover, monkeypat
         return float(np.mean(changes))
 
     even = unevenness()
-    monkeypatch.setattr(expression, "STREAKS", 0.0)
+    monkeypatch.setattr(face_expression, "STREAKS", 0.0)
     assert even < 0.6 * unevenness()
 
 

@@ -19,9 +19,9 @@ from pipeline.errors import BadPack
 from pipeline.face.eyes import IRISES, OUTLINES
 from pipeline.face.gaze import gaze, reach
 from pipeline.live.pictures import Pictures, drawn_by
-from pipeline.preparing.eye_contact import find_gaze
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person, measure_person
+from pipeline.preparing.turnable_eyes import find_gaze
 from pipeline.settings import Settings
 from pipeline.speech.articulate import UNITS
 from pipeline.video.frame import Frame

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.avatars.avatar import Avatar
-from pipeline.avatars.joins import largest_step
+from pipeline.avatars.clip_joins import largest_step
 from pipeline.avatars.pack import load
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.mesh_engine import MeshEngine

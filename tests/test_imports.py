@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,25 @@ def test_no_test_imports_from_another() -> None:
     }
     assert len(modules) > 1000
     assert not [one for one in modules if one[1] and re.search(r"\btests\.(test_|conftest)", one[1])]
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    """A reader finds a part by its name; those with what a package tells people have the name of that package."""
+    modules = [
+        path.stem
+        for path in (ROOT / "pipeline").rglob("*.py")
+        if not path.stem.startswith("__") and path.parent.name != "messages"
+    ]
+    assert len(modules) > 100
+    assert not [name for name, count in Counter(modules).items() if count > 1]
+
+
+def test_files_that_documents_name_are_there() -> None:
+    """Those of the past are in the list of changes alone."""
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    documents = [
+        ROOT / name for name in files if name.endswith(".md") and name != "CHANGELOG.md"
+    ]  # it tells of old ones
+    named = {one for document in documents for one in re.findall(r"`([\w/]+\.py)`", document.read_text("utf-8"))}
+    assert len(named) > 20
+    assert not [one for one in named if not any(f"/{name}".endswith(f"/{one}") for name in files)]

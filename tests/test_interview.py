@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.conversation.interview import ASKING_SECONDS, Answered, Interview, InterviewPlan, Reason
-from pipeline.live.events import AnswerEnded, InterviewEnded, QuestionAsked, SessionEvent
+from pipeline.live.session_events import AnswerEnded, InterviewEnded, QuestionAsked, SessionEvent
 
 PLAN = InterviewPlan(questions=("one?", "two?", "three?"), patience=10, reminders=1, longest=60)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.server.gradio.joins import share_of
 from pipeline.server.gradio.queue import PAGE_EVENTS
+from pipeline.server.gradio.queue_joins import share_of
 from tests.servers import QUEUE_LIMIT, Server, running, wait_for
 
 ROOM = QUEUE_LIMIT + PAGE_EVENTS

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.conversation.dialogue import KEPT_LETTERS, KEPT_SAYINGS, PROMPT, Dialogue
 from pipeline.conversation.endpoints import Endpoint
-from pipeline.conversation.history import KEPT_LETTERS, KEPT_SAYINGS, PROMPT, History
 from pipeline.conversation.language_model import LanguageModel
 from pipeline.conversation.transcription import TranscriptionService, make_transcriber
 from pipeline.conversation.whisper import MODEL, LocalWhisper, folder_of
@@ -37,14 +37,14 @@ def endpoint(stub: OpenAIStub, prefix: str = "LLM", seconds: float = 20.0) -> En
 
 def answer(model: LanguageModel, *sayings: str) -> tuple[str, PipelineError | None]:
     """Return what a model says, and the error with which it ends."""
-    history = History()
+    dialogue = Dialogue()
     for number, text in enumerate(sayings or ("hello",)):
-        history.add("assistant" if number % 2 else "user", text)
+        dialogue.add("assistant" if number % 2 else "user", text)
 
     async def collect() -> tuple[str, PipelineError | None]:
         text = ""
         try:
-            async for piece in model.answer(history):
+            async for piece in model.answer(dialogue):
                 text += piece
         except PipelineError as error:
             return text, error
@@ -152,22 +152,22 @@ def test_a_key_is_not_shown() -> None:
     assert "sk-secret" not in repr(Endpoint(prefix="LLM", base_url="", key="sk-secret", model="m", seconds=1.0))
 
 
-def test_a_history_is_bounded_and_alternates() -> None:
-    history = History("be kind")
+def test_a_dialogue_is_bounded_and_alternates() -> None:
+    dialogue = Dialogue("be kind")
     for number in range(KEPT_SAYINGS):
-        history.add("user", f"question {number}")
-        history.add("assistant", f"answer {number}")
-    sayings = list(history)
+        dialogue.add("user", f"question {number}")
+        dialogue.add("assistant", f"answer {number}")
+    sayings = list(dialogue)
     assert sayings[0].content == "be kind" and sayings[1].role == "user" and len(sayings) <= KEPT_SAYINGS + 1
     assert sayings[-1].content == f"answer {KEPT_SAYINGS - 1}"
-    history.add("user", "a" * KEPT_LETTERS)
-    history.add("user", "b")
-    assert sum(len(one.content) for one in list(history)[1:]) <= KEPT_LETTERS
-    assert [one.role for one in history] == ["system", "user"] and list(history)[-1].content.endswith("a\nb")
-    history.withdraw("b")
-    assert list(history)[-1].content.endswith("a")
-    history.add("assistant", "  ")
-    assert list(history)[-1].role == "user"
+    dialogue.add("user", "a" * KEPT_LETTERS)
+    dialogue.add("user", "b")
+    assert sum(len(one.content) for one in list(dialogue)[1:]) <= KEPT_LETTERS
+    assert [one.role for one in dialogue] == ["system", "user"] and list(dialogue)[-1].content.endswith("a\nb")
+    dialogue.withdraw("b")
+    assert list(dialogue)[-1].content.endswith("a")
+    dialogue.add("assistant", "  ")
+    assert list(dialogue)[-1].role == "user"
 
 
 SOUND = (np.sin(np.arange(24000) * 0.1) * 8000).astype(np.int16)

@@ -30,7 +30,12 @@ from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest
 from pipeline.jobs.look import Look
 from pipeline.live.clock import Clock, Load
-from pipeline.live.events import (
+from pipeline.live.fragments import Fragment, length_prefixed
+from pipeline.live.pictures import Pictures
+from pipeline.live.pipe_messages import Kind, Packed, fragment_in, of_fragment, of_json, of_sound, read, sound_in
+from pipeline.live.sentences import Sentences
+from pipeline.live.session import Next, Session
+from pipeline.live.session_events import (
     Closed,
     Interrupted,
     Listening,
@@ -42,12 +47,7 @@ from pipeline.live.events import (
     packed,
     unpacked,
 )
-from pipeline.live.fragments import Fragment, length_prefixed
-from pipeline.live.messages import Kind, Packed, fragment_in, of_fragment, of_json, of_sound, read, sound_in
-from pipeline.live.pictures import Pictures
-from pipeline.live.request import parse_session
-from pipeline.live.sentences import Sentences
-from pipeline.live.session import Next, Session
+from pipeline.live.session_parser import parse_session
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import SpokenTurn, Voice

@@ -25,7 +25,7 @@ from pipeline.avatars.avatar import Avatar, Inpainting
 from pipeline.avatars.pack import load
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.lipsync_engine import Stretch
-from pipeline.engines.musetalk import optimise, worker
+from pipeline.engines.musetalk import device_worker, optimise
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.inpainting import inpainting_of
@@ -237,7 +237,7 @@ def test_all_networks_run_on_one_thread_for_all_callers(
 
     for owner, name in ((Network, "draw"), (SpeechFeatures, "states")):
         monkeypatch.setattr(owner, name, noted(getattr(owner, name)))
-    monkeypatch.setattr(worker, "inpainting_of", noted(inpainting_of))
+    monkeypatch.setattr(device_worker, "inpainting_of", noted(inpainting_of))
     fresh = MuseTalkEngine(models)
     visitors = [
         threading.Thread(target=_rendered, args=(fresh, one, _stretch(5, slice(0, 5))))
@@ -297,7 +297,7 @@ class OneDevice:
 def test_every_card_has_a_worker_and_the_last_task_waits(
     models: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "Worker", OneDevice)
+    monkeypatch.setattr(device_worker, "Worker", OneDevice)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     engine = MuseTalkEngine(models)
     both = [_stretch(1, slice(0)), _stretch(1, slice(0))]

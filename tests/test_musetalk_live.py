@@ -26,11 +26,11 @@ from pipeline.engines.musetalk.weights import load_vae
 from pipeline.errors import Unavailable
 from pipeline.jobs.studio import make_studio
 from pipeline.live.clock import Clock
-from pipeline.live.events import TurnStarted
 from pipeline.live.fragments import Fragment
 from pipeline.live.pictures import Pictures
-from pipeline.live.request import parse_session
 from pipeline.live.session import Session
+from pipeline.live.session_events import TurnStarted
+from pipeline.live.session_parser import parse_session
 from pipeline.live.turn import Voice
 from pipeline.live.workers import Workers, _Process
 from pipeline.settings import Settings

@@ -14,7 +14,7 @@ import torch
 from pipeline.engines.musetalk.audio import SpeechFeatures, features_of, positions, windows
 from pipeline.engines.musetalk.blend import Blender, Place
 from pipeline.engines.musetalk.colors import rgb_of, yuv_matrix
-from pipeline.engines.musetalk.crop import Box, face_box, face_crop
+from pipeline.engines.musetalk.face_crop import Box, face_box, face_crop
 from pipeline.engines.musetalk.latents import face_latents, pixels_of
 from pipeline.engines.musetalk.mask import face_mask
 from pipeline.engines.musetalk.network import Network

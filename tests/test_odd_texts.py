@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.avatars.store import AvatarStore
-from pipeline.live.events import Problem, SessionEvent, TurnEnded
 from pipeline.live.pictures import Pictures
 from pipeline.live.session import Session
+from pipeline.live.session_events import Problem, SessionEvent, TurnEnded
 from pipeline.live.turn import Voice
 from pipeline.tts.espeak import EspeakEngine
 from pipeline.tts.hibari import HibariEngine

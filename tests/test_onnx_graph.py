@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.tts.network import Network, OtherNetwork, opening
 from pipeline.tts.onnx_graph import OnnxGraph, convolutions_as_products, exact_products, node
+from pipeline.tts.voice_network import Network, OtherNetwork, opening
 
 EMPTY = b"\x08\x09\x42\x02\x10\x14"
 """An ONNX file of version 9 with the operators of version 20, and without a graph."""

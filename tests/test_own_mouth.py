@@ -16,7 +16,7 @@ from pipeline.avatars.pack import load, save
 from pipeline.avatars.store import AvatarStore
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.mover import FaceMover
-from pipeline.engines.mesh.own_mouth import DETAIL, TONES, OwnMouthInterior
+from pipeline.engines.mesh.own_mouth_interior import DETAIL, TONES, OwnMouthInterior
 from pipeline.errors import BadPack
 from pipeline.face.mesh_basis import LOWER_INNER, UPPER_INNER, load_basis
 from pipeline.preparing.footage import Footage

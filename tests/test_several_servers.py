@@ -20,8 +20,8 @@ import requests
 
 from pipeline import messages
 from pipeline.avatars.store import AvatarStore
+from pipeline.cluster.content_store import Store, open_store
 from pipeline.cluster.results import StoredResults
-from pipeline.cluster.store import Store, open_store
 from pipeline.errors import Cancelled, QueueFull, TasksUnavailable, TokenSpent, TookTooLong, Unavailable
 from pipeline.jobs.events import (
     Composing,
@@ -41,11 +41,11 @@ from pipeline.jobs.tasks import TaskBook
 from pipeline.jobs.uploads import Uploads
 from pipeline.messages import Message
 from pipeline.shared import link as links
-from pipeline.shared.avatars import SharedAvatars
 from pipeline.shared.codec import from_text, to_text
 from pipeline.shared.link import Link
 from pipeline.shared.remote import record_key
 from pipeline.shared.servers import WebServer
+from pipeline.shared.shared_avatars import SharedAvatars
 from pipeline.shared.task_book import SharedTaskBook
 from tests.fakes import make_pack
 from tests.redis_server import NEEDED, Redis

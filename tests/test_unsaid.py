@@ -16,9 +16,9 @@ import pytest
 
 from pipeline.avatars.store import AvatarStore
 from pipeline.live import workers as live_workers
-from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, TurnEnded, TurnStarted, Word
-from pipeline.live.messages import Kind, Packed, of_json, of_sound, sound_in
+from pipeline.live.pipe_messages import Kind, Packed, of_json, of_sound, sound_in
 from pipeline.live.processes import Link, ThisMachine
+from pipeline.live.session_events import Closed, Interrupted, Problem, SessionEvent, TurnEnded, TurnStarted, Word
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.unsaid import Unsaid, rest_of

@@ -18,7 +18,7 @@ from pipeline.errors import NotFound, Unavailable
 from pipeline.jobs.request import default_engine, parse
 from pipeline.jobs.studio import Studio, make_studio, warm_up
 from pipeline.jobs.voices import VoiceSamples, sample_url, voices_of
-from pipeline.live.request import parse_session
+from pipeline.live.session_parser import parse_session
 from pipeline.settings import Settings
 from pipeline.speech_types import Voice
 from pipeline.tts.espeak import EspeakEngine

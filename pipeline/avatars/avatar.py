@@ -119,7 +119,7 @@ class Avatar:
         gender: "female" or "male", whose voice the avatar gets if none is chosen; "" if that is unknown.
         gaze: (frames, 3) float32: how far the eyes look past the camera, in degrees to the right and down in the
             picture, and how far they may be turned to it, 0..1, smooth over time (see
-            ``pipeline.preparing.eye_contact``). None if that is unknown, or they can be turned nowhere.
+            ``pipeline.preparing.turnable_eyes``). None if that is unknown, or they can be turned nowhere.
         clips: Further clips by what they show (see `CLIPS`): the same person in the same size, at the same rate. Each
             is an avatar whose video, points, usable frames and gaze are those of the clip.
         leads_into: Where these pictures lie between two clips, the one that follows; the mouth's inside is its own.

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import anyio
 
+from pipeline.cluster.content_store import Store, fetch
 from pipeline.cluster.parcels import PIECE, Alive, Broken
-from pipeline.cluster.store import Store, fetch
 from pipeline.core.cancel import CancelToken
 from pipeline.core.child_process import run
 

@@ -19,16 +19,16 @@ from typing import Any
 
 from pipeline import messages
 from pipeline.avatars.eye_contact import looks_at_camera
-from pipeline.cluster import sessions
+from pipeline.cluster import node_sessions
 from pipeline.cluster.chores import Chore, Line, Written, in_thread, keep
+from pipeline.cluster.content_store import lent, open_store, store_url
 from pipeline.cluster.delivery import Delivery
+from pipeline.cluster.node_sessions import WAIT_SECONDS, NodeSessions
 from pipeline.cluster.nodes import Nodes
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.parcels import Alive, Broken, Order
 from pipeline.cluster.renderer import APP, RENDERER, deployed, deployment, draining, look, note
-from pipeline.cluster.sessions import WAIT_SECONDS, NodeSessions
 from pipeline.cluster.slots import tell
-from pipeline.cluster.store import lent, open_store, store_url
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
@@ -350,7 +350,7 @@ class Cluster:
                         parcel = told.get(timeout=WAIT_SECONDS)
                     except queue.Empty:
                         silent += 1
-                        if taken and silent >= sessions.SILENT_WAITS:
+                        if taken and silent >= node_sessions.SILENT_WAITS:
                             raise _LostNodeError(f"silent for {silent * WAIT_SECONDS:g} s") from None
                         if not taken:
                             self._check_slots(begun)  # all may be busy

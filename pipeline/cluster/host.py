@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.cluster.disk import decoded_of, folder_of
-from pipeline.cluster.store import fetch, open_store
-from pipeline.live.messages import NO_SESSION, Kind, of_json
+from pipeline.cluster.content_store import fetch, open_store
+from pipeline.cluster.node_disk import decoded_of, folder_of
+from pipeline.live.pipe_messages import NO_SESSION, Kind, of_json
 from pipeline.live.processes import ONE_THREAD, Files
 from pipeline.settings import ROOT, Settings
 

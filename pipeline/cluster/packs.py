@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.avatars.avatar import Avatar
 from pipeline.avatars.framing import played_at
 from pipeline.avatars.pack import save
-from pipeline.cluster.store import Store, digest_of
+from pipeline.cluster.content_store import Store, digest_of
 from pipeline.core.best_effort import best_effort
 
 logger = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from typing import Any
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.framing import played_at
 from pipeline.cluster.chores import Chore, News, do
-from pipeline.cluster.disk import decoded_of, folder_of, has_room, wait_for_room
+from pipeline.cluster.content_store import fetch, open_store
 from pipeline.cluster.node import perform
+from pipeline.cluster.node_disk import decoded_of, folder_of, has_room, wait_for_room
 from pipeline.cluster.nodes import Described
 from pipeline.cluster.parcels import BEAT_SECONDS, Alive, Broken, Memory, Order, Parcel, together
 from pipeline.cluster.slots import MOST_SLOTS, SLOT, Wanted, replicas
-from pipeline.cluster.store import fetch, open_store
 from pipeline.core.cancel import CancelToken
 from pipeline.engines.select import problem_of
 from pipeline.errors import PipelineError, Unavailable

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.cluster.store import Store
+from pipeline.cluster.content_store import Store
 from pipeline.core.best_effort import best_effort
 from pipeline.core.disk import writing
 from pipeline.errors import Unavailable

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline import messages
-from pipeline.conversation.history import PROMPT, History
+from pipeline.conversation.dialogue import PROMPT, Dialogue
 from pipeline.conversation.interview import Answered, Interview, InterviewPlan, State
 from pipeline.conversation.language_model import LanguageModel
 from pipeline.conversation.microphone import Microphone
@@ -21,7 +21,7 @@ from pipeline.conversation.transcription import Transcriber, wav
 from pipeline.conversation.voice_activity import VoiceChange
 from pipeline.core.growing_file import part_of, saving
 from pipeline.errors import BadRequest, InterviewNotFound, InterviewRuns, PipelineError, SessionClosed
-from pipeline.live.events import (
+from pipeline.live.session_events import (
     Closed,
     Interrupted,
     Problem,
@@ -133,7 +133,7 @@ class Conversation:
         self._model = model
         self._transcriber = transcriber if plan.transcribe else None
         self._folder = folder
-        self.history = History(plan.prompt)
+        self.dialogue = Dialogue(plan.prompt)
         self.interview = Interview(plan.interview, self) if plan.interview else None
         self._keeps_answers = plan.record and self.interview is not None
         silence = plan.interview.silence if plan.interview else plan.silence
@@ -241,7 +241,7 @@ class Conversation:
         self._speaking = isinstance(event, TurnStarted)
         if isinstance(event, TurnEnded | Interrupted) and event.tag in self._replying:
             self._replying.discard(event.tag)
-            self.history.add("assistant", " ".join(event.said.split()))
+            self.dialogue.add("assistant", " ".join(event.said.split()))
         ours = True
         if isinstance(event, Interrupted):
             self._replying.clear()
@@ -343,11 +343,11 @@ class Conversation:
 
     async def _answer(self, text: str, tag: str) -> None:
         if self._interrupts:
-            await self._stopped.wait()  # so that the history has first what was said until then
-        self.history.add("user", text)
+            await self._stopped.wait()  # so that the dialogue has first what was said until then
+        self.dialogue.add("user", text)
         said = False
         try:
-            async with aclosing(self._model.answer(self.history)) as pieces:
+            async with aclosing(self._model.answer(self.dialogue)) as pieces:
                 async for piece in pieces:
                     self._replying.add(tag)
                     self._session.say(piece, tag)
@@ -357,7 +357,7 @@ class Conversation:
                 return
             self._session.emit(Problem.of(error))
             if not said:
-                self.history.withdraw(text)
+                self.dialogue.withdraw(text)
         if said:
             self._session.flush()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from pipeline.live.events import AnswerEnded, InterviewEnded, QuestionAsked, SessionEvent
+from pipeline.live.session_events import AnswerEnded, InterviewEnded, QuestionAsked, SessionEvent
 
 ASKING_SECONDS = 120.0
 """Seconds after which a question counts as asked, even if its speech has not ended."""

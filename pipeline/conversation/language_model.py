@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import Any
 
 from pipeline import messages
+from pipeline.conversation.dialogue import Saying
 from pipeline.conversation.endpoints import Endpoint
-from pipeline.conversation.history import Saying
 from pipeline.errors import LanguageModelFailed, LanguageModelUnavailable, PipelineError
 
 LONGEST_ANSWER = 4000

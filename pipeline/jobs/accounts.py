@@ -1,6 +1,6 @@
 """What was done with tokens: one interface, here in memory.
 
-``pipeline.shared.accounts`` has it for several web servers.
+``pipeline.shared.shared_accounts`` has it for several web servers.
 """
 
 from __future__ import annotations

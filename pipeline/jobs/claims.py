@@ -1,6 +1,6 @@
 """Which job belongs to a request that may be repeated: one interface, here in memory.
 
-``pipeline.shared.claims`` has it for several web servers.
+``pipeline.shared.shared_claims`` has it for several web servers.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pipeline.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Commons:
-    """What the web servers of a site have in common; ``pipeline.shared.commons`` has it in Redis.
+    """What the web servers of a site have in common; ``pipeline.shared.shared_commons`` has it in Redis.
 
     Attributes:
         book: The tasks.

@@ -21,8 +21,8 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.avatars.avatar import Avatar
+from pipeline.avatars.clip_joins import best_entry
 from pipeline.avatars.eye_contact import with_eye_contact
-from pipeline.avatars.joins import best_entry
 from pipeline.core import origin
 from pipeline.core.cancel import CancelToken
 from pipeline.core.growing_file import part_of

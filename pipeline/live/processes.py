@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.live.messages import NO_SESSION, Kind, Packed, of_json, receive
+from pipeline.live.pipe_messages import NO_SESSION, Kind, Packed, of_json, receive
 from pipeline.settings import ROOT, Settings
 
 if TYPE_CHECKING:  # which loads much; a node does without

@@ -15,9 +15,18 @@ from pipeline import messages
 from pipeline.core.best_effort import best_effort
 from pipeline.engines.lipsync_engine import LiveFrames
 from pipeline.errors import BadRequest, PipelineError
-from pipeline.live.events import Closed, Interrupted, Listening, Problem, SessionEvent, TurnEnded, TurnStarted, Word
 from pipeline.live.fragments import Fragment, FragmentWriter, Gop
 from pipeline.live.pictures import CROSSING, SHOWN_ONCE, Crossing, Pictures, drawn_by
+from pipeline.live.session_events import (
+    Closed,
+    Interrupted,
+    Listening,
+    Problem,
+    SessionEvent,
+    TurnEnded,
+    TurnStarted,
+    Word,
+)
 from pipeline.live.sound_packets import PACKET, SoundPackets
 from pipeline.live.turn import SpokenTurn, Turn, Voice
 from pipeline.live.voice_input import VoiceTurn, pcm, phonemes_within

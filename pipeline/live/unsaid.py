@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.live.events import Interrupted, SessionEvent, TurnEnded, TurnStarted, Word
-from pipeline.live.messages import Kind, Packed, of_json, of_sound, sound_in
+from pipeline.live.pipe_messages import Kind, Packed, of_json, of_sound, sound_in
+from pipeline.live.session_events import Interrupted, SessionEvent, TurnEnded, TurnStarted, Word
 from pipeline.live.voice_input import AHEAD_SECONDS
 from pipeline.text.ssml import is_ssml
 

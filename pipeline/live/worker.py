@@ -33,11 +33,11 @@ from pipeline.jobs.request import default_engine
 from pipeline.jobs.studio import Studio, make_studio
 from pipeline.jobs.supervisor import internal_error
 from pipeline.live.clock import Clock
-from pipeline.live.events import Closed, Composing, Problem, SessionEvent, packed
 from pipeline.live.fragments import Fragment
-from pipeline.live.messages import NO_SESSION, Kind, Packed, of_fragment, of_json, read, sound_in
 from pipeline.live.pictures import Pictures
+from pipeline.live.pipe_messages import NO_SESSION, Kind, Packed, of_fragment, of_json, read, sound_in
 from pipeline.live.session import Session
+from pipeline.live.session_events import Closed, Composing, Problem, SessionEvent, packed
 from pipeline.live.turn import SpokenTurn, Voice
 from pipeline.live.voice_input import VoiceTurn
 from pipeline.settings import Settings

@@ -18,9 +18,9 @@ from pipeline import messages
 from pipeline.core.notifier import Notifier, woken_by
 from pipeline.errors import BadRequest, PipelineError, SessionClosed, SessionFailed, SessionNotFound, SessionsFull
 from pipeline.live.clock import LEAD_SECONDS, Load
-from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, unpacked
-from pipeline.live.messages import Kind, Packed, fragment_in, of_json, of_sound
+from pipeline.live.pipe_messages import Kind, Packed, fragment_in, of_json, of_sound
 from pipeline.live.processes import Files, Link, Machines, ThisMachine
+from pipeline.live.session_events import Closed, Interrupted, Problem, SessionEvent, unpacked
 from pipeline.live.session_request import SessionRequest
 from pipeline.live.unsaid import Unsaid
 from pipeline.live.voice_input import AHEAD_SECONDS, pcm

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from pipeline.face.finder import box_of
-from pipeline.preparing.gaze import Gaze
 from pipeline.preparing.head_turn import Pose, TurningHead
 from pipeline.preparing.lids import Lids
 from pipeline.preparing.matte import person_matte, without_person
+from pipeline.preparing.photo_gaze import Gaze
 from pipeline.video.frame import Frame
 
 FPS = Fraction(25)

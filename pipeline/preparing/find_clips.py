@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter, uniform_filter1d
 
-from pipeline.avatars.joins import distances
+from pipeline.avatars.clip_joins import distances
 from pipeline.face.basis import STILL
 from pipeline.face.gaze import gaze
 from pipeline.preparing.footage import Footage

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline import messages
 from pipeline.avatars.avatar import CLIPS, Avatar, Matte
-from pipeline.avatars.joins import nearest
+from pipeline.avatars.clip_joins import nearest
 from pipeline.errors import BadClip, BadRequest
 from pipeline.preparing.encode_clip import MATTE, encode
 from pipeline.video.reader import ClipReader, ColorTags

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.avatars.avatar import OwnMouth
 from pipeline.engines.mesh.interior import light_of
 from pipeline.engines.mesh.mouth_frame import COLUMNS, MouthFrame, mouth_frame, mouth_shape
-from pipeline.engines.mesh.own_mouth import COUNTS
+from pipeline.engines.mesh.own_mouth_interior import COUNTS
 from pipeline.face.basis import head_pose
 from pipeline.preparing.footage import Footage
 from pipeline.preparing.person import Person

@@ -35,7 +35,6 @@ from pipeline.preparing.animation import animated_pictures, open_animation
 from pipeline.preparing.blur import softness_of
 from pipeline.preparing.clip_matte import ClipMatte, clip_matte
 from pipeline.preparing.encode_clip import MATTE, encode, keep_stream
-from pipeline.preparing.eye_contact import find_gaze
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS, kind_of
 from pipeline.preparing.find_clips import Part, find_clips
 from pipeline.preparing.fit_photo import SHAPES, cut_for, fitted, size_of, without_bars
@@ -54,6 +53,7 @@ from pipeline.preparing.progress import LENDING, Progress, Stages, expected, wri
 from pipeline.preparing.report import numbered, write_report
 from pipeline.preparing.shots import find_shots
 from pipeline.preparing.teeth_white import teeth_by_eyes
+from pipeline.preparing.turnable_eyes import find_gaze
 from pipeline.preparing.usable_frames import check_width
 from pipeline.settings import Settings
 from pipeline.video.frame import Frame

@@ -31,7 +31,7 @@ from pipeline import messages
 from pipeline.cluster.results import StoredResults
 from pipeline.errors import SessionFailed, TasksUnavailable, TooSlow, Unavailable
 from pipeline.jobs.tasks import TaskBook, is_task_id
-from pipeline.live.events import Closed, Problem, to_json
+from pipeline.live.session_events import Closed, Problem, to_json
 from pipeline.server.access import ORIGIN, path_of, put_under, refuse
 from pipeline.server.connections import Stream, while_there
 from pipeline.server.reply_language import language_of

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp
 
 from pipeline import messages
 from pipeline.avatars.portrait import Stills
+from pipeline.cluster.content_store import open_store
 from pipeline.cluster.nodes import Node, Nodes
 from pipeline.cluster.results import StoredResults
-from pipeline.cluster.store import open_store
 from pipeline.core import child_process
 from pipeline.core.best_effort import best_effort
 from pipeline.core.gpu import Gpu
@@ -39,13 +39,13 @@ from pipeline.jobs.uploads import Uploads
 from pipeline.jobs.voice_download import VoiceDownload
 from pipeline.jobs.voices import VoiceSamples
 from pipeline.live.processes import Machines
-from pipeline.live.recording import Recorder
+from pipeline.live.recorder import Recorder
 from pipeline.live.workers import WORKER, Workers
 from pipeline.server.access import guarded
 from pipeline.server.connections import Patience, use_prompt_protocol
 from pipeline.server.ending import AT_ONCE, Ending
-from pipeline.server.gradio.joins import Joins
 from pipeline.server.gradio.queue import Generate, RenderQueue
+from pipeline.server.gradio.queue_joins import Joins
 from pipeline.server.gradio.styles import Styles
 from pipeline.server.logs import build_dam
 from pipeline.server.metrics import Metrics
@@ -53,7 +53,7 @@ from pipeline.server.page.document import Compressed, dress
 from pipeline.server.page.layout import CSS, PageServices, build_page, make_theme
 from pipeline.server.page.words import I18N
 from pipeline.server.relay import Relayed, Relaying, Stored
-from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.avatar_api import AvatarApi
 from pipeline.server.rest.backgrounds import BackgroundApi
 from pipeline.server.rest.conversations import Conversations, llm_of
 from pipeline.server.rest.files import BrokenOffFilter
@@ -62,7 +62,7 @@ from pipeline.server.rest.idempotency import Repeats
 from pipeline.server.rest.idle import IdleApi
 from pipeline.server.rest.inspector import Inspector
 from pipeline.server.rest.routes import Api, exception_handlers
-from pipeline.server.rest.sessions import SessionApi
+from pipeline.server.rest.session_api import SessionApi
 from pipeline.server.rest.token_api import TokenApi
 from pipeline.server.rest.verifier import Verifier
 from pipeline.server.tokens import Tokens
@@ -70,8 +70,8 @@ from pipeline.server.upload_folder import UploadFolder
 from pipeline.server.visitors import VisitorCookie, Visitors
 from pipeline.server.webhooks import Webhooks
 from pipeline.settings import AI_LABELS, Settings
-from pipeline.shared.avatars import SharedAvatars
-from pipeline.shared.commons import SharedCommons, shared
+from pipeline.shared.shared_avatars import SharedAvatars
+from pipeline.shared.shared_commons import SharedCommons, shared
 from pipeline.shared.task_book import SharedTaskBook
 from pipeline.shared.tickets import SharedTickets
 from pipeline.video import lettering

@@ -31,7 +31,7 @@ from pipeline.jobs.accounts import Account, Accounts
 from pipeline.jobs.events import TtsDone
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Job
-from pipeline.live.events import Closed, Interrupted, Problem, SessionEvent, TurnEnded, TurnStarted
+from pipeline.live.session_events import Closed, Interrupted, Problem, SessionEvent, TurnEnded, TurnStarted
 from pipeline.live.workers import RemoteSession
 from pipeline.server.access import ORIGIN, is_same, key_of
 from pipeline.settings import Settings, listed

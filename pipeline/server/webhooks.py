@@ -33,7 +33,7 @@ from pipeline import messages
 from pipeline.errors import BadRequest
 from pipeline.jobs.events import Done, Ended, Made, to_json
 from pipeline.jobs.tasks import Job
-from pipeline.live.events import Closed, SessionEvent
+from pipeline.live.session_events import Closed, SessionEvent
 from pipeline.live.workers import RemoteSession
 from pipeline.messages import Language
 from pipeline.settings import Settings

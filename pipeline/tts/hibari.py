@@ -25,10 +25,10 @@ from pipeline.text.piece import source_offset
 from pipeline.text.reading import reading
 from pipeline.text.word_times import place_words
 from pipeline.tts.english_words import EnglishWords, places
-from pipeline.tts.network import Network, OpenedOnce, opening
 from pipeline.tts.refusals import unknown_voice
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine, sounding
 from pipeline.tts.symbol_times import phoneme_marks, with_pauses
+from pipeline.tts.voice_network import Network, OpenedOnce, opening
 
 logger = logging.getLogger(__name__)
 

@@ -32,10 +32,10 @@ from pipeline.tts.english_words import EnglishWords, places
 from pipeline.tts.kokoro_japanese import japanese_symbols
 from pipeline.tts.kokoro_korean import korean_symbols, rising_from
 from pipeline.tts.kokoro_network import KokoroNetwork, Reading
-from pipeline.tts.network import OpenedOnce, cannot_speak
 from pipeline.tts.refusals import unknown_voice
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine, sounding
 from pipeline.tts.symbol_times import phoneme_marks, with_pauses
+from pipeline.tts.voice_network import OpenedOnce, cannot_speak
 
 logger = logging.getLogger(__name__)
 

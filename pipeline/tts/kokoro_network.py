@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.tts.network import Network, opening
 from pipeline.tts.onnx_graph import Node, convolutions_as_products, exact_products, node
+from pipeline.tts.voice_network import Network, opening
 
 MARGIN = 4
 """Frames (25 ms) of silence that stay before and after the sound."""

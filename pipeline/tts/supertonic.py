@@ -30,9 +30,9 @@ from pipeline.errors import SpeechFailed, Unavailable
 from pipeline.speech_types import Speech, Voice
 from pipeline.text.language import in_latin, language_of, plain, speakable
 from pipeline.text.reading import read_aloud
-from pipeline.tts.network import cannot_speak
 from pipeline.tts.refusals import nothing_to_say, unknown_voice
 from pipeline.tts.speech_engine import CUSTOM_VOICE, TTSEngine
+from pipeline.tts.voice_network import cannot_speak
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from pipeline.avatars.avatar import Avatar
-from pipeline.engines.mesh.expression import FaceExpression
+from pipeline.engines.mesh.face_expression import FaceExpression
 from pipeline.engines.mesh.geometry import FaceGeometry
 from pipeline.engines.mesh.interior import Light, MouthInterior, MouthPose, light_of
 from pipeline.engines.mesh.mouth_frame import mouth_frame, mouth_shape
-from pipeline.engines.mesh.own_mouth import OwnMouthInterior
+from pipeline.engines.mesh.own_mouth_interior import OwnMouthInterior
 from pipeline.engines.mesh.sprites import load_sprites
 from pipeline.engines.mesh.warp import warp
 from pipeline.face.mesh_basis import CHIN, UPPER_INNER, load_basis

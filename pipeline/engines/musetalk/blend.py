@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from pipeline.engines.musetalk.colors import yuv_matrix
-from pipeline.engines.musetalk.crop import Box
 from pipeline.engines.musetalk.device import to_device, to_host
+from pipeline.engines.musetalk.face_crop import Box
 from pipeline.video.frame import Frame
 from pipeline.video.reader import ColorTags
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.avatars.avatar import LATENTS, MASK_SIDE, Avatar, Inpainting
 from pipeline.engines.musetalk.colors import rgb_of
-from pipeline.engines.musetalk.crop import Box, face_box, face_crop
+from pipeline.engines.musetalk.face_crop import Box, face_box, face_crop
 from pipeline.engines.musetalk.latents import face_latents
 from pipeline.engines.musetalk.mask import face_mask
 from pipeline.video.reader import ClipReader

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline.avatars.avatar import MASK_SIDE as SIDE
-from pipeline.engines.musetalk.crop import Box
+from pipeline.engines.musetalk.face_crop import Box
 from pipeline.face.basis import OVAL
 
 _NOSE = (6, 122, 351, 129, 358, 102, 331, 48, 278, 64, 294, 98, 327, 97, 326, 2)

@@ -22,7 +22,7 @@ from pipeline.errors import PipelineError, Unavailable
 from pipeline.video.frame import Frame
 
 if TYPE_CHECKING:
-    from pipeline.engines.musetalk.worker import Worker
+    from pipeline.engines.musetalk.device_worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +128,8 @@ class MuseTalkEngine:
             self.check()
             import torch
 
+            from pipeline.engines.musetalk.device_worker import Worker, models_in
             from pipeline.engines.musetalk.optimise import STEPS, STEPS_WITH_COMPILED
-            from pipeline.engines.musetalk.worker import Worker, models_in
 
             found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
             models = models_in(self._models)

@@ -1,8 +1,9 @@
 """The queue of all tasks: the page, REST and gradio_client wait in Gradio's own queue.
 
-This and ``joins`` are the only modules that touch the internals of Gradio's queue; ``tests/test_gradio_contract.py``
-fails if they change. Gradio keeps the order, starts one task at a time (or one for each graphics card
-or slot of a cluster: ``concurrency_limit``) and carries messages to the client. This module adds the rest:
+This and ``queue_joins`` are the only modules that touch the internals of Gradio's queue;
+``tests/test_gradio_contract.py`` fails if they change. Gradio keeps the order, starts one task at a time (or one for
+each graphics card or slot of a cluster: ``concurrency_limit``) and carries messages to the client. This module adds
+the rest:
 
 - Gradio keeps the messages of a task for one listener, which must be connected. Here events go into the task's history,
   which any number of clients follow, also later.
@@ -50,7 +51,7 @@ from pipeline.jobs.studio import Studio
 from pipeline.jobs.supervisor import Supervisor, failure, internal_error
 from pipeline.jobs.tasks import Task
 from pipeline.jobs.turns import Slots, Waits
-from pipeline.server.gradio.joins import Joins, address_of, share_of
+from pipeline.server.gradio.queue_joins import Joins, address_of, share_of
 from pipeline.server.metrics import Metrics
 from pipeline.shared.tickets import SharedTickets
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from pipeline import messages
 from pipeline.conversation.conversation import Conversation, ConversationPlan, sound_name
+from pipeline.conversation.conversation_parser import parse_conversation
 from pipeline.conversation.endpoints import Endpoint
 from pipeline.conversation.language_model import LanguageModel
-from pipeline.conversation.request import parse_conversation
 from pipeline.conversation.transcription import make_transcriber
 from pipeline.errors import InterviewNotFound
 from pipeline.live.session_request import SessionRequest

@@ -58,7 +58,7 @@ from pipeline.server.gradio.queue import RenderQueue
 from pipeline.server.metrics import Metrics
 from pipeline.server.reply_language import language_of
 from pipeline.server.rest import schema, socket_schema
-from pipeline.server.rest.avatars import AvatarApi
+from pipeline.server.rest.avatar_api import AvatarApi
 from pipeline.server.rest.backgrounds import BackgroundApi
 from pipeline.server.rest.bodies import json_body
 from pipeline.server.rest.component import SCRIPT, script_response
@@ -82,7 +82,7 @@ from pipeline.server.rest.receivers import receiver_of
 from pipeline.server.rest.recordings import FILE as RECORDING
 from pipeline.server.rest.recordings import RecordingForm
 from pipeline.server.rest.result_page import gone_page, result_page
-from pipeline.server.rest.sessions import SessionApi
+from pipeline.server.rest.session_api import SessionApi
 from pipeline.server.rest.token_api import TokenApi
 from pipeline.server.rest.verifier import Verifier
 from pipeline.server.tokens import Tokens, grant_of

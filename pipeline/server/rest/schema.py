@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from pipeline.avatars.framing import ASPECTS, RATES, SOURCE
 from pipeline.avatars.store import RESOLUTIONS
-from pipeline.conversation.request import (
+from pipeline.conversation.conversation_parser import (
     LONGEST_ANSWERS,
     LONGEST_PROMPT,
     LONGEST_QUESTION,
@@ -28,7 +28,7 @@ from pipeline.errors import CODES
 from pipeline.jobs import look
 from pipeline.jobs.backdrops import MAX_PIXELS
 from pipeline.jobs.request import DEFAULT_RESOLUTION, MAX_FRAME_SKIP
-from pipeline.live.request import LONGEST_TAG
+from pipeline.live.session_parser import LONGEST_TAG
 from pipeline.preparing.file_kinds import PICTURES, VIDEOS
 from pipeline.speech.expression_track import NEUTRAL, USUAL_LIVELINESS
 from pipeline.speech.soundtrack import KINDS

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import messages
+from pipeline.cluster.content_store import Store, lent
 from pipeline.cluster.host import PIECE, Host
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.slots import SLOT
-from pipeline.cluster.store import Store, lent
 from pipeline.errors import Unavailable
-from pipeline.live.messages import Packed, receive
+from pipeline.live.pipe_messages import Packed, receive
 from pipeline.live.processes import Files, Link
 from pipeline.live.session_request import SessionRequest
 

@@ -25,13 +25,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from pipeline import messages
 from pipeline.avatars.store import AvatarStore
 from pipeline.conversation.conversation import Conversation
-from pipeline.conversation.request import question_of
+from pipeline.conversation.conversation_parser import question_of
 from pipeline.errors import BadBody, BadRequest, NotAllowed, PipelineError, SessionNotFound, TokenWrongEndpoint
 from pipeline.jobs.request import flag_of
 from pipeline.jobs.studio import Studio
-from pipeline.live.events import Problem, to_json
-from pipeline.live.recording import Recorder
-from pipeline.live.request import moment_of, parse_session, tag_of, text_of, words_of
+from pipeline.live.recorder import Recorder
+from pipeline.live.session_events import Problem, to_json
+from pipeline.live.session_parser import moment_of, parse_session, tag_of, text_of, words_of
 from pipeline.live.voice_input import AHEAD_SECONDS, RATES
 from pipeline.live.workers import RemoteSession, Workers
 from pipeline.messages import Language

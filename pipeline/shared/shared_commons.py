@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from pipeline.jobs.commons import Commons
 from pipeline.settings import Settings
-from pipeline.shared.accounts import SharedAccounts
-from pipeline.shared.claims import SharedClaims
 from pipeline.shared.link import PREFIX, CannotShare, Link
 from pipeline.shared.servers import WebServer, own_url
+from pipeline.shared.shared_accounts import SharedAccounts
+from pipeline.shared.shared_claims import SharedClaims
 from pipeline.shared.task_book import SharedTaskBook
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from pipeline.errors import Cancelled, PipelineError, RenderFailed
 from pipeline.jobs.events import Done, Failed
 from pipeline.jobs.supervisor import Supervisor
 from pipeline.jobs.tasks import Task
-from pipeline.live.events import Closed, Problem, SessionEvent, TurnStarted, Word
+from pipeline.live.session_events import Closed, Problem, SessionEvent, TurnStarted, Word
 from pipeline.live.workers import RemoteSession
 from pipeline.speech_types import Mark
 from pipeline.video.captions import CaptionWriter

@@ -35,7 +35,7 @@ class Saying:
         return {"role": self.role, "content": self.content}
 
 
-class History:
+class Dialogue:
     """The sayings of one session.
 
     Args:

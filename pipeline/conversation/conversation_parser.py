@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline import messages
 from pipeline.conversation.conversation import ConversationPlan
-from pipeline.conversation.history import PROMPT
+from pipeline.conversation.dialogue import PROMPT
 from pipeline.conversation.interview import InterviewPlan
 from pipeline.errors import BadRequest
 from pipeline.jobs.request import flag_of

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.avatars.store import RESOLUTIONS, SUFFIX, AvatarStore, check_name
-from pipeline.cluster.store import Store, digest_of, fetch
+from pipeline.cluster.content_store import Store, digest_of, fetch
 from pipeline.errors import BadRequest, Unavailable
 from pipeline.jobs.uploads import Uploads
 from pipeline.shared.link import PREFIX, Link
