@@ -260,8 +260,7 @@ def main() -> None:
     if LISTEN:
         queue_joins.LISTEN_SECONDS = float(LISTEN)
     queue.IDLE_SECONDS = 0.05  # a server that waits beside many others leaves them the processor
-    if PREPARING:
-        uploads.PREPARE = "tests.fake_preparing"
+    uploads.PREPARE = "tests.fake_preparing" if PREPARING else "tests.quick_preparing"
     if WEBHOOK_PAUSES:
         webhooks.PAUSES = tuple(map(float, WEBHOOK_PAUSES.split(",")))
     settings = replace(Settings.from_environment(), precomputed=Path(sys.argv[1]))
