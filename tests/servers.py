@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -55,6 +56,8 @@ LOADED = (
 os.environ.setdefault("MPLBACKEND", "agg")  # as servers do; matplotlib, which Gradio uses, reads it when imported
 READ_AT_IMPORT = ("PATH", "TMPDIR")
 """The libraries among them read these where they are imported, so a server with its own is not forked."""
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
+"""Leaves out what processes beside are just compiling where ``copytree`` copies compiled code."""
 
 
 class Forked:

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from pipeline.settings import ROOT
-from tests.servers import free_port, wait_for
+from tests.servers import HALF_WRITTEN, free_port, wait_for
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
@@ -57,7 +57,8 @@ def test_what_is_copied_is_enough_to_serve_and_to_be_found_healthy(tmp_path: Pat
                 *sources, target = [part for part in shlex.split(value) if not part.startswith("--")]
                 for source in (file for pattern in sources for file in ROOT.glob(pattern)):
                     if source.is_dir():
-                        shutil.copytree(source, app / target, ignore=shutil.ignore_patterns("__pycache__"))
+                        # with what was compiled of it, or that is made again
+                        shutil.copytree(source, app / target, ignore=HALF_WRITTEN)
                     else:
                         shutil.copy(source, app / target)
             case "RUN" if value.startswith("mkdir"):
