@@ -21,6 +21,8 @@ from pipeline.settings import ROOT
 from pipeline.video.reader import ClipReader
 from tests.footage import first_second
 
+pytestmark = pytest.mark.usefixtures("quick_preparing")
+
 
 def test_stages_take_their_share_of_the_time() -> None:
     seen: list[float] = []
@@ -72,6 +74,7 @@ def test_the_bar_does_not_wait_for_a_video_that_is_kept_as_it_is(tmp_path: Path)
     assert np.diff(seen).max() < 0.1
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "resolutions"), [("clip", ["480p", "360p"]), ("photo", ["360p"])])
 def test_the_bar_moves_in_small_steps(
