@@ -49,8 +49,15 @@ def _pictures(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_text_becomes_a_video_with_either_engine(models: Path, packs: Path, tmp_path: Path) -> None:
-    with _musetalk(tmp_path, models, packs) as server:
+def test_weights_of_another_model_are_reported_and_with_the_right_ones_either_engine_draws(
+    models: Path, packs: Path, tmp_path: Path
+) -> None:
+    weights = Path(shutil.copytree(models, tmp_path / "models"))
+    torch.save(make_vae().state_dict(), weights / "musetalkV15" / "unet.pth")
+    with _musetalk(tmp_path, weights, packs) as server:
+        wait_for(lambda: "warm after" in server.log, 150)  # they are loaded
+        _refuses(server, "musetalkV15/unet.pth", "does not fit")
+        shutil.copy(models / "musetalkV15" / "unet.pth", weights / "musetalkV15")
         status = server.get("/api/v2/status").json()
         expected = {
             "engine": "musetalk",
@@ -72,15 +79,6 @@ def test_text_becomes_a_video_with_either_engine(models: Path, packs: Path, tmp_
 def test_without_weights_this_engine_refuses_and_the_other_works(packs: Path, tmp_path: Path) -> None:
     with _musetalk(tmp_path, tmp_path / "none", packs) as server:
         _refuses(server, "musetalkV15/musetalk.json", "is missing")
-
-
-@pytest.mark.slow
-def test_weights_of_another_model_are_reported_once_they_were_loaded(models: Path, packs: Path, tmp_path: Path) -> None:
-    broken = Path(shutil.copytree(models, tmp_path / "broken"))
-    torch.save(make_vae().state_dict(), broken / "musetalkV15" / "unet.pth")
-    with _musetalk(tmp_path, broken, packs) as server:
-        wait_for(lambda: "warm after" in server.log, 150)
-        _refuses(server, "musetalkV15/unet.pth", "does not fit")
 
 
 def _refuses(server: Server, file: str, reason: str) -> None:
