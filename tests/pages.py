@@ -143,10 +143,9 @@ def opened(  # noqa: PLR0913 - each is one way in which visitors differ
 
 def _start_conversation_over(page: Any) -> None:
     """Bring a page that is alive back to where nothing was said, in another session."""
-    page.fill("#live .writing", "")
-    page.click("#speak_tab-button")
     page.evaluate("document.querySelectorAll('#live .entry').forEach((one) => one.remove())")
     page.click("#live_tab-button")
+    page.fill("#live .writing", "")
     is_there(page)
     page.evaluate("moved = 0")
 
@@ -170,6 +169,12 @@ def _start_over(page: Any) -> None:
     page.wait_for_function(EMPTY)
 
 
+def _rest(page: Any) -> None:
+    """End a session, and have nobody idle: while another page is used, that would take a fifth of a core."""
+    page.click("#speak_tab-button")
+    page.evaluate("document.body.style.display = 'none'")
+
+
 class Kept:
     """Pages that the tests of a file use one after the other: to open one takes more than most tests do with it."""
 
@@ -185,10 +190,12 @@ class Kept:
         if page is None:
             page = opened(self._browser, server, *way, **more)
         else:
+            page.evaluate("document.body.style.display = ''")
             (_start_conversation_over if more.get("at") == LIVE else _start_over)(page)
         yield page
         assert page.faults == []
         if test.stash.get(FAILED, False):
             page.context.close()
         else:
+            _rest(page)
             self._pages[kind] = page
