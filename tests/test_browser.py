@@ -35,7 +35,11 @@ def kept_page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -
         yield page
 
 
-def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) -> None:
+def test_a_korean_sentence_becomes_a_playing_video_and_the_page_asks_only_its_own_server(
+    server: Server, page: Any
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(server.url + SPEAK)
     write(page, SENTENCE)
     page.wait_for_function(MOVED)  # by itself
@@ -47,14 +51,6 @@ def test_a_korean_sentence_becomes_a_playing_video(server: Server, page: Any) ->
     assert size[:2] == [1280, 720] and 3 < size[2] < 5 and size[3] is False
     assert "완료" in page.locator("#status .message").inner_text()
     assert page.faults == []
-
-
-def test_the_page_asks_only_its_own_server(server: Server, page: Any) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(server.url + SPEAK)
-    page.wait_for_selector("#generate")
-    page.wait_for_load_state("networkidle")
     assert [url for url in asked if not url.startswith((server.url, "data:", "blob:"))] == []
 
 
@@ -138,9 +134,8 @@ def test_a_video_that_is_made_slowly_is_held_and_goes_on(kept_page: Any) -> None
     assert page.faults == []
 
 
-def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: Any) -> None:
-    fake_server.wait_idle()
-    page.goto(fake_server.url + SPEAK)
+def test_captions_are_shown_as_the_words_are_spoken(kept_page: Any) -> None:
+    page = kept_page
     write(page, "brisk one. two three four. five six")
     page.wait_for_function(MOVED)
     shown = f"() => {CAPTION}"
@@ -151,7 +146,7 @@ def test_captions_are_shown_as_the_words_are_spoken(fake_server: Server, page: A
     page.click("#video .captions")
     page.wait_for_function(FINISHED)
     lines = page.locator("#video .log p").all_text_contents()  # which screen readers get, each once
-    assert lines == ["brisk one.", "two three four.", "five six"]
+    assert lines[lines.index("brisk one.") :] == ["brisk one.", "two three four.", "five six"]
 
 
 def test_a_second_press_shows_the_second_video(kept_page: Any) -> None:

@@ -125,13 +125,6 @@ def test_the_person_is_cropped_before_and_after_as_the_answers_are(page: Any) ->
     assert page.evaluate(f"getComputedStyle({IDLE}).objectPosition") == "50% 50%"
 
 
-def test_with_less_motion_the_page_shows_a_picture(fake_server: Server, browser: Any) -> None:
-    page = opened(browser, fake_server, "en", motion="reduce")
-    page.wait_for_function(f"() => {PLAYER}.querySelector('.alive') && {IDLE}.readyState > 1")
-    assert page.evaluate(f"[{IDLE}.paused, {IDLE}.currentTime]") == [True, 0]
-    page.context.close()
-
-
 def test_a_slow_connection_gets_a_picture_at_once_and_a_small_clip(server: Server, browser: Any) -> None:
     context = browser.new_context(locale="en-US", viewport={"width": 390, "height": 844})
     page = new_page(context)
@@ -182,17 +175,15 @@ LAST_FRAME = """
 """Notes when a frame was asked for the last time."""
 
 
-def test_a_page_at_rest_asks_for_no_frames(browser: Any, fake_server: Server) -> None:
+def test_with_less_motion_the_page_shows_a_picture_and_asks_for_no_frames(browser: Any, fake_server: Server) -> None:
     """Each would keep a phone awake."""
-    context = browser.new_context(locale="en-US", reduced_motion="reduce")
-    page = new_page(context)
-    page.add_init_script(LAST_FRAME)
-    page.goto(fake_server.url + SPEAK)
-    page.wait_for_selector("#portraits img")
+    page = opened(browser, fake_server, "en", motion="reduce", script=LAST_FRAME)
+    page.wait_for_function(f"() => {PLAYER}.querySelector('.alive') && {IDLE}.readyState > 1")
+    assert page.evaluate(f"[{IDLE}.paused, {IDLE}.currentTime]") == [True, 0]
     for tab, part in (("Video", "#text textarea"), ("Avatars", "#make")):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_selector(part)
         assert page.evaluate("last_frame") > 0, "it is seen how a page comes"
         page.evaluate("last_frame = performance.now()")
         page.wait_for_function("() => performance.now() - last_frame > 2000", polling=500)
-    context.close()
+    page.context.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.live_page import LIVE
-from tests.pages import FINISHED, PLAYER, VIDEO, Kept, opened, write
+from tests.pages import FINISHED, PLAYER, VIDEO, Kept, write
 from tests.servers import Server
 
 MOST = 120
@@ -74,9 +74,7 @@ def page(request: pytest.FixtureRequest, kept: Kept, fake_server: Server) -> Ite
 
 
 @pytest.mark.slow
-def test_videos(browser: Any, fake_server: Server) -> None:
-    fake_server.wait_idle()
-    page = opened(browser, fake_server, "en")
+def test_videos(page: Any, fake_server: Server) -> None:
     idle = stops(page)
     assert idle.index("Generate") == idle.index("Text") + 1  # from what is written to its button
     write(page, "two words")
@@ -89,10 +87,10 @@ def test_videos(browser: Any, fake_server: Server) -> None:
     page.wait_for_selector("#behind input")
     assert {"Phonemes and opening of the mouth", "Background"} <= {*stops(page)}
     address = page.evaluate(f"{VIDEO}.currentSrc").split("/")[-1].removesuffix(".mp4")
-    page.goto(f"{fake_server.url}/v/{address}")
-    page.wait_for_selector("talking-avatar .download")
-    assert "Play" in stops(page)
-    page.context.close()
+    with page.context.new_page() as alone:
+        alone.goto(f"{fake_server.url}/v/{address}")
+        alone.wait_for_selector("talking-avatar .download")
+        assert "Play" in stops(alone)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from pipeline.server.visitors import of_number
 from tests.accessibility import findings
 from tests.fakes import make_pack
 from tests.footage import first_second
-from tests.pages import FINISHED, MOVED, SPEAK, TABS, new_page, opened
+from tests.pages import FINISHED, MOVED, SPEAK, TABS, Kept, new_page
 from tests.servers import ROOT, Server, running
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
@@ -52,15 +52,16 @@ def keep(page: Any, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("language", "width", "light"), [("ko", 1280, "light"), ("en", 390, "light")])
 def test_every_tab_fits_and_speaks_one_language(
-    browser: Any, studio: Server, language: str, width: int, light: str
+    request: pytest.FixtureRequest, kept: Kept, studio: Server, language: str, width: int, light: str
 ) -> None:
-    page = opened(browser, studio, language, width, light)
-    _every_tab_fits(page, language, width)
-    # the same page, turned and in the dark: to open another costs as much as all of its tabs
-    page.set_viewport_size({"width": (other := 1670 - width), "height": 900})
-    page.emulate_media(color_scheme="dark")
-    _every_tab_fits(page, language, other)
-    page.context.close()
+    with kept.page(request.node, studio, language, width, light) as page:
+        _every_tab_fits(page, language, width)
+        # the same page, turned and in the dark: to open another costs as much as all of its tabs
+        page.set_viewport_size({"width": (other := 1670 - width), "height": 900})
+        page.emulate_media(color_scheme="dark")
+        _every_tab_fits(page, language, other)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=light)
 
 
 def _every_tab_fits(page: Any, language: str, width: int) -> None:
@@ -79,20 +80,25 @@ def _every_tab_fits(page: Any, language: str, width: int) -> None:
 
 
 @pytest.mark.slow
-def test_an_avatar_is_chosen_with_the_keyboard(browser: Any, studio: Server) -> None:
-    page = opened(browser, studio, "en")
-    page.focus("#portraits input:checked")
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => document.querySelector('#portraits label[title=talk_short] input').checked")
-    page.get_by_role("tab", name="Build").click()
-    page.wait_for_function("() => document.querySelector('#curl')?.innerText.includes('talk_short')")
-    assert page.evaluate("() => document.querySelectorAll('#portraits input:checked').length") == 1
-    page.context.close()
+def test_an_avatar_is_chosen_with_the_keyboard(request: pytest.FixtureRequest, kept: Kept, studio: Server) -> None:
+    with kept.page(request.node, studio, "en", 390, "light") as page:
+        page.focus("#portraits input:checked")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("() => document.querySelector('#portraits label[title=talk_short] input').checked")
+        page.get_by_role("tab", name="Build").click()
+        page.wait_for_function("() => document.querySelector('#curl')?.innerText.includes('talk_short')")
+        assert page.evaluate("() => document.querySelectorAll('#portraits input:checked').length") == 1
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, kept: Kept, studio: Server) -> Iterator[Any]:
+    """The page in Korean on a desk, as others left it."""
+    with kept.page(request.node, studio, "ko", 1280, "light") as page:
+        yield page
 
 
 @pytest.mark.slow
-def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, tmp_path: Path) -> None:
-    page = opened(browser, studio, "ko")
+def test_an_avatar_is_made_tried_out_and_deleted(page: Any, studio: Server, tmp_path: Path) -> None:
     page.get_by_role("tab", name="아바타").click()
     (tmp_path / "me.mp4").write_bytes(first_second((640, 360), 15))
     page.set_input_files("#clip input[type=file]", tmp_path / "me.mp4")
@@ -128,7 +134,6 @@ def test_an_avatar_is_made_tried_out_and_deleted(browser: Any, studio: Server, t
     page.click("#really-delete")
     page.wait_for_function("() => document.querySelectorAll('#portraits input').length === 3")
     assert "새_얼굴" not in studio.get("/api/avatars").text and page.faults == []
-    page.context.close()
 
 
 def test_an_avatar_that_is_deleted_elsewhere_gives_way_to_the_default(

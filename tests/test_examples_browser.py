@@ -64,6 +64,7 @@ def test_stop_stops_the_task(page: Any, site: str, server: Server) -> None:
     wait_for(lambda: not server.half_made())
 
 
+@pytest.mark.parametrize("page", ["en-US"], indirect=True)
 def test_it_talks_in_a_live_session(page: Any, site: str, server: Server) -> None:
     page.goto(f"{site}/client_javascript.html?server={server.url}&mode=live#key=secret")
     page.wait_for_selector("talking-avatar[alive]")
