@@ -17,8 +17,8 @@ OF_GRADIO = {
 """Rule and selector of what cannot be mended from outside of Gradio's own components, and why it is so."""
 
 
-def findings(page: Any, **options: Any) -> list[str]:
-    """Return what axe-core finds on the page as it is: rule, place, what to do.
+def findings(page: Any, within: str = "html", **options: Any) -> list[str]:
+    """Return what axe-core finds on the page as it is, or in what a selector finds: rule, place, what to do.
 
     OPTIONS are those of axe: https://github.com/dequelabs/axe-core/blob/develop/doc/API.md#options-parameter.
     """
@@ -27,7 +27,8 @@ def findings(page: Any, **options: Any) -> list[str]:
     if not page.evaluate("'axe' in window"):  # half a megabyte
         page.evaluate(axe.Axe().axe_script)
     options["resultTypes"] = ["violations"]
-    violations = page.evaluate("(options) => axe.run(options).then((found) => found.violations)", options)
+    run = "([within, options]) => axe.run(within, options).then((found) => found.violations)"
+    violations = page.evaluate(run, [within, options])
     return [
         f"{rule['id']} {node['target']} {node['failureSummary']}"
         for rule in violations
@@ -36,8 +37,8 @@ def findings(page: Any, **options: Any) -> list[str]:
     ]
 
 
-def findings_everywhere(page: Any) -> list[str]:
-    """Return what axe-core finds on the page as it is, on a phone and on a desk, by light and in the dark.
+def findings_everywhere(page: Any, within: str = "html") -> list[str]:
+    """Return what axe-core finds on the page or in a part of it, on a phone and on a desk, by light and in the dark.
 
     Each pair that can differ is looked at once: the light changes nothing but colours, and a phone shows no other
     elements than a desk and no other colours.
@@ -51,5 +52,5 @@ def findings_everywhere(page: Any) -> list[str]:
     ):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=light)
-        found += [f"{width} {light}: {one}" for one in findings(page, **options)]
+        found += [f"{width} {light}: {one}" for one in findings(page, within, **options)]
     return found

@@ -36,7 +36,7 @@ def speaking_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.mark.slow
 def test_an_interview_of_three_questions_is_held_by_voice(speaking_browser: Any, fake_server: Server) -> None:
-    page = opened(speaking_browser, fake_server, "en", at=LIVE)
+    page = opened(speaking_browser, fake_server, "en", 390, at=LIVE)
     page.context.grant_permissions(["microphone"])
     is_there(page)
     page.click("#live .interview summary")
@@ -69,7 +69,7 @@ def test_an_interview_of_three_questions_is_held_by_voice(speaking_browser: Any,
 
 
 def test_what_was_written_before_a_question_is_no_answer(browser: Any, fake_server: Server) -> None:
-    page = opened(browser, fake_server, "en", 390, at=LIVE)
+    page = opened(browser, fake_server, "en", at=LIVE)
     is_there(page)
     assert page.input_value("#live .writing")  # what the avatar is to say
     page.click("#live .interview summary")
