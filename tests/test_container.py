@@ -67,6 +67,7 @@ def test_what_is_copied_is_enough_to_serve_and_to_be_found_healthy(tmp_path: Pat
                 environ |= dict(pair.split("=", 1) for pair in shlex.split(value))
     port = str(free_port())
     environ |= {"GRADIO_SERVER_PORT": port, "MODELS_DIR": str(app / "models"), "API_KEYS": "secret"}
+    environ |= {"TTS_ENGINE": "espeak"}  # no other voice is asked for
     instructions = {name: value for name, value in steps() if name in ("CMD", "HEALTHCHECK")}
     check = json.loads(instructions["HEALTHCHECK"].split("CMD", 1)[1])
     with (tmp_path / "log").open("wb") as log:

@@ -108,7 +108,7 @@ def test_the_installed_server_answers_from_an_empty_folder(site: Path, tmp_path:
     [entry_points] = site.glob("*.dist-info/entry_points.txt")
     assert "avatar-server = pipeline.server.main:main" in entry_points.read_text()
     port = free_port()
-    environ = {**os.environ, "PYTHONPATH": str(site), "GRADIO_SERVER_PORT": str(port)}
+    environ = {**os.environ, "PYTHONPATH": str(site), "GRADIO_SERVER_PORT": str(port), "TTS_ENGINE": "espeak"}
     code = "import sys; from pipeline.server.main import main; sys.exit(main())"
     with (tmp_path / "log").open("w") as log:
         (tmp_path / "empty").mkdir()
