@@ -47,6 +47,8 @@ FAILS = """() => {
 """Waits until the bar of a task says that it failed, and presses again after five seconds."""
 FAILED = pytest.StashKey[bool]()
 """Whether a test failed; fixtures may ask for it at its end."""
+ADVICE = "#guide .advice"
+"""What the page says to somebody at the webcam."""
 LOOK = 50
 """Milliseconds between two looks at what a page is waited for."""
 EMPTY = f"() => {VIDEO}.networkState === 0 && {VIDEO}.readyState === 0 && {CAPTION} === ''"
@@ -96,6 +98,14 @@ def chromium(*arguments: str) -> Iterator[Any]:
 def write(page: Any, text: str) -> None:
     page.fill("#text textarea", text)
     page.click("#generate")
+
+
+def at_the_webcam(page: Any, language: str = "ko") -> Any:
+    """Open the webcam on a page, which is returned."""
+    page.get_by_role("tab", name=TABS[language][3]).click()
+    page.click("#webcam > button")
+    page.click("#guide .open")
+    return page
 
 
 def new_page(context: Any, patience: int = 60_000) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -12,10 +11,9 @@ import pytest
 import requests
 
 from tests.accessibility import findings
-from tests.pages import SHIFTS, TABS, chromium, opened
+from tests.pages import ADVICE, SHIFTS, at_the_webcam, chromium, opened
 from tests.servers import ROOT, Server
 
-ADVICE = "#guide .advice"
 CLIP = ROOT / "tests" / "clips" / "webcam_woman.mp4"
 SIDE = 192
 
@@ -64,37 +62,6 @@ def camera(folder: Path, *scenes: tuple[float, float]) -> str:
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(big, format="rgb24")))
         out.mux(stream.encode(None))
     return str(path)
-
-
-def at_the_webcam(page: Any, language: str = "ko") -> Any:
-    page.get_by_role("tab", name=TABS[language][3]).click()
-    page.click("#webcam > button")
-    page.click("#guide .open")
-    return page
-
-
-NO_CAMERA = {
-    "NotAllowedError": {"ko": "주소창에서 카메라를 허용", "en": "Allow it in the address bar"},
-    "NotFoundError": {"ko": "카메라를 찾을 수 없습니다", "en": "No camera was found"},
-    "NotReadableError": {"ko": "다른 프로그램이 카메라를", "en": "Another program is using the camera"},
-}
-
-
-@pytest.mark.parametrize("language", ["ko", "en"])
-def test_without_a_camera_the_page_says_what_to_do(browser: Any, fake_server: Server, language: str) -> None:
-    page = opened(browser, fake_server, language)
-    page.evaluate("""() => void (navigator.mediaDevices.getUserMedia = async () => {
-        throw new DOMException('as a browser says it', window.error);
-    })""")
-    page.evaluate(f"window.error = '{next(iter(NO_CAMERA))}'")
-    at_the_webcam(page, language)
-    for error, sentences in NO_CAMERA.items():
-        page.evaluate(f"window.error = '{error}'")
-        page.click("#guide .open")
-        page.locator(ADVICE).filter(has_text=sentences[language]).wait_for()
-        assert page.locator("#guide .open").is_visible() and page.locator("#guide .film").is_hidden()
-    assert page.faults == []
-    page.context.close()
 
 
 @pytest.mark.browser

@@ -17,7 +17,20 @@ from pipeline.server.page.words import FACES, choices_of
 from tests.accessibility import findings
 from tests.footage import first_second
 from tests.media import add_audio, encode_audio, image
-from tests.pages import CAPTION, FINISHED, MOVED, SHIFTS, VIDEO, WATCH_SHIFTS, Kept, new_page, opened, write
+from tests.pages import (
+    ADVICE,
+    CAPTION,
+    FINISHED,
+    MOVED,
+    SHIFTS,
+    VIDEO,
+    WATCH_SHIFTS,
+    Kept,
+    at_the_webcam,
+    new_page,
+    opened,
+    write,
+)
 from tests.recordings import record
 from tests.servers import ROOT, Server, running, wait_for
 
@@ -313,6 +326,27 @@ def test_the_length_of_what_a_browser_recorded_is_found_out(page: Any) -> None:
     page.wait_for_function("() => Number.isFinite(filmed.duration) && filmed.currentTime === 0")
     assert page.evaluate("lengths[0] === Infinity") and 0.5 < page.evaluate("filmed.duration") < 3
     page.evaluate("filmed.remove()")
+
+
+NO_CAMERA = {
+    "NotAllowedError": {"ko": "주소창에서 카메라를 허용", "en": "Allow it in the address bar"},
+    "NotFoundError": {"ko": "카메라를 찾을 수 없습니다", "en": "No camera was found"},
+    "NotReadableError": {"ko": "다른 프로그램이 카메라를", "en": "Another program is using the camera"},
+}
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_without_a_camera_the_page_says_what_to_do(page: Any, language: Language) -> None:
+    page.evaluate("""() => void (navigator.mediaDevices.getUserMedia = async () => {
+        throw new DOMException('as a browser says it', window.error);
+    })""")
+    page.evaluate(f"window.error = '{next(iter(NO_CAMERA))}'")
+    at_the_webcam(page, language)
+    for error, sentences in NO_CAMERA.items():
+        page.evaluate(f"window.error = '{error}'")
+        page.click("#guide .open")
+        page.locator(ADVICE).filter(has_text=sentences[language]).wait_for()
+        assert page.locator("#guide .open").is_visible() and page.locator("#guide .film").is_hidden()
 
 
 # --- a shared link
