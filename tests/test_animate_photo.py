@@ -382,12 +382,17 @@ SOURCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("shape", ["wide", "upright", "square"])
-@pytest.mark.parametrize("source", list(SOURCES))
-def test_photos_of_any_shape_fill_the_picture(man: tuple[np.ndarray, np.ndarray], source: str, shape: Shape) -> None:
+@pytest.fixture(scope="module", params=list(SOURCES))
+def sent(request: pytest.FixtureRequest, man: tuple[np.ndarray, np.ndarray]) -> tuple[str, np.ndarray, np.ndarray]:
+    """A photo as people may send it: its name, its pixels and the points of its face."""
     big = cv2.resize(man[0], (1280, 720), interpolation=cv2.INTER_CUBIC)
-    photo = without_bars(np.ascontiguousarray(SOURCES[source](big)))
-    points = face_of_photo(photo, "center")
+    photo = without_bars(np.ascontiguousarray(SOURCES[request.param](big)))
+    return request.param, photo, face_of_photo(photo, "center")
+
+
+@pytest.mark.parametrize("shape", ["wide", "upright", "square"])
+def test_photos_of_any_shape_fill_the_picture(sent: tuple[str, np.ndarray, np.ndarray], shape: Shape) -> None:
+    source, photo, points = sent
     cut = cut_for(photo.shape[1], photo.shape[0], points, shape)
     size = size_at(*size_of(cut, shape), 360)
     shown = fitted(photo, cut, *size)
