@@ -261,8 +261,8 @@ def test_a_node_that_is_told_to_stop_leaves_nothing(
 def test_what_waits_goes_together_in_its_order_as_far_as_it_fits() -> None:
     sizes = (10, 20, PIECE, 30, PIECE // 2, PIECE // 2, 40)
     parcels: list[Parcel] = [Bytes(".mp4", number, bytes(size)) for number, size in enumerate(sizes)]
-    told = deque[Any]([*parcels, None])
-    replies = [*iter(lambda: together(told), [])]
+    queued = deque[Any]([*parcels, None])
+    replies = [*iter(lambda: together(queued), [])]
     assert [len(reply) for reply in replies] == [2, 1, 2, 2] and [*chain(*replies)] == parcels
     assert all(len(pickle.dumps(reply)) < 100_000 for reply in replies)
 
@@ -299,7 +299,7 @@ class _Handle:
 
 
 class LonelyCluster(Cluster):
-    """A cluster whose one node is this process; what they tell each other is pickled."""
+    """A cluster whose one node is this process; what they send each other is pickled."""
 
     def _connect(self) -> None:
         self._failures = ()
@@ -310,19 +310,19 @@ class LonelyCluster(Cluster):
     def _watch(self) -> None:
         pass
 
-    def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
-        heard: list[bytes] = []
+    def _received(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
+        replies: list[bytes] = []
 
-        async def told() -> None:
+        async def receive() -> None:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
             assert task is not None
             with cancel.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
                 async for parcels in begin():
-                    heard.append(pickle.dumps(parcels))
+                    replies.append(pickle.dumps(parcels))
 
         with suppress(asyncio.CancelledError):
-            asyncio.run(told())
-        for parcels in heard:
+            asyncio.run(receive())
+        for parcels in replies:
             assert len(parcels) < 100_000
             yield from pickle.loads(parcels)
         cancel.check()
@@ -423,8 +423,8 @@ def test_a_node_with_a_full_disk_ends_and_leaves_nothing(
 
 async def lines_of(cluster: Cluster, *arguments: str, stop: CancelToken | None = None, **files: Any) -> list[Any]:
     run = cluster.run("tests.chore", arguments, stop or CancelToken(), 30, **files)
-    async with aclosing(run) as told:
-        return [line async for line in told]
+    async with aclosing(run) as printed:
+        return [line async for line in printed]
 
 
 def test_a_command_reads_and_writes_on_a_node_as_it_does_here(

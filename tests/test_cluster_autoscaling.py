@@ -46,7 +46,7 @@ ASKED = {"avatar": "solo", "resolution": "720p"}
 
 def wanted(told: dict[bytes, bytes], requests: float, policy: Wanted, now: float) -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slots, "_all_told", lambda: dict(told))
+        patch.setattr(slots, "_all_published", lambda: dict(told))
         patch.setattr(slots, "_forget", told.pop)
         patch.setattr("time.monotonic", lambda: now)
         return policy(SimpleNamespace(total_num_requests=requests))[0]

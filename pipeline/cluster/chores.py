@@ -66,11 +66,11 @@ class Written:
     first: bool
 
 
-News = Line | Written | Alive | Broken
+Output = Line | Written | Alive | Broken
 
 
-async def do(chore: Chore, store: Store, tell: Callable[[News], object], stop: CancelToken) -> None:
-    """Run a command on this node, and tell what it prints and writes; nothing of it is left."""
+async def do(chore: Chore, store: Store, send: Callable[[Output], object], stop: CancelToken) -> None:
+    """Run a command on this node, and send what it prints and writes; nothing of it is left."""
     with tempfile.TemporaryDirectory(prefix="avatar-") as home:
         there: dict[str, Path] = {}
         for number, (path, name) in enumerate(chore.reads.items()):
@@ -83,11 +83,11 @@ async def do(chore: Chore, store: Store, tell: Callable[[News], object], stop: C
         arguments = [moved(one, there) for one in chore.arguments]
         async with aclosing(run(chore.module, arguments, stop, chore.seconds)) as lines:
             async for line in lines:
-                tell(Line(line))
+                send(Line(line))
         for path in chore.writes:
             for piece in _pieces(path, there[path]):
                 stop.check()
-                tell(piece)
+                send(piece)
 
 
 def moved(argument: str, there: Mapping[str, Path]) -> str:
@@ -117,16 +117,16 @@ def keep(piece: Written) -> None:
 
 async def in_thread(work: Callable[[CancelToken], Iterator[T]], cancel: CancelToken) -> AsyncGenerator[T]:
     """Yield what a generator yields that runs in a thread; closing this sets the token that it gets."""
-    loop, told = asyncio.get_running_loop(), asyncio.Queue[Any]()
+    loop, items = asyncio.get_running_loop(), asyncio.Queue[Any]()
 
     def run_all(stop: CancelToken) -> None:
         last: Any = _OVER
         try:
             for one in work(stop):
-                loop.call_soon_threadsafe(told.put_nowait, one)
+                loop.call_soon_threadsafe(items.put_nowait, one)
         except BaseException as error:
             last = _Raised(error)
-        loop.call_soon_threadsafe(told.put_nowait, last)
+        loop.call_soon_threadsafe(items.put_nowait, last)
 
     with ExitStack() as stack:
         stop = stack.enter_context(cancel.child())
@@ -134,7 +134,7 @@ async def in_thread(work: Callable[[CancelToken], Iterator[T]], cancel: CancelTo
         thread = threading.Thread(target=run_all, args=(stop,), name="chore", daemon=True)
         thread.start()
         try:
-            while (one := await told.get()) is not _OVER:
+            while (one := await items.get()) is not _OVER:
                 if isinstance(one, _Raised):
                     ended.set()
                     raise one.error
@@ -144,7 +144,7 @@ async def in_thread(work: Callable[[CancelToken], Iterator[T]], cancel: CancelTo
             stop.cancel()
             with anyio.CancelScope(shield=True):
                 while not ended.is_set():
-                    one = await told.get()
+                    one = await items.get()
                     if one is _OVER or isinstance(one, _Raised):
                         ended.set()
 

@@ -28,7 +28,7 @@ from pipeline.cluster.nodes import Nodes
 from pipeline.cluster.packs import Packs
 from pipeline.cluster.parcels import Alive, Broken, Order
 from pipeline.cluster.renderer import APP, RENDERER, deployed, deployment, draining, look, note
-from pipeline.cluster.slots import tell
+from pipeline.cluster.slots import publish
 from pipeline.core.best_effort import best_effort
 from pipeline.core.cancel import CancelToken
 from pipeline.core.disk import writing
@@ -58,7 +58,7 @@ _OVER = object()
 
 
 class ClusterError(PipelineError):
-    """The cluster cannot be used: the message says what is missing."""
+    """The cluster cannot be used: the message states what is missing."""
 
     status = 503
 
@@ -75,7 +75,7 @@ class Cluster:
         sessions: Its nodes as places for live sessions.
         nodes: What they are and have done.
         changed: Reports that there are more or fewer slots.
-        waiting: Each tells how many tasks wait for a slot.
+        waiting: Each returns how many tasks wait for a slot.
         name: Ray's name of its head: web servers with the same one share its slots.
 
     Raises:
@@ -158,7 +158,7 @@ class Cluster:
                 self.sessions.look(seen, draining())
                 self.nodes.look(seen)
                 if self._settings.slots_max:
-                    tell(self._name, number, sum(waiting() for waiting in self.waiting), self.sessions.slots_wanted)
+                    publish(self._name, number, sum(waiting() for waiting in self.waiting), self.sessions.slots_wanted)
             except Exception as error:  # the cluster may be away for a while
                 slots, trouble = 0, f"{type(error).__name__}: {error}"
             if trouble and trouble != before:
@@ -240,19 +240,19 @@ class Cluster:
                 names = {str(path): stack.enter_context(lent(self._store, path)) for path in reads}
                 chore = Chore(module, tuple(arguments), seconds, names, tuple(map(str, writes)))
                 begin = partial(self._handle.options(stream=True).run.remote, chore)
-                for news in self._news(begin, module, stop, take):
-                    match news:
+                for parcel in self._all_parcels(begin, module, stop, take):
+                    match parcel:
                         case Line(content):
                             yield content
                         case Written():
                             with writing():
-                                keep(news)
+                                keep(parcel)
                         case Broken(error):
                             stop.check()
                             raise error
 
-        async with aclosing(in_thread(lines, cancel)) as told:
-            async for line in told:
+        async with aclosing(in_thread(lines, cancel)) as printed:
+            async for line in printed:
                 yield line
 
     def _deliver(self, order: Order, task: Task, delivery: Delivery, take: Callable[[str], None]) -> Iterator[Event]:
@@ -263,7 +263,7 @@ class Cluster:
             node[0] = name
             take(name)
 
-        for parcel in self._news(lambda: self._rendering(order, delivery), task.id, task.cancel, taken):
+        for parcel in self._all_parcels(lambda: self._rendering(order, delivery), task.id, task.cancel, taken):
             for event in delivery.take(parcel):
                 if isinstance(event, Done):
                     self.nodes.made(node[0], event)
@@ -272,10 +272,10 @@ class Cluster:
     def _rendering(self, order: Order, delivery: Delivery) -> Any:
         return self._handle.options(stream=True).render.remote(order, delivery.memory)
 
-    def _news(
+    def _all_parcels(
         self, begin: Callable[[], Any], name: str, cancel: CancelToken, take: Callable[[str], None]
     ) -> Iterator[Any]:
-        """Yield what a node tells, and then another one if the first is lost.
+        """Yield what a node sends, and then another one if the first is lost.
 
         Args:
             begin: Has a node begin.
@@ -300,7 +300,7 @@ class Cluster:
                     raise Unavailable(messages.cluster.NODE_LOST()) from error
 
     def _parcels(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
-        """Yield what a node tells.
+        """Yield what a node sends.
 
         Raises:
             _LostNodeError: It is lost.
@@ -310,7 +310,7 @@ class Cluster:
         while True:
             taken = False
             try:
-                for parcel in self._told(begin, name, cancel):
+                for parcel in self._received(begin, name, cancel):
                     taken = True
                     yield parcel
                 return
@@ -324,30 +324,30 @@ class Cluster:
                     raise Unavailable(messages.cluster.NO_NODE()) from error
                 cancel.wait(0.2)  # it was gone before it took the task: Ray may not know that yet
 
-    def _told(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
-        """Yield what a node tells, as long as it is heard."""
-        told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    def _received(self, begin: Callable[[], Any], name: str, cancel: CancelToken) -> Iterator[Any]:
+        """Yield the parcels of a node until it has been silent for too long."""
+        parcels: queue.SimpleQueue[Any] = queue.SimpleQueue()
         begun = time.monotonic()
         stream = begin()
 
         def pump() -> None:
             try:
-                for parcels in stream:
-                    for parcel in parcels:
-                        told.put(parcel)
-                told.put(_OVER)
+                for reply in stream:
+                    for parcel in reply:
+                        parcels.put(parcel)
+                parcels.put(_OVER)
             except BaseException as error:
-                told.put(_Raised(error))
+                parcels.put(_Raised(error))
 
         threading.Thread(target=pump, name=f"pump-{name[:8]}", daemon=True).start()
         taken = over = False
         silent = 0
         try:
-            with cancel.calling(lambda: told.put(None)):
+            with cancel.calling(lambda: parcels.put(None)):
                 while True:
                     cancel.check()
                     try:
-                        parcel = told.get(timeout=WAIT_SECONDS)
+                        parcel = parcels.get(timeout=WAIT_SECONDS)
                     except queue.Empty:
                         silent += 1
                         if taken and silent >= node_sessions.SILENT_WAITS:
@@ -400,7 +400,7 @@ class _Raised:
 
 
 def check_token() -> None:
-    """Check that Ray has a token: whoever reaches a cluster without one can run any program on it.
+    """Check that Ray has a token: any client that reaches a cluster without one can run any program on it.
 
     Raises:
         ClusterError: It has none.

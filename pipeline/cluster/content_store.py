@@ -61,7 +61,7 @@ class Store(Protocol):
         """
 
     def sign(self, name: str, seconds: float) -> str | None:
-        """Return an address from which anybody can read a name for some time; None where there is none.
+        """Return an address from which any client can read a name for some time; None where there is none.
 
         Raises:
             Unavailable: The store cannot be used.
@@ -227,7 +227,7 @@ def fetch(store: Store, name: str, path: Path) -> None:
         path: Where it goes.
 
     Raises:
-        Unavailable: It cannot be fetched, or is not what its name says.
+        Unavailable: It cannot be fetched, or does not match the digest in its name.
     """
     fresh = path.with_name(f".{uuid.uuid4().hex}")
     try:
@@ -246,7 +246,7 @@ def lent(store: Store, path: Path, owner: str = "") -> Iterator[str]:
     Args:
         store: The store.
         path: The file.
-        owner: Who needs it; a new name by default.
+        owner: The task that needs it; a new name by default.
     """
     name = f"files/{owner or uuid.uuid4().hex}-{digest_of(path)}{path.suffix}"
     try:

@@ -1,4 +1,4 @@
-"""Writes what a node tells into the files of a task, as if the video were made here."""
+"""Writes what a node sends into the files of a task, as if the video were made here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Delivery:
         self._reached = -1.0
 
     def take(self, parcel: Parcel) -> Iterator[Event]:
-        """Take what a node tells; yield the event that follows, if it is news.
+        """Take what a node sends; yield the event that follows, if it is new.
 
         Raises:
             Unavailable: A second node makes another video; may be tried again.
@@ -73,11 +73,11 @@ class Delivery:
                 self._task.cancel.check()
                 raise error
             case _:
-                if self._is_news(parcel):
+                if self._is_new(parcel):
                     yield self._ours(parcel)
 
-    def _is_news(self, event: Event) -> bool:
-        """Return whether a first try has not told an event already."""
+    def _is_new(self, event: Event) -> bool:
+        """Return whether a first try has not emitted an event already."""
         match event:
             case TtsStarted():
                 reached = 0.0
@@ -89,9 +89,9 @@ class Delivery:
                 reached = 2.0 + progress
             case _:
                 reached = 4.0
-        news = reached > self._reached
+        is_new = reached > self._reached
         self._reached = max(reached, self._reached)
-        return news
+        return is_new
 
     def _ours(self, event: Event) -> Event:
         """Return an event with this machine's paths and times."""
@@ -128,7 +128,7 @@ class Delivery:
             file.seek(offset)
             if file.read(again)[header:] != data[header:again]:
                 raise Unavailable(messages.cluster.NODE_DIFFERS())
-        if header:  # which tells the length once that is known
+        if header:  # which states the length once that is known
             file.seek(0)
             file.write(data[:header])
         if again < len(data):

@@ -1,4 +1,4 @@
-"""A node's side of live sessions: it runs a process of them, and passes on what that is told and tells.
+"""A node's side of live sessions: it runs a process of them, and passes on what that receives and sends.
 
 An actor of Ray, so that it is imported on the node; it loads no more than it needs, since a session waits for it.
 """
@@ -23,7 +23,7 @@ from pipeline.settings import ROOT, Settings
 PIECE = 90_000
 """Most bytes of a reply: Ray carries what is below 100 kB in the reply itself."""
 BEAT_SECONDS = 0.5
-"""Seconds without news after which it tells that it is alive."""
+"""Seconds without a message after which it reports that it is alive."""
 
 
 class Host:
@@ -44,7 +44,7 @@ class Host:
         self._next = 0
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """Start the process; yield what it tells in pieces, and b"" at least every `BEAT_SECONDS`, to its end."""
+        """Start the process; yield what it sends in pieces, and b"" at least every `BEAT_SECONDS`, to its end."""
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", self._module),
@@ -75,7 +75,7 @@ class Host:
                 process.kill()
 
     async def write(self, number: int, piece: bytes) -> None:
-        """Tell the process something; the pieces are numbered from 0, and may arrive in any order."""
+        """Write to the process; the pieces are numbered from 0, and may arrive in any order."""
         self._waiting[number] = piece
         self._write_all()
 
@@ -85,7 +85,7 @@ class Host:
         Args:
             pack: The pack of its avatar, by its name in the store.
             picture: What is behind the person, by its name in the store; None without one.
-            variant: Tells apart what is decoded of the same pack.
+            variant: Distinguishes what is decoded of the same pack.
 
         Raises:
             Unavailable: The store cannot be used.

@@ -1,4 +1,4 @@
-"""What a node does: it makes one video in a temporary folder, and tells all that happens."""
+"""What a node does: it makes one video in a temporary folder, and reports all that happens."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Growing:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def news(self) -> Iterator[Bytes | Complete]:
+    def added(self) -> Iterator[Bytes | Complete]:
         """Yield new bytes of each file, and which are complete."""
         for suffix, path in [*self._paths.items()]:
             complete = path.exists()  # checked first: what is read then is all of it
@@ -83,73 +83,73 @@ def perform(
 ) -> Iterator[Parcel]:
     """Make a video, and yield what happens; closing this stops it, and leaves no file behind.
 
-    Speech, and what is found out about it, comes before any byte that it causes; bytes come before the event that tells
-    of them.
+    Speech, and what is found out about it, comes before any byte that it causes; bytes come before the event that
+    reports them.
 
     Args:
         request: What to make.
         task_id: The task.
         studio: Avatars, voices and engines.
-        memory: What an earlier try said and found out.
+        memory: The speech and the findings of an earlier try.
         stop: Set when the task is cancelled.
     """
     folder = Path(tempfile.mkdtemp(prefix="avatar-"))
-    told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    parcels: queue.SimpleQueue[Any] = queue.SimpleQueue()
     task = TaskBook(folder, 0).files_of(task_id)
 
     def work() -> None:
         give_way()
         try:
-            for event in generate(request, task, studio, _Voice(memory, told.put), _Recall(memory, told.put)):
-                told.put(event)
+            for event in generate(request, task, studio, _Voice(memory, parcels.put), _Recall(memory, parcels.put)):
+                parcels.put(event)
         except PipelineError as error:
-            told.put(Broken(error.afresh()))
+            parcels.put(Broken(error.afresh()))
         except Exception:  # of a library or of this program: its type need not be known on the other side
-            told.put(Broken(RuntimeError(traceback.format_exc())))
+            parcels.put(Broken(RuntimeError(traceback.format_exc())))
         finally:
-            told.put(_OVER)
+            parcels.put(_OVER)
 
     worker = threading.Thread(target=work, name=f"task-{task_id[:8]}", daemon=True)
     try:
-        with _Growing(task) as files, stop.calling(task.cancel.cancel), task.grown.calling(lambda: told.put(None)):
+        with _Growing(task) as files, stop.calling(task.cancel.cancel), task.grown.calling(lambda: parcels.put(None)):
             worker.start()
-            yield from _told(told, files)
+            yield from _in_order(parcels, files)
     finally:
         task.cancel.cancel()
         worker.join()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _told(told: queue.SimpleQueue[Any], files: _Growing) -> Iterator[Parcel]:
-    """Yield what is told and the bytes of the files, in the order that ``perform`` promises."""
+def _in_order(parcels: queue.SimpleQueue[Any], files: _Growing) -> Iterator[Parcel]:
+    """Yield what is queued and the bytes of the files, in the order that ``perform`` promises."""
     events: list[Any] = []
     while True:
-        ready = events or [told.get()]
-        ready += _waiting(told)
-        news = list(files.news())
-        later = _waiting(told)
+        ready = events or [parcels.get()]
+        ready += _waiting(parcels)
+        added = list(files.added())
+        later = _waiting(parcels)
         speech = [one for one in [*ready, *later] if isinstance(one, Sound | Said | Found)]
         events = [one for one in later if one is not None and not isinstance(one, Sound | Said | Found)]
         over = [one for one in ready if one is not None and not isinstance(one, Sound | Said | Found)]
-        for parcel in [*speech, *news, *over]:
+        for parcel in [*speech, *added, *over]:
             if parcel is _OVER:
                 return
             yield parcel
 
 
-def _waiting(told: queue.SimpleQueue[Any]) -> list[Any]:
+def _waiting(parcels: queue.SimpleQueue[Any]) -> list[Any]:
     items = []
     with suppress(queue.Empty):
         while True:
-            items.append(told.get_nowait())
+            items.append(parcels.get_nowait())
     return items
 
 
 class _Voice:
-    """Says what an earlier try said, and then goes on; tells what is new."""
+    """Repeats the speech of an earlier try, and then goes on; sends what is new."""
 
-    def __init__(self, memory: Memory, tell: Callable[[Parcel], None]) -> None:
-        self._said, self._complete, self._tell = list(memory.pieces), memory.complete, tell
+    def __init__(self, memory: Memory, send: Callable[[Parcel], None]) -> None:
+        self._said, self._complete, self._send = list(memory.pieces), memory.complete, send
 
     def __call__(self, request: GenerateRequest, studio: Studio, cancel: CancelToken) -> Generator[Speech, None, None]:
         yield from self._said
@@ -162,20 +162,20 @@ class _Voice:
                 continue
             data = piece.samples.astype(np.float32).tobytes()
             for start in range(0, len(data), PIECE):
-                self._tell(Sound(data[start : start + PIECE]))
-            self._tell(Said(replace(piece, samples=np.zeros(0, np.float32))))
+                self._send(Sound(data[start : start + PIECE]))
+            self._send(Said(replace(piece, samples=np.zeros(0, np.float32))))
             yield piece
-        self._tell(Said(None))
+        self._send(Said(None))
 
 
 class _Recall:
-    """Returns what an earlier try found out, or finds it out and tells it."""
+    """Returns what an earlier try found out, or finds it out and sends it."""
 
-    def __init__(self, memory: Memory, tell: Callable[[Parcel], None]) -> None:
-        self._found, self._tell = dict(memory.found), tell
+    def __init__(self, memory: Memory, send: Callable[[Parcel], None]) -> None:
+        self._found, self._send = dict(memory.found), send
 
     def __call__(self, what: str, piece: int, find: Callable[[], Any]) -> Any:
         if (what, piece) not in self._found:
             value = self._found[what, piece] = find()
-            self._tell(Found(what, piece, value))
+            self._send(Found(what, piece, value))
         return self._found[what, piece]

@@ -32,13 +32,13 @@ def wait_for_room() -> None:
 
 
 def folder_of(run: str) -> Path:
-    """Return the folder of a run of the web server, in one that nobody else can write; remove those of earlier runs.
+    """Return the folder of a run of the web server, in one that no other user can write; remove those of earlier runs.
 
     Args:
         run: Which run of the web server this is, as a folder name: avatars that are deleted between two runs go, too.
 
     Raises:
-        PermissionError: The folder belongs to somebody else.
+        PermissionError: The folder belongs to another user.
     """
     home = Path(tempfile.gettempdir()) / f"avatar-packs-{os.getuid()}"
     home.mkdir(mode=0o700, exist_ok=True)

@@ -24,12 +24,12 @@ from pipeline.live.session_request import SessionRequest
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5
-"""Seconds of a wait for a word of a node, which says one that often."""
+"""Seconds of a wait for a message of a node, which sends one that often."""
 SILENT_WAITS = 6
-"""Waits in a row without a word after which a node is lost. A wait counts once, however long it took: it is not the
+"""Waits in a row without a message after which a node is lost. A wait counts once, however long it took: it is not the
 node that was silent while this process was held up."""
 START_SECONDS = 60.0
-"""Seconds until its first word."""
+"""Seconds until its first message."""
 AVOIDED_SECONDS = 30.0
 """Seconds for which no session is given to a node that was lost: Ray may not know that yet."""
 _numbers = itertools.count(1)
@@ -71,10 +71,10 @@ class NodeSessions:
         self._avoided: dict[str, float] = {}
         self._leaving: frozenset[str] = frozenset()
         self.waiting: Callable[[], int] = lambda: 0
-        """Tells how many sessions wait for a machine."""
+        """Returns how many sessions wait for a machine."""
 
     def look(self, nodes: Sequence[dict[str, Any]], draining: Collection[str] = ()) -> None:
-        """Take what Ray tells of its nodes; those that are draining take no more sessions, and lose theirs."""
+        """Take what Ray reports of its nodes; those that are draining take no more sessions, and lose theirs."""
         there = [one for one in nodes if one["Alive"] and one["Resources"].get(SLOT)]
         self._leaving = frozenset(draining)
         staying = [one for one in there if one["NodeID"] not in self._leaving]
@@ -155,7 +155,7 @@ class _NodeLink:
         self._sent = 0
         self._ending = False
         self._how: object = None
-        self._told = asyncio.StreamReader()
+        self._received = asyncio.StreamReader()
         self._over = asyncio.Event()
         self._pumping = asyncio.ensure_future(self._pump())
 
@@ -194,14 +194,14 @@ class _NodeLink:
 
     async def receive(self) -> Packed | None:
         """See ``Link``."""
-        return await receive(self._told)
+        return await receive(self._received)
 
     async def _pump(self) -> None:
-        """Take what the process tells, until it ends or is not heard any more."""
+        """Take what the process sends, until it ends or has been silent for too long."""
         waits, lost = round(START_SECONDS / WAIT_SECONDS), True
         try:
             while True:
-                self._told.feed_data(await self._next(waits))
+                self._received.feed_data(await self._next(waits))
                 waits = SILENT_WAITS
         except StopAsyncIteration:
             self._how, lost = "the end of its process", False
@@ -213,13 +213,13 @@ class _NodeLink:
             if lost and not self._ending:
                 self._lost()
             self._over.set()
-            self._told.feed_eof()
+            self._received.feed_eof()
 
     async def _next(self, waits: int) -> bytes:
-        """Return what the process tells next.
+        """Return what the process sends next.
 
         Raises:
-            TimeoutError: It says nothing in so many waits.
+            TimeoutError: It sends nothing in so many waits.
         """
         coming = asyncio.ensure_future(self._piece())
         try:

@@ -24,7 +24,7 @@ class Node:
         address: Its address, by which people know it.
         slots: How many tasks it can do at a time.
         cores, gpus: What it has, as Ray counts.
-        engines: The lipsync engines that work there; empty until it has told.
+        engines: The lipsync engines that work there; empty until it has reported them.
         voices: The speech engines that work there.
         sessions: Live sessions that run there.
         running: Tasks that it works on.
@@ -46,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Described:
-    """What a replica tells of its node.
+    """What a replica reports of its node.
 
     Attributes:
         node: Ray's name of it.
@@ -66,12 +66,12 @@ class Nodes:
         self._nodes: dict[str, Node] = {}
         self._lock = threading.Lock()
 
-    def look(self, told: Sequence[dict[str, Any]]) -> None:
-        """Take what Ray tells of its nodes."""
+    def look(self, reported: Sequence[dict[str, Any]]) -> None:
+        """Take what Ray reports of its nodes."""
         with self._lock:
             for node in self._nodes.values():
                 node.slots = node.cores = node.gpus = 0
-            for one in told:
+            for one in reported:
                 has = one["Resources"]
                 if one["Alive"] and has.get(SLOT):
                     self._addresses[one["NodeID"]] = one["NodeManagerAddress"]
@@ -80,10 +80,10 @@ class Nodes:
                     node.cores += int(has.get("CPU", 0))
                     node.gpus += int(has.get("GPU", 0))
 
-    def describe(self, told: Sequence[Described]) -> None:
-        """Take what replicas tell."""
+    def describe(self, reported: Sequence[Described]) -> None:
+        """Take what replicas report."""
         with self._lock:
-            for one in told:
+            for one in reported:
                 node = self._node(one.node)
                 node.engines, node.voices = one.engines, one.voices
 

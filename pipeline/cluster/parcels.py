@@ -1,4 +1,4 @@
-"""What a node tells the web server while it makes a video."""
+"""What a node sends to the web server while it makes a video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PIECE = 90_000
 LABEL = 500
 """Bytes that a parcel takes besides those that it carries, about."""
 BEAT_SECONDS = 0.5
-"""Seconds without news after which a node tells that it is alive."""
+"""Seconds without a parcel after which a node reports that it is alive."""
 SUFFIXES = (".mp4", ".wav", ".vtt", ".mouth.ndjson", ".json")
 """The files of a task that grow."""
 WAV_HEADER = 44
@@ -74,7 +74,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Said:
-    """A piece of speech; its samples came before. None: all is said."""
+    """A piece of speech; its samples came before. None: it was the last one."""
 
     piece: Speech | None
 
@@ -93,7 +93,7 @@ class Alive:
     """Nothing has happened for a while.
 
     Attributes:
-        node: Ray's name of the node, in its first word.
+        node: Ray's name of the node, in its first parcel.
     """
 
     node: str = ""
@@ -109,19 +109,19 @@ class Broken:
 Parcel = Bytes | Complete | Sound | Said | Found | Alive | Broken | Event
 
 
-def together(told: deque[Any]) -> list[Any]:
+def together(queued: deque[Any]) -> list[Any]:
     """Take the parcels from the left that fit into one reply of Ray, at least one; none before None."""
     parcels, size = list[Any](), 0
-    while told and told[0] is not None:
-        size += LABEL + sum(len(value) for value in vars(told[0]).values() if isinstance(value, bytes))
+    while queued and queued[0] is not None:
+        size += LABEL + sum(len(value) for value in vars(queued[0]).values() if isinstance(value, bytes))
         if parcels and size > PIECE:
             break
-        parcels.append(told.popleft())
+        parcels.append(queued.popleft())
     return parcels
 
 
 class Memory:
-    """What was said and found out so far: another node goes on from there with the same bytes."""
+    """The speech and the findings so far: another node goes on from there with the same bytes."""
 
     def __init__(self) -> None:
         self.pieces: list[Speech] = []

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.avatars.eye_contact import with_eye_contact
 from pipeline.avatars.framing import played_at
-from pipeline.cluster.chores import Chore, News, do
+from pipeline.cluster.chores import Chore, Output, do
 from pipeline.cluster.content_store import fetch, open_store
 from pipeline.cluster.node import perform
 from pipeline.cluster.node_disk import decoded_of, folder_of, has_room, wait_for_room
@@ -39,7 +39,7 @@ RUN = "avatar-run"
 """Name of the run of the web server, in the store of keys and values of Ray's head."""
 TROUBLE = ("UNHEALTHY", "DEPLOY_FAILED")
 LOST_SECONDS = 60.0
-"""Seconds after which a slot that went away, or that nobody needs, is given up.
+"""Seconds after which a slot that went away, or that is not needed, is given up.
 
 Before, Ray knows which of the replicas has gone with it.
 """
@@ -69,24 +69,24 @@ class Renderer:
     async def render(self, order: Order, memory: Memory) -> AsyncIterator[list[Parcel]]:
         """Yield what happens while a video is made, at least every `BEAT_SECONDS`; cancelling this stops it."""
 
-        def work(tell: Callable[[Any], object], stop: CancelToken) -> None:
+        def work(send: Callable[[Any], object], stop: CancelToken) -> None:
             with self._request(order) as request:
                 for parcel in perform(request, order.task_id, self._studio, memory, stop):
-                    tell(parcel)
+                    send(parcel)
 
-        async with aclosing(_telling(work, self._node)) as told:
-            async for parcels in told:
+        async with aclosing(_replies(work, self._node)) as replies:
+            async for parcels in replies:
                 yield parcels
 
-    async def run(self, chore: Chore) -> AsyncIterator[list[News]]:
+    async def run(self, chore: Chore) -> AsyncIterator[list[Output]]:
         """Yield what a command prints and writes; otherwise as `render`."""
 
-        def work(tell: Callable[[Any], object], stop: CancelToken) -> None:
-            asyncio.run(do(chore, self._store, tell, stop))
+        def work(send: Callable[[Any], object], stop: CancelToken) -> None:
+            asyncio.run(do(chore, self._store, send, stop))
 
-        async with aclosing(_telling(work, self._node)) as told:
-            async for news in told:
-                yield news
+        async with aclosing(_replies(work, self._node)) as replies:
+            async for outputs in replies:
+                yield outputs
 
     def describe(self) -> Described:
         """Return what works here."""
@@ -140,32 +140,32 @@ class Renderer:
         self._studio.backdrops.forget([id])
 
 
-async def _telling(
+async def _replies(
     work: Callable[[Callable[[Any], object], CancelToken], object], node: str
 ) -> AsyncGenerator[list[Any]]:
-    """Yield what is told by work that is done in a thread, at least every `BEAT_SECONDS`; cancelling this stops it.
+    """Yield what is sent by work that is done in a thread, at least every `BEAT_SECONDS`; cancelling this stops it.
 
-    What is told meanwhile goes together: Ray takes time for each reply. If the work fails on a full disk, this replica
+    What is sent meanwhile goes together: Ray takes time for each reply. If the work fails on a full disk, this replica
     ends, so that another node does it; the next one here waits for room.
     """
     loop, stop = asyncio.get_running_loop(), CancelToken()
-    told, arrived = deque[Any](), asyncio.Event()
+    queued, arrived = deque[Any](), asyncio.Event()
 
-    def tell(parcel: Any) -> None:
-        told.append(parcel)
+    def send(parcel: Any) -> None:
+        queued.append(parcel)
         loop.call_soon_threadsafe(arrived.set)
 
-    def work_and_tell() -> None:
+    def work_and_send() -> None:
         try:
-            work(tell, stop)
+            work(send, stop)
         except PipelineError as error:
-            tell(Broken(error.afresh()))
+            send(Broken(error.afresh()))
         except Exception:  # of a library or of this program: its type need not be known on the other side
-            tell(Broken(RuntimeError(traceback.format_exc())))
+            send(Broken(RuntimeError(traceback.format_exc())))
         finally:
-            tell(None)
+            send(None)
 
-    working = asyncio.create_task(asyncio.to_thread(work_and_tell))
+    working = asyncio.create_task(asyncio.to_thread(work_and_send))
     try:
         parcels: list[Any] = [Alive(node)]
         while parcels:
@@ -177,10 +177,10 @@ async def _telling(
             yield parcels
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
-                    while not told:
+                    while not queued:
                         arrived.clear()
                         await arrived.wait()
-                parcels = together(told)
+                parcels = together(queued)
             except TimeoutError:
                 parcels = [Alive()]
     finally:
@@ -245,7 +245,7 @@ def note(run: str) -> None:
 
 def draining() -> set[str]:
     """Return Ray's names of the nodes that do what they have, take nothing new, and then end."""
-    from ray._private.state import state  # `ray.nodes` does not tell
+    from ray._private.state import state  # `ray.nodes` does not return them
 
     return set(state.get_draining_nodes())
 

@@ -131,7 +131,7 @@ class StoredResults:
                 self.sweep()
 
     def sweep(self) -> None:
-        """Remove expired results from the store, whoever has put them there.
+        """Remove expired results from the store, whichever server has put them there.
 
         Raises:
             Unavailable: The store cannot be used.

@@ -20,7 +20,7 @@ LOOK_SECONDS = 1.0
 DEMAND = "avatar-demand/"
 """What the names of web servers begin with, in the store of keys and values of Ray's head."""
 FORGET_SECONDS = 10.0
-"""Seconds after which a web server that tells nothing new is thought to be gone."""
+"""Seconds after which a web server that publishes nothing new is thought to be gone."""
 
 
 def replicas(context: Any) -> tuple[int, dict[str, Any]]:
@@ -34,8 +34,8 @@ def replicas(context: Any) -> tuple[int, dict[str, Any]]:
     return max(1, state["slots"]), state
 
 
-def tell(server: str, number: int, waiting: int, least: int) -> None:
-    """Tell the head what a web server has to do.
+def publish(server: str, number: int, waiting: int, least: int) -> None:
+    """Publish at the head what a web server has to do.
 
     Args:
         server: Its name.
@@ -53,25 +53,25 @@ class Wanted:
 
     def __init__(self) -> None:
         self._looked = 0.0
-        self._told: dict[bytes, tuple[bytes, float]] = {}
-        """What each web server has told last, and when that was new."""
+        self._published: dict[bytes, tuple[bytes, float]] = {}
+        """What each web server has published last, and when that was new."""
 
     def __call__(self, context: Any) -> tuple[int, dict[str, Any]]:
         """Return how many there shall be."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            self._look(_all_told(), now)
+            self._look(_all_published(), now)
         requests = math.ceil(context.total_num_requests)
         return self.slots(requests), {}
 
-    def _look(self, told: Mapping[bytes, bytes], now: float) -> None:
-        before = self._told
-        self._told = {}
-        for server, content in told.items():
+    def _look(self, published: Mapping[bytes, bytes], now: float) -> None:
+        before = self._published
+        self._published = {}
+        for server, content in published.items():
             since = before[server][1] if server in before and before[server][0] == content else now
             if now - since < FORGET_SECONDS:
-                self._told[server] = content, since
+                self._published[server] = content, since
             else:
                 _forget(server)
 
@@ -81,11 +81,11 @@ class Wanted:
         Args:
             requests: Tasks that nodes have, or that wait in Ray.
         """
-        told = [tuple(map(int, content.split())) for content, _ in self._told.values()]
-        return max([requests + sum(waiting for _, waiting, _ in told), *(least for _, _, least in told)])
+        published = [tuple(map(int, content.split())) for content, _ in self._published.values()]
+        return max([requests + sum(waiting for _, waiting, _ in published), *(least for _, _, least in published)])
 
 
-def _all_told() -> dict[bytes, bytes]:
+def _all_published() -> dict[bytes, bytes]:
     from ray.experimental import internal_kv
 
     names = internal_kv._internal_kv_list(DEMAND)
