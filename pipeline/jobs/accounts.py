@@ -45,7 +45,7 @@ class Account:
             self.sessions.add(session_id)
 
     def settle(self) -> None:
-        """Learn what other web servers have counted, and tell them this; may take a moment."""
+        """Learn what other web servers have counted, and send them this; may take a moment."""
 
 
 class Accounts(Protocol):

@@ -106,7 +106,7 @@ class Supervisor:
                 async for entry in events:
                     if entry is not None and (not begun or isinstance(entry.event, Ended)):
                         begun = True
-                        await self.book.told(job)  # the client may ask another server next
+                        await self.book.published(job)  # the client may ask another server next
                     yield entry
 
     def watching(self, job: Job) -> AbstractContextManager[None]:
@@ -136,7 +136,7 @@ class Supervisor:
             return history.departures == departures and not history.listeners and not history.ended
 
         held_up = True
-        while held_up:  # as its clients were, who may be about to come back
+        while held_up:  # as its clients were, which may be about to come back
             until = time.monotonic() + seconds + LOOK_SECONDS
             await asyncio.sleep(seconds)
             held_up = time.monotonic() > until

@@ -193,7 +193,7 @@ class TaskBook:
         """Return whether a task waits or runs, so that its unfinished files are in use."""
         return self.get(task_id) is not None
 
-    async def told(self, job: Job) -> None:
+    async def published(self, job: Job) -> None:
         """Wait until all web servers know the latest event of a job of this one, but not for long."""
 
     async def followed_elsewhere(self, job: Job) -> bool:

@@ -1,4 +1,4 @@
-"""Events as JSON and back, as they are told to other web servers."""
+"""Events as JSON and back, as they are published to other web servers."""
 
 from __future__ import annotations
 

@@ -22,13 +22,13 @@ ANSWER_SECONDS = 5.0
 QUIET_SECONDS = 2.0
 """Seconds for which clients do not ask again after that, so that one that hangs does not hold up all of them."""
 BLOCK_SECONDS = 1.5
-"""Seconds for which a reader waits in Redis for news."""
+"""Seconds for which a reader waits in Redis for new entries."""
 SETTLED_SECONDS = 15.0
-"""Seconds after its start in which Redis may lack what servers have not told it again."""
+"""Seconds after its start in which Redis may lack what servers have not published again."""
 
 
 class CannotShare(PipelineError):
-    """The server cannot start, because Redis cannot be used: the message says what is wrong."""
+    """The server cannot start, because Redis cannot be used: the message states what is wrong."""
 
     status = 503
 
@@ -124,7 +124,7 @@ class Link:
 
     @staticmethod
     def is_settled(info: dict[str, Any]) -> bool:
-        """Return whether Redis, by what ``INFO server`` tells, knows all that servers have told each other."""
+        """Return whether Redis, by what ``INFO server`` returns, knows all that servers have published."""
         return float(info.get("uptime_in_seconds", 0)) >= SETTLED_SECONDS
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from pipeline.shared.servers import LEASE_SECONDS, WebServer, key_of, server_of
 
 FOLLOWED_SECONDS = LEASE_SECONDS
 """Seconds for which a listener of another server counts, which may be held up for as long as it counts as alive; it
-says every `BLOCK_SECONDS` that it is there."""
+reports every `BLOCK_SECONDS` that it is there."""
 AWAY_SECONDS = 30.0
 """Seconds for which listeners wait for Redis before their stream breaks off."""
 AGAIN_SECONDS = 0.5
@@ -97,12 +97,12 @@ class RemoteHistory(History):
         Raises:
             TasksUnavailable: Redis is away for long.
         """
-        told = time.monotonic()
+        yielded = time.monotonic()
         away_since: float | None = None
         lost_since: float | None = None
         while True:
             try:
-                entries = await self._news(after)
+                entries = await self._entries_after(after)
                 lost = not entries and await self._is_lost()
             except self._link.errors as error:
                 self._link.failed(error)
@@ -112,25 +112,25 @@ class RemoteHistory(History):
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             self._link.works()
-            heard, away_since = time.monotonic(), None
-            lost_since = (lost_since or heard) if lost else None
-            if lost_since is not None and heard - lost_since > LOST_SECONDS:
+            answered, away_since = time.monotonic(), None
+            lost_since = (lost_since or answered) if lost else None
+            if lost_since is not None and answered - lost_since > LOST_SECONDS:
                 entries = [lost_entry(after + 1)]
             for entry in entries:
-                told, after = heard, entry.number
+                yielded, after = answered, entry.number
                 yield entry
                 if isinstance(entry.event, Ended):
                     return
-            if heartbeat is not None and heard - told >= heartbeat:
-                told = heard
+            if heartbeat is not None and answered - yielded >= heartbeat:
+                yielded = answered
                 yield None
 
-    async def _news(self, after: int) -> list[Entry]:
+    async def _entries_after(self, after: int) -> list[Entry]:
         """Return the events after a number; wait a moment for them."""
         redis, key = self._link.later, events_key(self._task_id)
         await redis.set(followed_key(self._task_id), "1", ex=FOLLOWED_SECONDS)
-        told = await redis.xread({key: f"{after}-0"}, block=round(1000 * BLOCK_SECONDS))
-        return entries_of(told[0][1]) if told else []
+        streams = await redis.xread({key: f"{after}-0"}, block=round(1000 * BLOCK_SECONDS))
+        return entries_of(streams[0][1]) if streams else []
 
     async def _is_lost(self) -> bool:
         """Return whether nothing more will come of the job: its server is gone, or Redis does not know it."""
@@ -138,7 +138,7 @@ class RemoteHistory(History):
         known = await redis.exists(record_key(self._task_id))
         if known and self._record.is_by(server_of(await redis.get(key_of(self._record.url)))):
             return False
-        return self._link.is_settled(await redis.info("server"))  # otherwise servers still tell it once more
+        return self._link.is_settled(await redis.info("server"))  # otherwise servers still publish it once more
 
 
 def lost_entry(number: int) -> Entry:
@@ -146,10 +146,10 @@ def lost_entry(number: int) -> Entry:
     return Entry(number, 0.0, Failed(Unavailable(messages.cluster.SERVER_LOST())))
 
 
-def entries_of(told: Any) -> list[Entry]:
+def entries_of(stream: Any) -> list[Entry]:
     """Return the entries of a part of a stream."""
     found = []
-    for id, fields in told:
+    for id, fields in stream:
         with suppress(ValueError, KeyError, TypeError):  # of another version of the program
             found.append(from_text(int(id.partition("-")[0]), fields["entry"]))
     return found

@@ -11,7 +11,7 @@ from pipeline.settings import Settings
 from pipeline.shared.link import PREFIX, Link
 
 LEASE_SECONDS = 10
-"""Seconds without a word after which a server is gone."""
+"""Seconds without a heartbeat after which a server is gone."""
 BEAT_SECONDS = 2.0
 """Seconds between two of them."""
 MARK_LENGTH = 8
@@ -24,7 +24,7 @@ class WebServer:
 
     Attributes:
         url: Where the others reach it, without a slash at its end; the same after a restart.
-        run: What tells this run of it from others.
+        run: What distinguishes this run of it from others.
         secret: What the others show when they pass on a request.
     """
 

@@ -14,7 +14,7 @@ from pipeline.shared.link import PREFIX, Link
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 1.0
-"""Seconds between two tries to tell Redis."""
+"""Seconds between two tries to publish an account."""
 
 
 class SharedAccounts(MemoryAccounts):
@@ -45,16 +45,16 @@ class SharedAccounts(MemoryAccounts):
                 self._woken.wait_for(lambda: self._open)
                 account = self._open.pop()
             try:
-                account.tell()
+                account.publish()
             except self._link.errors as error:
                 self._link.failed(error)
                 time.sleep(AGAIN_SECONDS)
                 self._wake(account)
             except Exception:  # this thread must go on
-                logger.exception("the account of a token is not told to other servers")
+                logger.exception("the account of a token is not published to other servers")
 
     def restore(self) -> None:
-        """Tell Redis all accounts once more, which it has forgotten."""
+        """Publish all accounts once more, which Redis has forgotten."""
         with self._lock:
             accounts = [*self._accounts.values()]
         for account in accounts:
@@ -70,7 +70,7 @@ class SharedAccount(Account):
         expires: When the token does, in seconds since 1970.
         key: What its names in Redis begin with.
         link: Redis.
-        wake: Called with it when Redis is to be told of it.
+        wake: Called with it when it is to be published.
     """
 
     def __init__(self, expires: float, key: str, link: Link, wake: Callable[[SharedAccount], object]) -> None:
@@ -78,15 +78,15 @@ class SharedAccount(Account):
         self._used, self._tasks, self._sessions = (f"{key}:{what}" for what in ("used", "tasks", "sessions"))
         self._link = link
         self._wake = wake
-        self._untold = 0.0
+        self._unpublished = 0.0
         self._forgotten = False
-        self._telling = threading.Lock()
+        self._publishing = threading.Lock()
 
     def add(self, seconds: float) -> None:
         """See ``Account``."""
         with self._lock:
             self.used += seconds
-            self._untold += seconds
+            self._unpublished += seconds
         self._wake(self)
 
     def add_task(self, task_id: str) -> None:
@@ -100,42 +100,42 @@ class SharedAccount(Account):
         self._wake(self)
 
     def restore(self) -> None:
-        """Tell all of it once more, since Redis has forgotten it."""
+        """Publish all of it once more, since Redis has forgotten it."""
         self._forgotten = True
 
     def settle(self) -> None:
-        """See ``Account``; what Redis does not answer to is told later."""
+        """See ``Account``; what Redis does not answer to is published later."""
         try:
-            self.tell()
+            self.publish()
         except self._link.errors as error:
             self._link.failed(error)
             self._wake(self)
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Make Redis and this copy agree; raises errors of Redis."""
-        with self._telling:
+        with self._publishing:
             with self._lock:
-                untold, self._untold = self._untold, 0.0
-                before, tasks, sessions = self.used - untold, {*self.tasks}, {*self.sessions}
+                unpublished, self._unpublished = self._unpublished, 0.0
+                before, tasks, sessions = self.used - unpublished, {*self.tasks}, {*self.sessions}
             try:
                 with self._link.now.pipeline() as pipe:
                     if self._forgotten:
                         pipe.set(self._used, before, nx=True)
-                    pipe.incrbyfloat(self._used, untold)
+                    pipe.incrbyfloat(self._used, unpublished)
                     for key, ids in ((self._tasks, tasks), (self._sessions, sessions)):
                         if ids:
                             pipe.sadd(key, *ids)
                     pipe.smembers(self._tasks).smembers(self._sessions)
                     for key in (self._used, self._tasks, self._sessions):
                         pipe.expireat(key, math.ceil(self.expires))
-                    *told, tasks, sessions, _, _, _ = pipe.execute()
+                    *totals, tasks, sessions, _, _, _ = pipe.execute()
             except BaseException:
                 with self._lock:
-                    self._untold += untold
+                    self._unpublished += unpublished
                 raise
-            total = float(told[int(self._forgotten)])
+            total = float(totals[int(self._forgotten)])
             self._forgotten = False
             with self._lock:
-                self.used = total + self._untold
+                self.used = total + self._unpublished
                 self.tasks |= tasks
                 self.sessions |= sessions

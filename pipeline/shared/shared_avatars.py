@@ -1,7 +1,7 @@
 """Uploaded avatars of all web servers: each has the packs of all of them, and deletes them when any server does.
 
 The truth is in the store: ``avatars/lists/`` has a list for each avatar, ``avatars/gone/`` the names of lists whose
-avatars were deleted, and ``avatars/packs/`` the packs by digest. A counter in Redis tells servers to look there.
+avatars were deleted, and ``avatars/packs/`` the packs by digest. When a counter in Redis changes, servers look there.
 """
 
 from __future__ import annotations

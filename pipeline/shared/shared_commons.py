@@ -45,13 +45,13 @@ def shared(settings: Settings) -> SharedCommons:
         secret = own if link.now.set(SECRET, own, nx=True) else str(link.now.get(SECRET))
         accounts = SharedAccounts(link)
 
-        def tell_again() -> None:
+        def publish_again() -> None:
             link.now.set(SECRET, secret, nx=True)
             accounts.restore()
 
         server = WebServer(own_url(settings, link))
         logger.info("other web servers reach this one at %s", server.url)
-        book = SharedTaskBook(settings.results, settings.result_ttl, link, server, tell_again)
+        book = SharedTaskBook(settings.results, settings.result_ttl, link, server, publish_again)
     except link.errors as error:
         raise CannotShare.of(settings.tasks_url, error) from error
     return SharedCommons(book=book, claims=SharedClaims(link, book), accounts=accounts, secret=secret, link=link)

@@ -1,4 +1,4 @@
-"""The tasks of several web servers: each tells its own through Redis, and finds those of the others there."""
+"""The tasks of several web servers: each publishes its own in Redis, and finds those of the others there."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ from pipeline.shared.servers import (
 logger = logging.getLogger(__name__)
 
 OPEN_SECONDS = 900
-"""Seconds for which Redis keeps a job of which nothing is heard."""
+"""Seconds for which Redis keeps a job of which nothing more is published."""
 RENEW_SECONDS = 120.0
-"""Seconds between two times that a server says which of its jobs go on."""
+"""Seconds between two times that a server reports which of its jobs go on."""
 FOREVER_SECONDS = 7 * 24 * 3600
 """Seconds for which Redis keeps an ended job whose results are kept for ever."""
-TOLD_SECONDS = 1.0
-"""Seconds for which a client waits until other servers know what it is told."""
+PUBLISH_SECONDS = 1.0
+"""Seconds for which a client waits until other servers know the event that it receives."""
 GOODBYE_SECONDS = 3.0
-"""Seconds in which a server that ends tells its last events."""
+"""Seconds in which a server that ends publishes its last events."""
 
 
 @dataclass
-class _Told:
+class _Published:
     """What Redis has of a job of this server.
 
     Attributes:
         numbers: Of its events.
         key: Name and value of its Idempotency-Key.
-        following: Until its end is told.
+        following: Until its end is published.
         changes: Reports that Redis has more.
     """
 
@@ -78,15 +78,15 @@ class _Told:
 class SharedTaskBook(TaskBook):
     """The tasks of all web servers; safe to use from any thread.
 
-    Its own tasks it has in memory, as ``TaskBook`` does, and a thread of its own tells them to Redis: what a task does
-    never waits for Redis. If Redis was away, or has forgotten everything, all is told once more.
+    Its own tasks it has in memory, as ``TaskBook`` does, and a thread of its own publishes them: what a task does
+    never waits for Redis. If Redis was away, or has forgotten everything, all is published once more.
 
     Args:
         results: Folder of finished files.
         ttl: Seconds for which they are kept; 0 keeps them for ever.
         link: Redis.
         server: This web server.
-        forgotten: Called in a thread where Redis has forgotten what it was told.
+        forgotten: Called in a thread where Redis has forgotten what was published.
 
     Attributes:
         server: This web server.
@@ -99,28 +99,28 @@ class SharedTaskBook(TaskBook):
         self.server = server
         self._link = link
         self._forgotten = forgotten
-        self._told: dict[str, _Told] = {}
-        self._news: dict[str, _Told] = {}
+        self._published: dict[str, _Published] = {}
+        self._pending: dict[str, _Published] = {}
         self._woken = threading.Condition()
         self._ending = False
         self._beaten = self._renewed = float("-inf")
         self._redis_run = ""
         self._lost = False
         self._beat()
-        self._lost = False  # nothing was told yet
-        self._teller = threading.Thread(target=self._tell, name="tasks", daemon=True)
-        self._teller.start()
+        self._lost = False  # nothing was published yet
+        self._publisher = threading.Thread(target=self._publish_all, name="tasks", daemon=True)
+        self._publisher.start()
 
-    # --- what this server tells
+    # --- what this server publishes
 
     def note(self, job: Job) -> None:
         """See ``TaskBook``."""
         super().note(job)
-        told = _Told(job)
+        published = _Published(job)
         with self._woken:
-            self._told[job.id] = told
-        told.following.enter_context(job.history.changes.calling(lambda: self._wake(told)))
-        self._wake(told)  # the recording of a session has no event until it ends
+            self._published[job.id] = published
+        published.following.enter_context(job.history.changes.calling(lambda: self._wake(published)))
+        self._wake(published)  # the recording of a session has no event until it ends
 
     def keep_key(self, job: Job, name: str, value: str) -> None:
         """Keep an Idempotency-Key in Redis as long as its job.
@@ -130,47 +130,47 @@ class SharedTaskBook(TaskBook):
             name: Name in Redis.
             value: Its content.
         """
-        told = self._told.get(job.id)
-        if told is not None:
-            told.key = name, value
-            self._wake(told)
+        published = self._published.get(job.id)
+        if published is not None:
+            published.key = name, value
+            self._wake(published)
 
-    def _wake(self, told: _Told) -> None:
+    def _wake(self, published: _Published) -> None:
         with self._woken:
-            self._news[told.job.id] = told
+            self._pending[published.job.id] = published
             self._woken.notify_all()
 
-    def _tell(self) -> None:
-        """Tell Redis what is new, until the program ends."""
-        while not self._ending or self._news:
+    def _publish_all(self) -> None:
+        """Publish what is new, until the program ends."""
+        while not self._ending or self._pending:
             with self._woken:
                 due = self._beaten + BEAT_SECONDS
-                self._woken.wait_for(lambda: self._news or self._ending, max(0.0, due - time.monotonic()))
-                news, self._news = self._news, {}
+                self._woken.wait_for(lambda: self._pending or self._ending, max(0.0, due - time.monotonic()))
+                pending, self._pending = self._pending, {}
             try:
                 if time.monotonic() >= due:
                     self._beat()
                 if self._lost:
                     self._forgotten()
                     with self._woken:
-                        for told in self._told.values():
-                            told.numbers = set()
-                        news |= self._told
+                        for published in self._published.values():
+                            published.numbers = set()
+                        pending |= self._published
                     self._lost = False
-                self._publish([*news.values()])
+                self._publish([*pending.values()])
                 self._link.works()
             except self._link.errors as error:
                 self._link.failed(error)
                 with self._woken:
-                    self._news = {**news, **self._news}
+                    self._pending = {**pending, **self._pending}
                     self._woken.wait_for(lambda: self._ending, AGAIN_SECONDS)
                 if self._ending:
                     return
             except Exception:  # this thread must go on
-                logger.exception("a task is not told to other servers")
+                logger.exception("a task is not published to other servers")
 
     def _beat(self) -> None:
-        """Say that this server lives, and find out whether Redis may have forgotten what it was told."""
+        """Report that this server lives, and find out whether Redis may have forgotten what was published."""
         with self._link.now.pipeline(transaction=False) as pipe:
             pipe.set(self.server.mark_key, self.server.to_text(), ex=LEASE_SECONDS)
             pipe.set(self.server.key, self.server.to_text(), ex=LEASE_SECONDS, get=True).info("server")
@@ -181,75 +181,75 @@ class SharedTaskBook(TaskBook):
         if now - self._renewed > RENEW_SECONDS:
             self._renewed = now
             with self._woken:
-                told_of = [told for told in self._told.values() if not told.job.history.ended]
-                names = [name for told in told_of for name in told.names]
+                going_on = [published for published in self._published.values() if not published.job.history.ended]
+                names = [name for published in going_on for name in published.names]
             with self._link.now.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.expire(name, OPEN_SECONDS)
                 pipe.execute()
         self._beaten = now
 
-    def _publish(self, news: list[_Told]) -> None:
-        """Tell Redis all of some jobs that it does not have."""
-        if not news:
+    def _publish(self, pending: list[_Published]) -> None:
+        """Publish all of some jobs that Redis does not have."""
+        if not pending:
             return
-        told_now: list[tuple[_Told, set[int], bool]] = []
+        sent: list[tuple[_Published, set[int], bool]] = []
         with self._link.now.pipeline(transaction=False) as pipe:
-            for told in news:
-                entries, key = told.job.history.entries, events_key(told.job.id)
+            for published in pending:
+                entries, key = published.job.history.entries, events_key(published.job.id)
                 ended = bool(entries) and isinstance(entries[-1].event, Ended)
                 numbers = {entry.number for entry in entries}
                 for entry in entries:
-                    if entry.number not in told.numbers:
+                    if entry.number not in published.numbers:
                         pipe.xadd(key, {"entry": to_text(entry), "time": time.time()}, id=f"{entry.number}-0")
-                if replaced := told.numbers - numbers:
+                if replaced := published.numbers - numbers:
                     pipe.xdel(key, *(f"{number}-0" for number in replaced))
                 seconds = OPEN_SECONDS if not ended else max(1, round(self.ttl)) if self.ttl else FOREVER_SECONDS
-                record = Record(told.job.kind, self.server.url, self.server.run, ended)
-                pipe.set(record_key(told.job.id), json.dumps(asdict(record)), ex=seconds)
+                record = Record(published.job.kind, self.server.url, self.server.run, ended)
+                pipe.set(record_key(published.job.id), json.dumps(asdict(record)), ex=seconds)
                 pipe.expire(key, seconds)
-                if told.key is not None:
-                    pipe.set(*told.key, ex=seconds)
-                told_now.append((told, numbers, ended))
+                if published.key is not None:
+                    pipe.set(*published.key, ex=seconds)
+                sent.append((published, numbers, ended))
             for answer in pipe.execute(raise_on_error=False):
                 # an entry that is there already is refused: Redis had not forgotten it
                 if isinstance(answer, Exception) and "equal or smaller" not in str(answer):
                     raise answer
-        for told, numbers, ended in told_now:
-            told.numbers = numbers
-            told.changes.notify()
+        for published, numbers, ended in sent:
+            published.numbers = numbers
+            published.changes.notify()
             if ended:
-                told.following.close()
-        if any(ended for _, _, ended in told_now):
+                published.following.close()
+        if any(ended for _, _, ended in sent):
             self._forget_expired()
 
     def _forget_expired(self) -> None:
-        """Forget what nobody may ask for any more."""
+        """Forget what no client may ask for any more."""
         with self._woken:
-            self._told = {id: told for id, told in self._told.items() if super(SharedTaskBook, self).find(id)}
+            self._published = {id: one for id, one in self._published.items() if super(SharedTaskBook, self).find(id)}
 
-    async def told(self, job: Job) -> None:
+    async def published(self, job: Job) -> None:
         """See ``TaskBook``."""
-        told, last = self._told.get(job.id), job.history.last
-        if told is None or last is None or self._link.away:
+        published, last = self._published.get(job.id), job.history.last
+        if published is None or last is None or self._link.away:
             return
-        with suppress(TimeoutError):  # it is told later
-            async with asyncio.timeout(TOLD_SECONDS):
-                await until(lambda: max(told.numbers, default=0) >= last.number, told.changes)
+        with suppress(TimeoutError):  # it is published later
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await until(lambda: max(published.numbers, default=0) >= last.number, published.changes)
 
     def disconnect(self) -> None:
-        """Tell the last events, and that this server is gone."""
+        """Publish the last events, and that this server is gone."""
         with self._woken:
             self._ending = True
             self._woken.notify_all()
-        self._teller.join(GOODBYE_SECONDS)
+        self._publisher.join(GOODBYE_SECONDS)
         try:
             self._link.now.delete(self.server.key, self.server.mark_key)
         except self._link.errors as error:
             self._link.failed(error)
         self._link.close()
 
-    # --- what others tell
+    # --- what other servers publish
 
     def find(self, task_id: str) -> Job | None:
         """See ``TaskBook``; finds jobs of other servers, too.
@@ -311,7 +311,7 @@ class SharedTaskBook(TaskBook):
             return server_of(text)
 
     async def followed_elsewhere(self, job: Job) -> bool:
-        """See ``TaskBook``; without an answer of Redis somebody may follow it."""
+        """See ``TaskBook``; without an answer of Redis a client may follow it."""
         try:
             return bool(await self._link.later.exists(followed_key(job.id)))
         except self._link.errors as error:

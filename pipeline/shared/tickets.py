@@ -1,7 +1,7 @@
 """One order for the tasks of all web servers that have their videos made on one cluster.
 
 Each task takes a ticket when it joins the queue. Redis has the tickets of all servers in one hash, and each server
-changes it only as long as nobody else has: so all of them see the same order, and agree on whose turn it is.
+changes it only as long as no other one has: so all of them see the same order, and agree on whose turn it is.
 
 The order says who is next; how many run at a time is up to the cluster, whose slots take one task each and refuse a
 second. So nothing but the order is lost with Redis: then each server goes on with its own tickets, and those that
@@ -30,12 +30,12 @@ from pipeline.shared.servers import BEAT_SECONDS, WebServer, key_of, server_of
 logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 900
-"""Seconds for which Redis keeps the tickets of servers that say nothing any more."""
+"""Seconds for which Redis keeps the tickets of servers that publish nothing any more."""
 PACE_SECONDS = 7 * 24 * 3600
 """Seconds for which it keeps how long tasks took."""
 AGAIN_SECONDS = 0.5
 """Seconds between two tries while Redis is away."""
-TOLD_SECONDS = 1.0
+PLACE_SECONDS = 1.0
 """Seconds for which a new task waits for its place in the order."""
 PATIENCE_SECONDS = 10.0
 """Seconds after the cluster has its first slot in which other servers may not have noticed."""
@@ -56,7 +56,7 @@ class Ticket:
         address: Where its request came from.
         at: When it was taken, in microseconds of Redis' clock: the order; 0 until it has a place there.
         began: When its task began, likewise; 0 while it waits.
-        able: Whether its server sees a slot: nobody waits long behind one that has lost the cluster.
+        able: Whether its server sees a slot: no task waits long behind one that has lost the cluster.
     """
 
     id: str
@@ -94,7 +94,7 @@ class SharedTickets:
         self._key = f"{PREFIX}queue:{name}"
         self._own: dict[str, Ticket] = {}
         self._others: tuple[Ticket, ...] = ()
-        self._untold: list[tuple[float | None, float]] = []
+        self._unpublished: list[tuple[float | None, float]] = []
         """How long tasks of this server took, which Redis does not know yet."""
         self._clock = time.time() - time.monotonic()
         """Redis' clock is this many seconds ahead of the monotonic one."""
@@ -130,7 +130,7 @@ class SharedTickets:
     async def placed(self, task_id: str) -> None:
         """Wait until a new task has its place in the order, but not for long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(TOLD_SECONDS):
+            async with asyncio.timeout(PLACE_SECONDS):
                 await until(lambda: task_id not in self._own or bool(self._own[task_id].at), self.changed)
 
     def leave(self, task_id: str) -> None:
@@ -145,7 +145,7 @@ class SharedTickets:
         """Remember how many seconds a task took."""
         self.pace.note(work, seconds)
         with self._lock:
-            self._untold.append((work, seconds))
+            self._unpublished.append((work, seconds))
 
     # --- what is known of all servers
 
@@ -209,9 +209,9 @@ class SharedTickets:
     def _agree(self) -> None:
         """Make Redis and this server agree on the order, and on whose turn it is."""
         with self._lock:
-            own, untold = [*self._own.values()], [*self._untold]
+            own, unpublished = [*self._own.values()], [*self._unpublished]
         agreed = self._link.now.transaction(
-            lambda pipe: self._change(pipe, own, untold), self._key, value_from_callable=True
+            lambda pipe: self._change(pipe, own, unpublished), self._key, value_from_callable=True
         )
         now, others, mine, timed = agreed
         with self._lock:
@@ -221,19 +221,19 @@ class SharedTickets:
             for ticket in mine:
                 if (known := self._own.get(ticket.id)) is not None:  # it may have begun meanwhile, without Redis
                     self._own[ticket.id] = replace(ticket, began=known.began or ticket.began)
-            del self._untold[: len(untold)]
-            self.pace.replace([*timed, *self._untold])
+            del self._unpublished[: len(unpublished)]
+            self.pace.replace([*timed, *self._unpublished])
             changed = self._all() != before
         if changed:
             self.changed.notify()
 
-    def _change(self, pipe: Any, own: list[Ticket], untold: list[tuple[float | None, float]]) -> tuple[Any, ...]:
+    def _change(self, pipe: Any, own: list[Ticket], unpublished: list[tuple[float | None, float]]) -> tuple[Any, ...]:
         """Read the tickets, and queue the commands that bring them up to date.
 
         Args:
-            pipe: Watches the tickets: its commands have no effect if somebody else changes them meanwhile.
+            pipe: Watches the tickets: its commands have no effect if another server changes them meanwhile.
             own: The tickets of this server.
-            untold: How long its tasks took.
+            unpublished: How long its tasks took.
 
         Returns:
             Redis' time in microseconds, the tickets of other servers that live, those of this one, and how long tasks
@@ -241,30 +241,30 @@ class SharedTickets:
         """
         seconds, micros = pipe.time()
         now = int(seconds) * 1_000_000 + int(micros)
-        told = _tickets_of(pipe.hgetall(self._key))
-        others = self._living(pipe, told.values())
+        known = _tickets_of(pipe.hgetall(self._key))
+        others = self._living(pipe, known.values())
         timed = _timed_of(pipe.lrange(f"{self._key}:pace", 0, -1))
         slots = self._slots.slots
         patient = time.monotonic() - self._seen_since < PATIENCE_SECONDS
         in_front = [one for one in others if one.began or one.able or patient]
         mine = _with_turns([replace(one, able=slots > 0) for one in own], in_front, slots, now)
-        gone = told.keys() - {ticket.id for ticket in (*others, *mine)}
-        news = {ticket.id: json.dumps(asdict(ticket)) for ticket in mine if told.get(ticket.id) != ticket}
-        untold = untold if timed else self.pace.timed  # Redis may have forgotten it
+        gone = known.keys() - {ticket.id for ticket in (*others, *mine)}
+        updated = {ticket.id: json.dumps(asdict(ticket)) for ticket in mine if known.get(ticket.id) != ticket}
+        unpublished = unpublished if timed else self.pace.timed  # Redis may have forgotten it
         pipe.multi()
         if gone:
             pipe.hdel(self._key, *gone)
-        if news:
-            pipe.hset(self._key, mapping=news)
+        if updated:
+            pipe.hset(self._key, mapping=updated)
         if mine:
             pipe.expire(self._key, KEPT_SECONDS)
-        if untold:
-            pipe.rpush(f"{self._key}:pace", *map(json.dumps, untold))
+        if unpublished:
+            pipe.rpush(f"{self._key}:pace", *map(json.dumps, unpublished))
             pipe.ltrim(f"{self._key}:pace", -TIMED_TASKS, -1)
             pipe.expire(f"{self._key}:pace", PACE_SECONDS)
-        if gone or news:
+        if gone or updated:
             pipe.publish(self._key, self._server.run)
-        return now, tuple(others), mine, [*timed, *untold][-TIMED_TASKS:]
+        return now, tuple(others), mine, [*timed, *unpublished][-TIMED_TASKS:]
 
     def _living(self, pipe: Any, tickets: Iterable[Ticket]) -> list[Ticket]:
         """Return the tickets of other servers that are there."""
@@ -288,11 +288,11 @@ class SharedTickets:
         """Wake the other thread whenever another server has changed the tickets."""
         while not self._closed.is_set():
             try:
-                with self._link.now.pubsub(ignore_subscribe_messages=True) as news:
-                    news.subscribe(self._key)
+                with self._link.now.pubsub(ignore_subscribe_messages=True) as changes:
+                    changes.subscribe(self._key)
                     self._woken.set()  # it may have missed a change
                     while not self._closed.is_set():
-                        message = news.get_message(timeout=BEAT_SECONDS)
+                        message = changes.get_message(timeout=BEAT_SECONDS)
                         if message is not None and message["data"] != self._server.run:
                             self._woken.set()
             except self._link.errors as error:
@@ -334,9 +334,9 @@ def _with_turns(own: list[Ticket], others: Iterable[Ticket], slots: int, now: in
     for ticket in own:
         latest = max(now, latest + 1) if not ticket.at else latest
         placed.append(ticket if ticket.at else replace(ticket, at=latest))
-    everybody = [*placed, *others]
-    free = max(0, slots - sum(bool(ticket.began) for ticket in everybody))
-    waiting = _in_order(ticket for ticket in everybody if not ticket.began)
+    tickets = [*placed, *others]
+    free = max(0, slots - sum(bool(ticket.began) for ticket in tickets))
+    waiting = _in_order(ticket for ticket in tickets if not ticket.began)
     turns = {ticket.id for ticket in waiting[:free]}
     return [replace(ticket, began=now) if ticket.id in turns else ticket for ticket in placed]
 
