@@ -443,11 +443,11 @@ def test_stop_stops_what_is_made_on_both_sides_and_frees_the_queue(
     page.fill("#name textarea, #name input", "left_over")
     page.check("#consent input")
     page.click("#make")
-    children = wait_for(lambda: fake_server.children("prepare"))
+    children = wait_for(lambda: fake_server.children("quick_preparing"))
     assert len(children) == 1
     page.get_by_text("Finding the face").wait_for()
     page.click("#stop")
-    wait_for(lambda: not fake_server.children("prepare"))  # by hanging it would be a minute
+    wait_for(lambda: not fake_server.children("quick_preparing"))  # by hanging it would be a minute
     page.wait_for_function("""() => ['#status', '#making']
         .every((bar) => document.querySelector(`${bar} .message`).innerText === 'Stopped')""")
     assert "left_over" not in fake_server.get("/api/avatars").text and page.faults == []
