@@ -294,11 +294,11 @@ def test_composing_tells_how_far_it_is_to_all_that_wait_and_keeps_nobody_else(
         assert half_way.wait(60)
         waits, waiting = [], threading.Event()
 
-        def told(done: float) -> None:
+        def report(done: float) -> None:
             waits.append(done)
             waiting.set()
 
-        second = pool.submit(ours.composed, woman, red, CancelToken(), told=told)
+        second = pool.submit(ours.composed, woman, red, CancelToken(), report=report)
         assert waiting.wait(60) and waits[0] == 0.5
         assert ours.composed(woman, blue, CancelToken()).video == b"video"  # while red still waits
         left = CancelToken()

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 SLICE_SECONDS = 0.25
 """Seconds of a long message of sound after which other work of the server has its turn."""
 AHEAD_SECONDS = 0.3
-"""Seconds by which a microphone may be ahead of the time; what is faster is heard as fast as it is spoken."""
+"""Seconds by which a microphone may be ahead of the time; what is faster is taken in as fast as it is spoken."""
 DELAYED_SECONDS = 5.0
 """Seconds for which a network may hold sound back that then comes at once."""
 LONGEST_SPEECH = 120.0
@@ -138,7 +138,7 @@ class Conversation:
         self._keeps_answers = plan.record and self.interview is not None
         silence = plan.interview.silence if plan.interview else plan.silence
         self._microphone = Microphone(silence, records=self._keeps_answers or self._transcriber is not None)
-        self._heard_until: float | None = None
+        self._received_until: float | None = None
         """When the sound that has come would have been spoken, by the event loop's clock."""
         self._speaking = False
         """Whether the avatar speaks."""
@@ -201,7 +201,7 @@ class Conversation:
         self.interview.next(self._session.clock)
         self._arm()
 
-    async def hear(self, data: bytes, rate: int) -> None:
+    async def take_sound(self, data: bytes, rate: int) -> None:
         """Take sound of the visitor's microphone: 16-bit little-endian mono PCM. Returns as fast as it is spoken.
 
         Raises:
@@ -223,9 +223,9 @@ class Conversation:
     async def _in_time(self, seconds: float) -> None:
         """Wait until there can be some more seconds of sound."""
         now = asyncio.get_running_loop().time()
-        before = now if self._heard_until is None else max(self._heard_until, now - DELAYED_SECONDS)
-        self._heard_until = before + seconds
-        await asyncio.sleep(max(0.0, self._heard_until - now - AHEAD_SECONDS))
+        before = now if self._received_until is None else max(self._received_until, now - DELAYED_SECONDS)
+        self._received_until = before + seconds
+        await asyncio.sleep(max(0.0, self._received_until - now - AHEAD_SECONDS))
 
     # --- what happens
 

@@ -23,7 +23,7 @@ RETRIES = 2
 NO_KEY = "none"
 """Sent to services that need no key."""
 _SHOWN = 200
-"""Most characters of what a service says that are passed on."""
+"""Most characters of a service's error that are passed on."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Endpoint:
         base_url: Its address, up to ``/v1``; "" is OpenAI's.
         key: Its key; "" if it needs none.
         model: Which of its models.
-        seconds: How long it may say nothing.
+        seconds: How long it may send nothing.
     """
 
     prefix: str

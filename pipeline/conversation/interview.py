@@ -111,7 +111,7 @@ class Room(Protocol):
         ...
 
     def answered(self, answer: Answered) -> None:
-        """Keep the sound of an answer that has ended; who still speaks is not heard until a pause."""
+        """Keep the sound of an answer that has ended; speech that goes on is not taken in until a pause."""
         ...
 
 
@@ -289,7 +289,7 @@ class Interview:
     def _finish(self, reason: Reason, end: float, now: float) -> None:
         answer = self._answer
         answer.reason = reason
-        self._speaks_since = None  # who still speaks begins anew after a pause
+        self._speaks_since = None  # speech that goes on begins anew after a pause
         if answer.begin is not None:
             answer.end = max(end, answer.begin)
         self._room.answered(answer)

@@ -79,8 +79,8 @@ class LanguageModel:
 
     async def _pieces(self, conversation: Iterable[Saying]) -> AsyncGenerator[str]:
         async with self._endpoint.client() as client:
-            said: Any = [one.to_json() for one in conversation]
-            stream = await client.chat.completions.create(model=self._endpoint.model, messages=said, stream=True)
+            sayings: Any = [one.to_json() for one in conversation]
+            stream = await client.chat.completions.create(model=self._endpoint.model, messages=sayings, stream=True)
             async with stream:
                 async for chunk in stream:
                     text = chunk.choices[0].delta.content if chunk.choices else None

@@ -27,7 +27,7 @@ class Transcriber(Protocol):
             language: Its language (ISO 639-1); None detects it.
 
         Raises:
-            TranscriptionUnavailable: It failed; the message says why.
+            TranscriptionUnavailable: It failed; the message states why.
         """
         ...
 
@@ -44,11 +44,11 @@ class TranscriptionService:
 
     async def transcribe(self, sound: np.ndarray, language: str | None) -> str:
         """Return the text of a sound; see ``Transcriber``."""
-        told: dict[str, Any] = {"language": language} if language else {}
+        options: dict[str, Any] = {"language": language} if language else {}
         try:
             async with asyncio.timeout(self._endpoint.seconds), self._endpoint.client() as client:
                 reply = await client.audio.transcriptions.create(
-                    model=self._endpoint.model, file=("speech.wav", wav(sound), "audio/wav"), **told
+                    model=self._endpoint.model, file=("speech.wav", wav(sound), "audio/wav"), **options
                 )
             return str(reply.text).strip()
         except Exception as error:

@@ -50,7 +50,7 @@ STILL_WIDTH = 480
 STILL_QUALITY = 80
 _ID = re.compile(f"(?:{ADDRESS}/)?([0-9a-f]{{32}})")
 _QUALITY = 95
-Told = Callable[[float], object]
+Report = Callable[[float], object]
 """Called with how much of a clip is composed, 0..1."""
 
 
@@ -72,7 +72,7 @@ class Backdrops:
 
         Args:
             value: Of the field; None is as it was filmed.
-            avatar: Who is in front of it.
+            avatar: The avatar in front of it.
 
         Raises:
             BadRequest: There is no such background.
@@ -151,18 +151,18 @@ class Backdrops:
 
     @contextmanager
     def in_front(
-        self, avatar: Avatar, background: Background, cancel: CancelToken, told: Told = lambda done: None
+        self, avatar: Avatar, background: Background, cancel: CancelToken, report: Report = lambda done: None
     ) -> Iterator[Avatar]:
         """Give an avatar in front of a background, as soon as its first pictures are composed.
 
-        The others follow while the block lasts, and after it; but if the block fails, only as long as somebody else
-        wants them. The avatar has no further clips, and its `video` is what was filmed: its pictures are in `clip`.
+        The others follow while the block lasts, and after it; but if the block fails, only as long as another job
+        needs them. The avatar has no further clips, and its `video` is what was filmed: its pictures are in `clip`.
 
         Args:
             avatar: One with a matte.
             background: What is behind the person.
             cancel: The job's token.
-            told: Called with how much of the clip is composed, again and again, while the first pictures are not.
+            report: Called with how much of the clip is composed, again and again, while the first pictures are not.
 
         Raises:
             PipelineError: The first pictures cannot be composed, or the reason with which `cancel` was set. The clip
@@ -171,18 +171,18 @@ class Backdrops:
         if not background:
             yield avatar
         elif looks_at_camera(avatar):  # its eyes are turned in what was composed
-            with self.in_front(replace(avatar), background, cancel, told) as composed:
+            with self.in_front(replace(avatar), background, cancel, report) as composed:
                 yield with_eye_contact(composed)
         elif shown := self._shown(avatar, name := self._name(avatar, background)):
             yield shown
         else:
             with self._clip(name, avatar, background) as clip:
                 for done in clip.beginning(cancel):
-                    told(done)
+                    report(done)
                 yield self._show(avatar, name, clip)
 
     def composed(
-        self, avatar: Avatar, background: Background, cancel: CancelToken, told: Told = lambda done: None
+        self, avatar: Avatar, background: Background, cancel: CancelToken, report: Report = lambda done: None
     ) -> Avatar:
         """Return an avatar in front of a background, whole, without further clips; the first time, that takes seconds.
 
@@ -192,7 +192,7 @@ class Backdrops:
             avatar: One with a matte.
             background: What is behind the person.
             cancel: The job's token.
-            told: Called with how much is done, again and again, if anything has to be composed.
+            report: Called with how much is done, again and again, if anything has to be composed.
 
         Raises:
             RenderFailed: A clip is broken.
@@ -201,14 +201,14 @@ class Backdrops:
         if not background:
             return avatar
         if looks_at_camera(avatar):  # its eyes are turned in what was composed
-            return with_eye_contact(self.composed(replace(avatar), background, cancel, told))
+            return with_eye_contact(self.composed(replace(avatar), background, cancel, report))
         key = str(avatar.fps), (name := self._name(avatar, background))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         with self._clip(name, avatar, background) as clip:
-            video = clip.whole(cancel, told)
+            video = clip.whole(cancel, report)
         return self._keep_avatar(key, replace(avatar, video=video, clips={}))
 
     def has(self, avatar: Avatar, background: Background) -> bool:
@@ -280,9 +280,9 @@ class Backdrops:
     def _name(self, avatar: Avatar, background: Background) -> str:
         """Return the name of the file of a composed clip: that of the avatar, and of all that it is made of."""
         matte, picture = avatar.matte, background.picture
-        told = (VERSION, background.kind, background.color, matte.key if matte else None)
+        values = (VERSION, background.kind, background.color, matte.key if matte else None)
         parts: Sequence[bytes] = (
-            repr(told).encode(),
+            repr(values).encode(),
             avatar.video,
             matte.video if matte else b"",
             picture.read_bytes() if picture else b"",
@@ -318,9 +318,9 @@ def _shown_as(avatar: Avatar, name: str) -> tuple[str, ...]:
     return "growing", str(avatar.fps), name
 
 
-def _in_steps(told: Iterator[float]) -> Iterator[float]:
+def _in_steps(progress: Iterator[float]) -> Iterator[float]:
     last = -STEP
-    for done in told:
+    for done in progress:
         if done >= last + STEP:
             last = done
             yield done

@@ -30,7 +30,7 @@ class _Turn:
         text: What is to be said, as it was asked for.
         rate: Samples per second of its sound; 0 for a turn of text.
         complete: Whether no more will come.
-        started: Whether its event `TurnStarted` was told.
+        started: Whether its event `TurnStarted` was emitted.
         before: What a process said of it that was lost.
         words: What was said since.
         sound: Its latest sound.
@@ -67,7 +67,7 @@ class _Turn:
 
 
 class Unsaid:
-    """Follows what is asked of a session and what it tells; used from one thread."""
+    """Follows what is asked of a session and what it emits; used from one thread."""
 
     def __init__(self) -> None:
         self._turns: deque[_Turn] = deque()
@@ -84,7 +84,7 @@ class Unsaid:
         return self._turns[0].number - 1 if self._turns else self._created
 
     def note(self, message: Packed, time: float) -> list[SessionEvent]:
-        """Take what is asked of the session; return events that its process does not tell any more.
+        """Take what is asked of the session; return events that its process does not emit any more.
 
         Args:
             message: What is sent to the process.
@@ -154,7 +154,7 @@ class Unsaid:
         return [TurnEnded(turn.number, time, turn.before, turn.tag)]
 
     def take(self, event: SessionEvent) -> SessionEvent | None:
-        """Take what the process tells; return it as clients get it, or None if they have got it already."""
+        """Take an event of the process; return it as clients receive it, or None if they have received it already."""
         turn = self._turns[0] if self._turns else None
         match event:
             case TurnStarted(number):
@@ -179,7 +179,7 @@ class Unsaid:
         return event
 
     def lost(self, time: float, sound_ahead: float) -> list[SessionEvent]:
-        """Forget what was said before the process was lost; return the events that it has not told.
+        """Forget what was said before the process was lost; return the events that it has not emitted.
 
         Args:
             time: Seconds of the stream so far.

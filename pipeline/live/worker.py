@@ -115,7 +115,7 @@ class Worker:
         """Load what the first sentence would otherwise wait for."""
         espeak = self._studio.espeak
         voice = Voice(choose=lambda language: espeak, name=CUSTOM_VOICE, language=None, espeak=espeak)
-        _speak_to_nobody(voice, "네. The first text in Latin letters loads what tells languages apart.")
+        _load_by_speaking(voice, "네. The first text in Latin letters loads what tells languages apart.")
         VoiceTurn(0, Fraction(25), AUDIO_RATE).take(5, 5 * AUDIO_RATE // 25)
         for engine in self._studio.engines.values():
             if isinstance(engine, MeshEngine):
@@ -227,7 +227,7 @@ class Worker:
                 if engine.remote or engine.name in self._loaded_voices or not engine.speaks(language):
                     continue
                 self._loaded_voices.add(engine.name)
-            _speak_to_nobody(voice, text)
+            _load_by_speaking(voice, text)
 
     def _engine(self, name: str, gender: str, language: str) -> TTSEngine:
         """Return the speech engine of a session: the named one, or the best for a gender that speaks a language."""
@@ -253,19 +253,19 @@ class Worker:
     ) -> Pictures:
         """Return the pictures of a session; other sessions may load theirs while its background is composed."""
         key = pack, pack.stat().st_mtime_ns, fps, look, eye_contact, background
-        told = partial(self._tell_composing, session, [-COMPOSING_SECONDS])
+        report = partial(self._report_composing, session, [-COMPOSING_SECONDS])
         pictures = self._kept(key)
         if pictures is None:
             avatar = self._studio.avatars.load(pack)
             avatar = avatar if fps is None else at_rate(avatar, fps)
-            with self._studio.backdrops.in_front(avatar, background, CancelToken(), told) as shown, self._loading:
+            with self._studio.backdrops.in_front(avatar, background, CancelToken(), report) as shown, self._loading:
                 pictures = self._kept(key)
                 if pictures is None:
                     pictures = Pictures(shown, self._studio.engines[engine], decoded, look, eye_contact)
                     self._keep(key, pictures)
                     self._add_further(pictures, avatar, background)
         for done in pictures.beginning():
-            told(done)
+            report(done)
         return pictures
 
     def _kept(self, key: PicturesKey) -> Pictures | None:
@@ -304,8 +304,8 @@ class Worker:
         else:
             threading.Thread(target=_giving_way, args=(add,), name="further clips", daemon=True).start()
 
-    def _tell_composing(self, session: str, last: list[float], done: float) -> None:
-        """Tell a session how much of its background is composed, once a second; `last` holds when it was told."""
+    def _report_composing(self, session: str, last: list[float], done: float) -> None:
+        """Report how much of a session's background is composed, once a second; `last` holds when that was last."""
         now = time.monotonic()
         if now - last[0] >= COMPOSING_SECONDS:
             last[0] = now
@@ -326,7 +326,7 @@ def _giving_way(do: Callable[[], object]) -> None:
     do()
 
 
-def _speak_to_nobody(voice: Voice, text: str) -> None:
+def _load_by_speaking(voice: Voice, text: str) -> None:
     """Have a voice speak in the background, so that what it needs is loaded."""
     turn = SpokenTurn(0, voice, Fraction(25), lambda error: logger.warning("loading a voice: %s", error))
     turn.add(text)

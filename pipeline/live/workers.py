@@ -60,7 +60,7 @@ HANGS_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 """Seconds after which a process without a session ends."""
 LAST_SECONDS = 3600.0
-"""The same of the last one on this machine: who comes after a quiet minute would wait for its start and pictures."""
+"""The same of the last one on this machine: a client after a quiet minute would wait for its start and pictures."""
 ELSEWHERE_SECONDS = 20.0
 """Seconds in which there must be a place for a session whose process was lost."""
 AGAIN_SECONDS = 0.2
@@ -726,7 +726,7 @@ class Workers:
                     self._end(process)
                 if now - process.reported > HANGS_SECONDS:
                     logger.error("a process of sessions hangs")
-                    process.link.kill()  # its sessions are told as soon as its output ends
+                    process.link.kill()  # its sessions are notified as soon as its output ends
             while self._closed and now - next(iter(self._closed.values()))[0] > REMEMBERED_SECONDS:
                 self._closed.popitem(last=False)
         self._machines.clean()

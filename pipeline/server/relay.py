@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 RELAY = "x-avatar-relay"
 """The header that holds the secret of the server to which a request is passed on."""
 SEEN = "x-avatar-seen"
-"""The header that tells it how the first server saw the request."""
+"""The header that states how the first server saw the request."""
 CONNECT_SECONDS = 10.0
 """Seconds in which the other server must take a connection; as long as it counts as alive."""
 STORE_SECONDS = 20.0
@@ -138,8 +138,8 @@ class Relaying:
             logger.warning("the web server at %s does not answer: %s", server.url, type(error).__name__)
             await refuse(TasksUnavailable(), scope, receive, send)
             return
-        told = path_of(scope).endswith("/events") and answer.status_code == HTTPStatus.OK
-        pieces = self._to_its_end(answer, server, scope) if told else _pieces(answer)
+        is_stream = path_of(scope).endswith("/events") and answer.status_code == HTTPStatus.OK
+        pieces = self._to_its_end(answer, server, scope) if is_stream else _pieces(answer)
         response = Stream(pieces, answer.status_code)
         dropped = (*_OF_A_CONNECTION, *_OF_A_SERVER)
         response.raw_headers = [

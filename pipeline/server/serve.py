@@ -126,7 +126,7 @@ class Cluster(Slots, Protocol):
 
     @property
     def waiting(self) -> list[Callable[[], int]]:
-        """Each tells how many tasks wait for a slot."""
+        """Each returns how many tasks wait for a slot."""
 
 
 def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Cluster | None = None) -> None:
@@ -328,7 +328,7 @@ def serve(studio: Studio, generate: Generate, worker: str = WORKER, cluster: Clu
 
 
 def _end_sessions(loop: asyncio.AbstractEventLoop, workers: Workers, recorder: Recorder) -> None:
-    """End live sessions while there still is a server that tells their clients, and finish recordings."""
+    """End live sessions while there still is a server that notifies their clients, and finish recordings."""
     for what, end, seconds in (
         ("end of the sessions", workers.close, GOODBYE_SECONDS),
         ("end of the recordings", recorder.close, RECORDING_SECONDS),

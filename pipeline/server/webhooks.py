@@ -1,6 +1,6 @@
-"""Webhooks: tells a receiver that a task or session has ended, signed as standardwebhooks.com describes.
+"""Webhooks: notifies a receiver that a task or session has ended, signed as standardwebhooks.com describes.
 
-A delivery never holds up what it tells of. It is tried again with growing pauses for an hour, and then dropped. What
+A delivery never holds up what it reports. It is tried again with growing pauses for an hour, and then dropped. What
 waits lies in a file each, so that the next start of the server goes on with it. A receiver is reached at an address
 that was checked: none in a private network, unless the settings allow that, and no redirects.
 """
@@ -115,7 +115,7 @@ class _Delivery:
 
 
 class Refused(Exception):
-    """A try failed; the text says why, for the log."""
+    """A try failed; the text states why, for the log."""
 
 
 def secret_of(text: str) -> bytes:
@@ -204,12 +204,12 @@ class Webhooks:
         return Receiver(self.checked(url), language, root)
 
     def follow(self, job: Job, receiver: Receiver | None) -> None:
-        """Tell a receiver of a job's end; call it before anything else is awaited."""
+        """Notify a receiver of a job's end; call it before anything else is awaited."""
         if receiver is not None:
             self._receivers[job.id] = receiver
 
     def follow_session(self, session: RemoteSession, receiver: Receiver | None) -> None:
-        """Tell a receiver of a session's end."""
+        """Notify a receiver of a session's end."""
         if receiver is None:
             return
         task_id = session.id if session.request.record else None
@@ -224,7 +224,7 @@ class Webhooks:
     # --- what has ended
 
     def ended(self, job: Job, last: Ended) -> None:
-        """Tell the receiver of a job's end; from any thread."""
+        """Notify the receiver of a job's end; from any thread."""
         receiver = self._receivers.pop(job.id, self._usual)
         if receiver is None:
             return

@@ -344,7 +344,7 @@ class _Socket:
             raise BadBody(messages.live.MESSAGE_TOO_LARGE(size=size, limit=MAX_BODY))
         if text is None:
             sound = data or b""
-            await (self._conversation.hear(sound, self._rate) if self._from_visitor else self._push(sound))
+            await (self._conversation.take_sound(sound, self._rate) if self._from_visitor else self._push(sound))
             return
         try:
             fields = json.loads(text)
