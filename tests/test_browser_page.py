@@ -282,7 +282,7 @@ def test_every_list_says_words_in_the_language_of_the_visitor(page: Any, languag
     page.click("#settings > button")
 
 
-@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("3gp", "aac")])
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac"), ("3gp", "aac")])
 def test_a_recording_is_taken_whatever_browsers_call_its_container(
     page: Any, tmp_path: Path, container: str, codec: str
 ) -> None:
