@@ -117,7 +117,7 @@ def new_page(context: Any, patience: int = 60_000) -> Any:
     page.set_default_timeout(patience)
     page.wait_for_function = partial(page.wait_for_function, polling=LOOK)
     page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("pageerror", lambda error: page.faults.append(f"{error} {error.stack}"))
     return page
 
 
@@ -203,7 +203,7 @@ class Kept:
             page.evaluate("document.body.style.display = ''")
             (_start_conversation_over if more.get("at") == LIVE else _start_over)(page)
         yield page
-        assert page.faults == []
+        assert page.faults == [], page.faults
         if test.stash.get(FAILED, False):
             page.context.close()
         else:

@@ -16,8 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -226,15 +225,8 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def predict(client: Client, *values: Any, **fields: Any) -> Any:
-    """Call the page's function, again if the client cancels itself.
-
-    The server closes a client's stream after its last answer. A client that asks again in that moment waits at the
-    stream that is closing, and raises ``CancelledError`` (gradio_client 2.7).
-    """
-    for _ in range(5):
-        with suppress(CancelledError):
-            return client.predict(*values, **fields, api_name="/generate")
-    raise AssertionError("the client cancelled itself five times")
+    """Call the page's function."""
+    return client.predict(*values, **fields, api_name="/generate")
 
 
 class _Quiet(SimpleHTTPRequestHandler):

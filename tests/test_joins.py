@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 import requests
+from gradio.server_messages import CloseStreamMessage
+from starlette.types import Message, Receive, Scope, Send
 
 from pipeline.server.gradio.queue import PAGE_EVENTS
-from pipeline.server.gradio.queue_joins import share_of
+from pipeline.server.gradio.queue_joins import Joins, share_of
 from tests.servers import QUEUE_LIMIT, Server, running, wait_for
 
 ROOM = QUEUE_LIMIT + PAGE_EVENTS
@@ -91,3 +96,48 @@ def test_an_address_elsewhere_has_a_share_of_the_queue() -> None:
     assert share_of(32) == 16 and share_of(1) == 1
     assert all(map(_is_here, ("127.0.0.1", "::1", "", "testclient")))
     assert not any(map(_is_here, ("10.0.0.7", "2001:db8::1")))
+
+
+def test_a_client_knows_of_the_end_of_its_stream_before_its_next_event_is_taken() -> None:
+    """It would wait for that event's messages at a stream that ends, and Gradio's page then loads itself anew."""
+    order: list[str] = []
+
+    async def push(**given: Any) -> tuple[bool, str, str]:
+        order.append("joins")
+        return True, "event", ""
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.body", "body": b"data: ...", "more_body": True})
+        # as Gradio's route writes it
+        await send(
+            {"type": "http.response.body", "body": b"data: %b" % orjson.dumps(CloseStreamMessage().model_dump())}
+        )
+
+    async def run() -> None:
+        queue = SimpleNamespace(
+            push=push, clean_events=None, event_ids_to_events={}, server_app=None,
+            pending_event_ids_session={}, pending_messages_per_session={},
+        )  # fmt: skip
+        joins = Joins(queue, SimpleNamespace(_id=0), 10)
+        joining: list[asyncio.Task[None]] = []
+        request = SimpleNamespace(client=None)
+
+        async def join(session: str) -> None:
+            await queue.push(body=SimpleNamespace(fn_index=1, session_hash=session), request=request, username=None)
+            order.append(f"{session} joined")
+
+        async def send(message: Message) -> None:
+            if b"close" in message["body"]:
+                joining.extend(asyncio.create_task(join(session)) for session in ("one", "other"))
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                order.append("closed")
+
+        scope = {"type": "http", "method": "GET", "path": "/gradio_api/queue/data", "query_string": b"session_hash=one"}
+        await joins.around(stream)(scope, None, send)  # type: ignore[arg-type]
+        await asyncio.gather(*joining)
+        await join("one")  # later, at once
+        assert not joins._closing
+
+    asyncio.run(run())
+    assert order == ["joins", "joins", "other joined", "closed", "one joined", "joins", "one joined"]

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from gradio import queueing
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline import messages
 from pipeline.core.notifier import Notifier
@@ -27,6 +27,9 @@ LISTEN_SECONDS = 20.0
 """Seconds in which a client must listen after it has joined or disconnected."""
 RETRY_SECONDS = 5
 """Seconds after which to try again if too many events are open."""
+CLOSING_SECONDS = 0.1
+"""Seconds in which a client receives that its stream of messages is closed."""
+_CLOSES = b'"msg":"close_stream"'
 _DATA, _CALL = "/gradio_api/queue/data", "/gradio_api/call/"
 
 
@@ -51,6 +54,8 @@ class Joins:
         self._entry = entry
         self._limit = limit
         self._listening: Counter[str] = Counter()
+        self._closing: dict[str, asyncio.Event] = {}
+        """Sessions whose stream is just being closed; set once their clients know it."""
         self._chores: set[asyncio.Task[None]] = set()
         queue.push, queue.clean_events = self._push, self._clean_events
         queueing.traceback = _Logged  # type: ignore[attr-defined, assignment]  # it writes to stderr without limit
@@ -68,6 +73,10 @@ class Joins:
         accepted, result, state = await self.push(body=body, request=request, username=username)
         if accepted:
             self._do(self._drop_unfetched(body.session_hash))
+            # a client that gets this reply before the end of its stream would wait for its messages there: the page
+            # then loads itself anew, and gradio_client cancels the event
+            if closing := self._closing.get(body.session_hash):
+                await closing.wait()
         return accepted, result, state
 
     async def _clean_events(self, **which: Any) -> None:
@@ -85,9 +94,20 @@ class Joins:
             if session is None:
                 await app(scope, receive, send)
                 return
+
+            async def sending(message: Message) -> None:
+                if _CLOSES not in message.get("body", b""):
+                    await send(message)
+                    return
+                closing = self._closing[session] = asyncio.Event()
+                try:
+                    await send(message)
+                finally:
+                    asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._closed, session, closing)
+
             self._listening[session] += 1
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, sending)
             finally:
                 self._listening[session] -= 1
                 if not self._listening[session]:
@@ -95,6 +115,11 @@ class Joins:
                     self._do(self._drop_unfetched(session))
 
         return recorded
+
+    def _closed(self, session: str, closing: asyncio.Event) -> None:
+        closing.set()
+        if self._closing.get(session) is closing:
+            del self._closing[session]
 
     def _session(self, scope: Scope) -> str | None:
         """Return the session whose messages a request fetches; None for any other request."""
