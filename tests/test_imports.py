@@ -121,9 +121,7 @@ def test_no_two_modules_have_the_same_name() -> None:
 def test_files_that_documents_name_are_there() -> None:
     """Those of the past are in the list of changes alone."""
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    documents = [
-        ROOT / name for name in files if name.endswith(".md") and name != "CHANGELOG.md"
-    ]  # it tells of old ones
+    documents = [ROOT / name for name in files if name.endswith(".md") and name != "CHANGELOG.md"]
     named = {one for document in documents for one in re.findall(r"`([\w/]+\.py)`", document.read_text("utf-8"))}
     assert len(named) > 20
     assert not [one for one in named if not any(f"/{name}".endswith(f"/{one}") for name in files)]
